@@ -1,0 +1,191 @@
+"""A child process that answers calls over a pipe, with a limit on each call.
+
+Both ends live here. What can hang, crash or eat memory (Chroma, parsing of untrusted files) runs
+in a child; the parent sees a foreseen error instead. A frame is a length, a JSON header and the
+binary blobs whose sizes the header lists.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from allma_server import errors
+
+Blobs = Sequence[bytes | memoryview]
+Reply = tuple[Any, Blobs]
+Handler = Callable[[Any, list[bytes]], Reply]
+
+_LENGTH = struct.Struct(">I")
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class ChildFailed(Exception):
+    """The child died, hung past its limit, or raised what it did not foresee.
+
+    `hung` tells a time limit from a death; `bug` carries the child's traceback when there is one.
+    """
+
+    def __init__(self, message: str, *, hung: bool = False, bug: str | None = None) -> None:
+        super().__init__(message)
+        self.hung = hung
+        self.bug = bug
+
+
+class Child:
+    """Parent's end: starts `python -m module *args` at the first call, and again after it died.
+
+    Calls are answered one at a time. The child ends when its standard input closes, which also
+    happens when the parent is killed.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        args: Sequence[str] = (),
+        *,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = [sys.executable, "-P", "-m", module, *args]
+        self._cwd = cwd
+        self._environment = {**(environment or {}), "PYTHONPATH": str(_ROOT)}
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The running child's process id."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def call(
+        self, method: str, params: Any = None, blobs: Blobs = (), *, limit: float
+    ) -> tuple[Any, list[bytes]]:
+        """The child's answer to `method`, within `limit` seconds.
+
+        Raises:
+            AllmaError: the failure the child foresaw, as it raised it.
+            ChildFailed: it died, hung (it is killed then), or has a bug.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(limit):
+                    process = await self._running()
+                    return await _exchange(process, method, params, blobs)
+            except TimeoutError:
+                await self._kill()
+                raise ChildFailed(f"{method} took longer than {limit:g} s", hung=True) from None
+            except (asyncio.IncompleteReadError, ConnectionError, OSError) as exc:
+                await self._kill()
+                raise ChildFailed(f"the process ended during {method}") from exc
+            except asyncio.CancelledError:
+                # The answer would be read as the next call's: this child cannot be used again.
+                await self._kill()
+                raise
+
+    async def close(self, grace: float = 10.0) -> None:
+        """Ends the child by closing its input; kills it after `grace` seconds."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(grace):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                limit=1 << 22,
+            )
+        return self._process
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+
+
+async def _exchange(
+    process: asyncio.subprocess.Process, method: str, params: Any, blobs: Blobs
+) -> tuple[Any, list[bytes]]:
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None and stdout is not None
+    stdin.writelines(_frame({"method": method, "params": params}, blobs))
+    await stdin.drain()
+    (length,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
+    header: dict[str, Any] = json.loads(await stdout.readexactly(length))
+    received = [await stdout.readexactly(size) for size in header["blobs"]]
+    if error := header.get("error"):
+        raise errors.by_code(error["code"])(error["message"], error["hint"])
+    if bug := header.get("bug"):
+        raise ChildFailed(f"{method} failed: {bug.strip().splitlines()[-1]}", bug=bug)
+    return header["result"], received
+
+
+def serve(handlers: Mapping[str, Handler]) -> None:
+    """Child's end: answers calls until standard input closes.
+
+    File descriptor 1 is given to standard error first, so that nothing a library prints can
+    reach the wire.
+    """
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    with source, sink:
+        while (frame := _read_frame(source)) is not None:
+            header, blobs = frame
+            try:
+                result, out = handlers[header["method"]](header["params"], blobs)
+                answer: dict[str, Any] = {"result": result}
+            except errors.AllmaError as exc:
+                answer, out = {"error": errors.as_dict(exc)}, ()
+            except Exception:
+                answer, out = {"bug": traceback.format_exc()}, ()
+            try:
+                sink.writelines(_frame(answer, out))
+                sink.flush()
+            except BrokenPipeError:
+                return
+
+
+def _frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
+    body = json.dumps({**header, "blobs": [len(b) for b in blobs]}).encode("ascii")
+    return [_LENGTH.pack(len(body)), body, *blobs]
+
+
+def _read_frame(source: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+    prefix = source.read(_LENGTH.size)
+    if len(prefix) < _LENGTH.size:
+        return None
+    header = json.loads(source.read(_LENGTH.unpack(prefix)[0]))
+    return header, [source.read(size) for size in header["blobs"]]

@@ -1,0 +1,182 @@
+"""Settings: one frozen model, and the only code that reads the environment and TOML.
+
+Order, later wins: defaults, `config.toml`, `ALLMA_*` (and `OLLAMA_HOST`), what the client hands
+over. Nested keys do not exist, so a setting has the same name everywhere.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from allma_server.errors import InvalidArgument, UnknownSetting
+
+Source = Literal["default", "config.toml", "environment", "client"]
+
+
+class Config(BaseModel):
+    """All settings of a process. Field descriptions are the documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("allma", appauthor=False)),
+        description="Where everything Allma stores lives. Must be on a local disk.",
+    )
+    ollama_url: str = Field(
+        default="http://127.0.0.1:11434", description="Address of the Ollama server."
+    )
+    openai_url: str | None = Field(
+        default=None,
+        description="Base URL of an OpenAI-compatible server (llama.cpp, vLLM, LM Studio), "
+        "such as http://127.0.0.1:8080/v1.",
+    )
+    chat_provider: str = Field(
+        default="ollama", description="Who generates answers: ollama or openai."
+    )
+    chat_model: str = Field(
+        default="auto",
+        description="A model name, or auto: the last one chosen, else the first that can chat.",
+    )
+    embedder: str = Field(
+        default="auto",
+        description="provider/model, such as ollama/nomic-embed-text or "
+        "local/all-MiniLM-L6-v2; auto is decided once per data directory and then kept.",
+    )
+    embed_threads: int = Field(
+        default=0, ge=0, le=64, description="Threads of the local embedder; 0 chooses."
+    )
+    chroma_url: str | None = Field(
+        default=None,
+        description="Address of a Chroma server to use instead of the embedded one.",
+    )
+    chroma_payload: Literal["full", "ids"] = Field(
+        default="full",
+        description="What Chroma keeps beside each vector: full (text and metadata) or ids "
+        "(a quarter of the disk, for large indexes).",
+    )
+    chunk_size: int = Field(
+        default=1000, ge=100, le=8000, description="Upper size of a chunk, in characters."
+    )
+    chunk_overlap: int = Field(
+        default=200,
+        ge=0,
+        le=2000,
+        description="Overlap of chunks where no structural boundary serves, in characters.",
+    )
+    max_file_mb: int = Field(
+        default=50, ge=1, le=2000, description="Larger files are skipped, in megabytes."
+    )
+    parse_seconds: int = Field(
+        default=20, ge=1, le=600, description="Time limit for reading one file."
+    )
+    parse_workers: int = Field(
+        default=0, ge=0, le=32, description="Processes that read files; 0 chooses."
+    )
+    top_k: int = Field(default=5, ge=1, le=50, description="Passages handed to the model.")
+    watch: bool = Field(default=True, description="Follow changes in registered workspaces.")
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("ollama_url", "openai_url", "chroma_url", mode="after")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        url = value if "://" in value else f"http://{value}"
+        return url.rstrip("/").replace("://0.0.0.0", "://127.0.0.1")
+
+
+def config_file() -> Path:
+    """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
+    if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
+        return Path(named)
+    return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
+
+
+def load_config(client: Mapping[str, Any] | None = None) -> Config:
+    """The settings in force.
+
+    Raises:
+        UnknownSetting: a key that does not exist, wherever it stands.
+        InvalidArgument: a value of the wrong type, or a settings file that is not TOML.
+    """
+    return load_with_sources(client)[0]
+
+
+def load_with_sources(
+    client: Mapping[str, Any] | None = None,
+) -> tuple[Config, dict[str, Source]]:
+    """The settings in force, and where each value came from."""
+    layers: list[tuple[Source, Mapping[str, Any]]] = [
+        ("config.toml", read_file(config_file())),
+        ("environment", _environment()),
+        ("client", {k: v for k, v in (client or {}).items() if v is not None}),
+    ]
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = dict.fromkeys(Config.model_fields, "default")
+    for source, layer in layers:
+        for key, value in layer.items():
+            check_key(key)
+            values[key] = value
+            sources[key] = source
+    try:
+        return Config.model_validate(values), sources
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "settings"
+        raise InvalidArgument(
+            f"The setting {key} is not valid: {first['msg']}.",
+            f"It comes from: {sources.get(key, 'client')}. `allma config list` shows all settings.",
+        ) from exc
+
+
+def check_key(key: str) -> None:
+    """Raises UnknownSetting, naming the nearest key, unless `key` is a setting."""
+    if key not in Config.model_fields:
+        near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)
+        raise UnknownSetting(
+            f"There is no setting named {key!r}.",
+            f"Did you mean {near[0]!r}?" if near else "`allma config list` shows all settings.",
+        )
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The keys a settings file sets; empty when there is none."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InvalidArgument(
+            f"The settings file {path} cannot be read: {exc}.", "Correct or remove it."
+        ) from exc
+
+
+def _environment() -> dict[str, str]:
+    env = os.environ  # noqa: TID251
+    found = {
+        name.removeprefix("ALLMA_").lower(): value
+        for name, value in env.items()
+        if name.startswith("ALLMA_") and name != "ALLMA_CONFIG"
+    }
+    if "ollama_url" not in found and (host := env.get("OLLAMA_HOST")):
+        found["ollama_url"] = host if ":" in host.split("://")[-1] else f"{host}:11434"
+    return found
+
+
+def child_environment() -> dict[str, str]:
+    """The few variables a worker process needs; whatever else the user has set stays out of it.
+
+    Chroma reads unprefixed names from the environment, so a stranger's variable could redirect it.
+    """
+    kept = ("PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT")
+    return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251

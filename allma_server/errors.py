@@ -1,0 +1,193 @@
+"""Every failure Allma foresees. Anything else that is raised is a bug.
+
+    AllmaError
+    ├── InvalidArgument          invalid_argument
+    │   └── UnknownSetting       unknown_setting
+    ├── NotFound                 not_found
+    │   ├── PathNotFound         path_not_found
+    │   ├── DocumentNotFound     document_not_found
+    │   ├── ConversationNotFound conversation_not_found
+    │   └── JobNotFound          job_not_found
+    ├── FolderNotAllowed         folder_not_allowed
+    ├── UnreadableDocument       unreadable_document
+    │   └── NothingToIndex       nothing_to_index
+    ├── ProviderError            provider_error
+    │   ├── ProviderUnreachable  provider_unreachable
+    │   ├── ModelNotFound        model_not_found
+    │   ├── ModelUnsuitable      model_unsuitable
+    │   ├── InputTooLong         input_too_long
+    │   └── AnswerInterrupted    answer_interrupted
+    ├── StorageError             storage_error
+    │   ├── DataDirectoryBusy    data_directory_busy
+    │   ├── DataDirectoryTooNew  data_directory_too_new
+    │   ├── DiskFull             disk_full
+    │   └── VectorStoreDown      vector_store_down
+    └── Unsupported              unsupported
+
+A door shows `message` and `hint` to whoever asked and passes `code` on for programs. The tree
+above is compared with the classes by a test.
+"""
+
+from typing import ClassVar
+
+
+class AllmaError(Exception):
+    """A foreseen failure: a stable code, one sentence, and the next step when there is one."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class InvalidArgument(AllmaError):
+    """An argument has the wrong type, an impossible value, or is missing."""
+
+    code = "invalid_argument"
+
+
+class UnknownSetting(InvalidArgument):
+    """A settings key that does not exist; the message names the nearest that does."""
+
+    code = "unknown_setting"
+
+
+class NotFound(AllmaError):
+    """What was named does not exist."""
+
+    code = "not_found"
+
+
+class PathNotFound(NotFound):
+    """No such file or folder on disk."""
+
+    code = "path_not_found"
+
+
+class DocumentNotFound(NotFound):
+    """The path, URI or chunk is not in the index."""
+
+    code = "document_not_found"
+
+
+class ConversationNotFound(NotFound):
+    """No conversation has this id."""
+
+    code = "conversation_not_found"
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+
+class FolderNotAllowed(AllmaError):
+    """The folder is never indexed: a root, a home, a system folder or Allma's own data."""
+
+    code = "folder_not_allowed"
+
+
+class UnreadableDocument(AllmaError):
+    """A file could not be turned into text; its ledger row becomes `failed` with this reason."""
+
+    code = "unreadable_document"
+
+
+class NothingToIndex(UnreadableDocument):
+    """A sound file without text to index; its ledger row becomes `skipped` with this reason."""
+
+    code = "nothing_to_index"
+
+
+class ProviderError(AllmaError):
+    """The model provider answered, but not with what was asked for."""
+
+    code = "provider_error"
+
+
+class ProviderUnreachable(ProviderError):
+    """Nothing answers at the provider's address."""
+
+    code = "provider_unreachable"
+
+
+class ModelNotFound(ProviderError):
+    """The provider does not have this model."""
+
+    code = "model_not_found"
+
+
+class ModelUnsuitable(ProviderError):
+    """The model exists but cannot do this, such as an embedding model asked to chat."""
+
+    code = "model_unsuitable"
+
+
+class InputTooLong(ProviderError):
+    """A text exceeds the model's context length."""
+
+    code = "input_too_long"
+
+
+class AnswerInterrupted(ProviderError):
+    """The stream of an answer broke off after it had begun."""
+
+    code = "answer_interrupted"
+
+
+class StorageError(AllmaError):
+    """The data directory could not be read or written."""
+
+    code = "storage_error"
+
+
+class DataDirectoryBusy(StorageError):
+    """Another process owns the data directory."""
+
+    code = "data_directory_busy"
+
+
+class DataDirectoryTooNew(StorageError):
+    """The data directory was written by a newer version of Allma."""
+
+    code = "data_directory_too_new"
+
+
+class DiskFull(StorageError):
+    """No space is left for the data directory; what was indexed still serves."""
+
+    code = "disk_full"
+
+
+class VectorStoreDown(StorageError):
+    """The vector store does not answer; exact search over SQLite's vectors takes its place."""
+
+    code = "vector_store_down"
+
+
+class Unsupported(AllmaError):
+    """The configured provider cannot do this at all."""
+
+    code = "unsupported"
+
+
+def as_dict(error: AllmaError) -> dict[str, str | None]:
+    """The contract's Error object."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def by_code(code: str) -> type[AllmaError]:
+    """The class with this code; AllmaError itself for one that is not known."""
+    todo = [AllmaError]
+    while todo:
+        kind = todo.pop()
+        if kind.code == code:
+            return kind
+        todo.extend(kind.__subclasses__())
+    return AllmaError

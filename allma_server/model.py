@@ -1,0 +1,366 @@
+"""The nouns of Allma, as plain values.
+
+Nothing here knows a protocol, a library or a store. Times are ISO 8601 strings in UTC, paths are
+absolute, lines and pages count from 1, offsets are characters into a document's extracted text.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Literal
+
+Role = Literal["user", "assistant", "system"]
+DocumentState = Literal["indexed", "skipped", "failed"]
+SectionKind = Literal["text", "markdown", "code", "records"]
+
+
+def now() -> str:
+    """The present moment, in the form all stored times have."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- what is read from a file -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of a document's text that belongs together: a page, a heading's body, a table.
+
+    `repeat` is put before every chunk cut from the section but its first (a table's header row).
+    `breaks` are offsets where a chunk may best begin, such as the starts of records.
+    """
+
+    start: int
+    end: int
+    kind: SectionKind = "text"
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+    language: str | None = None
+    repeat: str = ""
+    breaks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What a reader makes of a file: its whole text, and the sections that cover it in order."""
+
+    text: str
+    sections: tuple[Section, ...]
+    title: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of a document small enough to embed.
+
+    `text` is what people see; `context` (title, heading or symbol path) is embedded and indexed
+    before it, so that a chunk is found by what stands above it.
+    """
+
+    index: int
+    text: str
+    start: int
+    end: int
+    start_line: int
+    end_line: int
+    page: int | None = None
+    heading: tuple[str, ...] = ()
+    context: str = ""
+
+    @property
+    def embedded_text(self) -> str:
+        return f"{self.context}\n{self.text}" if self.context else self.text
+
+    @property
+    def text_hash(self) -> bytes:
+        """16 bytes that identify what is embedded; the key of the embedding cache."""
+        return blake2b(self.embedded_text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file turned into chunks, ready to be embedded."""
+
+    format: str
+    title: str
+    metadata: dict[str, str]
+    chunks: tuple[Chunk, ...]
+
+
+# --- the catalogue ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder (or a single file) the user approved for indexing."""
+
+    id: int
+    path: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the disk says of a file; the truth that events only hint at."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A ledger row: every file that was seen, and what became of it."""
+
+    id: int
+    workspace_id: int
+    path: str
+    format: str
+    size: int
+    mtime_ns: int
+    inode: int
+    content_hash: str
+    state: DocumentState
+    reason: str | None
+    title: str
+    metadata: dict[str, str]
+    chunks: int
+    indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A file the catalogue does not know."""
+
+    file: FileFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A known file whose size or times differ from the ledger's."""
+
+    file: FileFacts
+    known: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A known document that now lives at another path, unchanged."""
+
+    file: FileFacts
+    known: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A document whose file is gone, or is no longer in scope."""
+
+    known: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A document whose file is as the ledger says."""
+
+    known: Document
+
+
+Change = Add | Update | Move | Remove | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class FileReason:
+    """A file and why it was skipped or failed."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingestion did, counted in documents but for `chunks` (written) and `seconds`."""
+
+    indexed: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: list[FileReason] = field(default_factory=list[FileReason])
+    failed: list[FileReason] = field(default_factory=list[FileReason])
+    chunks: int = 0
+    seconds: float = 0.0
+
+
+# --- search -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a retriever found; a higher score is better, comparable within one retriever."""
+
+    chunk_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A found chunk with its exact place. `stale`: the file changed since it was indexed."""
+
+    path: str
+    workspace: str
+    document_id: int
+    chunk_id: int
+    chunk_index: int
+    text: str
+    score: float
+    start_line: int
+    end_line: int
+    page: int | None
+    heading: list[str]
+    uri: str
+    stale: bool = False
+
+
+# --- answers and conversations ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A numbered source of an answer, as `[number]` in its text."""
+
+    number: int
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStats:
+    """How an answer came about. Times in milliseconds; None where nothing was generated."""
+
+    retrieval_ms: int
+    first_token_ms: int | None
+    total_ms: int
+    prompt_tokens: int | None
+    answer_tokens: int | None
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its sources. `passages_only`: no model could be asked; `text` says why."""
+
+    text: str
+    citations: list[Citation]
+    conversation_id: str
+    message_id: str
+    model: str | None
+    mode: Literal["generated", "passages_only"]
+    stats: AnswerStats
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSource:
+    """A source as it was when it was cited; it outlives changes of the file."""
+
+    number: int
+    document_id: int
+    chunk_id: int
+    relevance_score: float
+    path: str
+    start_line: int
+    end_line: int
+    page: int | None
+    heading: list[str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    id: str
+    role: Role
+    content: str
+    model: str | None
+    created_at: str
+    sources: list[MessageSource] = field(default_factory=list[MessageSource])
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A chat, shared by all clients. `messages` is empty where only a list was asked for."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    message_count: int
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+# --- models and jobs ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message as a chat model is given it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of an answer, as the model produced it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an answer. Token counts are the model's own, None where it gave none.
+
+    `reason`: `stop` (the model ended) or `length` (the token limit was reached).
+    """
+
+    reason: str
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown."""
+
+    name: str
+    size: int | None = None
+    parameters: str | None = None
+    quantization: str | None = None
+    context_length: int | None = None
+    capabilities: list[str] = field(default_factory=list[str])
+    modified_at: str | None = None
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """A step of downloading a model; bytes, None while unknown."""
+
+    status: str
+    completed: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that outlives the call that began it."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    path: str
+    done: int
+    total: int | None
+    message: str
+    created_at: str
+    report: IngestReport | None = None

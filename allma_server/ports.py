@@ -1,0 +1,202 @@
+"""The seams: what the verbs (ingest, retrieve, answer) need from the outside world.
+
+Each is implemented by one file per provider and held to one contract suite. Implementations are
+chosen in registries that are literals, and wired in `engine.py` only.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import PurePath
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allma_server.model import (
+    ChatMessage,
+    Citation,
+    Document,
+    Extract,
+    FileFacts,
+    Finish,
+    Hit,
+    ModelInfo,
+    Parsed,
+    Passage,
+    PullProgress,
+    TextDelta,
+    Workspace,
+)
+
+Vector = NDArray[np.float32]
+"""One embedding: shape (dimensions,), L2-normalised."""
+
+Vectors = NDArray[np.float32]
+"""Embeddings of several texts: shape (texts, dimensions), each row L2-normalised."""
+
+
+class Progress(Protocol):
+    """Where an operation says how far it is, and where an answer streams to."""
+
+    async def report(self, done: int, total: int | None, message: str) -> None: ...
+    async def text(self, delta: str) -> None: ...
+    async def sources(self, citations: Sequence[Citation]) -> None: ...
+
+
+class Reader(Protocol):
+    """Turns the bytes of one format into text with sections; runs in a worker process.
+
+    Raises:
+        NothingToIndex: the file is sound but holds no text (empty, scanned, no text layer).
+        UnreadableDocument: the file is encrypted, damaged, or not what its name says.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def suffixes(self) -> frozenset[str]: ...
+    def read(self, data: bytes, path: PurePath) -> Extract: ...
+
+
+class Parser(Protocol):
+    """Reads and chunks files in worker processes with limits on time and memory.
+
+    Raises (parse):
+        UnreadableDocument: also when a limit was hit or the worker died on this file.
+        NothingToIndex: the file holds no text.
+    """
+
+    async def parse(self, path: str) -> Parsed: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors. `identity` names model and preparation; same identity, same space.
+
+    Raises (both embed methods):
+        ProviderUnreachable, ModelNotFound, ProviderError: the provider's failures.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors: ...
+    async def embed_query(self, text: str) -> Vector: ...
+
+
+class ChatModels(Protocol):
+    """A provider of chat models: what it has, and answers as they are generated.
+
+    Closing the iterator that `stream` returned stops the generation at its source.
+
+    Raises:
+        ProviderUnreachable, ModelNotFound, ModelUnsuitable, AnswerInterrupted, ProviderError;
+        Unsupported from `pull` and `delete` where the provider has no such thing.
+    """
+
+    async def version(self) -> str: ...
+    async def list(self) -> list[ModelInfo]: ...
+    async def show(self, name: str) -> ModelInfo: ...
+    def stream(
+        self,
+        model: str,
+        messages: Sequence[ChatMessage],
+        *,
+        context_length: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> AsyncIterator[TextDelta | Finish]: ...
+    def pull(self, name: str) -> AsyncIterator[PullProgress]: ...
+    async def delete(self, name: str) -> None: ...
+
+
+class VectorStore(Protocol):
+    """An index over chunk vectors that can be rebuilt from SQLite at any time.
+
+    `query` returns the best first, scored by cosine similarity.
+
+    Raises:
+        VectorStoreDown: it does not answer in time, died, or is damaged.
+    """
+
+    async def upsert(self, records: Sequence["VectorRecord"]) -> None: ...
+    async def delete(self, chunk_ids: Sequence[int]) -> None: ...
+    async def query(self, vector: Vector, k: int) -> list[Hit]: ...
+    async def count(self) -> int: ...
+
+
+class VectorRecord(Protocol):
+    """What is kept of a chunk in a vector store."""
+
+    @property
+    def chunk_id(self) -> int: ...
+    @property
+    def vector(self) -> Vector: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def chunk_index(self) -> int: ...
+    @property
+    def document_id(self) -> int: ...
+    @property
+    def created_at(self) -> str: ...
+
+
+class Reranker(Protocol):
+    """Orders passages for a question anew; returns one score per passage, higher is better."""
+
+    @property
+    def name(self) -> str: ...
+    async def rerank(self, question: str, passages: Sequence[Passage]) -> list[float]: ...
+
+
+class Ledger(Protocol):
+    """The side of the catalogue that ingestion writes."""
+
+    async def documents(self, workspace_id: int) -> list[Document]: ...
+    async def cached_vectors(
+        self, embedder: str, hashes: Collection[bytes]
+    ) -> Mapping[bytes, Vector]: ...
+    async def publish(
+        self,
+        workspace: Workspace,
+        file: FileFacts,
+        content_hash: str,
+        parsed: Parsed,
+        embedder: str,
+        vectors: Mapping[bytes, Vector],
+    ) -> Document: ...
+    async def record(
+        self, workspace: Workspace, file: FileFacts, format: str, state: str, reason: str
+    ) -> Document: ...
+    async def touch(self, document_id: int, file: FileFacts) -> None: ...
+    async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None: ...
+    async def remove(self, document_ids: Sequence[int]) -> None: ...
+
+
+class Lexicon(Protocol):
+    """Full-text search over the chunks; BM25, higher is better."""
+
+    async def search_text(
+        self, query: str, k: int, documents: Collection[int] | None = None
+    ) -> list[Hit]: ...
+
+
+class Shelf(Protocol):
+    """The side of the catalogue that search reads."""
+
+    async def matching_documents(
+        self, workspace: str | None, glob: str | None, formats: Collection[str] | None
+    ) -> list[int]: ...
+    async def passages(self, hits: Sequence[Hit]) -> list[Passage]: ...
+
+
+class VectorSearch(Protocol):
+    """Nearest chunks to a vector, whichever store serves; exact when `documents` narrows it."""
+
+    async def nearest(
+        self, vector: Vector, k: int, documents: Collection[int] | None = None
+    ) -> list[Hit]: ...
