@@ -1,0 +1,177 @@
+"""Text to search terms: what the full-text index is fed, and what a query asks it for.
+
+The index sees only the space-joined output of `lexemes`, so every rule about words (case,
+accents, identifiers, versions, scripts without spaces) lives here and holds for queries as well.
+Each word is expanded by itself, without regard to its neighbours: a phrase of whole words
+therefore yields the same run of terms in a query as in the text that contains it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import Stemmer
+
+TOKENS_VERSION = 1
+"""Changes whenever the same text would yield other terms; the index is then rebuilt."""
+
+FTS_TOKENIZER = "ascii tokenchars '.+#_'"
+"""The FTS5 tokenizer that takes terms apart at spaces only, since all else is done here."""
+
+LONGEST_TERM = 64
+
+# Scripts written without spaces: characters, and pairs of them, stand in for words.
+_CJK = (
+    "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u1100-\u11ff\U00020000-\U0003134f"
+)
+# Thai, Lao, Tibetan, Myanmar, Khmer: three characters are about a syllable.
+_UNSPACED = "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ede\u0f40-\u0fbc\u1000-\u1049\u1780-\u17d3"
+# Combining marks belong to their word, which `\w` does not know.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
+    "\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
+)
+_EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
+
+_VERSION = r"[vV]?\d+(?:\.\d+)+"
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?!\w)"
+_LANGUAGE = r"[A-Za-z](?:\+\+|\#(?!\w))"
+_ASCII_WORD = re.compile(rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.ASCII)
+_WORD = re.compile(
+    rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[{_CJK}]+|[{_UNSPACED}]+|[{_EMOJI}]"
+    rf"|(?:(?![{_CJK}{_UNSPACED}])[\w{_MARKS}])+(?:['\u2019][\w{_MARKS}]+)?"
+)
+_CJK_RUN = re.compile(f"[{_CJK}]+")
+_UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+# Where an identifier falls apart: HTTP|Server, get|HTTP, utf|8, snake|_case.
+_SEAM = re.compile(
+    r"_+|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    r"|(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])"
+)
+_QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d|`([^`]+)`')
+
+# Spellings that readers of the script do not tell apart: vowel points, alef and ya forms, digits.
+_FOLD = (
+    dict.fromkeys([*range(0x591, 0x5C8), *range(0x610, 0x61B), 0x640, *range(0x64B, 0x660)], "")
+    | {ord(a): b for a, b in zip("أإآٱىة", "اااايه", strict=True)}
+    | {start + n: str(n) for start in (0x660, 0x6F0, 0x966) for n in range(10)}
+)
+
+# fmt: off
+STOP_WORDS = frozenset("""
+a about after all also am an and any are as at be because been before being between both but by
+can could did do does doing during each either every few find for from get give had has have having
+he her here hers him his how i if in into is it its itself just list many may me might more most
+much must my no nor not of off on one only or other our out over own same shall she should show so
+some such tell than that the their them then there these they this those through to too under until
+up upon us use used using very was we were what when where whether which while who whom whose why
+will with within without would you your
+""".split())
+# fmt: on
+
+_stem_word: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTerms:
+    """What a question asks the full-text index for.
+
+    `terms` are distinct and in the question's order; `stops` are those too common to search by,
+    unless nothing else is left. `phrases` are what the user put in quotes, as runs of terms.
+    """
+
+    terms: tuple[str, ...]
+    stops: tuple[str, ...] = ()
+    phrases: tuple[tuple[str, ...], ...] = ()
+
+    def match(self, dropped: Collection[str] = ()) -> str:
+        """The FTS5 MATCH expression, without the terms in `dropped`; empty if there is nothing."""
+        terms = [term for term in self.terms if term not in dropped]
+        wanted = [(term,) for term in terms or self.terms or self.stops]
+        return " OR ".join(_quote(run) for run in (*self.phrases, *wanted))
+
+
+def lexemes(text: str) -> list[str]:
+    """The terms of a text, in its order; an identifier is followed by its parts."""
+    return list(chain.from_iterable(map(_expand, _words(text))))
+
+
+def query_terms(text: str) -> QueryTerms:
+    """The terms of a question, by the rules of `lexemes`, with its stop words set apart."""
+    terms: dict[str, None] = {}
+    stops: dict[str, None] = {}
+    for word in _words(text):
+        target = stops if word.casefold() in STOP_WORDS and not word.isupper() else terms
+        target.update(dict.fromkeys(_expand(word)))
+    runs = (lexemes(next(filter(None, quoted.groups()))) for quoted in _QUOTED.finditer(text))
+    phrases = dict.fromkeys(tuple(run) for run in runs if len(run) > 1)
+    return QueryTerms(tuple(terms), tuple(s for s in stops if s not in terms), tuple(phrases))
+
+
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    return _WORD.findall(unicodedata.normalize("NFKC", text))
+
+
+@lru_cache(maxsize=1 << 16)
+def _expand(word: str) -> tuple[str, ...]:
+    """The terms of one word."""
+    if not word.isascii():
+        if _CJK_RUN.fullmatch(word):
+            return tuple(_characters_and_pairs(word))
+        if _UNSPACED_RUN.fullmatch(word):
+            return tuple(word[i : i + 3] for i in range(max(1, len(word) - 2)))
+    if word[-1] in "+#":
+        return (word.lower(),)
+    if "," in word:
+        return (word.replace(",", ""),)
+    if "." in word:
+        version = word.lstrip("vV")
+        return (version, *version.split("."))
+    word = _without_apostrophes(word)
+    parts = [_fold(part) for part in _SEAM.split(word) if part]
+    if len(parts) < 2:
+        return tuple(map(_stem, parts))
+    return (_fold(word.strip("_"))[:LONGEST_TERM], *map(_stem, parts))
+
+
+def _characters_and_pairs(run: str) -> Iterator[str]:
+    for i, character in enumerate(run):
+        yield character
+        if i + 1 < len(run):
+            yield run[i : i + 2]
+
+
+def _fold(word: str) -> str:
+    """A word without case, accents and the spelling variants of its script."""
+    word = word.casefold()
+    return word if word.isascii() else _without_accents(word.translate(_FOLD))
+
+
+def _without_apostrophes(word: str) -> str:
+    word = word.replace("\u2019", "'")
+    return word.removesuffix("'s").removesuffix("'S").replace("'", "")
+
+
+def _without_accents(word: str) -> str:
+    """Latin and Greek letters lose their accents; marks of other scripts are letters to them."""
+    kept: list[str] = []
+    for c in unicodedata.normalize("NFD", word):
+        latin = bool(kept) and (kept[-1] < "\u0250" or "\u0370" <= kept[-1] < "\u0400")
+        if not (latin and "\u0300" <= c <= "\u036f"):
+            kept.append(c)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _stem(term: str) -> str:
+    term = term[:LONGEST_TERM]
+    return _stem_word(term) if term.isascii() and term.isalpha() else term
+
+
+def _quote(run: tuple[str, ...]) -> str:
+    return '"' + " ".join(run) + '"'
