@@ -17,11 +17,11 @@ _BY_SUFFIX = {suffix: reader for reader in READERS for suffix in reader.suffixes
 
 # Not worth opening: the text reader would only find out that they are binary.
 _OPAQUE = frozenset(
-    ".7z .a .aac .apk .avi .avif .bin .bmp .bz2 .class .db .deb .dll .dmg .doc .dylib .eot "
-    ".exe .flac .gguf .gif .gz .heic .ico .iso .jar .jpeg .jpg .lib .m4a .mkv .mov .mp3 .mp4 .mpeg "
-    ".npy .npz .o .obj .odp .ods .odt .ogg .onnx .otf .parquet .pkl .png .ppt .pptx .psd .pt .pyc "
-    ".pyd .rar .rpm .rtf .safetensors .so .sqlite .sqlite3 .svg .swp .tar .tgz .tif .tiff .ttf .wasm .wav "
-    ".webm .webp .whl .wmv .woff .woff2 .xls .xlsx .xz .zip .zst".split()
+    ".7z .a .aac .apk .avi .avif .bin .bmp .bz2 .class .db .deb .dll .dmg .doc .dylib .eot .exe "
+    ".flac .gguf .gif .gz .heic .ico .iso .jar .jpeg .jpg .lib .m4a .mkv .mov .mp3 .mp4 .mpeg .npy "
+    ".npz .o .obj .odp .ods .odt .ogg .onnx .otf .parquet .pkl .png .ppt .pptx .psd .pt .pyc .pyd "
+    ".rar .rpm .rtf .safetensors .so .sqlite .sqlite3 .svg .swp .tar .tgz .tif .tiff .ttf .wasm "
+    ".wav .webm .webp .whl .wmv .woff .woff2 .xls .xlsx .xz .zip .zst".split()
 )
 
 
