@@ -5,7 +5,7 @@ chosen in registries that are literals, and wired in `engine.py` only.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import numpy as np
@@ -71,6 +71,9 @@ class Parser(Protocol):
 class Embedder(Protocol):
     """Turns texts into vectors. `identity` names model and preparation; same identity, same space.
 
+    `max_tokens` counts a text's tokens with the model's own start and end marks; `tokenizer_file`
+    counts them exactly (tokenizers' JSON form), where there is one.
+
     Raises (both embed methods):
         ProviderUnreachable, ModelNotFound, ProviderError: the provider's failures.
     """
@@ -81,6 +84,8 @@ class Embedder(Protocol):
     def dimensions(self) -> int: ...
     @property
     def max_tokens(self) -> int: ...
+    @property
+    def tokenizer_file(self) -> Path | None: ...
     async def embed_documents(self, texts: Sequence[str]) -> Vectors: ...
     async def embed_query(self, text: str) -> Vector: ...
 

@@ -1,0 +1,38 @@
+"""Embedders: texts to vectors, by the embedded model or by a server.
+
+An embedder is named `provider/model`. Adding a provider is one file here and one line in EMBEDDERS.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from allma_server.config import Config
+from allma_server.embedders.cache import CachedQueries
+from allma_server.embedders.hashing import open_hashing
+from allma_server.embedders.local import open_local
+from allma_server.errors import InvalidArgument
+from allma_server.ports import Embedder
+
+EMBEDDERS: Mapping[str, Callable[[str, Config], AbstractAsyncContextManager[Embedder]]] = {
+    "local": open_local,
+    "hashing": open_hashing,
+}
+
+
+@asynccontextmanager
+async def open_embedder(name: str, config: Config) -> AsyncGenerator[Embedder]:
+    """The embedder `name` (`provider/model`), with its recent queries remembered.
+
+    Opening asks no server anything, so it succeeds while Ollama is away.
+
+    Raises:
+        InvalidArgument: no such provider or, where Allma can know it, model.
+    """
+    provider, _, model = name.partition("/")
+    if provider not in EMBEDDERS or not model:
+        raise InvalidArgument(
+            f"{name!r} does not name an embedder.",
+            f"Write provider/model; the providers are {', '.join(EMBEDDERS)}.",
+        )
+    async with EMBEDDERS[provider](model, config) as embedder:
+        yield CachedQueries(embedder)

@@ -1,0 +1,168 @@
+"""The embedded model: all-MiniLM-L6-v2 in int8, shipped with the package, run by onnxruntime.
+
+Texts are run one at a time. Nothing is padded then, the activations (1.7 MB at 190 tokens) stay in
+a core's cache, which takes 60 % of the CPU time of batches of 8, and, as dynamic quantisation
+scales by the whole batch, a vector would otherwise depend on the texts beside it.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allma_server.config import Config
+from allma_server.errors import InvalidArgument, ProviderError
+from allma_server.ports import Vector, Vectors
+
+MODEL = "all-MiniLM-L6-v2-int8"
+DIMENSIONS = 384
+MAX_TOKENS = 256
+FOLDER = Path(__file__).parent / "minilm_int8"
+SHA256 = {
+    "model.onnx": "fbcb64b2e85fd74a05569d57a8b0777ad95f9ded69bc244c822158eb04f981ce",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+# Only the first 256 tokens count, and the tokenizer would work through a whole book to find them.
+_LONGEST = 20_000
+
+
+class LocalEmbedder:
+    """Embeds in threads of its own; a query waits for one text at most (about 30 ms).
+
+    The model is loaded at the first text: a process that embeds nothing stays small.
+    """
+
+    identity = f"local/{MODEL}"
+    dimensions = DIMENSIONS
+    max_tokens = MAX_TOKENS
+    tokenizer_file: Path | None = FOLDER / "tokenizer.json"
+
+    def __init__(self, executor: ThreadPoolExecutor, threads: int) -> None:
+        self._executor = executor
+        self._threads = threads
+        # No more documents are handed to the executor than it has threads, so that its queue
+        # holds queries only and the next free thread takes one.
+        self._slots = asyncio.Semaphore(threads)
+        self._loading = asyncio.Lock()
+        self._model: _Model | None = None
+
+    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """One row per text, in their order."""
+        model = await self._loaded()
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        rest = iter(enumerate(texts))
+
+        async def lane() -> None:
+            for index, text in rest:
+                async with self._slots:
+                    vectors[index] = await self._in_thread(model.embed, text)
+
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(min(self._threads, len(texts))):
+                lanes.create_task(lane())
+        return vectors
+
+    async def embed_query(self, text: str) -> Vector:
+        model = await self._loaded()
+        return await self._in_thread(model.embed, text)
+
+    async def _loaded(self) -> "_Model":
+        async with self._loading:
+            if self._model is None:
+                loop = asyncio.get_running_loop()
+                loaded: _Model = await loop.run_in_executor(self._executor, _Model)
+                self._model = loaded
+            return self._model
+
+    async def _in_thread(self, function: Callable[[str], Vector], text: str) -> Vector:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, text)
+
+
+@asynccontextmanager
+async def open_local(model: str, config: Config) -> AsyncGenerator[LocalEmbedder]:
+    """The embedded model, with `embed_threads` threads (half of the cores, four at most, if 0)."""
+    if model != MODEL:
+        raise InvalidArgument(
+            f"There is no embedded model {model!r}.", f"The embedded model is local/{MODEL}."
+        )
+    threads = config.embed_threads or max(1, min(4, (os.cpu_count() or 1) // 2))
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+    try:
+        yield LocalEmbedder(executor, threads)
+    finally:
+        await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+
+class _Model:
+    """The loaded network and its tokenizer; both may be called from several threads at once."""
+
+    def __init__(self) -> None:
+        _verify()
+        try:
+            # Half a second and 60 MB that a process without local embedding never pays.
+            import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
+            import tokenizers
+        except ImportError as exc:
+            raise ProviderError(
+                f"The embedded model cannot run on this machine: {exc}.",
+                "Choose another embedder, such as `allma config set embedder "
+                "ollama/nomic-embed-text`.",
+            ) from exc
+        runtime: Any = onnxruntime  # it carries no types
+        runtime.disable_telemetry_events()
+        options = runtime.SessionOptions()
+        # One thread each: texts run side by side instead. Waiting threads must not spin, and a
+        # memory arena would keep its peak for ever (it gained no speed).
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False
+        self._session: Any = runtime.InferenceSession(
+            FOLDER / "model.onnx", options, providers=["CPUExecutionProvider"]
+        )
+        self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_padding()
+
+    def embed(self, text: str) -> Vector:
+        """Mean over the tokens' states, L2-normalised, as sentence-transformers pools them."""
+        # A lone surrogate (half an emoji cut by a client) has no UTF-8 form.
+        sound = text[:_LONGEST].encode("utf-8", "replace").decode("utf-8")
+        ids = np.asarray([self._tokenizer.encode(sound).ids], np.int64)
+        states = self._session.run(
+            None,
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+            },
+        )[0]
+        mean: Vector = states[0].mean(axis=0, dtype=np.float32)
+        mean /= np.linalg.norm(mean)
+        return mean
+
+
+@cache
+def _verify() -> None:
+    """Raises ProviderError unless the model's files are the ones that were shipped."""
+    for name, expected in SHA256.items():
+        try:
+            with (FOLDER / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as exc:
+            raise ProviderError(
+                f"The embedded model's file {name} cannot be read: {exc}.",
+                "Install allma-server again.",
+            ) from exc
+        if found != expected:
+            raise ProviderError(
+                f"The embedded model's file {name} is damaged.", "Install allma-server again."
+            )
