@@ -111,6 +111,14 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file met on a walk; with a reason, it is listed but never opened."""
+
+    file: FileFacts
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A ledger row: every file that was seen, and what became of it."""
 
@@ -161,13 +169,22 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """A file that is seen but not read, and why; `known` when it has a ledger row already."""
+
+    file: FileFacts
+    reason: str
+    known: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """A document whose file is as the ledger says."""
 
     known: Document
 
 
-Change = Add | Update | Move | Remove | Keep
+Change = Add | Update | Move | Remove | Skip | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +244,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A numbered source of an answer, as `[number]` in its text."""
+    """A numbered source that the model was given; `cited` when `[number]` is in its answer."""
 
     number: int
     passage: Passage
+    cited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,3 +382,175 @@ class Job:
     message: str
     created_at: str
     report: IngestReport | None = None
+
+
+# --- what operations return ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ranked passages. `notice`: a sentence when the search was limited, such as words only."""
+
+    passages: list[Passage]
+    notice: str | None = None
+    retrieval_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a document, `start_line` to `end_line` of `total_lines`.
+
+    `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
+    """
+
+    path: str
+    text: str
+    start_line: int
+    end_line: int
+    total_lines: int
+    uri: str
+    source: Literal["disk", "index"]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A ledger row as people see it."""
+
+    id: int
+    path: str
+    workspace: str
+    format: str
+    state: DocumentState
+    reason: str | None
+    title: str
+    size: int
+    chunks: int
+    indexed_at: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """A page of the ledger; pass `next_cursor` to get the next one."""
+
+    documents: list[DocumentRow]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReport:
+    """What was removed from the index; nothing on disk is touched."""
+
+    path: str
+    documents: int
+    chunks: int
+    workspace_removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Conversations, the latest first; pass `next_cursor` to get older ones."""
+
+    conversations: list[Conversation]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A conversation as one Markdown document."""
+
+    title: str
+    markdown: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """The models of the configured provider, and the one in use."""
+
+    models: list[ModelInfo]
+    in_use: str | None
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that has nothing more to tell."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderStatus:
+    """The embedder of this data directory; None for both until the first ingestion decides."""
+
+    name: str | None
+    dimensions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaStatus:
+    """Whether the chat provider answers; `reason` is the sentence when it does not."""
+
+    url: str
+    reachable: bool
+    version: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStatus:
+    """Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason."""
+
+    store: str
+    state: str
+    pending: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceStatus:
+    """A workspace in numbers. `pending`: known changes that are not in the index yet."""
+
+    path: str
+    documents: int
+    chunks: int
+    pending: int
+    failed: int
+    skipped: int
+    watching: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of the engine."""
+
+    version: str
+    data_dir: str
+    embedder: EmbedderStatus
+    chat_model: str | None
+    ollama: OllamaStatus
+    vectors: VectorStatus
+    workspaces: list[WorkspaceStatus]
+    jobs: list[Job]
+    clients: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing doctor looked at; `next_step` is set when something should be done."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    next_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything doctor looked at; `healthy` when nothing failed."""
+
+    healthy: bool
+    checks: list[Check]

@@ -1,0 +1,1 @@
+"""From folders to a searchable index: scope, plan, pipeline."""

@@ -1,0 +1,280 @@
+"""Everything that changes the index: what may be indexed, runs as jobs, forgetting.
+
+Runs are made one after another, so that two clients who index the same folder share the work
+instead of doing it twice.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from allma_server.config import Config
+from allma_server.errors import AllmaError, DocumentNotFound, JobNotFound
+from allma_server.ingest import scope
+from allma_server.ingest.pipeline import Pipeline, hash_file
+from allma_server.ingest.plan import plan
+from allma_server.model import (
+    Change,
+    Document,
+    ForgetReport,
+    IngestReport,
+    Job,
+    Workspace,
+    now,
+)
+from allma_server.ports import Embedder, Ledger, Parser, Progress
+
+log = logging.getLogger(__name__)
+
+
+class Catalogue(Ledger, Protocol):
+    """What ingestion needs of the catalogue."""
+
+    async def workspaces(self) -> list[Workspace]: ...
+    async def add_workspace(self, path: str) -> Workspace: ...
+    async def remove_workspace(self, workspace_id: int) -> None: ...
+    async def documents_under(self, path: str) -> list[Document]: ...
+    async def save_job(self, job: Job) -> None: ...
+    async def job(self, job_id: str) -> Job | None: ...
+
+
+@dataclass(slots=True)
+class _Run:
+    """A job in this process: its task, and everybody who follows it."""
+
+    job: Job
+    task: asyncio.Task[IngestReport] | None = None
+    followers: list[Progress] = field(default_factory=list[Progress])
+    error: AllmaError | None = None
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        self.job = replace(self.job, done=done, total=total, message=message)
+        for follower in list(self.followers):
+            await follower.report(done, total, message)
+
+    async def text(self, delta: str) -> None: ...
+    async def sources(self, citations: Sequence[object]) -> None: ...
+
+
+class Ingestion:
+    """The one who writes the index; made by the engine."""
+
+    def __init__(
+        self,
+        config: Config,
+        catalogue: Catalogue,
+        *,
+        parser: Callable[[], Awaitable[Parser]],
+        embedder: Callable[[], Awaitable[Embedder]],
+        recipe: Callable[[], Awaitable[str]],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._config = config
+        self._catalogue = catalogue
+        self._parser = parser
+        self._embedder = embedder
+        self._recipe = recipe
+        self._tasks = tasks
+        self._turn = asyncio.Lock()
+        self._runs: dict[str, _Run] = {}
+
+    # --- what is indexed --------------------------------------------------------------------
+
+    async def approve(self, path: str) -> Workspace:
+        """The workspace that holds `path`, registered now if it was not.
+
+        Raises:
+            PathNotFound, FolderNotAllowed: it may not be indexed.
+        """
+        real = await asyncio.to_thread(scope.approve, path, self._config.data_dir)
+        return await self._catalogue.add_workspace(str(real))
+
+    async def registered(self, path: str | None = None) -> list[Workspace]:
+        """All workspaces, or the one that holds `path`.
+
+        Raises:
+            DocumentNotFound: no workspace holds it.
+        """
+        workspaces = await self._catalogue.workspaces()
+        if path is None:
+            return workspaces
+        wanted = Path(path).expanduser().absolute()
+        for workspace in workspaces:
+            root = Path(workspace.path)
+            if root == wanted or root in wanted.parents:
+                return [workspace]
+        raise DocumentNotFound(f"{path!r} is in no indexed workspace.", "Index its folder first.")
+
+    async def forget(self, path: str) -> ForgetReport:
+        """Takes a file, a folder or a workspace out of the index.
+
+        Raises:
+            DocumentNotFound: nothing indexed is there.
+        """
+        wanted = str(Path(path).expanduser().absolute())
+        async with self._turn:
+            workspaces = await self._catalogue.workspaces()
+            whole = [w for w in workspaces if w.path == wanted or wanted in _parents(w.path)]
+            documents = await self._catalogue.documents_under(wanted)
+            if not whole and not documents:
+                raise DocumentNotFound(
+                    f"{path!r} is not in the index.", "`allma status` lists the workspaces."
+                )
+            await self._catalogue.remove([document.id for document in documents])
+            for workspace in whole:
+                await self._catalogue.remove_workspace(workspace.id)
+        chunks = sum(document.chunks for document in documents)
+        return ForgetReport(wanted, len(documents), chunks, bool(whole))
+
+    # --- runs -------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        workspaces: Sequence[Workspace],
+        progress: Progress,
+        *,
+        patience: float | None = None,
+        retry_failed: bool = False,
+    ) -> IngestReport | Job:
+        """Brings workspaces up to date; its Job instead when that takes longer than `patience` s.
+
+        Cancelling the caller cancels the run, unless somebody else follows it too.
+
+        Raises:
+            ProviderError, StorageError: the run could not go on; what it published stays.
+        """
+        run = self.start(workspaces, retry_failed=retry_failed)
+        assert run.task is not None
+        run.followers.append(progress)
+        try:
+            done, _ = await asyncio.wait({run.task}, timeout=patience)
+        except asyncio.CancelledError:
+            run.followers.remove(progress)
+            if not run.followers:
+                run.task.cancel()
+            raise
+        if not done:
+            return run.job
+        if run.error is not None:
+            raise run.error
+        return run.job.report or IngestReport()
+
+    def start(self, workspaces: Sequence[Workspace], *, retry_failed: bool = False) -> _Run:
+        """Begins a run in the background."""
+        path = workspaces[0].path if len(workspaces) == 1 else ""
+        run = _Run(Job(secrets.token_hex(6), "ingest", "queued", path, 0, None, "", now()))
+        self._runs[run.job.id] = run
+        run.task = self._tasks.create_task(self._perform(run, workspaces, retry_failed))
+        return run
+
+    async def job(self, job_id: str) -> Job:
+        """A job, running or past.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        if (run := self._runs.get(job_id)) is not None:
+            return run.job
+        if (job := await self._catalogue.job(job_id)) is not None:
+            return job
+        raise JobNotFound(f"There is no job {job_id!r}.", "`allma status` lists the running ones.")
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stops a job; one that has ended stays as it is.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        run = self._runs.get(job_id)
+        if run is not None and run.task is not None and not run.task.done():
+            run.task.cancel()
+            await asyncio.wait({run.task})
+        return await self.job(job_id)
+
+    def running(self) -> list[Job]:
+        """The jobs that are not done yet."""
+        return [run.job for run in self._runs.values() if run.job.state in ("queued", "running")]
+
+    async def _perform(
+        self, run: _Run, workspaces: Sequence[Workspace], retry_failed: bool
+    ) -> IngestReport:
+        report = IngestReport()
+        try:
+            async with self._turn:
+                run.job = replace(run.job, state="running")
+                for workspace in workspaces:
+                    report = _sum(
+                        report, await self._bring_up_to_date(workspace, run, retry_failed)
+                    )
+            run.job = replace(run.job, state="done", report=report)
+        except asyncio.CancelledError:
+            run.job = replace(run.job, state="cancelled", report=report)
+            raise
+        except AllmaError as exc:
+            run.error = exc
+            run.job = replace(run.job, state="failed", message=str(exc), report=report)
+        except Exception:
+            log.exception("an ingestion failed")
+            run.error = AllmaError(
+                "Indexing failed because of a bug in Allma.", "The log has the details."
+            )
+            run.job = replace(run.job, state="failed", message=run.error.message, report=report)
+        finally:
+            await self._end(run)
+        return report
+
+    async def _end(self, run: _Run) -> None:
+        try:
+            await asyncio.shield(self._catalogue.save_job(run.job))
+        except AllmaError as exc:
+            log.warning("the job %s could not be recorded: %s", run.job.id, exc)
+        else:
+            self._runs.pop(run.job.id, None)
+
+    async def _bring_up_to_date(
+        self, workspace: Workspace, progress: Progress, retry_failed: bool
+    ) -> IngestReport:
+        known = await self._catalogue.documents(workspace.id)
+        recipe = await self._recipe()
+        changes = await asyncio.to_thread(self._plan, workspace, known, recipe, retry_failed)
+        pipeline = Pipeline(
+            workspace,
+            ledger=self._catalogue,
+            parser=await self._parser(),
+            embedder=await self._embedder(),
+            recipe=recipe,
+            progress=progress,
+        )
+        return await pipeline.run(changes)
+
+    def _plan(
+        self, workspace: Workspace, known: Sequence[Document], recipe: str, retry_failed: bool
+    ) -> list[Change]:
+        limit = self._config.max_file_mb * 1_048_576
+        return plan(
+            known,
+            scope.walk(Path(workspace.path), self._config.data_dir, limit),
+            lambda path: hash_file(Path(path), recipe),
+            retry_failed=retry_failed,
+        )
+
+
+def _parents(path: str) -> set[str]:
+    return {str(parent) for parent in Path(path).parents}
+
+
+def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
+    return IngestReport(
+        indexed=a.indexed + b.indexed,
+        updated=a.updated + b.updated,
+        unchanged=a.unchanged + b.unchanged,
+        removed=a.removed + b.removed,
+        skipped=[*a.skipped, *b.skipped],
+        failed=[*a.failed, *b.failed],
+        chunks=a.chunks + b.chunks,
+        seconds=round(a.seconds + b.seconds, 3),
+    )

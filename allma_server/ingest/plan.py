@@ -1,0 +1,89 @@
+"""What has changed: the ledger against the disk. Pure, but for the hashes it asks for."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
+
+from allma_server.model import (
+    Add,
+    Change,
+    Document,
+    FileFacts,
+    Keep,
+    Move,
+    Remove,
+    SeenFile,
+    Skip,
+    Update,
+)
+
+
+def plan(
+    known: Sequence[Document],
+    seen: Iterable[SeenFile],
+    content_hash: Callable[[str], str],
+    *,
+    retry_failed: bool = False,
+) -> list[Change]:
+    """One change for every known document and every seen file.
+
+    A new file that holds what a vanished one held is a Move. `content_hash` reads a file; it is
+    called only where the sizes make a move possible. `retry_failed` tries failed files again
+    although they have not changed.
+    """
+    by_path = {document.path: document for document in known}
+    fresh: list[FileFacts] = []
+    changes: list[Change] = []
+    for entry in seen:
+        document = by_path.pop(entry.file.path, None)
+        if entry.reason is not None:
+            changes.append(_skipped(entry.file, entry.reason, document))
+        elif document is None:
+            fresh.append(entry.file)
+        elif _unchanged(document, entry.file) and not (document.state == "failed" and retry_failed):
+            changes.append(Keep(document))
+        else:
+            changes.append(Update(entry.file, document))
+    gone = list(by_path.values())
+    moves = {move.file.path: move for move in _moves(gone, fresh, content_hash)}
+    moved = {move.known.id for move in moves.values()}
+    changes.extend(moves.get(file.path) or Add(file) for file in fresh)
+    changes.extend(Remove(document) for document in gone if document.id not in moved)
+    return changes
+
+
+def _skipped(file: FileFacts, reason: str, known: Document | None) -> Change:
+    if known is not None and known.state == "skipped" and known.reason == reason:
+        return Keep(known)
+    return Skip(file, reason, known)
+
+
+def _unchanged(document: Document, file: FileFacts) -> bool:
+    return (document.size, document.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _moves(
+    gone: Sequence[Document], fresh: Sequence[FileFacts], content_hash: Callable[[str], str]
+) -> Iterator[Move]:
+    candidates = [document for document in gone if document.state == "indexed"]
+    sizes = {document.size for document in candidates}
+    for file in fresh:
+        if file.size not in sizes or not candidates:
+            continue
+        try:
+            digest = content_hash(file.path)
+        except OSError:
+            continue  # the pipeline will meet the same file and say what is wrong with it
+        same = [
+            document
+            for document in candidates
+            if document.content_hash == digest and _same_kind(document.path, file.path)
+        ]
+        if same:
+            known = max(same, key=lambda document: document.inode == file.inode)
+            candidates.remove(known)
+            yield Move(file, known)
+
+
+def _same_kind(old: str, new: str) -> bool:
+    # Another suffix may mean another reader, so the same bytes may give other chunks.
+    return PurePath(old).suffix.lower() == PurePath(new).suffix.lower()

@@ -1,0 +1,177 @@
+"""Which folders may be indexed, and which files in them are seen.
+
+`.gitignore` (nested, negated, from parent folders too), `.ignore`, `.git/info/exclude` and
+`.allmaignore` are honoured by the Rust `ignore` crate, the walker of ripgrep. Allma's own rules
+come on top and cannot be widened from inside a workspace.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from allma_server.errors import FolderNotAllowed, PathNotFound
+from allma_server.model import FileFacts, SeenFile
+
+IGNORED_FOLDERS = frozenset(
+    ".git .hg .svn .jj .bzr node_modules bower_components jspm_packages .venv venv virtualenv "
+    "__pycache__ .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints "
+    ".cache .gradle .terraform .next .nuxt .svelte-kit .parcel-cache .turbo .yarn .pnpm-store "
+    ".direnv .idea .eggs site-packages DerivedData Pods .dart_tool .stack-work _build "
+    "$RECYCLE.BIN .Trash .Trashes .ssh .gnupg .aws .azure .kube .docker".split()
+)
+IGNORED_FILES = frozenset(
+    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb uv.lock "
+    "poetry.lock pdm.lock Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock "
+    "mix.lock packages.lock.json .DS_Store Thumbs.db desktop.ini .allmaignore".split()
+)
+IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
+
+SECRET_NAMES = frozenset(
+    ".netrc _netrc .pgpass .npmrc .pypirc .htpasswd .git-credentials credentials credentials.json "
+    "credentials.yml credentials.yaml secrets.json secrets.yml secrets.yaml secrets.toml "
+    "secrets.env service-account.json .dockercfg .vault-token kubeconfig id_rsa id_dsa id_ecdsa "
+    "id_ed25519 master.key terraform.tfstate".split()
+)
+SECRET_ENDINGS = (
+    ".pem .key .p12 .pfx .jks .keystore .kdbx .kdb .ppk .asc .gpg .pgp .ovpn .tfvars .tfstate"
+).split()
+
+BINARY_ENDINGS = frozenset(
+    ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
+    ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
+    ".zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
+    ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
+    ".ttf .otf .woff .woff2 .eot .pickle .pkl .npy .npz .parquet .feather .h5 .hdf5 .onnx .pt "
+    ".pth .safetensors .gguf .ggml .mo .pyo .doc .xls .xlsx .ppt .pptx .odt .ods .odp .epub "
+    ".mobi .sketch .fig .blend .glb .stl .pcap .dmp .vsix".split()
+)
+
+_SYSTEM = ("/bin /sbin /lib /lib32 /lib64 /boot /dev /proc /sys /run /etc /usr/bin /usr/sbin "
+           "/usr/lib /usr/include /usr/share /var/lib /var/run /System /Library /Applications "
+           "/private/etc /private/var/db").split()  # fmt: skip
+_TOO_BROAD = (
+    "/usr /usr/local /var /opt /home /root /Users /mnt /media /srv /tmp /private /private/var "
+    "/Volumes /snap /nix /cores"
+).split()
+_WINDOWS_SYSTEM = ("windows", "program files", "program files (x86)", "programdata")
+
+
+def approve(path: str, data_dir: Path) -> Path:
+    """The real, absolute form of a path that may be indexed.
+
+    Raises:
+        PathNotFound: nothing is there.
+        FolderNotAllowed: a root, a home, a system folder, or Allma's own data.
+    """
+    named = Path(path).expanduser()
+    try:
+        real = named.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as exc:
+        raise PathNotFound(
+            f"There is no file or folder at {path!r}.", "Give an absolute path that exists."
+        ) from exc
+    if (why := _refusal(real, data_dir.resolve())) is not None:
+        raise FolderNotAllowed(
+            f"{real} is not indexed: it is {why}.", "Choose a project or document folder inside it."
+        )
+    return real
+
+
+def _refusal(real: Path, data_dir: Path) -> str | None:
+    home = Path.home().resolve()
+    if real == real.parent:
+        return "the root of a file system"
+    if real == home or real in home.parents:
+        return "a home folder"
+    if real == data_dir or data_dir in real.parents:
+        return "Allma's own data directory"
+    if str(real) in _TOO_BROAD:
+        return "too broad a folder"
+    if any(real == Path(system) or Path(system) in real.parents for system in _SYSTEM):
+        return "a system folder"
+    if sys.platform == "win32" and len(real.parts) > 1 and real.parts[1].lower() in _WINDOWS_SYSTEM:
+        return "a system folder"
+    if any(part in (".ssh", ".gnupg", ".aws", ".kube") for part in real.parts):
+        return "a folder of secrets"
+    return None
+
+
+def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
+    """Every file under `root` (or `root` itself, a file) that is not ignored.
+
+    Blocks; run it in a thread. A folder that cannot be read is passed over.
+    """
+    if not root.is_dir():
+        if (seen := look_at(root, max_bytes)) is not None:
+            yield seen
+        return
+    data_dir = data_dir.resolve()
+    for path in _unignored(root):
+        if data_dir not in path.parents and (seen := look_at(path, max_bytes)) is not None:
+            yield seen
+
+
+def _unignored(root: Path) -> Iterator[Path]:
+    # The native walker is only needed once there is something to walk.
+    import ignore
+    from ignore.overrides import OverrideBuilder
+
+    overrides = OverrideBuilder(root)
+    for folder in sorted(IGNORED_FOLDERS):
+        overrides.add(f"!**/{folder}/")
+    walker = ignore.WalkBuilder(root)
+    walker.overrides(overrides.build())
+    walker.hidden(False).require_git(False).follow_links(False)
+    walker.add_custom_ignore_filename(".allmaignore")
+    entries = iter(walker.build())
+    while True:
+        try:
+            entry = next(entries)
+        except StopIteration:
+            return
+        except (ignore.Error, ignore.IOError, OSError):
+            continue  # one unreadable folder does not end the walk
+        if entry.depth() > 0:
+            yield entry.path()
+
+
+def look_at(path: Path, max_bytes: int) -> SeenFile | None:
+    """A file as the disk shows it now; None for a folder, an ignored name or nothing at all."""
+    name = path.name
+    if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS):
+        return None
+    try:
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    file = FileFacts(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    return SeenFile(file, _reason_to_skip(path, status, max_bytes))
+
+
+def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "a symbolic link; what it points to is indexed where it stands"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    if is_secret(path):
+        return "looks like a secret; such files are never read"
+    if (ending := path.suffix.lower()) in BINARY_ENDINGS:
+        return f"a {ending} file, which holds no text Allma can read"
+    if status.st_size == 0:
+        return "empty"
+    if status.st_size > max_bytes:
+        size, limit = status.st_size / 1_048_576, max_bytes / 1_048_576
+        return f"{size:.0f} MB, larger than the limit of {limit:.0f} MB (max_file_mb)"
+    return None
+
+
+def is_secret(path: Path) -> bool:
+    """Whether the name alone says that the file holds credentials."""
+    name = path.name.lower()
+    if name == ".env" or name.startswith(".env."):
+        return not name.endswith((".example", ".sample", ".template", ".dist"))
+    return name in SECRET_NAMES or name.endswith(tuple(SECRET_ENDINGS))

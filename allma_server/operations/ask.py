@@ -1,0 +1,49 @@
+"""Ask a question and have it answered from the index."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.answer.ask import Question, answer
+from allma_server.model import Answer
+from allma_server.operations.call import Call
+from allma_server.operations.scope import find, scope_of
+
+
+async def ask(
+    call: Call,
+    question: Annotated[str, Field(description="The question, in plain language.")],
+    conversation_id: Annotated[
+        str | None, Field(description="Continue this conversation; a new one starts without it.")
+    ] = None,
+    use_rag: Annotated[
+        bool, Field(description="Answer from the indexed documents; false is a plain chat.")
+    ] = True,
+    model: Annotated[str | None, Field(description="A chat model other than the one in use.")] = (
+        None
+    ),
+    top_k: Annotated[
+        int | None, Field(ge=1, le=50, description="How many passages to use (default 5).")
+    ] = None,
+    path: Annotated[
+        str | None, Field(description="Only files that match this glob, such as docs/**/*.md.")
+    ] = None,
+    workspace: Annotated[
+        str | None, Field(description="Only this workspace folder; `all` for every one.")
+    ] = None,
+) -> Answer:
+    """Answer a question from the user's documents, with numbered sources.
+
+    A local model writes the answer; it streams as it is made. Without a model the passages are
+    returned instead. Use search when you want to read and judge the passages yourself.
+    """
+    engine = call.engine
+    scope = scope_of(call, workspace, path)
+    return await answer(
+        Question(question, conversation_id, use_rag, model),
+        engine.config,
+        find=lambda query: find(call, query, top_k, scope),
+        history=engine.catalog,
+        chat=engine.chat,
+        progress=call.progress,
+    )

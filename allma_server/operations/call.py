@@ -1,0 +1,124 @@
+"""What an operation is, and what it is called with.
+
+An operation is a typed async function whose first argument is the `Call`. Its signature is the
+MCP tool's schema, the LSP argument model, the CLI's options and the reference, so a client of any
+kind sees the same names, defaults and limits.
+"""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.alias_generators import to_camel
+
+from allma_server.engine import Engine
+from allma_server.errors import InvalidArgument
+from allma_server.model import Citation
+from allma_server.ports import Progress
+
+
+class Silent:
+    """Progress that nobody follows."""
+
+    async def report(self, done: int, total: int | None, message: str) -> None: ...
+    async def text(self, delta: str) -> None: ...
+    async def sources(self, citations: Sequence[Citation]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks: the engine, where progress goes, and the client's own folders.
+
+    `workspaces` narrow a search that names no workspace; empty means everything indexed.
+    `patience`: seconds after which long work should answer with its job instead of its report.
+    """
+
+    engine: Engine
+    progress: Progress = dataclasses.field(default_factory=Silent)
+    workspaces: tuple[str, ...] = ()
+    patience: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A named operation. `name` is dotted where several belong together (`models.pull`).
+
+    `writes`: changes what is stored. `destroys`: removes something that is not easily had again.
+    """
+
+    name: str
+    run: Callable[..., Awaitable[Any]]
+    writes: bool = False
+    destroys: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the function's docstring."""
+        doc = inspect.getdoc(self.run) or ""
+        return " ".join(doc.split("\n\n")[0].split())
+
+    @property
+    def arguments(self) -> type[BaseModel]:
+        """The arguments as a pydantic model that takes snake_case and camelCase keys."""
+        return _arguments(self.name, self.run)
+
+    async def __call__(self, call: Call, arguments: Mapping[str, Any]) -> Any:
+        """Runs it with unchecked arguments.
+
+        Raises:
+            InvalidArgument: an argument is unknown, missing or of the wrong kind.
+            AllmaError: whatever the operation foresees.
+        """
+        try:
+            checked = self.arguments.model_validate(dict(arguments))
+        except ValidationError as exc:
+            raise InvalidArgument(_sentence(self, exc)) from exc
+        return await self.run(call, **{k: getattr(checked, k) for k in type(checked).model_fields})
+
+
+@cache
+def _arguments(name: str, run: Callable[..., Awaitable[Any]]) -> type[BaseModel]:
+    parameters = list(inspect.signature(run, eval_str=True).parameters.values())[1:]
+    fields: dict[str, Any] = {
+        p.name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
+        for p in parameters
+    }
+    title = re.sub(r"\W+", " ", name).title().replace(" ", "") + "Arguments"
+    config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+    return cast(type[BaseModel], create_model(title, __config__=config, **fields))
+
+
+def _sentence(operation: Operation, exc: ValidationError) -> str:
+    first = exc.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the arguments"
+    known = ", ".join(operation.arguments.model_fields) or "none"
+    if first["type"] == "extra_forbidden":
+        return f"{operation.name} has no argument {where!r}; it takes: {known}."
+    if first["type"] == "missing":
+        return f"{operation.name} needs the argument {where!r}; it takes: {known}."
+    return f"The argument {where!r} of {operation.name} is not valid: {first['msg']}."
+
+
+def jsonable(value: Any, *, camel: bool = False) -> Any:
+    """A result as JSON data; `camel` renames the fields of its objects as LSP clients expect."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            to_camel(f.name) if camel else f.name: jsonable(getattr(value, f.name), camel=camel)
+            for f in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        mapping = cast(Mapping[Any, Any], value)
+        return {str(k): jsonable(v, camel=camel) for k, v in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v, camel=camel) for v in cast(Sequence[Any], value)]
+    if isinstance(value, str):
+        # A file name that is not UTF-8 holds surrogates, which no JSON encoder lets out.
+        return value.encode("utf-8", "replace").decode("utf-8") if not value.isascii() else value
+    return value

@@ -1,0 +1,56 @@
+"""Chat history, shared by all clients."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.answer.export import as_markdown
+from allma_server.errors import InvalidArgument
+from allma_server.model import Conversation, ConversationPage, Done, Export
+from allma_server.operations.call import Call
+
+ConversationId = Annotated[str, Field(description="The id of a conversation.")]
+
+
+async def list_conversations(
+    call: Call,
+    query: Annotated[
+        str | None, Field(description="Only those with these words in title or text.")
+    ] = None,
+    cursor: Annotated[
+        str | None, Field(description="next_cursor of the page before this one.")
+    ] = None,
+    limit: Annotated[int, Field(ge=1, le=200, description="Rows in a page.")] = 50,
+) -> ConversationPage:
+    """List conversations, the latest first."""
+    return await call.engine.catalog.conversation_page(query, cursor, limit)
+
+
+async def show_conversation(call: Call, id: ConversationId) -> Conversation:
+    """Show a conversation with its messages and their sources."""
+    return await call.engine.catalog.conversation(id)
+
+
+async def rename_conversation(
+    call: Call,
+    id: ConversationId,
+    title: Annotated[str, Field(max_length=200, description="The new title.")],
+) -> Conversation:
+    """Give a conversation another title."""
+    title = " ".join(title.split())
+    if not title:
+        raise InvalidArgument("A title needs at least one word.")
+    await call.engine.catalog.rename_conversation(id, title)
+    return await call.engine.catalog.conversation(id)
+
+
+async def delete_conversation(call: Call, id: ConversationId) -> Done:
+    """Delete a conversation with all its messages."""
+    await call.engine.catalog.delete_conversation(id)
+    return Done(f"Conversation {id} is deleted.")
+
+
+async def export_conversation(call: Call, id: ConversationId) -> Export:
+    """Export a conversation as Markdown, with its sources."""
+    conversation = await call.engine.catalog.conversation(id)
+    return Export(conversation.title, as_markdown(conversation))

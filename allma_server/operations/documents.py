@@ -1,0 +1,23 @@
+"""The ingestion ledger."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import DocumentPage, DocumentState
+from allma_server.operations.call import Call
+
+
+async def documents(
+    call: Call,
+    workspace: Annotated[str | None, Field(description="Only this workspace folder.")] = None,
+    state: Annotated[
+        DocumentState | None, Field(description="Only indexed, skipped or failed ones.")
+    ] = None,
+    cursor: Annotated[
+        str | None, Field(description="next_cursor of the page before this one.")
+    ] = None,
+    limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,
+) -> DocumentPage:
+    """List what was seen in the workspaces, and why a file was skipped or failed."""
+    return await call.engine.catalog.document_page(workspace, state, cursor, limit)

@@ -1,0 +1,16 @@
+"""Take something out of the index."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import ForgetReport
+from allma_server.operations.call import Call
+
+
+async def forget(
+    call: Call,
+    path: Annotated[str, Field(description="A file, a folder or a workspace that is indexed.")],
+) -> ForgetReport:
+    """Remove a file, folder or workspace from the index. Nothing on disk is touched."""
+    return await call.engine.ingestion.forget(path)

@@ -1,0 +1,36 @@
+"""Bring folders and files into the index."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import IngestReport, Job
+from allma_server.operations.call import Call
+
+
+async def ingest(
+    call: Call,
+    paths: Annotated[
+        list[str], Field(min_length=1, description="Absolute paths of folders or files.")
+    ],
+) -> IngestReport | Job:
+    """Index folders or files, and keep them indexed: each becomes a workspace.
+
+    Only what changed since the last time is read again. Long work goes on as a job, whose
+    progress status tells.
+    """
+    engine = call.engine
+    workspaces = [await engine.ingestion.approve(path) for path in paths]
+    return await engine.ingestion.run(workspaces, call.progress, patience=call.patience)
+
+
+async def sync(
+    call: Call,
+    path: Annotated[
+        str | None, Field(description="Only this workspace; all of them without it.")
+    ] = None,
+) -> IngestReport | Job:
+    """Bring the index up to date with the disk now, without waiting for the watcher."""
+    engine = call.engine
+    workspaces = await engine.ingestion.registered(path)
+    return await engine.ingestion.run(workspaces, call.progress, patience=call.patience)

@@ -1,0 +1,57 @@
+"""The models that write answers."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.answer.models import model_in_use, use
+from allma_server.model import Done, ModelInfo, ModelList
+from allma_server.operations.call import Call
+
+ModelName = Annotated[str, Field(description="A model's name, such as llama3.2:3b.")]
+
+
+async def list_models(call: Call) -> ModelList:
+    """List the models that are installed, and the one in use."""
+    engine = call.engine
+    models = await engine.chat.list()
+    in_use = await model_in_use(None, engine.config, engine.catalog, engine.chat)
+    marked = [
+        ModelInfo(
+            m.name,
+            m.size,
+            m.parameters,
+            m.quantization,
+            m.context_length,
+            m.capabilities,
+            m.modified_at,
+            in_use=m.name == in_use,
+        )
+        for m in models
+    ]
+    return ModelList(marked, in_use, engine.config.chat_provider)
+
+
+async def show_model(call: Call, name: ModelName) -> ModelInfo:
+    """Show a model's size, context length and capabilities."""
+    return await call.engine.chat.show(name)
+
+
+async def use_model(call: Call, name: ModelName) -> Done:
+    """Choose the model that answers from now on."""
+    engine = call.engine
+    chosen = await use(name, engine.catalog, engine.chat)
+    return Done(f"{chosen} answers from now on.")
+
+
+async def pull_model(call: Call, name: ModelName) -> Done:
+    """Download a model; its progress is reported."""
+    async for step in call.engine.chat.pull(name):
+        await call.progress.report(step.completed or 0, step.total, step.status)
+    return Done(f"{name} is installed.")
+
+
+async def delete_model(call: Call, name: ModelName) -> Done:
+    """Delete a model from the provider's disk."""
+    await call.engine.chat.delete(name)
+    return Done(f"{name} is deleted.")

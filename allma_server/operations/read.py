@@ -1,0 +1,33 @@
+"""Read a document, or the surroundings of a passage."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import Excerpt
+from allma_server.operations.call import Call
+from allma_server.retrieve.read import read_excerpt
+
+
+async def read(
+    call: Call,
+    source: Annotated[
+        str, Field(description="A file path, an allma:// URI, or the chunk_id of a passage.")
+    ],
+    start_line: Annotated[int | None, Field(ge=1, description="First line to read.")] = None,
+    end_line: Annotated[int | None, Field(ge=1, description="Last line to read.")] = None,
+    neighbors: Annotated[
+        int, Field(ge=0, le=20, description="With a chunk_id: chunks before and after it.")
+    ] = 0,
+) -> Excerpt:
+    """Read lines of an indexed document, or what stands around a found passage.
+
+    Works for PDF and DOCX as well: their extracted text is returned.
+    """
+    return await read_excerpt(
+        source,
+        start_line,
+        end_line,
+        neighbors,
+        catalog=call.engine.catalog,
+    )

@@ -1,0 +1,30 @@
+"""Find passages."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import SearchResult
+from allma_server.operations.call import Call
+from allma_server.operations.scope import find, scope_of
+
+
+async def search(
+    call: Call,
+    query: Annotated[str, Field(description="What to look for: words, a question, a symbol.")],
+    top_k: Annotated[
+        int | None, Field(ge=1, le=50, description="How many passages (default 5).")
+    ] = None,
+    path: Annotated[
+        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
+    ] = None,
+    workspace: Annotated[
+        str | None, Field(description="Only this workspace folder; `all` for every one.")
+    ] = None,
+) -> SearchResult:
+    """Find the passages that best match a query, with file, lines and page.
+
+    Understands meaning and exact words. Use it before opening files when you do not know where
+    something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
+    """
+    return await find(call, query, top_k, scope_of(call, workspace, path))

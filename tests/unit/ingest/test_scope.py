@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+
+from allma_server.errors import FolderNotAllowed, PathNotFound
+from allma_server.ingest.scope import approve, is_secret, walk
+
+LIMIT = 1_000_000
+
+
+def seen(root: Path) -> dict[str, str | None]:
+    found = walk(root, root / "no-data-here", LIMIT)
+    return {str(Path(s.file.path).relative_to(root)): s.reason for s in found}
+
+
+def write(root: Path, *names: str, text: str = "words\n") -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_nested_gitignore_files_with_negation_are_honoured(tmp_path: Path) -> None:
+    write(tmp_path, "a.log", "keep.log", "sub/b.log", "sub/deep/c.txt", "sub/deep/d.txt")
+    (tmp_path / ".gitignore").write_text("*.log\n!keep.log\n")
+    (tmp_path / "sub" / ".gitignore").write_text("deep/*\n!deep/d.txt\n")
+    assert set(seen(tmp_path)) == {".gitignore", "keep.log", "sub/.gitignore", "sub/deep/d.txt"}
+
+
+def test_rules_of_parent_folders_apply_to_a_workspace_inside_a_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("drafts/\n")
+    write(tmp_path, "project/drafts/a.md", "project/b.md")
+    assert set(seen(tmp_path / "project")) == {"b.md"}
+
+
+def test_allmaignore_narrows_what_is_seen(tmp_path: Path) -> None:
+    write(tmp_path, "public.md", "private/diary.md")
+    (tmp_path / ".allmaignore").write_text("private/\n")
+    assert set(seen(tmp_path)) == {"public.md"}
+
+
+def test_a_workspace_cannot_bring_ignored_folders_back(tmp_path: Path) -> None:
+    write(tmp_path, "node_modules/x/index.js", ".venv/lib/a.py", "src/a.py")
+    (tmp_path / ".allmaignore").write_text("!node_modules/\n!.venv/\n")
+    assert set(seen(tmp_path)) == {"src/a.py"}
+
+
+@pytest.mark.parametrize(
+    "name", [".env", ".env.local", "server.pem", "id_rsa", ".netrc", "prod.tfvars", "secrets.yaml"]
+)
+def test_files_that_look_like_secrets_are_listed_but_never_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path, name)
+    reason = seen(tmp_path)[name]
+    assert reason is not None and "secret" in reason
+
+
+def test_an_example_of_an_environment_file_is_no_secret() -> None:
+    assert not is_secret(Path(".env.example"))
+
+
+def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path, "big.txt", text="x" * (LIMIT + 1))
+    write(tmp_path, "photo.png", "real.md")
+    (tmp_path / "empty.md").touch()
+    (tmp_path / "link.md").symlink_to(tmp_path / "real.md")
+    reasons = seen(tmp_path)
+    assert reasons["real.md"] is None
+    assert "larger than the limit" in (reasons["big.txt"] or "")
+    assert ".png" in (reasons["photo.png"] or "")
+    assert reasons["empty.md"] == "empty"
+    assert "symbolic link" in (reasons["link.md"] or "")
+
+
+def test_a_linked_folder_is_not_entered(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    write(outside, "secret-plans.md")
+    root = tmp_path / "root"
+    write(root, "a.md")
+    (root / "way-out").symlink_to(outside)
+    (root / "loop").symlink_to(root)
+    assert {name for name, reason in seen(root).items() if reason is None} == {"a.md"}
+
+
+def test_the_data_directory_is_never_walked(tmp_path: Path) -> None:
+    write(tmp_path, "a.md", "data/allma.txt")
+    paths = {Path(s.file.path).name for s in walk(tmp_path, tmp_path / "data", LIMIT)}
+    assert paths == {"a.md"}
+
+
+def test_a_single_file_is_a_workspace_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "a.md", "b.md")
+    paths = [s.file.path for s in walk(tmp_path / "a.md", tmp_path / "data", LIMIT)]
+    assert paths == [str(tmp_path / "a.md")]
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/usr", "/proc/self", "~", "/home"])
+def test_folders_that_are_too_broad_or_the_system_s_are_refused(tmp_path: Path, path: str) -> None:
+    if not Path(path).expanduser().exists():
+        path = "/"
+    with pytest.raises(FolderNotAllowed) as refused:
+        approve(path, tmp_path)
+    assert refused.value.hint
+
+
+def test_the_data_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data" / "logs").mkdir(parents=True)
+    with pytest.raises(FolderNotAllowed, match="data directory"):
+        approve(str(tmp_path / "data" / "logs"), tmp_path / "data")
+
+
+def test_a_path_that_does_not_exist_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(PathNotFound, match="no file or folder"):
+        approve(str(tmp_path / "nowhere"), tmp_path)
