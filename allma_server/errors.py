@@ -13,6 +13,7 @@
     │   └── NothingToIndex       nothing_to_index
     ├── ProviderError            provider_error
     │   ├── ProviderUnreachable  provider_unreachable
+    │   ├── ProviderBusy         provider_busy
     │   ├── ModelNotFound        model_not_found
     │   ├── ModelUnsuitable      model_unsuitable
     │   ├── InputTooLong         input_too_long
@@ -115,6 +116,12 @@ class ProviderUnreachable(ProviderError):
     """Nothing answers at the provider's address."""
 
     code = "provider_unreachable"
+
+
+class ProviderBusy(ProviderError):
+    """The provider's queue is full, or it is still loading; the same call may succeed later."""
+
+    code = "provider_busy"
 
 
 class ModelNotFound(ProviderError):

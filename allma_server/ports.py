@@ -4,7 +4,7 @@ Each is implemented by one file per provider and held to one contract suite. Imp
 chosen in registries that are literals, and wired in `engine.py` only.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -93,7 +93,7 @@ class Embedder(Protocol):
 class ChatModels(Protocol):
     """A provider of chat models: what it has, and answers as they are generated.
 
-    Closing the iterator that `stream` returned stops the generation at its source.
+    Closing the generator that `stream` returned stops the generation at its source.
 
     Raises:
         ProviderUnreachable, ModelNotFound, ModelUnsuitable, AnswerInterrupted, ProviderError;
@@ -111,8 +111,8 @@ class ChatModels(Protocol):
         context_length: int | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> AsyncIterator[TextDelta | Finish]: ...
-    def pull(self, name: str) -> AsyncIterator[PullProgress]: ...
+    ) -> AsyncGenerator[TextDelta | Finish]: ...
+    def pull(self, name: str) -> AsyncGenerator[PullProgress]: ...
     async def delete(self, name: str) -> None: ...
 
 
@@ -197,6 +197,9 @@ class Shelf(Protocol):
         self, workspace: str | None, glob: str | None, formats: Collection[str] | None
     ) -> list[int]: ...
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]: ...
+    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int]]:
+        """Size and mtime_ns of each passage's document when it was indexed, by document id."""
+        ...
 
 
 class VectorSearch(Protocol):
