@@ -1,0 +1,148 @@
+"""The rules of ARCHITECTURE.md that a machine can hold."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from allma_server import errors
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "allma_server"
+
+# Rooms from the top down. A module may import from its own room and from rooms below it.
+LAYERS: list[set[str]] = [
+    {"__main__"},
+    {"cli", "session", "doors", "daemon"},
+    {"operations"},
+    {"doctor"},
+    {"engine"},
+    {"ingest", "retrieve", "answer", "formats", "embedders", "chat_models", "stores"},
+    {"chunking"},
+    {"child", "http_client", "tokens"},
+    {"ports", "config"},
+    {"model", "errors"},
+]
+VERBS = {"ingest", "retrieve", "answer"}
+PROVIDERS = {"formats", "embedders", "chat_models", "stores"}
+
+# Each third-party library has one home.
+HOMES: dict[str, set[str]] = {
+    "aiosqlite": {"stores"},
+    "sqlite3": {"stores", "doctor.py"},
+    "charset_normalizer": {"formats"},
+    "chromadb": {"stores/chroma_worker.py"},
+    "docx": {"formats/docx.py"},
+    "httpx": {"http_client.py", "embedders", "chat_models"},
+    "ignore": {"ingest/scope.py"},
+    "lsprotocol": {"doors/lsp.py", "doors/lsp"},
+    "lxml": {"formats"},
+    "mcp": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
+    "mcp_types": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
+    "onnxruntime": {"embedders/local.py"},
+    "pathspec": {"stores"},
+    "platformdirs": {"config.py"},
+    "pygls": {"doors/lsp.py", "doors/lsp"},
+    "pypdf": {"formats/pdf.py"},
+    "rich": {"cli", "cli.py"},
+    "semantic_text_splitter": {"chunking.py"},
+    "tokenizers": {"embedders/local.py", "chunking.py"},
+    "tomlkit": {"config.py", "cli", "cli.py"},
+    "trafilatura": {"formats/html.py"},
+    "typer": {"cli", "cli.py"},
+    "watchfiles": {"ingest/watch.py"},
+}
+BANNED_NAMES = re.compile(r"(Manager|Service|Helper|Handler|Util|Utils|Wrapper|Impl)$")
+BANNED_MODULES = {"utils", "util", "helpers", "helper", "common", "base", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Absolute dotted names that a module imports, with their lines."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield node.module or "", node.lineno
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def layer(name: str) -> int:
+    for depth, rooms in enumerate(LAYERS):
+        if name in rooms:
+            return depth
+    raise AssertionError(f"the room {name!r} has no place in LAYERS")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_downwards(path: Path) -> None:
+    here = room(path)
+    if here == "__init__":
+        return
+    for name, line in imports(path):
+        parts = name.split(".")
+        if parts[0] != "allma_server" or len(parts) == 1 or parts[1] == here:
+            continue
+        there = parts[1]
+        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+        assert layer(there) > layer(here) or (layer(there) == layer(here) == 1), where
+        assert not (here in VERBS and there in PROVIDERS), where
+        assert not (here in PROVIDERS and there in VERBS | PROVIDERS), where
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_each_library_has_one_home(path: Path) -> None:
+    here = str(path.relative_to(PACKAGE))
+    for name, line in imports(path):
+        homes = HOMES.get(name.split(".")[0])
+        if homes is not None:
+            at_home = any(here == home or here.startswith(f"{home}/") for home in homes)
+            assert at_home, f"{here}:{line} imports {name}, whose home is {sorted(homes)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_names_say_what_a_thing_is(path: Path) -> None:
+    assert path.stem not in BANNED_MODULES
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            assert not BANNED_NAMES.search(node.name), f"{path}:{node.lineno} {node.name}"
+
+
+def test_the_tree_in_the_errors_docstring_is_the_tree_of_the_classes() -> None:
+    assert errors.__doc__ is not None
+    drawn = re.findall(r"^ {4}([│ ├└─]*)(\w+)(?: +(\w+))?$", errors.__doc__, re.M)
+    expected: list[tuple[int, str, str]] = []
+
+    def visit(kind: type[errors.AllmaError], depth: int) -> None:
+        expected.append((depth, kind.__name__, kind.code))
+        for child in kind.__subclasses__():
+            if child.__module__ == errors.__name__:
+                visit(child, depth + 1)
+
+    visit(errors.AllmaError, 0)
+    found = [(len(indent) // 4, name, code or "error") for indent, name, code in drawn]
+    assert found == expected
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    kinds = [k for k in vars(errors).values() if isinstance(k, type)]
+    codes = [k.code for k in kinds if issubclass(k, errors.AllmaError)]
+    assert len(codes) == len(set(codes))
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    allowed = {
+        "allma_server", "extensions", "tests", "pyproject.toml", "README.md", "LICENSE",
+        "CHANGELOG.md", "ARCHITECTURE.md", "build", "dist",
+    }  # fmt: skip
+    assert {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} <= allowed
