@@ -1,0 +1,25 @@
+"""The catalogue: everything SQLite knows, from one object; each side has its own file."""
+
+from allma_server.stores.conversations import Conversations
+from allma_server.stores.documents import Documents
+from allma_server.stores.embeddings import Embeddings
+from allma_server.stores.jobs import Jobs
+from allma_server.stores.ledger import Ledger
+from allma_server.stores.lexical import FullText
+from allma_server.stores.passages import Passages
+from allma_server.stores.settings import Settings
+from allma_server.stores.workspaces import Workspaces
+
+
+class Catalog(
+    Workspaces,
+    Ledger,
+    Embeddings,
+    Documents,
+    Passages,
+    FullText,
+    Conversations,
+    Jobs,
+    Settings,
+):
+    """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""

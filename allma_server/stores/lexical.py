@@ -1,0 +1,76 @@
+"""Full-text search: BM25 over the terms that tell documents apart."""
+
+from collections.abc import Collection, Sequence
+
+from allma_server.model import Hit
+from allma_server.stores.database import Database, Stored
+from allma_server.stores.rows import as_json
+from allma_server.tokens import query_terms
+
+FREQUENT = 0.08
+"""A term in a larger share of the chunks is not searched for: it costs most and tells least."""
+
+FEW = 500
+"""A term in fewer chunks than this is always searched for."""
+
+
+class FullText(Stored):
+    """Searches the words of chunks; implements `ports.Lexicon`."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._chunks = 0
+        self._frequencies: dict[str, int] = {}
+        self._counted_at = -1
+
+    async def search_text(
+        self, query: str, k: int, documents: Collection[int] | None = None
+    ) -> list[Hit]:
+        """The `k` chunks that match best, of all documents or of these."""
+        terms = query_terms(query)
+        match = terms.match(await self._too_frequent(terms.terms))
+        if not match or k <= 0 or (documents is not None and not documents):
+            return []
+        narrowed, values = "", [match]
+        if documents is not None:
+            # The plus sign keeps SQLite from searching anew for each of the chunks.
+            narrowed = (
+                "AND +rowid IN (SELECT id FROM chunks "
+                "WHERE document_id IN (SELECT value FROM json_each(?)))"
+            )
+            values.append(as_json(documents))
+        found = await self._db.rows(
+            "SELECT rowid, rank FROM chunks_fts "
+            f"WHERE chunks_fts MATCH ? {narrowed} ORDER BY rank LIMIT ?",
+            (*values, k),
+        )
+        # SQLite's BM25 is negative, and better the lower.
+        return [Hit(row["rowid"], -row["rank"]) for row in found]
+
+    async def _too_frequent(self, terms: Sequence[str]) -> set[str]:
+        """The terms to leave out; never all of them."""
+        await self._count(terms)
+        limit = max(FEW, FREQUENT * self._chunks)
+        frequent = {term for term in terms if self._frequencies[term] > limit}
+        if frequent and len(frequent) == len(terms):
+            frequent.discard(min(terms, key=self._frequencies.__getitem__))
+        return frequent
+
+    async def _count(self, terms: Sequence[str]) -> None:
+        """Learns in how many chunks these terms are; counting a frequent one takes long."""
+        if self._counted_at != self._db.revision:
+            [count] = await self._db.rows("SELECT coalesce(sum(chunks), 0) FROM documents")
+            self._counted_at = self._db.revision
+            # Shares change slowly: what was counted holds until the index has grown by a tenth.
+            if abs(count[0] - self._chunks) > 0.1 * self._chunks:
+                self._chunks = count[0]
+                self._frequencies.clear()
+        unknown = [term for term in terms if term not in self._frequencies]
+        if not unknown:
+            return
+        found = await self._db.rows(
+            "SELECT term, doc FROM chunks_terms WHERE term IN (SELECT value FROM json_each(?))",
+            (as_json(unknown),),
+        )
+        self._frequencies.update(dict.fromkeys(unknown, 0))
+        self._frequencies.update((row["term"], row["doc"]) for row in found)

@@ -1,0 +1,82 @@
+"""One owner per data directory: a file lock that the system releases even after a crash."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO
+
+from allma_server.errors import DataDirectoryBusy, StorageError
+
+LOCK_FILE = "allma.lock"
+
+
+@contextlib.contextmanager
+def own_data_directory(path: Path) -> Generator[None]:
+    """Holds the data directory for this process alone; creates it, readable by its user only.
+
+    Raises:
+        DataDirectoryBusy: another process holds it; the message names its process id.
+        StorageError: the directory cannot be created or written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (path / LOCK_FILE).open("a+b")
+    except OSError as exc:
+        raise StorageError(
+            f"The data directory {path} cannot be written: {exc.strerror or exc}.",
+            "Choose another with --data or ALLMA_DATA_DIR.",
+        ) from exc
+    # The file stays when the lock goes: deleting it would let two processes lock two files.
+    with file:
+        if not _acquire(file):
+            raise DataDirectoryBusy(
+                f"The data directory {path} is in use by process {_owner(file)}.",
+                "End that process, or choose another directory with --data.",
+            )
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+            _release(file)
+
+
+def _owner(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read(32).decode("ascii", "replace").strip() or "unknown"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Windows forbids reading locked bytes, so the lock lies far behind the process id.
+    _OFFSET = 1 << 30
+
+    def _acquire(file: BinaryIO) -> bool:
+        file.seek(_OFFSET)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _release(file: BinaryIO) -> None:
+        file.seek(_OFFSET)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _acquire(file: BinaryIO) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _release(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,167 @@
+"""The schema, as numbered steps; `PRAGMA user_version` counts the steps taken.
+
+A step is never edited once released: a change is another function at the end of `MIGRATIONS`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from allma_server.tokens import FTS_TOKENIZER
+
+
+class Migrating(Protocol):
+    """What a step may do: run statements inside the one transaction of its migration."""
+
+    async def execute(self, sql: str) -> int: ...
+
+
+Migration = Callable[[Migrating], Awaitable[None]]
+
+_CATALOGUE = (
+    """
+    CREATE TABLE workspaces (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      path TEXT NOT NULL UNIQUE,
+      added_at TEXT NOT NULL
+    )
+    """,
+    # `name` is what full-text search sees of the path; it is stored because a contentless index
+    # must be told exactly what it was given when a row is taken out again.
+    """
+    CREATE TABLE documents (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      workspace_id INTEGER NOT NULL REFERENCES workspaces (id),
+      path TEXT NOT NULL UNIQUE,
+      name TEXT NOT NULL,
+      format TEXT NOT NULL,
+      size INTEGER NOT NULL,
+      mtime_ns INTEGER NOT NULL,
+      inode INTEGER NOT NULL,
+      content_hash TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('indexed', 'skipped', 'failed')),
+      reason TEXT,
+      title TEXT NOT NULL,
+      metadata TEXT NOT NULL,
+      chunks INTEGER NOT NULL,
+      indexed_at TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX documents_by_workspace ON documents (workspace_id, state)",
+    # Ids are never given twice (AUTOINCREMENT), so an old citation cannot point at new text.
+    """
+    CREATE TABLE chunks (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      document_id INTEGER NOT NULL REFERENCES documents (id),
+      chunk_index INTEGER NOT NULL,
+      text TEXT NOT NULL,
+      context TEXT NOT NULL,
+      start_offset INTEGER NOT NULL,
+      end_offset INTEGER NOT NULL,
+      start_line INTEGER NOT NULL,
+      end_line INTEGER NOT NULL,
+      page INTEGER,
+      heading TEXT NOT NULL,
+      text_hash BLOB NOT NULL,
+      UNIQUE (document_id, chunk_index)
+    )
+    """,
+    "CREATE INDEX chunks_by_text ON chunks (text_hash)",
+    # Contentless: the text itself is in `chunks` and need not be stored twice.
+    f"""
+    CREATE VIRTUAL TABLE chunks_fts USING fts5 (
+      name, heading, text, content = '', tokenize = "{FTS_TOKENIZER}"
+    )
+    """,
+    "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('rank', 'bm25(2.0, 2.0, 1.0)')",
+    "CREATE VIRTUAL TABLE chunks_terms USING fts5vocab (chunks_fts, row)",
+)
+
+_VECTORS = (
+    "CREATE TABLE embedders (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE)",
+    """
+    CREATE TABLE embeddings (
+      id INTEGER PRIMARY KEY,
+      embedder_id INTEGER NOT NULL REFERENCES embedders (id),
+      text_hash BLOB NOT NULL,
+      vector BLOB NOT NULL,
+      used_on TEXT NOT NULL,
+      UNIQUE (embedder_id, text_hash)
+    )
+    """,
+    # A chunk that changes again while it waits gets a new `seq`: acknowledging the old one
+    # must not lose the newer change.
+    """
+    CREATE TABLE vector_outbox (
+      seq INTEGER PRIMARY KEY AUTOINCREMENT,
+      chunk_id INTEGER NOT NULL UNIQUE ON CONFLICT REPLACE
+    )
+    """,
+)
+
+_CONVERSATIONS = (
+    """
+    CREATE TABLE conversations (
+      id TEXT NOT NULL PRIMARY KEY,
+      title TEXT NOT NULL,
+      created_at TEXT NOT NULL,
+      updated_at TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX conversations_by_time ON conversations (updated_at, id)",
+    """
+    CREATE TABLE messages (
+      seq INTEGER PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+      role TEXT NOT NULL CHECK (role IN ('user', 'assistant', 'system')),
+      content TEXT NOT NULL,
+      model TEXT,
+      created_at TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX messages_by_conversation ON messages (conversation_id)",
+    # No reference to documents or chunks: sources outlive them.
+    """
+    CREATE TABLE message_sources (
+      id INTEGER PRIMARY KEY,
+      message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+      number INTEGER NOT NULL,
+      document_id INTEGER NOT NULL,
+      chunk_id INTEGER NOT NULL,
+      relevance_score REAL NOT NULL,
+      path TEXT NOT NULL,
+      start_line INTEGER NOT NULL,
+      end_line INTEGER NOT NULL,
+      page INTEGER,
+      heading TEXT NOT NULL,
+      text TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX message_sources_by_message ON message_sources (message_id)",
+)
+
+_JOBS_AND_SETTINGS = (
+    """
+    CREATE TABLE jobs (
+      id TEXT NOT NULL PRIMARY KEY,
+      kind TEXT NOT NULL,
+      state TEXT NOT NULL,
+      path TEXT NOT NULL,
+      done INTEGER NOT NULL,
+      total INTEGER,
+      message TEXT NOT NULL,
+      created_at TEXT NOT NULL,
+      report TEXT
+    )
+    """,
+    "CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
+)
+
+
+async def first_schema(tx: Migrating) -> None:
+    """The catalogue, vectors and their outbox, conversations, jobs and settings."""
+    for statement in (*_CATALOGUE, *_VECTORS, *_CONVERSATIONS, *_JOBS_AND_SETTINGS):
+        await tx.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema,)

@@ -1,0 +1,106 @@
+"""From hits to passages: what is found, with its exact place and its surroundings."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from allma_server.model import Chunk, Hit, Passage
+from allma_server.stores import rows
+from allma_server.stores.database import Stored
+
+_PASSAGE = """
+    SELECT c.*, d.path, w.path AS workspace FROM chunks c
+    JOIN documents d ON d.id = c.document_id JOIN workspaces w ON w.id = d.workspace_id
+"""
+
+
+class Passages(Stored):
+    """What search reads of the chunks."""
+
+    async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
+        """The hits' chunks, in the hits' order; a hit whose chunk is gone yields nothing."""
+        found = await self._db.rows(
+            f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
+            (rows.as_json(hit.chunk_id for hit in hits),),
+        )
+        by_id = {row["id"]: row for row in found}
+        return [_passage(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
+
+    async def chunk(self, chunk_id: int) -> Passage | None:
+        row = await self._db.row(f"{_PASSAGE} WHERE c.id = ?", (chunk_id,))
+        return _passage(row, 0.0) if row else None
+
+    async def neighbours(self, chunk_id: int, distance: int) -> list[Passage]:
+        """A chunk and those up to `distance` before and after it, in the document's order."""
+        found = await self._db.rows(
+            f"{_PASSAGE} JOIN chunks m ON m.document_id = c.document_id "
+            "WHERE m.id = ? AND abs(c.chunk_index - m.chunk_index) <= ? ORDER BY c.chunk_index",
+            (chunk_id, distance),
+        )
+        return [_passage(row, 0.0) for row in found]
+
+    async def chunks_of(self, document_id: int) -> list[Chunk]:
+        """A document's chunks, in order."""
+        found = await self._db.rows(
+            "SELECT * FROM chunks WHERE document_id = ? ORDER BY chunk_index", (document_id,)
+        )
+        return [rows.chunk(row) for row in found]
+
+    async def extracted_text(
+        self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
+    ) -> tuple[str, int]:
+        """The text of a document's chunks without their overlaps, and the line it begins at."""
+        chunks = [
+            chunk
+            for chunk in await self.chunks_of(document_id)
+            if (first_chunk is None or chunk.index >= first_chunk)
+            and (last_chunk is None or chunk.index <= last_chunk)
+        ]
+        return joined(chunks), chunks[0].start_line if chunks else 1
+
+    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int]]:
+        """Size and modification time (ns) of the passages' documents as they were indexed."""
+        found = await self._db.rows(
+            "SELECT id, size, mtime_ns FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+            (rows.as_json({passage.document_id for passage in passages}),),
+        )
+        return {row["id"]: (row["size"], row["mtime_ns"]) for row in found}
+
+
+def joined(chunks: Sequence[Chunk]) -> str:
+    """The text that chunks were cut from, on the lines it stood on.
+
+    What lay between two chunks (blank lines, as a rule) comes back as line ends.
+    """
+    parts: list[str] = []
+    position = line = None
+    for chunk in chunks:
+        # A table's repeated header stands before the chunk's own text.
+        own = chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
+        if position is not None and line is not None:
+            if chunk.start < position:
+                own = own[position - chunk.start :]
+            else:
+                parts.append("\n" * max(0, chunk.start_line - line))
+        parts.append(own)
+        position = max(position or 0, chunk.end)
+        line = max(line or 0, chunk.end_line)
+    return "".join(parts)
+
+
+def _passage(row: sqlite3.Row, score: float) -> Passage:
+    path = rows.shown_path(row["path"])
+    return Passage(
+        path=path,
+        workspace=rows.shown_path(row["workspace"]),
+        document_id=row["document_id"],
+        chunk_id=row["id"],
+        chunk_index=row["chunk_index"],
+        text=row["text"],
+        score=score,
+        start_line=row["start_line"],
+        end_line=row["end_line"],
+        page=row["page"],
+        heading=json.loads(row["heading"]),
+        uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
+    )

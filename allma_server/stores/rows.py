@@ -1,0 +1,87 @@
+"""Between rows and the nouns of the model."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from allma_server.model import Chunk, Document
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_HIDDEN = re.compile("[\U000f0000-\U000f07ff]")
+_DISTANCE = 0xF0000 - 0xD800
+
+
+def stored_path(path: str) -> str:
+    """A path as SQLite can hold it.
+
+    A file name that is not UTF-8 comes as a string with lone surrogates, which have no UTF-8 form
+    themselves; they are moved to a private range, where `shown_path` finds them again.
+    """
+    if path.isascii():
+        return path
+    return _SURROGATES.sub(lambda m: chr(ord(m[0]) + _DISTANCE), path)
+
+
+def shown_path(path: str) -> str:
+    """A path as the operating system knows it."""
+    if path.isascii():
+        return path
+    return _HIDDEN.sub(lambda m: chr(ord(m[0]) - _DISTANCE), path)
+
+
+def storable(text: str) -> str:
+    """A text without lone surrogates, which no encoding has a form for."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def as_json(values: Iterable[int] | Iterable[str]) -> str:
+    """A list as one SQL value, for `json_each`: any length, and one statement for all lengths."""
+    return json.dumps(list(values))
+
+
+def document(row: sqlite3.Row) -> Document:
+    """The document of a row of `documents`."""
+    return Document(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        path=shown_path(row["path"]),
+        format=row["format"],
+        size=row["size"],
+        mtime_ns=row["mtime_ns"],
+        inode=row["inode"],
+        content_hash=row["content_hash"],
+        state=row["state"],
+        reason=row["reason"],
+        title=row["title"],
+        metadata=json.loads(row["metadata"]),
+        chunks=row["chunks"],
+        indexed_at=row["indexed_at"],
+    )
+
+
+def chunk(row: sqlite3.Row) -> Chunk:
+    """The chunk of a row of `chunks`."""
+    return Chunk(
+        index=row["chunk_index"],
+        text=row["text"],
+        start=row["start_offset"],
+        end=row["end_offset"],
+        start_line=row["start_line"],
+        end_line=row["end_line"],
+        page=row["page"],
+        heading=tuple(json.loads(row["heading"])),
+        context=row["context"],
+    )
+
+
+def uri(path: str, start_line: int, end_line: int, page: int | None) -> str:
+    """A `file:` URI that opens at the passage: `#page=3`, or `#L10-L20`."""
+    place = f"page={page}" if page is not None else f"L{start_line}-L{end_line}"
+    return f"{Path(path).as_uri()}#{place}"
+
+
+def indexed_name(path: str) -> str:
+    """What full-text search sees of a path: the file and the two folders around it."""
+    return " ".join(Path(path).parts[-3:])

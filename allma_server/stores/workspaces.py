@@ -1,0 +1,102 @@
+"""The folders that are indexed, none of them inside another."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allma_server.model import Workspace, now
+from allma_server.stores.database import Stored
+from allma_server.stores.ledger import remove_documents
+from allma_server.stores.rows import as_json, shown_path, stored_path
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceCounts:
+    """A workspace in numbers; `documents` are the indexed ones."""
+
+    workspace: Workspace
+    documents: int
+    chunks: int
+    failed: int
+    skipped: int
+
+
+class Workspaces(Stored):
+    """The workspaces' side of the catalogue."""
+
+    async def workspaces(self) -> list[Workspace]:
+        rows = await self._db.rows("SELECT * FROM workspaces ORDER BY path")
+        return [Workspace(r["id"], shown_path(r["path"]), r["added_at"]) for r in rows]
+
+    async def covering_workspace(self, path: str) -> Workspace | None:
+        """The workspace that is `path` or holds it."""
+        return _covering(await self.workspaces(), path)
+
+    async def add_workspace(self, path: str) -> Workspace:
+        """Registers an absolute path, and returns the workspace that covers it from now on.
+
+        A path inside a workspace is covered already. Workspaces inside the new one become part
+        of it, with their documents and vectors as they are.
+        """
+        async with self._db.transaction() as tx:
+            rows = await tx.rows("SELECT * FROM workspaces")
+            known = [Workspace(r["id"], shown_path(r["path"]), r["added_at"]) for r in rows]
+            if covering := _covering(known, path):
+                return covering
+            added_at = now()
+            workspace_id = await tx.insert(
+                "INSERT INTO workspaces (path, added_at) VALUES (?, ?)",
+                (stored_path(path), added_at),
+            )
+            inner = as_json(w.id for w in known if is_inside(w.path, path))
+            await tx.execute(
+                "UPDATE documents SET workspace_id = ? "
+                "WHERE workspace_id IN (SELECT value FROM json_each(?))",
+                (workspace_id, inner),
+            )
+            await tx.execute(
+                "DELETE FROM workspaces WHERE id IN (SELECT value FROM json_each(?))", (inner,)
+            )
+        self._db.revision += 1
+        return Workspace(workspace_id, path, added_at)
+
+    async def remove_workspace(self, workspace_id: int) -> None:
+        """Removes a workspace and all its documents from the catalogue."""
+        async with self._db.transaction() as tx:
+            rows = await tx.rows("SELECT id FROM documents WHERE workspace_id = ?", (workspace_id,))
+            await remove_documents(tx, [row["id"] for row in rows])
+            await tx.execute("DELETE FROM workspaces WHERE id = ?", (workspace_id,))
+        self._db.revision += 1
+
+    async def workspace_counts(self) -> list[WorkspaceCounts]:
+        rows = await self._db.rows(
+            """
+            SELECT w.id, w.path, w.added_at,
+              count(CASE d.state WHEN 'indexed' THEN 1 END) AS documents,
+              coalesce(sum(d.chunks), 0) AS chunks,
+              count(CASE d.state WHEN 'failed' THEN 1 END) AS failed,
+              count(CASE d.state WHEN 'skipped' THEN 1 END) AS skipped
+            FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id
+            GROUP BY w.id ORDER BY w.path
+            """
+        )
+        return [
+            WorkspaceCounts(
+                Workspace(r["id"], shown_path(r["path"]), r["added_at"]),
+                r["documents"],
+                r["chunks"],
+                r["failed"],
+                r["skipped"],
+            )
+            for r in rows
+        ]
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or stands below it; both absolute."""
+    path, folder = os.path.normcase(path), os.path.normcase(folder)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _covering(workspaces: Sequence[Workspace], path: str) -> Workspace | None:
+    return next((w for w in workspaces if is_inside(path, w.path)), None)
