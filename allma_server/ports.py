@@ -4,7 +4,7 @@ Each is implemented by one file per provider and held to one contract suite. Imp
 chosen in registries that are literals, and wired in `engine.py` only.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Protocol
 

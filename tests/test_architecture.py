@@ -20,8 +20,8 @@ LAYERS: list[set[str]] = [
     {"doctor"},
     {"engine"},
     {"ingest", "retrieve", "answer", "formats", "embedders", "chat_models", "stores"},
-    {"chunking"},
-    {"child", "http_client", "tokens"},
+    {"chunking", "logs"},
+    {"child", "http_client", "tokens", "grammars"},
     {"ports", "config"},
     {"model", "errors"},
 ]

@@ -172,7 +172,7 @@ async def _generate(
     stream = chat.stream(
         model, prompt.messages, context_length=context, max_tokens=ANSWER_TOKENS, temperature=0.2
     )
-    async with aclosing(stream) as events:  # pyright: ignore[reportArgumentType]
+    async with aclosing(stream) as events:
         async for event in events:
             match event:
                 case TextDelta(text):

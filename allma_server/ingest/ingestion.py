@@ -6,6 +6,7 @@ instead of doing it twice.
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from allma_server.config import Config
-from allma_server.errors import AllmaError, DocumentNotFound, JobNotFound
+from allma_server.errors import AllmaError, DocumentNotFound
 from allma_server.ingest import scope
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
@@ -37,9 +38,9 @@ class Catalogue(Ledger, Protocol):
     async def workspaces(self) -> list[Workspace]: ...
     async def add_workspace(self, path: str) -> Workspace: ...
     async def remove_workspace(self, workspace_id: int) -> None: ...
-    async def documents_under(self, path: str) -> list[Document]: ...
+    async def documents_inside(self, folder: str) -> list[Document]: ...
     async def save_job(self, job: Job) -> None: ...
-    async def job(self, job_id: str) -> Job | None: ...
+    async def job(self, job_id: str) -> Job: ...
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class Ingestion:
         workspaces = await self._catalogue.workspaces()
         if path is None:
             return workspaces
-        wanted = Path(path).expanduser().absolute()
+        wanted = Path(scope.absolute(path))
         for workspace in workspaces:
             root = Path(workspace.path)
             if root == wanted or root in wanted.parents:
@@ -115,11 +116,11 @@ class Ingestion:
         Raises:
             DocumentNotFound: nothing indexed is there.
         """
-        wanted = str(Path(path).expanduser().absolute())
+        wanted = scope.absolute(path)
         async with self._turn:
             workspaces = await self._catalogue.workspaces()
             whole = [w for w in workspaces if w.path == wanted or wanted in _parents(w.path)]
-            documents = await self._catalogue.documents_under(wanted)
+            documents = await self._catalogue.documents_inside(wanted)
             if not whole and not documents:
                 raise DocumentNotFound(
                     f"{path!r} is not in the index.", "`allma status` lists the workspaces."
@@ -129,6 +130,22 @@ class Ingestion:
                 await self._catalogue.remove_workspace(workspace.id)
         chunks = sum(document.chunks for document in documents)
         return ForgetReport(wanted, len(documents), chunks, bool(whole))
+
+    def watching(self, workspace: Workspace) -> bool:
+        """Whether changes in the workspace are followed as they happen."""
+        return False
+
+    def pending(self, workspace: Workspace) -> int:
+        """Changes of the workspace that wait for the run under way."""
+        running = [job for job in self.running() if job.path in ("", workspace.path)]
+        return sum(max(0, (job.total or 0) - job.done) for job in running)
+
+    async def hint(self, paths: Sequence[str]) -> None:
+        """Somebody says these files changed; whether they did, the disk tells."""
+        workspaces = await self._catalogue.workspaces()
+        touched = [w for w in workspaces if any(_covers(w.path, path) for path in paths)]
+        if touched:
+            self.start(touched)
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -179,9 +196,7 @@ class Ingestion:
         """
         if (run := self._runs.get(job_id)) is not None:
             return run.job
-        if (job := await self._catalogue.job(job_id)) is not None:
-            return job
-        raise JobNotFound(f"There is no job {job_id!r}.", "`allma status` lists the running ones.")
+        return await self._catalogue.job(job_id)
 
     async def cancel(self, job_id: str) -> Job:
         """Stops a job; one that has ended stays as it is.
@@ -261,6 +276,10 @@ class Ingestion:
             lambda path: hash_file(Path(path), recipe),
             retry_failed=retry_failed,
         )
+
+
+def _covers(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/\\") + os.sep)
 
 
 def _parents(path: str) -> set[str]:

@@ -92,7 +92,7 @@ def _arguments(name: str, run: Callable[..., Awaitable[Any]]) -> type[BaseModel]
     config = ConfigDict(
         extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
-    return cast(type[BaseModel], create_model(title, __config__=config, **fields))
+    return create_model(title, __config__=config, **fields)
 
 
 def _sentence(operation: Operation, exc: ValidationError) -> str:

@@ -21,7 +21,9 @@ async def ingest(
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]
-    return await engine.ingestion.run(workspaces, call.progress, patience=call.patience)
+    return await engine.ingestion.run(
+        workspaces, call.progress, patience=call.patience, retry_failed=True
+    )
 
 
 async def sync(

@@ -8,6 +8,9 @@ from allma_server.model import Excerpt
 from allma_server.operations.call import Call
 from allma_server.retrieve.read import read_excerpt
 
+PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json"})
+"""Formats whose lines are the file's own lines, so that the file itself can be shown."""
+
 
 async def read(
     call: Call,
@@ -30,4 +33,5 @@ async def read(
         end_line,
         neighbors,
         catalog=call.engine.catalog,
+        live=PLAIN_FORMATS,
     )

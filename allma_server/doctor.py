@@ -1,0 +1,147 @@
+"""Checks of everything Allma depends on, each with the next step when something is wrong."""
+
+import asyncio
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from allma_server.answer.models import can_chat
+from allma_server.engine import Engine
+from allma_server.errors import AllmaError
+from allma_server.model import Check, Diagnosis
+
+WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
+FEW_WATCHES = 65_536
+LITTLE_SPACE = 1 << 30
+
+Probe = Callable[[Engine], Awaitable[Check]]
+
+
+async def diagnose(engine: Engine) -> Diagnosis:
+    """Looks at everything; a check that fails unforeseen is itself a failed check."""
+    checks: list[Check] = []
+    for name, probe in PROBES.items():
+        try:
+            checks.append(await probe(engine))
+        except AllmaError as exc:
+            checks.append(Check(name, "failed", exc.message, exc.hint))
+    return Diagnosis(all(check.state != "failed" for check in checks), checks)
+
+
+async def _python(engine: Engine) -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check("Python", "ok", f"{version} at {sys.executable}")
+
+
+async def _sqlite(engine: Engine) -> Check:
+    def has_full_text() -> bool:
+        with sqlite3.connect(":memory:") as memory:
+            names = {row[0] for row in memory.execute("PRAGMA compile_options")}
+        memory.close()
+        return "ENABLE_FTS5" in names
+
+    if not await asyncio.to_thread(has_full_text):
+        return Check(
+            "SQLite",
+            "failed",
+            f"{sqlite3.sqlite_version} without full-text search (FTS5)",
+            "Use a Python whose sqlite3 has FTS5; the ones from python.org and uv have it.",
+        )
+    return Check("SQLite", "ok", f"{sqlite3.sqlite_version} with full-text search")
+
+
+async def _data_directory(engine: Engine) -> Check:
+    path = engine.config.data_dir
+
+    def probe() -> int:
+        with tempfile.TemporaryFile(dir=path):
+            return shutil.disk_usage(path).free
+
+    try:
+        free = await asyncio.to_thread(probe)
+    except OSError as exc:
+        return Check(
+            "Data directory",
+            "failed",
+            f"{path} cannot be written: {exc.strerror}",
+            "Make it writable, or choose another with --data.",
+        )
+    detail = f"{path}, {free / (1 << 30):.1f} GB free"
+    if free < LITTLE_SPACE:
+        return Check("Data directory", "warning", detail, "Free some disk space.")
+    return Check("Data directory", "ok", detail)
+
+
+async def _embedder(engine: Engine) -> Check:
+    name = await engine.embedder.name()
+    embedder = await engine.embedder.serving()
+    if embedder is None:
+        return Check("Embedder", "ok", "not chosen yet; the first indexing decides")
+    try:
+        await embedder.embed_query("Does the embedder work?")
+    except AllmaError as exc:
+        return Check(
+            "Embedder", "failed", f"{name}: {exc.message}", exc.hint or "Search is by words only."
+        )
+    return Check("Embedder", "ok", f"{name}, {embedder.dimensions} dimensions")
+
+
+async def _vector_store(engine: Engine) -> Check:
+    state = engine.vectors.status()
+    detail = f"{state.store}: {state.state}" + (f", {state.reason}" if state.reason else "")
+    if state.state == "down":
+        return Check(
+            "Vector store", "warning", detail, "Exact search serves meanwhile; see the log."
+        )
+    return Check("Vector store", "ok", detail)
+
+
+async def _chat_provider(engine: Engine) -> Check:
+    try:
+        version = await engine.chat.version()
+    except AllmaError as exc:
+        return Check("Chat provider", "warning", exc.message, exc.hint)
+    return Check("Chat provider", "ok", f"{engine.config.chat_provider} {version}")
+
+
+async def _models(engine: Engine) -> Check:
+    try:
+        models = [model.name for model in await engine.chat.list() if can_chat(model)]
+    except AllmaError:
+        return Check("Chat models", "warning", "not known while the provider does not answer")
+    if not models:
+        return Check(
+            "Chat models", "warning", "none installed", "`allma models pull llama3.2` gets one."
+        )
+    return Check("Chat models", "ok", ", ".join(models[:8]))
+
+
+async def _watching(engine: Engine) -> Check:
+    try:
+        limit = int(await asyncio.to_thread(WATCH_LIMIT.read_text))
+    except OSError:
+        return Check("File watching", "ok", "no limit on this system")
+    if limit < FEW_WATCHES:
+        return Check(
+            "File watching",
+            "warning",
+            f"at most {limit} folders can be watched",
+            "Raise fs.inotify.max_user_watches; until then large folders are swept from time "
+            "to time.",
+        )
+    return Check("File watching", "ok", f"up to {limit} folders")
+
+
+PROBES: dict[str, Probe] = {
+    "Python": _python,
+    "SQLite": _sqlite,
+    "Data directory": _data_directory,
+    "Embedder": _embedder,
+    "Vector store": _vector_store,
+    "Chat provider": _chat_provider,
+    "Chat models": _models,
+    "File watching": _watching,
+}

@@ -1,0 +1,220 @@
+"""The engine: the one place that wires catalogue, vectors, models and ingestion together.
+
+    async with open_engine(config) as engine:
+        ...
+
+An engine that exists is ready. Whatever is heavy (the model, Chroma, the parsers) is opened by
+the first call that needs it.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from allma_server import __version__, embedders
+from allma_server.answer.models import model_in_use
+from allma_server.chat_models import open_chat_models
+from allma_server.chunking import CHUNKER_VERSION
+from allma_server.config import Config
+from allma_server.embedders import open_embedder
+from allma_server.errors import AllmaError
+from allma_server.formats.pool import open_parsers
+from allma_server.ingest.ingestion import Ingestion
+from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
+from allma_server.ports import ChatModels, Embedder, Parser
+from allma_server.stores.catalog import Catalog
+from allma_server.stores.database import open_database
+from allma_server.stores.lock import own_data_directory
+from allma_server.stores.vectors import VectorIndex, open_vectors
+
+DATABASE = "allma.sqlite3"
+EMBEDDER = "embedder"
+DIMENSIONS = "embedder_dimensions"
+
+
+class ChosenEmbedder:
+    """The embedder of a data directory: chosen at the first ingestion, then kept."""
+
+    def __init__(self, config: Config, catalog: Catalog, stack: contextlib.AsyncExitStack) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._stack = stack
+        self._opening = asyncio.Lock()
+        self._open: Embedder | None = None
+
+    async def name(self) -> str | None:
+        """`provider/model`, or None while nothing has been chosen."""
+        return await self._catalog.get_setting(EMBEDDER)
+
+    async def serving(self) -> Embedder | None:
+        """The chosen embedder; None before the first ingestion.
+
+        Raises:
+            ProviderError: it cannot be had now.
+        """
+        return await self._opened(choose=False)
+
+    async def chosen(self) -> Embedder:
+        """The chosen embedder; it is chosen now if it was not.
+
+        Raises:
+            ProviderError: it cannot be had now.
+            InvalidArgument: the settings name one that does not exist.
+        """
+        embedder = await self._opened(choose=True)
+        assert embedder is not None
+        return embedder
+
+    async def _opened(self, *, choose: bool) -> Embedder | None:
+        async with self._opening:
+            if self._open is not None:
+                return self._open
+            name = await self.name()
+            if name is None:
+                if not choose:
+                    return None
+                name = self._config.embedder
+                if name == "auto":
+                    name = await embedders.choose(self._config)
+            self._open = await self._stack.enter_async_context(open_embedder(name, self._config))
+            await self._catalog.set_setting(EMBEDDER, name)
+            return self._open
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What operations are called with. One per data directory and process."""
+
+    config: Config
+    catalog: Catalog
+    vectors: VectorIndex
+    embedder: ChosenEmbedder
+    chat: ChatModels
+    ingestion: Ingestion
+
+
+@contextlib.asynccontextmanager
+async def open_engine(config: Config) -> AsyncGenerator[Engine]:
+    """The engine over `config.data_dir`, which it owns until the block ends.
+
+    Raises:
+        DataDirectoryBusy: another process owns the data directory.
+        DataDirectoryTooNew, DiskFull, StorageError: its database cannot be used.
+        InvalidArgument: the settings name a provider that does not exist.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(own_data_directory(config.data_dir))
+        database = await stack.enter_async_context(open_database(config.data_dir / DATABASE))
+        catalog = Catalog(database)
+        await catalog.fail_unfinished_jobs()
+        chat = await stack.enter_async_context(open_chat_models(config))
+        embedder = ChosenEmbedder(config, catalog, stack)
+        parsers = _Parsers(config, embedder, stack)
+        vectors = await stack.enter_async_context(open_vectors(config, database, embedder.serving))
+        tasks = await stack.enter_async_context(background_tasks())
+        ingestion = Ingestion(
+            config,
+            catalog,
+            parser=parsers.opened,
+            embedder=embedder.chosen,
+            recipe=parsers.recipe,
+            tasks=tasks,
+        )
+        yield Engine(config, catalog, vectors, embedder, chat, ingestion)
+
+
+class _Parsers:
+    """The worker processes that read files, cut to the embedder's measure."""
+
+    def __init__(
+        self, config: Config, embedder: ChosenEmbedder, stack: contextlib.AsyncExitStack
+    ) -> None:
+        self._config = config
+        self._embedder = embedder
+        self._stack = stack
+        self._open: Parser | None = None
+
+    async def opened(self) -> Parser:
+        """Only ingestion calls this, one run at a time."""
+        if self._open is None:
+            embedder = await self._embedder.chosen()
+            self._open = await self._stack.enter_async_context(open_parsers(self._config, embedder))
+        return self._open
+
+    async def recipe(self) -> str:
+        """What decides how a file is cut; another recipe makes every document a changed one."""
+        embedder = await self._embedder.chosen()
+        config = self._config
+        parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
+        return ":".join(map(str, parts))
+
+
+class _Stop(Exception):
+    """Ends a task group from inside."""
+
+
+@contextlib.asynccontextmanager
+async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A task group whose tasks end with the block, however it ends.
+
+    An exception of the block comes out as it is, not wrapped in a group.
+    """
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                yield tasks
+            except BaseException as exc:
+                failure = exc
+            raise _Stop
+    except* _Stop:
+        pass
+    if failure is not None:
+        raise failure
+
+
+async def engine_status(engine: Engine) -> Status:
+    """The engine's state, for people and clients."""
+    name = await engine.embedder.name()
+    dimensions = await engine.catalog.get_setting(DIMENSIONS)
+    provider = await _provider(engine)
+    chat_model = None
+    if provider.reachable:
+        with contextlib.suppress(AllmaError):
+            chat_model = await model_in_use(None, engine.config, engine.catalog, engine.chat)
+    counts = await engine.catalog.workspace_counts()
+    return Status(
+        version=__version__,
+        data_dir=str(engine.config.data_dir),
+        embedder=EmbedderStatus(name, int(dimensions) if dimensions else None),
+        chat_model=chat_model,
+        ollama=provider,
+        vectors=engine.vectors.status(),
+        workspaces=[
+            WorkspaceStatus(
+                path=count.workspace.path,
+                documents=count.documents,
+                chunks=count.chunks,
+                pending=engine.ingestion.pending(count.workspace),
+                failed=count.failed,
+                skipped=count.skipped,
+                watching=engine.ingestion.watching(count.workspace),
+            )
+            for count in counts
+        ],
+        jobs=engine.ingestion.running(),
+        clients=1,
+        pid=os.getpid(),
+    )
+
+
+async def _provider(engine: Engine) -> OllamaStatus:
+    config = engine.config
+    url = config.ollama_url if config.chat_provider == "ollama" else config.openai_url or ""
+    try:
+        version = await engine.chat.version()
+    except AllmaError as exc:
+        return OllamaStatus(url, False, None, str(exc))
+    return OllamaStatus(url, True, version, None)
