@@ -124,7 +124,7 @@ class ProviderClient:
         between: float,
         broken: type[ProviderError] = AnswerInterrupted,
     ) -> AsyncGenerator[str]:
-        """The lines of a streamed answer; closing the generator closes the connection.
+        """A streamed answer, line by line without blanks; closing it closes the connection.
 
         `first` seconds may pass before the first line, `between` before each other. What goes
         wrong after the first line is raised as `broken`.
@@ -144,7 +144,8 @@ class ProviderClient:
                         line = await anext(rest, None)
                 if line is None:
                     return
-                yield line
+                if line.strip():
+                    yield line
                 seconds, kind = between, broken
         finally:
             await response.aclose()

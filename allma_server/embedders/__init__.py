@@ -9,21 +9,37 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from allma_server.config import Config
 from allma_server.embedders.cache import CachedQueries
 from allma_server.embedders.hashing import open_hashing
+from allma_server.embedders.local import MODEL as LOCAL_MODEL
 from allma_server.embedders.local import open_local
+from allma_server.embedders.ollama import has_model, open_ollama
+from allma_server.embedders.openai import open_openai
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Embedder
 
 EMBEDDERS: Mapping[str, Callable[[str, Config], AbstractAsyncContextManager[Embedder]]] = {
     "local": open_local,
+    "ollama": open_ollama,
+    "openai": open_openai,
     "hashing": open_hashing,
 }
+
+PREFERRED_OLLAMA_MODEL = "nomic-embed-text"
+
+
+async def choose(config: Config) -> str:
+    """The embedder's name that `auto` stands for now; whoever asks keeps the answer."""
+    if config.embedder != "auto":
+        return config.embedder
+    if await has_model(config, PREFERRED_OLLAMA_MODEL, seconds=1.0):
+        return f"ollama/{PREFERRED_OLLAMA_MODEL}"
+    return f"local/{LOCAL_MODEL}"
 
 
 @asynccontextmanager
 async def open_embedder(name: str, config: Config) -> AsyncGenerator[Embedder]:
     """The embedder `name` (`provider/model`), with its recent queries remembered.
 
-    Opening asks no server anything, so it succeeds while Ollama is away.
+    Opening succeeds while its server is away.
 
     Raises:
         InvalidArgument: no such provider or, where Allma can know it, model.

@@ -1,0 +1,243 @@
+"""Chat through Ollama's own API: models, answers token by token, downloads.
+
+https://github.com/ollama/ollama/blob/main/docs/api.md describes the wire. How long a model stays
+loaded (`keep_alive`) is left to Ollama, whose user may have set it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from allma_server.config import Config
+from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable, ProviderError
+from allma_server.http_client import ProviderClient, ollama, open_client
+from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+
+# A large model may have to be read from a slow disk first, and a long prompt be worked through.
+FIRST_TOKEN_SECONDS = 600.0
+NEXT_TOKEN_SECONDS = 120.0
+# Nothing is said while a download of many gigabytes is verified.
+PULL_SECONDS = 900.0
+SHOWN_SECONDS = 300.0
+
+
+class OllamaChatModels:
+    """The chat models of an Ollama server.
+
+    What `show` tells is remembered for five minutes: it is asked before each answer.
+    """
+
+    def __init__(self, client: ProviderClient) -> None:
+        self._client = client
+        self._shown: dict[str, _Shown] = {}
+
+    async def version(self) -> str:
+        """Ollama's version; doubles as the question whether it is there."""
+        return (await self._client.call("GET", "/api/version", _Version, seconds=5)).version
+
+    async def list(self) -> list[ModelInfo]:
+        """All models Ollama has, newest first, embedding models among them."""
+        tags = await self._client.call("GET", "/api/tags", _Tags)
+        async with asyncio.TaskGroup() as group:
+            shows = [group.create_task(self._completed(entry)) for entry in tags.models]
+        return [show.result() for show in shows]
+
+    async def show(self, name: str) -> ModelInfo:
+        """One model in full.
+
+        Raises:
+            ModelNotFound: Ollama does not have it.
+        """
+        known = self._shown.get(name)
+        if known is None or known.until < time.monotonic():
+            answer = await self._client.call(
+                "POST", "/api/show", _Model, {"model": name}, model=name
+            )
+            known = _Shown(answer.as_info(name), time.monotonic() + SHOWN_SECONDS)
+            self._shown[name] = known
+        return known.info
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[ChatMessage],
+        *,
+        context_length: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[TextDelta | Finish]:
+        """The answer as it is generated, then a Finish.
+
+        A model that thinks is asked not to: thoughts would use up `max_tokens` unseen.
+        """
+        capabilities = (await self.show(model)).capabilities
+        if capabilities and "completion" not in capabilities:
+            raise ModelUnsuitable(
+                f"The model {model} cannot chat; it is made for {', '.join(capabilities)}.",
+                "`allma models list` shows the models that can.",
+            )
+        options = {
+            "num_ctx": context_length,
+            "num_predict": max_tokens,
+            "temperature": temperature,
+        }
+        body = {
+            "model": model,
+            "messages": [{"role": m.role, "content": m.content} for m in messages],
+            "stream": True,
+            "options": {key: value for key, value in options.items() if value is not None},
+            **({"think": False} if "thinking" in capabilities else {}),
+        }
+        lines = self._client.lines(
+            "/api/chat", body, model=model, first=FIRST_TOKEN_SECONDS, between=NEXT_TOKEN_SECONDS
+        )
+        async with aclosing(lines):
+            async for line in lines:
+                event = self._client.read(_ChatLine, line)
+                if event.error:
+                    raise AnswerInterrupted(
+                        f"Ollama broke off the answer: {event.error}.", "Ask again to repeat it."
+                    )
+                if event.message.content:
+                    yield TextDelta(event.message.content)
+                if event.done:
+                    reason = "length" if event.done_reason == "length" else "stop"
+                    yield Finish(reason, event.prompt_eval_count, event.eval_count)
+                    return
+        raise AnswerInterrupted(
+            "Ollama ended the answer before it was complete.", "Ask again to have it repeated."
+        )
+
+    async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
+        """Downloads a model; closing the generator stops it, a later pull resumes.
+
+        Raises:
+            ModelNotFound: the library has no such model.
+        """
+        self._shown.clear()
+        lines = self._client.lines(
+            "/api/pull",
+            {"model": name, "stream": True},
+            model=name,
+            first=PULL_SECONDS,
+            between=PULL_SECONDS,
+            broken=ProviderError,
+        )
+        async with aclosing(lines):
+            async for line in lines:
+                step = self._client.read(_PullLine, line)
+                if step.error:
+                    raise _pull_failure(name, step.error)
+                yield PullProgress(step.status, step.completed, step.total)
+
+    async def delete(self, name: str) -> None:
+        """Removes a model from Ollama's disk.
+
+        Raises:
+            ModelNotFound: Ollama does not have it.
+        """
+        self._shown.clear()
+        await self._client.send("DELETE", "/api/delete", {"model": name}, model=name)
+
+    async def _completed(self, entry: "_Model") -> ModelInfo:
+        """Older servers tell a model's abilities and context length only when it is shown."""
+        info = entry.as_info(entry.name)
+        if entry.capabilities and entry.details.context_length:
+            return info
+        try:
+            shown = await self.show(entry.name)
+        except ProviderError:  # deleted meanwhile, or broken: it is listed all the same
+            return info
+        return replace(
+            info,
+            context_length=info.context_length or shown.context_length,
+            capabilities=info.capabilities or shown.capabilities,
+        )
+
+
+@asynccontextmanager
+async def open_ollama(config: Config) -> AsyncGenerator[OllamaChatModels]:
+    """The Ollama server at `ollama_url`, which need not be running yet."""
+    async with open_client(ollama(config)) as client:
+        yield OllamaChatModels(client)
+
+
+def _pull_failure(name: str, reason: str) -> ProviderError:
+    if "file does not exist" in reason:
+        return ModelNotFound(
+            f"The Ollama library has no model {name}.", "https://ollama.com/library lists them."
+        )
+    hint = "Is there a connection to the internet?" if "no such host" in reason else None
+    return ProviderError(f"Ollama could not download {name}: {reason}.", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    info: ModelInfo
+    until: float
+
+
+# --- the wire -----------------------------------------------------------------------------------
+
+
+class _Version(BaseModel):
+    version: str
+
+
+class _Details(BaseModel):
+    parameter_size: str | None = None
+    quantization_level: str | None = None
+    context_length: int | None = None
+
+
+class _Model(BaseModel):
+    """A model as `/api/tags` and `/api/show` tell of it, each leaving some of this out."""
+
+    name: str = ""
+    size: int | None = None
+    modified_at: str | None = None
+    details: _Details = Field(default_factory=_Details)
+    capabilities: list[str] = Field(default_factory=list[str])
+    model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    def as_info(self, name: str) -> ModelInfo:
+        # The context length stands under the architecture's name, as in `llama.context_length`.
+        lengths = [v for k, v in self.model_info.items() if k.endswith(".context_length")]
+        return ModelInfo(
+            name=name,
+            size=self.size,
+            parameters=self.details.parameter_size or None,
+            quantization=self.details.quantization_level or None,
+            context_length=lengths[0] if lengths else self.details.context_length,
+            capabilities=self.capabilities,
+            modified_at=self.modified_at,
+        )
+
+
+class _Tags(BaseModel):
+    models: list[_Model] = Field(default_factory=list[_Model])
+
+
+class _Said(BaseModel):
+    content: str = ""
+
+
+class _ChatLine(BaseModel):
+    message: _Said = Field(default_factory=_Said)
+    done: bool = False
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    error: str | None = None
+
+
+class _PullLine(BaseModel):
+    status: str = ""
+    completed: int | None = None
+    total: int | None = None
+    error: str | None = None

@@ -1,0 +1,110 @@
+"""A deterministic chat model without weights, for tests and trials.
+
+Its models differ in how they behave:
+
+    echo    repeats the last line it was asked, and cites every [number] the prompt contains
+    slow    the same, with a pause before each word, for as long as it is listened to
+    broken  fails after three words
+    vector  cannot chat
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from itertools import cycle, islice
+
+from allma_server.config import Config
+from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable
+from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+
+CONTEXT_LENGTH = 8192
+PAUSE_SECONDS = 0.02
+
+_CAPABILITIES = {
+    "echo": "completion",
+    "slow": "completion",
+    "broken": "completion",
+    "vector": "embedding",
+}
+_CITED = re.compile(r"\[\d+\]")
+
+
+class ScriptedChatModels:
+    """Answers made from the prompt. `generating` counts the answers that are under way."""
+
+    def __init__(self) -> None:
+        self.generating = 0
+        self._models = {name: _info(name) for name in _CAPABILITIES}
+
+    async def version(self) -> str:
+        return "scripted"
+
+    async def list(self) -> list[ModelInfo]:
+        return list(self._models.values())
+
+    async def show(self, name: str) -> ModelInfo:
+        try:
+            return self._models[name]
+        except KeyError:
+            raise ModelNotFound(
+                f"There is no scripted model {name}.", "`allma models list` shows them."
+            ) from None
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[ChatMessage],
+        *,
+        context_length: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[TextDelta | Finish]:
+        """Word by word, a word counting as a token."""
+        if "completion" not in (await self.show(model)).capabilities:
+            raise ModelUnsuitable(f"The scripted model {model} cannot chat.")
+        words = _answer(messages)
+        prompt_tokens = sum(len(message.content.split()) for message in messages)
+        said = 0
+        self.generating += 1
+        try:
+            for word in islice(cycle(words) if model == "slow" else words, max_tokens):
+                await asyncio.sleep(PAUSE_SECONDS if model == "slow" else 0)
+                if model == "broken" and said == 3:
+                    raise AnswerInterrupted("The scripted model broke off, as it always does.")
+                yield TextDelta(f" {word}" if said else word)
+                said += 1
+            reason = "length" if model == "slow" or said < len(words) else "stop"
+            yield Finish(reason, prompt_tokens, said)
+        finally:
+            self.generating -= 1
+
+    async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
+        """Any of its models can be had again after it was deleted."""
+        if name not in _CAPABILITIES:
+            raise ModelNotFound(f"There is no scripted model {name}.")
+        for completed in (0, 50, 100):
+            yield PullProgress("pulling", completed, 100)
+        self._models[name] = _info(name)
+        yield PullProgress("success")
+
+    async def delete(self, name: str) -> None:
+        await self.show(name)
+        del self._models[name]
+
+
+@asynccontextmanager
+async def open_scripted(config: Config) -> AsyncGenerator[ScriptedChatModels]:
+    """The scripted models; they have no settings."""
+    yield ScriptedChatModels()
+
+
+def _info(name: str) -> ModelInfo:
+    return ModelInfo(name, context_length=CONTEXT_LENGTH, capabilities=[_CAPABILITIES[name]])
+
+
+def _answer(messages: Sequence[ChatMessage]) -> list[str]:
+    lines = messages[-1].content.splitlines() if messages else []
+    asked = next((line for line in reversed(lines) if line.strip()), "nothing")
+    cited = _CITED.findall("\n".join(message.content for message in messages))
+    return ["You", "asked:", *asked.split(), *dict.fromkeys(cited)]
