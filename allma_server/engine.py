@@ -85,7 +85,10 @@ class ChosenEmbedder:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What operations are called with. One per data directory and process."""
+    """What operations are called with. One per data directory and process.
+
+    `tasks` owns work that outlives the call that began it; a task in it must not raise.
+    """
 
     config: Config
     catalog: Catalog
@@ -93,6 +96,7 @@ class Engine:
     embedder: ChosenEmbedder
     chat: ChatModels
     ingestion: Ingestion
+    tasks: asyncio.TaskGroup
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +126,7 @@ async def open_engine(config: Config) -> AsyncGenerator[Engine]:
             recipe=parsers.recipe,
             tasks=tasks,
         )
-        yield Engine(config, catalog, vectors, embedder, chat, ingestion)
+        yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks)
 
 
 class _Parsers:

@@ -23,7 +23,8 @@
     │   ├── DataDirectoryTooNew  data_directory_too_new
     │   ├── DiskFull             disk_full
     │   └── VectorStoreDown      vector_store_down
-    └── Unsupported              unsupported
+    ├── Unsupported              unsupported
+    └── TookTooLong              took_too_long
 
 A door shows `message` and `hint` to whoever asked and passes `code` on for programs. The tree
 above is compared with the classes by a test.
@@ -182,6 +183,12 @@ class Unsupported(AllmaError):
     """The configured provider cannot do this at all."""
 
     code = "unsupported"
+
+
+class TookTooLong(AllmaError):
+    """A call was stopped because its client would not have waited for the answer."""
+
+    code = "took_too_long"
 
 
 def as_dict(error: AllmaError) -> dict[str, str | None]:
