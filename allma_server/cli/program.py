@@ -1,0 +1,89 @@
+"""How commands are declared: an async function's arguments become the command line's."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from allma_server import __version__
+from allma_server.cli.shell import Command, Options, complete
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def program(summary: str) -> typer.Typer:
+    """The program without its commands."""
+    # Plain help: it is there at once, and fits every terminal.
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        help=summary,
+    )
+
+    def run(context: typer.Context, options: Options, version: bool) -> None:
+        context.obj = options
+
+    def version(asked: bool) -> None:
+        if asked:
+            typer.echo(f"allma {__version__}")
+            raise typer.Exit
+
+    option = typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    own = inspect.Parameter("version", _KEYWORD, default=False, annotation=Annotated[bool, option])
+    app.callback()(_with_options(run, [own]))
+    return app
+
+
+def command(
+    app: typer.Typer, name: str, summary: str | None = None
+) -> Callable[[Command], Command]:
+    """Registers a command, with the options that all commands take after its own.
+
+    `summary` is its help where the function's docstring says something else.
+    """
+
+    def register(function: Command) -> Command:
+        def run(context: typer.Context, options: Options, **arguments: Any) -> None:
+            raise typer.Exit(complete(function, options.over(context.obj), arguments))
+
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        help_text = summary or inspect.getdoc(function)
+        app.command(name, help=help_text)(_with_options(run, own))
+        return function
+
+    return register
+
+
+def group(app: typer.Typer, name: str, bare: Command) -> typer.Typer:
+    """Registers a command that has subcommands; without one of them, `bare` runs."""
+    inner = typer.Typer(rich_markup_mode=None)
+
+    def run(context: typer.Context, options: Options) -> None:
+        context.obj = options.over(context.obj)
+        if context.invoked_subcommand is None:
+            raise typer.Exit(complete(bare, context.obj, {}))
+
+    inner.callback(invoke_without_command=True)(_with_options(run, []))
+    app.add_typer(inner, name=name, help=inspect.getdoc(bare))
+    return inner
+
+
+def _with_options(run: Callable[..., None], own: list[inspect.Parameter]) -> Callable[..., None]:
+    """`run` with a signature that typer can read: context, own parameters, all options."""
+
+    @wraps(run)
+    def flat(context: typer.Context, **arguments: Any) -> None:
+        options = Options(**{f.name: arguments.pop(f.name) for f in fields(Options)})
+        run(context, options, **arguments)
+
+    context = inspect.Parameter("context", _KEYWORD, annotation=typer.Context)
+    options = inspect.signature(Options, eval_str=True).parameters.values()
+    flat.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue]
+        [p.replace(kind=_KEYWORD) for p in (context, *own, *options)]
+    )
+    return flat

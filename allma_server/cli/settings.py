@@ -1,0 +1,148 @@
+"""The settings as the shell shows and changes them; comments in the file are kept."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from allma_server.errors import InvalidArgument, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting in force. `source`: default, config.toml, environment, or command line."""
+
+    key: str
+    value: str | int | bool | None
+    source: str
+    description: str
+
+    @property
+    def shown(self) -> str:
+        """The value as it is written in the file."""
+        match self.value:
+            case None:
+                return "none"
+            case bool():
+                return str(self.value).lower()
+            case _:
+                return str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, and the file that can change them."""
+
+    file: str
+    settings: list[Setting]
+
+
+def current(data_dir: str | None = None) -> Settings:
+    """The settings in force; `data_dir` as the command line gave it.
+
+    Raises:
+        InvalidArgument: one of them is unknown or not valid.
+    """
+    # pydantic takes longer to import than the shell's help takes to print.
+    from allma_server.config import Config, config_file, load_with_sources
+
+    config, sources = load_with_sources({"data_dir": data_dir})
+    settings = [
+        Setting(
+            key,
+            _plain(getattr(config, key)),
+            "command line" if sources[key] == "client" else sources[key],
+            field.description or "",
+        )
+        for key, field in Config.model_fields.items()
+    ]
+    return Settings(str(config_file()), settings)
+
+
+def setting(key: str, data_dir: str | None = None) -> Setting:
+    """One setting in force.
+
+    Raises:
+        UnknownSetting: there is none of this name; the nearest is named.
+    """
+    from allma_server.config import check_key
+
+    check_key(key)
+    return next(s for s in current(data_dir).settings if s.key == key)
+
+
+def store(key: str, value: str) -> None:
+    """Writes a setting to the settings file, once it is known to be valid.
+
+    Raises:
+        InvalidArgument: unknown key, impossible value, or a settings file that is not TOML.
+        StorageError: the file cannot be written.
+    """
+    from allma_server.config import Config, check_key, load_config
+
+    check_key(key)
+    try:
+        checked = _plain(getattr(load_config({key: value}), key))
+    except InvalidArgument as exc:
+        raise InvalidArgument(exc.message, Config.model_fields[key].description) from exc
+    if checked is None:
+        return remove(key)
+    return _edit(lambda document: document.update({key: checked}))
+
+
+def remove(key: str) -> None:
+    """Takes a setting out of the settings file, so that its default is in force again.
+
+    Raises:
+        InvalidArgument, StorageError: as `store`.
+    """
+    from allma_server.config import check_key
+
+    check_key(key)
+    _edit(lambda document: document.pop(key, None))
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
+    import tomlkit  # only a changed setting needs it
+    from tomlkit.exceptions import ParseError
+
+    from allma_server.config import config_file
+
+    path = config_file().resolve()  # a link into a folder of dotfiles stays one
+    try:
+        document = tomlkit.parse(path.read_bytes() if path.exists() else b"")
+        change(document)
+        _replace(path, tomlkit.dumps(document))
+    except (ParseError, UnicodeDecodeError) as exc:
+        raise InvalidArgument(
+            f"The settings file {path} cannot be read: {exc}.", "Correct or remove it."
+        ) from exc
+    except OSError as exc:
+        raise StorageError(
+            f"The settings file {path} cannot be written: {exc.strerror}.",
+            "ALLMA_CONFIG in the environment names another file.",
+        ) from exc
+
+
+def _replace(path: Path, text: str) -> None:
+    """Puts the new file in place of the old one in one step; its permissions stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise

@@ -1,0 +1,224 @@
+"""One run of a command: its options, its engine, its two streams, and its exit code."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from allma_server.cli import streams
+from allma_server.errors import AllmaError, as_dict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from allma_server.cli.progress import Bar
+    from allma_server.config import Config
+    from allma_server.ports import Progress
+    from allma_server.session import Session
+
+_log = logging.getLogger(__name__)
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every command takes, before or after its name."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = (
+        False
+    )
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="The data directory to use.")] = (
+        None
+    )
+    solo: Annotated[
+        bool, typer.Option("--solo", help="Run the engine in this process; share none.")
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the log's warnings on stderr.")
+    ] = False
+
+    def over(self, outer: "Options | None") -> "Options":
+        """These options, completed by those that stood further left."""
+        if outer is None:
+            return self
+        return Options(
+            json=self.json or outer.json,
+            data=self.data or outer.data,
+            solo=self.solo or outer.solo,
+            verbose=self.verbose or outer.verbose,
+        )
+
+
+class Shell:
+    """What a command works with. Results go to stdout, everything else to stderr."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @cached_property
+    def config(self) -> "Config":
+        """The settings in force.
+
+        Raises:
+            InvalidArgument: one of them is unknown or not valid.
+        """
+        # pydantic takes longer to import than the shell's help takes to print.
+        from allma_server.config import load_config
+
+        return load_config({"data_dir": self.options.data})
+
+    @cached_property
+    def out(self) -> "Console":
+        """Standard output."""
+        return _console(stderr=False)
+
+    @cached_property
+    def err(self) -> "Console":
+        """Standard error."""
+        return _console(stderr=True)
+
+    @asynccontextmanager
+    async def session(self) -> "AsyncGenerator[Session]":
+        """An engine to run operations on.
+
+        Raises:
+            StorageError: the data directory cannot be used.
+        """
+        from allma_server.logs import configure_logging
+        from allma_server.session import open_session
+
+        configure_logging(self.config.data_dir, verbose=self.options.verbose)
+        async with open_session(self.config, solo=self.options.solo) as session:
+            yield session
+
+    async def run(
+        self, operation: str, /, doing: str = "", unit: str = "files", **arguments: object
+    ) -> Any:
+        """The result of one operation; `doing` is shown while it works. None is left out."""
+        with self.progress(doing, unit) as progress:
+            async with self.session() as session:
+                return await session.run(operation, given(arguments), progress)
+
+    @contextmanager
+    def progress(self, doing: str, unit: str = "files") -> "Generator[Bar | None]":
+        """Progress on stderr, when somebody sees it there."""
+        if not doing or not self.err.is_interactive:
+            yield None
+            return
+        from allma_server.cli.progress import Bar
+
+        with Bar(self.err, doing, unit) as bar:
+            yield bar
+
+    @contextmanager
+    def answering(self, doing: str) -> "Generator[Progress | None]":
+        """An answer on stdout while it is written; nothing when JSON was asked for."""
+        with self.progress(doing) as bar:
+            if self.options.json:
+                yield bar
+                return
+            from allma_server.cli.progress import AnswerStream
+
+            with AnswerStream(self.out, bar) as stream:
+                yield stream
+
+    def show(self, result: object, words: str = "") -> None:
+        """Prints a result: as JSON, or as its view. `words` are highlighted in passages."""
+        if self.options.json:
+            self.json(result)
+            return
+        from allma_server.cli.page import page_of
+        from allma_server.cli.render import view
+
+        page = page_of(self.out, words)
+        for item in view(result, page):
+            page.print(item)
+
+    def json(self, data: object) -> None:
+        """Prints one JSON document; in a file name that is not UTF-8, `?` is what is not."""
+        text = json.dumps(data, default=_fields, ensure_ascii=not streams.unicode(), indent=2)
+        streams.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+
+    def say(self, sentence: str, style: str = "") -> None:
+        """A remark beside the result; programs that asked for JSON have it in the result."""
+        if not self.options.json:
+            self._tell(sentence, style)
+
+    def fail(self, error: AllmaError) -> int:
+        """Tells of a failure, and the exit code for it."""
+        if self.options.json:
+            self.json(as_dict(error))
+        self._tell(f"Error: {error.message}", "red")
+        if error.hint:
+            self._tell(error.hint)
+        return FAILED
+
+    def _tell(self, sentence: str, style: str = "") -> None:
+        if self.err.is_terminal:
+            sentence = sentence.translate(streams.CONTROLS)
+        self.err.print(sentence, style=style, soft_wrap=True)
+
+
+Command = Callable[..., Coroutine[Any, Any, int | None]]
+"""An async function of the shell and the command line's arguments; returns its exit code."""
+
+
+def complete(function: Command, options: Options, arguments: Mapping[str, Any]) -> int:
+    """Runs a command to its end; its exit code, or that of the failure."""
+    import asyncio  # after the help has been printed: it takes a third of that time
+
+    shell = Shell(options)
+    try:
+        return asyncio.run(function(shell, **arguments)) or DONE
+    except AllmaError as error:
+        return shell.fail(error)
+    except KeyboardInterrupt:
+        shell.say("Stopped.")
+        return INTERRUPTED
+    except Exception:
+        return _bug(shell)
+
+
+def _bug(shell: Shell) -> int:
+    from allma_server.logs import configure_logging, log_file
+
+    try:
+        data_dir = shell.config.data_dir
+    except AllmaError as error:
+        return shell.fail(error)
+    configure_logging(data_dir)
+    _log.exception("The command failed")
+    return shell.fail(
+        _Bug("Something went wrong that Allma did not foresee.", f"Details: {log_file(data_dir)}")
+    )
+
+
+class _Bug(AllmaError):
+    code = "internal_error"
+
+
+def _fields(value: object) -> dict[str, object]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def given(arguments: Mapping[str, object]) -> dict[str, object]:
+    """The arguments that were given."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            streams.reader_left()
+
+    return Terminal(stderr=stderr, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,286 @@
+"""What results look like, on terminals of any width and in pipes."""
+
+import io
+import re
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from rich.console import Console
+
+from allma_server import model
+from allma_server.cli import streams
+from allma_server.cli.commands import State
+from allma_server.cli.page import Page
+from allma_server.cli.progress import AnswerStream, Bar, split_blocks
+from allma_server.cli.render import view
+from allma_server.cli.settings import Setting, Settings
+
+LONG_PATH = "/srv/" + "/".join(f"a-rather-long-folder-name-{n}" for n in range(6)) + "/file name.md"
+NOW = "2026-01-02T03:04:05.000Z"
+
+PASSAGE = model.Passage(
+    path="/work/notes/guide.md",
+    workspace="/work/notes",
+    document_id=1,
+    chunk_id=7,
+    chunk_index=0,
+    text="# Install\n\nThe engines need Python.\nNothing else is required.\n",
+    score=0.5,
+    start_line=12,
+    end_line=15,
+    page=None,
+    heading=["Guide", "Install"],
+    uri="allma://document/1",
+)
+
+
+def citation(number: int, *, cited: bool = True, **changes: Any) -> model.Citation:
+    return model.Citation(number, replace(PASSAGE, **changes), cited)
+
+
+ANSWER = model.Answer(
+    text="Python [1].",
+    citations=[citation(1), citation(2, path=LONG_PATH, cited=False, page=3)],
+    conversation_id="c1",
+    message_id="m1",
+    model="llama",
+    mode="generated",
+    stats=model.AnswerStats(1, 2, 3, 4, 5, truncated=False),
+)
+REPORT = model.IngestReport(
+    indexed=3,
+    unchanged=1200,
+    failed=[model.FileReason(LONG_PATH, "it is encrypted")],
+    skipped=[model.FileReason(f"/x/{n}.png", "no text") for n in range(14)],
+    chunks=99,
+    seconds=1.25,
+)
+ROW = model.DocumentRow(
+    1, LONG_PATH, "/srv", "markdown", "failed", "it is encrypted", "t", 1, 0, NOW, "allma://x"
+)
+CHAT = model.Conversation("c1", "About [red]engines[/red]", NOW, NOW, 2)
+SOURCE = model.MessageSource(1, 1, 7, 0.5, LONG_PATH, 12, 15, None, [], "text")
+TOLD = replace(
+    CHAT,
+    messages=[
+        model.Message("1", "user", "Tell *me*.", None, NOW),
+        model.Message("2", "assistant", "An **engine** [1].", "llama", NOW, [SOURCE]),
+    ],
+)
+MODEL = model.ModelInfo("llama3.2:3b", 2_000_000_000, "3B", "Q4", 131072, ["tools"], NOW, True)
+STATUS = model.Status(
+    version="0.1.0",
+    data_dir=LONG_PATH,
+    embedder=model.EmbedderStatus("local/x", 384),
+    chat_model=None,
+    ollama=model.OllamaStatus("http://x", False, None, "Ollama does not answer at http://x."),
+    vectors=model.VectorStatus("chroma", "ready", 3, None),
+    workspaces=[model.WorkspaceStatus(LONG_PATH, 1, 2, 0, 1, 0, True)],
+    jobs=[model.Job("j", "ingest", "running", "/x", 1, 2, "a.md", NOW)],
+    clients=1,
+    pid=1,
+)
+DIAGNOSIS = model.Diagnosis(
+    False,
+    [
+        model.Check("Database", "ok", "42 documents"),
+        model.Check("Ollama", "failed", "It does not answer.", "Start it with `ollama serve`."),
+    ],
+)
+RESULTS: list[object] = [
+    ANSWER,
+    CHAT,
+    TOLD,
+    DIAGNOSIS,
+    MODEL,
+    REPORT,
+    STATUS,
+    STATUS.jobs[0],
+    model.ConversationPage([CHAT], 1),
+    model.DocumentPage([ROW, replace(ROW, path="/x", state="indexed", reason=None)], 2),
+    model.Done("It is done."),
+    model.Excerpt(LONG_PATH, "one\ntwo\n", 9, 10, 20, "allma://x", "disk"),
+    model.Export("t", "# t\n"),
+    model.ForgetReport(LONG_PATH, 1, 2, True),
+    model.ModelList([MODEL, replace(MODEL, name="tiny", size=None, in_use=False)], "x", "ollama"),
+    model.SearchResult([PASSAGE, replace(PASSAGE, path=LONG_PATH, page=3, stale=True)]),
+    Setting("top_k", 5, "default", "How many."),
+    Settings("/x/config.toml", [Setting("watch", True, "environment", "Follow changes.")]),
+]
+
+
+def shown(result: object, *, terminal: bool = False, width: int = 80, words: str = "") -> str:
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        force_interactive=terminal,
+        width=width,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        color_system="truecolor" if terminal else None,
+    )
+    page = Page(console, "/work", words)
+    for item in view(result, page):
+        page.print(item)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m|\x1b]8;.*?\x1b\\", "", text)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
+def test_a_path_is_never_broken(result: object, terminal: bool, width: int) -> None:
+    text = plain(shown(result, terminal=terminal, width=width))
+    assert text.strip()
+    if "a-rather-long" in text:
+        assert LONG_PATH in text
+
+
+def test_every_result_of_an_operation_has_a_view() -> None:
+    from allma_server.cli.render import _VIEWS
+    from allma_server.operations import OPERATIONS
+
+    for operation in OPERATIONS:
+        returned = operation.run.__annotations__["return"]
+        for kind in get_args(returned) or (returned,):
+            assert kind in _VIEWS, operation.name
+
+
+def test_the_states_to_choose_from_are_those_of_the_ledger() -> None:
+    assert get_args(State) == get_args(model.DocumentState)
+
+
+def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
+    assert shown(model.SearchResult([PASSAGE])) == (
+        "1. notes/guide.md:12\n"
+        "   Guide › Install\n"
+        "    # Install\n"
+        "    The engines need Python.\n"
+        "    Nothing else is required.\n"
+    )
+
+
+def test_a_terminal_gets_links() -> None:
+    text = shown(model.SearchResult([PASSAGE]), terminal=True)
+    assert ";file:///work/notes/guide.md\x1b\\" in text
+    assert "notes/guide.md:12" in plain(text)
+
+
+def test_words_are_highlighted_as_the_search_understands_them() -> None:
+    text = shown(model.SearchResult([PASSAGE]), terminal=True, words="what does an engine need")
+    assert "\x1b[1;33mengines\x1b[0m" in text
+    assert "\x1b[1;33mneed\x1b[0m" in text
+    assert "\x1b[1;33mNothing" not in text
+
+
+def test_a_snippet_shows_the_lines_with_the_words() -> None:
+    text = "\n".join([f"line {n}" for n in range(40)] + ["the zebra crossing"])
+    snippet = shown(model.SearchResult([replace(PASSAGE, text=text)]), words="zebra")
+    assert "zebra" in snippet
+    assert "line 1\n" not in snippet
+
+
+def test_page_and_staleness_stand_beside_the_place() -> None:
+    text = shown(model.SearchResult([replace(PASSAGE, page=3, stale=True)]))
+    assert text.startswith("1. notes/guide.md:12  page 3  changed since it was indexed\n")
+
+
+def test_an_answer_without_a_model_shows_the_passages_themselves() -> None:
+    text = shown(replace(ANSWER, mode="passages_only"))
+    assert "The engines need Python." in text
+    assert "Sources" not in text
+
+
+def test_a_report_lists_every_failed_file_but_only_some_skipped_ones() -> None:
+    text = shown(REPORT)
+    assert f"{LONG_PATH}\n    it is encrypted" in text
+    assert "and 4 more files: allma documents --state skipped" in text
+
+
+def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+    assert "About [red]engines[/red]" in shown(model.ConversationPage([CHAT], 1), terminal=True)
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
+def test_control_characters_do_not_reach_a_terminal(result: object) -> None:
+    evil = "\x1b]0;title\x07\x9b31m"
+    text = shown(_spoil(result, evil), terminal=True)
+    assert "\x1b]0;" not in text
+    assert "\x9b" not in text
+
+
+def _spoil(value: Any, evil: str) -> Any:
+    """The value with something evil at the end of each of its strings but times and states."""
+    if isinstance(value, list):
+        return [_spoil(each, evil) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        kept = {"state", "mode", "role", "source"}
+        names = [name for name in value.__dataclass_fields__ if name not in kept]
+        return replace(value, **{name: _spoil(getattr(value, name), evil) for name in names})
+    return value + evil if isinstance(value, str) and not value.endswith("Z") else value
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
+def test_a_terminal_without_unicode_shows_signs_in_ascii(result: object) -> None:
+    buffer = io.BytesIO()
+    with io.TextIOWrapper(buffer, encoding="ascii", errors="allma") as file:
+        console = Console(file=file, force_terminal=True, width=40, markup=False)
+        page = Page(console, "/work", "engine")
+        for item in view(result, page):
+            page.print(item)
+        file.flush()
+        assert b"?" not in buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams.prepare()
+
+
+# --- what is seen meanwhile ---------------------------------------------------------------------
+
+
+def test_a_block_is_complete_when_another_one_begins() -> None:
+    assert split_blocks("a\n\nb\n\nc") == ("a\n\nb", "c")
+    assert split_blocks("a\n\n") == ("", "a\n\n")
+    assert split_blocks("```\na\n\nb") == ("", "```\na\n\nb")
+    assert split_blocks("- a\n\n  more") == ("", "- a\n\n  more")
+
+
+async def test_a_streamed_answer_ends_up_complete_on_a_terminal() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, force_interactive=True, width=60, height=8)
+    blocks = [f"Block **number {n}**." for n in range(30)]
+    with AnswerStream(console, None) as stream:
+        for piece in re.findall(r"(?s).{1,7}", "\n\n".join(blocks)):
+            await stream.text(piece)
+    text = plain(file.getvalue())
+    for n in range(30):
+        assert f"Block number {n}." in text
+
+
+async def test_progress_shows_counts_and_the_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, force_interactive=True, width=100)
+    with Bar(console, "Indexing") as bar:
+        await bar.report(3, 12, "/x/[bold]odd\x1b.md")
+        bar.refresh()
+    assert "3/12" in plain(file.getvalue())
+    assert "[bold]odd\N{REPLACEMENT CHARACTER}.md" in plain(file.getvalue())
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("caf\udce9", b"caf\xe9"), ("✓ →", b"+ ->"), ("é", b"?")],
+)
+def test_any_text_can_be_written_anywhere(text: str, written: bytes) -> None:
+    assert text.encode("ascii", "allma") == written
