@@ -32,8 +32,9 @@ ANSWER_SECONDS = 30.0
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
+# The last is how Ollama tells that a text was too much for the model's runner, which ended.
 _TOO_LONG = re.compile(
-    r"context (length|size|window)|maximum context|too large to process|input is too long", re.I
+    r"context (length|size|window)|maximum context|too large to process|/embeddings?\": EOF", re.I
 )
 _UNSUITABLE = re.compile(r"does not support|not supported by", re.I)
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from allma_server.config import Config
-from allma_server.embedders.served import Described, ServedEmbedder
+from allma_server.embedders.served import ServedEmbedder
 from allma_server.errors import ModelUnsuitable, ProviderError
 from allma_server.http_client import ProviderClient, ollama, open_client
 
@@ -23,7 +23,7 @@ class OllamaWire:
         self._client = client
         self._model = model
 
-    async def describe(self) -> Described:
+    async def dimensions(self) -> int | None:
         """Raises ModelUnsuitable for a model that is not made for embedding."""
         shown = await self._client.call(
             "POST", "/api/show", _Show, {"model": self._model}, model=self._model
@@ -34,7 +34,7 @@ class OllamaWire:
                 f"{', '.join(shown.capabilities)}.",
                 "`allma models pull nomic-embed-text` gets one that can.",
             )
-        return Described(shown.number("embedding_length"), shown.number("context_length"))
+        return shown.dimensions
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         answer = await self._client.call(
@@ -85,10 +85,11 @@ class _Show(BaseModel):
     capabilities: list[str] = Field(default_factory=list[str])
     model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
 
-    def number(self, name: str) -> int | None:
-        """Stands under the architecture's name, as in `nomic-bert.context_length`."""
+    @property
+    def dimensions(self) -> int | None:
+        """Stands under the architecture's name, as in `nomic-bert.embedding_length`."""
         for key, value in self.model_info.items():
-            if key.endswith(f".{name}") and isinstance(value, int):
+            if key.endswith(".embedding_length") and isinstance(value, int):
                 return value
         return None
 

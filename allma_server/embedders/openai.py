@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pydantic import BaseModel
 
 from allma_server.config import Config
-from allma_server.embedders.served import Described, ServedEmbedder
+from allma_server.embedders.served import ServedEmbedder
 from allma_server.http_client import ProviderClient, open_client, openai
 
 EMBED_SECONDS = 300.0
@@ -19,9 +19,9 @@ class OpenAIWire:
         self._client = client
         self._model = model
 
-    async def describe(self) -> Described:
+    async def dimensions(self) -> int | None:
         """The API tells nothing of a model before it is used."""
-        return Described()
+        return None
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         answer = await self._client.call(

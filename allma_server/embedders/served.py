@@ -5,13 +5,12 @@ What differs between servers is one call, `Wire`; ollama.py and openai.py each m
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from allma_server.embedders.prefixes import prefixes_for
+from allma_server.embedders.cards import card_of
 from allma_server.errors import InputTooLong, ProviderBusy, ProviderError
 from allma_server.ports import Vector, Vectors
 
@@ -19,70 +18,61 @@ BATCH = 16
 BUSY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a busy server is asked again."""
 
-# What is assumed while a server has not told more: nearly all embedding models take this much.
-CAUTIOUS_TOKENS = 512
 # A text is not cut into smaller pieces than this to make it fit.
 _SHORTEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What a server tells of an embedding model; None what it doesn't tell."""
-
-    dimensions: int | None = None
-    max_tokens: int | None = None
 
 
 class Wire(Protocol):
     """The calls to a server. Raises ProviderError or one of its kinds.
 
-    `embed` refuses a batch with InputTooLong when one of its texts does not fit, rather than
-    cutting it silently.
+    `dimensions` is None where the server does not tell. `embed` refuses a batch with InputTooLong
+    when one of its texts does not fit, rather than cutting it silently.
     """
 
-    async def describe(self) -> Described: ...
+    async def dimensions(self) -> int | None: ...
     async def embed(self, texts: Sequence[str]) -> list[list[float]]: ...
 
 
 class ServedEmbedder:
-    """Embeds by calls to a server.
+    """Embeds by calls to a server; `dimensions` is 0 until it has answered once.
 
-    `dimensions` is 0 and `max_tokens` a cautious guess until the server has answered once.
+    `max_tokens` comes from the model's card, not from the server: chunks are cut by it, and must
+    not be cut anew because the server happened to be away when Allma started.
     """
 
     tokenizer_file: Path | None = None
 
     def __init__(self, provider: str, model: str, wire: Wire) -> None:
         self._wire = wire
-        self._prefixes = prefixes_for(model)
-        self._described: Described | None = None
-        self._learning = asyncio.Lock()
+        self._card = card_of(model)
+        self._asked = False
+        self._seen = 0
         self.dimensions = 0
-        self.identity = f"{provider}/{model}" + ("+prefixes" if any(self._prefixes) else "")
-
-    @property
-    def max_tokens(self) -> int:
-        told = self._described.max_tokens if self._described else None
-        return told or CAUTIOUS_TOKENS
+        self.max_tokens = self._card.max_tokens
+        prepared = self._card.document or self._card.query
+        self.identity = f"{provider}/{model}" + ("+prefixes" if prepared else "")
 
     async def learn(self) -> None:
-        """Asks the server once what the model is like."""
-        async with self._learning:
-            if self._described is None:
-                self._described = await self._wire.describe()
-                self.dimensions = self.dimensions or self._described.dimensions or 0
+        """Asks the server once about the model.
+
+        Raises:
+            ModelUnsuitable: it is not made for embedding.
+        """
+        if not self._asked:
+            self.dimensions = await self._wire.dimensions() or self.dimensions
+            self._asked = True
 
     async def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """One row per text, in their order."""
         await self.learn()
         rows: list[Vector] = []
         for start in range(0, len(texts), BATCH):
-            rows += await self._embed(self._prefixes.document, texts[start : start + BATCH])
+            rows += await self._embed(self._card.document, texts[start : start + BATCH])
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
     async def embed_query(self, text: str) -> Vector:
         await self.learn()
-        return (await self._embed(self._prefixes.query, [text]))[0]
+        return (await self._embed(self._card.query, [text]))[0]
 
     async def _embed(self, prefix: str, texts: Sequence[str]) -> list[Vector]:
         """Vectors of one batch. It is halved to find the text that is too long."""
@@ -116,13 +106,13 @@ class ServedEmbedder:
     def _normalised(self, raw: list[list[float]], count: int) -> list[Vector]:
         if len(raw) != count or any(len(row) != len(raw[0]) or not row for row in raw):
             raise ProviderError(f"The server gave {len(raw)} vectors for {count} texts.")
-        self.dimensions = self.dimensions or len(raw[0])
-        if len(raw[0]) != self.dimensions:
+        found = len(raw[0])
+        if self._seen not in (0, found):
             raise ProviderError(
-                f"The model {self.identity} now gives {len(raw[0])} dimensions instead of "
-                f"{self.dimensions}.",
-                "It seems to have been replaced: restart Allma with `allma daemon restart`.",
+                f"{self.identity} now gives {found} dimensions instead of {self._seen}.",
+                "The model was replaced: `allma daemon restart` makes a new index.",
             )
+        self.dimensions = self._seen = found
         return [_unit(np.asarray(row, np.float32)) for row in raw]
 
 
