@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.text import clean, is_blank, without_blobs
@@ -105,7 +106,14 @@ class Outline:
 
     def _close(self) -> None:
         blocks, self._blocks = self._blocks, []
-        self._add("\n\n".join(blocks), _PLAIN)
+        text = "".join(f"{_gap(before, block)}{block}" for before, block in pairwise(["", *blocks]))
+        self._add(text, _PLAIN)
 
     def _add(self, text: str, like: Section) -> None:
         self._draft.add(text, replace(like, heading=tuple(title for _, title in self._path)))
+
+
+def _gap(before: str, block: str) -> str:
+    """Items of a list stand close, other blocks apart."""
+    close = before.lstrip().startswith("- ") and block.lstrip().startswith("- ")
+    return "\n" if close else "\n\n" if before else ""
