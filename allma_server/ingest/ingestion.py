@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from allma_server.errors import AllmaError, DocumentNotFound
 from allma_server.ingest import scope
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
+from allma_server.ingest.watch import Watch
 from allma_server.model import (
     Change,
     Document,
@@ -31,6 +32,13 @@ from allma_server.ports import Embedder, Ledger, Parser, Progress
 
 log = logging.getLogger(__name__)
 
+SETTLE_SECONDS = 0.1
+"""Pause after an event, in which the other events of one save arrive."""
+
+MANY = 2000
+SWEEP_SECONDS = 300.0
+RETRY_SECONDS = 30.0
+
 
 class Catalogue(Ledger, Protocol):
     """What ingestion needs of the catalogue."""
@@ -40,6 +48,7 @@ class Catalogue(Ledger, Protocol):
     async def remove_workspace(self, workspace_id: int) -> None: ...
     async def documents_inside(self, folder: str) -> list[Document]: ...
     async def save_job(self, job: Job) -> None: ...
+    async def unfinished_jobs(self) -> list[Job]: ...
     async def job(self, job_id: str) -> Job: ...
 
 
@@ -82,6 +91,10 @@ class Ingestion:
         self._tasks = tasks
         self._turn = asyncio.Lock()
         self._runs: dict[str, _Run] = {}
+        self._following = False
+        self._dirty: set[str] = set()
+        self._wake = asyncio.Event()
+        self._watch = Watch(self.hint, config.data_dir)
 
     # --- what is indexed --------------------------------------------------------------------
 
@@ -92,7 +105,9 @@ class Ingestion:
             PathNotFound, FolderNotAllowed: it may not be indexed.
         """
         real = await asyncio.to_thread(scope.approve, path, self._config.data_dir)
-        return await self._catalogue.add_workspace(str(real))
+        workspace = await self._catalogue.add_workspace(str(real))
+        await self._watch_workspaces()
+        return workspace
 
     async def registered(self, path: str | None = None) -> list[Workspace]:
         """All workspaces, or the one that holds `path`.
@@ -128,24 +143,91 @@ class Ingestion:
             await self._catalogue.remove([document.id for document in documents])
             for workspace in whole:
                 await self._catalogue.remove_workspace(workspace.id)
+        await self._watch_workspaces()
         chunks = sum(document.chunks for document in documents)
         return ForgetReport(wanted, len(documents), chunks, bool(whole))
 
+    # --- following the disk -----------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Brings all workspaces up to date and keeps them so while the engine lives.
+
+        For processes that live long; calling it again changes nothing. What cannot be done now,
+        because the embedder is away or the disk full, is tried again.
+        """
+        if not self._following:
+            self._following = True
+            self._tasks.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._resume()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._react())
+                    group.create_task(self._sweep())
+                    if self._config.watch:
+                        group.create_task(self._watch.run())
+            except* AllmaError as group_error:
+                log.warning("following the workspaces was interrupted: %s", group_error.exceptions)
+            except* Exception:
+                log.exception("following the workspaces was interrupted by a bug")
+            await asyncio.sleep(RETRY_SECONDS)
+
     def watching(self, workspace: Workspace) -> bool:
         """Whether changes in the workspace are followed as they happen."""
-        return False
+        return self._following and self._config.watch and self._watch.trouble is None
 
     def pending(self, workspace: Workspace) -> int:
-        """Changes of the workspace that wait for the run under way."""
+        """Changes of the workspace that are known but not in the index yet."""
+        waiting = sum(1 for path in self._dirty if _covers(workspace.path, path))
         running = [job for job in self.running() if job.path in ("", workspace.path)]
-        return sum(max(0, (job.total or 0) - job.done) for job in running)
+        return waiting + sum(max(0, (job.total or 0) - job.done) for job in running)
 
-    async def hint(self, paths: Sequence[str]) -> None:
-        """Somebody says these files changed; whether they did, the disk tells."""
-        workspaces = await self._catalogue.workspaces()
-        touched = [w for w in workspaces if any(_covers(w.path, path) for path in paths)]
-        if touched:
-            self.start(touched)
+    def hint(self, paths: Iterable[str]) -> None:
+        """Somebody says that these files or folders changed; whether they did, the disk tells."""
+        for path in paths:
+            # Another set of rules concerns everything beside it.
+            is_rules = os.path.basename(path) in scope.IGNORE_FILES
+            self._dirty.add(os.path.dirname(path) if is_rules else path)
+        self._wake.set()
+
+    async def _resume(self) -> None:
+        for job in await self._catalogue.unfinished_jobs():
+            await self._catalogue.save_job(replace(job, state="done", message="Resumed at start."))
+        await self._watch_workspaces()
+        self.hint(workspace.path for workspace in await self._catalogue.workspaces())
+
+    async def _watch_workspaces(self) -> None:
+        self._watch.follow([workspace.path for workspace in await self._catalogue.workspaces()])
+
+    async def _react(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._wake.clear()
+            dirty, self._dirty = self._dirty, set()
+            if len(dirty) > MANY:
+                # So many events that the system may have dropped some: look at everything.
+                dirty = {w.path for w in await self._catalogue.workspaces()}
+            for workspace in await self._catalogue.workspaces():
+                inside = {path for path in dirty if _covers(workspace.path, path)}
+                if not inside:
+                    continue
+                run = self.start([workspace], only=None if workspace.path in inside else inside)
+                assert run.task is not None
+                await asyncio.wait({run.task})
+                if run.error is not None:
+                    log.warning("%s is not up to date: %s", workspace.path, run.error)
+                    self._dirty |= inside
+            if self._dirty and not self._wake.is_set():
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.hint(workspace.path for workspace in await self._catalogue.workspaces())
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -180,12 +262,18 @@ class Ingestion:
             raise run.error
         return run.job.report or IngestReport()
 
-    def start(self, workspaces: Sequence[Workspace], *, retry_failed: bool = False) -> _Run:
-        """Begins a run in the background."""
+    def start(
+        self,
+        workspaces: Sequence[Workspace],
+        *,
+        only: Collection[str] | None = None,
+        retry_failed: bool = False,
+    ) -> _Run:
+        """Begins a run in the background; `only` limits it to files and folders inside."""
         path = workspaces[0].path if len(workspaces) == 1 else ""
         run = _Run(Job(secrets.token_hex(6), "ingest", "queued", path, 0, None, "", now()))
         self._runs[run.job.id] = run
-        run.task = self._tasks.create_task(self._perform(run, workspaces, retry_failed))
+        run.task = self._tasks.create_task(self._perform(run, workspaces, only, retry_failed))
         return run
 
     async def job(self, job_id: str) -> Job:
@@ -215,7 +303,11 @@ class Ingestion:
         return [run.job for run in self._runs.values() if run.job.state in ("queued", "running")]
 
     async def _perform(
-        self, run: _Run, workspaces: Sequence[Workspace], retry_failed: bool
+        self,
+        run: _Run,
+        workspaces: Sequence[Workspace],
+        only: Collection[str] | None,
+        retry_failed: bool,
     ) -> IngestReport:
         report = IngestReport()
         try:
@@ -223,7 +315,7 @@ class Ingestion:
                 run.job = replace(run.job, state="running")
                 for workspace in workspaces:
                     report = _sum(
-                        report, await self._bring_up_to_date(workspace, run, retry_failed)
+                        report, await self._bring_up_to_date(workspace, run, only, retry_failed)
                     )
             run.job = replace(run.job, state="done", report=report)
         except asyncio.CancelledError:
@@ -251,11 +343,19 @@ class Ingestion:
             self._runs.pop(run.job.id, None)
 
     async def _bring_up_to_date(
-        self, workspace: Workspace, progress: Progress, retry_failed: bool
+        self,
+        workspace: Workspace,
+        progress: Progress,
+        only: Collection[str] | None,
+        retry_failed: bool,
     ) -> IngestReport:
-        known = await self._catalogue.documents(workspace.id)
         recipe = await self._recipe()
-        changes = await asyncio.to_thread(self._plan, workspace, known, recipe, retry_failed)
+        if only is None:
+            known = await self._catalogue.documents(workspace.id)
+        else:
+            found = [await self._catalogue.documents_inside(path) for path in only]
+            known = list({document.id: document for part in found for document in part}.values())
+        changes = await asyncio.to_thread(self._plan, workspace, known, only, recipe, retry_failed)
         pipeline = Pipeline(
             workspace,
             ledger=self._catalogue,
@@ -267,19 +367,31 @@ class Ingestion:
         return await pipeline.run(changes)
 
     def _plan(
-        self, workspace: Workspace, known: Sequence[Document], recipe: str, retry_failed: bool
+        self,
+        workspace: Workspace,
+        known: Sequence[Document],
+        only: Collection[str] | None,
+        recipe: str,
+        retry_failed: bool,
     ) -> list[Change]:
+        root, data_dir = Path(workspace.path), self._config.data_dir
         limit = self._config.max_file_mb * 1_048_576
+        if only is None:
+            seen = scope.walk(root, data_dir, limit)
+        else:
+            # A folder and a file inside it may both be named; each file is seen once.
+            part = scope.walk_part(root, map(Path, sorted(only)), data_dir, limit)
+            seen = {file.file.path: file for file in part}.values()
         return plan(
             known,
-            scope.walk(Path(workspace.path), self._config.data_dir, limit),
+            seen,
             lambda path: hash_file(Path(path), recipe),
             retry_failed=retry_failed,
         )
 
 
 def _covers(folder: str, path: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/\\") + os.sep)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _parents(path: str) -> set[str]:

@@ -8,7 +8,7 @@ come on top and cannot be widened from inside a workspace.
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from allma_server.errors import FolderNotAllowed, PathNotFound
@@ -26,6 +26,9 @@ IGNORED_FILES = frozenset(
     "poetry.lock pdm.lock Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock "
     "mix.lock packages.lock.json .DS_Store Thumbs.db desktop.ini .allmaignore".split()
 )
+IGNORE_FILES = frozenset({".gitignore", ".ignore", ".allmaignore"})
+"""Files that say what is ignored in their folder."""
+
 IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
 
 SECRET_NAMES = frozenset(
@@ -108,7 +111,7 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
 
     Blocks; run it in a thread. A folder that cannot be read is passed over.
     """
-    if not root.is_dir():
+    if not _is_folder(root):
         if (seen := look_at(root, max_bytes)) is not None:
             yield seen
         return
@@ -118,7 +121,46 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
             yield seen
 
 
-def _unignored(root: Path) -> Iterator[Path]:
+def folders(root: Path, data_dir: Path) -> Iterator[str]:
+    """Every folder under `root`, itself included, whose files are seen; blocks."""
+    if not root.is_dir():
+        yield str(root.parent)
+        return
+    yield str(root)
+    data_dir = data_dir.resolve()
+    for path in _unignored(root):
+        if path != data_dir and data_dir not in path.parents and _is_folder(path):
+            yield str(path)
+
+
+def walk_part(
+    root: Path, parts: Iterable[Path], data_dir: Path, max_bytes: int
+) -> Iterator[SeenFile]:
+    """What a walk of `root` would see of these files and folders inside it; blocks."""
+    listings: dict[Path, frozenset[Path]] = {}
+
+    def is_listed(path: Path) -> bool:
+        if path == root:
+            return True
+        parent = path.parent
+        if not is_listed(parent):
+            return False
+        if parent not in listings:
+            listings[parent] = (
+                frozenset(_unignored(parent, depth=1)) if parent.is_dir() else (frozenset())
+            )
+        return path in listings[parent]
+
+    for part in parts:
+        if is_listed(part):
+            yield from walk(part, data_dir, max_bytes)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _unignored(root: Path, depth: int | None = None) -> Iterator[Path]:
     # The native walker is only needed once there is something to walk.
     import ignore
     from ignore.overrides import OverrideBuilder
@@ -130,6 +172,7 @@ def _unignored(root: Path) -> Iterator[Path]:
     walker.overrides(overrides.build())
     walker.hidden(False).require_git(False).follow_links(False)
     walker.add_custom_ignore_filename(".allmaignore")
+    walker.max_depth(depth)
     entries = iter(walker.build())
     while True:
         try:
