@@ -1,0 +1,143 @@
+"""Runs a GGUF model with llama.cpp, as Ollama's runner does."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import xllamacpp
+
+from tests.ollama.streaming import Refused
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text of the answer; the last piece says why it ended, and what was counted."""
+
+    text: str = ""
+    reason: str | None = None
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    prompt_ns: int = 0
+    answer_ns: int = 0
+
+
+class Runner:
+    """One model in memory, with room for `context` tokens; answers one request at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._server: xllamacpp.Server | None = None
+        self._turn = asyncio.Lock()
+        self.context = 0
+        self.active = 0
+
+    @property
+    def loaded(self) -> bool:
+        return self._server is not None
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return self._server.listening_address
+
+    async def load(self, context: int) -> int:
+        """Loads the model, anew if its context changes; returns the nanoseconds that took."""
+        began = time.perf_counter_ns()
+        if self._server is None or context != self.context:
+            self._server = None
+            self._server = await asyncio.to_thread(_start, self._path, context)
+            self.context = context
+        return time.perf_counter_ns() - began
+
+    def unload(self) -> None:
+        self._server = None
+
+    async def chat(
+        self, http: httpx.AsyncClient, messages: Messages, options: dict[str, object]
+    ) -> AsyncGenerator[Piece]:
+        """The answer piece by piece; closing the generator stops llama.cpp."""
+        async with self._turn:
+            messages = await self._fitting(http, messages)
+            body = {"messages": messages, "stream": True, "cache_prompt": True, **options}
+            reason, timings = "stop", {}
+            self.active += 1
+            try:
+                request = http.stream("POST", f"{self.url}/v1/chat/completions", json=body)
+                async with request as response, aclosing(response.aiter_lines()) as lines:
+                    async for line in lines:
+                        if not line.startswith("data: {"):
+                            continue
+                        event = json.loads(line.removeprefix("data: "))
+                        timings = event.get("timings") or timings
+                        for choice in event.get("choices", ()):
+                            reason = choice["finish_reason"] or reason
+                            if text := choice["delta"].get("content"):
+                                yield Piece(text)
+            finally:
+                self.active -= 1
+            yield Piece(
+                reason=reason,
+                prompt_tokens=timings["prompt_n"] + timings["cache_n"],
+                answer_tokens=timings["predicted_n"],
+                prompt_ns=int(timings["prompt_ms"] * 1e6),
+                answer_ns=int(timings["predicted_ms"] * 1e6),
+            )
+
+    async def relay(
+        self, http: httpx.AsyncClient, path: str, body: dict[str, object]
+    ) -> AsyncGenerator[bytes]:
+        """What llama.cpp itself answers, byte for byte."""
+        async with self._turn:
+            self.active += 1
+            try:
+                async with http.stream("POST", f"{self.url}{path}", json=body) as response:
+                    if response.is_error:
+                        error = json.loads(await response.aread())["error"]
+                        raise Refused(response.status_code, error["message"])
+                    async with aclosing(response.aiter_bytes()) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+            finally:
+                self.active -= 1
+
+    async def _fitting(self, http: httpx.AsyncClient, messages: Messages) -> Messages:
+        """Ollama silently drops the oldest turns, then the beginning of the last message."""
+        while len(await self._tokens(http, messages)) >= self.context:
+            turns = [i for i, m in enumerate(messages[:-1]) if m["role"] != "system"]
+            if turns:
+                messages = [m for i, m in enumerate(messages) if i != turns[0]]
+                continue
+            last = messages[-1]["content"]
+            answer = await http.post(f"{self.url}/tokenize", json={"content": last})
+            kept = answer.json()["tokens"][-self.context // 2 :]
+            answer = await http.post(f"{self.url}/detokenize", json={"tokens": kept})
+            shortened = {**messages[-1], "content": answer.json()["content"]}
+            return [*messages[:-1], shortened]
+        return messages
+
+    async def _tokens(self, http: httpx.AsyncClient, messages: Messages) -> list[int]:
+        answer = await http.post(f"{self.url}/apply-template", json={"messages": messages})
+        answer = await http.post(
+            f"{self.url}/tokenize", json={"content": answer.json()["prompt"], "add_special": True}
+        )
+        return answer.json()["tokens"]
+
+
+def _start(path: Path, context: int) -> xllamacpp.Server:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.n_ctx = context
+    parameters.n_parallel = 1
+    # Two threads on two busy cores spin against each other and are five times slower than one.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.port = 0
+    parameters.warmup = False
+    parameters.ui = False
+    return xllamacpp.Server(parameters)
