@@ -24,7 +24,8 @@ IGNORED_FOLDERS = frozenset(
 IGNORED_FILES = frozenset(
     "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb uv.lock "
     "poetry.lock pdm.lock Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock "
-    "mix.lock packages.lock.json .DS_Store Thumbs.db desktop.ini .allmaignore".split()
+    "mix.lock packages.lock.json tokenizer.json vocab.json vocab.txt merges.txt "
+    ".DS_Store Thumbs.db desktop.ini .allmaignore".split()
 )
 IGNORE_FILES = frozenset({".gitignore", ".ignore", ".allmaignore"})
 """Files that say what is ignored in their folder."""
