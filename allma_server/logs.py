@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -13,14 +15,33 @@ def log_file(data_dir: Path) -> Path:
     return data_dir / "logs" / "allma.log"
 
 
-def configure_logging(data_dir: Path, *, verbose: bool = False) -> None:
-    """Sends the log of this process to the data directory's file, five of 2 MB at most.
+@contextmanager
+def logging_to(data_dir: Path, *, verbose: bool = False) -> Generator[None]:
+    """While it lasts, this process logs to the data directory's file: five of 2 MB at most.
 
-    Without a writable file nothing is logged: the failure that matters is the one that follows.
-    `verbose` shows warnings on stderr as well.
+    Python's warnings go there too. `verbose` shows what is at least a warning on stderr as well;
+    so does a file that cannot be written, for then the log has no other place.
     """
-    handlers: list[logging.Handler] = [logging.NullHandler()]
-    path = log_file(data_dir)
+    root, ours = logging.getLogger(), logging.getLogger("allma_server")
+    handlers = _handlers(log_file(data_dir), verbose=verbose)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        root.addHandler(handler)
+    level = ours.level
+    ours.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        ours.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _handlers(path: Path, *, verbose: bool) -> list[logging.Handler]:
+    handlers: list[logging.Handler] = []
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handlers.append(
@@ -32,6 +53,4 @@ def configure_logging(data_dir: Path, *, verbose: bool = False) -> None:
         stderr = logging.StreamHandler(sys.stderr)
         stderr.setLevel(logging.WARNING)
         handlers.append(stderr)
-    logging.basicConfig(level=logging.WARNING, format=_FORMAT, handlers=handlers, force=True)
-    logging.getLogger("allma_server").setLevel(logging.INFO)
-    logging.captureWarnings(True)
+    return handlers

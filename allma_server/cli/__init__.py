@@ -1,12 +1,17 @@
 """The shell's door: arguments become one operation, its result text or JSON."""
 
+import sys
 from collections.abc import Sequence
-
-from allma_server.cli import streams
-from allma_server.cli.commands import app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program and exits: 0 done, 1 a foreseen failure, 2 wrong usage, 130 interrupted."""
-    streams.prepare()
-    app(args=arguments, prog_name="allma")
+    try:
+        # Importing takes long enough for somebody to press Ctrl-C meanwhile.
+        from allma_server.cli import streams
+        from allma_server.cli.commands import app
+
+        streams.prepare()
+        app(args=arguments, prog_name="allma")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -90,12 +90,12 @@ class Shell:
         Raises:
             StorageError: the data directory cannot be used.
         """
-        from allma_server.logs import configure_logging
+        from allma_server.logs import logging_to
         from allma_server.session import open_session
 
-        configure_logging(self.config.data_dir, verbose=self.options.verbose)
-        async with open_session(self.config, solo=self.options.solo) as session:
-            yield session
+        with logging_to(self.config.data_dir, verbose=self.options.verbose):
+            async with open_session(self.config, solo=self.options.solo) as session:
+                yield session
 
     async def run(
         self, operation: str, /, doing: str = "", unit: str = "files", **arguments: object
@@ -170,7 +170,11 @@ Command = Callable[..., Coroutine[Any, Any, int | None]]
 
 
 def complete(function: Command, options: Options, arguments: Mapping[str, Any]) -> int:
-    """Runs a command to its end; its exit code, or that of the failure."""
+    """Runs a command to its end; its exit code, or that of the failure.
+
+    Raises:
+        BadParameter: the command line is wrong in a way that only the command can see.
+    """
     import asyncio  # after the help has been printed: it takes a third of that time
 
     shell = Shell(options)
@@ -181,19 +185,21 @@ def complete(function: Command, options: Options, arguments: Mapping[str, Any]) 
     except KeyboardInterrupt:
         shell.say("Stopped.")
         return INTERRUPTED
+    except typer.BadParameter:
+        raise  # wrong usage, which typer tells
     except Exception:
         return _bug(shell)
 
 
 def _bug(shell: Shell) -> int:
-    from allma_server.logs import configure_logging, log_file
+    from allma_server.logs import log_file, logging_to
 
     try:
         data_dir = shell.config.data_dir
     except AllmaError as error:
         return shell.fail(error)
-    configure_logging(data_dir)
-    _log.exception("The command failed")
+    with logging_to(data_dir):
+        _log.exception("The command failed")
     return shell.fail(
         _Bug("Something went wrong that Allma did not foresee.", f"Details: {log_file(data_dir)}")
     )

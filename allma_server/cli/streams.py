@@ -6,9 +6,11 @@ import sys
 from typing import NoReturn
 
 # What stands in for signs where the terminal's encoding has none of them.
-_ASCII = {"✓": "+", "✗": "x", "●": "*", "•": "*", "→": "->", "›": ">", "…": "...", "·": "-"}
-_ASCII |= {"–": "-", "—": "-", "─": "-", "━": "-", "▌": "|", "\u00a0": " "}
-_ASCII |= {"“": '"', "”": '"', "‘": "'", "’": "'"}
+_ASCII = (
+    {"✓": "+", "✗": "x", "●": "*", "•": "*", "→": "->", "›": ">", "…": "...", "·": "-"}
+    | {"–": "-", "—": "-", "─": "-", "━": "-", "▌": "|", "\u00a0": " "}
+    | {"“": '"', "”": '"', "‘": "'", "’": "'"}
+)
 
 # Control characters of a document or file name would be commands to a terminal.
 CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")

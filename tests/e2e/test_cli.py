@@ -1,0 +1,480 @@
+"""The program as people and scripts run it."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from allma_server import __version__, model
+from allma_server.cli import streams
+from allma_server.cli.commands import app
+from allma_server.cli.program import command, program
+from allma_server.cli.shell import Shell
+from allma_server.config import Config
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = [sys.executable, "-c", "from allma_server.cli import main; main()"]
+
+GUIDE = """# Guide
+
+## Installing the engine
+
+The engine is installed with one command, and needs Python 3.11.
+
+## Feeding zebras
+
+Zebras eat grass, and want water at noon.
+"""
+CODE = '''def open_engine(config):
+    """Open the engine over a data directory."""
+    return Engine(config)
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Home:
+    """A user's folder, with the program's settings and data beside it."""
+
+    path: Path
+
+    @property
+    def docs(self) -> Path:
+        return self.path / "docs"
+
+    def environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("ALLMA_")}  # noqa: TID251
+        return kept | {
+            "ALLMA_CONFIG": str(self.path / "config.toml"),
+            "ALLMA_DATA_DIR": str(self.path / "data"),
+            "ALLMA_OLLAMA_URL": "http://127.0.0.1:9",
+            "ALLMA_EMBEDDER": "hashing/words-256",
+            "PYTHONPATH": str(ROOT),
+            **changes,
+        }
+
+    def start(self, *arguments: str, **changes: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.path,
+            env=self.environment(changes),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **changes) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(
+            arguments, process.returncode, out.decode("utf-8"), err.decode("utf-8")
+        )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose documents are indexed."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    home.docs.mkdir()
+    (home.docs / "guide.md").write_text(GUIDE)
+    (home.docs / "engine.py").write_text(CODE)
+    (home.docs / "broken.ipynb").write_text("{ this is no notebook")
+    (home.docs / "empty.md").write_text("")
+    done = home.run("index", "docs")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^new +2$", done.stdout, re.M)
+    assert f"docs{os.sep}broken.ipynb\n    " in done.stdout
+    return home
+
+
+@pytest.fixture
+def allma(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator["Allma"]:
+    """The program in this process: no time is lost in importing it again."""
+    for name, value in home.environment({}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(home.path)
+    streams.prepare()
+    return Allma(home)
+
+
+class Allma:
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def __call__(self, *arguments: str, code: int = 0, **changes: str) -> Result:
+        result = CliRunner(env=changes).invoke(app, arguments, prog_name="allma")
+        assert result.exit_code == code, result.output
+        return result
+
+    def json(self, *arguments: str, code: int = 0, **changes: str) -> Any:
+        return json.loads(self(*arguments, "--json", code=code, **changes).stdout)
+
+
+def assert_like(data: Any, kind: type) -> None:
+    """Data is a result of this kind: just its fields, and their parts likewise."""
+    assert set(data) == {field.name for field in dataclasses.fields(kind)}
+
+
+SCRIPTED = {"ALLMA_CHAT_PROVIDER": "scripted", "ALLMA_CHAT_MODEL": "echo"}
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+def test_search_prints_places_that_editors_find(allma: Allma) -> None:
+    result = allma("search", "zebras", "-k", "1")
+    assert result.stdout.startswith(f"1. docs{os.sep}guide.md:")
+    assert "Zebras eat grass" in result.stdout
+    assert "\x1b" not in result.output
+
+
+def test_search_keeps_to_the_glob_and_the_workspace(allma: Allma, tmp_path: Path) -> None:
+    found = allma.json("search", "engine", "--path", "**/*.py", "--workspace", "docs")
+    assert_like(found, model.SearchResult)
+    assert_like(found["passages"][0], model.Passage)
+    assert {Path(p["path"]).name for p in found["passages"]} == {"engine.py"}
+
+
+def test_searching_for_nothing_that_is_there_says_so(allma: Allma) -> None:
+    result = allma("search", "engine", "--path", "**/*.rs")
+    assert result.stdout == ""
+    assert "Nothing was found" in result.stderr
+
+
+def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
+    report = allma.json("index", "docs")
+    assert_like(report, model.IngestReport)
+    assert report["indexed"] == report["updated"] == 0
+    assert report["unchanged"] >= 2
+    assert_like(allma.json("sync"), model.IngestReport)
+    assert_like(allma.json("sync", "docs"), model.IngestReport)
+
+
+def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
+    text = allma("documents").stdout
+    assert re.search(r"^indexed  \w+ +\d+  docs.guide\.md$", text, re.M)
+    assert re.search(r"^failed .* docs.broken\.ipynb\n    \w", text, re.M)
+    page = allma.json("documents", "--state", "failed", "--workspace", "docs")
+    assert_like(page, model.DocumentPage)
+    assert_like(page["documents"][0], model.DocumentRow)
+    assert [row["state"] for row in page["documents"]] == ["failed"]
+
+
+def test_reading_prints_the_lines_and_nothing_else(allma: Allma) -> None:
+    path = os.path.join("docs", "guide.md")
+    assert allma("read", path, "--lines", "1:3").stdout == "".join(GUIDE.splitlines(True)[:3])
+    assert_like(allma.json("read", path), model.Excerpt)
+    chunk = allma.json("search", "zebras", "-k", "1")["passages"][0]["chunk_id"]
+    assert "Zebras" in allma("read", str(chunk)).stdout
+
+
+def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
+    status = allma.json("status")
+    assert_like(status, model.Status)
+    assert_like(status["workspaces"][0], model.WorkspaceStatus)
+    assert status["workspaces"][0]["path"] == str(allma.home.docs)
+    assert f"docs\n    {status['workspaces'][0]['documents']} documents" in allma("status").stdout
+    diagnosis = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    assert_like(diagnosis, model.Diagnosis)
+    shown = CliRunner().invoke(app, ["doctor"])
+    assert shown.exit_code == (0 if diagnosis["healthy"] else 1)
+    for check in diagnosis["checks"]:
+        assert check["name"] in shown.stdout
+        assert (check["next_step"] or "") in shown.stdout
+
+
+def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("# Note\n\nA passing remark about giraffes.\n")
+    allma("index", str(tmp_path))
+    report = allma.json("forget", str(tmp_path))
+    assert_like(report, model.ForgetReport)
+    assert report["documents"] == 1
+    assert report["workspace_removed"]
+    assert (tmp_path / "note.md").exists()
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def test_without_a_model_the_passages_are_the_answer(allma: Allma) -> None:
+    result = allma("ask", "What do zebras eat?")
+    assert "Ollama" in result.stdout.splitlines()[0]
+    assert "Zebras eat grass" in result.stdout
+    answer = allma.json("ask", "What do zebras eat?")
+    assert_like(answer, model.Answer)
+    assert answer["mode"] == "passages_only"
+
+
+def test_an_answer_streams_and_names_its_sources(home: Home) -> None:
+    done = home.run("ask", "What do zebras eat?", **SCRIPTED)
+    assert done.returncode == 0, done.stderr
+    text, sources = done.stdout.split("\nSources\n")
+    assert "[1]" in text
+    assert re.search(r"^\[1\] docs.guide\.md:\d+$", sources, re.M)
+    assert "Continue: allma ask --conversation " in done.stderr
+
+
+def test_a_conversation_goes_on_and_can_be_managed(allma: Allma) -> None:
+    first = allma.json("ask", "What do zebras eat?", **SCRIPTED)
+    id = first["conversation_id"]
+    assert allma.json("ask", "And when?", "--conversation", id, **SCRIPTED)[
+        "conversation_id"
+    ] == id  # fmt: skip
+    shown = allma.json("conversations", "show", id)
+    assert_like(shown, model.Conversation)
+    assert [message["role"] for message in shown["messages"]] == ["user", "assistant"] * 2
+    allma("conversations", "rename", id, "About zebras")
+    assert re.search(rf"^{id} .* 4  About zebras$", allma("conversations").stdout, re.M)
+    assert allma("conversations", "list").stdout == allma("conversations").stdout
+    assert "What do zebras eat?" in allma("conversations", "show", id).stdout
+    assert allma("conversations", "export", id).stdout.startswith("# About zebras\n")
+    assert_like(allma.json("conversations", "export", id), model.Export)
+    assert_like(allma.json("conversations"), model.ConversationPage)
+    assert_like(allma.json("conversations", "delete", id), model.Done)
+    assert allma.json("conversations", "show", id, code=1)["code"] == "conversation_not_found"
+
+
+def test_asking_in_a_folder_indexes_it_and_answers_from_it_alone(
+    allma: Allma, tmp_path: Path
+) -> None:
+    (tmp_path / "zoo.md").write_text("# Zoo\n\nOur zebras eat hay in winter.\n")
+    answer = allma.json("ask", "--in", str(tmp_path), "What do zebras eat?", **SCRIPTED)
+    assert {c["passage"]["path"] for c in answer["citations"]} == {str(tmp_path / "zoo.md")}
+    allma("forget", str(tmp_path))
+
+
+def test_a_plain_chat_has_no_sources(allma: Allma) -> None:
+    answer = allma.json("ask", "--no-rag", "--model", "echo", "Hello there", **SCRIPTED)
+    assert answer["citations"] == []
+    assert "Hello there" in answer["text"]
+
+
+def test_models_are_listed_shown_pulled_chosen_and_deleted(allma: Allma) -> None:
+    models = allma.json("models", **SCRIPTED)
+    assert_like(models, model.ModelList)
+    assert_like(models["models"][0], model.ModelInfo)
+    assert re.search(r"^● +echo\b", allma("models", "list", **SCRIPTED).stdout, re.M)
+    assert_like(allma.json("models", "show", "echo", **SCRIPTED), model.ModelInfo)
+    assert_like(allma.json("models", "pull", "echo", **SCRIPTED), model.Done)
+    assert "slow answers from now on" in allma("models", "use", "slow", **SCRIPTED).stdout
+    assert_like(allma.json("models", "delete", "slow", **SCRIPTED), model.Done)
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+def test_options_of_all_commands_stand_before_or_after_the_command(
+    allma: Allma, tmp_path: Path
+) -> None:
+    data = str(tmp_path / "elsewhere")
+    after = allma("config", "get", "data_dir", "--json", "--data", data)
+    before = allma("--data", data, "--json", "config", "get", "data_dir")
+    between = allma("config", "--json", "get", "--data", data, "data_dir", "--solo")
+    assert after.stdout == before.stdout == between.stdout
+    assert json.loads(after.stdout)["value"] == data
+    assert json.loads(after.stdout)["source"] == "command line"
+
+
+def test_the_version_is_told(allma: Allma) -> None:
+    assert allma("--version").stdout == f"allma {__version__}\n"
+
+
+def test_the_help_lists_every_command(allma: Allma) -> None:
+    text = allma("--help").stdout
+    for name in (
+        "index search ask documents forget conversations models status doctor read sync config"
+    ).split():
+        assert re.search(rf"^  {name}  +[A-Z]", text, re.M), name
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config_toml(tmp_path: Path, allma: Allma, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ALLMA_CONFIG", str(tmp_path / "new" / "config.toml"))
+    return tmp_path / "new" / "config.toml"
+
+
+def test_a_setting_is_changed_and_comments_are_kept(allma: Allma, config_toml: Path) -> None:
+    config_toml.parent.mkdir()
+    config_toml.write_bytes(b'# mine\r\ntop_k = 7 # seven\r\nchat_model = "x"\r\n')
+    allma("config", "set", "top_k", "9")
+    assert config_toml.read_bytes() == b'# mine\r\ntop_k = 9 # seven\r\nchat_model = "x"\r\n'
+    assert allma("config", "get", "top_k").stdout == "9\n"
+    allma("config", "unset", "top_k")
+    assert allma.json("config", "get", "top_k")["source"] == "default"
+
+
+def test_settings_are_listed_with_their_origin(allma: Allma, config_toml: Path) -> None:
+    allma("config", "set", "watch", "off")
+    assert config_toml.read_text() == "watch = false\n"
+    text = allma("config").stdout
+    assert "watch = false  config.toml\n" in text
+    assert "embedder = hashing/words-256  environment\n" in text
+    assert "top_k = 5  default\n" in text
+    listed = allma.json("config", "list")
+    assert [setting["key"] for setting in listed["settings"]] == list(Config.model_fields)
+
+
+@pytest.mark.parametrize(("key", "value"), [("top_k", "900"), ("watch", "perhaps"), ("topk", "3")])
+def test_a_wrong_setting_is_not_written(
+    allma: Allma, config_toml: Path, key: str, value: str
+) -> None:
+    result = allma("config", "set", key, value, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert not config_toml.exists()
+
+
+def test_a_setting_that_the_environment_overrides_is_pointed_out(
+    allma: Allma, config_toml: Path
+) -> None:
+    result = allma("config", "set", "embedder", "local/x")
+    assert "ALLMA_EMBEDDER" in result.stderr
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["index", "missing"], "path_not_found", r"missing"),
+        (["index", os.path.abspath(os.sep)], "folder_not_allowed", r"\w"),
+        (["ask", "--conversation", "nope", "Why?"], "conversation_not_found", r"nope"),
+        (["forget", "missing"], "document_not_found", r"missing"),
+        (["read", "missing.md"], "document_not_found", r"missing\.md"),
+        (["config", "get", "topk"], "unknown_setting", r"Did you mean 'top_k'\?"),
+        (["models"], "provider_unreachable", r"Ollama"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_a_foreseen_failure_is_a_sentence_and_exit_code_1(
+    allma: Allma, arguments: list[str], code: str, sentence: str
+) -> None:
+    result = allma(*arguments, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert re.search(sentence, result.stderr)
+    assert "Traceback" not in result.stderr
+    error = allma.json(*arguments, code=1)
+    assert error["code"] == code
+    assert set(error) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["serch", "x"], "Did you mean 'search'?"),
+        (["conversations", "shwo", "1"], "Did you mean 'show'?"),
+        (["search", "x", "-k", "99"], "-k"),
+        (["search"], "query"),
+        (["search", "x", "--jsno"], "--json"),
+        (["documents", "--state", "lost"], "indexed"),
+        (["read", "x.md", "--lines", "a:b"], "10:20"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_wrong_usage_is_exit_code_2(allma: Allma, arguments: list[str], sentence: str) -> None:
+    result = allma(*arguments, code=2)
+    assert result.stdout == ""
+    assert sentence in result.stderr
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_a_failure(allma: Allma, tmp_path: Path) -> None:
+    (tmp_path / "broken.ipynb").write_text("{ this is no notebook")
+    result = allma("index", str(tmp_path), code=1)
+    assert "broken.ipynb" in result.stdout
+    allma("forget", str(tmp_path))
+
+
+def test_a_bug_is_told_without_its_traceback_which_is_logged(
+    allma: Allma, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trial = program("A trial.")
+
+    @command(trial, "crash")
+    async def crash(shell: Shell) -> None:
+        """Crash."""
+        raise ZeroDivisionError("the divisor was 0")
+
+    result = CliRunner().invoke(trial, ["crash", "--data", str(tmp_path), "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["code"] == "internal_error"
+    assert "Traceback" not in result.stderr
+    assert "ZeroDivisionError: the divisor was 0" in (tmp_path / "logs" / "allma.log").read_text()
+
+
+# --- pipes, signals, terminals ------------------------------------------------------------------
+
+
+def test_a_reader_that_leaves_early_is_no_failure(home: Home) -> None:
+    with home.start("ask", "--model", "slow", "zebras " * 2000, **SCRIPTED) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 0
+    assert err == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_stops_it_cleanly(home: Home) -> None:
+    with home.start("ask", "--model", "slow", "zebras " * 2000, **SCRIPTED) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(1)
+        os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
+        process.stdout.read()
+        err = process.stderr.read()
+    assert process.returncode == 130
+    assert err == b"Stopped.\n"
+    assert home.run("status", "--json").returncode == 0
+
+
+def test_file_names_survive_a_terminal_of_another_encoding(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "Übersicht.md").write_text("# Überblick\n\nGiraffen fressen Blätter.\n")
+    home.run("index", str(tmp_path))
+    done = home.run("search", "Giraffen", "-k", "1", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "?bersicht.md:" in done.stdout
+    found = json.loads(home.run("search", "Giraffen", "--json", PYTHONIOENCODING="ascii").stdout)
+    assert found["passages"][0]["path"] == str(tmp_path / "Übersicht.md")
+    home.run("forget", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"rich", "pydantic", "asyncio", "numpy", "allma_server.engine"}),
+        (["search", "zebras"], {"chromadb", "mcp", "pygls", "onnxruntime", "tomlkit", "pypdf"}),
+    ],
+    ids=["help", "search"],
+)
+def test_what_a_command_does_not_need_is_not_imported(
+    home: Home, arguments: list[str], unwanted: set[str]
+) -> None:
+    code = (
+        "import sys\n"
+        "from allma_server.cli import main\n"
+        "try: main()\n"
+        "finally: sys.stderr.write('\\n'.join(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=home.environment({}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not unwanted & set(done.stderr.splitlines())
