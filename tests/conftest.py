@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.config import Config
+from tests.ollama.fixtures import ollama as ollama
 
 SHARED_DATA = Path(
     os.environ.get("ALLMA_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Runner:
         self._turn = asyncio.Lock()
         self.context = 0
         self.active = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     @property
     def loaded(self) -> bool:
@@ -67,21 +69,17 @@ class Runner:
             messages = await self._fitting(http, messages)
             body = {"messages": messages, "stream": True, "cache_prompt": True, **options}
             reason, timings = "stop", {}
-            self.active += 1
-            try:
-                request = http.stream("POST", f"{self.url}/v1/chat/completions", json=body)
-                async with request as response, aclosing(response.aiter_lines()) as lines:
-                    async for line in lines:
-                        if not line.startswith("data: {"):
-                            continue
-                        event = json.loads(line.removeprefix("data: "))
-                        timings = event.get("timings") or timings
-                        for choice in event.get("choices", ()):
-                            reason = choice["finish_reason"] or reason
-                            if text := choice["delta"].get("content"):
-                                yield Piece(text)
-            finally:
-                self.active -= 1
+            request = http.stream("POST", f"{self.url}/v1/chat/completions", json=body)
+            async with self._counted(), request as response:
+                async for line in response.aiter_lines():
+                    if not line.startswith("data: {"):
+                        continue
+                    event = json.loads(line.removeprefix("data: "))
+                    timings = event.get("timings") or timings
+                    for choice in event.get("choices", ()):
+                        reason = choice["finish_reason"] or reason
+                        if text := choice["delta"].get("content"):
+                            yield Piece(text)
             yield Piece(
                 reason=reason,
                 prompt_tokens=timings["prompt_n"] + timings["cache_n"],
@@ -94,18 +92,24 @@ class Runner:
         self, http: httpx.AsyncClient, path: str, body: dict[str, object]
     ) -> AsyncGenerator[bytes]:
         """What llama.cpp itself answers, byte for byte."""
-        async with self._turn:
-            self.active += 1
-            try:
-                async with http.stream("POST", f"{self.url}{path}", json=body) as response:
-                    if response.is_error:
-                        error = json.loads(await response.aread())["error"]
-                        raise Refused(response.status_code, error["message"])
-                    async with aclosing(response.aiter_bytes()) as chunks:
-                        async for chunk in chunks:
-                            yield chunk
-            finally:
-                self.active -= 1
+        request = http.stream("POST", f"{self.url}{path}", json=body)
+        async with self._turn, self._counted(), request as response:
+            if response.is_error:
+                error = json.loads(await response.aread())["error"]
+                raise Refused(response.status_code, error["message"])
+            async for chunk in response.aiter_bytes():
+                yield chunk
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncGenerator[None]:
+        self.active += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.active -= 1
+            if not self.active:
+                self.idle.set()
 
     async def _fitting(self, http: httpx.AsyncClient, messages: Messages) -> Messages:
         """Ollama silently drops the oldest turns, then the beginning of the last message."""

@@ -1,6 +1,6 @@
 """The Ollama-compatible server: `python -m tests.ollama.server` prints its address.
 
-`/test/active` tells how many answers are being generated.
+`/test/active` tells how many answers are being generated, `/test/idle` answers when none is.
 """
 
 import contextlib
@@ -240,6 +240,11 @@ class Ollama:
     async def active(self, request: Request) -> Response:
         return JSONResponse({"active": sum(runner.active for runner in self.library.runners)})
 
+    async def idle(self, request: Request) -> Response:
+        for runner in self.library.runners:
+            await runner.idle.wait()
+        return await self.active(request)
+
     def _model(self, body: dict[str, Any], *, embedding: bool = False) -> Installed:
         name = body.get("model") or body.get("name") or ""
         if not name:
@@ -306,6 +311,7 @@ def application() -> Starlette:
             Route("/v1/chat/completions", ollama.openai_chat, methods=["POST"]),
             Route("/v1/embeddings", ollama.openai_embeddings, methods=["POST"]),
             Route("/test/active", ollama.active),
+            Route("/test/idle", ollama.idle),
         ],
         exception_handlers={Refused: _refused, HTTPException: _unknown},
         lifespan=ollama.lifespan,
