@@ -7,6 +7,7 @@ reads, because this registry is also loaded where nothing is ever parsed.
 from pathlib import PurePath
 
 from allma_server.formats.csv import CsvReader
+from allma_server.formats.docx import DocxReader
 from allma_server.formats.html import HtmlReader
 from allma_server.formats.json import JsonReader
 from allma_server.formats.notebook import NotebookReader
@@ -15,7 +16,14 @@ from allma_server.ports import Reader
 
 _TEXT = TextReader()
 
-READERS: tuple[Reader, ...] = (_TEXT, HtmlReader(), JsonReader(), CsvReader(), NotebookReader())
+READERS: tuple[Reader, ...] = (
+    _TEXT,
+    HtmlReader(),
+    DocxReader(),
+    JsonReader(),
+    CsvReader(),
+    NotebookReader(),
+)
 
 _BY_SUFFIX = {suffix: reader for reader in READERS for suffix in reader.suffixes}
 
