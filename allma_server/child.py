@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -99,6 +100,11 @@ class Child:
                 await self._kill()
                 raise
 
+    def dismiss(self) -> None:
+        """Lets an idle child end by itself; the next call starts another."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
     async def close(self, grace: float = 10.0) -> None:
         """Ends the child by closing its input; kills it after `grace` seconds."""
         process, self._process = self._process, None
@@ -114,6 +120,8 @@ class Child:
             await process.wait()
 
     async def _running(self) -> asyncio.subprocess.Process:
+        if self._process and self._process.stdin and self._process.stdin.is_closing():
+            await self.close()  # dismissed, or dead without being noticed yet
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -161,6 +169,8 @@ def serve(handlers: Mapping[str, Handler]) -> None:
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
+    # Ctrl-C in a terminal reaches children too; ending them is the parent's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with source, sink:
         while (frame := _read_frame(source)) is not None:
             header, blobs = frame

@@ -6,10 +6,12 @@ reads, because this registry is also loaded where nothing is ever parsed.
 
 from pathlib import PurePath
 
+from allma_server.formats.code import CodeReader
 from allma_server.formats.csv import CsvReader
 from allma_server.formats.docx import DocxReader
 from allma_server.formats.html import HtmlReader
 from allma_server.formats.json import JsonReader
+from allma_server.formats.markdown import MarkdownReader
 from allma_server.formats.notebook import NotebookReader
 from allma_server.formats.text import TextReader
 from allma_server.ports import Reader
@@ -18,6 +20,8 @@ _TEXT = TextReader()
 
 READERS: tuple[Reader, ...] = (
     _TEXT,
+    MarkdownReader(),
+    CodeReader(),
     HtmlReader(),
     DocxReader(),
     JsonReader(),

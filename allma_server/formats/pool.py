@@ -1,0 +1,132 @@
+"""Worker processes that read files, and what happens when a file takes one down."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from allma_server.child import Child, ChildFailed
+from allma_server.chunking import ChunkSettings
+from allma_server.config import Config, child_environment
+from allma_server.errors import UnreadableDocument
+from allma_server.formats.worker import Limits, unpacked
+from allma_server.model import Chunk, Parsed
+from allma_server.ports import Embedder
+
+IDLE_SECONDS = 30.0
+FILES_PER_PROCESS = 2_000
+PEAK_MEMORY = 600 << 20
+
+_GRACE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class ParserPool:
+    """Implements `ports.Parser` with a few child processes, one file at a time in each.
+
+    A process is started when a file waits for it, and ends when it has had nothing to do for
+    `idle_seconds`, has read FILES_PER_PROCESS files, or once held more than PEAK_MEMORY bytes.
+    """
+
+    def __init__(
+        self, limits: Limits, workers: int, seconds: float, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._seconds = seconds
+        arguments = (limits.to_json(),)
+        environment = child_environment()
+        self._free = [
+            _Worker(
+                Child("allma_server.formats.worker", arguments, environment=environment),
+                idle_seconds,
+            )
+            for _ in range(workers)
+        ]
+        self._workers = tuple(self._free)
+        self._slots = asyncio.Semaphore(workers)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [pid for worker in self._workers if (pid := worker.child.pid)]
+
+    async def parse(self, path: str) -> Parsed:
+        async with self._slots:
+            # The last one used first, so that those not needed fall idle.
+            worker = self._free.pop()
+            try:
+                return await worker.parse(path, self._seconds)
+            except ChildFailed as exc:
+                raise _reason(exc, path, self._seconds) from exc
+            finally:
+                self._free.append(worker)
+
+    async def close(self) -> None:
+        """Ends all processes; what they are reading is given up."""
+        async with asyncio.TaskGroup() as closing:
+            for worker in self._workers:
+                closing.create_task(worker.close())
+
+
+@asynccontextmanager
+async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[ParserPool]:
+    """The parser for `config`, its chunks cut to what `embedder` takes."""
+    file = embedder.tokenizer_file
+    settings = ChunkSettings(
+        size=config.chunk_size,
+        overlap=config.chunk_overlap,
+        max_tokens=embedder.max_tokens,
+        tokenizer_file=str(file) if file else None,
+    )
+    limits = Limits(config.max_file_mb * 1_000_000, settings)
+    # Half of the cores: the embedder needs the others.
+    workers = config.parse_workers or max(1, min(4, (os.cpu_count() or 1) // 2))
+    pool = ParserPool(limits, workers, config.parse_seconds)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+class _Worker:
+    """A child, what it has done, and the clock that ends it when it is idle."""
+
+    def __init__(self, child: Child, idle_seconds: float) -> None:
+        self.child = child
+        self._idle_seconds = idle_seconds
+        self._clock: asyncio.TimerHandle | None = None
+        self._files = 0
+
+    async def parse(self, path: str, seconds: float) -> Parsed:
+        if self._clock:
+            self._clock.cancel()
+        try:
+            head, blobs = await self.child.call("parse", path, limit=seconds)
+        finally:
+            self._clock = asyncio.get_running_loop().call_later(
+                self._idle_seconds, self.child.dismiss
+            )
+        self._files += 1
+        if self._files >= FILES_PER_PROCESS or head["peak"] > PEAK_MEMORY:
+            self._files = 0
+            self.child.dismiss()
+        chunks: list[Chunk] = []
+        for blob in blobs:
+            chunks += unpacked(blob)
+            await asyncio.sleep(0)  # decoding a long document must not hold up the loop
+        return Parsed(head["format"], head["title"], head["metadata"], tuple(chunks))
+
+    async def close(self) -> None:
+        if self._clock:
+            self._clock.cancel()
+        await self.child.close(_GRACE)
+
+
+def _reason(exc: ChildFailed, path: str, seconds: float) -> UnreadableDocument:
+    if exc.hung:
+        return UnreadableDocument(f"Reading it took longer than {seconds:g} s.")
+    if exc.bug:
+        _log.error("The worker failed on %s:\n%s", path, exc.bug)
+        return UnreadableDocument("The reader failed on it.")
+    return UnreadableDocument("The reader crashed on it.")

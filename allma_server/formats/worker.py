@@ -1,0 +1,163 @@
+"""The process that reads untrusted files: finds the reader, reads, chunks, answers.
+
+It runs as `python -m allma_server.formats.worker LIMITS` (JSON) behind the pipe of `child.py`. The
+time limit is kept by the other end, `pool.py`.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import stat
+import sys
+import traceback
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Self
+
+from allma_server.child import Reply, serve
+from allma_server.chunking import ChunkSettings, chunk
+from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
+from allma_server.formats import reader_for
+from allma_server.model import Chunk, Parsed
+
+MEMORY = 2 << 30
+"""Address space of a worker in bytes; what a sound file needs is a small part of it."""
+
+BATCH = 200
+"""Chunks in one blob of an answer, so that the other end can pause between them."""
+
+_NICENESS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds for each file. `file_bytes`: larger ones are not read."""
+
+    file_bytes: int
+    chunks: ChunkSettings
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        values = json.loads(text)
+        return cls(values["file_bytes"], ChunkSettings(**values["chunks"]))
+
+
+def parse(path: str, limits: Limits) -> Parsed:
+    """The file at `path`, read and cut into chunks.
+
+    Raises:
+        NothingToIndex: it is of no readable format, too large, or holds no text.
+        UnreadableDocument: it cannot be read, or its reader failed on it.
+    """
+    name = PurePath(path)
+    reader = reader_for(name)
+    if reader is None:
+        raise NothingToIndex(f"Files ending in {name.suffix} hold no text that can be indexed.")
+    data = _content(path, limits.file_bytes)
+    try:
+        extract = reader.read(data, name)
+        chunks = chunk(extract, extract.title or "", limits.chunks)
+    except AllmaError:
+        raise
+    except MemoryError:
+        raise UnreadableDocument("Reading it takes too much memory.") from None
+    except RecursionError:
+        raise UnreadableDocument("It is nested too deeply.") from None
+    except Exception as exc:
+        # Whatever a strange file does to a library, it is this file that failed.
+        traceback.print_exc()
+        raise UnreadableDocument(
+            f"The {reader.name} reader failed on it ({type(exc).__name__})."
+        ) from exc
+    if not chunks:
+        raise NothingToIndex("It holds no text.")
+    return Parsed(reader.name, extract.title or name.name, extract.metadata, chunks)
+
+
+def _content(path: str, most: int) -> bytes:
+    # A pipe would block at open, and a link may point to where nobody allowed to read.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with open(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise NothingToIndex("It is not a regular file.")
+            data = file.read(most + 1) if facts.st_size <= most else b""
+    except OSError as exc:
+        raise UnreadableDocument(f"It cannot be opened: {exc.strerror}.") from exc
+    if facts.st_size > most or len(data) > most:
+        raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
+    return data
+
+
+# --- the wire -----------------------------------------------------------------------------------
+
+
+def answer(limits: Limits, path: str, _: list[bytes]) -> Reply:
+    """The reply to one call; `unpacked` reads it."""
+    parsed = parse(path, limits)
+    rows = [_row(chunk) for chunk in parsed.chunks]
+    batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    head = {
+        "format": parsed.format,
+        "title": parsed.title,
+        "metadata": parsed.metadata,
+        "peak": _peak_memory(),
+    }
+    return head, [json.dumps(batch).encode("ascii") for batch in batches]
+
+
+def _row(chunk: Chunk) -> list[Any]:
+    lines = chunk.start_line, chunk.end_line
+    place = chunk.start, chunk.end, *lines, chunk.page
+    return [chunk.index, chunk.text, *place, chunk.heading, chunk.context]
+
+
+def unpacked(blob: bytes) -> list[Chunk]:
+    """The chunks in one blob of an answer."""
+    return [
+        Chunk(index, text, start, end, first, last, page, tuple(heading), context)
+        for index, text, start, end, first, last, page, heading, context in json.loads(blob)
+    ]
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+def _peak_memory() -> int:
+    """The most this process ever held, in bytes; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _confine() -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    os.nice(_NICENESS)
+    # macOS has the limit but may refuse to set it.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Answers `parse` calls until the other end hangs up."""
+    faulthandler.enable()
+    _confine()
+    serve({"parse": partial(answer, Limits.from_json(sys.argv[1]))})
+
+
+if __name__ == "__main__":
+    main()
