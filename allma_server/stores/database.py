@@ -74,7 +74,16 @@ class Database:
         for reader in readers:
             self._readers.put_nowait(reader)
         self.revision = 0
-        """Counts the changes of which documents there are; what is cached of them compares it."""
+        self.changed = asyncio.Event()
+
+    def note_change(self) -> None:
+        """Told after documents or vectors changed.
+
+        What is cached of documents compares `revision`; who keeps the vector index waits for
+        `changed`.
+        """
+        self.revision += 1
+        self.changed.set()
 
     async def rows(self, sql: str, values: Values = ()) -> list[sqlite3.Row]:
         """The rows of a SELECT, from the last committed state."""

@@ -38,6 +38,7 @@ class Embeddings(Stored):
                 "INSERT INTO vector_outbox (chunk_id) SELECT id FROM chunks WHERE text_hash = ?",
                 ((text_hash,) for text_hash in vectors),
             )
+        self._db.note_change()
 
     async def drop_unused_vectors(self, embedder: str, days: int = 30) -> int:
         """Drops vectors that no chunk needs and no ingestion asked for in `days`; how many.

@@ -58,6 +58,11 @@ class Jobs(Stored):
         )
         return [_job(row) for row in found]
 
+    async def unfinished_jobs(self) -> list[Job]:
+        """Jobs that no process has ended; at start, what the one before left undone."""
+        found = await self._db.rows("SELECT * FROM jobs WHERE state IN ('queued', 'running')")
+        return [_job(row) for row in found]
+
     async def fail_unfinished_jobs(self) -> None:
         """At start: what a process that is gone left unfinished will not be finished."""
         async with self._db.transaction() as tx:

@@ -69,7 +69,7 @@ class Ledger(Stored):
             await insert_vectors(tx, embedder, vectors)
             await _replace_chunks(tx, document_id, chunks)
             published = await _document(tx, document_id)
-        self._db.revision += 1
+        self._db.note_change()
         return published
 
     async def record(
@@ -87,7 +87,7 @@ class Ledger(Stored):
             )
             await _replace_chunks(tx, document_id, [])
             recorded = await _document(tx, document_id)
-        self._db.revision += 1
+        self._db.note_change()
         return recorded
 
     async def touch(self, document_id: int, file: FileFacts) -> None:
@@ -128,13 +128,13 @@ class Ledger(Stored):
                 ),
             )
             await _index(tx, chunk_ids)
-        self._db.revision += 1
+        self._db.note_change()
 
     async def remove(self, document_ids: Sequence[int]) -> None:
         """Forgets documents and their chunks."""
         async with self._db.transaction() as tx:
             await remove_documents(tx, document_ids)
-        self._db.revision += 1
+        self._db.note_change()
 
 
 async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None:

@@ -7,11 +7,14 @@ from allma_server.stores.database import Database, Stored
 from allma_server.stores.rows import as_json
 from allma_server.tokens import query_terms
 
-FREQUENT = 0.08
+FREQUENT = 0.05
 """A term in a larger share of the chunks is not searched for: it costs most and tells least."""
 
-FEW = 500
+FEW = 200
 """A term in fewer chunks than this is always searched for."""
+
+_BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
+"""A term in the file's name or the heading counts twice. Negative, and better the lower."""
 
 
 class FullText(Stored):
@@ -40,12 +43,11 @@ class FullText(Stored):
             )
             values.append(as_json(documents))
         found = await self._db.rows(
-            "SELECT rowid, rank FROM chunks_fts "
-            f"WHERE chunks_fts MATCH ? {narrowed} ORDER BY rank LIMIT ?",
+            f"SELECT rowid, {_BM25} AS bm25 FROM chunks_fts "
+            f"WHERE chunks_fts MATCH ? {narrowed} ORDER BY bm25 LIMIT ?",
             (*values, k),
         )
-        # SQLite's BM25 is negative, and better the lower.
-        return [Hit(row["rowid"], -row["rank"]) for row in found]
+        return [Hit(row["rowid"], -row["bm25"]) for row in found]
 
     async def _too_frequent(self, terms: Sequence[str]) -> set[str]:
         """The terms to leave out; never all of them."""

@@ -72,7 +72,6 @@ _CATALOGUE = (
       name, heading, text, content = '', tokenize = "{FTS_TOKENIZER}"
     )
     """,
-    "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('rank', 'bm25(2.0, 2.0, 1.0)')",
     "CREATE VIRTUAL TABLE chunks_terms USING fts5vocab (chunks_fts, row)",
 )
 

@@ -57,7 +57,7 @@ class Workspaces(Stored):
             await tx.execute(
                 "DELETE FROM workspaces WHERE id IN (SELECT value FROM json_each(?))", (inner,)
             )
-        self._db.revision += 1
+        self._db.note_change()
         return Workspace(workspace_id, path, added_at)
 
     async def remove_workspace(self, workspace_id: int) -> None:
@@ -66,7 +66,7 @@ class Workspaces(Stored):
             rows = await tx.rows("SELECT id FROM documents WHERE workspace_id = ?", (workspace_id,))
             await remove_documents(tx, [row["id"] for row in rows])
             await tx.execute("DELETE FROM workspaces WHERE id = ?", (workspace_id,))
-        self._db.revision += 1
+        self._db.note_change()
 
     async def workspace_counts(self) -> list[WorkspaceCounts]:
         rows = await self._db.rows(

@@ -1,0 +1,205 @@
+"""Chroma, from this side of the pipe: a worker process owns the collection, and can be replaced.
+
+In the worker a call may hang, crash or be killed without harm to anyone else. A call in flight is
+never cancelled, whatever becomes of its caller: killed while it writes, Chroma loses the index.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allma_server.child import Blobs, Child, ChildFailed
+from allma_server.config import child_environment
+from allma_server.errors import AllmaError, VectorStoreDown
+from allma_server.model import Hit
+from allma_server.ports import Vector, VectorRecord
+from allma_server.stores.place import Inspection, StorePlace
+
+log = logging.getLogger(__name__)
+
+OPEN_LIMIT = 60.0
+WRITE_LIMIT = 30.0
+QUERY_LIMIT = 5.0
+
+_HINT = "Exact search serves meanwhile; `allma doctor --repair` builds the vector index anew."
+
+Returned = tuple[Any, list[bytes]]
+
+
+class ChromaStore:
+    """A Chroma collection in a worker process; implements `ports.VectorStore`.
+
+    The worker is started by the first call, and again by the next one after it died. `damage` is
+    set when the index is torn or contradicts itself; `reset` is the way out.
+    """
+
+    def __init__(self, place: StorePlace) -> None:
+        self._place = place
+        self._child = _worker(place)
+        self._opened: int | None = None
+        self.damage: str | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while it does not run."""
+        return self._child.pid
+
+    async def upsert(self, records: Sequence[VectorRecord]) -> None:
+        if not records:
+            return
+        params: dict[str, list[Any]] = {"ids": [r.chunk_id for r in records]}
+        if self._place.with_payload:
+            params["documents"] = [r.text for r in records]
+            params["metadatas"] = [
+                {
+                    "source": _encodable(r.source),
+                    "chunk_index": r.chunk_index,
+                    "created_at": r.created_at,
+                    "doc_id": str(r.document_id),
+                }
+                for r in records
+            ]
+        matrix = np.stack([r.vector for r in records]).astype(np.float32)
+        await self._call("upsert", params, [matrix.tobytes()], limit=WRITE_LIMIT)
+
+    async def delete(self, chunk_ids: Sequence[int]) -> None:
+        if chunk_ids:
+            await self._call("delete", {"ids": list(chunk_ids)}, limit=WRITE_LIMIT)
+
+    async def query(self, vector: Vector, k: int) -> list[Hit]:
+        if k <= 0:
+            return []
+        blob = vector.astype(np.float32).tobytes()
+        found, _ = await self._call("query", {"k": k}, [blob], limit=QUERY_LIMIT)
+        return [Hit(i, score) for i, score in zip(found["ids"], found["scores"], strict=True)]
+
+    async def count(self) -> int:
+        return (await self.inspect()).rows
+
+    async def inspect(self) -> Inspection:
+        """Rows and slots, after a look at the index's files."""
+        found, _ = await self._call("inspect", limit=WRITE_LIMIT)
+        return Inspection(found["rows"], found["used"], found["live"])
+
+    async def reset(self) -> None:
+        """Begins anew with an empty collection; also the way out of damage."""
+        if self._place.url is not None:
+            self.damage = None
+            await self._call("drop", {"others": False}, limit=WRITE_LIMIT)
+        else:
+            await self.close()
+            with _disk_failure_is_ours():
+                await asyncio.to_thread(_delete, self._place.directory)
+        self._opened = self.damage = None
+
+    async def remove_others(self) -> None:
+        """Removes the collections this one has taken the place of."""
+        if self._place.url is not None:
+            await self._call("drop", {"others": True}, limit=WRITE_LIMIT)
+            return
+        with _disk_failure_is_ours():
+            for other in await asyncio.to_thread(_siblings, self._place.directory):
+                await asyncio.to_thread(_delete, other)
+
+    async def close(self) -> None:
+        """Ends the worker once it has finished what it is at."""
+        await self._child.close(grace=WRITE_LIMIT)
+
+    async def _call(
+        self, method: str, params: Any = None, blobs: Blobs = (), *, limit: float
+    ) -> Returned:
+        if self.damage is not None:
+            raise VectorStoreDown(f"The vector index is damaged: {self.damage}.", _HINT)
+        future: asyncio.Future[Returned] = asyncio.get_running_loop().create_future()
+        self._place.tasks.create_task(self._settle(future, method, params, blobs, limit))
+        return await future
+
+    async def _settle(
+        self, future: asyncio.Future[Returned], method: str, params: Any, blobs: Blobs, limit: float
+    ) -> None:
+        """Makes the call in a task of its own, so that a cancelled caller does not cut it off."""
+        try:
+            returned = await self._exchange(method, params, blobs, limit)
+        except AllmaError as exc:
+            if not future.done():
+                future.set_exception(exc)
+        else:
+            if not future.done():
+                future.set_result(returned)
+
+    async def _exchange(self, method: str, params: Any, blobs: Blobs, limit: float) -> Returned:
+        try:
+            if self._opened is None or self._opened != self._child.pid:
+                await self._open()
+            found, received = await self._child.call(method, params, blobs, limit=limit)
+        except ChildFailed as exc:
+            if exc.bug:
+                log.error("the vector worker failed:\n%s", exc.bug)
+            raise VectorStoreDown(f"The vector store does not answer: {exc}.", _HINT) from exc
+        self._check(found)
+        return found, received
+
+    async def _open(self) -> None:
+        with _disk_failure_is_ours():
+            await asyncio.to_thread(_make_directory, self._place.directory)
+        found, _ = await self._child.call("open", limit=OPEN_LIMIT)
+        self._check(found)
+        self._opened = self._child.pid
+
+    def _check(self, found: dict[str, Any]) -> None:
+        if damage := found.get("damage"):
+            self.damage = damage
+            raise VectorStoreDown(f"The vector index is damaged: {damage}.", _HINT)
+
+
+@contextlib.contextmanager
+def _disk_failure_is_ours() -> Generator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise VectorStoreDown(f"The vector index cannot be kept: {exc}.", _HINT) from exc
+
+
+def _worker(place: StorePlace) -> Child:
+    options = {
+        "directory": str(place.directory),
+        "collection": place.collection,
+        "with_payload": place.with_payload,
+        "url": place.url,
+    }
+    return Child(
+        "allma_server.stores.chroma_worker",
+        [json.dumps(options)],
+        cwd=place.directory,
+        environment=child_environment(),
+    )
+
+
+def _encodable(path: str) -> str:
+    return path.encode("utf-8", "replace").decode("utf-8")
+
+
+def _make_directory(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.parent.glob("*.old"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _siblings(directory: Path) -> list[Path]:
+    return [d for d in directory.parent.iterdir() if d.is_dir() and d != directory]
+
+
+def _delete(directory: Path) -> None:
+    """Moved first, so that a deletion that is cut short leaves nothing that looks like an index."""
+    if directory.exists():
+        old = directory.with_suffix(".old")
+        shutil.rmtree(old, ignore_errors=True)
+        directory.rename(old)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,204 @@
+"""The process that owns a Chroma collection; the only importer of chromadb.
+
+It runs with the collection's directory as its current one and a bare environment, because
+chromadb takes settings from both. Started by `chroma.py`, which holds the other end of the pipe.
+"""
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import chromadb
+import numpy as np
+from chromadb import Collection
+from chromadb.api import ClientAPI
+from chromadb.config import Settings
+from chromadb.errors import ChromaError
+
+from allma_server.child import Reply, serve
+from allma_server.errors import DiskFull
+from allma_server.stores import chroma_health
+
+SPARE_BYTES = 500_000_000
+"""Room that must be left besides twice the index: a write that runs out of it destroys it."""
+
+_CONFIGURATION: Any = {"hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": 1000}}
+
+
+class Damaged(Exception):
+    """The index cannot be used any more and has to be built anew."""
+
+
+@dataclass(slots=True)
+class Place:
+    """What the parent passed on the command line."""
+
+    directory: Path
+    collection: str
+    with_payload: bool
+    url: str | None
+
+
+class Worker:
+    """Answers the calls; opens the collection at the first."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._client: ClientAPI | None = None
+        self._opened: Collection | None = None
+
+    def open(self, params: Any, blobs: list[bytes]) -> Reply:
+        del params, blobs
+        return {"rows": self._collection.count()}, ()
+
+    def upsert(self, params: Any, blobs: list[bytes]) -> Reply:
+        self._require_room()
+        ids = [str(i) for i in params["ids"]]
+        vectors = np.frombuffer(blobs[0], np.float32).reshape(len(ids), -1)
+        payload: Any = {}
+        if self._place.with_payload:
+            payload = {"documents": params["documents"], "metadatas": params["metadatas"]}
+        self._collection.upsert(ids=ids, embeddings=vectors, **payload)
+        return {}, ()
+
+    def delete(self, params: Any, blobs: list[bytes]) -> Reply:
+        del blobs
+        self._collection.delete(ids=[str(i) for i in params["ids"]])
+        return {}, ()
+
+    def query(self, params: Any, blobs: list[bytes]) -> Reply:
+        vector = np.frombuffer(blobs[0], np.float32)
+        found = self._collection.query(
+            query_embeddings=[vector], n_results=params["k"], include=["distances"]
+        )
+        distances = found["distances"] or [[]]
+        scores = (1.0 - np.array(distances[0], np.float64)).tolist()
+        return {"ids": [int(i) for i in found["ids"][0]], "scores": scores}, ()
+
+    def inspect(self, params: Any, blobs: list[bytes]) -> Reply:
+        del params, blobs
+        rows = self._collection.count()
+        slots = chroma_health.Slots(rows, rows)
+        if self._place.url is None:
+            slots = self._slots()
+        return {"rows": rows, "used": slots.used, "live": slots.live}, ()
+
+    def drop(self, params: Any, blobs: list[bytes]) -> Reply:
+        """Server only: deletes this collection, or with `others` the older ones of this index."""
+        del blobs
+        name = self._place.collection
+        client, family = self._connect(), name.rpartition("-")[0] + "-"
+        for collection in client.list_collections():
+            mine = collection.name == name
+            if params["others"] != mine and collection.name.startswith(family):
+                client.delete_collection(collection.name)
+        if not params["others"]:
+            self._opened = None
+        return {}, ()
+
+    @property
+    def _collection(self) -> Collection:
+        if self._opened is None:
+            self._opened = self._connect().get_or_create_collection(
+                self._place.collection, embedding_function=None, configuration=_CONFIGURATION
+            )
+        return self._opened
+
+    def _connect(self) -> ClientAPI:
+        if self._client is None:
+            url = self._place.url
+            self._client = _remote(url) if url else self._embedded()
+        return self._client
+
+    def _embedded(self) -> ClientAPI:
+        self._slots()
+        self._require_room()
+        database = self._place.directory / "chroma.sqlite3"
+        # Sticky in the file; with Chroma's own choice every write waits for the disk.
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        return chromadb.PersistentClient(
+            str(self._place.directory), Settings(anonymized_telemetry=False)
+        )
+
+    def _slots(self) -> chroma_health.Slots:
+        try:
+            return chroma_health.inspect(self._place.directory)
+        except chroma_health.Torn as exc:
+            raise Damaged(str(exc)) from exc
+
+    def _require_room(self) -> None:
+        if self._place.url is not None:
+            return
+        directory = self._place.directory
+        size = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
+        if shutil.disk_usage(directory).free < 2 * size + SPARE_BYTES:
+            raise DiskFull(
+                f"Too little space is left in {directory} to write the vector index safely.",
+                f"Free {(2 * size + SPARE_BYTES) / 1e9:.1f} GB; exact search serves meanwhile.",
+            )
+
+
+def _remote(url: str) -> ClientAPI:
+    parts = urlsplit(url)
+    ssl = parts.scheme == "https"
+    return chromadb.HttpClient(
+        parts.hostname or "localhost",
+        parts.port or (443 if ssl else 8000),
+        ssl,
+        settings=Settings(anonymized_telemetry=False),
+    )
+
+
+@contextlib.contextmanager
+def _damage_seen() -> Generator[None]:
+    """Chroma's own errors mean damage: what it is asked for is always in order."""
+    try:
+        yield
+    except (ChromaError, sqlite3.DatabaseError) as exc:
+        if "disk is full" in str(exc):
+            raise DiskFull(
+                "No space is left to write the vector index.",
+                "Free some space; exact search serves meanwhile.",
+            ) from exc
+        raise Damaged(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _guarded(answer: Callable[[Any, list[bytes]], Reply]) -> Callable[[Any, list[bytes]], Reply]:
+    def guarded(params: Any, blobs: list[bytes]) -> Reply:
+        try:
+            with _damage_seen():
+                return answer(params, blobs)
+        except Damaged as exc:
+            return {"damage": str(exc)}, ()
+
+    return guarded
+
+
+def main() -> None:
+    """Serves the collection named by the JSON object in the first argument."""
+    options = json.loads(sys.argv[1])
+    place = Place(
+        Path(options["directory"]), options["collection"], options["with_payload"], options["url"]
+    )
+    worker = Worker(place)
+    methods = (
+        worker.open,
+        worker.upsert,
+        worker.delete,
+        worker.query,
+        worker.inspect,
+        worker.drop,
+    )
+    serve({method.__name__: _guarded(method) for method in methods})
+
+
+if __name__ == "__main__":
+    main()
