@@ -90,7 +90,7 @@ async def _embedder(engine: Engine) -> Check:
 
 
 async def _vector_store(engine: Engine) -> Check:
-    state = engine.vectors.status()
+    state = await engine.vectors.status()
     detail = f"{state.store}: {state.state}" + (f", {state.reason}" if state.reason else "")
     if state.state == "down":
         return Check(

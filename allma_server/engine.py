@@ -13,12 +13,12 @@ import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from allma_server import __version__, embedders
+from allma_server import __version__
 from allma_server.answer.models import model_in_use
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config
-from allma_server.embedders import open_embedder
+from allma_server.embedders import choose, open_embedder
 from allma_server.errors import AllmaError
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
@@ -27,19 +27,26 @@ from allma_server.ports import ChatModels, Embedder, Parser
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
 from allma_server.stores.lock import own_data_directory
-from allma_server.stores.vectors import VectorIndex, open_vectors
+from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 
 DATABASE = "allma.sqlite3"
+VECTORS = "vectors"
 EMBEDDER = "embedder"
-DIMENSIONS = "embedder_dimensions"
 
 
 class ChosenEmbedder:
     """The embedder of a data directory: chosen at the first ingestion, then kept."""
 
-    def __init__(self, config: Config, catalog: Catalog, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        vectors: VectorIndex,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
         self._config = config
         self._catalog = catalog
+        self._vectors = vectors
         self._stack = stack
         self._opening = asyncio.Lock()
         self._open: Embedder | None = None
@@ -54,7 +61,7 @@ class ChosenEmbedder:
         Raises:
             ProviderError: it cannot be had now.
         """
-        return await self._opened(choose=False)
+        return await self._opened(decide=False)
 
     async def chosen(self) -> Embedder:
         """The chosen embedder; it is chosen now if it was not.
@@ -63,24 +70,24 @@ class ChosenEmbedder:
             ProviderError: it cannot be had now.
             InvalidArgument: the settings name one that does not exist.
         """
-        embedder = await self._opened(choose=True)
+        embedder = await self._opened(decide=True)
         assert embedder is not None
         return embedder
 
-    async def _opened(self, *, choose: bool) -> Embedder | None:
+    async def _opened(self, *, decide: bool) -> Embedder | None:
         async with self._opening:
             if self._open is not None:
                 return self._open
             name = await self.name()
             if name is None:
-                if not choose:
+                if not decide:
                     return None
-                name = self._config.embedder
-                if name == "auto":
-                    name = await embedders.choose(self._config)
-            self._open = await self._stack.enter_async_context(open_embedder(name, self._config))
+                name = await choose(self._config)
+            opened = await self._stack.enter_async_context(open_embedder(name, self._config))
+            await self._vectors.use(opened.identity)
             await self._catalog.set_setting(EMBEDDER, name)
-            return self._open
+            self._open = opened
+            return opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +119,20 @@ async def open_engine(config: Config) -> AsyncGenerator[Engine]:
         stack.enter_context(own_data_directory(config.data_dir))
         database = await stack.enter_async_context(open_database(config.data_dir / DATABASE))
         catalog = Catalog(database)
-        await catalog.fail_unfinished_jobs()
         chat = await stack.enter_async_context(open_chat_models(config))
-        embedder = ChosenEmbedder(config, catalog, stack)
-        parsers = _Parsers(config, embedder, stack)
-        vectors = await stack.enter_async_context(open_vectors(config, database, embedder.serving))
+        # What is opened by the first call that needs it outlives the tasks that use it.
+        later = await stack.enter_async_context(contextlib.AsyncExitStack())
+        options = VectorOptions(payload=config.chroma_payload, url=config.chroma_url)
+        vectors = await stack.enter_async_context(
+            open_vectors(
+                database,
+                config.data_dir / VECTORS,
+                await stack.enter_async_context(background_tasks()),
+                options,
+            )
+        )
+        embedder = ChosenEmbedder(config, catalog, vectors, later)
+        parsers = _Parsers(config, embedder, later)
         tasks = await stack.enter_async_context(background_tasks())
         ingestion = Ingestion(
             config,
@@ -182,7 +198,7 @@ async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
 async def engine_status(engine: Engine) -> Status:
     """The engine's state, for people and clients."""
     name = await engine.embedder.name()
-    dimensions = await engine.catalog.get_setting(DIMENSIONS)
+    embedder = await engine.embedder.serving()
     provider = await _provider(engine)
     chat_model = None
     if provider.reachable:
@@ -192,10 +208,10 @@ async def engine_status(engine: Engine) -> Status:
     return Status(
         version=__version__,
         data_dir=str(engine.config.data_dir),
-        embedder=EmbedderStatus(name, int(dimensions) if dimensions else None),
+        embedder=EmbedderStatus(name, embedder.dimensions if embedder else None),
         chat_model=chat_model,
         ollama=provider,
-        vectors=engine.vectors.status(),
+        vectors=await engine.vectors.status(),
         workspaces=[
             WorkspaceStatus(
                 path=count.workspace.path,
