@@ -8,7 +8,7 @@ import typer
 
 from allma_server.cli import settings
 from allma_server.cli.program import command, group, program
-from allma_server.cli.shell import DONE, FAILED, Shell, given
+from allma_server.cli.shell import DONE, FAILED, Data, Shell, Solo, given
 
 if TYPE_CHECKING:
     from allma_server.model import (
@@ -363,6 +363,33 @@ def _show_stored(shell: Shell, key: str) -> None:
     shell.show(stored)
     if stored.source == "environment":
         shell.say(f"ALLMA_{key.upper()} in the environment goes before the file.", "yellow")
+
+
+# --- the servers --------------------------------------------------------------------------------
+# The program starts them before it gets here; here they are listed, and their options explained.
+
+
+@app.command("lsp")
+def lsp(data: Data = None, solo: Solo = False) -> None:
+    """Serve an editor: LSP on standard input and output."""
+    _must_be_first("lsp")
+
+
+@app.command("mcp")
+def mcp(
+    folders: Annotated[
+        list[str] | None,
+        typer.Option("--workspace", metavar="DIR", help="Search this folder; may be repeated."),
+    ] = None,
+    data: Data = None,
+    solo: Solo = False,
+) -> None:
+    """Serve an AI client: MCP on standard input and output."""
+    _must_be_first("mcp")
+
+
+def _must_be_first(name: str) -> None:
+    raise typer.BadParameter(f"write it first: allma-server {name} [OPTIONS]", param_hint=name)
 
 
 def _absolute(path: str | None) -> str | None:

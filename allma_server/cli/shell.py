@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -26,22 +27,22 @@ _log = logging.getLogger(__name__)
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="The data directory to use.")]
+Solo = Annotated[bool, typer.Option("--solo", help="Run the engine in this process; share none.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show the log's warnings on stderr.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What every command takes, before or after its name."""
 
-    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = (
-        False
-    )
-    data: Annotated[str | None, typer.Option(metavar="DIR", help="The data directory to use.")] = (
-        None
-    )
-    solo: Annotated[
-        bool, typer.Option("--solo", help="Run the engine in this process; share none.")
-    ] = False
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show the log's warnings on stderr.")
-    ] = False
+    json: Json = False
+    data: Data = None
+    solo: Solo = False
+    verbose: Verbose = False
 
     def over(self, outer: "Options | None") -> "Options":
         """These options, completed by those that stood further left."""
@@ -227,4 +228,9 @@ def _console(*, stderr: bool) -> "Console":
         def on_broken_pipe(self) -> None:
             streams.reader_left()
 
-    return Terminal(stderr=stderr, highlight=False, markup=False, emoji=False)
+    # FORCE_COLOR asks for colours in a pipe, not for moving the cursor there.
+    stream = sys.stderr if stderr else sys.stdout
+    interactive = None if stream and stream.isatty() else False
+    return Terminal(
+        stderr=stderr, force_interactive=interactive, highlight=False, markup=False, emoji=False
+    )

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,21 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home whose documents are indexed."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home where nothing is indexed yet."""
     home = Home(tmp_path_factory.mktemp("home"))
     home.docs.mkdir()
     (home.docs / "guide.md").write_text(GUIDE)
     (home.docs / "engine.py").write_text(CODE)
     (home.docs / "broken.ipynb").write_text("{ this is no notebook")
     (home.docs / "empty.md").write_text("")
+    return home
+
+
+@pytest.fixture(scope="module")
+def home(folder: Home) -> Home:
+    """The home, with its documents indexed."""
+    home = folder
     done = home.run("index", "docs")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^new +2$", done.stdout, re.M)
@@ -97,13 +104,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture
-def allma(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator["Allma"]:
+def bare(folder: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
     """The program in this process: no time is lost in importing it again."""
-    for name, value in home.environment({}).items():
+    for name, value in folder.environment({}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(home.path)
+    monkeypatch.chdir(folder.path)
     streams.prepare()
-    return Allma(home)
+    return Allma(folder)
+
+
+@pytest.fixture
+def allma(bare: "Allma", home: Home) -> "Allma":
+    """The same, when there is something in the index."""
+    return bare
 
 
 class Allma:
@@ -273,25 +286,26 @@ def test_models_are_listed_shown_pulled_chosen_and_deleted(allma: Allma) -> None
 
 
 def test_options_of_all_commands_stand_before_or_after_the_command(
-    allma: Allma, tmp_path: Path
+    bare: Allma, tmp_path: Path
 ) -> None:
     data = str(tmp_path / "elsewhere")
-    after = allma("config", "get", "data_dir", "--json", "--data", data)
-    before = allma("--data", data, "--json", "config", "get", "data_dir")
-    between = allma("config", "--json", "get", "--data", data, "data_dir", "--solo")
+    after = bare("config", "get", "data_dir", "--json", "--data", data)
+    before = bare("--data", data, "--json", "config", "get", "data_dir")
+    between = bare("config", "--json", "get", "--data", data, "data_dir", "--solo")
     assert after.stdout == before.stdout == between.stdout
     assert json.loads(after.stdout)["value"] == data
     assert json.loads(after.stdout)["source"] == "command line"
 
 
-def test_the_version_is_told(allma: Allma) -> None:
-    assert allma("--version").stdout == f"allma {__version__}\n"
+def test_the_version_is_told(bare: Allma) -> None:
+    assert bare("--version").stdout == f"allma {__version__}\n"
 
 
-def test_the_help_lists_every_command(allma: Allma) -> None:
-    text = allma("--help").stdout
+def test_the_help_lists_every_command(bare: Allma) -> None:
+    text = bare("--help").stdout
     for name in (
-        "index search ask documents forget conversations models status doctor read sync config"
+        "index search ask documents forget conversations models status doctor read sync config "
+        "lsp mcp"
     ).split():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.M), name
 
@@ -300,46 +314,46 @@ def test_the_help_lists_every_command(allma: Allma) -> None:
 
 
 @pytest.fixture
-def config_toml(tmp_path: Path, allma: Allma, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config_toml(tmp_path: Path, bare: Allma, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALLMA_CONFIG", str(tmp_path / "new" / "config.toml"))
     return tmp_path / "new" / "config.toml"
 
 
-def test_a_setting_is_changed_and_comments_are_kept(allma: Allma, config_toml: Path) -> None:
+def test_a_setting_is_changed_and_comments_are_kept(bare: Allma, config_toml: Path) -> None:
     config_toml.parent.mkdir()
     config_toml.write_bytes(b'# mine\r\ntop_k = 7 # seven\r\nchat_model = "x"\r\n')
-    allma("config", "set", "top_k", "9")
+    bare("config", "set", "top_k", "9")
     assert config_toml.read_bytes() == b'# mine\r\ntop_k = 9 # seven\r\nchat_model = "x"\r\n'
-    assert allma("config", "get", "top_k").stdout == "9\n"
-    allma("config", "unset", "top_k")
-    assert allma.json("config", "get", "top_k")["source"] == "default"
+    assert bare("config", "get", "top_k").stdout == "9\n"
+    bare("config", "unset", "top_k")
+    assert bare.json("config", "get", "top_k")["source"] == "default"
 
 
-def test_settings_are_listed_with_their_origin(allma: Allma, config_toml: Path) -> None:
-    allma("config", "set", "watch", "off")
+def test_settings_are_listed_with_their_origin(bare: Allma, config_toml: Path) -> None:
+    bare("config", "set", "watch", "off")
     assert config_toml.read_text() == "watch = false\n"
-    text = allma("config").stdout
+    text = bare("config").stdout
     assert "watch = false  config.toml\n" in text
     assert "embedder = hashing/words-256  environment\n" in text
     assert "top_k = 5  default\n" in text
-    listed = allma.json("config", "list")
+    listed = bare.json("config", "list")
     assert [setting["key"] for setting in listed["settings"]] == list(Config.model_fields)
 
 
 @pytest.mark.parametrize(("key", "value"), [("top_k", "900"), ("watch", "perhaps"), ("topk", "3")])
 def test_a_wrong_setting_is_not_written(
-    allma: Allma, config_toml: Path, key: str, value: str
+    bare: Allma, config_toml: Path, key: str, value: str
 ) -> None:
-    result = allma("config", "set", key, value, code=1)
+    result = bare("config", "set", key, value, code=1)
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
     assert not config_toml.exists()
 
 
 def test_a_setting_that_the_environment_overrides_is_pointed_out(
-    allma: Allma, config_toml: Path
+    bare: Allma, config_toml: Path
 ) -> None:
-    result = allma("config", "set", "embedder", "local/x")
+    result = bare("config", "set", "embedder", "local/x")
     assert "ALLMA_EMBEDDER" in result.stderr
 
 
@@ -375,6 +389,7 @@ def test_a_foreseen_failure_is_a_sentence_and_exit_code_1(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--solo", "mcp"], "allma-server mcp"),
         (["serch", "x"], "Did you mean 'search'?"),
         (["conversations", "shwo", "1"], "Did you mean 'show'?"),
         (["search", "x", "-k", "99"], "-k"),
@@ -385,8 +400,8 @@ def test_a_foreseen_failure_is_a_sentence_and_exit_code_1(
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
-def test_wrong_usage_is_exit_code_2(allma: Allma, arguments: list[str], sentence: str) -> None:
-    result = allma(*arguments, code=2)
+def test_wrong_usage_is_exit_code_2(bare: Allma, arguments: list[str], sentence: str) -> None:
+    result = bare(*arguments, code=2)
     assert result.stdout == ""
     assert sentence in result.stderr
 
@@ -398,9 +413,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_a_failure(allma: Allma, tmp_pa
     allma("forget", str(tmp_path))
 
 
-def test_a_bug_is_told_without_its_traceback_which_is_logged(
-    allma: Allma, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_bug_is_told_without_its_traceback_which_is_logged(bare: Allma, tmp_path: Path) -> None:
     trial = program("A trial.")
 
     @command(trial, "crash")
@@ -441,15 +454,47 @@ def test_ctrl_c_stops_it_cleanly(home: Home) -> None:
     assert home.run("status", "--json").returncode == 0
 
 
-def test_file_names_survive_a_terminal_of_another_encoding(home: Home, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("terminal", ["xterm-256color", "dumb"])
+def test_on_a_terminal_progress_is_drawn_and_the_report_stays_clean(
+    home: Home, terminal: str
+) -> None:
+    import pty
+
+    screen, side = pty.openpty()
+    with subprocess.Popen(
+        [*PROGRAM, "index", "docs"],
+        cwd=home.path,
+        env=home.environment({"TERM": terminal, "COLUMNS": "40"}),
+        stdout=subprocess.PIPE,
+        stderr=side,
+    ) as process:
+        os.close(side)
+        drawn = b"".join(iter(lambda: _read(screen), b""))
+        report = process.stdout.read() if process.stdout else b""
+    os.close(screen)
+    assert process.returncode == 0
+    assert b"\x1b" not in report
+    assert b"unchanged" in report
+    assert (b"4/4" in drawn) == (terminal != "dumb")
+    assert (b"\x1b" in drawn) == (terminal != "dumb")
+
+
+def _read(screen: int) -> bytes:
+    try:
+        return os.read(screen, 4096)
+    except OSError:  # so Linux says that nobody writes there any more
+        return b""
+
+
+def test_file_names_survive_a_terminal_of_another_encoding(allma: Allma, tmp_path: Path) -> None:
     (tmp_path / "Übersicht.md").write_text("# Überblick\n\nGiraffen fressen Blätter.\n")
-    home.run("index", str(tmp_path))
-    done = home.run("search", "Giraffen", "-k", "1", PYTHONIOENCODING="ascii")
-    assert done.returncode == 0, done.stderr
-    assert "?bersicht.md:" in done.stdout
-    found = json.loads(home.run("search", "Giraffen", "--json", PYTHONIOENCODING="ascii").stdout)
+    allma("index", str(tmp_path))
+    run, ascii = allma.home.run, {"PYTHONIOENCODING": "ascii"}
+    assert "?bersicht.md:" in run("search", "Giraffen", "-k", "1", **ascii).stdout
+    found = json.loads(run("search", "Giraffen", "--json", **ascii).stdout)
     assert found["passages"][0]["path"] == str(tmp_path / "Übersicht.md")
-    home.run("forget", str(tmp_path))
+    allma("forget", str(tmp_path))
 
 
 @pytest.mark.parametrize(
