@@ -5,6 +5,7 @@ import pytest
 
 from allma_server.config import Config
 from tests.ollama.fixtures import ollama as ollama
+from tests.ollama.fixtures import unused_url as unused_url
 
 SHARED_DATA = Path(
     os.environ.get("ALLMA_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251

@@ -128,12 +128,19 @@ class OllamaChatModels:
             between=PULL_SECONDS,
             broken=ProviderError,
         )
+        status = ""
         async with aclosing(lines):
             async for line in lines:
                 step = self._client.read(_PullLine, line)
                 if step.error:
                     raise _pull_failure(name, step.error)
-                yield PullProgress(step.status, step.completed, step.total)
+                status = step.status
+                yield PullProgress(status, step.completed, step.total)
+        if status != "success":
+            raise ProviderError(
+                f"The download of {name} ended before it was complete.",
+                "Pull it again: what has come is kept.",
+            )
 
     async def delete(self, name: str) -> None:
         """Removes a model from Ollama's disk.

@@ -1,5 +1,6 @@
-"""`ollama`: the address of a running Ollama-compatible server, one for the whole test session."""
+"""Addresses of model servers: `ollama` of a running one, `unused_url` of none."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def ollama() -> Iterator[str]:
+    """An Ollama-compatible server over real models, one for the whole session."""
     command = [sys.executable, "-m", "tests.ollama.server"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -20,3 +22,11 @@ def ollama() -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+@pytest.fixture
+def unused_url() -> Iterator[str]:
+    """Where connections are refused: the port is taken, but nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +36,9 @@ class Exchange:
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Breaks the connection as a crash does."""
+        """Breaks the connection as a crash does: the client gets a reset, not an end."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def _head(self, status: int, kind: str, *more: str) -> None:
@@ -47,10 +51,14 @@ Script = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(slots=True)
 class Wire:
-    """The scripted server's address, and what it was asked."""
+    """The scripted server's address, and what it was asked.
+
+    `received` is for a test to set when something has reached the client.
+    """
 
     url: str
     seen: list[Exchange] = field(default_factory=list)
+    received: asyncio.Event = field(default_factory=asyncio.Event)
 
     def bodies(self, path: str) -> list[Any]:
         return [exchange.body for exchange in self.seen if exchange.path == path]
