@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from allma_server.errors import InvalidArgument, UnknownSetting
+from allma_server.locations import config_file, default_data_dir
 
 Source = Literal["default", "config.toml", "environment", "client"]
 
@@ -25,7 +25,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("allma", appauthor=False)),
+        default_factory=default_data_dir,
         description="Where everything Allma stores lives. Must be on a local disk.",
     )
     ollama_url: str = Field(
@@ -80,6 +80,11 @@ class Config(BaseModel):
     )
     top_k: int = Field(default=5, ge=1, le=50, description="Passages handed to the model.")
     watch: bool = Field(default=True, description="Follow changes in registered workspaces.")
+    idle_minutes: float = Field(
+        default=10,
+        gt=0,
+        description="The shared engine ends after so many minutes without clients or work.",
+    )
 
     @field_validator("data_dir", mode="after")
     @classmethod
@@ -93,13 +98,6 @@ class Config(BaseModel):
             return None
         url = value if "://" in value else f"http://{value}"
         return url.rstrip("/").replace("://0.0.0.0", "://127.0.0.1")
-
-
-def config_file() -> Path:
-    """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
-    if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
-        return Path(named)
-    return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
 
 
 def load_config(client: Mapping[str, Any] | None = None) -> Config:
@@ -171,6 +169,11 @@ def _environment() -> dict[str, str]:
     if "ollama_url" not in found and (host := env.get("OLLAMA_HOST")):
         found["ollama_url"] = host if ":" in host.split("://")[-1] else f"{host}:11434"
     return found
+
+
+def project_folder() -> str | None:
+    """The folder an AI client says it works in; a hint where to look, never what to index."""
+    return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
 
 
 def child_environment() -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""The program: `allma` in a shell, `allma-server lsp` and `allma-server mcp` for other programs.
+
+Standard library only until it is known what is wanted: a protocol's wire must be taken before
+anything is imported that might print.
+"""
+
+import argparse
+import sys
+from typing import NoReturn
+
+
+def main() -> None:
+    """Runs what the command line asks for, and exits."""
+    if sys.argv[1:2] in (["lsp"], ["mcp"]):
+        _serve(sys.argv[1:])
+    from allma_server.cli import main as shell
+
+    shell()
+
+
+def _serve(arguments: list[str]) -> NoReturn:
+    parser = argparse.ArgumentParser(
+        prog=f"allma-server {arguments[0]}",
+        description="Speaks the protocol on standard input and output.",
+    )
+    parser.add_argument("--data", metavar="DIR", help="where everything Allma stores lives")
+    parser.add_argument("--solo", action="store_true", help="run the engine in this process")
+    if arguments[0] == "mcp":
+        parser.add_argument(
+            "--workspace",
+            metavar="DIR",
+            action="append",
+            default=[],
+            help="a folder to index and to search (may be given several times)",
+        )
+    options = parser.parse_args(arguments[1:])
+
+    from allma_server.doors.streams import open_stdio
+
+    wire = open_stdio()
+    from allma_server.doors.solo import serve_solo
+
+    door = "lsp" if arguments[0] == "lsp" else "mcp"
+    serve_solo(door, wire, {"data_dir": options.data}, getattr(options, "workspace", []))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The folders a client works in: indexed in the background, and where its searches look."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from allma_server.engine import Engine
+from allma_server.errors import AllmaError
+from allma_server.operations import BY_NAME, Call
+
+EngineSource = Callable[[], Awaitable[Engine]]
+"""Gives the engine that the connections of a process share; whoever asks first has it opened."""
+
+_log = logging.getLogger(__name__)
+
+
+class Folders:
+    """Folders of one client, each with what became of it."""
+
+    def __init__(self, paths: Sequence[str] = ()) -> None:
+        self._paths = [absolute(path) for path in paths]
+        self._refused: dict[str, str] = {}
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self._paths)
+
+    @property
+    def refused(self) -> list[str]:
+        """For each folder that is not indexed, the sentence that says why."""
+        return list(self._refused.values())
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The folders that narrow a search: all but those that are not indexed."""
+        return tuple(path for path in self._paths if path not in self._refused)
+
+    @property
+    def notice(self) -> str | None:
+        """What a searcher should know about them."""
+        parts = self.refused
+        if self._busy:
+            parts.append("Indexing still runs: there may be more to find in a while.")
+        return " ".join(parts) or None
+
+    def add(self, paths: Sequence[str]) -> list[str]:
+        """Takes folders in; those that are new."""
+        new = [path for path in map(absolute, paths) if path not in self._paths]
+        self._paths += new
+        return new
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Searches no longer look there; what is indexed stays so."""
+        gone = {absolute(path) for path in paths}
+        self._paths = [path for path in self._paths if path not in gone]
+
+    async def index(self, call: Call, paths: Sequence[str] | None = None) -> None:
+        """Registers and ingests folders, each by itself: one that is refused stops no other."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            for path in self._paths if paths is None else paths:
+                try:
+                    await BY_NAME["ingest"](call, {"paths": [path]})
+                    self._refused.pop(path, None)
+                except AllmaError as exc:
+                    _log.warning("%s is not indexed: %s", path, exc)
+                    self._refused[path] = str(exc)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until nothing is being indexed, for `seconds` at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return
+
+
+def absolute(path: str) -> str:
+    """An absolute path, without following links."""
+    return str(Path(path).expanduser().absolute())
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or stands below it."""
+    return Path(folder) == Path(path) or Path(folder) in Path(path).parents
+
+
+def file_path(uri: str) -> str | None:
+    """The path of a `file:` URI; None for any other."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return None
+    return absolute(url2pathname(parts.path))

@@ -1,0 +1,247 @@
+"""One editor: its running calls, what it may cancel, and what it is told meanwhile."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from lsprotocol import types
+from pydantic.alias_generators import to_camel
+from pygls.exceptions import JsonRpcException
+
+from allma_server.doors.content import content
+from allma_server.doors.folders import EngineSource, Folders
+from allma_server.doors.frames import Malformed
+from allma_server.doors.lsp.progress import EditorProgress, Token
+from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response
+from allma_server.doors.settings import ClientSettings
+from allma_server.doors.streams import Writer
+from allma_server.errors import AllmaError, InvalidArgument
+from allma_server.model import SearchResult
+from allma_server.operations import OPERATIONS, Call, Operation, jsonable
+
+_ANSWER_SECONDS = 5.0
+"""How long a client may take to answer a question of ours."""
+
+_log = logging.getLogger(__name__)
+
+_Work = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+class Editor:
+    """The client of one connection. Its calls end with it."""
+
+    def __init__(self, engine: EngineSource, writer: Writer) -> None:
+        self.engine = engine
+        self.settings = ClientSettings()
+        self.folders = Folders()
+        self.ended = asyncio.Event()
+        self.leaving = False
+        self.exit_code = 0
+        self._writer = writer
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._by_token: dict[Token, asyncio.Task[Any]] = {}
+        self._commands: dict[str, _Work] = {
+            f"allma.{operation.name}": self._work(operation) for operation in OPERATIONS
+        }
+        self._commands["allma.cancel"] = self._cancel
+        self.server = Server(list(self._commands), self._execute, self.stop, self._exit)
+        self.server.protocol.set_writer(cast(Any, writer))
+        for name, work in (self._commands | {"allma.content": self.content}).items():
+            handler = self._requested(work)
+            topic = name.removeprefix("allma.")
+            for spelling in {topic, topic.replace(".", "/")}:
+                self.server.on(f"allma/{spelling}", handler)
+
+    # --- what it asks for -------------------------------------------------------------------
+
+    async def _execute(self, params: types.ExecuteCommandParams) -> Any:
+        """A command: one JSON object as its argument, or none."""
+        work = self._commands.get(params.command)
+        if work is None:
+            known = ", ".join(self._commands)
+            raise as_response(
+                InvalidArgument(f"There is no command {params.command!r}.", f"There are: {known}.")
+            )
+        given = list(params.arguments or [])
+        if len(given) > 1:
+            raise as_response(InvalidArgument(f"{params.command} takes one JSON object."))
+        arguments = _object(params.command, given[0] if given else None)
+        if params.work_done_token is not None:
+            arguments.setdefault("workDoneToken", params.work_done_token)
+        return await self.answer(work, arguments)
+
+    def _requested(self, work: _Work) -> Callable[[Any], Awaitable[Any]]:
+        async def handler(params: Any) -> Any:
+            return await self.answer(work, _object("The request", params))
+
+        return handler
+
+    async def answer(self, work: _Work, arguments: dict[str, Any]) -> Any:
+        """Does what was asked, as a call that ends with the connection; failures are responses."""
+        with self.call():
+            try:
+                return await work(arguments)
+            except AllmaError as exc:
+                raise as_response(exc) from exc
+            except JsonRpcException:
+                raise
+            except Exception:
+                _log.exception("a request failed")
+                raise JsonRpcException(code=INTERNAL_ERROR) from None
+
+    def _work(self, operation: Operation) -> _Work:
+        async def run(arguments: dict[str, Any]) -> Any:
+            chunks = _token(arguments, "partialResultToken")
+            bar = _token(arguments, "workDoneToken")
+            for token in (chunks, bar):
+                if token is not None:
+                    self.register(token)
+            progress = EditorProgress(
+                self, title(operation.name), chunks=chunks, bar=bar, may_create=operation.writes
+            )
+            try:
+                call = await self.context(progress)
+                result = await operation(call, self._defaulted(operation, arguments))
+                if isinstance(result, SearchResult) and result.notice is None:
+                    result = replace(result, notice=self.folders.notice)
+                return jsonable(result, camel=True)
+            finally:
+                progress.end()
+
+        return run
+
+    async def context(self, progress: EditorProgress) -> Call:
+        """What an operation of this client is called with.
+
+        Raises:
+            StorageError, InvalidArgument: the engine cannot be opened.
+        """
+        workspace = self.settings.workspace
+        if workspace is None:
+            searched = self.folders.searched if self.settings.index_workspace_folders else ()
+        else:
+            searched = () if workspace == "all" else (workspace,)
+        return Call(await self.engine(), progress, searched)
+
+    def _defaulted(self, operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+        defaults = {
+            name: value
+            for name, value in self.settings.defaults.items()
+            if name in operation.arguments.model_fields
+            and arguments.get(name) is None
+            and arguments.get(to_camel(name)) is None
+        }
+        return arguments | defaults
+
+    async def _cancel(self, arguments: dict[str, Any]) -> dict[str, bool]:
+        token = arguments.get("token")
+        if not isinstance(token, str | int) or len(arguments) != 1:
+            raise InvalidArgument("cancel takes the argument 'token', a string or an integer.")
+        return {"cancelled": self.cancel(token)}
+
+    async def content(self, arguments: dict[str, Any]) -> dict[str, str]:
+        """What stands behind an `allma:` URI, for clients without virtual documents."""
+        uri = arguments.get("uri")
+        if not isinstance(uri, str) or len(arguments) != 1:
+            raise InvalidArgument("content takes the argument 'uri', a string.")
+        found = await content(await self.context(EditorProgress(self, "Allma")), uri)
+        return {"uri": uri, "text": found.text, "mediaType": found.media_type}
+
+    # --- calls ------------------------------------------------------------------------------
+
+    @contextmanager
+    def call(self) -> Generator[None]:
+        """Keeps the current task among the calls that end with the connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            yield
+        finally:
+            self._calls.discard(task)
+            for token in [t for t, owner in self._by_token.items() if owner is task]:
+                del self._by_token[token]
+
+    def register(self, token: Token) -> None:
+        """Lets `token` cancel the current task."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._by_token[token] = task
+
+    def cancel(self, token: Token) -> bool:
+        """Cancels the call that has `token`; whether there is one."""
+        task = self._by_token.get(token)
+        return task.cancel() if task is not None else False
+
+    async def stop(self) -> None:
+        """Cancels all calls, and waits until they have ended."""
+        calls = [task for task in self._calls if task is not asyncio.current_task()]
+        for task in calls:
+            task.cancel()
+        if calls:
+            await asyncio.wait(calls)
+
+    def _exit(self) -> None:
+        self.exit_code = 0 if self.leaving else 1
+        self.ended.set()
+
+    # --- what it is told --------------------------------------------------------------------
+
+    @property
+    def chunks_by_notification(self) -> bool:
+        return self.settings.stream_notification
+
+    @property
+    def shows_progress(self) -> bool:
+        window = self.server.client_capabilities.window
+        return bool(window and window.work_done_progress)
+
+    def notify(self, method: str, params: Any) -> None:
+        self.server.protocol.notify(method, params)
+
+    def answer_malformed(self, malformed: Malformed) -> None:
+        """Answers what could not become a request."""
+        body = json.dumps(malformed.answer).encode()
+        self._writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    def log(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
+        """A line in the editor's log of this server."""
+        self.server.window_log_message(types.LogMessageParams(kind, message))
+
+    async def request(self, method: str, params: Any, seconds: float = _ANSWER_SECONDS) -> Any:
+        """The editor's answer to a request of ours; False when it refuses or does not answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.server.protocol.send_request_async(method, params)
+        except (TimeoutError, JsonRpcException) as exc:
+            _log.info("the client did not do %s: %s", method, exc)
+            return False
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+
+def title(name: str) -> str:
+    """What a progress bar is called: `models.pull` is `Allma: pull`."""
+    return f"Allma: {name.rpartition('.')[2]}"
+
+
+def _object(what: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, list) and len(cast(list[Any], value)) == 1:
+        value = cast(list[Any], value)[0]  # parameters by position: the one object there is
+    if not isinstance(value, Mapping):
+        raise as_response(InvalidArgument(f"{what} takes one JSON object."))
+    return dict(cast(Mapping[str, Any], value))
+
+
+def _token(arguments: dict[str, Any], name: str) -> Token | None:
+    token = arguments.pop(name, None)
+    if token is None or (isinstance(token, str | int) and not isinstance(token, bool)):
+        return token
+    raise InvalidArgument(f"{name} is a string or an integer.")

@@ -1,0 +1,192 @@
+"""Following the editor: its settings, its folders as they come and go, its files as they change."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+from lsprotocol import types
+
+from allma_server.doors.folders import file_path
+from allma_server.doors.lsp.editor import Editor, title
+from allma_server.doors.lsp.parent import outlived
+from allma_server.doors.lsp.progress import EditorProgress
+from allma_server.doors.lsp.selection import KIND, code_actions
+from allma_server.doors.settings import apply
+from allma_server.errors import AllmaError
+
+IDLE_SECONDS = 0.5
+"""How long a client must have stayed before its folders are indexed: some only look in."""
+
+_SECTION = "allma"
+
+_log = logging.getLogger(__name__)
+
+
+class Following:
+    """What an editor says without being asked. `background` ends with the connection."""
+
+    def __init__(self, editor: Editor, background: asyncio.TaskGroup) -> None:
+        self._editor = editor
+        self._background = background
+        self._complaints: list[str] = []
+        self._elsewhere: dict[str, Any] = {}
+        on = editor.server.on
+        on(types.INITIALIZE, self.initialize)
+        on(types.INITIALIZED, self.initialized)
+        on(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS, self.folders_changed)
+        on(types.WORKSPACE_DID_CHANGE_CONFIGURATION, self.configuration_changed)
+        on(types.WORKSPACE_DID_CHANGE_WATCHED_FILES, self.files_changed)
+        on(types.TEXT_DOCUMENT_DID_SAVE, self.saved, types.SaveOptions(include_text=False))
+        on(types.WINDOW_WORK_DONE_PROGRESS_CANCEL, self.bar_cancelled)
+        on(types.WORKSPACE_TEXT_DOCUMENT_CONTENT, self.document_content)
+        actions = types.CodeActionOptions(code_action_kinds=[KIND])
+        on(types.TEXT_DOCUMENT_CODE_ACTION, self.code_actions, actions)
+
+    # --- the beginning ----------------------------------------------------------------------
+
+    def initialize(self, params: types.InitializeParams) -> None:
+        self._apply(params.initialization_options)
+        self._editor.folders.add(_paths(params.workspace_folders or []))
+        if params.process_id is not None:
+            self._background.create_task(self._end_with(params.process_id))
+
+    def initialized(self, params: types.InitializedParams) -> None:
+        self._background.create_task(self._settle())
+
+    async def _end_with(self, pid: int) -> None:
+        await outlived(pid)
+        _log.info("the editor (process %d) is gone", pid)
+        self._editor.ended.set()
+
+    async def _settle(self) -> None:
+        await self._register()
+        await self._read_configuration()
+        await asyncio.sleep(IDLE_SECONDS)
+        if self._editor.settings.index_workspace_folders and self._editor.folders.paths:
+            await self._index(self._editor.folders.paths)
+        await self._tell_what_is_not_its_own()
+
+    async def _register(self) -> None:
+        declared = self._editor.server.client_capabilities.workspace
+        wanted: list[types.Registration] = []
+        if declared and (watching := declared.did_change_watched_files):
+            if watching.dynamic_registration:
+                options = types.DidChangeWatchedFilesRegistrationOptions(
+                    watchers=[types.FileSystemWatcher(glob_pattern="**/*")]
+                )
+                method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+                wanted.append(types.Registration("allma-files", method, options))
+        if declared and (configured := declared.did_change_configuration):
+            if configured.dynamic_registration:
+                options = types.DidChangeConfigurationRegistrationOptions(section=_SECTION)
+                method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
+                wanted.append(types.Registration("allma-settings", method, options))
+        if wanted:
+            params = types.RegistrationParams(wanted)
+            await self._editor.request(types.CLIENT_REGISTER_CAPABILITY, params)
+
+    # --- settings ---------------------------------------------------------------------------
+
+    async def _read_configuration(self) -> None:
+        declared = self._editor.server.client_capabilities.workspace
+        if declared and declared.configuration:
+            item = types.ConfigurationItem(section=_SECTION)
+            answer = await self._editor.request(
+                types.WORKSPACE_CONFIGURATION, types.ConfigurationParams([item])
+            )
+            self._apply(answer[0] if answer else None)
+        self._complain()
+
+    async def configuration_changed(self, params: types.DidChangeConfigurationParams) -> None:
+        pushed: Any = params.settings
+        if isinstance(pushed, dict):
+            self._apply(cast(dict[str, Any], pushed).get(_SECTION))
+        await self._read_configuration()
+
+    def _apply(self, given: object) -> None:
+        applied = apply(self._editor.settings, given)
+        self._editor.settings = applied.settings
+        self._complaints += applied.complaints
+        self._elsewhere |= applied.elsewhere
+
+    def _complain(self) -> None:
+        for complaint in dict.fromkeys(self._complaints):
+            _log.warning("%s", complaint)
+            self._editor.server.window_show_message(
+                types.ShowMessageParams(types.MessageType.Warning, complaint)
+            )
+        self._complaints.clear()
+
+    async def _tell_what_is_not_its_own(self) -> None:
+        if not self._elsewhere:
+            return
+        engine = await self._editor.engine()
+        for key, value in self._elsewhere.items():
+            if str(getattr(engine.config, key)) != str(value):
+                self._editor.log(
+                    f"The setting {key} belongs to the data directory, not to an editor; "
+                    f"`allma config set {key} {value}` changes it."
+                )
+        self._elsewhere.clear()
+
+    # --- folders and files ------------------------------------------------------------------
+
+    def folders_changed(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
+        self._editor.folders.remove(_paths(params.event.removed))
+        new = self._editor.folders.add(_paths(params.event.added))
+        if new and self._editor.settings.index_workspace_folders:
+            self._background.create_task(self._index(new))
+
+    async def _index(self, paths: Sequence[str]) -> None:
+        """In the background; the editor can cancel it through its progress bar."""
+        progress = EditorProgress(self._editor, title("ingest"), may_create=True)
+        with self._editor.call():
+            try:
+                await self._editor.folders.index(await self._editor.context(progress), paths)
+            except AllmaError as exc:
+                self._editor.log(str(exc), types.MessageType.Error)
+            finally:
+                progress.end()
+        if refused := self._editor.folders.refused:
+            self._editor.log(" ".join(refused))
+
+    async def saved(self, params: types.DidSaveTextDocumentParams) -> None:
+        await self._hint([params.text_document.uri])
+
+    async def files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:
+        await self._hint([change.uri for change in params.changes])
+
+    async def _hint(self, uris: Sequence[str]) -> None:
+        paths = [path for uri in uris if (path := file_path(uri))]
+        if not paths or not self._editor.settings.index_workspace_folders:
+            return
+        with self._editor.call():
+            try:
+                (await self._editor.engine()).ingestion.hint(paths)
+            except AllmaError as exc:
+                _log.warning("a change could not be followed: %s", exc)
+
+    # --- the rest ---------------------------------------------------------------------------
+
+    def bar_cancelled(self, params: types.WorkDoneProgressCancelParams) -> None:
+        self._editor.cancel(params.token)
+
+    async def document_content(
+        self, params: types.TextDocumentContentParams
+    ) -> types.TextDocumentContentResult:
+        found = await self._editor.answer(self._editor.content, {"uri": params.uri})
+        return types.TextDocumentContentResult(found["text"])
+
+    def code_actions(
+        self, params: types.CodeActionParams
+    ) -> list[types.CodeAction | types.Command]:
+        declared = self._editor.server.client_capabilities.text_document
+        literals = bool(
+            declared and declared.code_action and declared.code_action.code_action_literal_support
+        )
+        return code_actions(params, self._editor.server.workspace, literals=literals)
+
+
+def _paths(folders: Sequence[types.WorkspaceFolder]) -> list[str]:
+    return [path for folder in folders if (path := file_path(folder.uri))]

@@ -1,0 +1,132 @@
+"""How an editor hears of a call while it runs: chunks of text, and a progress bar."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+from uuid import uuid4
+
+from lsprotocol import types
+
+from allma_server.model import Citation
+from allma_server.operations import jsonable
+
+Token = str | int
+
+_BATCH = 0.04
+"""Seconds for which tokens are gathered: a message costs more than a token."""
+
+_BETWEEN = 0.1
+"""Seconds between two steps of a progress bar."""
+
+_CREATE_SECONDS = 5.0
+
+
+class Listener(Protocol):
+    """The editor, as far as progress needs it. `register` makes a token one that can cancel."""
+
+    @property
+    def chunks_by_notification(self) -> bool: ...
+    @property
+    def shows_progress(self) -> bool: ...
+    def notify(self, method: str, params: Any) -> None: ...
+    async def request(self, method: str, params: Any, seconds: float) -> Any: ...
+    def register(self, token: Token) -> None: ...
+    async def drain(self) -> None: ...
+
+
+class EditorProgress:
+    """Progress of one call.
+
+    `chunks`: the client's token for streamed text; `bar`: its token for a progress bar. Without
+    `bar`, one is made as soon as there is a total to show, where `may_create` and the client
+    allow it.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        title: str,
+        *,
+        chunks: Token | None = None,
+        bar: Token | None = None,
+        may_create: bool = False,
+    ) -> None:
+        self._listener = listener
+        self._title = title
+        self._chunks = chunks
+        self._bar = bar
+        self._may_create = may_create and bar is None and listener.shows_progress
+        self._unsent: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._seq = 0
+        self._citations: Sequence[Citation] | None = None
+        self._last = 0.0
+        if bar is not None:
+            self._begin()
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        if self._may_create and total:
+            self._may_create = False
+            await self._create()
+        if self._bar is None or time.monotonic() - self._last < _BETWEEN:
+            return
+        self._last = time.monotonic()
+        percentage = min(100, done * 100 // total) if total else None
+        self._step(types.WorkDoneProgressReport(message=message or None, percentage=percentage))
+        await self._listener.drain()
+
+    async def text(self, delta: str) -> None:
+        if self._chunks is None:
+            return
+        self._unsent.append(delta)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_BATCH, self._flush)
+        await self._listener.drain()
+
+    async def sources(self, citations: Sequence[Citation]) -> None:
+        self._citations = citations  # told last: the text refers to them
+
+    def end(self, message: str | None = None) -> None:
+        """Sends what is waiting and takes the bar away; must be called however the call ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+        if self._citations is not None:
+            self._chunk({"kind": "sources", "citations": jsonable(self._citations, camel=True)})
+        if self._bar is not None:
+            self._step(types.WorkDoneProgressEnd(message=message))
+            self._bar = None
+
+    def _flush(self) -> None:
+        self._timer = None
+        if self._unsent:
+            text, self._unsent = "".join(self._unsent), []
+            self._chunk({"kind": "chunk", "seq": self._seq, "text": text})
+            self._seq += 1
+
+    def _chunk(self, value: dict[str, Any]) -> None:
+        if self._chunks is None:
+            return
+        if self._listener.chunks_by_notification:
+            self._listener.notify("allma/chunk", {"token": self._chunks, **value})
+        else:
+            self._listener.notify(types.PROGRESS, types.ProgressParams(self._chunks, value))
+
+    async def _create(self) -> None:
+        token = str(uuid4())
+        params = types.WorkDoneProgressCreateParams(token)
+        created = await self._listener.request(
+            types.WINDOW_WORK_DONE_PROGRESS_CREATE, params, _CREATE_SECONDS
+        )
+        if created is not False:
+            self._bar = token
+            self._listener.register(token)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._step(types.WorkDoneProgressBegin(title=self._title, cancellable=True, percentage=0))
+
+    def _step(self, value: Any) -> None:
+        assert self._bar is not None
+        self._listener.notify(types.PROGRESS, types.ProgressParams(self._bar, value))

@@ -1,0 +1,152 @@
+"""Tools: listed from the table, called in time, answered as text and as data."""
+
+import logging
+from typing import Any
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from allma_server.doors.mcp.client import INTERNAL, Client, Context
+from allma_server.doors.mcp.resources import Resources
+from allma_server.doors.patience import Relay, StillRunning, within
+from allma_server.doors.text import as_text
+from allma_server.doors.tools import BY_TOOL_NAME, TOOLS, Tool
+from allma_server.errors import AllmaError, as_dict
+from allma_server.model import Answer, Passage, SearchResult
+from allma_server.operations import BY_NAME, Call, Operation, jsonable
+
+CALL_SECONDS = 40.0
+"""After this long a call is answered with what there is; clients stop waiting at 60."""
+
+SETTLE_SECONDS = 8.0
+"""How long a search waits for the client's own folders to be indexed."""
+
+_FIRST_LINKS = "2025-06-18"
+"""The revision that brought resource links."""
+
+_LOOK_INTO_FOLDERS = (BY_NAME["search"], BY_NAME["ask"])
+"""Operations that find more once the client's own folders are indexed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Calls:
+    """The tools of one client."""
+
+    def __init__(self, client: Client, resources: Resources) -> None:
+        self._client = client
+        self._resources = resources
+
+    async def list(self, context: Context, params: object) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_described(tool) for tool in TOOLS])
+
+    async def call(
+        self, context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        tool = BY_TOOL_NAME.get(params.name)
+        if tool is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+        try:
+            operation, arguments = tool.choose(params.arguments or {})
+            return await self._run(context, operation, arguments)
+        except AllmaError as exc:
+            return _failed(as_dict(exc), str(exc))
+        except Exception:
+            _log.exception("the tool %s failed", params.name)
+            return _failed({"code": "internal_error", "message": INTERNAL, "hint": None}, INTERNAL)
+
+    async def _run(
+        self, context: Context, operation: Operation, arguments: dict[str, Any]
+    ) -> types.CallToolResult:
+        call = await self._client.call(context)
+        relay = Relay(context.session.report_progress)
+        notice = None
+        if operation in _LOOK_INTO_FOLDERS:
+            await self._client.folders.settled(SETTLE_SECONDS)
+            notice = self._client.folders.notice
+        try:
+            result = await within(
+                CALL_SECONDS, operation, call, arguments, relay=relay, tasks=call.engine.tasks
+            )
+        except StillRunning:
+            return await _unfinished(call, operation, arguments, relay)
+        if operation.writes:
+            await self._resources.changed()
+        return _succeeded(result, notice, links=context.protocol_version >= _FIRST_LINKS)
+
+
+def _described(tool: Tool) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.schema,
+        annotations=types.ToolAnnotations(
+            read_only_hint=tool.reads_only,
+            destructive_hint=tool.destroys,
+            open_world_hint=False,
+        ),
+    )
+
+
+def _succeeded(result: Any, notice: str | None, *, links: bool) -> types.CallToolResult:
+    """A result for those who read text, for those who read data, and with what can be opened.
+
+    Some clients show their model only the text, others only the data: each is complete.
+    """
+    text, data = as_text(result), jsonable(result)
+    if notice:
+        text = f"{text}\n\n{notice}"
+        data["notice"] = " ".join(filter(None, (data.get("notice"), notice)))
+    blocks: list[types.ContentBlock] = [types.TextContent(text=text)]
+    if links:
+        blocks += _links(result)
+    return types.CallToolResult(content=blocks, structured_content=data)
+
+
+def _links(result: Any) -> list[types.ResourceLink]:
+    shown: list[Passage] = []
+    match result:
+        case SearchResult(passages=passages):
+            shown = passages
+        case Answer(citations=citations):
+            shown = [c.passage for c in citations if c.cited]
+        case _:
+            pass
+    paths = {p.document_id: p.path for p in shown}
+    return [
+        types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
+    ]
+
+
+def _failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)], structured_content=error, is_error=True
+    )
+
+
+async def _unfinished(
+    call: Call, operation: Operation, arguments: dict[str, Any], relay: Relay
+) -> types.CallToolResult:
+    """What there is of a call that goes on, and how to get the rest."""
+    data: dict[str, Any] = {"state": "running"}
+    if operation is BY_NAME["ask"]:
+        id = arguments.get("conversation_id") or await _conversation_of(call, arguments["question"])
+        note = (
+            "The answer is still being written. In a minute, call conversations with action "
+            f'"show" and id "{id}" for the whole of it.'
+        )
+        data |= {"text": relay.written, "conversation_id": id}
+    else:
+        how_far = relay.message or "working"
+        note = f"{operation.name} goes on by itself ({how_far}); look again in a minute."
+    text = f"{relay.written} …\n\n{note}" if relay.written else note
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)], structured_content=data | {"notice": note}
+    )
+
+
+async def _conversation_of(call: Call, question: str) -> str | None:
+    # A question is stored before its answer begins, under an id only the catalogue knows.
+    page = await BY_NAME["conversations.list"](call, {"query": question.strip(), "limit": 1})
+    return page.conversations[0].id if page.conversations else None

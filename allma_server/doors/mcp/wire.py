@@ -1,0 +1,127 @@
+"""Lines to messages and back, and the eras of the protocol."""
+
+import asyncio
+import json
+from typing import Any
+
+import anyio
+import mcp_types as types
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.runner import serve_dual_era_loop
+from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
+
+from allma_server.doors.frames import INVALID_REQUEST, Malformed, parse, read_line
+from allma_server.doors.streams import Writer
+
+EOF_SECONDS = 1.0
+"""How long calls in flight may still finish when the client has closed its side."""
+
+
+class Wire:
+    """One era of a connection: lines to messages and back.
+
+    A client that asked for `server/discover` and then sends `initialize` all the same gets a new
+    era, as if it had begun with that.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._waiting: set[str | int] = set()
+        self._answered = asyncio.Event()
+        self._restart: SessionMessage | None = None
+        self._seen: set[str] = set()
+
+    async def serve(
+        self, server: Server[Any], opening: SessionMessage | None
+    ) -> SessionMessage | None:
+        """Serves until the client closes its side, or to the message that begins another era."""
+        options = server.create_initialization_options(NotificationOptions(resources_changed=True))
+        into, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, out = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, into, opening)
+            tasks.start_soon(self._write, out, tasks.cancel_scope)
+            await serve_dual_era_loop(
+                server, incoming, outgoing, lifespan_state=None, init_options=options
+            )
+            tasks.cancel_scope.cancel()
+        return self._restart
+
+    async def _read(
+        self,
+        into: MemoryObjectSendStream[SessionMessage | Exception],
+        opening: SessionMessage | None,
+    ) -> None:
+        async with into:
+            if opening is not None:
+                await self._take(opening, into)
+            while (line := await read_line(self._reader)) is not None:
+                message = line if isinstance(line, Malformed) else _message(line)
+                if isinstance(message, Malformed):
+                    await self._send(json.dumps(message.answer))
+                    if message.final:
+                        return
+                elif self._begins_anew(message):
+                    self._restart = message
+                    break
+                else:
+                    await self._take(message, into)
+            with anyio.move_on_after(EOF_SECONDS):
+                while self._waiting:
+                    self._answered.clear()
+                    await self._answered.wait()
+
+    def _begins_anew(self, message: SessionMessage) -> bool:
+        method = getattr(message.message, "method", None)
+        anew = method == "initialize" and self._seen == {"server/discover"}
+        if method:
+            self._seen.add(method)
+        return anew
+
+    async def _take(
+        self, message: SessionMessage, into: MemoryObjectSendStream[SessionMessage | Exception]
+    ) -> None:
+        match message.message:
+            case types.JSONRPCRequest(id=id):
+                self._waiting.add(id)
+            case types.JSONRPCNotification(method="notifications/cancelled", params={**params}):
+                self._settle(params.get("requestId"))
+            case _:
+                pass
+        await into.send(message)
+
+    async def _write(
+        self, out: MemoryObjectReceiveStream[SessionMessage], scope: anyio.CancelScope
+    ) -> None:
+        async for item in out:
+            message = item.message
+            data = message.model_dump_json(by_alias=True, exclude_unset=True)
+            try:
+                await self._send(data)
+            except ConnectionError:
+                scope.cancel()  # nobody reads any more
+                return
+            if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+                self._settle(message.id)
+
+    def _settle(self, id: object) -> None:
+        self._waiting.discard(id)  # pyright: ignore[reportArgumentType] - whatever a client sent
+        self._answered.set()
+
+    async def _send(self, data: str) -> None:
+        self._writer.write(data.encode() + b"\n")
+        await self._writer.drain()
+
+
+def _message(line: bytes) -> SessionMessage | Malformed:
+    parsed = parse(line)
+    if isinstance(parsed, Malformed):
+        return parsed
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_python(parsed, by_name=False))
+    except ValidationError:
+        id = parsed.get("id")
+        return Malformed(INVALID_REQUEST, "The message is not valid JSON-RPC.", id)

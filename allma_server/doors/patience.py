@@ -1,0 +1,127 @@
+"""Answers in time: clients give up on a call after a minute, some of them without a word.
+
+What only reads is stopped when its time is up; what writes goes on in the engine, and the caller
+is told what there is so far.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from allma_server.errors import TookTooLong
+from allma_server.model import Citation
+from allma_server.operations import Call, Operation
+
+Send = Callable[[float, float | None, str], Awaitable[None]]
+"""Tells a client how far a call is: a number that grows, the total if known, and words."""
+
+SILENCE = 5.0
+"""Seconds after which a client is told again that the call is alive."""
+
+_BATCH = 0.1
+"""Seconds for which words are gathered: tokens come faster than messages should."""
+
+
+class StillRunning(Exception):
+    """The time is up, and the operation goes on in the engine."""
+
+
+class Relay:
+    """Progress over one channel, which also remembers what was said."""
+
+    def __init__(self, send: Send) -> None:
+        self.written = ""
+        self.citations: Sequence[Citation] = ()
+        self.message = ""
+        self._send = send
+        self._unsent: list[str] = []
+        self._done = 0.0
+        self._total: float | None = None
+        self._changed = False
+        self._told = 0.0
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        self._done, self._total, self.message = max(self._done, float(done)), total, message
+        self._changed = True
+
+    async def text(self, delta: str) -> None:
+        self.written += delta
+        self._unsent.append(delta)
+
+    async def sources(self, citations: Sequence[Citation]) -> None:
+        self.citations = citations
+
+    async def relay(self) -> None:
+        """Passes on what comes in, and says something when nothing does; ends when cancelled."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(_BATCH)
+            if self._unsent or self._changed or time.monotonic() - last >= SILENCE:
+                await self.flush()
+                last = time.monotonic()
+
+    async def flush(self) -> None:
+        """Sends what is waiting."""
+        words, self._unsent = "".join(self._unsent), []
+        self._changed = False
+        # The protocol wants every number larger than the one before.
+        self._told = max(self._done, self._told + (1.0 if words else 0.001))
+        total = None if words or (self._total or 0) < self._told else self._total
+        await self._send(self._told, total, words or self.message or "Working")
+
+
+async def within(
+    seconds: float,
+    operation: Operation,
+    call: Call,
+    arguments: Mapping[str, Any],
+    *,
+    relay: Relay,
+    tasks: asyncio.TaskGroup,
+) -> Any:
+    """The result of an operation, if it has one in time; meanwhile `relay` tells the client.
+
+    `tasks` owns the work, so that it can outlive the call.
+
+    Raises:
+        AllmaError: whatever the operation foresees; TookTooLong when it was stopped.
+        StillRunning: it writes, and goes on.
+    """
+    work = tasks.create_task(_outcome(operation, replace(call, progress=relay), arguments))
+    try:
+        async with asyncio.TaskGroup() as telling:
+            voice = telling.create_task(relay.relay())
+            await asyncio.wait({work}, timeout=seconds)
+            voice.cancel()
+    except asyncio.CancelledError:
+        work.cancel()
+        raise
+    if work.done():
+        if relay.written:
+            await relay.flush()
+        return work.result()()
+    if operation.writes:
+        raise StillRunning
+    work.cancel()
+    raise TookTooLong(
+        f"{operation.name} took longer than {seconds:g} s and was stopped.",
+        "Narrow it down, or try again when indexing has finished.",
+    )
+
+
+async def _outcome(
+    operation: Operation, call: Call, arguments: Mapping[str, Any]
+) -> Callable[[], Any]:
+    """What gives the result or raises the failure; a task that raised would end its whole group."""
+    try:
+        result = await operation(call, arguments)
+    except Exception as exc:
+        failure = exc
+
+        def fail() -> Any:
+            raise failure
+
+        return fail
+    return lambda: result

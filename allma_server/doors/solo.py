@@ -1,0 +1,97 @@
+"""A door over standard input and output, with the engine in the same process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, NoReturn
+
+from allma_server.config import load_config, project_folder
+from allma_server.doors.folders import EngineSource
+from allma_server.doors.streams import Writer, last_resort, run_stdio
+from allma_server.engine import Engine, background_tasks, open_engine
+from allma_server.errors import AllmaError
+from allma_server.logs import logging_to
+
+Door = Literal["lsp", "mcp"]
+
+CLOSING_SECONDS = 10.0
+"""How long the engine may take to close when the client has left."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve_solo(
+    door: Door, wire: tuple[int, int], settings: Mapping[str, Any], workspaces: Sequence[str] = ()
+) -> NoReturn:
+    """Serves the one client at the other end of `wire`, then ends the process.
+
+    Args:
+        door: the protocol it speaks.
+        wire: descriptors to read from and to write to, as `open_stdio` gives them.
+        settings: settings from the command line.
+        workspaces: folders to index and to search, for MCP.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: Writer) -> int:
+        async with engine_on_demand(settings) as engine:
+            try:
+                # Only the protocol that is spoken is imported: each takes a second.
+                if door == "lsp":
+                    from allma_server.doors.lsp import serve_lsp
+
+                    return await serve_lsp(engine, reader, writer)
+                from allma_server.doors.mcp import serve_mcp
+
+                hint = project_folder()
+                await serve_mcp(engine, reader, writer, workspaces=workspaces, hint=hint)
+                return 0
+            finally:
+                last_resort(CLOSING_SECONDS)
+
+    # Clients collect what a server says on stderr; it is often all there is to look at.
+    said = logging.StreamHandler()
+    said.setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[said])
+    run_stdio(*wire, serve)
+
+
+@asynccontextmanager
+async def engine_on_demand(settings: Mapping[str, Any]) -> AsyncGenerator[EngineSource]:
+    """An engine that is opened when it is first asked for, and closed with the block.
+
+    While it cannot be opened, whoever asks is told why, and the next one has it tried again.
+    """
+    loop = asyncio.get_running_loop()
+    wanted = asyncio.Event()
+    engine: asyncio.Future[Engine] = loop.create_future()
+
+    async def source() -> Engine:
+        nonlocal engine
+        if engine.done() and engine.exception() is not None:
+            engine = loop.create_future()
+        wanted.set()
+        # Shielded: who stops waiting must not take the engine from the others.
+        return await asyncio.shield(engine)
+
+    async def hold() -> None:
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            try:
+                config = load_config(settings)
+                async with AsyncExitStack() as stack:
+                    stack.enter_context(logging_to(config.data_dir))
+                    opened = await stack.enter_async_context(open_engine(config))
+                    opened.ingestion.follow()
+                    engine.set_result(opened)
+                    await asyncio.Event().wait()
+            except AllmaError as exc:
+                engine.set_exception(exc)
+            except Exception as exc:
+                _log.exception("the engine could not be opened")
+                engine.set_exception(exc)
+
+    async with background_tasks() as background:
+        background.create_task(hold())
+        yield source

@@ -1,0 +1,246 @@
+"""Results as text for a language model or a plain reader: compact, complete, with exact places."""
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+from allma_server.model import (
+    Answer,
+    Citation,
+    Conversation,
+    ConversationPage,
+    Diagnosis,
+    DocumentPage,
+    Done,
+    Excerpt,
+    Export,
+    FileReason,
+    ForgetReport,
+    IngestReport,
+    Job,
+    ModelInfo,
+    ModelList,
+    Passage,
+    SearchResult,
+    Status,
+)
+
+LONGEST_TEXT = 40_000
+"""Characters of a result: what the stricter clients pass on to their model uncut."""
+
+_LISTED_REASONS = 20
+
+
+def as_text(result: Any) -> str:
+    """The whole result as text, cut with a note where it exceeds `LONGEST_TEXT`."""
+    text = _text(result).encode("utf-8", "replace").decode("utf-8")
+    if len(text) <= LONGEST_TEXT:
+        return text
+    note = "\n… cut here: ask for fewer results, or read by lines."
+    return text[: LONGEST_TEXT - len(note)] + note
+
+
+@singledispatch
+def _text(result: Any) -> str:
+    raise TypeError(f"no text for {type(result).__name__}")
+
+
+def place(passage: Passage) -> str:
+    """Where a passage stands: `path:start-end`, with the page and headings there are."""
+    where = f"{passage.path}:{passage.start_line}-{passage.end_line}"
+    if passage.page is not None:
+        where += f" page {passage.page}"
+    if passage.heading:
+        where += f" › {' › '.join(passage.heading)}"
+    return where
+
+
+@_text.register
+def _(result: SearchResult) -> str:
+    blocks = [
+        f"{n}. {place(p)} ({p.score:.2f}){_stale(p)}\n{p.text.strip()}"
+        for n, p in enumerate(result.passages, start=1)
+    ]
+    if not blocks:
+        blocks = ["Nothing was found."]
+    if result.notice:
+        blocks.append(result.notice)
+    return "\n\n".join(blocks)
+
+
+@_text.register
+def _(result: Answer) -> str:
+    parts = [result.text]
+    if sources := sources_list(result.citations, only_cited=result.mode == "generated"):
+        parts.append(sources)
+    parts.append(f"(conversation_id: {result.conversation_id})")
+    return "\n\n".join(parts)
+
+
+def sources_list(citations: Sequence[Citation], *, only_cited: bool) -> str:
+    """The numbered sources of an answer; passages stand in full where no model wrote a text."""
+    cited = [c for c in citations if c.cited] if only_cited else list(citations)
+    if not cited:
+        return ""
+    lines = [f"[{c.number}] {place(c.passage)}{_stale(c.passage)}" for c in cited]
+    if not only_cited:
+        lines = [
+            f"{line}\n{c.passage.text.strip()}\n" for line, c in zip(lines, cited, strict=True)
+        ]
+    return "\n".join(["Sources:", *lines])
+
+
+def _stale(passage: Passage) -> str:
+    return " [the file changed since it was indexed]" if passage.stale else ""
+
+
+@_text.register
+def _(result: Excerpt) -> str:
+    head = f"{result.path}:{result.start_line}-{result.end_line} of {result.total_lines} lines"
+    more = ""
+    if result.end_line < result.total_lines:
+        more = f"\n… more from line {result.end_line + 1}."
+    return f"{head}\n\n{result.text}{more}"
+
+
+@_text.register
+def _(result: IngestReport) -> str:
+    counts = ", ".join(
+        f"{count} {name}"
+        for name, count in (
+            ("indexed", result.indexed),
+            ("updated", result.updated),
+            ("unchanged", result.unchanged),
+            ("removed", result.removed),
+            ("skipped", len(result.skipped)),
+            ("failed", len(result.failed)),
+        )
+        if count or name == "indexed"
+    )
+    parts = [f"{counts}; {result.chunks} chunks written in {result.seconds:.1f} s."]
+    parts += _reasons("Failed", result.failed) + _reasons("Skipped", result.skipped)
+    return "\n".join(parts)
+
+
+def _reasons(title: str, files: Sequence[FileReason]) -> list[str]:
+    lines = [f"{title}: {f.path}: {f.reason}" for f in files[:_LISTED_REASONS]]
+    if len(files) > _LISTED_REASONS:
+        lines.append(f"{title}: … and {len(files) - _LISTED_REASONS} more.")
+    return lines
+
+
+@_text.register
+def _(result: Job) -> str:
+    done = f"{result.done}" if result.total is None else f"{result.done} of {result.total}"
+    line = f"Job {result.id} ({result.kind} {result.path}) is {result.state}: {done}"
+    line += f", {result.message}." if result.message else "."
+    if result.state in ("queued", "running"):
+        line += f' It goes on by itself; ask status with job_id "{result.id}" how it is doing.'
+    return f"{line}\n{_text(result.report)}" if result.report else line
+
+
+@_text.register
+def _(result: ForgetReport) -> str:
+    what = "The workspace" if result.workspace_removed else "It"
+    return (
+        f"{what} {result.path} is out of the index: {result.documents} documents, "
+        f"{result.chunks} chunks. Nothing on disk was touched."
+    )
+
+
+@_text.register
+def _(result: DocumentPage) -> str:
+    lines = [
+        f"{d.id} {d.path} ({d.state}{f': {d.reason}' if d.reason else f', {d.chunks} chunks'})"
+        for d in result.documents
+    ]
+    return _page(lines, f"{result.total} documents", result.next_cursor)
+
+
+@_text.register
+def _(result: ConversationPage) -> str:
+    lines = [
+        f"{c.id} {c.title} ({c.message_count} messages, {c.updated_at[:16]})"
+        for c in result.conversations
+    ]
+    return _page(lines, f"{result.total} conversations", result.next_cursor)
+
+
+def _page(lines: list[str], total: str, cursor: str | None) -> str:
+    more = f'The next page has cursor "{cursor}".' if cursor else ""
+    return "\n".join(part for part in [f"{total}.", *lines, more] if part)
+
+
+@_text.register
+def _(result: Conversation) -> str:
+    parts = [f"{result.title} (id {result.id}, {result.message_count} messages)"]
+    for message in result.messages:
+        parts.append(f"{message.role}: {message.content.strip()}")
+        if message.sources:
+            parts[-1] += "\n" + "\n".join(
+                f"[{s.number}] {s.path}:{s.start_line}-{s.end_line}" for s in message.sources
+            )
+    return "\n\n".join(parts)
+
+
+@_text.register
+def _(result: Export) -> str:
+    return result.markdown
+
+
+@_text.register
+def _(result: ModelList) -> str:
+    lines = [_model(model) for model in result.models]
+    return "\n".join([f"{len(lines)} models at {result.provider}.", *lines])
+
+
+@_text.register
+def _(result: ModelInfo) -> str:
+    lines = [_model(result)]
+    if result.capabilities:
+        lines.append(f"Capabilities: {', '.join(result.capabilities)}.")
+    return "\n".join(lines)
+
+
+def _model(model: ModelInfo) -> str:
+    size = f"{model.size / 1e9:.1f} GB" if model.size else None
+    context = f"context {model.context_length}" if model.context_length else None
+    facts = [f for f in (model.parameters, model.quantization, size, context) if f]
+    if model.in_use:
+        facts.append("in use")
+    return f"{model.name} ({', '.join(facts)})" if facts else model.name
+
+
+@_text.register
+def _(result: Done) -> str:
+    return result.message
+
+
+@_text.register
+def _(result: Status) -> str:
+    ollama = "reachable" if result.ollama.reachable else result.ollama.reason or "not reachable"
+    lines = [
+        f"Allma {result.version}; data in {result.data_dir}.",
+        f"Embedder: {result.embedder.name or 'decided at the first indexing'}.",
+        f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
+        f"Vector search: {result.vectors.store} is {result.vectors.state}.",
+    ]
+    for w in result.workspaces:
+        watched = "watched" if w.watching else "not watched"
+        lines.append(
+            f"{w.path}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
+            f"{w.skipped} skipped, {w.failed} failed, {watched}."
+        )
+    if not result.workspaces:
+        lines.append("Nothing is indexed yet.")
+    lines += [_text(job) for job in result.jobs]
+    return "\n".join(lines)
+
+
+@_text.register
+def _(result: Diagnosis) -> str:
+    return "\n".join(
+        f"{check.state}: {check.name}: {check.detail}"
+        + (f" Next: {check.next_step}" if check.next_step else "")
+        for check in result.checks
+    )

@@ -1,0 +1,166 @@
+"""The eight tools of the MCP door, as a view of the operations.
+
+A tool is one operation, or several chosen by its argument `action`: few tools cost a model's
+context less than many. Names, arguments and descriptions are read off the operations.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from allma_server.errors import InvalidArgument
+from allma_server.operations import BY_NAME, Operation
+
+_HIDDEN = {"limit"}
+"""Arguments that a model has no use for; each costs a piece of its context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool: its operations by action, or the only one under None.
+
+    `single`: list arguments of an operation that the tool takes one value for, by its own name.
+    """
+
+    name: str
+    title: str
+    operations: Mapping[str | None, Operation]
+    about: str = ""
+    single: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def reads_only(self) -> bool:
+        return not any(operation.writes for operation in self.operations.values())
+
+    @property
+    def destroys(self) -> bool:
+        return any(operation.destroys for operation in self.operations.values())
+
+    @property
+    def description(self) -> str:
+        """What a model reads to decide for or against the tool."""
+        if (only := self.operations.get(None)) is not None:
+            return " ".join((inspect.getdoc(only.run) or "").split())
+        actions = " ".join(f"{action}: {o.summary}" for action, o in self.operations.items())
+        return f"{self.about} {actions}".strip()
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The arguments as a flat JSON Schema: no references, no unions, no titles."""
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        if None not in self.operations:
+            properties["action"] = {"type": "string", "enum": list(self.operations)}
+            required.append("action")
+        needed: list[set[str]] = []
+        for operation in self.operations.values():
+            whole = operation.arguments.model_json_schema(by_alias=False)
+            found = {
+                self._shown(n): _flat(p)
+                for n, p in whole.get("properties", {}).items()
+                if n not in _HIDDEN
+            }
+            properties |= {n: p for n, p in found.items() if n not in properties}
+            needed.append({self._shown(n) for n in whole.get("required", [])})
+        required += [n for n in properties if all(n in names for names in needed)]
+        schema = {"type": "object", "properties": properties}
+        return schema | {"required": required} if required else schema
+
+    def choose(self, arguments: Mapping[str, Any]) -> tuple[Operation, dict[str, Any]]:
+        """The operation that is meant, with its arguments; null counts as not given.
+
+        Arguments of the tool's other actions are left out: models like to fill in everything.
+
+        Raises:
+            InvalidArgument: an argument the tool does not have, or no such action.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        known = self.schema["properties"]
+        if unknown := [name for name in given if name not in known]:
+            raise InvalidArgument(
+                f"{self.name} has no argument {unknown[0]!r}; it takes: {', '.join(known)}."
+            )
+        operation = self._operation(given.pop("action", None))
+        chosen: dict[str, Any] = {}
+        for name in operation.arguments.model_fields:
+            shown = self._shown(name)
+            if shown in given:
+                value = given[shown]
+                chosen[name] = [value] if shown != name else value
+        missing = [
+            self._shown(name)
+            for name, known_field in operation.arguments.model_fields.items()
+            if known_field.is_required() and name not in chosen
+        ]
+        if missing:
+            action = self._action(operation)
+            where = f" with action {action!r}" if action else ""
+            raise InvalidArgument(f"{self.name}{where} needs the argument {missing[0]!r}.")
+        return operation, chosen
+
+    def _operation(self, action: object) -> Operation:
+        for known, operation in self.operations.items():
+            if known == action:
+                return operation
+        actions = ", ".join(str(a) for a in self.operations)
+        raise InvalidArgument(f"{self.name} needs an action: {actions}.")
+
+    def _action(self, operation: Operation) -> str | None:
+        return next(a for a, o in self.operations.items() if o is operation)
+
+    def _shown(self, name: str) -> str:
+        return self.single.get(name, name)
+
+
+def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A property without title, null and default null: what several clients cannot read."""
+    kinds: list[dict[str, Any]] = [k for k in schema.get("anyOf", []) if k.get("type") != "null"]
+    merged: dict[str, Any] = {**(kinds[0] if kinds else {}), **schema}
+    if merged.get("type") == "array":
+        merged["type"] = merged["items"]["type"]
+    kept = ("type", "enum", "default", "minimum", "maximum", "description")
+    return {k: merged[k] for k in kept if k in merged and merged[k] is not None}
+
+
+def _tool(name: str, title: str, about: str = "", **actions: str) -> Tool:
+    operations = {action: BY_NAME[o] for action, o in actions.items()} or {None: BY_NAME[name]}
+    return Tool(name, title, cast("dict[str | None, Operation]", operations), about)
+
+
+TOOLS = (
+    _tool("search", "Search the user's files"),
+    _tool("ask", "Ask the user's files"),
+    _tool("read", "Read a document"),
+    Tool(
+        "index",
+        "Index folders",
+        {"add": BY_NAME["ingest"], "remove": BY_NAME["forget"], "sync": BY_NAME["sync"]},
+        "Choose what can be searched; only folders the user named.",
+        {"paths": "path"},
+    ),
+    _tool("documents", "List indexed documents"),
+    _tool(
+        "conversations",
+        "Chat history",
+        "Earlier questions and answers, from all clients.",
+        list="conversations.list",
+        show="conversations.show",
+        rename="conversations.rename",
+        delete="conversations.delete",
+        export="conversations.export",
+    ),
+    _tool(
+        "models",
+        "Chat models",
+        "The local models that write answers.",
+        list="models.list",
+        show="models.show",
+        pull="models.pull",
+        use="models.use",
+        delete="models.delete",
+    ),
+    _tool("status", "State of the index"),
+)
+
+BY_TOOL_NAME = {tool.name: tool for tool in TOOLS}
