@@ -65,6 +65,8 @@ class Upkeep:
         self._turn = asyncio.Lock()
         self._needed = asyncio.Event()
         self._ending = asyncio.Event()
+        self._idle = False
+        self._round = asyncio.Condition()
         self._anew = self._tidied = False
         self._deleted = 0
         self._queries = 0
@@ -99,6 +101,17 @@ class Upkeep:
         self.ready = False
         self._changed.set()
 
+    async def settled(self) -> None:
+        """Returns once the store holds everything; waits out failures."""
+        async with self._round:
+            await self._round.wait_for(lambda: self._idle and not self._changed.is_set())
+
+    async def failed(self) -> str:
+        """Returns what is wrong once something is."""
+        async with self._round:
+            await self._round.wait_for(lambda: self.trouble is not None)
+        return self.trouble or ""
+
     def end(self) -> None:
         """Lets `run` return after the call it is at."""
         self._ending.set()
@@ -116,9 +129,11 @@ class Upkeep:
         failures = 0
         while not self._ending.is_set():
             self._changed.clear()
+            self._idle = False
             try:
                 await self._catch_up()
                 self.trouble = None
+                await self._tell(idle=self.ready)
                 await self._changed.wait()
             except StorageError as exc:
                 log.warning("the vector index: %s", exc)
@@ -127,7 +142,13 @@ class Upkeep:
                 damaged = self.kept is not None and self.kept.store.damage is not None
                 if damaged or (failures == HOPELESS and not isinstance(exc, DiskFull)):
                     self._anew = True
+                await self._tell(idle=False)
                 await _reached(self._ending, self._pauses[min(failures, len(self._pauses)) - 1])
+
+    async def _tell(self, *, idle: bool) -> None:
+        async with self._round:
+            self._idle = idle
+            self._round.notify_all()
 
     async def _catch_up(self) -> None:
         while not self._ending.is_set():
@@ -181,7 +202,7 @@ class Upkeep:
         self.ready = False
         await self._outbox.announce_all(kept.embedder)
         await kept.store.reset()
-        self._anew = False
+        self._anew, self.trouble = False, None
         self._changed.set()
 
     def _batch_size(self) -> int:

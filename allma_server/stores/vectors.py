@@ -169,9 +169,13 @@ class VectorIndex:
         elif not upkeep.started or upkeep.kept is None:
             state = "idle"
         elif not upkeep.ready or waiting > FEW_WAITING:
-            done = max(0, upkeep.total - waiting)
-            state, reason = "rebuilding", f"{done:,} of {upkeep.total:,} changes are written."
+            total = max(upkeep.total, waiting)
+            state, reason = "rebuilding", f"{total - waiting:,} of {total:,} vectors are written."
         return VectorStatus(self._options.store, state, waiting, reason)
+
+    async def settled(self) -> None:
+        """Returns once the store holds all that SQLite holds; waits out its failures."""
+        await self._upkeep.settled()
 
     def rebuild(self) -> None:
         """Has the store built anew from SQLite, in the background."""
