@@ -13,6 +13,7 @@ from allma_server.cli.shell import DONE, FAILED, Data, Shell, Solo, given
 if TYPE_CHECKING:
     from allma_server.model import (
         Answer,
+        Conversation,
         ConversationPage,
         Diagnosis,
         DocumentPage,
@@ -40,7 +41,7 @@ ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Such as llama3.
 @command(app, "index")
 async def index(
     shell: Shell,
-    folders: Annotated[list[str], typer.Argument(metavar="DIR...", help="Folders, or files.")],
+    folders: Annotated[list[str], typer.Argument(metavar="DIR", help="Folders, or files.")],
 ) -> int:
     """Index folders, and keep them indexed."""
     paths = [_absolute(folder) for folder in folders]
@@ -253,7 +254,10 @@ async def rename_conversation(
     shell: Shell, id: ConversationId, title: Annotated[str, typer.Argument()]
 ) -> None:
     """Give a conversation another title."""
-    await shell.run("conversations.rename", id=id, title=title)
+    renamed: "Conversation" = await shell.run("conversations.rename", id=id, title=title)
+    if shell.options.json:
+        shell.show(renamed)
+    shell.say(f"Conversation {id} is now called: {renamed.title}")
 
 
 @command(conversations, "delete")

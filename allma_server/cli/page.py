@@ -51,9 +51,12 @@ class Page:
             item.plain = item.plain.translate(CONTROLS)
         self.console.print(item, soft_wrap=True)
 
-    def place(self, path: str, line: int | None = None, style: str = "bold cyan") -> Text:
+    def place(
+        self, path: str, line: int | None = None, style: str = "bold cyan", *, whole: bool = False
+    ) -> Text:
         """A path, or a line of it, as terminals and editors recognise it; a link on terminals."""
-        shown = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if self.cwd else path
+        below = self.cwd and not whole
+        shown = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if below else path
         text = Text(f"{shown}:{line}" if line else shown, style=style)
         if self.terminal and Path(path).is_absolute():
             text.stylize(Style(link=Path(path).as_uri()))

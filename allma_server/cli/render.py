@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.filesize import decimal
-from rich.markdown import Markdown
 from rich.text import Text
 
 from allma_server.cli.page import Page, count, fits, moment
@@ -191,6 +190,8 @@ def _conversation(result: Conversation, page: Page) -> View:
 
 def _prose(text: str, page: Page) -> RenderableType:
     if page.terminal:
+        from rich.markdown import Markdown  # a third of what a search would import of rich
+
         return Markdown(text.translate(CONTROLS), hyperlinks=False)
     return Text(text)
 
@@ -240,21 +241,21 @@ def _model(result: ModelInfo, page: Page) -> View:
 def _status(result: Status, page: Page) -> View:
     embedder, ollama, vectors = result.embedder, result.ollama, result.vectors
     dimensions = f" ({embedder.dimensions} dimensions)" if embedder.dimensions else ""
-    answers = f"{ollama.url} {ollama.version or ''}" if ollama.reachable else ollama.reason
+    answers = f"{ollama.url} {ollama.version or ''}" if ollama.reachable else ollama.reason or ""
     pending = f", {vectors.pending:,} pending" if vectors.pending else ""
     yield from _facts(
         page,
         ("version", result.version),
-        ("data", page.place(result.data_dir, style="")),
+        ("data", page.place(result.data_dir, style="", whole=True)),
         ("embedder", (embedder.name or "not chosen yet") + dimensions),
         ("model", result.chat_model or Text("none", "yellow")),
-        ("ollama", Text(answers or "", "" if ollama.reachable else "yellow")),
+        ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
         ("vectors", f"{vectors.store} {vectors.state}{pending}"),
         ("", vectors.reason),
         ("process", f"{result.pid}, {count(result.clients, 'client')}"),
     )
     for workspace in result.workspaces:
-        yield Text("\n") + page.place(workspace.path)
+        yield Text("\n") + page.place(workspace.path, whole=True)
         yield Text(f"    {_numbers(workspace)}", "dim")
     for each in result.jobs:
         yield Text()
@@ -279,7 +280,7 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "
 def _diagnosis(result: Diagnosis, page: Page) -> View:
     for check in result.checks:
         sign, style = SIGNS[check.state]
-        yield Text(f"{sign} ", style) + Text(f"{check.name}: ", "bold") + Text(check.detail)
+        yield Text.assemble((f"{sign} ", style), (f"{check.name}: ", "bold"), check.detail)
         if check.next_step:
             yield Text(f"  → {check.next_step}", style)
 
@@ -293,7 +294,7 @@ def _done(result: Done, page: Page) -> View:
 
 def _settings(result: Settings, page: Page) -> View:
     for each in result.settings:
-        yield Text(f"{each.key} = ", "cyan") + Text(each.shown, "bold") + _origin(each)
+        yield Text.assemble((f"{each.key} = ", "cyan"), (each.shown, "bold"), _origin(each))
         if page.terminal:
             yield Text(f"    {each.description}", "dim")
     yield Text(f"\n{result.file}", "dim")

@@ -22,7 +22,7 @@ from allma_server.cli.shell import Shell
 from allma_server.config import Config
 
 ROOT = Path(__file__).parent.parent.parent
-PROGRAM = [sys.executable, "-c", "from allma_server.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "allma_server"]
 
 GUIDE = """# Guide
 
@@ -215,6 +215,14 @@ def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Pa
     assert (tmp_path / "note.md").exists()
 
 
+def test_without_any_settings_search_understands_meaning(folder: Home, tmp_path: Path) -> None:
+    home, empty = Home(tmp_path), {"ALLMA_EMBEDDER": "auto"}
+    done = home.run("index", str(folder.docs), **empty)
+    assert done.returncode == 0, done.stderr
+    found = home.run("search", "food of striped animals", "-k", "1", "--json", **empty)
+    assert "Zebras eat grass" in json.loads(found.stdout)["passages"][0]["text"]
+
+
 # --- answers ------------------------------------------------------------------------------------
 
 
@@ -245,7 +253,9 @@ def test_a_conversation_goes_on_and_can_be_managed(allma: Allma) -> None:
     shown = allma.json("conversations", "show", id)
     assert_like(shown, model.Conversation)
     assert [message["role"] for message in shown["messages"]] == ["user", "assistant"] * 2
-    allma("conversations", "rename", id, "About zebras")
+    assert "Zebras" in allma("conversations", "rename", id, "Zebras").stderr
+    renamed = allma.json("conversations", "rename", id, "About zebras")
+    assert_like(renamed, model.Conversation)
     assert re.search(rf"^{id} .* 4  About zebras$", allma("conversations").stdout, re.M)
     assert allma("conversations", "list").stdout == allma("conversations").stdout
     assert "What do zebras eat?" in allma("conversations", "show", id).stdout
@@ -510,7 +520,7 @@ def test_what_a_command_does_not_need_is_not_imported(
 ) -> None:
     code = (
         "import sys\n"
-        "from allma_server.cli import main\n"
+        "from allma_server.__main__ import main\n"
         "try: main()\n"
         "finally: sys.stderr.write('\\n'.join(sys.modules))\n"
     )
