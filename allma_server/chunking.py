@@ -30,12 +30,12 @@ Span = tuple[int, int]
 _MARKS = 2  # the model's own tokens at the start and the end of a text
 _CONTEXT = 160
 _HEADING = 80
-# Chunks in a stretch that the splitter gets at once: where lines are endless, its cost grows with
-# the square of that.
-_BLOCK = 4
+# The splitter gets this many chunks at once: where lines are endless, its cost grows with the
+# square of what it gets.
+_WINDOW = 6
 _SAMPLE = 1_000
-_WORD = 60  # longer ones do not recur
-_BLOCK_ENDS = tuple(map(re.compile, (r"\n\n(?=\S)", r"\n(?=\S)", r"\n", r"[.!?。] ?", r"\s")))
+_WORD = 100  # longer ones do not recur
+_WORD_OR_SYMBOL = re.compile(r"\w+|[^\w\s]")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 _BOUNDARY = re.compile(r"[.!?:;…。！？；؟।|][\"'”’»)\]*_`]*\s*$|\n\s*$")
 
@@ -102,8 +102,9 @@ def token_counter(tokenizer_file: str | None) -> CountTokens:
 
 
 def _estimate(text: str) -> int:
-    # About twice the truth for Latin text, and not too little for any script.
-    return (len(text.encode("utf-8", "replace")) + 1) // 2
+    # Two to three times the truth for prose, and about the truth for symbols and other scripts.
+    sizes = (len(piece.encode("utf-8", "replace")) for piece in _WORD_OR_SYMBOL.findall(text))
+    return sum(1 + size // 2 for size in sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,10 @@ class _Cutter:
         self._contexts: dict[tuple[str, ...], tuple[str, int]] = {}
 
     def chunks(self) -> Iterator[Chunk]:
-        settings = self._settings
-        pieces = [
-            piece
-            for section in self._sections
-            for piece in self._cut(
-                section, (section.start, section.end), settings.natural, settings.size
-            )
-        ]
+        natural, size = self._settings.natural, self._settings.size
+        pieces: list[_Piece] = []
+        for section in self._sections:
+            pieces += self._joined(self._cut(section, (section.start, section.end), natural, size))
         for index, piece in enumerate(self._joined(pieces)):
             yield Chunk(
                 index=index,
@@ -165,10 +162,10 @@ class _Cutter:
         repeat, repeat_tokens = self._repeat(section)
         room = self._room(section.heading)
         first, _ = _trimmed(self._text, section.start, section.end)
+        size = max(1, size - len(repeat))
         if span[1] - span[0] > size:
             size = min(size, self._characters(span, room - repeat_tokens))
-            natural = min(natural, size)
-        for start, end in self._spans(section, span, natural, size - len(repeat)):
+        for start, end in self._spans(section, span, min(natural, size), size):
             continues = bool(repeat) and start > first
             tokens = self._count(self._text[start:end])
             fits = tokens + repeat_tokens * continues <= room
@@ -200,8 +197,12 @@ class _Cutter:
             yield start, end
         else:
             overlap = self._settings.overlap
-            for block in _blocks(self._text, start, end, _BLOCK * size):
-                yield from _split(self._text, block, section, natural, size, overlap)
+            while start < end:
+                stop = min(end, start + _WINDOW * size)
+                spans = _split(self._text, (start, stop), section, natural, size, overlap)
+                # The last span was cut by the window, not by the text: it is cut again.
+                start = spans.pop()[0] if stop < end and len(spans) > 1 else stop
+                yield from spans
 
     def _records(self, section: Section, span: Span, natural: int, size: int) -> Iterator[Span]:
         """Whole records, as many as make a full chunk; one that is too long is cut by itself."""
@@ -331,32 +332,19 @@ def _trimmed(text: str, start: int, end: int) -> Span:
     return start, start + len(text[start:end].rstrip())
 
 
-def _blocks(text: str, start: int, end: int, length: int) -> Iterator[Span]:
-    """`start` to `end` in stretches of at most `length`, cut where it does least harm."""
-    while end - start > length:
-        half = start + length // 2
-        window = text[half : start + length]
-        ends = (deque(pattern.finditer(window), maxlen=1) for pattern in _BLOCK_ENDS)
-        cut = half + next((found[0].end() for found in ends if found), len(window))
-        yield start, cut
-        start = cut
-    yield start, end
-
-
 def _split(
-    text: str, block: Span, section: Section, natural: int, size: int, overlap: int
-) -> Iterator[Span]:
-    """`block` in spans of `natural` to `size` characters, with overlap where none is a boundary."""
-    base = block[0]
-    text = text[slice(*block)]
+    text: str, window: Span, section: Section, natural: int, size: int, overlap: int
+) -> list[Span]:
+    """`window` in spans of `natural` to `size` characters, which overlap where words are torn."""
+    base = window[0]
+    text = text[slice(*window)]
     splitter = _splitter(section.kind, section.language, natural, size)
     spans = [(at, at + len(part)) for at, part in splitter.chunk_indices(text)]
     if section.kind == "code":
         spans = [(_indented(text, start, end, size), end) for start, end in spans]
     elif overlap:
         spans = _overlapping(text, spans, size, min(overlap, size // 3))
-    for start, end in spans:
-        yield base + start, base + end
+    return [(base + start, base + end) for start, end in spans]
 
 
 def _overlapping(text: str, spans: list[Span], size: int, overlap: int) -> list[Span]:

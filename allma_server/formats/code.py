@@ -82,7 +82,7 @@ _BODIES = frozenset(
 _LEADING = frozenset("attribute_item block_comment comment line_comment".split())
 _DEEPEST = 40
 _REST_OF_LINE = re.compile(r"[^\w\n]*\n?")
-_WORD = re.compile(r"\w")
+_SUBSTANCE = re.compile(r"\b(?!end\b)\w")
 _RECEIVER = re.compile(r"(\w+)(?:\[[^\]]*\])?\s*\)$")
 # Beyond these it is generated or minified: its syntax tree costs much and says little.
 _LARGEST = 4_000_000
@@ -119,7 +119,7 @@ def _sections(text: str, language: str) -> Iterator[Section]:
     marks = [(0, ()), *_marks(root, (), 0), (len(source), ())]
     open_section: Section | None = None
     for (start, heading), (end, _) in pairwise(_placed(text, source, marks)):
-        if open_section and (start == end or not _WORD.search(text, start, end)):
+        if open_section and (start == end or not _SUBSTANCE.search(text, start, end)):
             open_section = replace(open_section, end=end)  # closing brackets, blank lines
         elif start < end:
             if open_section:
