@@ -5,6 +5,7 @@ anything is imported that might print.
 """
 
 import argparse
+import os
 import sys
 from typing import NoReturn
 
@@ -35,13 +36,25 @@ def _serve(arguments: list[str]) -> NoReturn:
         )
     options = parser.parse_args(arguments[1:])
 
+    door = "lsp" if arguments[0] == "lsp" else "mcp"
+    folders = [os.path.abspath(folder) for folder in getattr(options, "workspace", [])]
+    if not options.solo:
+        from allma_server.daemon.forward import forward, warn
+        from allma_server.daemon.link import Unreachable
+        from allma_server.locations import data_dir, project_folder
+
+        hello = {"workspaces": folders, "hint": project_folder(), "cwd": os.getcwd()}
+        try:
+            forward(door, data_dir(options.data), hello)
+        except Unreachable as exc:
+            warn(f"no shared engine, {exc}; it runs in this process")
+
     from allma_server.doors.streams import open_stdio
 
     wire = open_stdio()
     from allma_server.doors.solo import serve_solo
 
-    door = "lsp" if arguments[0] == "lsp" else "mcp"
-    serve_solo(door, wire, {"data_dir": options.data}, getattr(options, "workspace", []))
+    serve_solo(door, wire, {"data_dir": options.data}, folders)
 
 
 if __name__ == "__main__":

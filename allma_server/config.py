@@ -171,11 +171,6 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def project_folder() -> str | None:
-    """The folder an AI client says it works in; a hint where to look, never what to index."""
-    return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
-
-
 def child_environment() -> dict[str, str]:
     """The few variables a worker process needs; whatever else the user has set stays out of it.
 

@@ -10,7 +10,7 @@ the first call that needs it.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from allma_server import __version__
@@ -104,11 +104,16 @@ class Engine:
     chat: ChatModels
     ingestion: Ingestion
     tasks: asyncio.TaskGroup
+    clients: Callable[[], int]
 
 
 @contextlib.asynccontextmanager
-async def open_engine(config: Config) -> AsyncGenerator[Engine]:
+async def open_engine(
+    config: Config, clients: Callable[[], int] = lambda: 1
+) -> AsyncGenerator[Engine]:
     """The engine over `config.data_dir`, which it owns until the block ends.
+
+    `clients` tells how many share it.
 
     Raises:
         DataDirectoryBusy: another process owns the data directory.
@@ -142,7 +147,7 @@ async def open_engine(config: Config) -> AsyncGenerator[Engine]:
             recipe=parsers.recipe,
             tasks=tasks,
         )
-        yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks)
+        yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks, clients)
 
 
 class _Parsers:
@@ -225,7 +230,7 @@ async def engine_status(engine: Engine) -> Status:
             for count in counts
         ],
         jobs=engine.ingestion.running(),
-        clients=1,
+        clients=engine.clients(),
         pid=os.getpid(),
     )
 

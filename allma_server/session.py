@@ -29,11 +29,23 @@ class Session(Protocol):
 
 @asynccontextmanager
 async def open_session(config: "Config", *, solo: bool = False) -> AsyncGenerator[Session]:
-    """A session over the data directory of `config`; its engine runs in this process.
+    """A session over the data directory of `config`: with its daemon when one is running.
+
+    Otherwise, or when `solo`, the engine runs in this process.
 
     Raises:
         StorageError: the data directory is owned by another process, too new, or not usable.
     """
+    if not solo:
+        from allma_server.daemon.remote import reach
+
+        if (remote := await reach(config.data_dir)) is not None:
+            try:
+                yield remote
+            finally:
+                await remote.close()
+            return
+
     # The engine and its operations are most of the program; the shell's help does without them.
     from allma_server.engine import open_engine
     from allma_server.operations import BY_NAME, Call, Silent

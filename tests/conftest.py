@@ -22,7 +22,7 @@ def shared_data() -> Path:
 def config(tmp_path: Path) -> Config:
     """Settings for a quick engine: nothing heavy, nothing from the user's own settings."""
     return Config(
-        data_dir=tmp_path / "allma-data", embedder="hashing/256", chat_provider="scripted"
+        data_dir=tmp_path / "allma-data", embedder="hashing/words-256", chat_provider="scripted"
     )
 
 

@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"chunking", "logs"},
     {"child", "http_client", "tokens", "grammars"},
     {"ports", "config"},
+    {"locations"},
     {"model", "errors"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}
@@ -43,7 +44,7 @@ HOMES: dict[str, set[str]] = {
     "mcp_types": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
     "onnxruntime": {"embedders/local.py"},
     "pathspec": {"stores"},
-    "platformdirs": {"config.py"},
+    "platformdirs": {"locations.py"},
     "pygls": {"doors/lsp.py", "doors/lsp"},
     "pypdf": {"formats/pdf.py"},
     "rich": {"cli", "cli.py"},

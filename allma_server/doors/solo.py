@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, NoReturn
 
-from allma_server.config import load_config, project_folder
+from allma_server.config import load_config
 from allma_server.doors.folders import EngineSource
 from allma_server.doors.streams import Writer, last_resort, run_stdio
 from allma_server.engine import Engine, background_tasks, open_engine
-from allma_server.errors import AllmaError
+from allma_server.errors import AllmaError, DataDirectoryBusy
+from allma_server.locations import project_folder
 from allma_server.logs import logging_to
 
 Door = Literal["lsp", "mcp"]
 
 CLOSING_SECONDS = 10.0
 """How long the engine may take to close when the client has left."""
+
+BUSY_PAUSE = 0.1
+"""Seconds between two tries to own a data directory that another process still holds."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +61,20 @@ def serve_solo(
 
 
 @asynccontextmanager
-async def engine_on_demand(settings: Mapping[str, Any]) -> AsyncGenerator[EngineSource]:
+async def engine_on_demand(
+    settings: Mapping[str, Any],
+    *,
+    wait_seconds: float = 0.0,
+    clients: Callable[[], int] = lambda: 1,
+) -> AsyncGenerator[EngineSource]:
     """An engine that is opened when it is first asked for, and closed with the block.
 
     While it cannot be opened, whoever asks is told why, and the next one has it tried again.
+
+    Args:
+        settings: settings that come before the user's own.
+        wait_seconds: how long to wait for another owner to let go of the data directory.
+        clients: tells how many clients there are.
     """
     loop = asyncio.get_running_loop()
     wanted = asyncio.Event()
@@ -75,17 +89,26 @@ async def engine_on_demand(settings: Mapping[str, Any]) -> AsyncGenerator[Engine
         return await asyncio.shield(engine)
 
     async def hold() -> None:
+        patience = 0.0
         while True:
             await wanted.wait()
             wanted.clear()
+            patience = patience or loop.time() + wait_seconds
             try:
                 config = load_config(settings)
                 async with AsyncExitStack() as stack:
                     stack.enter_context(logging_to(config.data_dir))
-                    opened = await stack.enter_async_context(open_engine(config))
+                    opened = await stack.enter_async_context(open_engine(config, clients))
                     opened.ingestion.follow()
                     engine.set_result(opened)
                     await asyncio.Event().wait()
+            except DataDirectoryBusy as exc:
+                if loop.time() < patience:
+                    await asyncio.sleep(BUSY_PAUSE)
+                    wanted.set()
+                    continue
+                patience = 0.0
+                engine.set_exception(exc)
             except AllmaError as exc:
                 engine.set_exception(exc)
             except Exception as exc:

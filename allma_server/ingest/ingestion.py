@@ -174,6 +174,11 @@ class Ingestion:
                 log.exception("following the workspaces was interrupted by a bug")
             await asyncio.sleep(RETRY_SECONDS)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done or waits to be."""
+        return bool(self._dirty or self.running())
+
     def watching(self, workspace: Workspace) -> bool:
         """Whether changes in the workspace are followed as they happen."""
         return self._following and self._config.watch and self._watch.trouble is None

@@ -1,0 +1,80 @@
+"""Where things are on this machine: settings, data, and the meeting place of a daemon.
+
+With `config.py` the only reader of the environment. Light enough for a forwarder, which does
+without everything else.
+"""
+
+import hashlib
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+import platformdirs
+
+
+def config_file() -> Path:
+    """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
+    if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
+        return Path(named)
+    return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
+
+
+def default_data_dir() -> Path:
+    """Where data lives when no setting says otherwise."""
+    return Path(platformdirs.user_data_dir("allma", appauthor=False))
+
+
+def data_dir(named: str | None = None) -> Path:
+    """The data directory in force, absolute: as named, else by environment, file, default.
+
+    An unreadable settings file counts as none here; who reads all settings will complain of it.
+    """
+    chosen = named or os.environ.get("ALLMA_DATA_DIR")  # noqa: TID251
+    if not chosen:
+        try:
+            value = tomllib.loads(config_file().read_text("utf-8")).get("data_dir")
+            chosen = value if isinstance(value, str) else None
+        except (OSError, ValueError):
+            chosen = None
+    return Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else default_data_dir()
+
+
+def project_folder() -> str | None:
+    """The folder an AI client says it works in; a hint where to look, never what to index."""
+    return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
+
+
+def meeting_place(data: Path) -> Path:
+    """The path of the socket (on Windows, of the file that tells port and token) of `data`.
+
+    One per data directory, in a folder that only its user may enter. Never in the temporary
+    folder, which an editor and a shell may see differently.
+
+    Raises:
+        OSError: the folder cannot be made, or is not the user's alone.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")  # noqa: TID251
+    folder = Path(runtime) / "allma" if runtime else Path.home() / ".cache" / "allma"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix":
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to somebody else")
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
+    name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]
+    place = folder / f"{name}.sock"
+    if len(os.fsencode(place)) > 100:
+        raise OSError(f"the path {place} is too long for a socket")
+    return place
+
+
+def build_stamp() -> str:
+    """Tells one installation of Allma from another, and from itself after an update."""
+    from allma_server import __version__
+
+    here = Path(__file__).parent
+    installed = max(path.stat().st_mtime_ns for path in (here, *here.glob("*.py")))
+    where = hashlib.sha256(f"{here}:{installed}".encode()).hexdigest()[:12]
+    return f"{__version__}+{where}"
