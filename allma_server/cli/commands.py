@@ -54,7 +54,7 @@ async def index(
 async def sync(
     shell: Shell,
     folder: Annotated[
-        str | None, typer.Argument(metavar="[DIR]", help="Only this indexed folder.")
+        str | None, typer.Argument(metavar="DIR", help="Only this indexed folder.")
     ] = None,
 ) -> int:
     """Bring the index up to date with the disk now."""
@@ -221,7 +221,7 @@ async def forget(
 async def list_conversations(
     shell: Shell,
     words: Annotated[
-        str | None, typer.Argument(metavar="[WORDS]", help="Only those with these words.")
+        str | None, typer.Argument(metavar="WORDS", help="Only those with these words.")
     ] = None,
 ) -> None:
     """List, show, rename, delete and export conversations."""
@@ -254,7 +254,7 @@ async def rename_conversation(
     shell: Shell, id: ConversationId, title: Annotated[str, typer.Argument()]
 ) -> None:
     """Give a conversation another title."""
-    renamed: "Conversation" = await shell.run("conversations.rename", id=id, title=title)
+    renamed: Conversation = await shell.run("conversations.rename", id=id, title=title)
     if shell.options.json:
         shell.show(renamed)
     shell.say(f"Conversation {id} is now called: {renamed.title}")
