@@ -14,8 +14,8 @@ from allma_server.stores.rows import as_json, shown_path, storable, stored_path
 LONGEST_TITLE = 80
 
 _CONVERSATION = """
-    SELECT c.*, (SELECT count(*) FROM messages m WHERE m.conversation_id = c.id) AS message_count
-    FROM conversations c
+    SELECT c.*, count(*) AS message_count, max(m.seq) AS latest
+    FROM conversations c JOIN messages m ON m.conversation_id = c.id
 """
 
 
@@ -79,7 +79,9 @@ class Conversations(Stored):
         Raises:
             ConversationNotFound: there is none with this id.
         """
-        row = await self._db.row(f"{_CONVERSATION} WHERE c.id = ?", (conversation_id,))
+        row = await self._db.row(
+            f"{_CONVERSATION} WHERE c.id = ? GROUP BY c.id", (conversation_id,)
+        )
         if row is None:
             raise _not_found(conversation_id)
         return _conversation(row, await self._messages(conversation_id))
@@ -100,21 +102,19 @@ class Conversations(Stored):
         [total] = await self._db.rows(
             f"SELECT count(*) FROM conversations c WHERE {where}", (pattern,)
         )
-        before, _, last = cursor.partition("~") if cursor else ("~", "~", "~")
-        if not last:
+        if cursor and not cursor.isdecimal():
             raise InvalidArgument(
                 f"{cursor!r} is not a cursor.", "Use next_cursor as it was given."
             )
+        # By their latest message: two may come in the same millisecond, but not out of order.
         found = await self._db.rows(
-            f"{_CONVERSATION} WHERE {where} AND (c.updated_at, c.id) < (?2, ?3) "
-            "ORDER BY c.updated_at DESC, c.id DESC LIMIT ?4",
-            (pattern, before, last, limit + 1),
+            f"{_CONVERSATION} WHERE {where} GROUP BY c.id HAVING ?2 IS NULL OR latest < ?2 "
+            "ORDER BY latest DESC LIMIT ?3",
+            (pattern, int(cursor) if cursor else None, limit + 1),
         )
         page = [_conversation(row, []) for row in found[:limit]]
         more = len(found) > limit
-        return ConversationPage(
-            page, total[0], f"{page[-1].updated_at}~{page[-1].id}" if more else None
-        )
+        return ConversationPage(page, total[0], str(found[limit - 1]["latest"]) if more else None)
 
     async def rename_conversation(self, conversation_id: str, title: str) -> None:
         """Gives a conversation another title.
@@ -124,8 +124,8 @@ class Conversations(Stored):
         """
         async with self._db.transaction() as tx:
             changed = await tx.execute(
-                "UPDATE conversations SET title = ?, updated_at = ? WHERE id = ?",
-                (storable(title), now(), conversation_id),
+                "UPDATE conversations SET title = ? WHERE id = ?",
+                (storable(title), conversation_id),
             )
         if not changed:
             raise _not_found(conversation_id)

@@ -106,7 +106,6 @@ _CONVERSATIONS = (
       updated_at TEXT NOT NULL
     )
     """,
-    "CREATE INDEX conversations_by_time ON conversations (updated_at, id)",
     """
     CREATE TABLE messages (
       seq INTEGER PRIMARY KEY,
