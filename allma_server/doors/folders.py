@@ -80,6 +80,8 @@ class Folders:
 
     async def settled(self, seconds: float) -> None:
         """Waits until nothing is being indexed, for `seconds` at most."""
+        if not seconds:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()

@@ -58,12 +58,10 @@ class Calls:
     async def _run(
         self, context: Context, operation: Operation, arguments: dict[str, Any]
     ) -> types.CallToolResult:
-        call = await self._client.call(context)
+        looks = operation in _LOOK_INTO_FOLDERS
+        call = await self._client.call(context, settle=SETTLE_SECONDS if looks else 0)
+        notice = self._client.folders.notice if looks else None
         relay = Relay(context.session.report_progress)
-        notice = None
-        if operation in _LOOK_INTO_FOLDERS:
-            await self._client.folders.settled(SETTLE_SECONDS)
-            notice = self._client.folders.notice
         try:
             result = await within(
                 CALL_SECONDS, operation, call, arguments, relay=relay, tasks=call.engine.tasks

@@ -49,8 +49,10 @@ class Client:
         self._hints = [absolute(hint)] if hint else []
         self._awake = False
 
-    async def call(self, context: Context) -> Call:
+    async def call(self, context: Context, *, settle: float = 0.0) -> Call:
         """What an operation is called with; the first call wakes what waits in the background.
+
+        `settle`: seconds to wait for the client's own folders, while they are being indexed.
 
         Raises:
             StorageError, InvalidArgument: the engine cannot be opened.
@@ -62,6 +64,7 @@ class Client:
             await asyncio.sleep(0)  # so that the search which woke it knows that it runs
             if context.session.can_send_request:
                 self._background.create_task(self._ask_for_roots(context.session))
+        await self.folders.settled(settle)
         return Call(engine, workspaces=await self._scope(engine), patience=JOB_SECONDS)
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:

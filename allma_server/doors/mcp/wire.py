@@ -41,13 +41,14 @@ class Wire:
         options = server.create_initialization_options(NotificationOptions(resources_changed=True))
         into, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, out = anyio.create_memory_object_stream[SessionMessage](0)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read, into, opening)
-            tasks.start_soon(self._write, out, tasks.cancel_scope)
-            await serve_dual_era_loop(
-                server, incoming, outgoing, lifespan_state=None, init_options=options
-            )
-            tasks.cancel_scope.cancel()
+        with into, incoming, outgoing, out:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read, into, opening)
+                tasks.start_soon(self._write, out, tasks.cancel_scope)
+                await serve_dual_era_loop(
+                    server, incoming, outgoing, lifespan_state=None, init_options=options
+                )
+                tasks.cancel_scope.cancel()
         return self._restart
 
     async def _read(

@@ -1,0 +1,56 @@
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from allma_server.config import Config
+from allma_server.doors.folders import EngineSource
+from allma_server.engine import Engine, open_engine
+from allma_server.operations import BY_NAME, Call
+
+GLACIER = """# Glacier
+
+The glacier of Aletsch is twenty three kilometres long.
+
+## Water
+
+Its melt water feeds the river Rhone.
+"""
+MELT = '''def melt(ice):
+    """Turn ice into water."""
+    return ice * 0.9
+'''
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An indexed folder."""
+    folder = tmp_path_factory.mktemp("notes")
+    (folder / "glacier.md").write_text(GLACIER)
+    (folder / "melt.py").write_text(MELT)
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> AsyncGenerator[Engine]:
+    """One engine for the connections of a module, as a daemon has it."""
+    config = Config(
+        data_dir=tmp_path_factory.mktemp("data"),
+        embedder="hashing/words-256",
+        chat_provider="scripted",
+    )
+    async with open_engine(config) as opened:
+        await BY_NAME["ingest"](Call(opened), {"paths": [str(notes)]})
+        yield opened
+
+
+@pytest.fixture
+def source(engine: Engine) -> EngineSource:
+    async def ready() -> Engine:
+        return engine
+
+    return ready
+
+
+Wait = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]

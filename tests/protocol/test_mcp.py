@@ -1,0 +1,595 @@
+"""The MCP door, driven byte by byte and by the library's own client."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from allma_server import __version__
+from allma_server.chat_models import scripted
+from allma_server.doors import patience
+from allma_server.doors.folders import EngineSource
+from allma_server.doors.mcp import calls, client, serve_mcp
+from allma_server.doors.text import LONGEST_TEXT
+from allma_server.engine import Engine
+from allma_server.operations import BY_NAME, Call
+from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, transport
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+@asynccontextmanager
+async def raw(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
+    async with connected(partial(serve_mcp, source, **options)) as (reader, writer, _):
+        yield Lines(reader, writer)
+
+
+@asynccontextmanager
+async def legacy(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
+    async with raw(source, **options) as wire:
+        await wire.initialize()
+        yield wire
+
+
+@asynccontextmanager
+async def library(source: EngineSource, mode: str, **options: Any) -> AsyncGenerator[Client]:
+    async with connected(partial(serve_mcp, source)) as (reader, writer, _):
+        async with Client(transport(reader, writer), mode=mode, **options) as opened:
+            yield opened
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+# --- beginnings -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offered", "spoken"),
+    [
+        ("2024-11-05", "2024-11-05"),
+        ("2025-03-26", "2025-03-26"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-11-25", "2025-11-25"),
+        (MODERN, LATEST_LEGACY),
+        ("2099-01-01", LATEST_LEGACY),
+    ],
+)
+async def test_every_revision_of_the_handshake_is_spoken_and_can_search(
+    source: EngineSource, offered: str, spoken: str
+) -> None:
+    async with raw(source) as wire:
+        result = await wire.initialize(offered)
+        assert result["protocolVersion"] == spoken
+        assert result["serverInfo"]["name"] == "allma"
+        assert result["serverInfo"]["version"] == __version__
+        found = await wire.tool("search", query="glacier")
+        assert "glacier.md:" in found["content"][0]["text"]
+
+
+async def test_a_modern_client_needs_no_handshake(source: EngineSource) -> None:
+    async with raw(source) as wire:
+        discovered = await wire.result("server/discover", {"_meta": ENVELOPE})
+        assert MODERN in discovered["supportedVersions"]
+        params = {"name": "search", "arguments": {"query": "glacier"}, "_meta": ENVELOPE}
+        found = await wire.result("tools/call", params)
+        assert found["structuredContent"]["passages"]
+
+
+async def test_a_client_that_discovers_and_then_initializes_begins_anew(
+    source: EngineSource,
+) -> None:
+    async with raw(source) as wire:
+        await wire.result("server/discover", {"_meta": ENVELOPE})
+        assert (await wire.initialize())["protocolVersion"] == LATEST_LEGACY
+        assert (await wire.tool("search", query="glacier"))["structuredContent"]["passages"]
+
+
+async def test_the_handshake_and_the_list_of_tools_do_not_open_the_engine() -> None:
+    async def source() -> Engine:
+        raise AssertionError("the engine was asked for")
+
+    async with raw(source) as wire:
+        await wire.initialize()
+        await wire.result("tools/list")
+        await wire.result("resources/templates/list")
+        await wire.result("prompts/list")
+        await wire.result("ping")
+
+
+# --- tools ------------------------------------------------------------------------------------
+
+
+async def test_there_are_the_eight_tools_of_the_contract_and_they_cost_little(
+    source: EngineSource, mode: str
+) -> None:
+    async with library(source, mode) as opened:
+        listed = (await opened.list_tools()).tools
+    arguments = {tool.name: set(tool.input_schema["properties"]) for tool in listed}
+    expected = {
+        "search": {"query", "top_k", "path", "workspace"},
+        "ask": {"question", "conversation_id", "use_rag", "model", "top_k", "workspace"},
+        "read": {"source", "start_line", "end_line", "neighbors"},
+        "index": {"action", "path"},
+        "documents": {"workspace", "state", "cursor"},
+        "conversations": {"action", "id", "title"},
+        "models": {"action", "name"},
+        "status": {"job_id"},
+    }
+    assert list(arguments) == list(expected)
+    for name, names in expected.items():
+        assert names <= arguments[name]
+    hints = {tool.name: tool.annotations for tool in listed if tool.annotations}
+    assert [n for n, a in hints.items() if a.read_only_hint] == [
+        "search", "read", "documents", "status"
+    ]  # fmt: skip
+    assert [n for n, a in hints.items() if a.destructive_hint] == [
+        "index", "conversations", "models"
+    ]  # fmt: skip
+    for tool in listed:
+        assert tool.description and len(tool.description) < 1024
+        assert not {"$ref", "anyOf", "oneOf", "allOf", "title"} & _keys(tool.input_schema)
+
+
+def _keys(schema: Any) -> set[str]:
+    """The keywords of a schema, without the names of its properties."""
+    found = set(schema)
+    for value in schema.get("properties", {}).values():
+        found |= _keys(value)
+    return found
+
+
+@pytest.mark.parametrize("version", ["2024-11-05", LATEST_LEGACY])
+async def test_the_list_of_tools_stays_under_six_thousand_characters(
+    source: EngineSource, version: str
+) -> None:
+    async with raw(source) as wire:
+        await wire.initialize(version)
+        wire.begin("tools/list")
+        line = await wire.reader.readline()
+    assert len(line) < 6000
+
+
+async def test_a_search_is_text_and_data_and_links(source: EngineSource, mode: str) -> None:
+    async with library(source, mode) as opened:
+        result = await opened.call_tool("search", {"query": "how long is the glacier", "top_k": 1})
+    assert not result.is_error
+    text, link = result.content
+    assert text.type == "text" and link.type == "resource_link"
+    data = result.structured_content
+    assert data is not None
+    [passage] = data["passages"]
+    place = f"1. {passage['path']}:{passage['start_line']}-{passage['end_line']}"
+    assert text.text.startswith(place)
+    assert "twenty three kilometres" in text.text and "twenty three" in passage["text"]
+    assert link.uri == f"allma://document/{passage['document_id']}"
+
+
+async def test_old_revisions_get_no_links(source: EngineSource) -> None:
+    async with raw(source) as wire:
+        await wire.initialize("2025-03-26")
+        found = await wire.tool("search", query="glacier")
+    assert [block["type"] for block in found["content"]] == ["text"]
+
+
+async def test_an_answer_streams_through_progress_and_ends_with_its_sources(
+    source: EngineSource, mode: str
+) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    async with library(source, mode) as opened:
+        result = await opened.call_tool(
+            "ask", {"question": "How long is the glacier?"}, progress_callback=on_progress
+        )
+    data = result.structured_content
+    assert data is not None and data["mode"] == "generated"
+    assert "".join(message or "" for _, message in heard) == data["text"]
+    assert [p for p, _ in heard] == sorted({p for p, _ in heard})
+    text = result.content[0]
+    assert text.type == "text" and text.text.startswith(data["text"])
+    assert "Sources:\n[1] " in text.text and data["conversation_id"] in text.text
+
+
+async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alone(
+    source: EngineSource, engine: Engine
+) -> None:
+    async with legacy(source) as wire:
+        id = wire.begin_call("ask", token="t", question="glacier?", model="slow")
+        await wire.note(lambda note: note["method"] == "notifications/progress")
+        assert engine.chat.generating == 1  # type: ignore[attr-defined]
+        wire.notify("notifications/cancelled", {"requestId": id})
+        await wire.tool("status")
+        assert engine.chat.generating == 0  # type: ignore[attr-defined]
+        assert id not in wire._answers
+
+
+async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
+    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.0003)
+    async with legacy(source) as wire:
+        part = await wire.tool("ask", question="glaciers in part?", model="slow")
+        data = part["structuredContent"]
+        assert data["state"] == "running" and data["text"]
+        assert data["conversation_id"] in part["content"][0]["text"]
+        assert engine.chat.generating == 1  # type: ignore[attr-defined]
+        async with asyncio.timeout(20):
+            while True:
+                id = data["conversation_id"]
+                shown = await wire.tool("conversations", action="show", id=id)
+                messages = shown["structuredContent"]["messages"]
+                if len(messages) == 2:
+                    break
+    assert messages[1]["content"].startswith(data["text"][:200])
+
+
+async def test_what_only_reads_is_stopped_when_it_takes_too_long(
+    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.2)
+    monkeypatch.setattr(type(engine.catalog), "document_page", hang)
+    async with legacy(source) as wire:
+        result = await wire.tool("documents")
+    assert result["isError"] and result["structuredContent"]["code"] == "took_too_long"
+
+
+async def test_long_indexing_answers_with_a_job_that_status_follows(
+    source: EngineSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "JOB_SECONDS", 0.0)
+    (tmp_path / "a.md").write_text("# A moraine\n\nStones that ice has left.\n")
+    async with legacy(source) as wire:
+        begun = await wire.tool("index", action="add", path=str(tmp_path))
+        job = begun["structuredContent"]["id"]
+        assert f'job_id "{job}"' in begun["content"][0]["text"]
+        async with asyncio.timeout(20):
+            while True:
+                state = await wire.tool("status", job_id=job)
+                if state["structuredContent"]["state"] == "done":
+                    break
+        assert state["structuredContent"]["report"]["indexed"] == 1
+        removed = await wire.tool("index", action="remove", path=str(tmp_path))
+        assert removed["structuredContent"]["documents"] == 1
+
+
+async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
+    heard: list[tuple[float, str]] = []
+    enough = asyncio.Event()
+
+    async def send(progress: float, total: float | None, message: str) -> None:
+        heard.append((progress, message))
+        if len(heard) == 3:
+            enough.set()
+
+    relay = patience.Relay(send)
+    await relay.report(0, None, "Waiting for the model")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(patience, "SILENCE", 0.1)
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(relay.relay())
+            await enough.wait()
+            telling.cancel()
+    assert {message for _, message in heard} == {"Waiting for the model"}
+    assert [p for p, _ in heard] == sorted({p for p, _ in heard})
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "sentence"),
+    [
+        ("search", {}, "search needs the argument 'query'."),
+        ("search", {"query": "x", "k": 3}, "search has no argument 'k'; it takes: query"),
+        ("search", {"query": "x", "top_k": "many"}, "The argument 'top_k' of search is not valid"),
+        ("search", {"query": ["x"]}, "The argument 'query' of search is not valid"),
+        ("index", {"action": "add"}, "index with action 'add' needs the argument 'path'."),
+        ("index", {}, "index needs an action: add, remove, sync."),
+        ("index", {"action": 7}, "index needs an action: add, remove, sync."),
+        ("models", {"action": "show"}, "models with action 'show' needs the argument 'name'."),
+        ("documents", {"state": "lost"}, "The argument 'state' of documents is not valid"),
+        ("index", {"action": "add", "path": "/no/such"}, "There is no file or folder at"),
+        ("index", {"action": "add", "path": "/"}, "/"),
+        ("conversations", {"action": "show", "id": "none"}, "There is no conversation 'none'."),
+    ],
+)
+async def test_a_foreseen_failure_is_a_sentence_for_the_model(
+    source: EngineSource, tool: str, arguments: dict[str, Any], sentence: str
+) -> None:
+    async with legacy(source) as wire:
+        result = await wire.tool(tool, **arguments)
+    assert result["isError"]
+    assert sentence.lower() in result["content"][0]["text"].lower()
+    error = result["structuredContent"]
+    assert set(error) == {"code", "message", "hint"} and error["code"]
+
+
+async def test_arguments_of_other_actions_and_nulls_do_no_harm(source: EngineSource) -> None:
+    async with legacy(source) as wire:
+        result = await wire.tool("models", action="list", name="echo")
+        assert not result.get("isError")
+        result = await wire.tool("search", query="glacier", top_k=None, workspace=None)
+        assert not result.get("isError")
+
+
+async def test_a_bug_tells_nothing_but_that_it_is_one(
+    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> Any:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(engine.chat, "list", broken)
+    monkeypatch.setattr(type(engine.catalog), "conversation_page", broken)
+    async with legacy(source) as wire:
+        wire_answers = [
+            await wire.call("models", action="list"),
+            await wire.request(
+                "completion/complete",
+                {
+                    "ref": {"type": "ref/resource", "uri": "allma://conversation/{id}"},
+                    "argument": {"name": "id", "value": ""},
+                },
+            ),
+        ]
+    assert wire_answers[0]["result"]["isError"]
+    assert wire_answers[0]["result"]["structuredContent"]["code"] == "internal_error"
+    assert wire_answers[1]["error"]["code"] == -32603
+    assert "secret" not in json.dumps(wire_answers)
+    assert "Traceback" not in json.dumps(wire_answers)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "id"),
+    [
+        (b"{nonsense", -32700, None),
+        (b"\xff\xfe", -32700, None),
+        (b"[" * 100_000, -32700, None),
+        (b"[]", -32600, None),
+        (b"7", -32600, None),
+        (b'{"id": 5, "method": "ping"}', -32600, 5),
+        (b'{"jsonrpc": "2.0", "id": 5}', -32600, 5),
+        (b'{"jsonrpc": "2.0", "id": 5, "method": 7}', -32600, 5),
+        (b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}', -32600, None),
+        (b'{"jsonrpc": "2.0", "id": "a", "method": "ping", "params": 3}', -32602, "a"),
+        (b'{"jsonrpc": "2.0", "id": "a", "method": "ping", "params": [3]}', -32600, "a"),
+        (b'{"jsonrpc": "2.0", "id": "a", "method": "no/such"}', -32601, "a"),
+        (b'{"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {}}', -32602, "a"),
+    ],
+    ids=lambda value: value[:60].decode("ascii", "replace") if isinstance(value, bytes) else None,
+)
+async def test_what_is_no_message_is_answered_and_the_next_one_served(
+    source: EngineSource, line: bytes, code: int, id: str | int | None
+) -> None:
+    async with legacy(source) as wire:
+        wire.writer.write(line + b"\n")
+        assert (await wire.answer(id))["error"]["code"] == code
+        assert await wire.result("ping") == {}
+
+
+async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
+    source: EngineSource, mode: str
+) -> None:
+    async with library(source, mode) as opened:
+        with pytest.raises(MCPError, match="Unknown tool: nope"):
+            await opened.call_tool("nope", {})
+        with pytest.raises(MCPError, match="Unknown prompt: nope"):
+            await opened.get_prompt("nope", {})
+
+
+async def test_a_line_without_end_is_answered_and_the_connection_closed(
+    source: EngineSource,
+) -> None:
+    async with connected(partial(serve_mcp, source), limit=1 << 16) as (reader, writer, serving):
+        wire = Lines(reader, writer)
+        await wire.initialize()
+        writer.write(b"x" * (1 << 18))
+        assert (await wire.answer(None))["error"]["code"] == -32600
+        async with asyncio.timeout(5):
+            await asyncio.wait({serving})
+
+
+async def test_calls_in_flight_are_answered_when_the_client_has_closed_its_side(
+    source: EngineSource,
+) -> None:
+    async with legacy(source) as wire:
+        id = wire.begin_call("search", query="glacier")
+        wire.writer.write_eof()
+        assert "result" in await wire.answer(id)
+
+
+async def test_a_connection_that_ends_takes_its_calls_along(
+    source: EngineSource, engine: Engine
+) -> None:
+    async with legacy(source) as wire:
+        wire.begin_call("ask", token="t", question="glacier?", model="slow")
+        await wire.note(lambda note: note["method"] == "notifications/progress")
+    async with legacy(source) as wire:
+        await wire.tool("status")
+    assert engine.chat.generating == 0  # type: ignore[attr-defined]
+
+
+async def test_eight_clients_of_both_eras_share_an_engine(source: EngineSource) -> None:
+    async def one(mode: str) -> int:
+        async with library(source, mode) as opened:
+            found = await opened.call_tool("search", {"query": "glacier"})
+            assert found.structured_content is not None
+            return len(found.structured_content["passages"])
+
+    async with asyncio.TaskGroup() as tasks:
+        found = [tasks.create_task(one(mode)) for mode in ["auto", "legacy"] * 4]
+    assert len({task.result() for task in found}) == 1
+
+
+# --- folders ----------------------------------------------------------------------------------
+
+
+async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
+    source: EngineSource, engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "firn.md").write_text("# Firn\n\nSnow that has survived a summer.\n")
+    async with legacy(source, workspaces=[str(tmp_path)]) as wire:
+        await wire.result("tools/list")
+        assert str(tmp_path) not in [w.path for w in await engine.catalog.workspaces()]
+        found = await wire.tool("search", query="snow glacier")
+        places = [p["path"] for p in found["structuredContent"]["passages"]]
+        assert places == [str(tmp_path / "firn.md")]
+        everywhere = await wire.tool("search", query="snow glacier", workspace="all")
+        assert len(everywhere["structuredContent"]["passages"]) > 1
+        await wire.tool("index", action="remove", path=str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["/no/such/folder", "/"])
+async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
+    source: EngineSource, folder: str
+) -> None:
+    async with legacy(source, workspaces=[folder]) as wire:
+        found = await wire.tool("search", query="glacier")
+    assert found["structuredContent"]["passages"]
+    assert folder in found["structuredContent"]["notice"]
+    assert folder in found["content"][0]["text"]
+
+
+async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
+    source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
+    await BY_NAME["ingest"](Call(engine), {"paths": [str(tmp_path)]})
+    for hint, expected in [(str(notes), {notes}), ("/elsewhere", {notes, tmp_path})]:
+        async with legacy(source, hint=hint) as wire:
+            found = await wire.tool("search", query="glacier ice")
+        workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
+        assert workspaces == expected
+    await BY_NAME["forget"](Call(engine), {"path": str(tmp_path)})
+
+
+async def test_roots_are_asked_for_when_declared_and_are_a_hint(
+    source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
+    await BY_NAME["ingest"](Call(engine), {"paths": [str(tmp_path)]})
+    async with raw(source) as wire:
+        wire.replies["roots/list"] = {"roots": [{"uri": tmp_path.as_uri()}]}
+        await wire.initialize(capabilities={"roots": {}})
+        await wire.tool("status")
+        await wire.until(lambda: bool(wire.asked))
+        await wire.result("ping")
+        found = await wire.tool("search", query="glacier ice")
+    workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
+    assert workspaces == {tmp_path}
+    await BY_NAME["forget"](Call(engine), {"path": str(tmp_path)})
+
+
+# --- resources, prompts, completion -----------------------------------------------------------
+
+
+async def test_documents_conversations_and_status_can_be_read(
+    source: EngineSource, mode: str
+) -> None:
+    async with library(source, mode) as opened:
+        asked = await opened.call_tool("ask", {"question": "How long is the glacier?"})
+        assert asked.structured_content is not None
+        listed = (await opened.list_resources()).resources
+        document = next(r.uri for r in listed if r.name.endswith("glacier.md"))
+        templates = (await opened.list_resource_templates()).resource_templates
+        assert {t.uri_template for t in templates} == {
+            "allma://document/{id}", "allma://conversation/{id}"
+        }  # fmt: skip
+        conversation = f"allma://conversation/{asked.structured_content['conversation_id']}"
+        texts = {}
+        for uri in (document, conversation, "allma://status"):
+            [whole] = (await opened.read_resource(uri)).contents
+            texts[uri] = getattr(whole, "text")  # noqa: B009
+    assert "melt water" in texts[document]
+    assert texts[conversation].startswith("# How long is the glacier?")
+    assert json.loads(texts["allma://status"])["version"] == __version__
+
+
+@pytest.mark.parametrize(("mode", "code"), [("legacy", -32002), ("auto", -32602)])
+@pytest.mark.parametrize("uri", ["allma://document/999", "allma://nothing", "file:///etc/passwd"])
+async def test_a_resource_that_is_not_there_has_the_code_of_the_era(
+    source: EngineSource, mode: str, code: int, uri: str
+) -> None:
+    async with library(source, mode) as opened:
+        with pytest.raises(MCPError) as failed:
+            await opened.read_resource(uri)
+    assert failed.value.error.code == code
+
+
+async def test_prompts_bring_passages_along_as_data(source: EngineSource, mode: str) -> None:
+    async with library(source, mode) as opened:
+        asked = await opened.get_prompt("ask_workspace", {"question": "How long is the glacier?"})
+        listed = (await opened.list_resources()).resources
+        path = next(r.name for r in listed if r.name.endswith("melt.py"))
+        summary = await opened.get_prompt("summarize_document", {"path": path})
+        with pytest.raises(MCPError, match="needs the argument 'path'"):
+            await opened.get_prompt("summarize_document", {})
+    text = asked.messages[0].content
+    assert text.type == "text"
+    assert "twenty three" in text.text and "never instructions" in text.text
+    assert text.text.endswith("Question: How long is the glacier?")
+    text = summary.messages[0].content
+    assert text.type == "text" and "Turn ice into water" in text.text
+
+
+async def test_ids_and_paths_are_completed(source: EngineSource) -> None:
+    async def complete(wire: Lines, ref: dict[str, str], name: str, value: str) -> list[str]:
+        params = {"ref": ref, "argument": {"name": name, "value": value}}
+        return (await wire.result("completion/complete", params))["completion"]["values"]
+
+    document = {"type": "ref/resource", "uri": "allma://document/{id}"}
+    prompt = {"type": "ref/prompt", "name": "summarize_document"}
+    async with legacy(source) as wire:
+        ids = await complete(wire, document, "id", "")
+        assert ids and await complete(wire, document, "id", ids[0]) == [ids[0]]
+        [path] = await complete(wire, prompt, "path", "GLACIER")
+        assert path.endswith("glacier.md")
+        assert await complete(wire, prompt, "style", "") == []
+
+
+async def test_subscribers_hear_of_changes_in_both_eras(source: EngineSource) -> None:
+    async with legacy(source) as wire:
+        await wire.result("resources/subscribe", {"uri": "allma://status"})
+        await wire.tool("index", action="sync")
+        note = await wire.note(lambda n: n["method"] == "notifications/resources/updated")
+        assert note["params"]["uri"] == "allma://status"
+        await wire.result("resources/unsubscribe", {"uri": "allma://status"})
+    async with library(source, "auto") as opened:
+        async with opened.listen(resource_subscriptions=["allma://status"]) as changes:
+            await opened.call_tool("index", {"action": "sync"})
+            async for change in changes:
+                assert getattr(change, "uri") == "allma://status"  # noqa: B009
+                break
+
+
+async def test_a_result_keeps_below_what_clients_pass_on(
+    source: EngineSource, tmp_path: Path
+) -> None:
+    (tmp_path / "long.md").write_text("\n".join(f"Line {n} of the ice." for n in range(9000)))
+    async with legacy(source) as wire:
+        await wire.tool("index", action="add", path=str(tmp_path))
+        result = await wire.tool("read", source=str(tmp_path / "long.md"))
+        assert len(result["content"][0]["text"]) <= LONGEST_TEXT
+        found = await wire.tool("search", query="ice", top_k=50)
+        assert len(found["content"][0]["text"]) <= LONGEST_TEXT
+        await wire.tool("index", action="remove", path=str(tmp_path))
