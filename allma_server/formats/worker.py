@@ -23,7 +23,7 @@ from allma_server.formats import reader_for
 from allma_server.model import Chunk, Parsed
 
 MEMORY = 2 << 30
-"""Address space of a worker in bytes; what a sound file needs is a small part of it."""
+"""Address space of a worker in bytes; a sound file needs a small part of it."""
 
 BATCH = 200
 """Chunks in one blob of an answer, so that the other end can pause between them."""
@@ -33,10 +33,11 @@ _NICENESS = 5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds for each file. `file_bytes`: larger ones are not read."""
+    """What holds for each file, in bytes; a file larger than `file_bytes` is not read."""
 
     file_bytes: int
     chunks: ChunkSettings
+    memory: int = MEMORY
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -44,7 +45,8 @@ class Limits:
     @classmethod
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
-        return cls(values["file_bytes"], ChunkSettings(**values["chunks"]))
+        chunks = ChunkSettings(**values["chunks"])
+        return cls(values["file_bytes"], chunks, values["memory"])
 
 
 def parse(path: str, limits: Limits) -> Parsed:
@@ -58,9 +60,8 @@ def parse(path: str, limits: Limits) -> Parsed:
     reader = reader_for(name)
     if reader is None:
         raise NothingToIndex(f"Files ending in {name.suffix} hold no text that can be indexed.")
-    data = _content(path, limits.file_bytes)
     try:
-        extract = reader.read(data, name)
+        extract = reader.read(_content(path, limits.file_bytes), name)
         chunks = chunk(extract, extract.title or "", limits.chunks)
     except AllmaError:
         raise
@@ -83,16 +84,25 @@ def _content(path: str, most: int) -> bytes:
     # A pipe would block at open, and a link may point to where nobody allowed to read.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        with open(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise NothingToIndex("It is not a regular file.")
-            data = file.read(most + 1) if facts.st_size <= most else b""
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        try:
+            return _bytes(descriptor, most)
+        finally:
+            os.close(descriptor)
     except OSError as exc:
         raise UnreadableDocument(f"It cannot be opened: {exc.strerror}.") from exc
-    if facts.st_size > most or len(data) > most:
-        raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
-    return data
+
+
+def _bytes(descriptor: int, most: int) -> bytes:
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        raise NothingToIndex("It is not a regular file.")
+    if facts.st_size <= most:
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most + 1)  # it may have grown
+        if len(data) <= most:
+            return data
+    raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
 
 
 # --- the wire -----------------------------------------------------------------------------------
@@ -139,7 +149,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _confine() -> None:
+def _confine(memory: int) -> None:
     if sys.platform == "win32":
         return
     import resource
@@ -147,7 +157,7 @@ def _confine() -> None:
     os.nice(_NICENESS)
     # macOS has the limit but may refuse to set it.
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -155,8 +165,9 @@ def _confine() -> None:
 def main() -> None:
     """Answers `parse` calls until the other end hangs up."""
     faulthandler.enable()
-    _confine()
-    serve({"parse": partial(answer, Limits.from_json(sys.argv[1]))})
+    limits = Limits.from_json(sys.argv[1])
+    _confine(limits.memory)
+    serve({"parse": partial(answer, limits)})
 
 
 if __name__ == "__main__":
