@@ -7,6 +7,7 @@ our own requests stay as they came, and a traceback never leaves.
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Generator
+from functools import cache
 from typing import Any
 
 from lsprotocol import types
@@ -16,6 +17,7 @@ from pygls.protocol import (
     JsonRPCNotification,
     JsonRPCRequestMessage,
     LanguageServerProtocol,
+    default_converter,
     lsp_method,
 )
 
@@ -38,6 +40,11 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_news)
+
+
+# How a type is read and written is worked out at its first use, which takes milliseconds each:
+# all connections share it.
+_converter = cache(default_converter)
 
 
 class Protocol(LanguageServerProtocol):
@@ -107,7 +114,7 @@ class Server(LanguageServer):
         self.on_shutdown = on_shutdown
         self.on_exit = on_exit
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            "allma", __version__, protocol_cls=Protocol
+            "allma", __version__, protocol_cls=Protocol, converter_factory=_converter
         )
 
     def on(self, method: str, handle: Callable[[Any], Any], options: Any = None) -> None:
