@@ -97,12 +97,10 @@ def _bytes(descriptor: int, most: int) -> bytes:
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         raise NothingToIndex("It is not a regular file.")
-    if facts.st_size <= most:
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most + 1)  # it may have grown
-        if len(data) <= most:
-            return data
-    raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
+    if facts.st_size > most:
+        raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(facts.st_size)
 
 
 # --- the wire -----------------------------------------------------------------------------------
