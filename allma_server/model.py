@@ -554,3 +554,22 @@ class Diagnosis:
 
     healthy: bool
     checks: list[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonClient:
+    """Somebody at a door of the daemon: `lsp`, `mcp` or `shell`."""
+
+    door: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """The shared engine process of a data directory; the rest is empty when none is running."""
+
+    running: bool
+    pid: int | None = None
+    build: str | None = None
+    uptime_seconds: int | None = None
+    clients: list[DaemonClient] = field(default_factory=list[DaemonClient])

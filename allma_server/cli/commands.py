@@ -328,6 +328,34 @@ async def doctor(shell: Shell) -> int:
     return DONE if diagnosis.healthy else FAILED
 
 
+async def daemon_status(shell: Shell) -> None:
+    """Show, stop or restart the engine that clients share."""
+    from allma_server.daemon.remote import daemon_status
+
+    shell.show(await daemon_status(shell.config.data_dir))
+
+
+daemon = group(app, "daemon", daemon_status)
+command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_status)
+
+
+@command(daemon, "stop")
+async def stop_daemon(shell: Shell) -> None:
+    """End it; the next client starts it again."""
+    from allma_server.daemon.remote import daemon_status
+
+    shell.show(await daemon_status(shell.config.data_dir, "stop"))
+
+
+@command(daemon, "restart")
+async def restart_daemon(shell: Shell) -> None:
+    """End it and start it again."""
+    from allma_server.daemon.remote import daemon_status, start_daemon
+
+    await daemon_status(shell.config.data_dir, "stop")
+    shell.show(await start_daemon(shell.config.data_dir))
+
+
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
 
 

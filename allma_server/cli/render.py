@@ -14,6 +14,7 @@ from allma_server.model import (
     Answer,
     Conversation,
     ConversationPage,
+    DaemonStatus,
     Diagnosis,
     DocumentPage,
     Done,
@@ -274,6 +275,20 @@ def _numbers(workspace: WorkspaceStatus) -> str:
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
 
 
+def _daemon(result: DaemonStatus, page: Page) -> View:
+    if not result.running:
+        yield "No engine is running; the next editor or AI client starts one."
+        return
+    clients = ", ".join(f"{client.door} ({client.pid})" for client in result.clients)
+    yield from _facts(
+        page,
+        ("process", str(result.pid)),
+        ("build", result.build),
+        ("up", f"{result.uptime_seconds or 0:,} s"),
+        ("clients", clients or "none"),
+    )
+
+
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
 
@@ -330,4 +345,5 @@ _VIEWS: dict[type, Callable[[Any, Page], View]] = {
     Setting: _setting,
     Settings: _settings,
     Status: _status,
+    DaemonStatus: _daemon,
 }

@@ -4,20 +4,22 @@ import asyncio
 import inspect
 import json
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import TypeAdapter
 
 from allma_server.daemon.link import Unreachable, connect, dial, greet
 from allma_server.errors import StorageError, by_code
 from allma_server.locations import meeting_place
-from allma_server.model import Citation
+from allma_server.model import Citation, DaemonClient, DaemonStatus
 from allma_server.operations import BY_NAME, Silent
 from allma_server.ports import Progress
 
 LONGEST_LINE = 1 << 26
+STOP_SECONDS = 20.0
 
 
 class RemoteSession:
@@ -74,11 +76,37 @@ async def reach(data: Path) -> RemoteSession | None:
     return RemoteSession(reader, writer)
 
 
-def control(data: Path, command: str) -> dict[str, Any] | None:
-    """What a running daemon says of itself; `stop` makes it leave. None when none is running.
+async def daemon_status(data: Path, command: Literal["status", "stop"] = "status") -> DaemonStatus:
+    """What a running daemon says of itself; after `stop`, once it has left its place."""
+    said = await asyncio.to_thread(_control, data, command)
+    if said is None:
+        return DaemonStatus(running=False)
+    if command == "stop":
+        await asyncio.to_thread(_wait_until_gone, data)
+    return DaemonStatus(
+        running=command != "stop",
+        pid=said["pid"],
+        build=said["stamp"],
+        uptime_seconds=said["uptime_seconds"],
+        clients=[DaemonClient(client["door"], client["pid"]) for client in said["clients"]],
+    )
 
-    Blocks for a moment.
+
+async def start_daemon(data: Path) -> DaemonStatus:
+    """Starts a daemon unless one is running.
+
+    Raises:
+        StorageError: it does not start.
     """
+    try:
+        link = await asyncio.to_thread(connect, data, {"door": "shell"})
+    except Unreachable as exc:
+        raise StorageError(f"Allma's engine cannot be started: {exc}.", "See its log.") from exc
+    link.close()
+    return await daemon_status(data)
+
+
+def _control(data: Path, command: str) -> dict[str, Any] | None:
     try:
         place = meeting_place(data)
     except OSError:
@@ -88,6 +116,12 @@ def control(data: Path, command: str) -> dict[str, Any] | None:
         return None
     with link:
         return greet(link, place, {"door": "control", "command": command})
+
+
+def _wait_until_gone(data: Path) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while _control(data, "status") is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _typed(operation: str, result: Any) -> Any:

@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from allma_server.daemon.remote import control
+from allma_server.daemon.remote import daemon_status
 from allma_server.locations import build_stamp, data_dir, meeting_place
+from allma_server.model import DaemonClient, DaemonStatus
 from tests.protocol.wire import MODERN, Frames, Lines, Wire
 
 
@@ -250,10 +251,27 @@ async def test_the_shell_uses_the_daemon_that_runs(folder: Path) -> None:
 async def test_a_greeting_tells_who_serves() -> None:
     async with program("mcp") as (client, process):
         await client.initialize()
-        said = await asyncio.to_thread(control, data_dir(), "status")
-        assert said is not None and said["stamp"] == build_stamp()
-        assert said["clients"] == [{"door": "mcp", "pid": process.pid}]
+        said = await daemon_status(data_dir())
+        assert said.running and said.build == build_stamp()
+        assert said.clients == [DaemonClient("mcp", process.pid)]
 
 
 async def test_nothing_is_started_to_ask_whether_a_daemon_runs() -> None:
-    assert await asyncio.to_thread(control, data_dir(), "status") is None
+    assert await daemon_status(data_dir()) == DaemonStatus(running=False)
+
+
+async def test_the_shell_stops_and_restarts_the_daemon() -> None:
+    async def daemon(action: str) -> dict[str, Any]:
+        shell = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "allma_server", "daemon", action, "--json"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await shell.communicate()
+        assert shell.returncode == 0
+        return json.loads(out)
+
+    assert (await daemon("restart"))["running"] is True
+    assert (await daemon("status"))["running"] is True
+    assert (await daemon("stop"))["running"] is False
+    assert (await daemon("status"))["running"] is False
