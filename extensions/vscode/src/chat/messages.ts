@@ -1,0 +1,165 @@
+/** What the chat view and the extension say to each other, and the values both know. */
+import type { AnswerStats, Citation, MessageSource } from "../protocol";
+
+/** A numbered source, whether it comes with a fresh answer or from the history. */
+export interface Source {
+  number: number;
+  path: string;
+  label: string;
+  place: string;
+  heading: string;
+  text: string;
+  startLine: number;
+  endLine: number;
+  page: number | null;
+  documentId: number;
+  cited: boolean;
+  stale: boolean;
+}
+
+export interface Turn {
+  id: string;
+  role: "user" | "assistant";
+  text: string;
+  model: string | null;
+  /** No model could be asked: the text says why, and the sources are the answer. */
+  passagesOnly: boolean;
+  sources: Source[];
+}
+
+/** The question that is being answered, or that failed; null when nothing is under way. */
+export interface Pending {
+  question: string;
+  answer: string;
+  sources: Source[];
+  state: "waiting" | "streaming" | "failed";
+  failure?: Trouble;
+}
+
+export type Attachment =
+  | {
+      kind: "selection";
+      path: string;
+      label: string;
+      startLine: number;
+      endLine: number;
+      language: string;
+      text: string;
+    }
+  | { kind: "scope"; path: string; label: string };
+
+export type Connection =
+  | { state: "starting" }
+  | { state: "ready" }
+  | { state: "missing" }
+  | { state: "stopped"; reason: string };
+
+/** How the engine is, as far as someone who chats cares. */
+export interface EngineSummary {
+  documents: number;
+  folders: number;
+  indexing: { done: number; total: number | null } | null;
+  ollama: { reachable: boolean; reason: string | null };
+  models: string[];
+  model: string | null;
+  trusted: boolean;
+}
+
+/** A failure as people read it. */
+export interface Trouble {
+  message: string;
+  hint: string | null;
+}
+
+export interface ViewState {
+  connection: Connection;
+  engine: EngineSummary | null;
+  /** Why the server cannot tell how it is. */
+  trouble: Trouble | null;
+  title: string | null;
+  turns: Turn[];
+  pending: Pending | null;
+  stats: AnswerStats | null;
+  attachments: Attachment[];
+}
+
+export type ToView =
+  | { type: "state"; state: Partial<ViewState> }
+  | { type: "chunk"; text: string }
+  | { type: "compose"; text: string | null };
+
+export type Action =
+  | "install"
+  | "restart"
+  | "showLog"
+  | "models"
+  | "pullModel"
+  | "ingest"
+  | "doctor"
+  | "trust"
+  | "startOllama";
+
+export type FromView =
+  | { type: "ready" }
+  | { type: "ask"; question: string; useRag: boolean }
+  | { type: "stop" }
+  | { type: "again"; question: string; useRag: boolean }
+  | { type: "open"; source: Source; extracted: boolean }
+  | { type: "copy"; text: string }
+  | { type: "insert"; text: string }
+  | { type: "attachFile" }
+  | { type: "attachSelection" }
+  | { type: "detach"; index: number }
+  | { type: "model"; name: string }
+  | { type: "refresh" }
+  | { type: "action"; action: Action };
+
+export function sourceOf(from: Citation | MessageSource, content = ""): Source {
+  const [passage, cited, stale] =
+    "passage" in from
+      ? [from.passage, from.cited, from.passage.stale]
+      : [from, isCited(from.number, content), false];
+  return {
+    number: from.number,
+    path: passage.path,
+    label: basename(passage.path),
+    place: placeOf(passage),
+    heading: passage.heading.join(" › "),
+    text: passage.text,
+    startLine: passage.startLine,
+    endLine: passage.endLine,
+    page: passage.page,
+    documentId: passage.documentId,
+    cited,
+    stale,
+  };
+}
+
+/** Where a passage stands, in few letters: its page, else its lines. */
+export function placeOf(at: { page: number | null; startLine: number; endLine: number }): string {
+  if (at.page !== null) return `p. ${at.page}`;
+  return at.startLine === at.endLine ? `${at.startLine}` : `${at.startLine}–${at.endLine}`;
+}
+
+export function basename(path: string): string {
+  return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
+}
+
+function isCited(number: number, content: string): boolean {
+  return content.includes(`[${number}]`);
+}
+
+/** The question as the model reads it: what was asked, then the selections it is about. */
+export function withSelections(question: string, attachments: readonly Attachment[]): string {
+  const parts = [question.trim()];
+  for (const a of attachments) {
+    if (a.kind !== "selection") continue;
+    const fence = "`".repeat(Math.max(3, longestFence(a.text) + 1));
+    parts.push(`${a.label}:\n${fence}${a.language}\n${a.text}\n${fence}`);
+  }
+  return parts.filter(Boolean).join("\n\n");
+}
+
+function longestFence(text: string): number {
+  return Math.max(0, ...[...text.matchAll(/`{3,}/g)].map((m) => m[0].length));
+}

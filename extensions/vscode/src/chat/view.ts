@@ -1,0 +1,254 @@
+/** The chat in the side bar: carries messages between the page and the session. */
+import * as path from "node:path";
+import * as vscode from "vscode";
+import type { Ctx } from "../ctx";
+import { failureOf, isCancelled, showFailure } from "../failures";
+import { openPlace } from "../open";
+import * as rpc from "../protocol";
+import { type Attachment, basename, type FromView, type ToView } from "./messages";
+import { page } from "./page";
+import { Session } from "./session";
+
+const SHOWN = "allma.conversation";
+
+export class ChatView implements vscode.WebviewViewProvider {
+  readonly session: Session;
+  private view: vscode.WebviewView | undefined;
+  private composing: string | null | undefined;
+  private readonly written = new vscode.EventEmitter<void>();
+  /** Fires when a conversation was begun or continued. */
+  readonly onDidWrite = this.written.event;
+
+  constructor(private readonly ctx: Ctx) {
+    this.session = new Session(
+      backend(ctx),
+      (message) => this.post(message),
+      (kind) => this.onSessionChanged(kind),
+    );
+    ctx.push(
+      this.written,
+      vscode.window.registerWebviewViewProvider("allma.chat", this),
+      ctx.onDidChangeConnection(() => this.onConnection()),
+      ctx.engine.onDidChange(() => this.post({ type: "state", state: this.surroundings() })),
+    );
+  }
+
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.view = view;
+    const root = vscode.Uri.joinPath(this.ctx.extension.extensionUri, "dist");
+    view.webview.options = { enableScripts: true, localResourceRoots: [root] };
+    view.webview.onDidReceiveMessage((message: FromView) => this.receive(message));
+    view.onDidDispose(() => {
+      this.view = undefined;
+    });
+    view.webview.html = page(view.webview, root);
+    view.description = this.session.title ?? undefined;
+  }
+
+  /** Brings the chat to the front, with a text to edit or just the cursor in its field. */
+  async focus(text: string | null = null): Promise<void> {
+    this.composing = text;
+    await vscode.commands.executeCommand("allma.chat.focus");
+    this.post({ type: "compose", text });
+  }
+
+  async ask(question: string): Promise<void> {
+    await this.focus();
+    if (this.session.busy) await this.session.select(undefined);
+    await this.session.ask(question, true, undefined);
+  }
+
+  attachSelection(editor: vscode.TextEditor): void {
+    const { document, selection } = editor;
+    const name = basename(document.fileName);
+    const [startLine, endLine] = [selection.start.line + 1, selection.end.line + 1];
+    const lines = startLine === endLine ? `line ${startLine}` : `lines ${startLine}–${endLine}`;
+    this.session.attach({
+      kind: "selection",
+      path: document.fileName,
+      label: `${name}, ${lines}`,
+      startLine,
+      endLine,
+      language: document.languageId,
+      text: document.getText(selection),
+    });
+  }
+
+  /** Narrows the questions to a file or folder, which is indexed first if it is new. */
+  async attachScope(uri: vscode.Uri): Promise<void> {
+    this.session.attach(scopeOf(uri));
+    const status = this.ctx.engine.status ?? (await this.ctx.request(rpc.status, {}));
+    if (!status.workspaces.some((w) => isInside(uri.fsPath, w.path))) {
+      await vscode.commands.executeCommand("allma.vscode.ingestResource", uri);
+    }
+  }
+
+  /** Shows the conversation that was shown before the window was loaded anew. */
+  private async onConnection(): Promise<void> {
+    this.post({ type: "state", state: this.surroundings() });
+    if (this.ctx.connection.state !== "ready") return;
+    const shown = this.ctx.extension.workspaceState.get<string>(SHOWN);
+    if (this.session.id !== undefined) await this.session.reload();
+    else if (shown !== undefined && !this.session.busy) {
+      // It may have been deleted elsewhere; an empty chat is then the right one.
+      await this.session.select(shown).catch(() => this.session.select(undefined));
+    }
+  }
+
+  private onSessionChanged(kind: "selected" | "written"): void {
+    if (this.view) this.view.description = this.session.title ?? undefined;
+    void vscode.commands.executeCommand(
+      "setContext",
+      "allma.hasConversation",
+      this.session.id !== undefined,
+    );
+    void this.ctx.extension.workspaceState.update(SHOWN, this.session.id);
+    if (kind === "written") this.written.fire();
+  }
+
+  private surroundings() {
+    const { connection, engine } = this.ctx;
+    return { connection, engine: engine.summary, trouble: engine.trouble };
+  }
+
+  private post(message: ToView): void {
+    void this.view?.webview.postMessage(message);
+  }
+
+  private async receive(message: FromView): Promise<void> {
+    try {
+      await this.act(message);
+    } catch (error) {
+      await showFailure(this.ctx, error);
+    }
+  }
+
+  private async act(message: FromView): Promise<void> {
+    switch (message.type) {
+      case "ready":
+        this.post({
+          type: "state",
+          state: { ...this.surroundings(), ...this.session.snapshot() },
+        });
+        if (this.composing !== undefined) this.post({ type: "compose", text: this.composing });
+        this.composing = undefined;
+        return;
+      case "ask":
+      case "again":
+        await this.session.ask(message.question, message.useRag, undefined);
+        return this.ctx.engine.refresh();
+      case "stop":
+        return this.session.stop();
+      case "open":
+        await openPlace(this.ctx, message.source, { extracted: message.extracted });
+        return;
+      case "copy":
+        return vscode.env.clipboard.writeText(message.text);
+      case "insert":
+        return insertAtCursor(message.text);
+      case "attachFile":
+        return this.pickScope();
+      case "attachSelection": {
+        const editor = vscode.window.activeTextEditor;
+        if (editor && !editor.selection.isEmpty) this.attachSelection(editor);
+        else void vscode.window.showInformationMessage("Select some text in an editor first.");
+        return;
+      }
+      case "detach":
+        return this.session.detach(message.index);
+      case "model":
+        await this.ctx.request(rpc.modelsUse, { name: message.name });
+        return this.ctx.engine.refresh();
+      case "refresh":
+        return this.ctx.engine.refresh();
+      case "action":
+        await vscode.commands.executeCommand(...ACTIONS[message.action]);
+        return;
+    }
+  }
+
+  private async pickScope(): Promise<void> {
+    const picked = await vscode.window.showOpenDialog({
+      openLabel: "Attach",
+      title: "A file or folder to answer from",
+      canSelectFiles: true,
+      canSelectFolders: process.platform === "darwin",
+      defaultUri: vscode.workspace.workspaceFolders?.[0]?.uri,
+    });
+    if (picked?.[0]) await this.attachScope(picked[0]);
+  }
+}
+
+const ACTIONS: Record<
+  Extract<FromView, { type: "action" }>["action"],
+  [command: string, ...args: unknown[]]
+> = {
+  install: ["allma.vscode.install"],
+  restart: ["allma.vscode.restart"],
+  showLog: ["allma.vscode.showLog"],
+  models: ["allma.vscode.models"],
+  pullModel: ["allma.vscode.pullModel"],
+  ingest: ["allma.vscode.ingest"],
+  doctor: ["allma.vscode.doctor"],
+  trust: ["workbench.trust.manage"],
+  startOllama: ["allma.vscode.startOllama"],
+};
+
+function backend(ctx: Ctx) {
+  return {
+    ask(params: rpc.AskParams, onProgress: (p: rpc.AskProgress) => void, signal: AbortSignal) {
+      return askWithProgress(ctx, params, onProgress, signal);
+    },
+    show: (id: string) => ctx.request(rpc.conversationsShow, { id }),
+    async latest() {
+      const page = await ctx.request(rpc.conversationsList, { limit: 1 });
+      const id = page.conversations[0]?.id;
+      return id === undefined ? undefined : ctx.request(rpc.conversationsShow, { id });
+    },
+    failure: (error: unknown) => (isCancelled(error) ? "cancelled" : failureOf(error)),
+  } as const;
+}
+
+/** Asks, with the words as they come; aborting closes the model's stream. */
+export async function askWithProgress(
+  ctx: Ctx,
+  params: rpc.AskParams,
+  onProgress: (progress: rpc.AskProgress) => void,
+  signal: AbortSignal,
+): Promise<rpc.Answer> {
+  const partialResultToken = crypto.randomUUID();
+  const listening = ctx.running?.onProgress(rpc.askProgress, partialResultToken, onProgress);
+  const cancelling = new vscode.CancellationTokenSource();
+  const abort = () => cancelling.cancel();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await ctx.request(rpc.ask, { ...params, partialResultToken }, cancelling.token);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    listening?.dispose();
+    cancelling.dispose();
+  }
+}
+
+async function insertAtCursor(text: string): Promise<void> {
+  const editor = vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors[0];
+  if (!editor) {
+    await vscode.window.showTextDocument(
+      await vscode.workspace.openTextDocument({ content: text }),
+    );
+    return;
+  }
+  await editor.edit((edit) => {
+    for (const selection of editor.selections) edit.replace(selection, text);
+  });
+  await vscode.window.showTextDocument(editor.document, editor.viewColumn);
+}
+
+function scopeOf(uri: vscode.Uri): Attachment {
+  return { kind: "scope", path: uri.fsPath, label: vscode.workspace.asRelativePath(uri) };
+}
+
+function isInside(file: string, folder: string): boolean {
+  const relative = path.relative(folder, file);
+  return !relative.startsWith("..") && !path.isAbsolute(relative);
+}

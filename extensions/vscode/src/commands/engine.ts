@@ -1,0 +1,189 @@
+/** The server itself: how it is, and what to do when something is missing. */
+import * as vscode from "vscode";
+import { config } from "../config";
+import type { Ctx } from "../ctx";
+import { isActive } from "../engine";
+import type { Parts } from "../extension";
+import * as rpc from "../protocol";
+
+interface Entry extends vscode.QuickPickItem {
+  run?: () => unknown;
+}
+
+export const status =
+  ({ ctx }: Parts) =>
+  async () => {
+    await ctx.engine.refresh();
+    const chosen = await vscode.window.showQuickPick<Entry>(entries(ctx), {
+      title: "Allma",
+      placeHolder: "How Allma is, and what can be done",
+    });
+    await chosen?.run?.();
+  };
+
+export const doctor =
+  ({ ctx, report }: Parts) =>
+  async () => {
+    const location = vscode.ProgressLocation.Window;
+    const diagnosis = await vscode.window.withProgress(
+      { location, title: "Allma: checking everything" },
+      () => ctx.request(rpc.doctor, {}),
+    );
+    await report.show("Doctor", diagnosisText(diagnosis));
+  };
+
+export const restart =
+  ({ ctx }: Parts) =>
+  () =>
+    ctx.restart();
+
+export const showLog =
+  ({ ctx }: Parts) =>
+  () =>
+    ctx.log.show();
+
+export const install =
+  ({ ctx, report }: Parts) =>
+  async () => {
+    await report.show("Installing the server", installText(config.serverPath));
+    const chosen = await vscode.window.showInformationMessage(
+      "When allma-server is installed, Allma can be started.",
+      "Install in Terminal",
+      "Choose Program…",
+      "Try Again",
+    );
+    if (chosen === "Install in Terminal") installInTerminal();
+    else if (chosen === "Choose Program…") await chooseProgram();
+    else if (chosen === "Try Again") await ctx.restart();
+  };
+
+export const startOllama =
+  ({ report }: Parts) =>
+  () =>
+    report.show("Starting Ollama", OLLAMA_TEXT);
+
+function entries(ctx: Ctx): Entry[] {
+  const command = (label: string, name: string, description?: string): Entry => ({
+    label,
+    description,
+    run: () => vscode.commands.executeCommand(`allma.vscode.${name}`),
+  });
+  const separator = (label: string): Entry => ({
+    label,
+    kind: vscode.QuickPickItemKind.Separator,
+  });
+  return [
+    ...facts(ctx),
+    separator("Do"),
+    command("$(comment-discussion) Ask a question", "ask"),
+    command("$(search) Search", "search"),
+    command("$(new-folder) Index files or folders…", "ingest"),
+    command("$(server-environment) Choose or manage models…", "models"),
+    command("$(pulse) Check everything", "doctor"),
+    command("$(debug-restart) Restart the server", "restart"),
+    command("$(output) Show the log", "showLog"),
+  ];
+}
+
+function facts(ctx: Ctx): Entry[] {
+  const { connection } = ctx;
+  if (connection.state !== "ready") {
+    const reason = connection.state === "stopped" ? connection.reason : undefined;
+    return [{ label: `$(error) The server is ${connection.state}`, detail: reason }];
+  }
+  const { status } = ctx.engine;
+  if (!status) return [];
+  const jobs: Entry[] = status.jobs.filter(isActive).map((job) => ({
+    label: `$(sync~spin) Indexing ${job.path}`,
+    description: job.total === null ? "" : `${job.done} of ${job.total}`,
+    detail: "Choose to stop. What is done so far stays.",
+    run: () => ctx.request(rpc.jobsCancel, { jobId: job.id }),
+  }));
+  const folders: Entry[] = status.workspaces.map((w) => ({
+    label: `$(folder) ${w.path}`,
+    description: `${w.documents} documents, ${w.failed} failed, ${w.skipped} skipped`,
+    run: () => vscode.commands.executeCommand("allma.documents.focus"),
+  }));
+  const ollama: Entry = status.ollama.reachable
+    ? {
+        label: `$(server-environment) ${status.chatModel ?? "No chat model"}`,
+        description: `Ollama ${status.ollama.version ?? ""} at ${status.ollama.url}`,
+        run: () => vscode.commands.executeCommand("allma.vscode.models"),
+      }
+    : {
+        label: "$(debug-disconnect) Ollama is not running",
+        description: status.ollama.url,
+        detail: status.ollama.reason ?? undefined,
+        run: () => vscode.commands.executeCommand("allma.vscode.startOllama"),
+      };
+  return [
+    ...jobs,
+    ...folders,
+    ollama,
+    {
+      label: `$(library) ${status.embedder.name ?? "The embedder is chosen at the first indexing"}`,
+      description: `Vectors: ${status.vectors.store}, ${status.vectors.state}`,
+      detail: status.vectors.reason ?? undefined,
+    },
+    { label: `$(database) ${status.dataDir}`, description: `allma-server ${status.version}` },
+  ];
+}
+
+export function diagnosisText(diagnosis: rpc.Diagnosis): string {
+  const signs = { ok: "✓", warning: "!", failed: "✗" };
+  const lines = diagnosis.checks.map((check) => {
+    const next = check.nextStep ? `\n\n  **Next:** ${check.nextStep}` : "";
+    return `- ${signs[check.state]} **${check.name}**: ${check.detail}${next}`;
+  });
+  const verdict = diagnosis.healthy ? "Nothing is broken." : "Something needs attention.";
+  return `# Allma: doctor\n\n${verdict}\n\n${lines.join("\n")}\n`;
+}
+
+function installText(setting: string): string {
+  const missing = setting
+    ? `The setting \`allma.server.path\` names \`${setting}\`, where there is no program.`
+    : "The program `allma-server` was not found in this workspace's Python environment, nor on the `PATH`.";
+  return `# Install Allma's server
+
+${missing}
+
+It needs Python 3.11 or newer. One of these installs it:
+
+\`\`\`sh
+pip install allma-server        # into the active environment
+pipx install allma-server       # for you, in an environment of its own
+uv tool install allma-server    # the same, with uv
+\`\`\`
+
+Then choose **Allma: Restart Server**. If the program is somewhere else, name it in the setting
+\`allma.server.path\`.
+`;
+}
+
+const OLLAMA_TEXT = `# Start Ollama
+
+Ollama runs the models that write answers, on this machine. Without it Allma still indexes and
+searches, and answers with the passages that fit best.
+
+1. Install it from [ollama.com/download](https://ollama.com/download), if it is not installed yet.
+2. Start it: open the Ollama app, or run \`ollama serve\` in a terminal.
+3. Get a model: run **Allma: Download a Model…**, or \`ollama pull llama3.2\`.
+
+Allma notices by itself when Ollama answers. An address other than \`http://127.0.0.1:11434\` is set with
+\`allma config set ollama_url URL\`.
+`;
+
+function installInTerminal(): void {
+  const terminal = vscode.window.createTerminal("Install Allma");
+  terminal.show();
+  terminal.sendText("pip install allma-server", false);
+}
+
+async function chooseProgram(): Promise<void> {
+  const picked = await vscode.window.showOpenDialog({ title: "The program allma-server" });
+  const path = picked?.[0]?.fsPath;
+  if (path === undefined) return;
+  // Where the program is depends on the machine, not on the project.
+  const target = vscode.ConfigurationTarget.Global;
+  await vscode.workspace.getConfiguration("allma").update("server.path", path, target);
+}

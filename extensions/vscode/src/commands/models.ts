@@ -1,0 +1,111 @@
+/** The models that write answers: choose, download, delete. */
+import * as vscode from "vscode";
+import { canChat } from "../engine";
+import type { Parts } from "../extension";
+import * as rpc from "../protocol";
+import { withProgress } from "./progress";
+
+const DELETE: vscode.QuickInputButton = {
+  iconPath: new vscode.ThemeIcon("trash"),
+  tooltip: "Delete this model",
+};
+
+interface ModelChoice extends vscode.QuickPickItem {
+  model?: rpc.ModelInfo;
+}
+
+export const choose = (parts: Parts) => async () => {
+  const { ctx } = parts;
+  const list = await ctx.request(rpc.modelsList, {});
+  const pick = vscode.window.createQuickPick<ModelChoice>();
+  pick.title = "Models";
+  pick.placeholder = "The model that answers from now on";
+  pick.items = choices(list);
+  pick.activeItems = pick.items.filter((item) => item.model?.inUse);
+  const chosen = await new Promise<ModelChoice | undefined>((resolve) => {
+    pick.onDidAccept(() => {
+      resolve(pick.selectedItems[0]);
+      pick.hide();
+    });
+    pick.onDidTriggerItemButton(({ item }) => {
+      pick.hide();
+      if (item.model) void remove(parts, item.model);
+    });
+    pick.onDidHide(() => {
+      resolve(undefined);
+      pick.dispose();
+    });
+    pick.show();
+  });
+  if (!chosen) return;
+  if (!chosen.model) await pull(parts)();
+  else {
+    await ctx.request(rpc.modelsUse, { name: chosen.model.name });
+    await ctx.engine.refresh();
+  }
+};
+
+export const pull =
+  ({ ctx }: Parts) =>
+  async (given?: string) => {
+    const name =
+      given ??
+      (await vscode.window.showInputBox({
+        title: "Download a Model",
+        prompt: "Its name in the Ollama library (ollama.com/library)",
+        placeHolder: "llama3.2:3b",
+        validateInput: (value) => (/\s/.test(value.trim()) ? "A name has no spaces." : undefined),
+      }));
+    if (!name?.trim()) return;
+    const done = await withProgress(ctx, `Downloading ${name.trim()}`, (tokens, token) =>
+      ctx.request(rpc.modelsPull, { name: name.trim(), ...tokens }, token),
+    );
+    await ctx.engine.refresh();
+    void vscode.window.showInformationMessage(done.message);
+  };
+
+async function remove({ ctx }: Parts, model: rpc.ModelInfo): Promise<void> {
+  const confirmed = await vscode.window.showWarningMessage(
+    `Delete ${model.name} from Ollama's disk?`,
+    { modal: true, detail: "It can be downloaded again." },
+    "Delete",
+  );
+  if (confirmed !== "Delete") return;
+  await ctx.request(rpc.modelsDelete, { name: model.name });
+  await ctx.engine.refresh();
+}
+
+function choices(list: rpc.ModelList): ModelChoice[] {
+  const able = list.models.filter(canChat);
+  const others = list.models.filter((model) => !canChat(model));
+  return [
+    ...able.map(choice),
+    { label: "", kind: vscode.QuickPickItemKind.Separator },
+    { label: "$(cloud-download) Download a model…", alwaysShow: true },
+    ...(others.length
+      ? [{ label: "Not for chatting", kind: vscode.QuickPickItemKind.Separator }]
+      : []),
+    ...others.map(choice),
+  ];
+}
+
+function choice(model: rpc.ModelInfo): ModelChoice {
+  return {
+    label: `${model.inUse ? "$(check) " : ""}${model.name}`,
+    description: modelFacts(model),
+    buttons: [DELETE],
+    model,
+  };
+}
+
+/** What tells one model from another, in a line. */
+export function modelFacts(model: rpc.ModelInfo): string {
+  return [
+    model.parameters,
+    model.quantization,
+    model.size && `${(model.size / 1e9).toFixed(1)} GB`,
+    model.contextLength && `${model.contextLength.toLocaleString("en")} tokens`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}

@@ -1,0 +1,81 @@
+/** A quick pick whose items the server finds, again with every pause in typing. */
+import * as vscode from "vscode";
+
+const PAUSE_MS = 150;
+
+export interface Choice<T> extends vscode.QuickPickItem {
+  value: T;
+}
+
+export interface Picking<T> {
+  title: string;
+  placeholder: string;
+  query?: string;
+  nothing: string;
+  find(query: string, token: vscode.CancellationToken): Promise<Choice<T>[]>;
+  /** Called for the item that the cursor is on. */
+  preview?(value: T): void;
+  buttons?: vscode.QuickInputButton[];
+  onButton?(item: T): void;
+}
+
+/** The chosen value; undefined when the user changed their mind. */
+export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
+  const pick = vscode.window.createQuickPick<Choice<T | undefined>>();
+  pick.title = picking.title;
+  pick.placeholder = picking.placeholder;
+  pick.value = picking.query ?? "";
+  pick.matchOnDescription = true;
+  pick.matchOnDetail = true;
+  let searching: vscode.CancellationTokenSource | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const find = async () => {
+    searching?.cancel();
+    const cancellation = new vscode.CancellationTokenSource();
+    searching = cancellation;
+    pick.busy = true;
+    try {
+      const found = await picking.find(pick.value, cancellation.token);
+      if (cancellation.token.isCancellationRequested) return;
+      // The server has chosen; the pick's own filter would hide what matches by meaning.
+      pick.items = found.length
+        ? found.map((item) => ({ ...item, alwaysShow: true, buttons: picking.buttons }))
+        : [{ label: picking.nothing, alwaysShow: true, value: undefined }];
+    } catch (error) {
+      if (cancellation.token.isCancellationRequested) return;
+      const label = error instanceof Error ? error.message : String(error);
+      pick.items = [{ label: `$(error) ${label}`, alwaysShow: true, value: undefined }];
+    } finally {
+      if (searching === cancellation) pick.busy = false;
+      cancellation.dispose();
+    }
+  };
+
+  return new Promise<T | undefined>((resolve) => {
+    pick.onDidChangeValue(() => {
+      clearTimeout(timer);
+      timer = setTimeout(find, PAUSE_MS);
+    });
+    pick.onDidChangeActive(([item]) => {
+      if (item?.value !== undefined) picking.preview?.(item.value);
+    });
+    pick.onDidTriggerItemButton(({ item }) => {
+      if (item.value !== undefined) picking.onButton?.(item.value);
+    });
+    pick.onDidAccept(() => {
+      const value = pick.selectedItems[0]?.value;
+      if (value === undefined) return;
+      resolve(value);
+      pick.hide();
+    });
+    pick.onDidHide(() => {
+      clearTimeout(timer);
+      searching?.cancel();
+      resolve(undefined);
+      pick.dispose();
+    });
+    pick.show();
+    void find();
+  });
+}

@@ -1,0 +1,38 @@
+/** Long requests with a notification that shows how far they are and can stop them. */
+import * as vscode from "vscode";
+import { WorkDoneProgress } from "vscode-languageclient/node";
+import type { Ctx } from "../ctx";
+import { ownTokens } from "../engine";
+
+export async function withProgress<R>(
+  ctx: Ctx,
+  title: string,
+  run: (tokens: { workDoneToken: string }, token: vscode.CancellationToken) => Promise<R>,
+): Promise<R> {
+  const workDoneToken = crypto.randomUUID();
+  ownTokens.add(workDoneToken);
+  const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+  try {
+    return await vscode.window.withProgress(options, async (progress, token) => {
+      let reached = 0;
+      const listening = ctx.running?.onProgress(WorkDoneProgress.type, workDoneToken, (step) => {
+        if (step.kind !== "report") return;
+        const percentage = step.percentage ?? reached;
+        progress.report({ message: short(step.message), increment: percentage - reached });
+        reached = percentage;
+      });
+      try {
+        return await run({ workDoneToken }, token);
+      } finally {
+        listening?.dispose();
+      }
+    });
+  } finally {
+    ownTokens.delete(workDoneToken);
+  }
+}
+
+/** A path as its last part, so that the notification keeps its size. */
+function short(message: string | undefined): string | undefined {
+  return message?.split(/[\\/]/).pop();
+}

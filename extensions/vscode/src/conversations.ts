@@ -1,0 +1,85 @@
+/** The list of conversations in the side bar, the latest first. */
+import * as vscode from "vscode";
+import type { Ctx } from "./ctx";
+import * as rpc from "./protocol";
+
+type Item = rpc.Conversation | "more";
+
+export class Conversations implements vscode.TreeDataProvider<Item> {
+  readonly view: vscode.TreeView<Item>;
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onDidChangeTreeData = this.changed.event;
+  private shown: rpc.Conversation[] = [];
+  private pages = 1;
+  private hasMore = false;
+
+  constructor(private readonly ctx: Ctx) {
+    this.view = vscode.window.createTreeView("allma.conversations", { treeDataProvider: this });
+    ctx.push(
+      this.view,
+      this.changed,
+      ctx.onDidChangeConnection(() => this.refresh()),
+    );
+  }
+
+  refresh(): void {
+    this.changed.fire();
+  }
+
+  more(): void {
+    this.pages += 1;
+    this.changed.fire();
+  }
+
+  async getChildren(parent?: Item): Promise<Item[]> {
+    if (parent || !this.ctx.running) return [];
+    this.shown = [];
+    let cursor: string | undefined;
+    for (let page = 0; page < this.pages; page++) {
+      const found = await this.ctx.request(rpc.conversationsList, { cursor });
+      this.shown.push(...found.conversations);
+      cursor = found.nextCursor ?? undefined;
+      if (!cursor) break;
+    }
+    this.hasMore = cursor !== undefined;
+    return this.hasMore ? [...this.shown, "more"] : this.shown;
+  }
+
+  getTreeItem(item: Item): vscode.TreeItem {
+    if (item === "more") {
+      const more = new vscode.TreeItem("Show older conversations…");
+      more.command = { command: "allma.vscode.moreConversations", title: "Show Older" };
+      return more;
+    }
+    const tree = new vscode.TreeItem(item.title);
+    tree.id = item.id;
+    tree.contextValue = "conversation";
+    tree.iconPath = new vscode.ThemeIcon("comment-discussion");
+    tree.description = ago(item.updatedAt);
+    tree.tooltip = `${item.title}\n${item.messageCount} messages, ${new Date(item.updatedAt).toLocaleString()}`;
+    tree.command = {
+      command: "allma.vscode.openConversation",
+      title: "Open Conversation",
+      arguments: [item],
+    };
+    return tree;
+  }
+}
+
+const UNITS: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
+  ["year", 31_536_000],
+  ["month", 2_592_000],
+  ["week", 604_800],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** How long ago a time was, in words. */
+export function ago(time: string, now = Date.now()): string {
+  const seconds = (now - Date.parse(time)) / 1000;
+  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ["second", 1];
+  if (unit === "second") return "now";
+  const format = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "narrow" });
+  return format.format(-Math.floor(seconds / size), unit);
+}

@@ -1,0 +1,118 @@
+/** What the engine is doing, kept fresh for the status bar and the views. */
+import * as vscode from "vscode";
+import type {
+  ProgressToken,
+  WorkDoneProgressBegin,
+  WorkDoneProgressEnd,
+  WorkDoneProgressReport,
+} from "vscode-languageclient/node";
+import type { EngineSummary, Trouble } from "./chat/messages";
+import type { Ctx } from "./ctx";
+import { failureOf, isCancelled } from "./failures";
+import * as rpc from "./protocol";
+
+const IDLE_MS = 30_000;
+const BUSY_MS = 1_000;
+
+export class EngineWatch implements vscode.Disposable {
+  status: rpc.Status | undefined;
+  models: rpc.ModelList | undefined;
+  /** Why there is no status, when the server has one to give. */
+  trouble: Trouble | null = null;
+
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onDidChange = this.changed.event;
+  /** Percentages of the indexing the server does by itself, by progress token. */
+  private readonly work = new Map<ProgressToken, number | undefined>();
+  private timer: NodeJS.Timeout | undefined;
+  private refreshing: Promise<void> | undefined;
+
+  constructor(private readonly ctx: Ctx) {}
+
+  dispose(): void {
+    clearTimeout(this.timer);
+    this.changed.dispose();
+  }
+
+  /** Takes over the progress of background work, so that it is shown in one place only. */
+  follow(
+    token: ProgressToken,
+    params: WorkDoneProgressBegin | WorkDoneProgressReport | WorkDoneProgressEnd,
+  ): boolean {
+    if (ownTokens.has(token)) return false;
+    if (params.kind === "end") this.work.delete(token);
+    else this.work.set(token, params.percentage);
+    // The bar tells that something goes on; how many files there are, only the status does.
+    if (params.kind !== "report") void this.refresh();
+    this.changed.fire();
+    return true;
+  }
+
+  /** Asks the server how it is; callers that come while it is asked share the answer. */
+  refresh(): Promise<void> {
+    this.refreshing ??= this.ask().finally(() => {
+      this.refreshing = undefined;
+    });
+    return this.refreshing;
+  }
+
+  /** Files done and to do; null when nothing is being indexed. */
+  get indexing(): { done: number; total: number | null } | null {
+    const jobs = (this.status?.jobs ?? []).filter(isActive);
+    if (!jobs.length) return this.work.size ? { done: 0, total: null } : null;
+    const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+    const totals = jobs.flatMap((job) => (job.total === null ? [] : [job.total]));
+    return {
+      done: sum(jobs.map((job) => job.done)),
+      total: totals.length === jobs.length ? sum(totals) : null,
+    };
+  }
+
+  get summary(): EngineSummary | null {
+    const status = this.status;
+    if (!status) return null;
+    return {
+      documents: status.workspaces.reduce((sum, w) => sum + w.documents, 0),
+      folders: status.workspaces.length,
+      indexing: this.indexing,
+      ollama: { reachable: status.ollama.reachable, reason: status.ollama.reason },
+      models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
+      model: this.models?.inUse ?? status.chatModel,
+      trusted: vscode.workspace.isTrusted,
+    };
+  }
+
+  private async ask(): Promise<void> {
+    clearTimeout(this.timer);
+    if (this.ctx.connection.state !== "ready") {
+      this.work.clear();
+      return;
+    }
+    try {
+      this.status = await this.ctx.request(rpc.status, {});
+      this.models = this.status.ollama.reachable
+        ? await this.ctx.request(rpc.modelsList, {})
+        : undefined;
+      this.trouble = null;
+    } catch (error) {
+      if (!isCancelled(error)) this.trouble = failureOf(error);
+      this.ctx.log.debug(`No status: ${error}`);
+    }
+    this.changed.fire();
+    const busy = this.indexing !== null;
+    if (vscode.window.state.focused || busy) {
+      this.timer = setTimeout(() => void this.refresh(), busy ? BUSY_MS : IDLE_MS);
+    }
+  }
+}
+
+/** Tokens of progress that a command shows itself. */
+export const ownTokens = new Set<ProgressToken>();
+
+export function canChat(model: rpc.ModelInfo): boolean {
+  return model.capabilities.length === 0 || model.capabilities.includes("completion");
+}
+
+export function isActive(job: rpc.Job): boolean {
+  return job.state === "running" || job.state === "queued";
+}

@@ -1,0 +1,32 @@
+/** The Python environments of a workspace, asked of the Python extension and looked for on disk. */
+import * as path from "node:path";
+import * as vscode from "vscode";
+
+/** The part of the Python extension's public interface that is used here. */
+interface PythonApi {
+  environments: {
+    getActiveEnvironmentPath(resource?: vscode.Uri): { path: string };
+    onDidChangeActiveEnvironmentPath: vscode.Event<unknown>;
+  };
+}
+
+async function pythonApi(): Promise<PythonApi | undefined> {
+  const extension = vscode.extensions.getExtension<PythonApi>("ms-python.python");
+  if (!extension) return undefined;
+  return extension.isActive ? extension.exports : await extension.activate();
+}
+
+/** Interpreters and environment folders, the active one first. None of an untrusted workspace. */
+export async function environments(): Promise<string[]> {
+  if (!vscode.workspace.isTrusted) return [];
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  const active = (await pythonApi())?.environments.getActiveEnvironmentPath(folders[0]?.uri).path;
+  const local = folders.flatMap((f) => [".venv", "venv"].map((v) => path.join(f.uri.fsPath, v)));
+  return [...(active && path.isAbsolute(active) ? [active] : []), ...local];
+}
+
+/** Calls `changed` when another environment is chosen. */
+export async function onDidChangeEnvironment(changed: () => void): Promise<vscode.Disposable> {
+  const api = await pythonApi();
+  return api?.environments.onDidChangeActiveEnvironmentPath(changed) ?? { dispose() {} };
+}

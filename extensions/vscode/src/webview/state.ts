@@ -1,0 +1,123 @@
+/** What the page shows, as values: how messages change it, and what it says about the engine. */
+import type { Action, EngineSummary, ToView, ViewState } from "../chat/messages";
+
+export const INITIAL: ViewState = {
+  connection: { state: "starting" },
+  engine: null,
+  trouble: null,
+  title: null,
+  turns: [],
+  pending: null,
+  stats: null,
+  attachments: [],
+};
+
+export function reduce(state: ViewState, message: ToView): ViewState {
+  switch (message.type) {
+    case "state":
+      return { ...state, ...message.state };
+    case "chunk":
+      return state.pending
+        ? {
+            ...state,
+            pending: {
+              ...state.pending,
+              state: "streaming",
+              answer: state.pending.answer + message.text,
+            },
+          }
+        : state;
+    case "compose":
+      return state;
+  }
+}
+
+/** A strip above the conversation: what is the matter, and what can be done about it. */
+export interface Notice {
+  icon: string;
+  text: string;
+  actions: { label: string; action: Action | "refresh" }[];
+}
+
+export function noticeOf({ connection, engine, trouble }: ViewState): Notice | null {
+  switch (connection.state) {
+    case "starting":
+      return { icon: "loading", text: "Starting Allma…", actions: [] };
+    case "missing":
+      return {
+        icon: "warning",
+        text: "Allma's server was not found on this machine.",
+        actions: [
+          { label: "How to install it", action: "install" },
+          { label: "Try again", action: "restart" },
+        ],
+      };
+    case "stopped":
+      return {
+        icon: "error",
+        text: `Allma's server is not running. ${connection.reason}`,
+        actions: [
+          { label: "Restart", action: "restart" },
+          { label: "Show log", action: "showLog" },
+        ],
+      };
+    case "ready":
+      if (!trouble) return engine && engineNotice(engine);
+      return {
+        icon: "error",
+        text: [trouble.message, trouble.hint].filter(Boolean).join(" "),
+        actions: [
+          { label: "Restart", action: "restart" },
+          { label: "Show log", action: "showLog" },
+        ],
+      };
+  }
+}
+
+function engineNotice(engine: EngineSummary): Notice | null {
+  if (!engine.ollama.reachable) {
+    return {
+      icon: "debug-disconnect",
+      text: "Ollama is not running. Until it is, questions are answered with the passages that fit best.",
+      actions: [
+        { label: "How to start Ollama", action: "startOllama" },
+        { label: "Check again", action: "refresh" },
+      ],
+    };
+  }
+  if (engine.models.length === 0) {
+    return {
+      icon: "cloud-download",
+      text: "Ollama has no model yet that can chat.",
+      actions: [{ label: "Download a model", action: "pullModel" }],
+    };
+  }
+  if (engine.indexing) return { icon: "sync", text: indexingText(engine.indexing), actions: [] };
+  if (!engine.trusted) {
+    return {
+      icon: "workspace-untrusted",
+      text: "This workspace is not trusted, so its folders are not indexed.",
+      actions: [{ label: "Manage trust", action: "trust" }],
+    };
+  }
+  if (engine.documents === 0) {
+    return {
+      icon: "library",
+      text: "Nothing is indexed yet.",
+      actions: [{ label: "Index files or folders", action: "ingest" }],
+    };
+  }
+  return null;
+}
+
+export function indexingText(indexing: { done: number; total: number | null }): string {
+  return indexing.total === null
+    ? "Indexing…"
+    : `Indexing ${indexing.done} of ${indexing.total} files…`;
+}
+
+export function indexText(engine: EngineSummary): string {
+  const plural = (n: number, noun: string) =>
+    `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+  return `${plural(engine.documents, "document")} in ${plural(engine.folders, "folder")}`;
+}

@@ -1,0 +1,140 @@
+/** The messages of a conversation as elements. */
+import type { FromView, Pending, Source, Turn } from "../chat/messages";
+import { codicon, h, iconButton } from "./dom";
+import { renderBlocks, showBlocks } from "./markdown";
+
+export interface TurnActions {
+  post(message: FromView): void;
+  edit(question: string): void;
+  again(question: string): void;
+}
+
+/** One message. `question` is what it answers, when it can be asked again. */
+export function turnElement(
+  turn: Turn,
+  question: string | null,
+  actions: TurnActions,
+): HTMLElement {
+  const body = h("div", { class: "body" });
+  showBlocks(body, renderBlocks(turn.text, turn.sources, turn.role === "user"));
+  const isUser = turn.role === "user";
+  return h(
+    "article",
+    { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
+    turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
+    body,
+    sourcesElement(turn.sources, turn.passagesOnly, actions),
+    h(
+      "footer",
+      {},
+      turn.model ? h("span", { class: "model" }, turn.model) : false,
+      h("span", { class: "gap" }),
+      iconButton("copy", isUser ? "Copy the question" : "Copy the answer", () =>
+        actions.post({ type: "copy", text: turn.text }),
+      ),
+      isUser && iconButton("edit", "Edit and ask again", () => actions.edit(turn.text)),
+      question !== null && iconButton("refresh", "Answer again", () => actions.again(question)),
+    ),
+  );
+}
+
+/** The answer that is being written, updated in place. */
+export class PendingElement {
+  readonly element: HTMLElement;
+  private readonly question = h("article", { class: "turn user", "aria-label": "You asked" });
+  private readonly body = h("div", { class: "body" });
+  private readonly state = h("p", { class: "waiting" });
+  private readonly sources = h("div");
+  private shown: Pending | undefined;
+
+  constructor(private readonly actions: TurnActions) {
+    const answer = h(
+      "article",
+      { class: "turn assistant", "aria-label": "Answer", "aria-busy": "true" },
+      this.body,
+      this.state,
+      this.sources,
+    );
+    this.element = h("div", { class: "pending" }, this.question, answer);
+  }
+
+  update(pending: Pending): void {
+    if (this.shown?.question !== pending.question) {
+      const question = h("div", { class: "body" });
+      showBlocks(question, renderBlocks(pending.question, [], true));
+      this.question.replaceChildren(question);
+    }
+    if (this.shown?.state !== pending.state || this.shown.failure !== pending.failure) {
+      this.state.replaceChildren(...this.stateOf(pending));
+      this.state.hidden = pending.state === "streaming";
+      this.state.className = pending.state === "failed" ? "failure" : "waiting";
+    }
+    if (this.shown?.sources !== pending.sources) {
+      const sources = sourcesElement(pending.sources, false, this.actions);
+      this.sources.replaceChildren(...(sources ? [sources] : []));
+    }
+    showBlocks(this.body, renderBlocks(pending.answer, pending.sources));
+    this.shown = pending;
+  }
+
+  private stateOf(pending: Pending): (Node | string)[] {
+    if (pending.state === "waiting")
+      return [codicon("loading"), " Looking through your documents…"];
+    if (!pending.failure) return [];
+    const { message, hint } = pending.failure;
+    return [
+      codicon("error"),
+      ` ${message} ${hint ?? ""} `,
+      h(
+        "button",
+        { type: "button", class: "link", click: () => this.actions.again(pending.question) },
+        "Try again",
+      ),
+    ];
+  }
+}
+
+function sourcesElement(
+  sources: readonly Source[],
+  open: boolean,
+  actions: TurnActions,
+): HTMLElement | false {
+  if (!sources.length) return false;
+  const count = sources.length === 1 ? "1 source" : `${sources.length} sources`;
+  const files = new Set(sources.map((s) => s.path)).size;
+  const from = files > 1 ? ` from ${files} files` : "";
+  return h(
+    "details",
+    { class: "sources", open },
+    h("summary", {}, open ? `${count}${from}` : `What was used: ${count}${from}`),
+    h("ol", {}, ...sources.map((source) => sourceElement(source, open, actions))),
+  );
+}
+
+function sourceElement(source: Source, quoted: boolean, actions: TurnActions): HTMLElement {
+  const open = (extracted: boolean) => actions.post({ type: "open", source, extracted });
+  const label = `Source ${source.number}: ${source.label}, ${source.place}`;
+  return h(
+    "li",
+    { class: source.cited || quoted ? "" : "unused", value: String(source.number) },
+    h(
+      "button",
+      {
+        type: "button",
+        class: "source",
+        title: `${source.path}:${source.startLine}`,
+        "aria-label": label,
+        click: () => open(false),
+      },
+      h("span", { class: "number", "aria-hidden": "true" }, String(source.number)),
+      h("span", { class: "file" }, source.label),
+      h("span", { class: "place" }, source.place),
+    ),
+    source.page !== null &&
+      iconButton("file-text", `Show the text of source ${source.number}`, () => open(true)),
+    source.heading !== "" && h("div", { class: "heading" }, source.heading),
+    source.stale &&
+      h("div", { class: "heading" }, codicon("history"), " The file has changed since"),
+    h("p", { class: quoted ? "quote long" : "quote" }, source.text.trim()),
+  );
+}

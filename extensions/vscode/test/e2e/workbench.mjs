@@ -1,0 +1,235 @@
+// The real workbench: code-server and a browser on it, with folders of its own.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { chromium } from "playwright-core";
+import { writeProject } from "./fixture.mjs";
+import { install } from "./install.mjs";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+export const REPOSITORY = join(ROOT, "..", "..");
+const PYTHON = process.env.TEST_PYTHON ?? "python3";
+const BROWSER = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const BROWSER_ARGUMENTS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const SETTINGS = {
+  "telemetry.telemetryLevel": "off",
+  "workbench.startupEditor": "none",
+  "extensions.autoCheckUpdates": false,
+  "extensions.ignoreRecommendations": true,
+  "git.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+};
+
+/** A model server as the server's own tests use it: `{url, stop}`. */
+export async function startOllama() {
+  const child = spawn(PYTHON, ["-m", "tests.ollama.server"], {
+    cwd: REPOSITORY,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const url = await new Promise((resolve, reject) => {
+    child.stdout.once("data", (data) => resolve(String(data).trim()));
+    child.once("exit", (code) => reject(new Error(`the model server ended with ${code}`)));
+  });
+  return { url, stop: () => stopped(child) };
+}
+
+/** Opens the workbench; `close` it. */
+export class Workbench {
+  static async open(options = {}) {
+    const workbench = new Workbench(options);
+    try {
+      await workbench.start();
+    } catch (error) {
+      await workbench.close();
+      throw error;
+    }
+    return workbench;
+  }
+
+  constructor(options) {
+    this.options = options;
+    this.folder = realpathSync(mkdtempSync(join(tmpdir(), "allma-vscode-")));
+    this.project = options.project ?? writeProject(join(this.folder, "harbor"));
+    this.log = "";
+    for (const name of ["ud/User", "ud/Machine", "extensions", "browser", "data"]) {
+      mkdirSync(join(this.folder, name), { recursive: true });
+    }
+  }
+
+  async start() {
+    const { node, entry } = install();
+    const { settings = {}, vsix, ollamaUrl, env = {}, size, query = "" } = this.options;
+    this.port = await freePort();
+    const all = { ...SETTINGS, ...serverSettings(), ...settings };
+    writeFileSync(join(this.folder, "ud/User/settings.json"), JSON.stringify(all));
+    const common = [
+      entry,
+      "--user-data-dir",
+      join(this.folder, "ud"),
+      "--extensions-dir",
+      join(this.folder, "extensions"),
+      "--config",
+      join(this.folder, "none.yaml"),
+    ];
+    const environment = {
+      ...Object.fromEntries(
+        Object.entries(process.env).filter(([name]) => !/^(ALLMA|OLLAMA)_/.test(name)),
+      ),
+      ALLMA_DATA_DIR: join(this.folder, "data"),
+      ALLMA_CONFIG: join(this.folder, "config.toml"),
+      ALLMA_OLLAMA_URL: ollamaUrl ?? "http://127.0.0.1:9",
+      ...env,
+    };
+    if (vsix) {
+      const installing = spawn(node, [...common, "--install-extension", vsix, "--force"], {
+        stdio: "ignore",
+        env: environment,
+      });
+      const [code] = await once(installing, "exit");
+      if (code !== 0) throw new Error(`the extension could not be installed (${code})`);
+    }
+    const trust = this.options.trust ? [] : ["--disable-workspace-trust"];
+    this.server = spawn(
+      node,
+      [
+        ...common,
+        "--auth",
+        "none",
+        "--bind-addr",
+        `127.0.0.1:${this.port}`,
+        "--disable-telemetry",
+        "--disable-update-check",
+        "--disable-getting-started-override",
+        "--ignore-last-opened",
+        ...trust,
+        ...(this.options.arguments ?? []),
+      ],
+      { stdio: ["ignore", "pipe", "pipe"], env: environment },
+    );
+    const log = (data) => {
+      this.log += data;
+    };
+    this.server.stdout.on("data", log);
+    this.server.stderr.on("data", log);
+    await this.listening();
+    this.browser = await chromium.launchPersistentContext(join(this.folder, "browser"), {
+      executablePath: process.env.TEST_BROWSER ?? BROWSER.find((path) => existsSync(path)),
+      headless: true,
+      viewport: size ?? { width: 1280, height: 860 },
+      args: BROWSER_ARGUMENTS,
+    });
+    this.page = this.browser.pages()[0] ?? (await this.browser.newPage());
+    await this.options.beforeLoad?.(this.page);
+    this.address = `http://127.0.0.1:${this.port}/?folder=${this.project}${query}`;
+    await this.page.goto(this.address, { waitUntil: "domcontentloaded" });
+    await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+  }
+
+  async close() {
+    await this.browser?.close();
+    if (this.server) await stopped(this.server);
+    if (!process.env.TEST_KEEP) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Runs a command from the palette, which lists the commands it knew when it was opened. */
+  async command(label) {
+    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: label }).first();
+    for (let attempt = 0; ; attempt++) {
+      await this.page.keyboard.press("F1");
+      const input = this.page.locator(".quick-input-widget input.input");
+      await input.waitFor({ timeout: 10_000 });
+      await input.fill(`>${label}`);
+      try {
+        await row.click({ timeout: 2_000 });
+        return;
+      } catch (error) {
+        if (attempt > 20) throw error;
+        await this.page.keyboard.press("Escape");
+      }
+    }
+  }
+
+  /** The page of the chat view. */
+  get chat() {
+    return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
+  }
+
+  async openChat() {
+    await this.command("Allma: Ask a Question");
+    await this.chat.getByLabel("Question", { exact: true }).waitFor({ timeout: 60_000 });
+  }
+
+  /** The status bar's item, once it shows `text`. */
+  async status(text, timeout = 60_000) {
+    const item = this.page.locator(".statusbar-item", { hasText: text }).first();
+    await item.waitFor({ timeout });
+    return item;
+  }
+
+  async reload() {
+    await this.page.goto(this.address, { waitUntil: "domcontentloaded" });
+    await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+  }
+
+  async screenshot(name) {
+    const folder = process.env.TEST_SCREENSHOTS;
+    if (folder) await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+
+  async listening() {
+    for (let attempt = 0; attempt < 300; attempt++) {
+      const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => null);
+      if (answer?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`code-server did not start:\n${this.log.slice(-2000)}`);
+  }
+}
+
+/** The workbench asks a login shell for its PATH, so the program is named. */
+export function serverProgram() {
+  if (process.env.TEST_SERVER) return process.env.TEST_SERVER;
+  const python = execFileSync(PYTHON, ["-c", "import sys; print(sys.executable)"]);
+  return join(dirname(String(python).trim()), "allma-server");
+}
+
+function serverSettings() {
+  return {
+    "allma.server.path": serverProgram(),
+    "allma.server.arguments": (process.env.TEST_SERVER_ARGUMENTS ?? "--solo")
+      .split(" ")
+      .filter(Boolean),
+  };
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function stopped(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  await ended;
+  clearTimeout(late);
+}
