@@ -5,6 +5,7 @@ reads, because this registry is also loaded where nothing is ever parsed.
 """
 
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from allma_server.formats.code import CodeReader
 from allma_server.formats.csv import CsvReader
@@ -13,16 +14,21 @@ from allma_server.formats.html import HtmlReader
 from allma_server.formats.json import JsonReader
 from allma_server.formats.markdown import MarkdownReader
 from allma_server.formats.notebook import NotebookReader
+from allma_server.formats.pdf import PdfReader
 from allma_server.formats.text import TextReader
-from allma_server.ports import Reader
+
+if TYPE_CHECKING:
+    # It brings numpy, which a worker process can do without.
+    from allma_server.ports import Reader
 
 _TEXT = TextReader()
 
-READERS: tuple[Reader, ...] = (
+READERS: "tuple[Reader, ...]" = (
     _TEXT,
     MarkdownReader(),
     CodeReader(),
     HtmlReader(),
+    PdfReader(),
     DocxReader(),
     JsonReader(),
     CsvReader(),
@@ -41,7 +47,7 @@ _OPAQUE = frozenset(
 )
 
 
-def reader_for(path: PurePath) -> Reader | None:
+def reader_for(path: PurePath) -> "Reader | None":
     """The reader for a file of this name; None for formats that hold no text Allma can read.
 
     Unknown suffixes, and names without one, go to the text reader, which refuses binary data.

@@ -23,8 +23,6 @@ from allma_server.formats.docx_parts import (
     chosen,
     name,
     paragraph_styles,
-    related,
-    root_of,
     rows_of,
     shown,
     value,
@@ -33,6 +31,8 @@ from allma_server.formats.draft import Outline
 from allma_server.model import Extract
 
 if TYPE_CHECKING:
+    from docx.opc.part import Part
+    from docx.opc.rel import Relationships
     from docx.package import Package
 
 _UNPACKED_LIMIT = 256 << 20
@@ -97,7 +97,7 @@ class _Document:
     """One walk over a package."""
 
     def __init__(self, package: "Package") -> None:
-        main = related(package.rels, "officeDocument")
+        main = _related(package.rels, "officeDocument")
         if not main:
             raise UnreadableDocument("It is not a Word document: its main part is missing.")
         self._package, self._main = package, main[0]
@@ -116,11 +116,11 @@ class _Document:
         self._title = ""
 
     def read(self) -> Extract:
-        self._blocks(child(root_of(self._main), "body"))
+        self._blocks(child(_root_of(self._main), "body"))
         self._outline.paragraph(self._carried)
         self._margins()
         self._comments()
-        core = related(self._package.rels, "core-properties")
+        core = _related(self._package.rels, "core-properties")
         known: Any = getattr(core[0], "core_properties", None) if core else None
         author = known.author if known else ""
         return self._outline.extract(
@@ -206,8 +206,8 @@ class _Document:
         """Headers and footers, each text once; page numbers alone say nothing."""
         texts: dict[str, None] = {}
         for kind in ("header", "footer"):
-            for part in related(self._main.rels, kind):
-                text = self._flat(root_of(part))
+            for part in _related(self._main.rels, kind):
+                text = self._flat(_root_of(part))
                 if any(map(str.isalpha, text)):
                     texts[text] = None
         if texts:
@@ -268,9 +268,26 @@ class _Document:
     def _diagram(self, relation: str) -> Iterator[str]:
         target = self._main.rels.get(relation)
         if target is not None and not target.is_external:
-            for paragraph in root_of(target.target_part).iter("{*}p"):
+            for paragraph in _root_of(target.target_part).iter("{*}p"):
                 yield "".join(self._pieces(paragraph)) + "\n"
 
     def _part(self, kind: str, empty: bool = False) -> _Element:
-        parts = related(self._main.rels, kind)
-        return root_of(parts[0]) if parts else [] if empty else None
+        parts = _related(self._main.rels, kind)
+        return _root_of(parts[0]) if parts else [] if empty else None
+
+
+# --- the package --------------------------------------------------------------------------------
+
+
+def _related(relations: "Relationships", kind: str) -> "list[Part]":
+    """The parts that relationships of this kind (its last word) lead to, within the package."""
+    found = (r for r in relations.values() if r.reltype.rpartition("/")[2] == kind)
+    return [relation.target_part for relation in found if not relation.is_external]
+
+
+def _root_of(part: "Part") -> _Element:
+    """The parsed content of a part; python-docx leaves unparsed what it has no use for."""
+    from docx.oxml.parser import parse_xml
+
+    known = getattr(part, "element", None)
+    return parse_xml(part.blob) if known is None else known

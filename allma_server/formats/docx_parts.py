@@ -1,4 +1,4 @@
-"""The parts of a Word document: its XML by plain names, its styles, and its list labels.
+"""What the XML of a Word document means: plain names, styles, and list labels.
 
 Names of elements and attributes are compared without their namespace, because "strict" documents
 have another one.
@@ -8,11 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from docx.opc.part import Part
-    from docx.opc.rel import Relationships
+from typing import Any
 
 # lxml has no types of its own.
 _Element = Any
@@ -26,23 +22,6 @@ _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "x
 )  # fmt: skip
 _PLACE = re.compile(r"%(\d)")
 _DEEPEST = 9
-
-
-# --- the package ---
-
-
-def related(relations: "Relationships", kind: str) -> "list[Part]":
-    """The parts that relationships of this kind (its last word) lead to, within the package."""
-    found = (r for r in relations.values() if r.reltype.rpartition("/")[2] == kind)
-    return [relation.target_part for relation in found if not relation.is_external]
-
-
-def root_of(part: "Part") -> _Element:
-    """The parsed content of a part, which python-docx leaves unparsed where it has no use for it."""
-    from docx.oxml.parser import parse_xml
-
-    known = getattr(part, "element", None)
-    return parse_xml(part.blob) if known is None else known
 
 
 def name(element: _Element) -> str:
