@@ -50,7 +50,14 @@ async def _until_done(
 class Wire:
     """What both clients share: requests by number, and everything else that came meanwhile."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        seconds: float = 20,
+    ) -> None:
+        self.seconds = seconds
         self.reader = reader
         self.writer = writer
         self.notes: list[Message] = []
@@ -95,8 +102,8 @@ class Wire:
         await self.until(lambda: any(wanted(note) for note in self.notes))
         return next(note for note in self.notes if wanted(note))
 
-    async def until(self, done: Callable[[], bool], seconds: float = 20) -> None:
-        async with asyncio.timeout(seconds):
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(self.seconds):
             while not done():
                 message = await self.receive()
                 assert message is not None, f"the server left; notes: {self.notes}"

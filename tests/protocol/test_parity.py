@@ -1,0 +1,198 @@
+"""Both doors are thin: through each, an operation gives the same as without any."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic.alias_generators import to_snake
+
+from allma_server.doors.folders import EngineSource
+from allma_server.doors.lsp import serve_lsp
+from allma_server.doors.mcp import serve_mcp
+from allma_server.doors.tools import TOOLS
+from allma_server.engine import Engine
+from allma_server.errors import AllmaError, as_dict
+from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
+from tests.protocol.wire import Frames, Lines, connected
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# What differs from one call to the next, whoever makes it.
+VOLATILE = {
+    "conversation_id", "created_at", "done", "first_token_ms", "id", "indexed_at", "message_id",
+    "pending", "retrieval_ms", "seconds", "total_ms", "updated_at",
+}  # fmt: skip
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "search": {"query": "how long is the glacier", "top_k": 2},
+    "ask": {"question": "How long is the glacier?"},
+    "read": {"source": "NOTES/glacier.md", "start_line": 3},
+    "ingest": {"paths": ["EXTRA"]},
+    "sync": {"path": "NOTES"},
+    "forget": {"path": "EXTRA"},
+    "documents": {"state": "indexed"},
+    "conversations.list": {"query": "glacier"},
+    "conversations.show": {"id": "CONVERSATION"},
+    "conversations.rename": {"id": "CONVERSATION", "title": "Kept for parity"},
+    "conversations.delete": {"id": "CONVERSATION"},
+    "conversations.export": {"id": "CONVERSATION"},
+    "models.list": {},
+    "models.show": {"name": "echo"},
+    "models.use": {"name": "echo"},
+    "models.pull": {"name": "broken"},
+    "models.delete": {"name": "broken"},
+    "status": {},
+    "jobs.cancel": {"job_id": "JOB"},
+    "doctor": {},
+}
+TOOL_OF = {o.name: (tool, action) for tool in TOOLS for action, o in tool.operations.items()}
+NOT_TOOLS = {"jobs.cancel", "doctor"}
+"""Operations that are no tool: the contract has eight, and people do these."""
+
+
+@asynccontextmanager
+async def both(source: EngineSource) -> AsyncGenerator[tuple[Frames, Lines]]:
+    async with (
+        connected(partial(serve_lsp, source)) as (lsp_reader, lsp_writer, _),
+        connected(partial(serve_mcp, source)) as (mcp_reader, mcp_writer, _),
+    ):
+        lsp, mcp = Frames(lsp_reader, lsp_writer), Lines(mcp_reader, mcp_writer)
+        await lsp.initialize()
+        await mcp.initialize()
+        yield lsp, mcp
+
+
+def steady(value: Any) -> Any:
+    """A result without what differs each time, its names in snake_case."""
+    if isinstance(value, dict):
+        named = {to_snake(key): steady(part) for key, part in value.items()}
+        return {key: part for key, part in named.items() if key not in VOLATILE}
+    if isinstance(value, list):
+        return [steady(part) for part in value]
+    if isinstance(value, str):
+        return re.sub(r"\b[0-9a-f]{12,16}\b", "ID", value)
+    return value
+
+
+async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[str, Any]:
+    """The arguments of an operation, with everything there that they name."""
+    call = Call(engine)
+    found: dict[str, str] = {"NOTES": str(notes), "EXTRA": str(extra)}
+    if name in ("ingest", "forget"):
+        (extra / "a.md").write_text("# Ice\n\nWater that is cold.\n")
+        if name == "forget":
+            await BY_NAME["ingest"](call, {"paths": [str(extra)]})
+        else:
+            try:
+                await BY_NAME["forget"](call, {"path": str(extra)})
+            except AllmaError:
+                pass
+    if "CONVERSATION" in ARGUMENTS[name].values():
+        asked = await BY_NAME["ask"](call, {"question": "parity?", "use_rag": False})
+        found["CONVERSATION"] = asked.conversation_id
+    if name == "jobs.cancel":
+        found["JOB"] = (await engine.ingestion.run([], call.progress, patience=0)).id  # type: ignore[union-attr]
+    if name == "models.delete":
+        await BY_NAME["models.pull"](call, {"name": "broken"})
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill(part) for part in value]
+        if isinstance(value, str):
+            for word, stands_for in found.items():
+                value = value.replace(word, stands_for)
+        return value
+
+    return {key: fill(value) for key, value in ARGUMENTS[name].items()}
+
+
+async def test_every_operation_is_compared() -> None:
+    assert set(ARGUMENTS) == set(BY_NAME)
+    assert set(TOOL_OF) == set(BY_NAME) - NOT_TOOLS
+
+
+@pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
+async def test_an_operation_gives_the_same_through_both_doors(
+    engine: Engine, source: EngineSource, notes: Path, tmp_path: Path, name: str
+) -> None:
+    async with both(source) as (lsp, mcp):
+        arguments = await prepared(engine, name, notes, tmp_path)
+        expected = steady(jsonable(await BY_NAME[name](Call(engine), arguments)))
+
+        arguments = await prepared(engine, name, notes, tmp_path)
+        assert steady(await lsp.result(f"allma/{name}", arguments)) == expected
+
+        if name in TOOL_OF:
+            tool, action = TOOL_OF[name]
+            arguments = await prepared(engine, name, notes, tmp_path)
+            if name == "ingest":
+                arguments = {"path": arguments["paths"][0]}
+            if action is not None:
+                arguments["action"] = action
+            result = await mcp.tool(tool.name, **arguments)
+            assert not result.get("isError"), result
+            assert steady(result["structuredContent"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("search", {"query": " "}),
+        ("search", {"query": "x", "top_k": 99}),
+        ("ask", {"question": "x", "model": "none"}),
+        ("ask", {"question": "x", "model": "broken"}),
+        ("ask", {"question": "x", "conversation_id": "none"}),
+        ("read", {"source": "/no/such"}),
+        ("read", {"source": "glacier", "start_line": 9, "end_line": 2}),
+        ("documents", {"state": "lost"}),
+    ],
+)
+async def test_a_foreseen_failure_is_the_same_through_both_doors(
+    engine: Engine, source: EngineSource, name: str, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(AllmaError) as failed:
+        await BY_NAME[name](Call(engine), arguments)
+    async with both(source) as (lsp, mcp):
+        answer = await lsp.request(f"allma/{name}", arguments)
+        result = await mcp.tool(name, **arguments)
+    assert answer["error"]["data"] == as_dict(failed.value) == result["structuredContent"]
+    assert result["isError"]
+
+
+async def test_a_bug_is_as_silent_through_both_doors(
+    engine: Engine, source: EngineSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> Any:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(type(engine.catalog), "document_page", broken)
+    async with both(source) as (lsp, mcp):
+        answer = await lsp.request("allma/documents")
+        result = await mcp.tool("documents")
+    assert answer["error"]["code"] == -32603
+    assert result["structuredContent"]["code"] == "internal_error"
+    assert answer["error"]["message"] == result["content"][0]["text"]
+    assert "secret" not in f"{answer}{result}"
+
+
+async def test_cancelling_stops_the_model_through_both_doors(
+    engine: Engine, source: EngineSource
+) -> None:
+    slow = {"question": "x", "model": "slow"}
+    async with both(source) as (lsp, mcp):
+        of_lsp = lsp.begin("allma/ask", slow | {"partialResultToken": "t"})
+        of_mcp = mcp.begin_call("ask", token="t", **slow)
+        await lsp.until(lambda: bool(lsp.chunks("t")))
+        await mcp.note(lambda note: note["method"] == "notifications/progress")
+        assert engine.chat.generating == 2  # type: ignore[attr-defined]
+        lsp.notify("$/cancelRequest", {"id": of_lsp})
+        mcp.notify("notifications/cancelled", {"requestId": of_mcp})
+        async with asyncio.timeout(5):
+            await lsp.answer(of_lsp)
+            await mcp.tool("status")
+    assert engine.chat.generating == 0  # type: ignore[attr-defined]

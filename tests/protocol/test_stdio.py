@@ -1,0 +1,197 @@
+"""The real program on real pipes: how it begins, what may be on its wire, how it ends."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from allma_server.doors.solo import engine_on_demand
+from allma_server.doors.streams import MESSAGE_LIMIT
+from allma_server.errors import UnknownSetting
+from tests.protocol.conftest import GLACIER
+from tests.protocol.wire import MODERN, Frames, Lines
+
+PROGRAM = ("-m", "allma_server")
+# A library that prints when it is imported, and a child process that does.
+PRINTING = """
+import os, subprocess, sys
+import allma_server.doors.streams as streams
+
+take = streams.open_stdio
+
+def open_stdio():
+    wire = take()
+    print("stray text", flush=True)
+    os.write(1, b"more stray text")
+    subprocess.run([sys.executable, "-c", "print(7)"], check=True)
+    sys.stdout.write("left in the buffer")
+    return wire
+
+streams.open_stdio = open_stdio
+from allma_server.__main__ import main
+
+main()
+"""
+
+
+@asynccontextmanager
+async def started(
+    door: str, data: Path, *arguments: str, program: tuple[str, ...] = PROGRAM
+) -> AsyncGenerator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *program,
+        door,
+        "--solo",
+        "--data",
+        str(data),
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=MESSAGE_LIMIT,
+        env={
+            **os.environ,  # noqa: TID251
+            "ALLMA_EMBEDDER": "hashing/words-256",
+            "ALLMA_CHAT_PROVIDER": "scripted",
+        },
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def lines(process: Process) -> Lines:
+    assert process.stdin and process.stdout
+    return Lines(process.stdout, process.stdin, seconds=60)
+
+
+def frames(process: Process) -> Frames:
+    assert process.stdin and process.stdout
+    return Frames(process.stdout, process.stdin, seconds=60)
+
+
+async def ended(process: Process, seconds: float = 30) -> int:
+    async with asyncio.timeout(seconds):
+        return await process.wait()
+
+
+async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "glacier.md").write_text(GLACIER)
+    workspaces = ["--workspace", str(folder), "--workspace", "/", "--workspace", "/no/such"]
+    async with started("mcp", tmp_path / "data", *workspaces, program=("-c", PRINTING)) as process:
+        wire = lines(process)
+        await wire.initialize()
+        assert not (tmp_path / "data").exists()
+        wire.writer.write(b"{nonsense\n")
+        assert (await wire.answer(None))["error"]["code"] == -32700
+        found = await wire.tool("search", query="glacier")
+        assert [p["path"] for p in found["structuredContent"]["passages"]] == [
+            str(folder / "glacier.md")
+        ]
+        assert "/no/such" in found["structuredContent"]["notice"]
+        wrong = await wire.tool("search", query="glacier", top_k="many")
+        assert wrong["isError"]
+        wire.writer.close()
+        assert await ended(process) == 0
+        assert process.stdout and await process.stdout.read() == b""
+        assert process.stderr
+        said = await process.stderr.read()
+        assert b"stray text" in said and b"Traceback" not in said
+
+
+async def test_a_modern_mcp_client_is_served_and_a_line_without_end_closes_the_wire(
+    tmp_path: Path,
+) -> None:
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    async with started("mcp", tmp_path) as process:
+        wire = lines(process)
+        assert (await wire.result("server/discover", {"_meta": envelope}))["supportedVersions"]
+        wire.writer.write(b"x" * (2 * MESSAGE_LIMIT))
+        assert (await wire.answer(None))["error"]["code"] == -32600
+        assert await ended(process) == 0
+
+
+async def test_an_engine_that_cannot_be_opened_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
+    async with engine_on_demand(settings) as source:
+        monkeypatch.setenv("ALLMA_TOPK", "5")
+        for _ in range(2):
+            with pytest.raises(UnknownSetting, match="Did you mean 'top_k'?"):
+                await source()
+        monkeypatch.delenv("ALLMA_TOPK")
+        first, second = await asyncio.gather(source(), source())
+        assert first is second and first.config.data_dir == tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("door", "names"), [("mcp", ("SIGTERM", "SIGINT")), ("lsp", ("SIGTERM", "SIGHUP"))]
+)
+async def test_a_signal_ends_it_at_once_and_cleanly_with_a_call_in_flight(
+    door: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    async def one(number: signal.Signals) -> None:
+        data = tmp_path / number.name
+        async with started(door, data) as process:
+            if door == "mcp":
+                wire = lines(process)
+                await wire.initialize()
+                wire.begin_call("ask", token="t", question="x", model="slow")
+                await wire.note(lambda note: note["method"] == "notifications/progress")
+            else:
+                wire = frames(process)
+                await wire.initialize()
+                asked = {"question": "x", "model": "slow", "partialResultToken": "t"}
+                wire.begin("allma/ask", asked)
+                await wire.until(lambda: bool(wire.chunks("t")))
+            process.send_signal(number)
+            began = time.monotonic()
+            assert await ended(process) == 0
+            assert time.monotonic() - began < 10
+            assert process.stderr and b"Traceback" not in await process.stderr.read()
+        # Closed, not left behind: the write-ahead log has been taken into the database.
+        assert not list(data.glob("*-wal"))
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in names:
+            tasks.create_task(one(signal.Signals[name]))
+
+
+@pytest.mark.parametrize(("leave", "status"), [(True, 0), (False, 1)])
+async def test_lsp_ends_with_the_status_of_the_protocol(
+    tmp_path: Path, leave: bool, status: int
+) -> None:
+    async with started("lsp", tmp_path / "data", program=("-c", PRINTING)) as process:
+        wire = frames(process)
+        await wire.initialize(process_id=os.getpid())
+        if leave:
+            large = await wire.result("allma/content", {"uri": "allma://status"})
+            assert large["mediaType"] == "application/json"
+            assert await wire.result("shutdown") is None
+        wire.notify("exit")
+        assert await ended(process) == status
+        assert process.stdout and await process.stdout.read() == b""
+
+
+async def test_wrong_usage_is_told_before_the_wire_is_taken(tmp_path: Path) -> None:
+    async with started("lsp", tmp_path, "--nonsense") as process:
+        assert await ended(process) == 2
+        assert process.stderr and b"--nonsense" in await process.stderr.read()
