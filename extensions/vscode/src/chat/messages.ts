@@ -107,8 +107,7 @@ export type FromView =
   | { type: "open"; source: Source; extracted: boolean }
   | { type: "copy"; text: string }
   | { type: "insert"; text: string }
-  | { type: "attachFile" }
-  | { type: "attachSelection" }
+  | { type: "attach" }
   | { type: "detach"; index: number }
   | { type: "model"; name: string }
   | { type: "refresh" }

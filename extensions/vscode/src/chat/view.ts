@@ -146,14 +146,8 @@ export class ChatView implements vscode.WebviewViewProvider {
         return vscode.env.clipboard.writeText(message.text);
       case "insert":
         return insertAtCursor(message.text);
-      case "attachFile":
-        return this.pickScope();
-      case "attachSelection": {
-        const editor = vscode.window.activeTextEditor;
-        if (editor && !editor.selection.isEmpty) this.attachSelection(editor);
-        else void vscode.window.showInformationMessage("Select some text in an editor first.");
-        return;
-      }
+      case "attach":
+        return this.pickAttachment();
       case "detach":
         return this.session.detach(message.index);
       case "model":
@@ -167,12 +161,30 @@ export class ChatView implements vscode.WebviewViewProvider {
     }
   }
 
-  private async pickScope(): Promise<void> {
+  private async pickAttachment(): Promise<void> {
+    const editor = vscode.window.activeTextEditor;
+    const hasSelection = editor && !editor.selection.isEmpty;
+    const chosen = await vscode.window.showQuickPick(
+      [
+        ...(hasSelection
+          ? [{ label: "$(selection) The editor's selection", files: undefined }]
+          : []),
+        { label: "$(file) A file…", description: "answer from this file only", files: true },
+        { label: "$(folder) A folder…", description: "answer from this folder only", files: false },
+      ],
+      { title: "Attach to the Question" },
+    );
+    if (!chosen) return;
+    if (chosen.files !== undefined) await this.pickScope(chosen.files);
+    else if (editor) this.attachSelection(editor);
+    await this.focus();
+  }
+
+  private async pickScope(files: boolean): Promise<void> {
     const picked = await vscode.window.showOpenDialog({
       openLabel: "Attach",
-      title: "A file or folder to answer from",
-      canSelectFiles: true,
-      canSelectFolders: process.platform === "darwin",
+      canSelectFiles: files,
+      canSelectFolders: !files,
       defaultUri: vscode.workspace.workspaceFolders?.[0]?.uri,
     });
     if (picked?.[0]) await this.attachScope(picked[0]);

@@ -49,11 +49,8 @@ export class Composer {
       h(
         "div",
         { class: "bar" },
-        iconButton("selection", "Attach the editor's selection", () =>
-          actions.post({ type: "attachSelection" }),
-        ),
-        iconButton("attach", "Answer from one file or folder…", () =>
-          actions.post({ type: "attachFile" }),
+        iconButton("add", "Attach a selection, file or folder…", () =>
+          actions.post({ type: "attach" }),
         ),
         this.rag,
         this.model,

@@ -124,10 +124,11 @@ function renderTurns(): void {
   const elements = state.turns.map((turn, index) => {
     const isLast = index === state.turns.length - 1;
     const question = isLast && !state.pending ? questionOf(turn, index) : null;
-    const key = JSON.stringify([turn, question]);
+    const stats = isLast && turn.role === "assistant" ? state.stats : null;
+    const key = JSON.stringify([turn, question, stats]);
     const shown = list.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.id)}"]`);
     if (shown?.dataset.key === key) return shown;
-    const element = turnElement(turn, question, actions);
+    const element = turnElement(turn, question, stats, actions);
     element.dataset.turn = turn.id;
     element.dataset.key = key;
     return element;

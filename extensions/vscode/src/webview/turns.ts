@@ -1,5 +1,6 @@
 /** The messages of a conversation as elements. */
 import type { FromView, Pending, Source, Turn } from "../chat/messages";
+import type { AnswerStats } from "../protocol";
 import { codicon, h, iconButton } from "./dom";
 import { renderBlocks, showBlocks } from "./markdown";
 
@@ -9,10 +10,11 @@ export interface TurnActions {
   again(question: string): void;
 }
 
-/** One message. `question` is what it answers, when it can be asked again. */
+/** One message. `question` is what it answers, when it can be asked again; `stats` how it was made. */
 export function turnElement(
   turn: Turn,
   question: string | null,
+  stats: AnswerStats | null,
   actions: TurnActions,
 ): HTMLElement {
   const body = h("div", { class: "body" });
@@ -23,11 +25,18 @@ export function turnElement(
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
     body,
+    stats?.truncated &&
+      h(
+        "p",
+        { class: "kind" },
+        codicon("warning"),
+        " The answer was cut: the model's limit was reached.",
+      ),
     sourcesElement(turn.sources, turn.passagesOnly, actions),
     h(
       "footer",
       {},
-      turn.model ? h("span", { class: "model" }, turn.model) : false,
+      turn.model ? h("span", { class: "model", title: statsText(stats) }, turn.model) : false,
       h("span", { class: "gap" }),
       iconButton("copy", isUser ? "Copy the question" : "Copy the answer", () =>
         actions.post({ type: "copy", text: turn.text }),
@@ -105,8 +114,11 @@ function sourcesElement(
   const from = files > 1 ? ` from ${files} files` : "";
   return h(
     "details",
-    { class: "sources", open },
-    h("summary", {}, open ? `${count}${from}` : `What was used: ${count}${from}`),
+    {
+      class: "sources",
+      open,
+    },
+    h("summary", { click: showWhole }, open ? `${count}${from}` : `What was used: ${count}${from}`),
     h("ol", {}, ...sources.map((source) => sourceElement(source, open, actions))),
   );
 }
@@ -137,4 +149,17 @@ function sourceElement(source: Source, quoted: boolean, actions: TurnActions): H
       h("div", { class: "heading" }, codicon("history"), " The file has changed since"),
     h("p", { class: quoted ? "quote long" : "quote" }, source.text.trim()),
   );
+}
+
+function statsText(stats: AnswerStats | null): string {
+  if (!stats) return "The model that answered";
+  const seconds = (stats.totalMs / 1000).toFixed(1);
+  const tokens = stats.answerTokens === null ? "" : `, ${stats.answerTokens} tokens`;
+  return `Answered in ${seconds} s${tokens}; sources found in ${stats.retrievalMs} ms`;
+}
+
+/** What a click unfolds may lie below the edge. */
+function showWhole({ target }: Event): void {
+  const details = (target as Element).closest("details");
+  requestAnimationFrame(() => details?.scrollIntoView({ block: "nearest" }));
 }

@@ -1,0 +1,201 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { ToView } from "../../src/chat/messages";
+import { type Backend, Session } from "../../src/chat/session";
+import type { Answer, AskParams, AskProgress, Conversation, Message } from "../../src/protocol";
+import { INITIAL, reduce } from "../../src/webview/state";
+
+const CANCELLED = new Error("cancelled");
+
+/** A server of one test: it keeps conversations, and answers when it is told to. */
+class Server implements Backend {
+  asked: AskParams[] = [];
+  conversations = new Map<string, Conversation>();
+  private finish: ((text: string) => void) | undefined;
+  private fail: ((error: unknown) => void) | undefined;
+  private tell: ((progress: AskProgress) => void) | undefined;
+
+  ask(params: AskParams, onProgress: (p: AskProgress) => void, signal: AbortSignal) {
+    this.asked.push(params);
+    this.tell = onProgress;
+    const id = params.conversationId ?? `c${this.conversations.size + 1}`;
+    this.write(id, "user", params.question);
+    return new Promise<Answer>((resolve, reject) => {
+      this.fail = reject;
+      this.finish = (text) => {
+        this.write(id, "assistant", text);
+        resolve({ text, conversationId: id, citations: [] } as unknown as Answer);
+      };
+      signal.addEventListener("abort", () => {
+        this.write(id, "assistant", "half …");
+        reject(CANCELLED);
+      });
+    });
+  }
+
+  show(id: string): Promise<Conversation> {
+    const found = this.conversations.get(id);
+    return found ? Promise.resolve(structuredClone(found)) : Promise.reject(new Error("not found"));
+  }
+
+  latest() {
+    return Promise.resolve([...this.conversations.values()].at(-1));
+  }
+
+  failure(error: unknown) {
+    if (error === CANCELLED) return "cancelled" as const;
+    return { code: "conversation_not_found", message: String(error), hint: "Next step." };
+  }
+
+  stream(text: string): void {
+    this.tell?.({ kind: "chunk", seq: 0, text });
+  }
+
+  async answer(text: string): Promise<void> {
+    this.finish?.(text);
+    await settled();
+  }
+
+  async breakOff(message: string): Promise<void> {
+    this.fail?.(message);
+    await settled();
+  }
+
+  private write(id: string, role: Message["role"], content: string): void {
+    const known = this.conversations.get(id);
+    const messages = known?.messages ?? [];
+    messages.push({
+      id: `${id}.${messages.length}`,
+      role,
+      content,
+      model: "m",
+      createdAt: "",
+      sources: [],
+    });
+    this.conversations.set(id, {
+      id,
+      title: known?.title ?? content,
+      createdAt: "",
+      updatedAt: "",
+      messageCount: messages.length,
+      messages,
+    });
+  }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+
+describe("a session", () => {
+  let server: Server;
+  let session: Session;
+  let view: typeof INITIAL;
+  let changes: string[];
+
+  beforeEach(() => {
+    server = new Server();
+    view = INITIAL;
+    changes = [];
+    session = new Session(
+      server,
+      (message: ToView) => {
+        view = reduce(view, structuredClone(message));
+      },
+      (kind) => changes.push(kind),
+    );
+  });
+
+  const texts = () => view.turns.map((turn) => turn.text);
+
+  test("streams an answer and ends with what the server has", async () => {
+    void session.ask("Why?", true, undefined);
+    expect(view.pending).toMatchObject({ question: "Why?", state: "waiting" });
+    server.stream("Be");
+    server.stream("cause");
+    expect(view.pending).toMatchObject({ answer: "Because", state: "streaming" });
+    await server.answer("Because.");
+    expect(view.pending).toBeNull();
+    expect(texts()).toEqual(["Why?", "Because."]);
+    expect(session.id).toBe("c1");
+    expect(changes).toEqual(["selected", "written"]);
+  });
+
+  test("continues its conversation with the next question", async () => {
+    void session.ask("Why?", true, undefined);
+    await server.answer("Because.");
+    void session.ask("And?", false, undefined);
+    await server.answer("So.");
+    expect(server.asked[1]).toMatchObject({ conversationId: "c1", useRag: false });
+    expect(texts()).toEqual(["Why?", "Because.", "And?", "So."]);
+  });
+
+  test("takes no second question while it answers", async () => {
+    void session.ask("Why?", true, undefined);
+    await session.ask("And?", true, undefined);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test("keeps what a stopped first answer had, though its id never came", async () => {
+    void session.ask("Why?", true, undefined);
+    server.stream("half");
+    session.stop();
+    await settled();
+    expect(view.pending).toBeNull();
+    expect(texts()).toEqual(["Why?", "half …"]);
+    expect(session.id).toBe("c1");
+  });
+
+  test("shows a failure with the question, once", async () => {
+    void session.ask("Why?", true, undefined);
+    await server.breakOff("The model is gone.");
+    expect(view.pending).toMatchObject({
+      question: "Why?",
+      state: "failed",
+      failure: { message: "The model is gone.", hint: "Next step." },
+    });
+    expect(texts()).toEqual([]);
+    void session.ask("Why?", true, undefined);
+    expect(view.pending?.state).toBe("waiting");
+  });
+
+  test("lets go of an answer when another conversation is opened", async () => {
+    void session.ask("Why?", true, undefined);
+    await session.select(undefined);
+    server.stream("late");
+    await settled();
+    expect(view.pending).toBeNull();
+    expect(texts()).toEqual([]);
+    expect(session.busy).toBe(false);
+  });
+
+  test("gives a new view everything, the half answer too", () => {
+    void session.ask("Why?", true, undefined);
+    server.stream("half");
+    expect(session.snapshot().pending).toMatchObject({ question: "Why?", answer: "half" });
+  });
+
+  test("asks about its attachments: one place, any number of selections", () => {
+    session.attach({ kind: "scope", path: "/w/a", label: "a" });
+    session.attach({ kind: "scope", path: "/w/b", label: "b" });
+    session.attach({
+      kind: "selection",
+      path: "/w/x.py",
+      label: "x.py, line 1",
+      startLine: 1,
+      endLine: 1,
+      language: "python",
+      text: "x = 1",
+    });
+    void session.ask("What?", true, undefined);
+    expect(server.asked[0]?.workspace).toBe("/w/b");
+    expect(server.asked[0]?.question).toContain("x = 1");
+    expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
+  });
+
+  test("forgets a conversation that was deleted elsewhere", async () => {
+    void session.ask("Why?", true, undefined);
+    await server.answer("Because.");
+    server.conversations.clear();
+    await session.reload();
+    expect(session.id).toBeUndefined();
+    expect(texts()).toEqual([]);
+  });
+});

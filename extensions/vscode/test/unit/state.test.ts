@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import type { EngineSummary } from "../../src/chat/messages";
+import { INITIAL, indexText, noticeOf } from "../../src/webview/state";
+
+const ENGINE: EngineSummary = {
+  documents: 312,
+  folders: 1,
+  indexing: null,
+  ollama: { reachable: true, reason: null },
+  models: ["llama3.2:3b"],
+  model: "llama3.2:3b",
+  trusted: true,
+};
+
+const ready = (changes: Partial<EngineSummary> = {}) => ({
+  ...INITIAL,
+  connection: { state: "ready" as const },
+  engine: { ...ENGINE, ...changes },
+});
+
+describe("the notice", () => {
+  test("is not there when all is well", () => {
+    expect(noticeOf(ready())).toBeNull();
+  });
+
+  test.each([
+    [{ ...INITIAL, connection: { state: "missing" as const } }, "install"],
+    [{ ...INITIAL, connection: { state: "stopped" as const, reason: "It ended." } }, "restart"],
+    [{ ...ready(), trouble: { message: "The disk is full.", hint: null } }, "showLog"],
+    [ready({ ollama: { reachable: false, reason: "refused" } }), "startOllama"],
+    [ready({ models: [] }), "pullModel"],
+    [ready({ trusted: false }), "trust"],
+    [ready({ documents: 0 }), "ingest"],
+  ])("offers the step that helps (%#)", (state, action) => {
+    expect(noticeOf(state)?.actions.map((a) => a.action)).toContain(action);
+  });
+
+  test("counts the files while they are indexed", () => {
+    const notice = noticeOf(ready({ indexing: { done: 312, total: 585 } }));
+    expect(notice?.text).toBe("Indexing 312 of 585 files…");
+  });
+});
+
+test("the index is counted in words", () => {
+  expect(indexText({ ...ENGINE, documents: 1200 })).toBe("1,200 documents in 1 folder");
+});
