@@ -86,6 +86,17 @@ class Conversations(Stored):
             raise _not_found(conversation_id)
         return _conversation(row, await self._messages(conversation_id))
 
+    async def conversation_with(self, message_id: str) -> Conversation:
+        """The conversation that a message belongs to.
+
+        Raises:
+            ConversationNotFound: there is no such message.
+        """
+        row = await self._db.row("SELECT conversation_id FROM messages WHERE id = ?", (message_id,))
+        if row is None:
+            raise ConversationNotFound(f"There is no message {message_id!r}.")
+        return await self.conversation(row["conversation_id"])
+
     async def conversation_page(
         self, query: str | None, cursor: str | None, limit: int
     ) -> ConversationPage:

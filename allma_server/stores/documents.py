@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pathspec import PathSpec
-
 from allma_server.errors import InvalidArgument
 from allma_server.model import Document, DocumentPage, DocumentRow, DocumentState
 from allma_server.stores import rows
@@ -112,6 +110,9 @@ class Documents(Stored):
 
 
 def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
+    # Its import takes longer than most searches, and most searches have no glob.
+    from pathspec import PathSpec
+
     glob = glob.replace(os.sep, "/") if os.sep != "/" else glob
     absolute = Path(glob).is_absolute() and any(glob.startswith(r["workspace"]) for r in found)
     # A leading `!` or `#` would be an instruction to pathspec, not a name.

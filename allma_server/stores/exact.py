@@ -4,6 +4,7 @@ Measured with 384 dimensions on one core: 16 ms for 100,000 vectors.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,16 +64,24 @@ class ExactStore:
     async def close(self) -> None:
         self._empty()
 
-    def put(self, ids: NDArray[np.int64], documents: NDArray[np.int64], vectors: Vectors) -> None:
+    def put(
+        self,
+        ids: NDArray[np.int64],
+        documents: NDArray[np.int64],
+        vectors: NDArray[np.floating[Any]],
+    ) -> None:
         """Inserts or replaces rows; the ids are distinct."""
-        new = [int(i) for i in ids if int(i) not in self._slots]
-        self._make_room(len(self._slots) + len(new), vectors.shape[1])
-        for chunk_id in new:
-            self._slots[chunk_id] = len(self._slots)
-        slots = np.array([self._slots[int(i)] for i in ids], np.int64)
-        self._ids[slots] = ids
-        self._documents[slots] = documents
-        self._vectors[slots] = vectors
+        used = len(self._slots)
+        numbers: list[int] = ids.tolist()
+        new = [chunk_id for chunk_id in numbers if chunk_id not in self._slots]
+        self._make_room(used + len(new), vectors.shape[1])
+        self._slots.update(zip(new, range(used, used + len(new)), strict=True))
+        # A stretch of rows is filled many times faster than rows here and there.
+        all_new = len(new) == len(numbers)
+        rows = slice(used, used + len(new)) if all_new else [self._slots[i] for i in numbers]
+        self._ids[rows] = ids
+        self._documents[rows] = documents
+        self._vectors[rows] = vectors
 
     def best(self, vector: Vector, k: int, documents: Collection[int] | None = None) -> list[Hit]:
         """The `k` rows most similar to `vector`, of all documents or of these."""

@@ -71,4 +71,4 @@ def put_stored(rows: ExactStore, batch: list[tuple[int, int, bytes]]) -> None:
     if batch:
         ids, documents, blobs = zip(*batch, strict=True)
         vectors = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), -1)
-        rows.put(np.array(ids, np.int64), np.array(documents, np.int64), vectors.astype(np.float32))
+        rows.put(np.array(ids, np.int64), np.array(documents, np.int64), vectors)
