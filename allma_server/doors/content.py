@@ -5,9 +5,10 @@ a name may end in `.md`.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
+from allma_server.answer.export import as_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.model import Excerpt
 from allma_server.operations import BY_NAME, Call, jsonable
@@ -44,10 +45,22 @@ async def content(call: Call, uri: str) -> Content:
     if kind == "conversation" and name:
         exported = await BY_NAME["conversations.export"](call, {"id": name})
         return Content(exported.markdown, "text/markdown")
+    if kind == "answer" and name:
+        return Content(await _answer(call, name), "text/markdown")
     raise NotFound(
         f"There is nothing at {uri!r}.",
-        "There are allma://document/ID, allma://conversation/ID and allma://status.",
+        "There are allma://document/ID, allma://conversation/ID, allma://answer/MESSAGE_ID and "
+        "allma://status.",
     )
+
+
+async def _answer(call: Call, message_id: str) -> str:
+    """One answer with its question and its sources."""
+    conversation = await call.engine.catalog.conversation_with(message_id)
+    ids = [message.id for message in conversation.messages]
+    at = ids.index(message_id)
+    turn = conversation.messages[max(0, at - 1) : at + 1]
+    return as_markdown(replace(conversation, messages=turn))
 
 
 async def _document(call: Call, id: str) -> str:

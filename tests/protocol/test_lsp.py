@@ -615,6 +615,10 @@ async def test_allma_documents_open_in_the_editor(source: EngineSource) -> None:
         assert text.startswith("# How long is the glacier?")
         whole = await wire.result("allma/content", {"uri": uri})
         assert whole == {"uri": uri, "text": text, "mediaType": "text/markdown"}
+        answered = await wire.result(
+            "allma/content", {"uri": f"allma://answer/{answer['messageId']}.md"}
+        )
+        assert answer["text"] in answered["text"] and "glacier.md" in answered["text"]
         id = answer["citations"][0]["passage"]["documentId"]
         document = await wire.result("allma/content", {"uri": f"allma://document/{id}"})
         assert "Glacier" in document["text"] or "melt" in document["text"]

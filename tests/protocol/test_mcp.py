@@ -16,7 +16,7 @@ from allma_server import __version__
 from allma_server.chat_models import scripted
 from allma_server.doors import patience
 from allma_server.doors.folders import EngineSource
-from allma_server.doors.mcp import calls, client, serve_mcp
+from allma_server.doors.mcp import calls, client, resources, serve_mcp
 from allma_server.doors.text import LONGEST_TEXT
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
@@ -580,6 +580,31 @@ async def test_subscribers_hear_of_changes_in_both_eras(source: EngineSource) ->
             async for change in changes:
                 assert getattr(change, "uri") == "allma://status"  # noqa: B009
                 break
+
+
+async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
+    source: EngineSource, engine: Engine, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "POLL_SECONDS", 0.02)
+    changing = notes / "changing.md"
+    changing.write_text("# Ice\n")
+    await BY_NAME["sync"](Call(engine), {})
+    document = await engine.catalog.document(str(changing))
+    assert document is not None
+    uri = f"allma://document/{document.id}"
+    async with legacy(source) as old, library(source, "auto") as new:
+        await old.result("resources/subscribe", {"uri": uri})
+        async with new.listen(resource_subscriptions=[uri]) as changes:
+            await new.call_tool("status", {})
+            changing.write_text("# Ice\n\nIt melts.\n")
+            await BY_NAME["sync"](Call(engine), {})
+            async for change in changes:
+                assert getattr(change, "uri") == uri  # noqa: B009
+                break
+        note = await old.note(lambda n: n["method"] == "notifications/resources/updated")
+        assert note["params"]["uri"] == uri
+    changing.unlink()
+    await BY_NAME["sync"](Call(engine), {})
 
 
 async def test_a_result_keeps_below_what_clients_pass_on(

@@ -12,7 +12,7 @@ from allma_server.doors.lsp.editor import Editor, title
 from allma_server.doors.lsp.parent import outlived
 from allma_server.doors.lsp.progress import EditorProgress
 from allma_server.doors.lsp.selection import KIND, code_actions
-from allma_server.doors.settings import apply
+from allma_server.doors.settings import ClientSettings, apply
 from allma_server.errors import AllmaError
 
 IDLE_SECONDS = 0.5
@@ -29,7 +29,8 @@ class Following:
     def __init__(self, editor: Editor, background: asyncio.TaskGroup) -> None:
         self._editor = editor
         self._background = background
-        self._complaints: list[str] = []
+        self._initial = ClientSettings()
+        self._complaints: dict[str, bool] = {}
         self._elsewhere: dict[str, Any] = {}
         on = editor.server.on
         on(types.INITIALIZE, self.initialize)
@@ -46,7 +47,8 @@ class Following:
     # --- the beginning ----------------------------------------------------------------------
 
     def initialize(self, params: types.InitializeParams) -> None:
-        self._apply(params.initialization_options)
+        self._initial = self._applied(params.initialization_options)
+        self._editor.settings = self._initial
         self._editor.folders.add(_paths(params.workspace_folders or []))
         if params.process_id is not None:
             self._background.create_task(self._end_with(params.process_id))
@@ -95,28 +97,34 @@ class Following:
             answer = await self._editor.request(
                 types.WORKSPACE_CONFIGURATION, types.ConfigurationParams([item])
             )
-            self._apply(answer[0] if answer else None)
+            self._editor.settings = self._applied(answer[0] if answer else None)
         self._complain()
 
     async def configuration_changed(self, params: types.DidChangeConfigurationParams) -> None:
+        followed = self._editor.settings.index_workspace_folders
         pushed: Any = params.settings
         if isinstance(pushed, dict):
-            self._apply(cast(dict[str, Any], pushed).get(_SECTION))
+            self._editor.settings = self._applied(cast(dict[str, Any], pushed).get(_SECTION))
         await self._read_configuration()
+        if self._editor.settings.index_workspace_folders and not followed:
+            self._background.create_task(self._index(self._editor.folders.paths))
 
-    def _apply(self, given: object) -> None:
-        applied = apply(self._editor.settings, given)
-        self._editor.settings = applied.settings
-        self._complaints += applied.complaints
+    def _applied(self, given: object) -> ClientSettings:
+        """The settings with which the client began, changed by what it gives now."""
+        applied = apply(self._initial, given)
+        self._complaints |= {c: False for c in applied.complaints if c not in self._complaints}
         self._elsewhere |= applied.elsewhere
+        return applied.settings
 
     def _complain(self) -> None:
-        for complaint in dict.fromkeys(self._complaints):
-            _log.warning("%s", complaint)
-            self._editor.server.window_show_message(
-                types.ShowMessageParams(types.MessageType.Warning, complaint)
-            )
-        self._complaints.clear()
+        """Shows each complaint once."""
+        for complaint, told in self._complaints.items():
+            if not told:
+                _log.warning("%s", complaint)
+                self._editor.server.window_show_message(
+                    types.ShowMessageParams(types.MessageType.Warning, complaint)
+                )
+                self._complaints[complaint] = True
 
     async def _tell_what_is_not_its_own(self) -> None:
         if not self._elsewhere:

@@ -44,8 +44,8 @@ class Client:
         hint: str | None,
     ) -> None:
         self.folders = Folders(workspaces)
-        self._engine = engine
-        self._background = background
+        self.engine = engine
+        self.background = background
         self._hints = [absolute(hint)] if hint else []
         self._awake = False
 
@@ -57,13 +57,13 @@ class Client:
         Raises:
             StorageError, InvalidArgument: the engine cannot be opened.
         """
-        engine = await self._engine()
+        engine = await self.engine()
         if not self._awake:
             self._awake = True
-            self._background.create_task(self.folders.index(Call(engine)))
+            self.background.create_task(self.folders.index(Call(engine)))
             await asyncio.sleep(0)  # so that the search which woke it knows that it runs
             if context.session.can_send_request:
-                self._background.create_task(self._ask_for_roots(context.session))
+                self.background.create_task(self._ask_for_roots(context.session))
         await self.folders.settled(settle)
         return Call(engine, workspaces=await self._scope(engine), patience=JOB_SECONDS)
 

@@ -1,27 +1,43 @@
 """Resources: documents and conversations to attach, and word when they may have changed."""
 
+import asyncio
+import logging
+from collections import Counter
+
 import mcp_types as types
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
+    ListenHandler,
     ResourcesListChanged,
     ResourceUpdated,
 )
 
 from allma_server.doors.content import content
 from allma_server.doors.mcp.client import Client, Context, answered
+from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME
 
 STATUS = "allma://status"
 
+_log = logging.getLogger(__name__)
+
+
+POLL_SECONDS = 2.0
+"""How often what somebody has subscribed to is looked at: a row of the catalogue each."""
+
 
 class Resources:
-    """What one client may look at. `bus`: word of changes for its `subscriptions/listen`."""
+    """What one client may look at, and subscribe to in either era."""
 
     def __init__(self, client: Client) -> None:
-        self.bus = InMemorySubscriptionBus()
         self._client = client
+        self._bus = InMemorySubscriptionBus()
+        self._listen = ListenHandler(self._bus)
         self._subscribed: dict[str, ServerSession] = {}
+        self._listened: Counter[str] = Counter()
+        self._versions: dict[str, str] = {}
+        self._polling = False
 
     @answered
     async def list(
@@ -70,6 +86,7 @@ class Resources:
         self, context: Context, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         self._subscribed[str(params.uri)] = context.session
+        self._poll()
         return types.EmptyResult()
 
     async def unsubscribe(
@@ -78,9 +95,54 @@ class Resources:
         self._subscribed.pop(str(params.uri), None)
         return types.EmptyResult()
 
+    async def listen(
+        self, context: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        uris = Counter(map(str, params.notifications.resource_subscriptions or []))
+        self._listened += uris
+        self._poll()
+        try:
+            return await self._listen(context, params)
+        finally:
+            self._listened -= uris
+
     async def changed(self) -> None:
         """Tells those who asked for it that what they look at may be another now."""
-        for uri, session in list(self._subscribed.items()):
+        await self._bus.publish(ResourcesListChanged())
+        await self._tell(STATUS)
+
+    async def _tell(self, uri: str) -> None:
+        if (session := self._subscribed.get(uri)) is not None:
             await session.send_resource_updated(uri)
-        await self.bus.publish(ResourcesListChanged())
-        await self.bus.publish(ResourceUpdated(STATUS))
+        await self._bus.publish(ResourceUpdated(uri))
+
+    def _poll(self) -> None:
+        if not self._polling:
+            self._polling = True
+            self._client.background.create_task(self._look())
+
+    async def _look(self) -> None:
+        """Looks for changes that others made, until nobody is subscribed any more."""
+        try:
+            while watched := {*self._subscribed, *self._listened}:
+                for uri in watched:
+                    version = await self._version(uri)
+                    if self._versions.setdefault(uri, version) != version:
+                        self._versions[uri] = version
+                        await self._tell(uri)
+                await asyncio.sleep(POLL_SECONDS)
+        except AllmaError as exc:
+            _log.warning("subscribers are not told of changes: %s", exc)
+        finally:
+            self._polling = False
+
+    async def _version(self, uri: str) -> str:
+        catalog = (await self._client.engine()).catalog
+        kind, _, id = uri.removeprefix("allma://").partition("/")
+        try:
+            if kind == "document" and id.isdigit():
+                document = await catalog.document_by_id(int(id))
+                return document.content_hash if document else ""
+            return (await catalog.conversation(id)).updated_at if kind == "conversation" else ""
+        except NotFound:
+            return ""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.lowlevel import Server
-from mcp.server.subscriptions import ListenHandler
 from mcp.shared.message import SessionMessage
 
 from allma_server import __version__
@@ -68,7 +67,7 @@ def _server(client: Client) -> Server[Any]:
         on_read_resource=resources.read,
         on_subscribe_resource=resources.subscribe,
         on_unsubscribe_resource=resources.unsubscribe,
-        on_subscriptions_listen=ListenHandler(resources.bus),
+        on_subscriptions_listen=resources.listen,
         on_list_prompts=prompts.list,
         on_get_prompt=prompts.get,
         on_completion=prompts.complete,
