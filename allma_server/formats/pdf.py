@@ -162,7 +162,8 @@ def _opened(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
             reason = reason or exc
     if b"/Encrypt" in data:
         raise UnreadableDocument("It is encrypted in a way that cannot be opened.") from reason
-    raise UnreadableDocument(f"It is damaged: {reason or 'it has no pages'}.") from reason
+    cause = str(reason or "it has no pages").rstrip(".")
+    raise UnreadableDocument(f"It is damaged: {cause[:200]}.") from reason
 
 
 def _with_new_end(data: bytes) -> bytes:
@@ -190,7 +191,7 @@ def _with_new_root(data: bytes) -> bytes:
 def _tidy(text: str) -> str:
     """The text of a page, with words put together again that were hyphenated at line ends."""
     text = _BROKEN_WORD.sub(lambda match: _mended(match, text), text)
-    return "\n".join(line.rstrip() for line in text.split("\n"))
+    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()
 
 
 def _mended(match: re.Match[str], text: str) -> str:

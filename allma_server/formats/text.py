@@ -118,10 +118,19 @@ def _guessed(data: bytes, first_odd: int) -> str:
     end = start + _SAMPLE
     if end < len(data):
         end = max(data.rfind(b"\n", first_odd + 1, end) + 1, first_odd + 1)
-    best = from_bytes(data[start:end]).best()
+    sample = data[start:end]
+    matches = from_bytes(sample)
+    best = matches.best()
     if best is None:
         raise _binary()
-    return data.decode(best.encoding, "replace")
+    encoding = best.encoding
+    if best.coherence == 0:
+        # Too little text to know a language by: of what is equally plausible, the most common.
+        tied = {name for m in matches if m.chaos <= best.chaos for name in m.could_be_from_charset}
+        sparse = sum(byte > 127 for byte in sample) < len(sample) / 4
+        common = "cp1252" if sparse else "cp1251"
+        encoding = common if common in tied else encoding
+    return data.decode(encoding, "replace")
 
 
 # --- text as people should meet it --------------------------------------------------------------

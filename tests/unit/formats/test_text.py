@@ -1,0 +1,128 @@
+from pathlib import PurePath
+
+import pytest
+
+from allma_server.errors import NothingToIndex
+from allma_server.formats.text import TextReader, clean, decode, is_blank, without_blobs
+
+RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n" * 12
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n" * 12
+CHINESE = "天地玄黄，宇宙洪荒。日月盈昃，辰宿列张。寒来暑往，秋收冬藏。\n" * 12
+FRENCH = "Les élèves ont été très étonnés à la fenêtre où l'été brûlait.\n" * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (RUSSIAN, "utf-8"),
+        (RUSSIAN, "koi8-r"),
+        (RUSSIAN, "cp1251"),
+        (RUSSIAN, "utf-8-sig"),
+        (RUSSIAN, "utf-16"),
+        (RUSSIAN, "utf-16-le"),
+        (RUSSIAN, "utf-16-be"),
+        (RUSSIAN, "utf-32"),
+        (JAPANESE, "shift_jis"),
+        (JAPANESE, "euc_jp"),
+        (JAPANESE, "iso2022_jp"),
+        (CHINESE, "gb18030"),
+        (FRENCH, "cp1252"),
+        ("Città di Forlì", "cp1252"),
+        ("Привет мир", "cp1251"),
+        ("plain english", "utf-16-be"),
+        ("[1]", "utf-16-le"),
+    ],
+)
+def test_text_in_any_encoding_is_decoded(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == text
+
+
+def test_an_encoding_the_file_declares_is_preferred_to_a_guess() -> None:
+    assert decode("Grüße".encode("latin-1"), "latin-1") == "Grüße"
+
+
+def test_a_declaration_does_not_overrule_what_the_bytes_are() -> None:
+    assert decode("Grüße".encode(), "latin-1") == "Grüße"
+
+
+def test_an_unknown_declared_encoding_does_no_harm() -> None:
+    assert decode(FRENCH.encode("cp1252"), "x-no-such-thing") == FRENCH
+
+
+def test_utf8_with_a_few_damaged_bytes_stays_utf8() -> None:
+    data = RUSSIAN.encode()
+    damaged = decode(data[:50] + b"\xff" + data[50:])
+    assert damaged.count("\ufffd") <= 3
+    assert damaged.endswith(RUSSIAN[60:])
+
+
+def test_a_truncated_character_at_the_end_costs_only_itself() -> None:
+    assert decode(RUSSIAN.encode()[:-2]).startswith(RUSSIAN[:-2])
+
+
+@pytest.mark.parametrize("data", [b"before\0\0after\0", bytes(range(256)) * 8, b"\x01\x02\x03\x04"])
+def test_binary_data_is_skipped(data: bytes) -> None:
+    with pytest.raises(NothingToIndex, match="binary"):
+        decode(data)
+
+
+def test_all_kinds_of_line_ends_count_as_one() -> None:
+    assert decode(b"one\r\ntwo\rthree\nfour\r\n\r\nsix") == "one\ntwo\nthree\nfour\n\nsix"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("\x1b[31mERROR\x1b[0m failed\x07", "ERROR failed"),
+        ("\x1b]0;title\x07prompt", "prompt"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("safe \u202eevil\u202c text", "safe evil text"),
+        ("e\u0301", "é"),
+        ("\ufb01nd e\ufb03cient", "find efficient"),
+        ("\uff21\uff22\uff23\uff11", "ABC1"),
+        ("\ufe8d\ufedf\ufecc\ufeae\ufe91", "العرب"),
+        ("x² ½ …", "x² ½ …"),
+        ("（全角）", "（全角）"),
+        ("page\x0cbreak", "page break"),
+        ("\ud800 lone", "\ufffd lone"),
+        ("👩\u200d👧", "👩\u200d👧"),
+        ("a\nb", "a\nb"),
+    ],
+)
+def test_clean_keeps_what_is_seen_and_drops_what_hides(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+    assert clean(cleaned) == cleaned
+
+
+def test_text_of_invisible_characters_is_blank() -> None:
+    assert is_blank(clean("\u200b\u200c\u2060\ufeff \n"))
+    assert not is_blank(".")
+
+
+def test_embedded_files_are_elided_within_their_line() -> None:
+    payload = "iVBORw0KGgoAAAANSUhEUgAAAAE" * 40
+    text = f"before\n![x](data:image/png;base64,{payload}) after\n"
+    assert without_blobs(text) == "before\n![x](data:image/png;base64,…) after\n"
+
+
+def test_base64_over_many_lines_leaves_its_lines_behind() -> None:
+    line = "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24sIGJ1dCAx\n"
+    text = without_blobs("subject\n" + line * 5 + "end\n")
+    assert text == "subject\n…\n\n\n\n\nend\n"
+
+
+@pytest.mark.parametrize("word", ["x" * 5000, "a-very-" * 300, "0123456789" * 100])
+def test_long_words_that_are_no_base64_stay(word: str) -> None:
+    assert without_blobs(word) == word
+
+
+def test_lines_of_the_text_are_lines_of_the_file() -> None:
+    data = b"one\r\n\r\n\x1b[1mthree\x1b[0m\r\nfo\xe2\x80\x8bur"
+    extract = TextReader().read(data, PurePath("notes.log"))
+    assert extract.text.split("\n") == ["one", "", "three", "four"]
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\t\n", "\u200b\u2060".encode()])
+def test_nothing_to_see_is_nothing_to_index(data: bytes) -> None:
+    with pytest.raises(NothingToIndex):
+        TextReader().read(data, PurePath("notes.txt"))
