@@ -23,7 +23,7 @@ from allma_server.errors import AllmaError
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
-from allma_server.ports import ChatModels, Embedder, Parser
+from allma_server.ports import ChatModels, Embedder, Parser, Progress
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
 from allma_server.stores.lock import own_data_directory
@@ -32,6 +32,7 @@ from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
 EMBEDDER = "embedder"
+SWITCHED_AT_ONCE = 128
 
 
 class ChosenEmbedder:
@@ -73,6 +74,33 @@ class ChosenEmbedder:
         embedder = await self._opened(decide=True)
         assert embedder is not None
         return embedder
+
+    async def follow_settings(self, progress: Progress) -> None:
+        """Changes to the embedder that the settings name, if they name another.
+
+        It is given every chunk first, while the former one goes on serving; so no search ever
+        meets an index of another kind or an incomplete one.
+
+        Raises:
+            ProviderError: it cannot be had now; the former one stays.
+        """
+        name, former = self._config.embedder, await self.name()
+        if name == "auto" or former is None or name == former:
+            return
+        await self.serving()
+        embedder = await self._stack.enter_async_context(open_embedder(name, self._config))
+        done = 0
+        while missing := await self._catalog.missing_vectors(embedder.identity, SWITCHED_AT_ONCE):
+            vectors = await embedder.embed_documents(list(missing.values()))
+            await self._catalog.add_vectors(
+                embedder.identity, dict(zip(missing, vectors, strict=True))
+            )
+            done += len(missing)
+            await progress.report(done, None, f"embedding again with {name}")
+        async with self._opening:
+            await self._vectors.use(embedder.identity)
+            await self._catalog.set_setting(EMBEDDER, name)
+            self._open = embedder
 
     async def _opened(self, *, decide: bool) -> Embedder | None:
         async with self._opening:
@@ -144,6 +172,7 @@ async def open_engine(
             catalog,
             parser=parsers.opened,
             embedder=embedder.chosen,
+            prepare=embedder.follow_settings,
             recipe=parsers.recipe,
             tasks=tasks,
         )

@@ -4,6 +4,7 @@ Whoever holds a session sees results only, the dataclasses of `model.py`, and he
 through `ports.Progress`.
 """
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -56,5 +57,10 @@ async def open_session(config: "Config", *, solo: bool = False) -> AsyncGenerato
         ) -> Any:
             return await BY_NAME[operation](Call(engine, progress or Silent()), arguments)
 
-    async with open_engine(config) as engine:
+    async with open_engine(_at_full_speed(config)) as engine:
         yield InProcess()
+
+
+def _at_full_speed(config: "Config") -> "Config":
+    """Somebody waits for a command to end; in the background half of the cores are left alone."""
+    return config.model_copy(update={"embed_threads": config.embed_threads or os.cpu_count() or 1})

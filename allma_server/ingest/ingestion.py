@@ -80,6 +80,7 @@ class Ingestion:
         *,
         parser: Callable[[], Awaitable[Parser]],
         embedder: Callable[[], Awaitable[Embedder]],
+        prepare: Callable[[Progress], Awaitable[None]],
         recipe: Callable[[], Awaitable[str]],
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -87,6 +88,7 @@ class Ingestion:
         self._catalogue = catalogue
         self._parser = parser
         self._embedder = embedder
+        self._prepare = prepare
         self._recipe = recipe
         self._tasks = tasks
         self._turn = asyncio.Lock()
@@ -318,6 +320,7 @@ class Ingestion:
         try:
             async with self._turn:
                 run.job = replace(run.job, state="running")
+                await self._prepare(run)
                 for workspace in workspaces:
                     report = _sum(
                         report, await self._bring_up_to_date(workspace, run, only, retry_failed)

@@ -1,0 +1,263 @@
+"""The whole way from a folder to the index, with real files, processes and stores."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError
+from allma_server.model import IngestReport, Job
+from allma_server.operations import BY_NAME, Call
+from allma_server.ports import Progress
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "notes" / "sea.md").write_text("# Sea\n\nThe sea is salty from minerals.\n")
+    (folder / "notes" / "moon.md").write_text("# Moon\n\nThe moon pulls the tides.\n")
+    (folder / "retry.py").write_text("def retry_limit():\n    return 5\n")
+    return folder
+
+
+async def do(engine: Engine, operation: str, /, **arguments: Any) -> Any:
+    return await BY_NAME[operation](Call(engine), arguments)
+
+
+async def index(engine: Engine, folder: Path) -> IngestReport:
+    report = await do(engine, "ingest", paths=[str(folder)])
+    assert isinstance(report, IngestReport)
+    return report
+
+
+async def found(engine: Engine, query: str, **arguments: Any) -> list[str]:
+    result = await do(engine, "search", query=query, **arguments)
+    return [Path(passage.path).name for passage in result.passages]
+
+
+async def audit(engine: Engine) -> list[tuple[Any, ...]]:
+    """All documents and chunks, without what differs from one index to another (ids, times)."""
+    rows: list[tuple[Any, ...]] = []
+    for workspace in await engine.catalog.workspaces():
+        for document in await engine.catalog.documents(workspace.id):
+            chunks = await engine.catalog.chunks_of(document.id)
+            rows.append((document.path, document.state, document.reason, document.title, chunks))
+    return rows
+
+
+async def fresh_audit(config: Config, folder: Path, tmp_path: Path) -> list[tuple[Any, ...]]:
+    other = config.model_copy(update={"data_dir": tmp_path / "fresh-data"})
+    async with open_engine(other) as engine:
+        await index(engine, folder)
+        return await audit(engine)
+
+
+async def test_a_second_run_reads_nothing(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        first = await index(engine, folder)
+        assert (first.indexed, first.unchanged, first.chunks) == (3, 0, 3)
+        second = await index(engine, folder)
+        assert (second.indexed, second.updated, second.unchanged) == (0, 0, 3)
+
+
+async def test_changed_new_moved_and_deleted_files_leave_the_index_as_a_fresh_one_would_be(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        (folder / "notes" / "sea.md").write_text("# Sea\n\nThe sea is deep.\n\n## Fish\n\nMany.\n")
+        (folder / "new.txt").write_text("A new file about whales.\n")
+        os.rename(folder / "notes" / "moon.md", folder / "luna.md")
+        (folder / "retry.py").unlink()
+        report = await do(engine, "sync")
+        assert (report.indexed, report.updated, report.removed) == (1, 2, 1)
+        assert (await found(engine, "moon tides"))[0] == "luna.md"
+        assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
+
+
+async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        before = {d.path: d.id for w in await engine.catalog.workspaces()
+                  for d in await engine.catalog.documents(w.id)}  # fmt: skip
+        os.rename(folder / "notes", folder / "texts")
+        report = await do(engine, "sync")
+        assert (report.updated, report.chunks, report.removed) == (2, 0, 0)
+        moved = await engine.catalog.document(str(folder / "texts" / "sea.md"))
+        assert moved is not None and moved.id == before[str(folder / "notes" / "sea.md")]
+
+
+async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        os.utime(folder / "retry.py", ns=(1, 1))
+        report = await do(engine, "sync")
+        assert (report.unchanged, report.updated, report.chunks) == (3, 0, 0)
+
+
+async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folder: Path) -> None:
+    (folder / ".env").write_text("PASSWORD=hunter2\n")
+    (folder / "empty.md").touch()
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 this is not one")
+    (folder / "logo.png").write_bytes(b"\x89PNG")
+    async with open_engine(config) as engine:
+        report = await index(engine, folder)
+        page = await do(engine, "documents")
+        states = {Path(d.path).name: (d.state, d.reason) for d in page.documents}
+        assert states["retry.py"] == ("indexed", None)
+        assert states[".env"][0] == "skipped" and "secret" in (states[".env"][1] or "")
+        assert states["empty.md"] == ("skipped", "empty")
+        assert states["broken.pdf"][0] == "failed" and states["broken.pdf"][1]
+        assert states["logo.png"][0] == "skipped"
+        assert {Path(s.path).name for s in report.skipped} == {".env", "empty.md", "logo.png"}
+        assert ".env" not in await found(engine, "hunter2 PASSWORD")
+
+
+async def test_a_file_that_became_unreadable_is_no_longer_found(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        (folder / "w.md").write_text("walrus\n")
+        await index(engine, folder)
+        (folder / "w.md").write_bytes(bytes(range(256)) * 20)
+        await do(engine, "sync")
+        assert "w.md" not in await found(engine, "walrus")
+
+
+async def test_what_is_forgotten_is_not_found_and_stays_on_disk(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        report = await do(engine, "forget", path=str(folder / "notes"))
+        assert (report.documents, report.workspace_removed) == (2, False)
+        assert await found(engine, "salty sea minerals") == ["retry.py"]
+        report = await do(engine, "forget", path=str(folder))
+        assert report.workspace_removed and await found(engine, "retry") == []
+        assert (folder / "notes" / "sea.md").exists()
+        with pytest.raises(DocumentNotFound):
+            await do(engine, "forget", path=str(folder))
+
+
+async def test_a_changed_file_is_marked_stale_until_it_is_read_again(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        (folder / "retry.py").write_text("def retry_limit():\n    return 6  # more\n")
+        stale = (await do(engine, "search", query="retry_limit")).passages[0]
+        assert stale.stale and "return 5" in stale.text
+        await do(engine, "sync")
+        fresh = (await do(engine, "search", query="retry_limit")).passages[0]
+        assert not fresh.stale and "return 6" in fresh.text
+
+
+async def test_another_chunk_size_cuts_everything_anew(config: Config, folder: Path) -> None:
+    (folder / "long.txt").write_text("\n\n".join(f"Paragraph {n} of many." * 5 for n in range(40)))
+    async with open_engine(config) as engine:
+        before = (await index(engine, folder)).chunks
+    smaller = config.model_copy(update={"chunk_size": 200})
+    async with open_engine(smaller) as engine:
+        (folder / "long.txt").touch()
+        await do(engine, "sync")
+        status = await do(engine, "status")
+        assert status.workspaces[0].chunks > before
+
+
+async def test_another_embedder_takes_over_without_a_gap(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+    local = config.model_copy(update={"embedder": "local/all-MiniLM-L6-v2-int8"})
+    async with open_engine(local) as engine:
+        assert (await do(engine, "status")).embedder.name == "hashing/words-256"
+        assert (await found(engine, "salty"))[0] == "sea.md"
+        await do(engine, "sync")
+        assert (await do(engine, "status")).embedder.dimensions == 384
+        # Understood by meaning now, not by words.
+        assert (await found(engine, "ocean water taste"))[0] == "sea.md"
+    async with open_engine(config.model_copy(update={"embedder": "auto"})) as engine:
+        assert (await do(engine, "status")).embedder.name == "local/all-MiniLM-L6-v2-int8"
+
+
+async def test_an_embedder_that_does_not_exist_is_named_and_nothing_is_lost(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+    async with open_engine(config.model_copy(update={"embedder": "nobody/model"})) as engine:
+        with pytest.raises(InvalidArgument, match="nobody/model"):
+            await do(engine, "sync")
+        assert await found(engine, "salty sea") != []
+
+
+class Cancelling:
+    """Progress that is told to stop after the first document."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        self.began.set()
+
+    async def text(self, delta: str) -> None: ...
+    async def sources(self, citations: Sequence[Any]) -> None: ...
+
+
+async def test_a_cancelled_run_stops_keeps_what_is_done_and_can_go_on(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    for n in range(200):
+        (folder / f"page{n}.md").write_text(f"# Page {n}\n\nAbout the number {n}.\n")
+    async with open_engine(config) as engine:
+        progress: Progress = Cancelling()
+        assert isinstance(progress, Cancelling)
+        call = Call(engine, progress)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(BY_NAME["ingest"](call, {"paths": [str(folder)]}))
+            await progress.began.wait()
+            running.cancel()
+        await do(engine, "sync")
+        assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
+
+
+async def test_long_work_is_answered_with_a_job_that_can_be_followed(
+    config: Config, folder: Path
+) -> None:
+    for n in range(100):
+        (folder / f"page{n}.md").write_text(f"# Page {n}\n")
+    async with open_engine(config) as engine:
+        call = Call(engine, patience=0.0)
+        job = await BY_NAME["ingest"](call, {"paths": [str(folder)]})
+        assert isinstance(job, Job) and job.state in ("queued", "running")
+        async with asyncio.timeout(30):
+            while (await do(engine, "status", job_id=job.id)).state != "done":
+                await do(engine, "search", query="page")
+        done = await do(engine, "status", job_id=job.id)
+        assert done.report is not None and done.report.indexed == 103
+
+
+async def test_a_data_directory_has_one_owner(config: Config) -> None:
+    async with open_engine(config):
+        with pytest.raises(StorageError, match=f"process {os.getpid()}"):
+            async with open_engine(config):
+                pass
+
+
+async def test_a_workspace_that_is_deleted_and_comes_back_is_indexed_again(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        shutil.move(folder, tmp_path / "away")
+        gone = await do(engine, "sync")
+        assert gone.removed == 3
+        shutil.move(tmp_path / "away", folder)
+        back = await do(engine, "sync")
+        assert back.indexed == 3
