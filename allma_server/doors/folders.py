@@ -73,6 +73,10 @@ class Folders:
                 except AllmaError as exc:
                     _log.warning("%s is not indexed: %s", path, exc)
                     self._refused[path] = str(exc)
+                except Exception:
+                    # This may be a task of the engine, and none of those may raise.
+                    _log.exception("%s could not be indexed", path)
+                    self._refused[path] = f"Indexing {path} failed; the log has the details."
         finally:
             self._busy -= 1
             if not self._busy:

@@ -298,6 +298,57 @@ async def test_pulling_a_model_can_be_followed(source: EngineSource) -> None:
         assert [step["kind"] for step in wire.chunks("w")][-1] == "end"
 
 
+@pytest.fixture
+def gate(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """One document is published; no other before it is set."""
+    opened = asyncio.Event()
+    publish = engine.catalog.publish
+    published: list[object] = []
+
+    async def publish_later(_: object, *args: Any, **kwargs: Any) -> Any:
+        if published:
+            await opened.wait()
+        published.append(args)
+        return await publish(*args, **kwargs)
+
+    monkeypatch.setattr(type(engine.catalog), "publish", publish_later)
+    return opened
+
+
+async def test_cancelling_through_the_bar_stops_the_indexing(
+    source: EngineSource, engine: Engine, tmp_path: Path, gate: asyncio.Event
+) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.md").write_text(f"# Ice {n}\n\nWater that is cold.\n")
+    async with editor(source, capabilities=BARS) as wire:
+        id = wire.begin("allma/ingest", {"paths": [str(tmp_path)]})
+        await wire.until(lambda: bool(wire.asked))
+        token = wire.asked[0]["params"]["token"]
+        await wire.until(lambda: begun(wire, token))
+        wire.notify("window/workDoneProgress/cancel", {"token": token})
+        assert (await wire.answer(id))["error"]["code"] == -32800
+        await wire.until(lambda: wire.chunks(token)[-1]["kind"] == "end")
+        gate.set()
+        assert (await wire.result("allma/status"))["jobs"] == []
+        assert (await wire.result("allma/cancel", {"token": token})) == {"cancelled": False}
+        await wire.result("allma/forget", {"path": str(tmp_path)})
+
+
+async def test_folders_go_on_being_indexed_when_the_editor_is_closed(
+    source: EngineSource, engine: Engine, tmp_path: Path, gate: asyncio.Event
+) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.md").write_text(f"# Ice {n}\n\nWater that is cold.\n")
+    async with editor(source, folders=(str(tmp_path),), capabilities=BARS) as wire:
+        await wire.until(lambda: bool(wire.asked))
+    gate.set()
+    async with editor(source) as wire:
+        async with asyncio.timeout(20):
+            while await indexed(wire, tmp_path) != 3:
+                pass
+        await wire.result("allma/forget", {"path": str(tmp_path)})
+
+
 # --- failures ---------------------------------------------------------------------------------
 
 
@@ -520,9 +571,9 @@ async def test_a_setting_of_the_data_directory_is_noted_where_it_differs(
 # --- folders and files ------------------------------------------------------------------------
 
 
-async def indexed(wire: Frames, folder: Path) -> bool:
+async def indexed(wire: Frames, folder: Path) -> int:
     status = await wire.result("allma/status")
-    return any(w["path"] == str(folder) and w["documents"] for w in status["workspaces"])
+    return sum(w["documents"] for w in status["workspaces"] if w["path"] == str(folder))
 
 
 async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_go(

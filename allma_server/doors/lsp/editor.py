@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,7 +21,8 @@ from allma_server.doors.settings import ClientSettings
 from allma_server.doors.streams import Writer
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.model import SearchResult
-from allma_server.operations import OPERATIONS, Call, Operation, jsonable
+from allma_server.operations import OPERATIONS, Call, Operation, Silent, jsonable
+from allma_server.ports import Progress
 
 _ANSWER_SECONDS = 5.0
 """How long a client may take to answer a question of ours."""
@@ -95,13 +96,13 @@ class Editor:
 
     def _work(self, operation: Operation) -> _Work:
         async def run(arguments: dict[str, Any]) -> Any:
-            chunks = _token(arguments, "partialResultToken")
-            bar = _token(arguments, "workDoneToken")
-            for token in (chunks, bar):
-                if token is not None:
-                    self.register(token)
             progress = EditorProgress(
-                self, title(operation.name), chunks=chunks, bar=bar, may_create=operation.writes
+                self,
+                title(operation.name),
+                current_task(),
+                chunks=_token(arguments, "partialResultToken"),
+                bar=_token(arguments, "workDoneToken"),
+                may_create=operation.writes,
             )
             try:
                 call = await self.context(progress)
@@ -114,7 +115,7 @@ class Editor:
 
         return run
 
-    async def context(self, progress: EditorProgress) -> Call:
+    async def context(self, progress: Progress | None = None) -> Call:
         """What an operation of this client is called with.
 
         Raises:
@@ -125,7 +126,7 @@ class Editor:
             searched = self.folders.searched if self.settings.index_workspace_folders else ()
         else:
             searched = () if workspace == "all" else (workspace,)
-        return Call(await self.engine(), progress, searched)
+        return Call(await self.engine(), progress or Silent(), searched)
 
     def _defaulted(self, operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
         defaults = {
@@ -148,7 +149,7 @@ class Editor:
         uri = arguments.get("uri")
         if not isinstance(uri, str) or len(arguments) != 1:
             raise InvalidArgument("content takes the argument 'uri', a string.")
-        found = await content(await self.context(EditorProgress(self, "Allma")), uri)
+        found = await content(await self.context(), uri)
         return {"uri": uri, "text": found.text, "mediaType": found.media_type}
 
     # --- calls ------------------------------------------------------------------------------
@@ -156,21 +157,22 @@ class Editor:
     @contextmanager
     def call(self) -> Generator[None]:
         """Keeps the current task among the calls that end with the connection."""
-        task = asyncio.current_task()
-        assert task is not None
+        task = current_task()
         self._calls.add(task)
         try:
             yield
         finally:
             self._calls.discard(task)
-            for token in [t for t, owner in self._by_token.items() if owner is task]:
-                del self._by_token[token]
+            self.forget(task)
 
-    def register(self, token: Token) -> None:
-        """Lets `token` cancel the current task."""
-        task = asyncio.current_task()
-        assert task is not None
+    def register(self, token: Token, task: "asyncio.Task[Any]") -> None:
+        """Lets `token` cancel `task`, until that is forgotten."""
         self._by_token[token] = task
+
+    def forget(self, task: "asyncio.Task[Any]") -> None:
+        """Frees the tokens of a task."""
+        for token in [t for t, owner in self._by_token.items() if owner is task]:
+            del self._by_token[token]
 
     def cancel(self, token: Token) -> bool:
         """Cancels the call that has `token`; whether there is one."""
@@ -222,7 +224,16 @@ class Editor:
             return False
 
     async def drain(self) -> None:
-        await self._writer.drain()
+        # Who is not there any more is waited for no more; its calls end with the connection.
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
+
+def current_task() -> "asyncio.Task[Any]":
+    """The task that runs; there is one wherever something is awaited."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def title(name: str) -> str:

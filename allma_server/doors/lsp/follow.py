@@ -3,17 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from lsprotocol import types
 
 from allma_server.doors.folders import file_path
-from allma_server.doors.lsp.editor import Editor, title
+from allma_server.doors.lsp.editor import Editor, current_task, title
 from allma_server.doors.lsp.parent import outlived
 from allma_server.doors.lsp.progress import EditorProgress
 from allma_server.doors.lsp.selection import KIND, code_actions
 from allma_server.doors.settings import ClientSettings, apply
 from allma_server.errors import AllmaError
+from allma_server.operations import Call
 
 IDLE_SECONDS = 0.5
 """How long a client must have stayed before its folders are indexed: some only look in."""
@@ -32,6 +34,7 @@ class Following:
         self._initial = ClientSettings()
         self._complaints: dict[str, bool] = {}
         self._elsewhere: dict[str, Any] = {}
+        self._bars: list[EditorProgress] = []
         on = editor.server.on
         on(types.INITIALIZE, self.initialize)
         on(types.INITIALIZED, self.initialized)
@@ -147,17 +150,35 @@ class Following:
             self._background.create_task(self._index(new))
 
     async def _index(self, paths: Sequence[str]) -> None:
-        """In the background; the editor can cancel it through its progress bar."""
-        progress = EditorProgress(self._editor, title("ingest"), may_create=True)
+        """In the engine, so that an editor which is closed meanwhile does not stop it.
+
+        The editor can, through its progress bar.
+        """
         with self._editor.call():
             try:
-                await self._editor.folders.index(await self._editor.context(progress), paths)
+                call = await self._editor.context()
             except AllmaError as exc:
                 self._editor.log(str(exc), types.MessageType.Error)
-            finally:
-                progress.end()
+                return
+            work = call.engine.tasks.create_task(self._index_as(call, paths))
+            await asyncio.wait({work})
         if refused := self._editor.folders.refused:
             self._editor.log(" ".join(refused))
+
+    async def _index_as(self, call: Call, paths: Sequence[str]) -> None:
+        task = current_task()
+        progress = EditorProgress(self._editor, title("ingest"), task, may_create=True)
+        self._bars.append(progress)
+        try:
+            await self._editor.folders.index(replace(call, progress=progress), paths)
+        finally:
+            progress.end()
+            self._editor.forget(task)
+
+    def leave(self) -> None:
+        """Says no more to an editor that is gone."""
+        for progress in self._bars:
+            progress.end()
 
     async def saved(self, params: types.DidSaveTextDocumentParams) -> None:
         await self._hint([params.text_document.uri])

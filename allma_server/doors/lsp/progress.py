@@ -23,7 +23,7 @@ _CREATE_SECONDS = 5.0
 
 
 class Listener(Protocol):
-    """The editor, as far as progress needs it. `register` makes a token one that can cancel."""
+    """The editor, as far as progress needs it. `register` lets a token cancel a task."""
 
     @property
     def chunks_by_notification(self) -> bool: ...
@@ -31,12 +31,12 @@ class Listener(Protocol):
     def shows_progress(self) -> bool: ...
     def notify(self, method: str, params: Any) -> None: ...
     async def request(self, method: str, params: Any, seconds: float) -> Any: ...
-    def register(self, token: Token) -> None: ...
+    def register(self, token: Token, task: "asyncio.Task[Any]") -> None: ...
     async def drain(self) -> None: ...
 
 
 class EditorProgress:
-    """Progress of one call.
+    """Progress of the work of one task; its tokens cancel that task.
 
     `chunks`: the client's token for streamed text; `bar`: its token for a progress bar. Without
     `bar`, one is made as soon as there is a total to show, where `may_create` and the client
@@ -47,6 +47,7 @@ class EditorProgress:
         self,
         listener: Listener,
         title: str,
+        task: "asyncio.Task[Any]",
         *,
         chunks: Token | None = None,
         bar: Token | None = None,
@@ -54,6 +55,7 @@ class EditorProgress:
     ) -> None:
         self._listener = listener
         self._title = title
+        self._task = task
         self._chunks = chunks
         self._bar = bar
         self._may_create = may_create and bar is None and listener.shows_progress
@@ -62,6 +64,10 @@ class EditorProgress:
         self._seq = 0
         self._citations: Sequence[Citation] | None = None
         self._last = 0.0
+        self._ended = False
+        for token in (chunks, bar):
+            if token is not None:
+                listener.register(token, task)
         if bar is not None:
             self._begin()
 
@@ -88,7 +94,10 @@ class EditorProgress:
         self._citations = citations  # told last: the text refers to them
 
     def end(self, message: str | None = None) -> None:
-        """Sends what is waiting and takes the bar away; must be called however the call ends."""
+        """Sends what is waiting and takes the bar away; must be called however the call ends.
+
+        Whatever is reported later is not told any more.
+        """
         if self._timer is not None:
             self._timer.cancel()
         self._flush()
@@ -96,7 +105,9 @@ class EditorProgress:
             self._chunk({"kind": "sources", "citations": jsonable(self._citations, camel=True)})
         if self._bar is not None:
             self._step(types.WorkDoneProgressEnd(message=message))
-            self._bar = None
+        self._bar = self._chunks = self._citations = None
+        self._may_create = False
+        self._ended = True
 
     def _flush(self) -> None:
         self._timer = None
@@ -119,9 +130,9 @@ class EditorProgress:
         created = await self._listener.request(
             types.WINDOW_WORK_DONE_PROGRESS_CREATE, params, _CREATE_SECONDS
         )
-        if created is not False:
+        if created is not False and not self._ended:
             self._bar = token
-            self._listener.register(token)
+            self._listener.register(token, self._task)
             self._begin()
 
     def _begin(self) -> None:

@@ -28,11 +28,12 @@ async def serve_lsp(engine: EngineSource, reader: asyncio.StreamReader, writer: 
     """
     async with background_tasks() as background:
         editor = Editor(engine, writer)
-        Following(editor, background)
+        following = Following(editor, background)
         background.create_task(_read(editor, reader))
         try:
             await editor.ended.wait()
         finally:
+            following.leave()
             await editor.stop()
             await _drained(writer)
     return editor.exit_code

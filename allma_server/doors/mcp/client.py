@@ -60,7 +60,8 @@ class Client:
         engine = await self.engine()
         if not self._awake:
             self._awake = True
-            self.background.create_task(self.folders.index(Call(engine)))
+            # In the engine: some clients leave after every call, and nothing would get done.
+            engine.tasks.create_task(self.folders.index(Call(engine)))
             await asyncio.sleep(0)  # so that the search which woke it knows that it runs
             if context.session.can_send_request:
                 self.background.create_task(self._ask_for_roots(context.session))
