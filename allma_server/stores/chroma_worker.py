@@ -9,7 +9,7 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from chromadb.api import ClientAPI
 from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
-from allma_server.child import Reply, serve
-from allma_server.errors import DiskFull
+from allma_server.child import Handler, Reply, serve
+from allma_server.errors import DiskFull, VectorStoreDown
 from allma_server.stores import chroma_health
 
 SPARE_BYTES = 500_000_000
@@ -103,6 +103,11 @@ class Worker:
             self._opened = None
         return {}, ()
 
+    def disconnect(self) -> None:
+        """Forgets the connection to a server; an embedded collection stays open."""
+        if self._place.url is not None:
+            self._client = self._opened = None
+
     @property
     def _collection(self) -> Collection:
         if self._opened is None:
@@ -149,12 +154,18 @@ class Worker:
 def _remote(url: str) -> ClientAPI:
     parts = urlsplit(url)
     ssl = parts.scheme == "https"
-    return chromadb.HttpClient(
-        parts.hostname or "localhost",
-        parts.port or (443 if ssl else 8000),
-        ssl,
-        settings=Settings(anonymized_telemetry=False),
-    )
+    try:
+        return chromadb.HttpClient(
+            parts.hostname or "localhost",
+            parts.port or (443 if ssl else 8000),
+            ssl,
+            settings=Settings(anonymized_telemetry=False),
+        )
+    except ValueError as exc:
+        raise VectorStoreDown(
+            f"No Chroma server answers at {url}.",
+            "Start it, or remove the setting chroma_url; exact search serves meanwhile.",
+        ) from exc
 
 
 @contextlib.contextmanager
@@ -171,13 +182,17 @@ def _damage_seen() -> Generator[None]:
         raise Damaged(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _guarded(answer: Callable[[Any, list[bytes]], Reply]) -> Callable[[Any, list[bytes]], Reply]:
+def _guarded(worker: Worker, answer: Handler) -> Handler:
     def guarded(params: Any, blobs: list[bytes]) -> Reply:
         try:
             with _damage_seen():
                 return answer(params, blobs)
         except Damaged as exc:
             return {"damage": str(exc)}, ()
+        except Exception:
+            # A server that went away is sought anew by the next call.
+            worker.disconnect()
+            raise
 
     return guarded
 
@@ -197,7 +212,7 @@ def main() -> None:
         worker.inspect,
         worker.drop,
     )
-    serve({method.__name__: _guarded(method) for method in methods})
+    serve({method.__name__: _guarded(worker, method) for method in methods})
 
 
 if __name__ == "__main__":

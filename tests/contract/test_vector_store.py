@@ -1,24 +1,53 @@
 """What every vector store keeps to, whichever serves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from allma_server.ports import VectorStore
-from allma_server.stores.place import StorePlace
+from allma_server.stores.place import RebuildableStore, StorePlace
 from allma_server.stores.vectors import VECTOR_STORES, VectorRecord
 
 DIMENSIONS = 16
 RNG = np.random.default_rng(7)
 
 
-@pytest.fixture(params=sorted(VECTOR_STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Chroma server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = "from chromadb.cli.cli import app; app()"
+    path = str(tmp_path_factory.mktemp("server"))
+    with subprocess.Popen(
+        [sys.executable, "-c", run, "run", "--path", path, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        assert any(b"listening on" in line for line in process.stdout)
+        # It says a lot, and would wait for ever for somebody to read it.
+        rest = threading.Thread(target=process.stdout.read)
+        rest.start()
+        yield f"http://127.0.0.1:{port}"
+        process.kill()
+        rest.join()
+
+
+@pytest.fixture(params=[*VECTOR_STORES, "chroma server"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RebuildableStore]:
+    name = request.param.split()[0]
+    url = request.getfixturevalue("server") if request.param.endswith("server") else None
     async with asyncio.TaskGroup() as tasks:
-        opened = VECTOR_STORES[request.param](StorePlace(tasks, tmp_path / "one", "allma-test-one"))
+        place = StorePlace(tasks, tmp_path / "one", f"allma-{tmp_path.name[-30:]}-one", url=url)
+        opened = VECTOR_STORES[name](place)
         try:
             yield opened
         finally:
@@ -36,7 +65,7 @@ def record(chunk_id: int, vector: np.ndarray, document_id: int = 1) -> VectorRec
     )
 
 
-async def test_a_store_keeps_what_it_is_given_and_finds_the_nearest_first(store: VectorStore):
+async def test_a_store_keeps_what_it_is_given_and_finds_the_nearest_first(store: RebuildableStore):
     assert await store.count() == 0
     assert await store.query(unit_vectors(1)[0], 3) == []
 
@@ -55,7 +84,7 @@ async def test_a_store_keeps_what_it_is_given_and_finds_the_nearest_first(store:
     assert await store.query(wanted, 0) == []
 
 
-async def test_a_record_written_again_replaces_the_first(store: VectorStore):
+async def test_a_record_written_again_replaces_the_first(store: RebuildableStore):
     before, after = unit_vectors(2)
     await store.upsert([record(5, before)])
     await store.upsert([record(5, after), record(6, before)])
@@ -64,7 +93,7 @@ async def test_a_record_written_again_replaces_the_first(store: VectorStore):
     assert (await store.query(before, 1))[0].chunk_id == 6
 
 
-async def test_what_is_deleted_is_not_found_and_unknown_ids_are_no_matter(store: VectorStore):
+async def test_what_is_deleted_is_not_found_and_unknown_ids_are_no_matter(store: RebuildableStore):
     vectors = unit_vectors(30)
     await store.upsert([record(i, v) for i, v in enumerate(vectors)])
     await store.delete([0, 29, 11, 4711])
@@ -73,3 +102,14 @@ async def test_what_is_deleted_is_not_found_and_unknown_ids_are_no_matter(store:
     assert await store.count() == 27
     found = {hit.chunk_id for hit in await store.query(vectors[11], 30)}
     assert found == set(range(30)) - {0, 29, 11}
+
+
+async def test_a_store_that_is_reset_begins_anew(store: RebuildableStore):
+    vectors = unit_vectors(5)
+    await store.upsert([record(i, v) for i, v in enumerate(vectors)])
+    await store.reset()
+    assert (await store.inspect()).rows == 0
+    await store.upsert([record(1, vectors[1])])
+    await store.remove_others()
+    assert await store.count() == 1
+    assert [hit.chunk_id for hit in await store.query(vectors[1], 3)] == [1]
