@@ -7,8 +7,6 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ import pytest
 from allma_server.daemon.remote import daemon_status
 from allma_server.locations import build_stamp, data_dir, meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
-from tests.protocol.wire import MODERN, Frames, Lines, Wire
+from tests.e2e.program import program
+from tests.protocol.wire import MODERN, Frames, Lines
 
 
 @pytest.fixture(autouse=True)
@@ -33,28 +32,6 @@ def folder(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "sea.md").write_text("# Sea\n\nThe sea is salty because rivers carry minerals.\n")
     return folder
-
-
-@asynccontextmanager
-async def program(
-    *arguments: str, wire: Callable[..., Wire] = Lines
-) -> AsyncGenerator[tuple[Any, asyncio.subprocess.Process]]:
-    """`allma-server` with these arguments, and a client at its other end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "allma_server", *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 24,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        yield wire(process.stdout, process.stdin), process
-    finally:
-        if process.returncode is None:
-            process.stdin.close()
-            async with asyncio.timeout(15):
-                await process.wait()
 
 
 async def daemon_pid(client: Lines) -> int:

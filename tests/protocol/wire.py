@@ -48,7 +48,12 @@ async def _until_done(
 
 
 class Wire:
-    """What both clients share: requests by number, and everything else that came meanwhile."""
+    """What both clients share: requests by number, and everything else that came meanwhile.
+
+    `patience`: seconds to wait for an answer; a real model on a busy machine takes its time.
+    """
+
+    patience = 20.0
 
     def __init__(
         self,

@@ -1,0 +1,31 @@
+"""The program as its clients run it: a process, and a wire to it."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.protocol.wire import Lines, Wire
+
+
+@asynccontextmanager
+async def program(
+    *arguments: str, wire: type[Wire] = Lines
+) -> AsyncGenerator[tuple[Any, asyncio.subprocess.Process]]:
+    """`allma-server` with these arguments, and a client at its other end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "allma_server", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        yield wire(process.stdout, process.stdin), process
+    finally:
+        if process.returncode is None:
+            process.stdin.close()
+            async with asyncio.timeout(15):
+                await process.wait()
