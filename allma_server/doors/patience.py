@@ -5,12 +5,14 @@ is told what there is so far.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from allma_server.errors import TookTooLong
+from allma_server.engine import background_tasks
+from allma_server.errors import AllmaError, TookTooLong
 from allma_server.model import Citation
 from allma_server.operations import Call, Operation
 
@@ -23,6 +25,8 @@ SILENCE = 5.0
 _BATCH = 0.1
 """Seconds for which words are gathered: tokens come faster than messages should."""
 
+_log = logging.getLogger(__name__)
+
 
 class StillRunning(Exception):
     """The time is up, and the operation goes on in the engine."""
@@ -33,7 +37,6 @@ class Relay:
 
     def __init__(self, send: Send) -> None:
         self.written = ""
-        self.citations: Sequence[Citation] = ()
         self.message = ""
         self._send = send
         self._unsent: list[str] = []
@@ -50,20 +53,26 @@ class Relay:
         self.written += delta
         self._unsent.append(delta)
 
-    async def sources(self, citations: Sequence[Citation]) -> None:
-        self.citations = citations
+    async def sources(self, citations: Sequence[Citation]) -> None: ...
 
-    async def relay(self) -> None:
-        """Passes on what comes in, and says something when nothing does; ends when cancelled."""
+    @asynccontextmanager
+    async def telling(self) -> AsyncGenerator[None]:
+        """While it lasts, what comes in is passed on, and something is said when nothing does."""
+        async with background_tasks() as tasks:
+            tasks.create_task(self._tell())
+            yield
+            if self._unsent:
+                await self._flush()
+
+    async def _tell(self) -> None:
         last = time.monotonic()
         while True:
             await asyncio.sleep(_BATCH)
             if self._unsent or self._changed or time.monotonic() - last >= SILENCE:
-                await self.flush()
+                await self._flush()
                 last = time.monotonic()
 
-    async def flush(self) -> None:
-        """Sends what is waiting."""
+    async def _flush(self) -> None:
         words, self._unsent = "".join(self._unsent), []
         self._changed = False
         # The protocol wants every number larger than the one before.
@@ -77,11 +86,9 @@ async def within(
     operation: Operation,
     call: Call,
     arguments: Mapping[str, Any],
-    *,
-    relay: Relay,
     tasks: asyncio.TaskGroup,
 ) -> Any:
-    """The result of an operation, if it has one in time; meanwhile `relay` tells the client.
+    """The result of an operation, if it has one in time.
 
     `tasks` owns the work, so that it can outlive the call.
 
@@ -89,24 +96,20 @@ async def within(
         AllmaError: whatever the operation foresees; TookTooLong when it was stopped.
         StillRunning: it writes, and goes on.
     """
-    work = tasks.create_task(_outcome(operation, replace(call, progress=relay), arguments))
+    work = tasks.create_task(_outcome(operation, call, arguments))
     try:
-        async with asyncio.TaskGroup() as telling:
-            voice = telling.create_task(relay.relay())
-            await asyncio.wait({work}, timeout=seconds)
-            voice.cancel()
+        await asyncio.wait({work}, timeout=max(0.0, seconds))
     except asyncio.CancelledError:
         work.cancel()
         raise
     if work.done():
-        if relay.written:
-            await relay.flush()
         return work.result()()
     if operation.writes:
+        work.add_done_callback(_log_late_failure)
         raise StillRunning
     work.cancel()
     raise TookTooLong(
-        f"{operation.name} took longer than {seconds:g} s and was stopped.",
+        f"{operation.name} took too long and was stopped.",
         "Narrow it down, or try again when indexing has finished.",
     )
 
@@ -125,3 +128,14 @@ async def _outcome(
 
         return fail
     return lambda: result
+
+
+def _log_late_failure(work: "asyncio.Task[Callable[[], Any]]") -> None:
+    if work.cancelled():
+        return
+    try:
+        work.result()()
+    except AllmaError as exc:
+        _log.info("a call that went on has failed: %s", exc)
+    except Exception:
+        _log.exception("a call that went on has failed")

@@ -286,10 +286,8 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
     await relay.report(0, None, "Waiting for the model")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(patience, "SILENCE", 0.1)
-        async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(relay.relay())
+        async with relay.telling():
             await enough.wait()
-            telling.cancel()
     assert {message for _, message in heard} == {"Waiting for the model"}
     assert [p for p, _ in heard] == sorted({p for p, _ in heard})
 

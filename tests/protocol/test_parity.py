@@ -17,6 +17,7 @@ from allma_server.doors.mcp import serve_mcp
 from allma_server.doors.tools import TOOLS
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
+from allma_server.model import Job
 from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
 from tests.protocol.wire import Frames, Lines, connected
 
@@ -96,7 +97,11 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
         asked = await BY_NAME["ask"](call, {"question": "parity?", "use_rag": False})
         found["CONVERSATION"] = asked.conversation_id
     if name == "jobs.cancel":
-        found["JOB"] = (await engine.ingestion.run([], call.progress, patience=0)).id  # type: ignore[union-attr]
+        job = await engine.ingestion.run([], call.progress, patience=0)
+        assert isinstance(job, Job)
+        while (await engine.ingestion.job(job.id)).state != "done":
+            await asyncio.sleep(0)
+        found["JOB"] = job.id
     if name == "models.delete":
         await BY_NAME["models.pull"](call, {"name": "broken"})
 

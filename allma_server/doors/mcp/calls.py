@@ -1,6 +1,7 @@
 """Tools: listed from the table, called in time, answered as text and as data."""
 
 import logging
+import time
 from typing import Any
 
 import mcp_types as types
@@ -58,16 +59,19 @@ class Calls:
     async def _run(
         self, context: Context, operation: Operation, arguments: dict[str, Any]
     ) -> types.CallToolResult:
+        until = time.monotonic() + CALL_SECONDS
         looks = operation in _LOOK_INTO_FOLDERS
-        call = await self._client.call(context, settle=SETTLE_SECONDS if looks else 0)
-        notice = self._client.folders.notice if looks else None
         relay = Relay(context.session.report_progress)
-        try:
-            result = await within(
-                CALL_SECONDS, operation, call, arguments, relay=relay, tasks=call.engine.tasks
+        async with relay.telling():
+            call = await self._client.call(
+                context, progress=relay, settle=SETTLE_SECONDS if looks else 0
             )
-        except StillRunning:
-            return await _unfinished(call, operation, arguments, relay)
+            notice = self._client.folders.notice if looks else None
+            left = until - time.monotonic()
+            try:
+                result = await within(left, operation, call, arguments, call.engine.tasks)
+            except StillRunning:
+                return await _unfinished(call, operation, arguments, relay)
         if operation.writes:
             await self._resources.changed()
         return _succeeded(result, notice, links=context.protocol_version >= _FIRST_LINKS)

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from allma_server.doors.folders import EngineSource, Folders, absolute, file_path, is_inside
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
-from allma_server.operations import Call
+from allma_server.operations import Call, Silent
+from allma_server.ports import Progress
 
 Context = ServerRequestContext[Any]
 
@@ -49,7 +50,9 @@ class Client:
         self._hints = [absolute(hint)] if hint else []
         self._awake = False
 
-    async def call(self, context: Context, *, settle: float = 0.0) -> Call:
+    async def call(
+        self, context: Context, *, progress: Progress | None = None, settle: float = 0.0
+    ) -> Call:
         """What an operation is called with; the first call wakes what waits in the background.
 
         `settle`: seconds to wait for the client's own folders, while they are being indexed.
@@ -66,7 +69,7 @@ class Client:
             if context.session.can_send_request:
                 self.background.create_task(self._ask_for_roots(context.session))
         await self.folders.settled(settle)
-        return Call(engine, workspaces=await self._scope(engine), patience=JOB_SECONDS)
+        return Call(engine, progress or Silent(), await self._scope(engine), JOB_SECONDS)
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:
         """The client's own folders; else those that are hinted at and indexed; else everything."""
