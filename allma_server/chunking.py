@@ -35,6 +35,7 @@ _HEADING = 80
 _WINDOW = 6
 _SAMPLE = 1_000
 _WORD = 100  # longer ones do not recur
+_BERT = re.compile(r"[^\s!-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]")
 _WORD_OR_SYMBOL = re.compile(r"\w+|[^\w\s]")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 _BOUNDARY = re.compile(r"[.!?:;…。！？；؟।|][\"'”’»)\]*_`]*\s*$|\n\s*$")
@@ -92,12 +93,12 @@ def token_counter(tokenizer_file: str | None) -> CountTokens:
     def count(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    if type(tokenizer.model).__name__ != "WordPiece":
+    if type(tokenizer.pre_tokenizer).__name__ != "BertPreTokenizer":
         return count
-    # WordPiece never looks across white space, and words recur: many times as fast.
+    # BERT never looks across white space and punctuation, and words recur: many times as fast.
     count_word = lru_cache(maxsize=1 << 16)(count)
     return lambda text: sum(
-        count_word(word) if len(word) <= _WORD else count(word) for word in text.split()
+        count_word(word) if len(word) <= _WORD else count(word) for word in _BERT.findall(text)
     )
 
 

@@ -222,7 +222,12 @@ def test_counting_word_by_word_is_exact() -> None:
     whole.no_truncation()
     whole.no_padding()
     count = token_counter(SETTINGS.tokenizer_file)
-    for text in (prose(20), "a-b_c.d(e)\n\tİstanbul ﬁn 東京 e\u0301 \u200b\x07 " + "y" * 300):
+    for text in (
+        prose(20),
+        Path(__file__).read_text("utf-8"),
+        "a-b_c.d(e)\n\tİstanbul ﬁn 東京タワー e\u0301 \u200b\u00ad „Größe“ — x² ½ 👍\U0001f3fd "
+        + "y" * 300,
+    ):
         assert count(text) == len(whole.encode(text, add_special_tokens=False).ids)
 
 
