@@ -91,26 +91,31 @@ class Style:
 
 def paragraph_styles(root: _Element) -> dict[str, Style]:
     """Styles by their id, with what they inherit."""
-    elements = {attribute(e, "styleId"): e for e in (root if root is not None else ())}
+    elements = {
+        attribute(e, "styleId"): e for e in (root if root is not None else ()) if name(e) == "style"
+    }
+    found: dict[str, Style] = {}
 
-    def resolved(identity: str, depth: int) -> Style:
-        element = elements.get(identity)
-        if element is None or depth > 20:
-            return Style()
+    def resolved(identity: str) -> Style:
+        if identity in found or identity not in elements:
+            return found.get(identity, Style())
+        found[identity] = Style()  # what a style that is based on itself inherits
+        element = elements[identity]
         properties = child(element, "pPr")
         listed = child(properties, "numPr")
         called = value(element, "name").lower()
         heading = _HEADING.match(called)
-        parent = resolved(value(element, "basedOn"), depth + 1)
-        return Style(
+        parent = resolved(value(element, "basedOn"))
+        found[identity] = Style(
             value(properties, "outlineLvl")
             or (str(int(heading[1]) - 1) if heading else parent.level),
             value(listed, "numId") or parent.list,
             value(listed, "ilvl") or parent.list_level,
             called == "title" or parent.is_title,
         )
+        return found[identity]
 
-    return {identity: resolved(identity, 0) for identity in elements}
+    return {identity: resolved(identity) for identity in elements}
 
 
 # --- list labels ---

@@ -197,6 +197,19 @@ def test_list_items_and_numbered_headings_have_their_labels() -> None:
     assert "4.i) again\n\n- point\n\nunknown list" in extract.text
 
 
+def test_styles_inherit_what_makes_a_heading_and_may_not_loop() -> None:
+    def style(identity: str, based_on: str, more: str = "") -> str:
+        return f'<w:style w:styleId="{identity}">{more}<w:basedOn w:val="{based_on}"/></w:style>'
+
+    styles = (
+        style("H", "", '<w:name w:val="heading 2"/>')
+        + style("Mine", "H") + style("A", "B") + style("B", "A")
+    )  # fmt: skip
+    body = p(r("Mine"), '<w:pStyle w:val="Mine"/>') + p(r("loop"), '<w:pStyle w:val="A"/>')
+    extract = read(package(body, {"styles": styles}))
+    assert [(s.heading, extract.text) for s in extract.sections] == [(("Mine",), "Mine\n\nloop")]
+
+
 def test_headers_footers_and_comments_come_last_under_their_own_headings() -> None:
     extract = read(
         package(
