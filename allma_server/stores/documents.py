@@ -72,7 +72,8 @@ class Documents(Stored):
         """Ids of the indexed documents in a folder, of a glob, of formats; None does not narrow.
 
         The folder is a workspace or one inside it. The glob is a .gitignore pattern relative to
-        the document's workspace (`src/**/*.py`, `*.md`, `notes/`), or an absolute one.
+        the document's workspace or the folder it is in (`src/**/*.py`, `*.md`, `notes/`), or an
+        absolute one.
 
         Raises:
             InvalidArgument: the glob is not a pattern.
@@ -121,17 +122,25 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
         spec = PathSpec.from_lines("gitignore", [pattern])
     except ValueError as exc:
         raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
+    if absolute:
+        return [row["id"] for row in found if spec.match_file(row["path"])]
     return [
         row["id"]
         for row in found
-        if spec.match_file(row["path"] if absolute else _relative(row["path"], row["workspace"]))
+        if any(map(spec.match_file, _names(row["path"], row["workspace"])))
     ]
 
 
-def _relative(path: str, workspace: str) -> str:
+def _names(path: str, workspace: str) -> tuple[str, str]:
+    """A document as people name it: inside its workspace, and with the workspace's own name.
+
+    `src/**` means the folder src to somebody who indexed src itself as well.
+    """
+    above = os.path.dirname(workspace.rstrip(os.sep)).rstrip(os.sep)
+    named = path[len(above) + 1 :]
     if path == workspace:
-        return os.path.basename(path)
-    return path[len(workspace.rstrip(os.sep)) + 1 :]
+        return named, named
+    return path[len(workspace.rstrip(os.sep)) + 1 :], named
 
 
 def _inside(folder: str) -> Condition:

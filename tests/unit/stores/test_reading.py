@@ -41,6 +41,8 @@ async def names(catalog: Catalog) -> dict[int, str]:
         ("/nowhere", None, None, []),
         (None, "*.py", None, ["/w/a.py", "/w/src/b.py", "/w/src/deep/c.py"]),
         (None, "src/*.py", None, ["/w/src/b.py"]),
+        (None, "w/src/*.py", None, ["/w/src/b.py"]),
+        (None, "other/**", None, ["/other/docs/guide.md", "/other/!odd.txt"]),
         (None, "src/**/*.py", None, ["/w/src/b.py", "/w/src/deep/c.py"]),
         (None, "src", None, ["/w/src/b.py", "/w/src/deep/c.py", "/w/src/notes.md"]),
         (None, "guide.md", None, ["/w/docs/guide.md", "/other/docs/guide.md"]),
