@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import psutil
@@ -7,6 +7,7 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.daemon.link import dial, greet
+from allma_server.engine import Engine, open_engine
 from tests.ollama.fixtures import ollama as ollama
 from tests.ollama.fixtures import unused_url as unused_url
 
@@ -27,6 +28,13 @@ def config(tmp_path: Path) -> Config:
     return Config(
         data_dir=tmp_path / "allma-data", embedder="hashing/words-256", chat_provider="scripted"
     )
+
+
+@pytest.fixture
+async def engine(config: Config) -> AsyncGenerator[Engine]:
+    """An engine of its own for one test."""
+    async with open_engine(config) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,3 @@ def source(engine: Engine) -> EngineSource:
         return engine
 
     return ready
-
-
-Wait = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]

@@ -99,7 +99,7 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
     if name == "jobs.cancel":
         job = await engine.ingestion.run([], call.progress, patience=0)
         assert isinstance(job, Job)
-        while (await engine.ingestion.job(job.id)).state != "done":
+        while (await engine.ingestion.job(job.id)).state != "done":  # noqa: ASYNC110
             await asyncio.sleep(0)
         found["JOB"] = job.id
     if name == "models.delete":

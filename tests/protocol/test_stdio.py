@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from allma_server.doors import streams
 from allma_server.doors.solo import engine_on_demand
-from allma_server.doors.streams import MESSAGE_LIMIT
+from allma_server.doors.streams import HIGH_WATER, MESSAGE_LIMIT, FdWriter, read_from
 from allma_server.errors import UnknownSetting
 from tests.protocol.conftest import GLACIER
 from tests.protocol.wire import MODERN, Frames, Lines
@@ -183,12 +184,54 @@ async def test_lsp_ends_with_the_status_of_the_protocol(
         wire = frames(process)
         await wire.initialize(process_id=os.getpid())
         if leave:
+            book = {"uri": "file:///book.md", "languageId": "markdown", "version": 1}
+            opened = {"textDocument": book | {"text": "ice and water\n" * 400_000}}
+            wire.notify("textDocument/didOpen", opened)
             large = await wire.result("allma/content", {"uri": "allma://status"})
             assert large["mediaType"] == "application/json"
             assert await wire.result("shutdown") is None
         wire.notify("exit")
         assert await ended(process) == status
         assert process.stdout and await process.stdout.read() == b""
+
+
+async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
+    source, sink = os.pipe()
+    writer = FdWriter(sink, asyncio.get_running_loop())
+    writer.write(b"x" * (2 * HIGH_WATER))
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(writer.drain())
+        assert not (await asyncio.wait({waiting}, timeout=0.05))[0]
+        reader = read_from(source, asyncio.get_running_loop())
+        assert len(await reader.readexactly(2 * HIGH_WATER)) == 2 * HIGH_WATER
+    writer.write(b"the last word")
+    writer.close()
+    os.close(sink)
+    assert await reader.read() == b"the last word"
+    os.close(source)
+
+
+async def test_a_client_that_writes_faster_than_it_is_read_is_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "MESSAGE_LIMIT", 1 << 12)
+    source, sink = os.pipe()
+    reader = read_from(source, asyncio.get_running_loop())
+    total = 1 << 22
+    async with asyncio.TaskGroup() as tasks:
+        writing = tasks.create_task(asyncio.to_thread(_write_all, sink, total))
+        assert not (await asyncio.wait({writing}, timeout=0.1))[0]
+        assert len(reader._buffer) < 1 << 18  # type: ignore[attr-defined]
+        assert len(await reader.readexactly(total)) == total
+    os.close(sink)
+    assert await reader.read() == b""
+    os.close(source)
+
+
+def _write_all(fd: int, size: int) -> None:
+    left = memoryview(b"x" * size)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 async def test_wrong_usage_is_told_before_the_wire_is_taken(tmp_path: Path) -> None:
