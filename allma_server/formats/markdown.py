@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Shorter tables and code blocks stay with the prose around them.
 _LONG = 600
+_LONGEST_HEADING = 200
 _PROSE = Section(0, 0, "markdown")
 _FRONT_MATTER = re.compile(r"---\n(.*?)^(?:---|\.\.\.) *$|\+\+\+\n(.*?)^\+\+\+ *$", re.S | re.M)
 _TITLE = re.compile(r"""^title\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE)
@@ -77,7 +78,10 @@ def _headings(tokens: list["Token"]) -> Iterator[tuple[int, int, str]]:
     for opening, content in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             title = _LINK.sub(r"\1", _ATTRIBUTES.sub("", content.content)).translate(_EMPHASIS)
-            yield opening.map[0], int(opening.tag[1:]), " ".join(title.split()) or "#"
+            title = " ".join(title.split()) or "#"
+            # A paragraph directly above a rule is a heading in form only.
+            if len(title) <= _LONGEST_HEADING:
+                yield opening.map[0], int(opening.tag[1:]), title
 
 
 def _sections(lines: list[str], tokens: list["Token"]) -> Iterator[Section]:
@@ -92,7 +96,7 @@ def _sections(lines: list[str], tokens: list["Token"]) -> Iterator[Section]:
             continue
         first, last = token.map
         long = starts[last] - starts[first] > _LONG
-        if token.type == "heading_open":
+        if token.type == "heading_open" and first in titles:
             level, title = titles[first]
             path = [above for above in path if above[0] < level] + [(level, title)]
             marks.append((first, replace(_PROSE, heading=tuple(t for _, t in path))))

@@ -50,6 +50,11 @@ def test_what_only_looks_like_a_heading_is_none() -> None:
     assert headings(source) == [("A",)]
 
 
+def test_a_paragraph_above_a_rule_is_no_heading() -> None:
+    source = "# A\n\n" + "A whole paragraph of many sentences. " * 10 + "\n---\nmore\n"
+    assert headings(source) == [("A",)]
+
+
 def test_the_title_comes_from_the_front_matter_or_the_first_heading() -> None:
     assert read('---\ntitle: "My: page"\ntags: [a]\n---\n\n# Other\n').title == "My: page"
     assert read("+++\ntitle = 'My page'\n+++\n\ntext\n").title == "My page"
