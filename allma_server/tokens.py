@@ -8,10 +8,11 @@ therefore yields the same run of terms in a query as in the text that contains i
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 
 import Stemmer
 
@@ -62,14 +63,12 @@ _FOLD = (
 )
 
 # fmt: off
+# Few: a longer list takes from code and titles words that mean something there (get, find, list).
 STOP_WORDS = frozenset("""
-a about after all also am an and any are as at be because been before being between both but by
-can could did do does doing during each either every few find for from get give had has have having
-he her here hers him his how i if in into is it its itself just list many may me might more most
-much must my no nor not of off on one only or other our out over own same shall she should show so
-some such tell than that the their them then there these they this those through to too under until
-up upon us use used using very was we were what when where whether which while who whom whose why
-will with within without would you your
+a about am an and any are as at be been being but by can could did do does for from had has have he
+her him his how i if in into is it its may me might my no not of on or our she should so such than
+that the their them then there these they this those to too was we were what when where which who
+whom whose why will with would you your
 """.split())
 # fmt: on
 
@@ -80,19 +79,41 @@ _stem_word: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord  # pyr
 class QueryTerms:
     """What a question asks the full-text index for.
 
-    `terms` are distinct and in the question's order; `stops` are those too common to search by,
-    unless nothing else is left. `phrases` are what the user put in quotes, as runs of terms.
+    `terms` are distinct and in the question's order; `repeated` are those it says more than once.
+    `stops` are too common to search by, unless nothing else is left. `pairs` are terms that stand
+    side by side, and `phrases` what the user put in quotes, as runs of terms.
     """
 
     terms: tuple[str, ...]
+    repeated: frozenset[str] = frozenset()
     stops: tuple[str, ...] = ()
+    pairs: frozenset[tuple[str, str]] = frozenset()
     phrases: tuple[tuple[str, ...], ...] = ()
 
     def match(self, dropped: Collection[str] = ()) -> str:
-        """The FTS5 MATCH expression, without the terms in `dropped`; empty if there is nothing."""
-        terms = [term for term in self.terms if term not in dropped]
-        wanted = [(term,) for term in terms or self.terms or self.stops]
-        return " OR ".join(_quote(run) for run in (*self.phrases, *wanted))
+        """The FTS5 MATCH expression, without the terms in `dropped`; empty if there is nothing.
+
+        A repeated term stands twice in it, so that BM25 counts it twice: long questions repeat
+        what they are about.
+        """
+        wanted = [term for term in self.terms if term not in dropped]
+        wanted += [term for term in wanted if term in self.repeated]
+        runs = [(term,) for term in wanted or self.terms or self.stops]
+        return " OR ".join(_quote(run) for run in (*self.phrases, *runs))
+
+    def too_frequent(self, frequencies: Mapping[str, int], postings: int) -> frozenset[str]:
+        """The terms to drop so that a search scores at most `postings` rows.
+
+        `frequencies` says in how many chunks a term is. The rarest terms are kept, at least one:
+        they tell chunks apart, and scoring takes time in proportion to the rows. A limit on each
+        term's share of the chunks would cost quality in collections about one subject.
+        """
+        rarest = sorted(self.terms, key=lambda term: frequencies.get(term, 0))
+        rows = accumulate(
+            frequencies.get(term, 0) * (1 + (term in self.repeated)) for term in rarest
+        )
+        dropped = (term for term, total in zip(rarest, rows, strict=True) if total > postings)
+        return frozenset(dropped) - frozenset(rarest[:1])
 
 
 def lexemes(text: str) -> list[str]:
@@ -102,14 +123,30 @@ def lexemes(text: str) -> list[str]:
 
 def query_terms(text: str) -> QueryTerms:
     """The terms of a question, by the rules of `lexemes`, with its stop words set apart."""
-    terms: dict[str, None] = {}
+    counts: Counter[str] = Counter()
     stops: dict[str, None] = {}
+    pairs: set[tuple[str, str]] = set()
+    before: str | None = None
     for word in _words(text):
-        target = stops if word.casefold() in STOP_WORDS and not word.isupper() else terms
-        target.update(dict.fromkeys(_expand(word)))
-    runs = (lexemes(next(filter(None, quoted.groups()))) for quoted in _QUOTED.finditer(text))
-    phrases = dict.fromkeys(tuple(run) for run in runs if len(run) > 1)
-    return QueryTerms(tuple(terms), tuple(s for s in stops if s not in terms), tuple(phrases))
+        expanded = _expand(word)
+        # IT and US are not it and us.
+        if word.casefold() in STOP_WORDS and not (word.isupper() and len(word) > 1):
+            stops.update(dict.fromkeys(expanded))
+            before = None
+            continue
+        counts.update(expanded)
+        for term in expanded:
+            if before is not None and before != term:
+                pairs.add((before, term))
+            before = term
+    quoted = (lexemes(next(filter(None, found.groups()))) for found in _QUOTED.finditer(text))
+    return QueryTerms(
+        terms=tuple(counts),
+        repeated=frozenset(term for term, n in counts.items() if n > 1),
+        stops=tuple(stop for stop in stops if stop not in counts),
+        pairs=frozenset(pairs),
+        phrases=tuple(dict.fromkeys(tuple(run) for run in quoted if len(run) > 1)),
+    )
 
 
 def _words(text: str) -> list[str]:

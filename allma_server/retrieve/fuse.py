@@ -1,11 +1,25 @@
-"""One ranking out of two: reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009)."""
+"""One ranking out of two: what cosine and BM25 say of a passage, added up.
+
+A BM25 score is a sum of log-odds (Robertson and Zaragoza, 2009), so it is taken as it is: a list
+in which many passages match alike says little, one with a clear winner says much, and that is kept
+where scaling each list to 0..1 would lose it. Cosines are brought to the same unit by one constant:
+
+    score = BM25 + DENSE * (cosine - last) / sqrt(first - last)
+
+with `first` and `last` the best and the least cosine of the dense list. The root is half-way
+between taking cosines as they are and stretching every list to one range: embedders differ in how
+far apart their cosines lie, and so do questions. A passage that one list lacks is at most as good
+as the last one there, and counts as that.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 from allma_server.model import Hit
 
-K = 60
+DENSE = 36.0
+"""The say of the dense list: a span of 0.2 between its ends is worth 16 points of BM25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +34,27 @@ class Fused:
     lexical_rank: int | None = None
 
 
-def fuse(query: str, dense: Sequence[Hit], lexical: Sequence[Hit]) -> list[Fused]:
-    """All candidates of both lists, the best first."""
+def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused]:
+    """All candidates of both lists, the best first.
+
+    Args:
+        dense: the nearest chunks, best first, scored by cosine similarity.
+        lexical: the chunks that match by words, best first, scored by BM25.
+        depth: how many hits each retriever was asked for; a shorter list was not cut, so what it
+            lacks does not match at all.
+    """
     by_dense = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(dense, start=1)}
     by_words = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(lexical, start=1)}
+    last = dense[-1].score if dense else 0.0
+    span = dense[0].score - last if dense else 0.0
+    weight = DENSE / sqrt(span) if span > 0 else 0.0
+    floor = lexical[-1].score if lexical and len(lexical) >= depth else 0.0
     fused: list[Fused] = []
     for chunk_id in by_dense.keys() | by_words.keys():
-        dense_rank, dense_score = by_dense.get(chunk_id, (None, None))
-        word_rank, word_score = by_words.get(chunk_id, (None, None))
-        score = sum(1 / (K + rank) for rank in (dense_rank, word_rank) if rank is not None)
-        fused.append(Fused(chunk_id, score, dense_score, dense_rank, word_score, word_rank))
+        dense_rank, cosine = by_dense.get(chunk_id, (None, None))
+        word_rank, bm25 = by_words.get(chunk_id, (None, None))
+        score = floor if bm25 is None else bm25
+        if cosine is not None:
+            score += weight * (cosine - last)
+        fused.append(Fused(chunk_id, score, cosine, dense_rank, bm25, word_rank))
     return sorted(fused, key=lambda f: (-f.score, f.chunk_id))

@@ -8,14 +8,22 @@ from dataclasses import dataclass, replace
 
 from allma_server.errors import InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
-from allma_server.ports import Embedder, Lexicon, Shelf, VectorSearch
+from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.fuse import fuse
+from allma_server.retrieve.rerank import WordReranker
 
 CANDIDATES = 100
 """Hits taken from each retriever."""
 
+RERANKED = 30
+"""Passages that are read to be ordered anew; more cost time and gain nothing."""
+
 LONGEST_QUERY = 4000
 """Characters of a query that are searched for; no retriever gains from more."""
+
+
+WORDS = WordReranker()
+"""The reranker that is used unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ async def find_passages(
     lexicon: Lexicon,
     vectors: VectorSearch,
     embedder: Callable[[], Awaitable[Embedder | None]],
+    reranker: Reranker = WORDS,
 ) -> SearchResult:
     """The `k` passages that match best, each from another place.
 
@@ -52,8 +61,9 @@ async def find_passages(
         _dense(query, documents, vectors, embedder),
         lexicon.search_text(query, CANDIDATES, documents),
     )
-    ranked = [Hit(f.chunk_id, f.score) for f in fuse(query, dense, lexical)]
-    passages = distinct(await shelf.passages(ranked[: k * 4 + 10]), k)
+    ranked = [Hit(f.chunk_id, f.score) for f in fuse(dense, lexical, CANDIDATES)]
+    found = await shelf.passages(ranked[: max(RERANKED, k * 4 + 10)])
+    passages = distinct(await _reranked(query, found, max(RERANKED, k), reranker), k)
     passages = await asyncio.to_thread(_mark_stale, passages, await shelf.facts(passages))
     return SearchResult(passages, notice, int((time.monotonic() - began) * 1000))
 
@@ -81,6 +91,15 @@ async def _dense(
     except ProviderError as exc:
         return [], f"Searched by words only: {exc}"
     return await vectors.nearest(vector, CANDIDATES, documents), None
+
+
+async def _reranked(
+    query: str, passages: Sequence[Passage], first: int, reranker: Reranker
+) -> list[Passage]:
+    """The passages with the `first` of them in the reranker's order and with its scores."""
+    scores = await reranker.rerank(query, passages[:first])
+    scored = [replace(p, score=s) for p, s in zip(passages[:first], scores, strict=True)]
+    return [*sorted(scored, key=lambda p: -p.score), *passages[first:]]
 
 
 def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:

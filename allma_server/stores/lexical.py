@@ -7,11 +7,8 @@ from allma_server.stores.database import Database, Stored
 from allma_server.stores.rows import as_json
 from allma_server.tokens import query_terms
 
-FREQUENT = 0.05
-"""A term in a larger share of the chunks is not searched for: it costs most and tells least."""
-
-FEW = 200
-"""A term in fewer chunks than this is always searched for."""
+POSTINGS = 10_000
+"""Rows that one search may score, about a microsecond each; the most frequent terms go first."""
 
 _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
 """A term in the file's name or the heading counts twice. Negative, and better the lower."""
@@ -31,7 +28,8 @@ class FullText(Stored):
     ) -> list[Hit]:
         """The `k` chunks that match best, of all documents or of these."""
         terms = query_terms(query)
-        match = terms.match(await self._too_frequent(terms.terms))
+        await self._count(terms.terms)
+        match = terms.match(terms.too_frequent(self._frequencies, POSTINGS))
         if not match or k <= 0 or (documents is not None and not documents):
             return []
         narrowed, values = "", [match]
@@ -48,15 +46,6 @@ class FullText(Stored):
             (*values, k),
         )
         return [Hit(row["rowid"], -row["bm25"]) for row in found]
-
-    async def _too_frequent(self, terms: Sequence[str]) -> set[str]:
-        """The terms to leave out; never all of them."""
-        await self._count(terms)
-        limit = max(FEW, FREQUENT * self._chunks)
-        frequent = {term for term in terms if self._frequencies[term] > limit}
-        if frequent and len(frequent) == len(terms):
-            frequent.discard(min(terms, key=self._frequencies.__getitem__))
-        return frequent
 
     async def _count(self, terms: Sequence[str]) -> None:
         """Learns in how many chunks these terms are; counting a frequent one takes long."""

@@ -176,7 +176,7 @@ async def test_a_rare_term_outweighs_frequent_ones_and_a_query_of_frequent_ones_
 ):
     texts = [f"common words number {i}" for i in range(400)]
     await publish(catalog, "/w/a.txt", [*texts, "common words and a walrus"])
-    assert (await found(catalog, "common words walrus")) == ["common words and a walrus"]
+    assert (await found(catalog, "common words walrus"))[0] == "common words and a walrus"
     assert len(await found(catalog, "common words")) == 10
 
 

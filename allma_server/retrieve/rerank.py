@@ -1,0 +1,167 @@
+"""The default reranker: what the found passages' own words tell, without a model.
+
+Three things are added to a passage's score, all measured within the found passages: a term counts
+by how few of *them* contain it, which is what still tells them apart.
+
+- Pairs: words that stand side by side in the question do so in the passage (after the sequential
+  dependence model of Metzler and Croft, 2005).
+- Closeness, for questions only: the most of the question's words that stand within a few lines. A
+  question is answered in one place; a topic ("heat transfer in slabs") is spread over a passage.
+- Likeness: how near its words are to those of the best passages (after Rocchio, 1971). Relevant
+  passages resemble each other.
+
+They are about prose. In code, words stand together by grammar and names, so the more of the found
+passages are code, the less they count. What the user put in quotes always counts.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import exp, log, sqrt
+
+from allma_server.model import Passage
+from allma_server.tokens import QueryTerms, lexemes, query_terms
+
+PAIRS = 3.0
+CLOSENESS = 2.0
+LIKENESS = 40.0
+QUOTED = 20.0
+"""Weights in points of BM25, the unit of the scores they are added to."""
+
+WINDOW = 30
+"""Terms within which words count as close."""
+
+BEST = 8
+"""Passages that likeness is measured to, weighted by the softmax of their scores over SHARPNESS."""
+SHARPNESS = 4.0
+
+CODE = 0.03
+"""A text is code when more of its characters than this are signs of code."""
+
+_SIGNS = re.compile(r"[(){}\[\]=;_<>]")
+_QUESTION = re.compile(
+    r"^\W*(what|who|whom|whose|which|when|where|why|how(?!\s+to\b)|is|are|was|were|does|do|did|can"
+    r"|could|has|have|had|should|will|would)\b|\?\s*$",
+    re.IGNORECASE,
+)
+
+
+class WordReranker:
+    """Scores passages by their words; implements `ports.Reranker`.
+
+    The passages' scores must be those of `fuse`, best first: they are what is added to.
+    """
+
+    name = "words"
+
+    async def rerank(self, question: str, passages: Sequence[Passage]) -> list[float]:
+        return await asyncio.to_thread(rescore, question, passages)
+
+
+def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
+    """The passages' scores with what their words tell added."""
+    if not passages:
+        return []
+    terms = query_terms(question)
+    pool = [lexemes("\n".join((*passage.heading, passage.text))) for passage in passages]
+    counts = [Counter(words) for words in pool]
+    rarity = _rarity(counts)
+    half = _half_saturation(pool)
+    wanted = frozenset(terms.terms or terms.stops)
+    prose = 1 - sum(_is_code(passage.text) for passage in passages) / len(passages)
+    closeness = CLOSENESS if _QUESTION.search(question) else 0.0
+    scores: list[float] = []
+    for passage, words, k in zip(passages, pool, half, strict=True):
+        found = [(at, term) for at, term in enumerate(words) if term in wanted]
+        gain = PAIRS * _pairs(found, terms, rarity, k)
+        if closeness:
+            gain += closeness * _closest(found, rarity)
+        scores.append(passage.score + prose * gain + QUOTED * _quoted(words, terms))
+    vectors = [_vector(count, rarity, k) for count, k in zip(counts, half, strict=True)]
+    likeness = _likeness(vectors, scores)
+    return [score + prose * LIKENESS * like for score, like in zip(scores, likeness, strict=True)]
+
+
+def _rarity(counts: Sequence[Counter[str]]) -> dict[str, float]:
+    """BM25's weight of each term, with the found passages for a collection."""
+    passages = Counter(term for count in counts for term in count)
+    total = len(counts)
+    return {term: log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in passages.items()}
+
+
+def _half_saturation(pool: Sequence[Sequence[str]]) -> list[float]:
+    """BM25's k1 * (1 - b + b * length / mean length) of each passage."""
+    mean = sum(map(len, pool)) / len(pool) or 1.0
+    return [1.2 * (0.25 + 0.75 * len(words) / mean) for words in pool]
+
+
+def _saturated(times: int, k: float) -> float:
+    return 2.2 * times / (times + k)
+
+
+def _pairs(
+    found: Sequence[tuple[int, str]], terms: QueryTerms, rarity: Mapping[str, float], k: float
+) -> float:
+    times = Counter(
+        (first, second)
+        for (at, first), (then, second) in pairwise(found)
+        if then == at + 1 and (first, second) in terms.pairs
+    )
+    return sum(
+        (rarity[first] + rarity[second]) / 2 * _saturated(n, k)
+        for (first, second), n in times.items()
+    )
+
+
+def _closest(found: Sequence[tuple[int, str]], rarity: Mapping[str, float]) -> float:
+    """The rarity of the distinct terms in the best window."""
+    inside: Counter[str] = Counter()
+    total = best = 0.0
+    oldest = 0
+    for at, term in found:
+        inside[term] += 1
+        if inside[term] == 1:
+            total += rarity[term]
+        while found[oldest][0] <= at - WINDOW:
+            gone = found[oldest][1]
+            inside[gone] -= 1
+            if not inside[gone]:
+                total -= rarity[gone]
+            oldest += 1
+        best = max(best, total)
+    return best
+
+
+def _quoted(words: Sequence[str], terms: QueryTerms) -> int:
+    """How many of the question's quoted phrases are in the passage."""
+    if not terms.phrases:
+        return 0
+    text = f" {' '.join(words)} "
+    return sum(f" {' '.join(phrase)} " in text for phrase in terms.phrases)
+
+
+def _vector(count: Counter[str], rarity: Mapping[str, float], k: float) -> dict[str, float]:
+    """The passage's words as a unit vector."""
+    weights = {term: _saturated(n, k) * rarity[term] for term, n in count.items()}
+    norm = sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+    return {term: weight / norm for term, weight in weights.items()}
+
+
+def _likeness(vectors: Sequence[Mapping[str, float]], scores: Sequence[float]) -> list[float]:
+    """The cosine of each passage to the best ones, taken together; between 0 and 1."""
+    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:BEST]
+    shares = [exp((scores[i] - scores[best[0]]) / SHARPNESS) for i in best]
+    centre: dict[str, float] = {}
+    for i, share in zip(best, shares, strict=True):
+        for term, weight in vectors[i].items():
+            centre[term] = centre.get(term, 0.0) + weight * share / sum(shares)
+    return [
+        sum(weight * centre[term] for term, weight in vector.items() if term in centre)
+        for vector in vectors
+    ]
+
+
+def _is_code(text: str) -> bool:
+    return len(_SIGNS.findall(text)) > CODE * len(text)

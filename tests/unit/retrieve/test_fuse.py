@@ -1,0 +1,63 @@
+from math import isclose
+
+from allma_server.model import Hit
+from allma_server.retrieve.fuse import fuse
+
+
+def hits(**scores: float) -> list[Hit]:
+    """Hits from `a=0.9`: chunk 1 is a, chunk 2 is b and so on."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    return [Hit(ord(name) - ord("a") + 1, score) for name, score in ranked]
+
+
+def order(dense: list[Hit], lexical: list[Hit], depth: int = 100) -> str:
+    return "".join(chr(f.chunk_id + ord("a") - 1) for f in fuse(dense, lexical, depth))
+
+
+def test_one_list_alone_keeps_its_order():
+    one = hits(a=0.9, b=0.7, c=0.2)
+    assert order(one, []) == order([], one) == "abc"
+
+
+def test_nothing_found_is_nothing_fused():
+    assert fuse([], [], 100) == []
+
+
+def test_what_both_lists_find_comes_before_what_one_finds():
+    assert order(hits(a=0.7, b=0.7, c=0.5), hits(a=8.0, d=8.0))[0] == "a"
+
+
+def test_a_clear_winner_by_words_outweighs_a_small_lead_in_meaning():
+    assert order(hits(a=0.60, b=0.59, c=0.40), hits(b=25.0, c=5.0, a=4.0))[0] == "b"
+
+
+def test_words_that_match_everywhere_alike_leave_the_order_to_meaning():
+    assert order(hits(a=0.7, b=0.5, c=0.3), hits(c=6.2, b=6.1, a=6.0)) == "abc"
+
+
+def test_the_parts_of_a_score_are_kept():
+    [first, second] = fuse(hits(a=0.9, b=0.5), hits(b=7.0), 100)
+    assert (first.chunk_id, first.dense, first.dense_rank) == (1, 0.9, 1)
+    assert (first.lexical, first.lexical_rank) == (None, None)
+    assert (second.lexical, second.lexical_rank, second.dense_rank) == (7.0, 1, 2)
+    assert second.score == 7.0
+
+
+def test_a_passage_that_a_cut_list_lacks_counts_as_its_last():
+    dense, lexical = hits(a=0.9, b=0.5), hits(c=9.0, d=4.0)
+    by_id = {f.chunk_id: f.score for f in fuse(dense, lexical, depth=2)}
+    whole = {f.chunk_id: f.score for f in fuse(dense, lexical, depth=3)}
+    assert isclose(by_id[2], 4.0)
+    assert isclose(whole[2], 0.0)
+    assert isclose(by_id[1] - whole[1], 4.0)
+
+
+def test_equal_cosines_say_nothing():
+    assert order(hits(a=0.5, b=0.5), hits(b=3.0)) == "ba"
+    assert [f.score for f in fuse(hits(a=0.5), [], 100)] == [0.0]
+
+
+def test_the_ranking_does_not_depend_on_where_cosines_lie():
+    lexical = hits(a=3.0, b=9.0, c=5.0)
+    high, low = hits(a=0.9, b=0.8, c=0.7), hits(a=0.5, b=0.4, c=0.3)
+    assert order(high, lexical) == order(low, lexical)

@@ -1,0 +1,58 @@
+from allma_server.model import Passage
+from allma_server.retrieve.rerank import WordReranker, rescore
+
+
+def passages(*texts: str, score: float = 10.0) -> list[Passage]:
+    return [
+        Passage("/w/a.txt", "/w", 1, i, i, text, score, 1, 1, None, [], "file:///w/a.txt")
+        for i, text in enumerate(texts)
+    ]
+
+
+def best(question: str, *texts: str) -> str:
+    scores = rescore(question, passages(*texts))
+    return texts[max(range(len(texts)), key=scores.__getitem__)]
+
+
+FILLER = "Nothing of interest is said here, only that days pass and the weather changes."
+
+
+async def test_every_passage_gets_a_score_and_none_is_lost():
+    found = passages("one", "two", "three")
+    assert len(await WordReranker().rerank("two", found)) == 3
+    assert await WordReranker().rerank("two", []) == []
+
+
+def test_words_side_by_side_beat_the_same_words_apart():
+    together = "The operating system schedules work. Machines of every kind are old."
+    apart = "The system is old. Machines of every kind are operating; it schedules work."
+    assert best("operating system", apart, together, FILLER) == together
+
+
+def test_an_answer_in_one_place_beats_words_scattered_over_the_passage():
+    filler = "It rained for many days and nobody left the house in all that time. " * 3
+    scattered = f"The oil came late. {filler} An embargo of books. {filler} It was proclaimed."
+    close = f"The embargo on oil was proclaimed late. {filler} {filler} A book."
+    assert best("Who proclaimed the embargo on oil?", scattered, close, FILLER) == close
+
+
+def test_a_passage_like_the_best_one_gains_on_one_that_is_not():
+    found = passages("solar panels on the roof", "the roof panels", "a list of birthdays", score=0)
+    scores = rescore("photovoltaics", found)
+    assert scores[1] > scores[2]
+
+
+def test_what_is_in_quotes_comes_first_even_in_code():
+    plain = "def load(path): return open(path).read()  # [x] = {y}; {z}"
+    exact = "def save(path): raise OSError('no space left'); x = {y}; [z]"
+    assert best('"no space left"', plain, exact, plain + " ") == exact
+
+
+def test_code_is_left_in_the_order_it_came():
+    found = passages("def a(x): return b[x];", "def list_a(x): return {x: a(x)};")
+    assert rescore("list a", found) == [10.0, 10.0]
+
+
+def test_a_question_of_stop_words_and_empty_passages_are_no_trouble():
+    assert len(rescore("who are you", passages("", "you are who you are"))) == 2
+    assert rescore("", passages("")) == [10.0]

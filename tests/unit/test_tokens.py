@@ -1,0 +1,104 @@
+import unicodedata
+
+import pytest
+
+from allma_server.tokens import STOP_WORDS, lexemes, query_terms
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("getHTTPResponse", ["gethttpresponse", "get", "http", "respons"]),
+        ("snake_case_name", ["snake_case_name", "snake", "case", "name"]),
+        ("__init__ _private", ["init", "privat"]),
+        ("utf8 utf-8", ["utf8", "utf", "8", "utf", "8"]),
+        ("C++ C++17 C# i", ["c++", "c++", "17", "c#", "i"]),
+        ("foo-bar", ["foo", "bar"]),
+        ("os.path.join", ["os", "path", "join"]),
+        ("1.0.21", ["1.0.21", "1", "0", "21"]),
+        ("v1.0.21", ["1.0.21", "1", "0", "21"]),
+        ("1,234,567 rows", ["1234567", "row"]),
+        ("1,2 and 3", ["1", "2", "and", "3"]),
+        ("日本語", ["日", "日本", "本", "本語", "語"]),
+        ("한국어", ["한", "한국", "국", "국어", "어"]),
+        ("ภาษาไทย", ["ภาษ", "าษา", "ษาไ", "าไท", "ไทย"]),
+        ("Ünïcode", ["unicod"]),
+        ("Straße STRASSE", ["strass", "strass"]),
+        ("don't don’t Biden's Biden’s", ["dont", "dont", "biden", "biden"]),
+        ("ship 🚀 it", ["ship", "🚀", "it"]),
+        ("ﬁle Ⅳ ｆｕｌｌ", ["file", "iv", "full"]),
+        ("إِسْلَام", ["اسلام"]),
+        ("הַשָּׁלוֹם", ["השלום"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("Привет, МИР", ["привет", "мир"]),
+        ("running runs runner", ["run", "run", "runner"]),
+        ("", []),
+        (" \n\t…—!?", []),
+    ],
+)
+def test_a_text_yields_its_terms(text: str, terms: list[str]):
+    assert lexemes(text) == terms
+
+
+@pytest.mark.parametrize("text", ["Ünïcode café", "Việt Nam", "한국어", "ＡＢＣ", "ガギグ"])
+def test_composed_and_decomposed_spellings_yield_the_same_terms(text: str):
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+    assert len({tuple(lexemes(form)) for form in forms}) == 1
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        ("read the file", "we read the file first"),
+        ("getHTTPResponse failed", "when getHTTPResponse failed twice"),
+        ("本語", "日本語テキスト"),
+        ("version 1.0.21", "since version 1.0.21 it works"),
+    ],
+)
+def test_a_phrase_yields_the_same_run_of_terms_alone_and_inside_a_text(phrase: str, text: str):
+    assert f" {' '.join(lexemes(phrase))} " in f" {' '.join(lexemes(text))} "
+
+
+def test_no_term_is_longer_than_64_characters_or_holds_a_space():
+    text = "x" * 500 + " " + "aB" * 300 + " " + "y_" * 200
+    assert all(len(term) <= 64 and " " not in term for term in lexemes(text))
+
+
+def test_stop_words_are_searched_for_only_when_nothing_else_is_left():
+    assert query_terms("what is the total").terms == ("total",)
+    assert query_terms("what is the total").match() == '"total"'
+    assert query_terms("who are you").match() == '"who" OR "are" OR "you"'
+    assert query_terms("?!").match() == ""
+    assert {"the", "of"} < STOP_WORDS and "list" not in STOP_WORDS
+
+
+def test_capitals_make_a_stop_word_a_name():
+    assert query_terms("the IT budget").terms == ("it", "budget")
+
+
+def test_a_repeated_term_counts_twice():
+    terms = query_terms("sorting: sort the sorted list")
+    assert terms.terms == ("sort", "list")
+    assert terms.match() == '"sort" OR "list" OR "sort"'
+
+
+def test_pairs_are_neighbours_without_a_stop_word_between():
+    assert query_terms("heat transfer in slabs").pairs == {("heat", "transfer")}
+
+
+def test_quoted_words_are_a_phrase_in_any_kind_of_quotes():
+    for query in ('find "exact phrase"', "find “exact phrase”", "find `exact phrase`"):
+        assert query_terms(query).phrases == (("exact", "phrase"),)
+    assert query_terms('find "exact phrase"').match().startswith('"exact phrase" OR ')
+    assert query_terms('an "unclosed quote').phrases == ()
+
+
+def test_the_most_frequent_terms_are_dropped_until_the_search_is_affordable():
+    terms = query_terms("rare common ubiquitous")
+    frequencies = dict(zip(terms.terms, (10, 500, 9000), strict=True))
+    rare, common, ubiquitous = terms.terms
+    assert terms.too_frequent(frequencies, 10_000) == frozenset()
+    assert terms.too_frequent(frequencies, 1000) == {ubiquitous}
+    assert terms.too_frequent(frequencies, 100) == {common, ubiquitous}
+    assert terms.too_frequent(frequencies, 1) == {common, ubiquitous}
+    assert terms.match({common, ubiquitous}) == f'"{rare}"'
