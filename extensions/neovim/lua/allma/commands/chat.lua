@@ -1,0 +1,15 @@
+---@type allma.Command
+return {
+  usage = "[new]",
+  desc = "Open the chat: the latest one, or a new one.",
+  impl = function(given)
+    if given.args[1] == "new" then
+      require("allma.ui.chat").new()
+    else
+      require("allma").chat()
+    end
+  end,
+  complete = function(lead)
+    return require("allma.commands").matching(lead, { "new" })
+  end,
+}

@@ -1,0 +1,27 @@
+local client = require("allma.client")
+
+---@type allma.Command
+return {
+  usage = "[path]",
+  desc = "Take a file or folder out of the index; nothing on disk is touched. The current file without a path.",
+  impl = function(given)
+    local path = vim.fn.expand(given.text ~= "" and given.text or "%:p")
+    if path == "" then
+      return require("allma.errors").tell("Name a file or folder that is indexed.")
+    end
+    if vim.fn.confirm(("Forget %s?"):format(path), "&Forget\n&Keep", 2) == 1 then
+      require("allma").forget(path)
+    end
+  end,
+  complete = function(lead)
+    local indexed = {}
+    if client.running() then
+      local _, status = client.request_sync("status", {}, 1)
+      indexed = vim.tbl_map(function(workspace)
+        return workspace.path
+      end, status and status.workspaces or {})
+    end
+    local found = require("allma.commands").matching(lead, indexed)
+    return #found > 0 and found or vim.fn.getcompletion(lead, "file")
+  end,
+}

@@ -1,0 +1,15 @@
+---@type allma.Command
+return {
+  usage = "[path...]",
+  desc = "Index files and folders, and keep them indexed; the project, or the working directory, without a path.",
+  impl = function(given)
+    local paths = vim.tbl_map(vim.fn.expand, given.args)
+    if #paths == 0 then
+      paths = { require("allma.client").root(0) or vim.fn.getcwd() }
+    end
+    require("allma").ingest(paths)
+  end,
+  complete = function(lead)
+    return vim.fn.getcompletion(lead, "file")
+  end,
+}

@@ -1,0 +1,93 @@
+--- `:Allma`, whose sub-commands are one file each: what it is for, what it does, what completes it.
+local errors = require("allma.errors")
+
+local M = {}
+
+---@class allma.Given
+---@field args string[] The words after the sub-command.
+---@field text string The same as they were typed.
+---@field selection? string What the command's range holds, introduced by its place.
+
+---@class allma.Command
+---@field usage string Its arguments, for the help.
+---@field desc string
+---@field impl fun(given: allma.Given)
+---@field complete? fun(lead: string, words: string[]): string[] `words`: those before `lead`.
+
+M.names = {
+  "ask",
+  "chat",
+  "search",
+  "conversations",
+  "ingest",
+  "sync",
+  "forget",
+  "documents",
+  "models",
+  "status",
+  "log",
+  "stop",
+  "restart",
+}
+
+---@param name string
+---@return allma.Command
+function M.get(name)
+  return require("allma.commands." .. name)
+end
+
+---@param text string
+---@return string first
+---@return string rest
+local function split_word(text)
+  local first, rest = text:match("^%s*(%S*)%s*(.-)%s*$")
+  return first, rest
+end
+
+--- Runs `:Allma ...`; the chat without a sub-command.
+---@param given vim.api.keyset.create_user_command.command_args
+function M.run(given)
+  local name, text = split_word(given.args)
+  if name == "" then
+    name = given.range > 0 and "ask" or "chat"
+  end
+  if not vim.list_contains(M.names, name) then
+    local near = vim.fn.matchfuzzy(M.names, name)[1]
+    local hint = near and ("Did you mean %q?"):format(near)
+      or ("There are: %s."):format(table.concat(M.names, ", "))
+    return errors.tell(("There is no :Allma %s. %s"):format(name, hint), vim.log.levels.ERROR)
+  end
+  M.get(name).impl({
+    args = vim.split(text, "%s+", { trimempty = true }),
+    text = text,
+    selection = given.range > 0 and require("allma.selection").describe(given.line1, given.line2)
+      or nil,
+  })
+end
+
+--- What begins like `lead`.
+---@param lead string
+---@param candidates string[]
+---@return string[]
+function M.matching(lead, candidates)
+  return vim.tbl_filter(function(candidate)
+    return vim.startswith(candidate, lead)
+  end, candidates)
+end
+
+---@param lead string
+---@param line string The command line.
+---@param position integer
+---@return string[]
+function M.complete(lead, line, position)
+  local before = line:sub(1, position - #lead):gsub("^.-Allma%s*", "")
+  local words = vim.split(before, "%s+", { trimempty = true })
+  local name = table.remove(words, 1)
+  if not name then
+    return M.matching(lead, M.names)
+  end
+  local command = vim.list_contains(M.names, name) and M.get(name)
+  return command and command.complete and command.complete(lead, words) or {}
+end
+
+return M

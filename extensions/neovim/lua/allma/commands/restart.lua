@@ -1,0 +1,19 @@
+local client = require("allma.client")
+local errors = require("allma.errors")
+
+---@type allma.Command
+return {
+  usage = "",
+  desc = "Start the server anew.",
+  impl = function()
+    client.stop(function()
+      client.connect(function(err)
+        if err then
+          errors.show(err)
+        else
+          errors.tell("Allma's server has started.")
+        end
+      end)
+    end)
+  end,
+}

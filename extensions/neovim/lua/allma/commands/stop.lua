@@ -1,0 +1,20 @@
+local errors = require("allma.errors")
+
+---@type allma.Command
+return {
+  usage = "[server]",
+  desc = "Stop the answers and ingestions that are under way; or the server.",
+  impl = function(given)
+    local count = require("allma").stop()
+    if given.args[1] == "server" then
+      require("allma.client").stop(function()
+        errors.tell("Allma's server has stopped.")
+      end)
+    elseif count == 0 then
+      errors.tell("Nothing is under way.")
+    end
+  end,
+  complete = function(lead)
+    return require("allma.commands").matching(lead, { "server" })
+  end,
+}

@@ -1,0 +1,97 @@
+--- Ask and search your folders and documents, answered on this machine.
+local M = {}
+
+--- Sets Allma up. Commands work without it, with the default settings.
+---@param settings? table<string, any> See |allma-settings|.
+function M.setup(settings)
+  local errors = require("allma.errors")
+  if vim.fn.has("nvim-0.11") == 0 then
+    return errors.tell("Allma needs Neovim 0.11 or newer.", vim.log.levels.WARN)
+  end
+  for _, complaint in ipairs(require("allma.config").set(settings)) do
+    errors.tell(complaint, vim.log.levels.ERROR)
+  end
+  require("allma.client").settings_changed()
+  if require("allma.config").get().attach then
+    vim.lsp.enable("allma")
+  end
+end
+
+--- Asks a question in a chat; the one that is open, or a new one.
+---@param question string
+---@param options? allma.AskOptions
+function M.ask(question, options)
+  require("allma.ui.chat").show():ask(question, options)
+end
+
+--- Opens a chat: the last one, or a conversation.
+---@param conversation_id? string
+function M.chat(conversation_id)
+  require("allma.ui.chat").show(conversation_id)
+end
+
+--- Searches, and shows the passages as the setting `results` says.
+---@param query string
+---@param options? allma.SearchOptions
+function M.search(query, options)
+  local errors = require("allma.errors")
+  local params = vim.tbl_extend("force", options or {}, { query = query })
+  require("allma.client").request("search", params, function(err, found)
+    if err then
+      return errors.show(err)
+    end
+    if found.notice then
+      errors.tell(found.notice, vim.log.levels.WARN)
+    end
+    if #found.passages == 0 then
+      return errors.tell(("Allma found nothing for %q."):format(query))
+    end
+    require("allma.ui.results").show(found.passages, "Allma: " .. query)
+  end, { title = "searching" })
+end
+
+--- Indexes files and folders, and keeps them indexed.
+---@param paths string[]
+---@param on_done? fun(err?: allma.Error, report?: allma.IngestReport)
+function M.ingest(paths, on_done)
+  local absolute = vim.tbl_map(function(path)
+    return vim.fs.normalize(vim.fn.fnamemodify(path, ":p")):gsub("(.)/$", "%1")
+  end, paths)
+  require("allma.client").request("ingest", { paths = absolute }, function(err, report)
+    require("allma.ui.report").show(err, report)
+    if on_done then
+      on_done(err, report)
+    end
+  end, { title = "indexing" })
+end
+
+--- Removes a file or folder from the index; nothing on disk is touched.
+---@param path string
+function M.forget(path)
+  local errors = require("allma.errors")
+  local absolute = vim.fs.normalize(vim.fn.fnamemodify(path, ":p")):gsub("(.)/$", "%1")
+  require("allma.client").request("forget", { path = absolute }, function(err, report)
+    if err then
+      return errors.show(err)
+    end
+    errors.tell(("%s is forgotten: %d documents."):format(report.path, report.documents))
+  end)
+end
+
+--- Stops answers and ingestions that are under way.
+---@return integer count How many there were.
+function M.stop()
+  local calls = require("allma.client").calls()
+  for _, call in ipairs(calls) do
+    call.cancel()
+  end
+  return #calls
+end
+
+--- What Allma is doing, for a status line; empty while its server does not run.
+---@return string
+function M.status()
+  return require("allma.statusline").text()
+end
+
+return M

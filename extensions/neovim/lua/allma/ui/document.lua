@@ -1,0 +1,39 @@
+--- Buffers for `allma://` URIs: a conversation is a chat, all else is text to read.
+local client = require("allma.client")
+local errors = require("allma.errors")
+
+local M = {}
+
+local SECONDS = 20
+local FILETYPES = { ["text/markdown"] = "markdown", ["application/json"] = "json" }
+
+---@param bufnr integer
+---@param lines string[]
+local function fill(bufnr, lines)
+  vim.bo[bufnr].modifiable = true
+  vim.api.nvim_buf_set_lines(bufnr, 0, -1, false, lines)
+  vim.bo[bufnr].modifiable = false
+  vim.bo[bufnr].modified = false
+end
+
+--- Fills a buffer with what stands behind its URI, before it returns: the cursor is set after it.
+---@param bufnr integer
+---@param uri string
+function M.read(bufnr, uri)
+  local conversation = uri:match("^allma://conversation/([^/]+)$")
+  if conversation or vim.startswith(uri, "allma://chat/") then
+    return require("allma.ui.chat").adopt(bufnr, conversation)
+  end
+  vim.bo[bufnr].buftype = "nofile"
+  vim.bo[bufnr].swapfile = false
+  vim.b[bufnr].allma_text = true
+  local err, content = client.request_sync("content", { uri = uri }, SECONDS)
+  if err then
+    fill(bufnr, { err.message, err.hint })
+    return errors.show(err)
+  end
+  fill(bufnr, vim.split(content.text:gsub("\n$", ""), "\r?\n"))
+  vim.bo[bufnr].filetype = FILETYPES[content.mediaType] or "text"
+end
+
+return M

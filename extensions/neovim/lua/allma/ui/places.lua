@@ -1,0 +1,119 @@
+--- Where a passage stands, in words and in the editor.
+local errors = require("allma.errors")
+
+local M = {}
+
+-- Formats whose lines are not the file's own: their extracted text is shown instead.
+local EXTRACTED = { docx = true, html = true, htm = true, xhtml = true, ipynb = true, pdf = true }
+
+---@alias allma.Source allma.Passage|allma.MessageSource
+
+---@param text string
+---@return string
+local function on_one_line(text)
+  return (text:gsub("%s+", " "))
+end
+
+--- Such as `docs/guide.md:12-30` or `report.pdf, page 4`.
+---@param source allma.Source
+---@return string
+function M.name(source)
+  local path = on_one_line(vim.fn.fnamemodify(source.path, ":~:."))
+  if source.page then
+    return ("%s, page %d"):format(path, source.page)
+  elseif source.endLine > source.startLine then
+    return ("%s:%d-%d"):format(path, source.startLine, source.endLine)
+  end
+  return ("%s:%d"):format(path, source.startLine)
+end
+
+--- Such as `Install › Linux`; empty for none.
+---@param source allma.Source
+---@return string
+function M.heading(source)
+  return on_one_line(table.concat(source.heading, " › "))
+end
+
+--- The document as Allma read it.
+---@param source allma.Source
+---@return string
+function M.extracted_uri(source)
+  return ("allma://document/%d"):format(source.documentId)
+end
+
+--- The file or URI to edit, where lines are the passage's lines.
+---@param source allma.Source
+---@return string
+function M.target(source)
+  local extension = vim.fn.fnamemodify(source.path, ":e"):lower()
+  if EXTRACTED[extension] or vim.fn.filereadable(source.path) == 0 then
+    return M.extracted_uri(source)
+  end
+  return source.path
+end
+
+-- A window for a file: not the chat's, nor a list's.
+local function enter_file_window()
+  local candidates = { vim.fn.win_getid(vim.fn.winnr("#")) }
+  vim.list_extend(candidates, vim.api.nvim_tabpage_list_wins(0))
+  table.insert(candidates, 1, vim.api.nvim_get_current_win())
+  for _, window in ipairs(candidates) do
+    if vim.api.nvim_win_is_valid(window) and vim.api.nvim_win_get_config(window).relative == "" then
+      local buffer = vim.bo[vim.api.nvim_win_get_buf(window)]
+      local shows_text = buffer.buftype == "" or vim.b[vim.api.nvim_win_get_buf(window)].allma_text
+      if shows_text and not vim.wo[window].winfixbuf then
+        return vim.api.nvim_set_current_win(window)
+      end
+    end
+  end
+  vim.cmd("topleft vsplit")
+end
+
+---@param target string
+---@param line integer
+local function edit(target, line)
+  enter_file_window()
+  vim.cmd("normal! m'")
+  local ok, failure = pcall(vim.cmd.edit, vim.fn.fnameescape(target))
+  if not ok then
+    -- Such as E37: the window's own file has changes that would be lost.
+    ok = pcall(vim.cmd.split, vim.fn.fnameescape(target))
+  end
+  if not ok then
+    return errors.tell(tostring(failure), vim.log.levels.ERROR)
+  end
+  local last = vim.api.nvim_buf_line_count(0)
+  vim.api.nvim_win_set_cursor(0, { math.min(line, last), 0 })
+  vim.cmd("normal! zvzz")
+end
+
+--- Opens a passage at its line. A page opens in the system's viewer, or as text where there is none.
+---@param source allma.Source
+function M.open(source)
+  if source.page and vim.fn.filereadable(source.path) == 1 then
+    local viewer, failure = vim.ui.open(source.path)
+    if viewer then
+      return errors.tell(M.name(source))
+    end
+    errors.tell(("%s Here is its text."):format(failure or "No viewer."), vim.log.levels.WARN)
+  end
+  edit(M.target(source), source.startLine)
+end
+
+--- Shows a passage's text in a floating window.
+---@param source allma.Source
+function M.preview(source)
+  local lines = { "**" .. M.name(source) .. "**" }
+  if #source.heading > 0 then
+    table.insert(lines, M.heading(source))
+  end
+  table.insert(lines, "")
+  vim.list_extend(lines, vim.split(source.text, "\r?\n"))
+  vim.lsp.util.open_floating_preview(lines, "markdown", {
+    border = vim.o.winborder ~= "" and vim.o.winborder or "rounded",
+    focus_id = "allma.passage",
+    max_width = 90,
+  })
+end
+
+return M

@@ -1,0 +1,42 @@
+--- What an ingestion did, in a sentence.
+local errors = require("allma.errors")
+
+local M = {}
+
+---@param report allma.IngestReport
+---@return string
+function M.sentence(report)
+  local parts = {}
+  for _, name in ipairs({ "indexed", "updated", "removed", "unchanged" }) do
+    if report[name] > 0 then
+      table.insert(parts, ("%d %s"):format(report[name], name))
+    end
+  end
+  for _, name in ipairs({ "skipped", "failed" }) do
+    if #report[name] > 0 then
+      table.insert(parts, ("%d %s"):format(#report[name], name))
+    end
+  end
+  local text = "Allma: " .. (#parts > 0 and table.concat(parts, ", ") or "nothing to index") .. "."
+  if #report.failed > 0 then
+    text = text .. " :Allma documents failed tells why."
+  elseif #report.skipped > 0 and report.indexed + report.updated + report.unchanged == 0 then
+    text = text .. " :Allma documents skipped tells why."
+  end
+  return text
+end
+
+---@param err? allma.Error
+---@param report? allma.IngestReport|allma.Job
+function M.show(err, report)
+  if err then
+    errors.show(err)
+  elseif report and report.indexed then
+    local level = #report.failed > 0 and vim.log.levels.WARN or vim.log.levels.INFO
+    errors.tell(M.sentence(report), level)
+  elseif report then
+    errors.tell("Indexing goes on; :Allma status tells how far it is.")
+  end
+end
+
+return M

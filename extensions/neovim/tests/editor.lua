@@ -1,0 +1,142 @@
+--- What a spec does in Neovim, and what it sees there. The server is the real one.
+local M = {}
+
+M.PATIENCE = 30000
+
+--- Waits until something is so; fails with what was waited for.
+---@param what string
+---@param condition fun(): any
+function M.eventually(what, condition)
+  local value
+  local came = vim.wait(M.PATIENCE, function()
+    value = condition()
+    return value
+  end, 5)
+  if not came then
+    error(("waited in vain until %s; the buffer is:\n%s"):format(what, M.text()), 2)
+  end
+  return value
+end
+
+---@param bufnr? integer
+---@return string
+function M.text(bufnr)
+  return table.concat(vim.api.nvim_buf_get_lines(bufnr or 0, 0, -1, false), "\n")
+end
+
+--- A project with files; `files` are contents by name.
+---@param files? table<string, string>
+---@return string folder
+function M.project(files)
+  local folder = vim.uv.fs_realpath(vim.fn.tempname():match("^(.*)/") or "/tmp")
+    .. "/p"
+    .. vim.uv.hrtime()
+  vim.fn.mkdir(folder .. "/.git", "p")
+  for name, content in pairs(files or M.FILES) do
+    vim.fn.mkdir(vim.fs.dirname(folder .. "/" .. name), "p")
+    vim.fn.writefile(vim.split(content, "\n"), folder .. "/" .. name)
+  end
+  return folder
+end
+
+M.FILES = {
+  ["docs/retries.md"] = "# Guide\n\n"
+    .. ("Nothing of interest stands in this long beginning of the guide.\n"):rep(30)
+    .. "\n## Retries\n\nThe retry limit of the uploader is seven attempts, then it gives up.\n"
+    .. ("It waits longer before each attempt than before the one that came earlier.\n"):rep(11),
+  ["src/cache.py"] = [[
+def evict_oldest(cache):
+    """The cache evicts the oldest entry when it is full."""
+    return cache.pop(0)]],
+}
+
+---@type { message: string, level: integer }[]
+M.messages = {}
+
+function vim.notify(message, level)
+  table.insert(M.messages, { message = message, level = level })
+end
+
+--- What the user was told that contains `part`.
+---@param part string
+---@return string
+function M.told(part)
+  return M.eventually(("%q is told"):format(part), function()
+    for _, item in ipairs(M.messages) do
+      if item.message:find(part, 1, true) then
+        return item.message
+      end
+    end
+  end)
+end
+
+--- The server as a test wants it.
+---@param settings? table
+function M.setup(settings)
+  local python = assert(vim.env.TEST_PYTHON, "TEST_PYTHON names the Python that has allma_server")
+  require("allma").setup(vim.tbl_extend("force", {
+    cmd = { python, "-m", "allma_server", "lsp", "--solo" },
+  }, settings or {}))
+end
+
+--- Closes what was opened and forgets what was told. The server stays.
+function M.tidy()
+  require("allma").stop()
+  vim.cmd("silent! only!")
+  vim.cmd("silent! %bwipeout!")
+  vim.fn.setqflist({}, "f")
+  M.messages = {}
+end
+
+--- The same, and ends the server.
+function M.reset()
+  M.tidy()
+  local stopped = false
+  require("allma.client").stop(function()
+    stopped = true
+  end)
+  M.eventually("the server has stopped", function()
+    return stopped
+  end)
+end
+
+--- Indexes a folder and waits for it.
+---@param folder string
+---@return allma.IngestReport
+function M.ingest(folder)
+  local done, failure
+  require("allma").ingest({ folder }, function(err, report)
+    failure, done = err, report
+  end)
+  M.eventually("the folder is indexed", function()
+    return done or failure
+  end)
+  assert(not failure, failure and failure.message)
+  return done
+end
+
+--- Has the next `vim.ui.select` choose the first item whose label contains `part`.
+---@param part string
+---@return string[] labels Filled when it is asked.
+function M.will_choose(part)
+  local labels = {}
+  vim.ui.select = function(items, opts, on_choice)
+    for index, item in ipairs(items) do
+      local label = (opts.format_item or tostring)(item)
+      table.insert(labels, label)
+      if label:find(part, 1, true) then
+        return on_choice(item, index)
+      end
+    end
+    error(("no choice with %q: %s"):format(part, vim.inspect(labels)))
+  end
+  return labels
+end
+
+--- Presses keys as a user would.
+---@param keys string
+function M.press(keys)
+  vim.api.nvim_feedkeys(vim.keycode(keys), "xt", false)
+end
+
+return M

@@ -1,0 +1,298 @@
+local client = require("allma.client")
+local editor = require("editor")
+
+local function ask(question)
+  vim.cmd("Allma ask " .. question)
+end
+
+--- Waits until so many answers have ended.
+local function answered(times)
+  editor.eventually("the answer has ended", function()
+    local _, count = editor.text():gsub("\n## You", "")
+    return count == (times or 1) + 1
+  end)
+end
+
+local function line_with(part)
+  for number, line in ipairs(vim.api.nvim_buf_get_lines(0, 0, -1, false)) do
+    if line:find(part, 1, true) then
+      return number
+    end
+  end
+  error(("no line with %q in:\n%s"):format(part, editor.text()), 2)
+end
+
+local function go_to(part, column)
+  vim.api.nvim_win_set_cursor(0, { line_with(part), column or 0 })
+end
+
+local function shows(part)
+  local text = editor.text()
+  assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
+end
+
+local function conversation()
+  return assert(vim.api.nvim_buf_get_name(0):match("^allma://conversation/(.+)$"))
+end
+
+local function stored(id)
+  local err, found = client.request_sync("conversations.show", { id = id }, 20)
+  assert.is_nil(err)
+  return found
+end
+
+describe("a chat", function()
+  local project
+
+  setup(function()
+    project = editor.project()
+    vim.cmd.cd(project)
+    editor.setup({ model = "echo" })
+    editor.ingest(project)
+  end)
+
+  after_each(editor.tidy)
+  teardown(editor.reset)
+
+  it("shows the question, the answer and its sources", function()
+    ask("what is the retry limit?")
+    answered()
+    shows(
+      "# what is the retry limit?\n\n## You\n\nwhat is the retry limit?\n\n## Allma\n\nYou asked:"
+    )
+    shows("[1] docs/retries.md:34-47 · Guide › Retries")
+    assert.equal("allma", vim.bo.filetype)
+    assert.truthy(vim.treesitter.highlighter.active[vim.api.nvim_get_current_buf()])
+  end)
+
+  it("opens a source at its line, beside the chat", function()
+    ask("what is the retry limit?")
+    answered()
+    local chat_window = vim.api.nvim_get_current_win()
+    go_to("[1] docs/retries.md")
+    editor.press("<CR>")
+    assert.equal(project .. "/docs/retries.md", vim.api.nvim_buf_get_name(0))
+    assert.equal("## Retries", vim.fn.getline("."))
+    assert.not_equal(chat_window, vim.api.nvim_get_current_win())
+    assert.equal("allma", vim.bo[vim.api.nvim_win_get_buf(chat_window)].filetype)
+  end)
+
+  it("opens the source that a number in the answer names", function()
+    ask("what is the retry limit?")
+    answered()
+    local line = vim.fn.getline(line_with("You asked:"))
+    go_to("You asked:", assert(line:find("[1]", 1, true)))
+    editor.press("gf")
+    assert.equal("## Retries", vim.fn.getline("."))
+  end)
+
+  it("shows a source's text in a floating window", function()
+    ask("what is the retry limit?")
+    answered()
+    go_to("[1] docs/retries.md")
+    editor.press("K")
+    local float = vim.iter(vim.api.nvim_list_wins()):find(function(window)
+      return vim.api.nvim_win_get_config(window).relative ~= ""
+    end)
+    local text = editor.text(vim.api.nvim_win_get_buf(float))
+    assert.truthy(text:find("seven attempts", 1, true), text)
+  end)
+
+  it("sends what is typed below the last heading, and goes on with the conversation", function()
+    ask("what is the retry limit?")
+    answered()
+    local id = conversation()
+    vim.api.nvim_buf_set_lines(0, -1, -1, false, { "and who evicts", "entries?" })
+    vim.cmd("normal! G")
+    editor.press("<CR>")
+    answered(2)
+    assert.equal(id, conversation())
+    local messages = stored(id).messages
+    assert.equal(4, #messages)
+    assert.equal("and who evicts\nentries?", messages[3].content)
+  end)
+
+  it("keeps what was being typed when another question is asked by command", function()
+    vim.cmd("Allma chat new")
+    vim.api.nvim_buf_set_lines(0, -1, -1, false, { "half a question" })
+    ask("what is the retry limit?")
+    answered()
+    assert.equal("half a question", vim.api.nvim_buf_get_lines(0, -2, -1, false)[1])
+  end)
+
+  it("asks about the lines of a range", function()
+    vim.cmd.edit("src/cache.py")
+    vim.cmd("1,2Allma ask why the oldest?")
+    answered()
+    shows("why the oldest?\n\nFrom src/cache.py:1-2:\n\n```python\ndef evict_oldest(cache):")
+  end)
+
+  it("asks about what is selected within lines", function()
+    vim.cmd.edit("src/cache.py")
+    vim.api.nvim_win_set_cursor(0, { 1, 4 })
+    editor.press("ve<Esc>")
+    vim.cmd("'<,'>Allma ask what is this?")
+    answered()
+    shows("```python\nevict_oldest\n```")
+  end)
+
+  it("answers without documents when told so", function()
+    ask("++plain hello there")
+    answered()
+    shows("You asked: hello there")
+    assert.is_nil(editor.text():find("Sources:", 1, true))
+  end)
+
+  it("can be reopened from the list of conversations, with its sources", function()
+    ask("what is the retry limit?")
+    answered()
+    local id = conversation()
+    vim.cmd("bwipeout!")
+    editor.will_choose("what is the retry limit?")
+    vim.cmd("Allma conversations")
+    editor.eventually("the conversation is shown", function()
+      return editor.text():find("Sources:", 1, true) and editor.text():find("\n## You\n\n$")
+    end)
+    assert.equal(id, conversation())
+    go_to("[1] docs/retries.md")
+    editor.press("<CR>")
+    assert.equal("## Retries", vim.fn.getline("."))
+  end)
+
+  it("comes back with :edit", function()
+    ask("what is the retry limit?")
+    answered()
+    local before = editor.text()
+    vim.cmd("edit!")
+    editor.eventually("the conversation is shown again", function()
+      return editor.text() == before
+    end)
+  end)
+
+  it("shows the message and the next step when an answer breaks off", function()
+    ask("++model=broken what is the retry limit?")
+    answered()
+    shows("You asked: Question:")
+    shows("> The scripted model broke off, as it always does.")
+  end)
+
+  it("shows why a model cannot answer", function()
+    ask("++model=nobody what is the retry limit?")
+    answered()
+    shows("> There is no scripted model nobody. `allma models list` shows them.")
+  end)
+end)
+
+describe("a long answer", function()
+  local function grows()
+    local chat = vim.api.nvim_get_current_buf()
+    local length = 0
+    editor.eventually("the answer grows", function()
+      local now = #editor.text(chat)
+      length = length == 0 and now or length
+      return now > length + 30
+    end)
+  end
+
+  setup(function()
+    local project = editor.project()
+    vim.cmd.cd(project)
+    editor.setup({ model = "slow" })
+    editor.ingest(project)
+  end)
+
+  after_each(editor.tidy)
+  teardown(editor.reset)
+
+  it("is written as it comes, and cannot be typed into", function()
+    ask("what is the retry limit?")
+    grows()
+    assert.is_false(vim.bo.modifiable)
+    assert.equal("Allma: answering", require("allma").status())
+  end)
+
+  it("stops at a key; what has come stays, and the conversation goes on", function()
+    ask("what is the retry limit?")
+    grows()
+    editor.press("<C-c>")
+    answered()
+    shows("> Stopped.")
+    assert.is_true(vim.bo.modifiable)
+    local text = editor.text()
+    editor.eventually("the conversation is known", function()
+      return vim.api.nvim_buf_get_name(0):find("^allma://conversation/")
+    end)
+    local id = conversation()
+    ask("++model=echo and now?")
+    answered(2)
+    assert.equal(id, conversation())
+    assert.truthy(vim.startswith(editor.text(), vim.trim(text:gsub("\n## You%s*$", ""))))
+    local kept = stored(id)
+    assert.equal(4, #kept.messages)
+    assert.truthy(vim.endswith(kept.messages[2].content, "…"))
+  end)
+
+  it("stops at :Allma stop", function()
+    ask("what is the retry limit?")
+    grows()
+    vim.cmd("Allma stop")
+    answered()
+    shows("> Stopped.")
+  end)
+
+  it("can be asked for again", function()
+    ask("++model=slow what is the retry limit?")
+    grows()
+    editor.press("<C-c>")
+    answered()
+    editor.press("gR")
+    grows()
+    editor.press("<C-c>")
+    answered(2)
+    local _, count = editor.text():gsub("\nwhat is the retry limit%?\n", "")
+    assert.equal(2, count)
+  end)
+
+  it(
+    "ends with a message when the server is killed, and the next question starts it again",
+    function()
+      ask("what is the retry limit?")
+      grows()
+      local pid = assert(
+        client.request_sync("status", {}, 20) == nil
+          and select(2, client.request_sync("status", {}, 20))
+      ).pid
+      vim.uv.kill(pid, "sigkill")
+      answered()
+      shows("> Allma's server ended before it answered (signal 9).")
+      ask("++model=echo still there?")
+      answered(2)
+      shows("You asked: Question: still there?")
+    end
+  )
+
+  it("leaves nothing running when its buffer is wiped out", function()
+    ask("what is the retry limit?")
+    grows()
+    vim.cmd("bwipeout!")
+    assert.equal(0, #client.calls())
+  end)
+end)
+
+describe("without Ollama", function()
+  after_each(editor.reset)
+
+  it("the chat shows the passages, and how to start it", function()
+    local project = editor.project()
+    vim.cmd.cd(project)
+    editor.setup({
+      cmd_env = { ALLMA_CHAT_PROVIDER = "ollama", ALLMA_OLLAMA_URL = "http://127.0.0.1:9" },
+    })
+    editor.ingest(project)
+    ask("what is the retry limit?")
+    answered()
+    shows("`ollama serve`")
+    shows("[1] docs/retries.md:34-47 · Guide › Retries\n  > ## Retries\n  > ")
+    shows("seven attempts")
+  end)
+end)
