@@ -28,6 +28,7 @@ from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
 from allma_server.stores.lock import own_data_directory
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
+from allma_server.tasks import background_tasks
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -203,30 +204,6 @@ class _Parsers:
         config = self._config
         parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
         return ":".join(map(str, parts))
-
-
-class _Stop(Exception):
-    """Ends a task group from inside."""
-
-
-@contextlib.asynccontextmanager
-async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose tasks end with the block, however it ends.
-
-    An exception of the block comes out as it is, not wrapped in a group.
-    """
-    failure: BaseException | None = None
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                yield tasks
-            except BaseException as exc:
-                failure = exc
-            raise _Stop
-    except* _Stop:
-        pass
-    if failure is not None:
-        raise failure
 
 
 async def engine_status(engine: Engine) -> Status:

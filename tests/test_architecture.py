@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"engine"},
     {"ingest", "retrieve", "answer", "formats", "embedders", "chat_models", "stores"},
     {"chunking", "logs"},
-    {"child", "http_client", "tokens", "grammars"},
+    {"child", "http_client", "tokens", "grammars", "tasks"},
     {"ports", "config"},
     {"locations"},
     {"model", "errors"},

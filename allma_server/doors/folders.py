@@ -2,17 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from allma_server.engine import Engine
+from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
-
-EngineSource = Callable[[], Awaitable[Engine]]
-"""Gives the engine that the connections of a process share; whoever asks first has it opened."""
 
 _log = logging.getLogger(__name__)
 

@@ -4,15 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from allma_server.config import load_config
-from allma_server.doors.folders import EngineSource
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer, last_resort, run_stdio
-from allma_server.engine import Engine, background_tasks, open_engine
 from allma_server.errors import AllmaError, DataDirectoryBusy
 from allma_server.locations import project_folder
 from allma_server.logs import logging_to
+from allma_server.tasks import background_tasks
+
+if TYPE_CHECKING:
+    from allma_server.engine import Engine
 
 Door = Literal["lsp", "mcp"]
 
@@ -80,7 +84,7 @@ async def engine_on_demand(
     wanted = asyncio.Event()
     engine: asyncio.Future[Engine] = loop.create_future()
 
-    async def source() -> Engine:
+    async def source() -> "Engine":
         nonlocal engine
         if engine.done() and engine.exception() is not None:
             engine = loop.create_future()
@@ -95,10 +99,12 @@ async def engine_on_demand(
             wanted.clear()
             patience = patience or loop.time() + wait_seconds
             try:
+                # Most of the program; the handshake is answered meanwhile.
+                module = await asyncio.to_thread(import_module, "allma_server.engine")
                 config = load_config(settings)
                 async with AsyncExitStack() as stack:
                     stack.enter_context(logging_to(config.data_dir))
-                    opened = await stack.enter_async_context(open_engine(config, clients))
+                    opened = await stack.enter_async_context(module.open_engine(config, clients))
                     opened.ingestion.follow()
                     engine.set_result(opened)
                     await asyncio.Event().wait()

@@ -234,6 +234,17 @@ def _write_all(fd: int, size: int) -> None:
         left = left[os.write(fd, left) :]
 
 
+async def test_the_handshake_of_mcp_needs_no_engine() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import sys, allma_server.doors.mcp, allma_server.doors.solo\n"
+        "heavy = {'allma_server.engine', 'allma_server.operations', 'numpy', 'aiosqlite'}\n"
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)",
+    )
+    assert await ended(process) == 0
+
+
 async def test_wrong_usage_is_told_before_the_wire_is_taken(tmp_path: Path) -> None:
     async with started("lsp", tmp_path, "--nonsense") as process:
         assert await ended(process) == 2

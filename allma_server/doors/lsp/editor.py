@@ -13,11 +13,12 @@ from pydantic.alias_generators import to_camel
 from pygls.exceptions import JsonRpcException
 
 from allma_server.doors.content import content
-from allma_server.doors.folders import EngineSource, Folders
+from allma_server.doors.folders import Folders
 from allma_server.doors.frames import Malformed
 from allma_server.doors.lsp.progress import EditorProgress, Token
 from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response
 from allma_server.doors.settings import ClientSettings
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.model import SearchResult

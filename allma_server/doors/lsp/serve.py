@@ -8,12 +8,12 @@ import cattrs
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from allma_server.doors.folders import EngineSource
 from allma_server.doors.frames import INVALID_PARAMS, INVALID_REQUEST, Malformed, parse, read_frame
 from allma_server.doors.lsp.editor import Editor
 from allma_server.doors.lsp.follow import Following
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
-from allma_server.engine import background_tasks
+from allma_server.tasks import background_tasks
 
 _NOT_INITIALIZED = -32002
 

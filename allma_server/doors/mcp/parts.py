@@ -1,0 +1,23 @@
+"""What answers the requests of one client, beyond the handshake."""
+
+from dataclasses import dataclass
+
+from allma_server.doors.mcp.calls import Calls
+from allma_server.doors.mcp.client import Client
+from allma_server.doors.mcp.prompts import Prompts
+from allma_server.doors.mcp.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the door that one client uses."""
+
+    calls: Calls
+    resources: Resources
+    prompts: Prompts
+
+
+def make_parts(client: Client) -> Parts:
+    """The parts for a client."""
+    resources = Resources(client)
+    return Parts(Calls(client, resources), resources, Prompts(client))
