@@ -32,8 +32,9 @@ _CJK = (
 # Thai, Lao, Tibetan, Myanmar, Khmer: three characters are about a syllable.
 _UNSPACED = "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ede\u0f40-\u0fbc\u1000-\u1049\u1780-\u17d3"
 # Combining marks belong to their word, which `\w` does not know.
+_ACCENTS = "\u0300-\u036f\u0483-\u0489"
 _MARKS = (
-    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
+    f"{_ACCENTS}\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
     "\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
 )
 _EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
@@ -45,6 +46,11 @@ _ASCII_WORD = re.compile(rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.A
 _WORD = re.compile(
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[{_CJK}]+|[{_UNSPACED}]+|[{_EMOJI}]"
     rf"|(?:(?![{_CJK}{_UNSPACED}])[\w{_MARKS}])+(?:['\u2019][\w{_MARKS}]+)?"
+)
+# Most texts that are not ASCII only have accents, dashes and curly quotes: this is quicker.
+_LETTERS_ONLY = re.compile("[\x00-\u058f\u1e00-\u25ff]*")
+_EUROPEAN_WORD = re.compile(
+    rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[\w{_ACCENTS}]+(?:['\u2019][\w{_ACCENTS}]+)?"
 )
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
@@ -152,7 +158,8 @@ def query_terms(text: str) -> QueryTerms:
 def _words(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(text)
-    return _WORD.findall(unicodedata.normalize("NFKC", text))
+    text = unicodedata.normalize("NFKC", text)
+    return (_EUROPEAN_WORD if _LETTERS_ONLY.fullmatch(text) else _WORD).findall(text)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -18,8 +18,8 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from math import exp, log, sqrt
+from itertools import chain, pairwise
+from math import exp, hypot, log
 
 from allma_server.model import Passage
 from allma_server.tokens import QueryTerms, lexemes, query_terms
@@ -36,6 +36,9 @@ WINDOW = 30
 BEST = 8
 """Passages that likeness is measured to, weighted by the softmax of their scores over SHARPNESS."""
 SHARPNESS = 4.0
+
+K1, B = 1.2, 0.75
+"""BM25's usual constants: how soon repetition stops to count, and how much length matters."""
 
 CODE = 0.03
 """A text is code when more of its characters than this are signs of code."""
@@ -86,19 +89,16 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
 
 def _rarity(counts: Sequence[Counter[str]]) -> dict[str, float]:
     """BM25's weight of each term, with the found passages for a collection."""
-    passages = Counter(term for count in counts for term in count)
+    passages = Counter(chain.from_iterable(counts))
     total = len(counts)
-    return {term: log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in passages.items()}
+    weights = [log(1 + (total - n + 0.5) / (n + 0.5)) for n in range(total + 1)]
+    return {term: weights[n] for term, n in passages.items()}
 
 
 def _half_saturation(pool: Sequence[Sequence[str]]) -> list[float]:
     """BM25's k1 * (1 - b + b * length / mean length) of each passage."""
     mean = sum(map(len, pool)) / len(pool) or 1.0
-    return [1.2 * (0.25 + 0.75 * len(words) / mean) for words in pool]
-
-
-def _saturated(times: int, k: float) -> float:
-    return 2.2 * times / (times + k)
+    return [K1 * (1 - B + B * len(words) / mean) for words in pool]
 
 
 def _pairs(
@@ -110,7 +110,7 @@ def _pairs(
         if then == at + 1 and (first, second) in terms.pairs
     )
     return sum(
-        (rarity[first] + rarity[second]) / 2 * _saturated(n, k)
+        (rarity[first] + rarity[second]) / 2 * (K1 + 1) * n / (n + k)
         for (first, second), n in times.items()
     )
 
@@ -144,19 +144,20 @@ def _quoted(words: Sequence[str], terms: QueryTerms) -> int:
 
 def _vector(count: Counter[str], rarity: Mapping[str, float], k: float) -> dict[str, float]:
     """The passage's words as a unit vector."""
-    weights = {term: _saturated(n, k) * rarity[term] for term, n in count.items()}
-    norm = sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+    weights = {term: (K1 + 1) * n / (n + k) * rarity[term] for term, n in count.items()}
+    norm = hypot(*weights.values()) or 1.0
     return {term: weight / norm for term, weight in weights.items()}
 
 
 def _likeness(vectors: Sequence[Mapping[str, float]], scores: Sequence[float]) -> list[float]:
     """The cosine of each passage to the best ones, taken together; between 0 and 1."""
     best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:BEST]
-    shares = [exp((scores[i] - scores[best[0]]) / SHARPNESS) for i in best]
+    odds = [exp((scores[i] - scores[best[0]]) / SHARPNESS) for i in best]
     centre: dict[str, float] = {}
-    for i, share in zip(best, shares, strict=True):
+    for i, odd in zip(best, odds, strict=True):
+        share = odd / sum(odds)
         for term, weight in vectors[i].items():
-            centre[term] = centre.get(term, 0.0) + weight * share / sum(shares)
+            centre[term] = centre.get(term, 0.0) + weight * share
     return [
         sum(weight * centre[term] for term, weight in vector.items() if term in centre)
         for vector in vectors

@@ -1,0 +1,219 @@
+"""How well Allma ranks: nDCG@10 of its parts and of the whole, on sets with relevance judgements.
+
+    python -m tests.benchmarks.retrieval [SET …] [--data DIR] [--together] [--every N]
+
+Each document is published as one chunk, embedded by the local model and searched through the
+engine's own stores and search. `held out` are the questions that no weight was chosen on: of squad
+three in four; of the other sets there is no such part here, and the two halves are shown instead,
+which tell how much of a figure is chance. `--together` puts all sets into one index, which
+is larger and mixes subjects. `--data` keeps the indexes for the next run.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, md5
+from pathlib import Path
+from statistics import mean, quantiles
+
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.model import Chunk, FileFacts, Hit, Parsed
+from allma_server.retrieve.search import CANDIDATES, Scope, find_passages
+from tests.conftest import SHARED_DATA
+
+TARGETS = {
+    "cranfield": 0.575, "med": 0.82, "cacm": 0.585, "squad": 0.90, "cosqa": 0.62, "chunking": 0.79,
+}  # fmt: skip
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    id: str
+    text: str
+    relevant: dict[str, int]
+    answers: tuple[str, ...] = ()
+
+    @property
+    def half(self) -> int:
+        return md5(self.id.encode()).digest()[0] & 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One question's nDCG@10 by method, and the time of the search without the embedding."""
+
+    question: Question
+    ndcg: dict[str, float]
+    answered: bool
+    embed_ms: float
+    search_ms: float
+
+
+def lines(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def questions(folder: Path, every: int) -> list[Question]:
+    relevant: dict[str, dict[str, int]] = {}
+    for line in (folder / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
+        query, document, grade = line.split("\t")
+        if int(grade) > 0:
+            relevant.setdefault(query, {})[document] = int(grade)
+    gold = folder / "answers.jsonl"
+    answers = {a["id"]: tuple(a["answers"]) for a in lines(gold)} if gold.exists() else {}
+    return [
+        Question(q["id"], q["text"], relevant[q["id"]], answers.get(q["id"], ()))
+        for q in lines(folder / "queries.jsonl")
+        if q["id"] in relevant
+    ][::every]
+
+
+def ndcg(ranked: Sequence[str], relevant: dict[str, int]) -> float:
+    def gain(grades: Sequence[int]) -> float:
+        return sum(grade / math.log2(rank + 2) for rank, grade in enumerate(grades))
+
+    ideal = sorted(relevant.values(), reverse=True)[:10]
+    return gain([relevant.get(document, 0) for document in ranked[:10]]) / gain(ideal)
+
+
+def reciprocal_rank_fusion(*rankings: Sequence[Hit]) -> list[int]:
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, hit in enumerate(ranking, start=1):
+            scores[hit.chunk_id] = scores.get(hit.chunk_id, 0) + 1 / (60 + rank)
+    return sorted(scores, key=lambda chunk_id: -scores[chunk_id])
+
+
+def letters(number: int) -> str:
+    """A number as a word that is in no question, since file names are searched as well."""
+    return "zq" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+async def publish(engine: Engine, root: str, documents: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Indexes the documents that are not yet; their paths and ids."""
+    embedder = await engine.embedder.chosen()
+    workspace = await engine.catalog.add_workspace(root)
+    known = {document.path for document in await engine.catalog.documents(workspace.id)}
+    paths = {f"{root}/{letters(i)}": document for i, document in enumerate(documents)}
+    new = [(path, document) for path, document in paths.items() if path not in known]
+    for start in range(0, len(new), BATCH):
+        chunks = [(path, chunk_of(document)) for path, document in new[start : start + BATCH]]
+        vectors = await embedder.embed_documents([chunk.embedded_text for _, chunk in chunks])
+        for (path, chunk), vector in zip(chunks, vectors, strict=True):
+            await engine.catalog.publish(
+                workspace,
+                FileFacts(path, len(chunk.text), 0, 0),
+                blake2b(path.encode()).hexdigest(),
+                Parsed("text", chunk.context, {}, (chunk,)),
+                embedder.identity,
+                {chunk.text_hash: vector},
+            )
+    return {path: document["id"] for path, document in paths.items()}
+
+
+def chunk_of(document: dict[str, str]) -> Chunk:
+    title, text = document["title"], document["text"]
+    if not text:
+        title, text = "", title
+    heading = (title,) if title else ()
+    return Chunk(0, text, 0, len(text), 1, text.count("\n") + 1, heading=heading, context=title)
+
+
+async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcome:
+    embedder = await engine.embedder.chosen()
+    began = time.perf_counter()
+    vector = await embedder.embed_query(question.text)
+    embedded = time.perf_counter()
+    # The embedder remembers the question, so what is timed next is the search without it.
+    result = await find_passages(
+        question.text,
+        10,
+        Scope(),
+        shelf=engine.catalog,
+        lexicon=engine.catalog,
+        vectors=engine.vectors,
+        embedder=engine.embedder.serving,
+    )
+    searched = time.perf_counter()
+    lexical = await engine.catalog.search_text(question.text, CANDIDATES)
+    dense = await engine.vectors.nearest(vector, CANDIDATES)
+    rankings = {
+        "BM25": [hit.chunk_id for hit in lexical[:10]],
+        "dense": [hit.chunk_id for hit in dense[:10]],
+        "RRF": reciprocal_rank_fusion(dense, lexical)[:10],
+    }
+    scores: dict[str, float] = {}
+    for name, chunk_ids in rankings.items():
+        passages = await engine.catalog.passages([Hit(chunk_id, 0.0) for chunk_id in chunk_ids])
+        scores[name] = ndcg([ids.get(p.path, "") for p in passages], question.relevant)
+    ours = [ids.get(passage.path, "") for passage in result.passages]
+    text = " ".join(" ".join(passage.text.split()) for passage in result.passages[:5]).lower()
+    return Outcome(
+        question,
+        {**scores, "ours": ndcg(ours, question.relevant)},
+        any(" ".join(answer.split()).lower() in text for answer in question.answers),
+        (embedded - began) * 1000,
+        (searched - embedded) * 1000,
+    )
+
+
+def report(name: str, outcomes: Sequence[Outcome]) -> None:
+    def score(method: str, chosen: Sequence[Outcome] = outcomes) -> str:
+        return f"{mean(o.ndcg[method] for o in chosen):.3f}" if chosen else "    -"
+
+    halves = "/".join(score("ours", [o for o in outcomes if o.question.half == h]) for h in (0, 1))
+    held_out = [o for i, o in enumerate(outcomes) if i % 4] if name == "squad" else []
+    times = quantiles([o.search_ms for o in outcomes], n=20)
+    embed = quantiles([o.embed_ms for o in outcomes], n=20)
+    answered = f"  answer in 5: {mean(o.answered for o in outcomes):.3f}" * (name == "squad")
+    print(
+        f"{name:<10}{len(outcomes):>6}  {score('BM25')}  {score('dense')}  {score('RRF')}  "
+        f"{score('ours')}  {halves}    {score('ours', held_out)}   {TARGETS[name]:.3f}  "
+        f"{times[9]:5.1f} {times[18]:6.1f}   {embed[9]:5.1f} {embed[18]:6.1f}{answered}",
+        flush=True,
+    )
+
+
+async def run(names: Sequence[str], data: Path, every: int, *, together: bool) -> None:
+    print("set         asked  BM25   dense  RRF    ours   halves         held out target"
+          "  search p50/p95  embed p50/p95 (ms)")  # fmt: skip
+    for group in [names] if together else [[name] for name in names]:
+        config = Config(
+            data_dir=data / "-".join(group),
+            embedder="local/all-MiniLM-L6-v2-int8",
+            chat_provider="scripted",
+        )
+        async with open_engine(config) as engine:
+            ids: dict[str, str] = {}
+            for name in group:
+                corpus = list(lines(SHARED_DATA / "retrieval" / name / "corpus.jsonl"))
+                ids |= await publish(engine, f"/{name}", corpus)
+            for name in group:
+                asked = questions(SHARED_DATA / "retrieval" / name, every)
+                report(name, [await ask(engine, question, ids) for question in asked])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("sets", nargs="*", default=list(TARGETS), metavar="SET")
+    parser.add_argument("--data", type=Path, help="keep the indexes here")
+    parser.add_argument("--together", action="store_true", help="one index for all sets")
+    parser.add_argument("--every", type=int, default=1, help="ask every N-th question only")
+    options = parser.parse_args()
+    if not (SHARED_DATA / "retrieval").exists():
+        raise SystemExit(f"There are no retrieval sets in {SHARED_DATA}.")
+    with tempfile.TemporaryDirectory() as temporary:
+        data = options.data or Path(temporary)
+        asyncio.run(run(options.sets, data, options.every, together=options.together))
+
+
+if __name__ == "__main__":
+    main()
