@@ -1,13 +1,13 @@
 /** Failures as people read them: one sentence and the next step. */
 import * as vscode from "vscode";
-import { LSPErrorCodes, ResponseError } from "vscode-languageclient/node";
+import { LSPErrorCodes } from "vscode-languageclient/node";
 import { type Ctx, NotRunning } from "./ctx";
 import type { Failure } from "./protocol";
 
 export function isCancelled(error: unknown): boolean {
   return (
     error instanceof vscode.CancellationError ||
-    (error instanceof ResponseError && error.code === LSPErrorCodes.RequestCancelled)
+    (error instanceof Error && "code" in error && error.code === LSPErrorCodes.RequestCancelled)
   );
 }
 
@@ -15,7 +15,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof NotRunning) {
     return { code: "not_running", message: error.message, hint: error.hint };
   }
-  if (error instanceof ResponseError && isFailure(error.data)) return error.data;
+  if (error instanceof Error && "data" in error && isFailure(error.data)) return error.data;
   const message = error instanceof Error ? error.message : String(error);
   return { code: "error", message, hint: null };
 }

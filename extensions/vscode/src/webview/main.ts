@@ -192,5 +192,9 @@ function announce(before: ViewState, after: ViewState): void {
   }
 }
 
+new ResizeObserver(() => {
+  if (following) log.scrollTop = log.scrollHeight;
+}).observe(log);
+
 render();
 post({ type: "ready" });

@@ -111,7 +111,9 @@ function sourcesElement(
   if (!sources.length) return false;
   const count = sources.length === 1 ? "1 source" : `${sources.length} sources`;
   const files = new Set(sources.map((s) => s.path)).size;
-  const from = files > 1 ? ` from ${files} files` : "";
+  const from = files < sources.length ? ` from ${files === 1 ? "1 file" : `${files} files`}` : "";
+  // When nothing is cited, as small models have it, no source is less used than another.
+  const isUnused = (source: Source) => !open && !source.cited && sources.some((s) => s.cited);
   return h(
     "details",
     {
@@ -119,16 +121,21 @@ function sourcesElement(
       open,
     },
     h("summary", { click: showWhole }, open ? `${count}${from}` : `What was used: ${count}${from}`),
-    h("ol", {}, ...sources.map((source) => sourceElement(source, open, actions))),
+    h("ol", {}, ...sources.map((source) => sourceElement(source, open, isUnused(source), actions))),
   );
 }
 
-function sourceElement(source: Source, quoted: boolean, actions: TurnActions): HTMLElement {
+function sourceElement(
+  source: Source,
+  quoted: boolean,
+  unused: boolean,
+  actions: TurnActions,
+): HTMLElement {
   const open = (extracted: boolean) => actions.post({ type: "open", source, extracted });
   const label = `Source ${source.number}: ${source.label}, ${source.place}`;
   return h(
     "li",
-    { class: source.cited || quoted ? "" : "unused", value: String(source.number) },
+    { class: unused ? "unused" : "", value: String(source.number) },
     h(
       "button",
       {

@@ -70,7 +70,7 @@ export class Workbench {
 
   async start() {
     const { node, entry } = install();
-    const { settings = {}, vsix, ollamaUrl, env = {}, size, query = "" } = this.options;
+    const { settings = {}, vsix, ollamaUrl, env = {}, size } = this.options;
     this.port = await freePort();
     const all = { ...SETTINGS, ...serverSettings(), ...settings };
     writeFileSync(join(this.folder, "ud/User/settings.json"), JSON.stringify(all));
@@ -132,6 +132,8 @@ export class Workbench {
     });
     this.page = this.browser.pages()[0] ?? (await this.browser.newPage());
     await this.options.beforeLoad?.(this.page);
+    const payload = this.options.payload?.(this.port);
+    const query = payload ? `&payload=${encodeURIComponent(JSON.stringify(payload))}` : "";
     this.address = `http://127.0.0.1:${this.port}/?folder=${this.project}${query}`;
     await this.page.goto(this.address, { waitUntil: "domcontentloaded" });
     await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
@@ -149,9 +151,8 @@ export class Workbench {
     for (let attempt = 0; ; attempt++) {
       await this.page.keyboard.press("F1");
       const input = this.page.locator(".quick-input-widget input.input");
-      await input.waitFor({ timeout: 10_000 });
-      await input.fill(`>${label}`);
       try {
+        await input.fill(`>${label}`, { timeout: 5_000 });
         await row.click({ timeout: 2_000 });
         return;
       } catch (error) {

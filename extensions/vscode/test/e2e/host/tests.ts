@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import * as vscode from "vscode";
+import { sourceOf } from "../../../src/chat/messages";
+import { askWithProgress } from "../../../src/chat/view";
+import { diagnosisText } from "../../../src/commands/engine";
+import { reportText } from "../../../src/commands/indexing";
+import { ago } from "../../../src/conversations";
+import type { Parts } from "../../../src/extension";
+import { failureOf, isCancelled } from "../../../src/failures";
+import { openPlace } from "../../../src/open";
+import { answer } from "../../../src/participant";
+import * as rpc from "../../../src/protocol";
+import { statusText } from "../../../src/status";
+
+const SECONDS = 1000;
+
+export function suites(): void {
+  describe("Allma in the extension host", () => {
+    let parts: Parts;
+    let project: string;
+
+    before(async () => {
+      project = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "";
+      const extension = vscode.extensions.getExtension<Parts>("allma.allma");
+      assert.ok(extension, "the extension is there");
+      parts = await extension.activate();
+      await until(() => parts.ctx.connection.state === "ready");
+      await until(async () => {
+        await parts.ctx.engine.refresh();
+        const [folder] = parts.ctx.engine.status?.workspaces ?? [];
+        return folder !== undefined && folder.documents >= 5 && !parts.ctx.engine.indexing;
+      }, 90 * SECONDS);
+    });
+
+    const request: typeof parts.ctx.request = (type, params, token) =>
+      parts.ctx.request(type, params, token);
+
+    const find = async (query: string, file: string) => {
+      const { passages } = await request(rpc.search, { query });
+      const passage = passages.find((p) => path.basename(p.path) === file);
+      assert.ok(passage, `${file} is found for “${query}”`);
+      return passage;
+    };
+
+    it("has its own commands beside those the server announces", async () => {
+      const commands = await vscode.commands.getCommands(true);
+      const { contributes } = parts.ctx.extension.extension.packageJSON;
+      for (const { command } of contributes.commands)
+        assert.ok(commands.includes(command), command);
+      for (const command of ["allma.ask", "allma.search", "allma.status"]) {
+        assert.ok(commands.includes(command), command);
+      }
+    });
+
+    it("indexes the folder of the workspace", async () => {
+      const [folder] = parts.ctx.engine.status?.workspaces ?? [];
+      assert.equal(folder?.path, project);
+      assert.deepEqual([folder?.documents, folder?.skipped, folder?.failed], [5, 1, 1]);
+    });
+
+    it("shows in its tree why a file was skipped or failed", async () => {
+      const [folder] = await parts.documents.getChildren();
+      const groups = await parts.documents.getChildren(folder);
+      const labels = groups.map((group) => parts.documents.getTreeItem(group).label);
+      assert.deepEqual(labels, ["Failed", "Skipped", "Indexed"]);
+      for (const [group, name] of [
+        [groups[0], "broken.pdf"],
+        [groups[1], "empty.txt"],
+      ] as const) {
+        const [file] = await parts.documents.getChildren(group);
+        assert.ok(file);
+        const item = parts.documents.getTreeItem(file);
+        assert.equal(path.basename(item.resourceUri?.fsPath ?? ""), name);
+        assert.match(String(item.description), /\w/);
+      }
+    });
+
+    it("opens a source in its file, at its lines", async () => {
+      const passage = await find("asked seven times", "retries.md");
+      const editor = await openPlace(parts.ctx, passage);
+      assert.equal(editor?.document.uri.fsPath, path.join(project, "docs", "retries.md"));
+      assert.equal(editor?.selection.start.line, passage.startLine - 1);
+      assert.match(editor?.document.getText(editor.selection) ?? "", /seven times/);
+    });
+
+    it("opens a source in a PDF as its text, where no viewer can be sent to the page", async () => {
+      const passage = await find("lighthouse keeper", "manual.pdf");
+      assert.equal(passage.page, 2);
+      const editor = await openPlace(parts.ctx, passage);
+      assert.equal(editor?.document.uri.scheme, "allma");
+      assert.match(editor?.document.getText(editor.selection) ?? "", /Edda Holm/);
+    });
+
+    it("streams an answer before it is complete, with its sources", async function () {
+      this.timeout(300 * SECONDS); // a small model does not know when to stop
+      const chunks: string[] = [];
+      let sources = 0;
+      const answered = await askWithProgress(
+        parts.ctx,
+        { question: "When does a suspension in a storm end?" },
+        (p) => {
+          if (p.kind === "chunk") chunks.push(p.text);
+          else sources = p.citations.length;
+        },
+        new AbortController().signal,
+      );
+      assert.equal(answered.mode, "generated");
+      assert.ok(chunks.length > 1, `${chunks.length} chunks`);
+      assert.equal(sources, answered.citations.length);
+      assert.ok(answered.citations.some((c) => c.passage.path.endsWith("retries.md")));
+    });
+
+    it("stops an answer down to the model", async () => {
+      const aborting = new AbortController();
+      const asking = askWithProgress(
+        parts.ctx,
+        { question: "Tell a long story about ferries.", useRag: false },
+        (p) => p.kind === "chunk" && aborting.abort(),
+        aborting.signal,
+      );
+      await assert.rejects(asking, (error) => isCancelled(error));
+      const idle = await fetch(`${process.env.ALLMA_OLLAMA_URL}/test/idle`);
+      assert.ok(idle.ok, "nothing is generated any more");
+    });
+
+    it("names a failure and its next step as the server does", async () => {
+      await assert.rejects(request(rpc.conversationsShow, { id: "none" }), (error) => {
+        assert.equal(failureOf(error).code, "conversation_not_found");
+        return true;
+      });
+    });
+
+    it("explains a selection through the server's code action", async () => {
+      const document = await vscode.workspace.openTextDocument(path.join(project, "src/harbor.py"));
+      await vscode.window.showTextDocument(document);
+      const range = new vscode.Range(0, 0, 8, 0);
+      const actions = await until(async () => {
+        const found = await vscode.commands.executeCommand<vscode.CodeAction[]>(
+          "vscode.executeCodeActionProvider",
+          document.uri,
+          range,
+        );
+        return found.filter((action) => action.title.startsWith("Allma:"));
+      });
+      const explain = actions.find((action) => action.title.includes("explain"))?.command;
+      assert.ok(explain);
+      const running = vscode.commands.executeCommand(explain.command, ...(explain.arguments ?? []));
+      await until(() => parts.chat.session.snapshot().pending !== null);
+      assert.match(parts.chat.session.snapshot().pending?.question ?? "", /harbor\.py/);
+      parts.chat.session.stop();
+      await running;
+      assert.equal(parts.chat.session.busy, false);
+      assert.equal(parts.chat.session.snapshot().turns[0]?.role, "user");
+    });
+
+    it("renames, exports and deletes a conversation", async () => {
+      const id = parts.chat.session.id;
+      assert.ok(id);
+      await request(rpc.conversationsRename, { id, title: "About the harbor" });
+      await parts.chat.session.reload();
+      assert.equal(parts.chat.session.title, "About the harbor");
+      const listed = await parts.conversations.getChildren();
+      assert.ok(listed.some((c) => c !== "more" && c.title === "About the harbor"));
+      await vscode.commands.executeCommand("allma.vscode.exportConversation");
+      assert.match(vscode.window.activeTextEditor?.document.getText() ?? "", /About the harbor/);
+      await request(rpc.conversationsDelete, { id });
+      await parts.chat.session.reload();
+      assert.equal(parts.chat.session.id, undefined);
+    });
+
+    it("answers as @allma, until it is stopped", async () => {
+      const stopping = new vscode.CancellationTokenSource();
+      const written: string[] = [];
+      const places: vscode.Location[] = [];
+      const stream = {
+        markdown: (text: string) => {
+          written.push(text);
+          if (!text.includes("[")) stopping.cancel();
+        },
+        anchor: (place: vscode.Location) => places.push(place),
+      } as unknown as vscode.ChatResponseStream;
+      const say = (prompt: string, command?: string) =>
+        answer(parts.ctx, { prompt, command }, { history: [] }, stream, stopping.token);
+      assert.equal((await say("retry limit", "search")).errorDetails, undefined);
+      assert.ok(places.some((place) => place.uri.path.endsWith("retries.md")));
+      assert.equal((await say("Which ferries are there?")).errorDetails, undefined);
+      assert.ok(stopping.token.isCancellationRequested);
+      assert.ok(written.join("").length > 0);
+    });
+
+    it("hands over a setting as soon as it is changed", async () => {
+      const settings = vscode.workspace.getConfiguration("allma");
+      await settings.update("topK", 1, vscode.ConfigurationTarget.Workspace);
+      try {
+        await until(async () => {
+          const { passages } = await request(rpc.search, { query: "ferry" });
+          return passages.length === 1;
+        });
+      } finally {
+        await settings.update("topK", undefined, vscode.ConfigurationTarget.Workspace);
+      }
+    });
+
+    it("follows a file that is saved", async () => {
+      const file = vscode.Uri.file(path.join(project, "docs", "crew.md"));
+      const text = "# Crew\n\nThe purser of the Borealis is Tove Lindqvist.\n";
+      await vscode.workspace.fs.writeFile(file, Buffer.from(text));
+      await until(async () => {
+        const { passages } = await request(rpc.search, { query: "Tove Lindqvist purser" });
+        return passages[0]?.path === file.fsPath;
+      }, 60 * SECONDS);
+    });
+
+    it("restarts once for many requests, and works again", async () => {
+      await Promise.all([parts.ctx.restart(), parts.ctx.restart(), parts.ctx.restart()]);
+      assert.equal(parts.ctx.connection.state, "ready");
+      const passage = await find("asked seven times", "retries.md");
+      assert.equal(sourceOf({ number: 1, passage, cited: true }).label, "retries.md");
+    });
+
+    it("says in the status bar how it is", () => {
+      const engine = parts.ctx.engine.summary;
+      assert.ok(engine);
+      const text = (...state: Parameters<typeof statusText>) => statusText(...state).text;
+      assert.match(text({ state: "missing" }, null, null), /not installed/);
+      const indexing = { ...engine, indexing: { done: 312, total: 585 } };
+      assert.match(text({ state: "ready" }, indexing, null), /indexing 312\/585/);
+      const alone = { ...engine, indexing: null, ollama: { reachable: false, reason: null } };
+      assert.match(text({ state: "ready" }, alone, null), /Ollama not running/);
+    });
+
+    it("tells reports, diagnoses and times in words", async () => {
+      const nothing = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
+      const report = { ...nothing, indexed: 2, skipped: [{ path: "a", reason: "b" }], failed: [] };
+      assert.equal(reportText(report), "Allma: 2 indexed, 1 skipped in 1.0 s.");
+      assert.match(diagnosisText(await request(rpc.doctor, {})), /# Allma: doctor/);
+      assert.equal(ago("2026-01-01T00:00:00Z", Date.parse("2026-01-03T01:00:00Z")), "2d ago");
+    });
+  });
+}
+
+/** Waits until a condition holds; what it gave. */
+async function until<T>(condition: () => T | Promise<T>, timeout = 60 * SECONDS): Promise<T> {
+  const end = Date.now() + timeout;
+  for (;;) {
+    const value = await condition();
+    if (Array.isArray(value) ? value.length : value) return value;
+    if (Date.now() > end) throw new Error(`not in ${timeout} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,32 @@
+// (C) VS Code's own MCP client starts the server that the extension offers, and finds its tools.
+import { Workbench } from "./workbench.mjs";
+
+export async function mcpTests(vsix) {
+  const workbench = await Workbench.open({ vsix });
+  const { page } = workbench;
+  const pick = (text) => page.locator(".quick-input-list .monaco-list-row", { hasText: text });
+  try {
+    // The extension's servers are known once it has been activated.
+    await workbench.status("Allma");
+    for (let attempt = 0; ; attempt++) {
+      await workbench.command("MCP: List Servers");
+      try {
+        await pick("Allma").first().click({ timeout: 5_000 });
+        break;
+      } catch (error) {
+        if (attempt > 10) throw error;
+        await page.keyboard.press("Escape");
+      }
+    }
+    await pick("Start Server").first().click({ timeout: 10_000 });
+    const told = page.locator(".view-line", { hasText: /Discovered\s[1-9]\d*\stools/ });
+    await told.first().waitFor({ timeout: 60_000 });
+    await workbench.screenshot("mcp");
+    return ["ok the editor's MCP client discovers the tools"];
+  } catch (error) {
+    await workbench.screenshot("mcp-failed");
+    return [`not ok the editor's MCP client discovers the tools\n${error.stack}`];
+  } finally {
+    await workbench.close();
+  }
+}

@@ -1,0 +1,41 @@
+// Every test against the real workbench: `node test/run.mjs [host] [ui] [mcp]`.
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { hostTests } from "./e2e/host.mjs";
+import { mcpTests } from "./e2e/mcp.mjs";
+import { uiTests } from "./e2e/ui.mjs";
+import { startOllama } from "./e2e/workbench.mjs";
+
+const ROOT = join(import.meta.dirname, "..");
+const VSIX = join(ROOT, "allma.vsix");
+const wanted = process.argv.slice(2);
+const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
+
+if (isWanted("ui") || isWanted("mcp") || !existsSync(join(ROOT, "dist"))) {
+  execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore" });
+}
+
+// The one with the browser goes last: it ends by stopping the models.
+const parts = {
+  mcp: () => mcpTests(VSIX),
+  host: () => hostTests(ollama),
+  ui: () => uiTests(VSIX, ollama),
+};
+const ollama = await startOllama();
+const results = [];
+try {
+  for (const [name, run] of Object.entries(parts)) {
+    if (!isWanted(name)) continue;
+    const began = Date.now();
+    const lines = await run();
+    for (const line of lines) console.log(line);
+    console.log(`# ${name}: ${((Date.now() - began) / 1000).toFixed(0)} s`);
+    results.push(...lines);
+  }
+} finally {
+  await ollama.stop();
+}
+const failed = results.filter((line) => line.startsWith("not ok")).length;
+console.log(`${results.length - failed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
