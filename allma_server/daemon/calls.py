@@ -13,12 +13,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from allma_server.doors.folders import EngineSource
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
-from allma_server.engine import background_tasks
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 from allma_server.model import Citation
 from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.tasks import background_tasks
 
 log = logging.getLogger(__name__)
 

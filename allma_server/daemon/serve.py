@@ -16,15 +16,16 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from allma_server.config import load_config
-from allma_server.daemon.calls import serve_calls
-from allma_server.doors.folders import EngineSource
 from allma_server.doors.solo import engine_on_demand
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import MESSAGE_LIMIT, last_resort
-from allma_server.engine import Engine
 from allma_server.locations import build_stamp, meeting_place
+
+if TYPE_CHECKING:
+    from allma_server.engine import Engine
 
 HELLO_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
@@ -119,7 +120,7 @@ class Daemon:
         if self._clients:
             await asyncio.wait(list(self._clients), timeout=seconds)
 
-    async def _engine(self) -> Engine:
+    async def _engine(self) -> "Engine":
         self._opened = await self._source()
         return self._opened
 
@@ -143,6 +144,8 @@ class Daemon:
                 hint = hello.get("hint")
                 await serve_mcp(self._engine, reader, writer, workspaces=folders, hint=hint)
             case "shell":
+                from allma_server.daemon.calls import serve_calls
+
                 await serve_calls(self._engine, reader, writer)
             case _:
                 log.warning("there is no door %r", door)

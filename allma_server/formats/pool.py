@@ -17,6 +17,8 @@ from allma_server.ports import Embedder
 IDLE_SECONDS = 30.0
 FILES_PER_PROCESS = 2_000
 PEAK_MEMORY = 600 << 20
+SIZE_FOR_TWICE = 5 << 20
+"""Bytes of a file that is given twice the time limit of a small one."""
 
 _GRACE = 1.0
 
@@ -53,12 +55,13 @@ class ParserPool:
 
     async def parse(self, path: str) -> Parsed:
         async with self._slots:
+            seconds = await asyncio.to_thread(_allowed, self._seconds, path)
             # The last one used first, so that those not needed fall idle.
             worker = self._free.pop()
             try:
-                return await worker.parse(path, self._seconds)
+                return await worker.parse(path, seconds)
             except ChildFailed as exc:
-                raise _reason(exc, path, self._seconds) from exc
+                raise _reason(exc, path, seconds) from exc
             finally:
                 self._free.append(worker)
 
@@ -87,6 +90,15 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
         yield pool
     finally:
         await pool.close()
+
+
+def _allowed(seconds: float, path: str) -> float:
+    """A large file may take longer: a book of a thousand pages is read in a minute."""
+    try:
+        size = os.path.getsize(path)
+    except (OSError, ValueError):
+        return seconds
+    return seconds * (1 + size / SIZE_FOR_TWICE)
 
 
 class _Worker:
@@ -125,7 +137,7 @@ class _Worker:
 
 def _reason(exc: ChildFailed, path: str, seconds: float) -> UnreadableDocument:
     if exc.hung:
-        return UnreadableDocument(f"Reading it took longer than {seconds:g} s.")
+        return UnreadableDocument(f"Reading it took longer than {seconds:.0f} s.")
     if exc.bug:
         _log.error("The worker failed on %s:\n%s", path, exc.bug)
         return UnreadableDocument("The reader failed on it.")
