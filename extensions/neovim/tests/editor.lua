@@ -115,6 +115,32 @@ function M.ingest(folder)
   return done
 end
 
+--- A PDF of one page with a line of text.
+---@param path string
+---@param line string
+function M.write_pdf(path, line)
+  local content = ("BT /F1 12 Tf 72 720 Td (%s) Tj ET"):format(line)
+  local objects = {
+    "<< /Type /Catalog /Pages 2 0 R >>",
+    "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+    "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+      .. " /Resources << /Font << /F1 5 0 R >> >> >>",
+    ("<< /Length %d >>\nstream\n%s\nendstream"):format(#content, content),
+    "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+  }
+  local text, offsets = "%PDF-1.4\n", {}
+  for number, object in ipairs(objects) do
+    table.insert(offsets, ("%010d 00000 n \n"):format(#text))
+    text = text .. ("%d 0 obj\n%s\nendobj\n"):format(number, object)
+  end
+  local tail =
+    "xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n"
+  text = text .. tail:format(table.concat(offsets), #text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
 --- Has the next `vim.ui.select` choose the first item whose label contains `part`.
 ---@param part string
 ---@return string[] labels Filled when it is asked.

@@ -143,6 +143,35 @@ describe("a chat", function()
     assert.is_nil(editor.text():find("Sources:", 1, true))
   end)
 
+  it("opens a page in the system's viewer, or as text where there is none", function()
+    editor.write_pdf(project .. "/heron.pdf", "The heron waits in the reeds for hours.")
+    editor.ingest(project)
+    ask("++path=*.pdf where does the heron wait?")
+    answered()
+    go_to("[1] heron.pdf, page 1")
+    local opened
+    local open = vim.ui.open
+    vim.ui.open = function(path)
+      opened = path
+      return {}
+    end
+    editor.press("<CR>")
+    assert.equal(project .. "/heron.pdf", opened)
+    vim.ui.open = function()
+      return nil, "There is no viewer."
+    end
+    editor.press("<CR>")
+    vim.ui.open = open
+    assert.truthy(vim.api.nvim_buf_get_name(0):find("^allma://document/"))
+    shows("The heron waits in the reeds for hours.")
+  end)
+
+  it("says so when nothing was found to answer from", function()
+    ask("++path=*.nothing what is the retry limit?")
+    answered()
+    shows("> No passage was found for this.")
+  end)
+
   it("can be reopened from the list of conversations, with its sources", function()
     ask("what is the retry limit?")
     answered()

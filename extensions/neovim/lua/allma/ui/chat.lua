@@ -31,6 +31,8 @@ local M = {}
 local Chat = {}
 Chat.__index = Chat
 
+local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
+
 ---@type table<integer, allma.Chat>
 local chats = {}
 ---@type allma.Chat?
@@ -42,14 +44,8 @@ local count = 0
 local function input_label()
   local keys = config.get().keys
   local parts = {}
-  for _, pair in ipairs({
-    { "send", "sends" },
-    { "regenerate", "asks again" },
-    { "help", "shows keys" },
-  }) do
-    if keys[pair[1]] then
-      table.insert(parts, keys[pair[1]] .. " " .. pair[2])
-    end
+  for _, pair in ipairs({ { "send", " sends" }, { "help", " shows keys" } }) do
+    table.insert(parts, keys[pair[1]] and keys[pair[1]] .. pair[2] or nil)
   end
   return table.concat(parts, ", ")
 end
@@ -57,6 +53,12 @@ end
 local function answering_label()
   local key = config.get().keys.stop
   return key and ("answering, %s stops"):format(key) or "answering"
+end
+
+---@param options? allma.AskOptions
+---@return boolean
+local function wants_sources(options)
+  return not options or options.useRag ~= false
 end
 
 ---@param answer allma.Answer
@@ -124,6 +126,9 @@ function Chat:answered(err, answer)
       }
     end, answer.citations)
     self.text:add_sources(sources, bare)
+    if #sources == 0 and wants_sources(self.last.options) then
+      self.text:note(NO_SOURCES)
+    end
     self:identify(answer.conversationId)
   elseif err then
     self.text:end_answer("")

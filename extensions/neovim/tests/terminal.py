@@ -1,0 +1,106 @@
+"""A chat as it looks: a real Neovim in a real terminal, driven by keys.
+
+Fails with the screen when something does not appear. `--show` prints the screens.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parents[1]
+PATIENCE = 60.0
+
+INIT = """
+set rtp^={here} noswapfile noshowcmd shortmess+=I laststatus=2
+set statusline=%t%=%{{v:lua.require'allma'.status()}}
+runtime plugin/allma.lua
+filetype plugin on
+lua require("allma").setup({{ cmd = {{ {python!r}, "-m", "allma_server", "lsp", "--solo" }}, model = "echo" }})
+"""
+
+
+class Terminal:
+    """A tmux session of its own with one Neovim in it."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.name = f"allma-{os.getpid()}"
+        init = folder / "init.vim"
+        init.write_text(INIT.format(here=HERE, python=sys.executable))
+        nvim = shutil.which(os.environ.get("NVIM", "nvim")) or "nvim"
+        command = f"cd {shlex.quote(str(project))} && env -u TMUX {nvim} -u {init} -i NONE docs/retries.md"
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "110", "-y", "34", command)
+
+    def tmux(self, *arguments: str) -> str:
+        command = ["tmux", "-L", self.name, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def type(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", *([key] if key[:1] == "C" or key == "Enter" else ["-l", key]))
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def until(self, what: str, seen: Callable[[str], bool]) -> str:
+        """The screen on which it is seen."""
+        end = time.monotonic() + PATIENCE
+        screen = ""
+        while time.monotonic() < end:
+            screen = self.screen()
+            if seen(screen):
+                if "--show" in sys.argv:
+                    sys.stdout.write(f"--- {what}\n{screen}\n")
+                return screen
+            time.sleep(0.05)
+        raise AssertionError(f"waited in vain until {what}; the screen is:\n{screen}")
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self.name, "kill-server"], check=False, capture_output=True)
+
+
+def a_chat_is_asked_continued_and_stopped(terminal: Terminal) -> None:
+    """The whole way of a chat."""
+    terminal.until("the file is shown", lambda s: "# Guide" in s)
+    terminal.type(":Allma ingest", "Enter")
+    terminal.until("the project is indexed", lambda s: "Allma: 1 " in s)
+    terminal.type(":Allma ask what is the retry limit?", "Enter")
+    screen = terminal.until("the sources are shown", lambda s: "[1] docs/retries.md:" in s)
+    assert "# Guide" in screen, "the file stays beside the chat"
+    terminal.type("i", "and how long does it wait?", "C-s")
+    terminal.until("the second answer", lambda s: s.count("Sources:") == 2)
+    terminal.type(":Allma ask ++model=slow go on for ever", "Enter")
+    terminal.until("the answer is being written", lambda s: "answering" in s and s.count("ever") > 4)
+    terminal.type("C-c")
+    screen = terminal.until("it has stopped", lambda s: "Stopped." in s)
+    assert "Allma: answering" not in screen, screen
+
+
+def main() -> int:
+    """Runs it; the exit status."""
+    with tempfile.TemporaryDirectory(prefix="allma-tui-") as name:
+        folder = Path(name)
+        project = folder / "project"
+        (project / ".git").mkdir(parents=True)
+        (project / "docs").mkdir()
+        text = "# Guide\n\n## Retries\n\nThe retry limit of the uploader is seven attempts.\n"
+        (project / "docs" / "retries.md").write_text(text)
+        terminal = Terminal(folder, project)
+        try:
+            a_chat_is_asked_continued_and_stopped(terminal)
+        except AssertionError as exc:
+            sys.stdout.write(f"not ok 1 - a chat in a terminal\n# {exc}\n")
+            return 1
+        finally:
+            terminal.close()
+    sys.stdout.write("ok 1 - a chat in a terminal is asked, continued and stopped\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
