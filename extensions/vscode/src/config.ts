@@ -6,6 +6,9 @@ const SECTION = "allma";
 /** Settings that are the server's: it takes them over the connection, when the user has set them. */
 const SERVER_KEYS = ["chatModel", "topK", "indexWorkspaceFolders"] as const;
 
+/** Settings the server has had from here, which it must be told when they are unset. */
+const handedOver = new Set<string>();
+
 const section = (scope?: vscode.ConfigurationScope) =>
   vscode.workspace.getConfiguration(SECTION, scope);
 
@@ -30,7 +33,10 @@ export const config = {
       const found = section(scope).inspect(key);
       const value =
         found?.workspaceFolderValue ?? found?.workspaceValue ?? found?.globalValue ?? undefined;
-      if (value !== undefined) settings[key] = value;
+      if (value !== undefined) {
+        settings[key] = value;
+        handedOver.add(key);
+      } else if (handedOver.has(key)) settings[key] = found?.defaultValue;
     }
     if (!vscode.workspace.isTrusted) settings.indexWorkspaceFolders = false;
     return settings;

@@ -26,6 +26,7 @@ const post = (message: FromView) => editor.postMessage(message);
 let state: ViewState = INITIAL;
 let scheduled = false;
 let following = true;
+let showFromQuestion = false;
 
 const notice = h("section", { class: "notice", "aria-label": "Notice" });
 const log = h("section", { class: "log", "aria-label": "Conversation", tabindex: "0" });
@@ -54,8 +55,12 @@ function ask(question: string): void {
 }
 
 addEventListener("message", ({ data }: MessageEvent<ToView>) => {
-  announce(state, reduce(state, data));
+  const before = state;
   state = reduce(state, data);
+  announce(before, state);
+  const last = state.turns.at(-1);
+  // The best passage comes first, so the end of such an answer is not what to look at.
+  if (before.pending && !state.pending && last?.passagesOnly) showFromQuestion = true;
   if (data.type === "compose") composer.compose(data.text);
   if (scheduled) return;
   scheduled = true;
@@ -93,7 +98,10 @@ function render(): void {
   renderTurns();
   composer.update(state);
   composer.grow();
-  if (following) log.scrollTop = log.scrollHeight;
+  if (showFromQuestion) {
+    showFromQuestion = following = false;
+    list.lastElementChild?.previousElementSibling?.scrollIntoView({ block: "start" });
+  } else if (following) log.scrollTop = log.scrollHeight;
 }
 
 function renderNotice(): void {
@@ -159,11 +167,7 @@ function welcome(): HTMLElement {
     "div",
     { class: "welcome" },
     h("h2", {}, "Ask your folders and documents"),
-    h(
-      "p",
-      {},
-      "Answers come with sources that open at the line or page. Nothing leaves this machine.",
-    ),
+    h("p", {}, "Answers come with sources that open at the exact line or page."),
     ready && state.engine && state.engine.documents > 0
       ? h("p", { class: "facts" }, codicon("library"), ` ${indexText(state.engine)}`)
       : false,

@@ -164,7 +164,9 @@ export class Workbench {
 
   /** The page of the chat view. */
   get chat() {
-    return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
+    return this.page
+      .frameLocator('iframe.webview.ready[src*="extensionId=allma.allma"]')
+      .frameLocator("iframe#active-frame");
   }
 
   async openChat() {
@@ -179,8 +181,11 @@ export class Workbench {
     return item;
   }
 
+  /** Reloads the window as people do, which lets the editor save its state. */
   async reload() {
-    await this.page.goto(this.address, { waitUntil: "domcontentloaded" });
+    const loaded = this.page.waitForEvent("domcontentloaded");
+    await this.command("Developer: Reload Window");
+    await loaded;
     await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
   }
 
