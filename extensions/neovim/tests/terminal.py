@@ -1,5 +1,7 @@
 """A chat as it looks: a real Neovim in a real terminal, driven by keys.
 
+    python tests/terminal.py [NVIM] [--show]
+
 Fails with the screen when something does not appear. `--show` prints the screens.
 """
 
@@ -21,19 +23,24 @@ set rtp^={here} noswapfile noshowcmd shortmess+=I laststatus=2
 set statusline=%t%=%{{v:lua.require'allma'.status()}}
 runtime plugin/allma.lua
 filetype plugin on
-lua require("allma").setup({{ cmd = {{ {python!r}, "-m", "allma_server", "lsp", "--solo" }}, model = "echo" }})
+lua << EOF
+require("allma").setup({{
+  cmd = {{ {python!r}, "-m", "allma_server", "lsp", "--solo" }},
+  model = "echo",
+}})
+EOF
 """
 
 
 class Terminal:
     """A tmux session of its own with one Neovim in it."""
 
-    def __init__(self, folder: Path, project: Path) -> None:
+    def __init__(self, folder: Path, project: Path, nvim: str) -> None:
         self.name = f"allma-{os.getpid()}"
         init = folder / "init.vim"
         init.write_text(INIT.format(here=HERE, python=sys.executable))
-        nvim = shutil.which(os.environ.get("NVIM", "nvim")) or "nvim"
-        command = f"cd {shlex.quote(str(project))} && env -u TMUX {nvim} -u {init} -i NONE docs/retries.md"
+        words = ["env", "-u", "TMUX", nvim, "-u", str(init), "-i", "NONE", "docs/retries.md"]
+        command = f"cd {shlex.quote(str(project))} && {shlex.join(words)}"
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "110", "-y", "34", command)
 
     def tmux(self, *arguments: str) -> str:
@@ -75,7 +82,9 @@ def a_chat_is_asked_continued_and_stopped(terminal: Terminal) -> None:
     terminal.type("i", "and how long does it wait?", "C-s")
     terminal.until("the second answer", lambda s: s.count("Sources:") == 2)
     terminal.type(":Allma ask ++model=slow go on for ever", "Enter")
-    terminal.until("the answer is being written", lambda s: "answering" in s and s.count("ever") > 4)
+    terminal.until(
+        "the answer is being written", lambda s: "answering" in s and s.count("ever") > 4
+    )
     terminal.type("C-c")
     screen = terminal.until("it has stopped", lambda s: "Stopped." in s)
     assert "Allma: answering" not in screen, screen
@@ -90,7 +99,8 @@ def main() -> int:
         (project / "docs").mkdir()
         text = "# Guide\n\n## Retries\n\nThe retry limit of the uploader is seven attempts.\n"
         (project / "docs" / "retries.md").write_text(text)
-        terminal = Terminal(folder, project)
+        named = [word for word in sys.argv[1:] if not word.startswith("--")]
+        terminal = Terminal(folder, project, shutil.which(named[0] if named else "nvim") or "nvim")
         try:
             a_chat_is_asked_continued_and_stopped(terminal)
         except AssertionError as exc:
