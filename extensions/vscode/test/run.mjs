@@ -1,9 +1,10 @@
-// Every test against the real workbench: `node test/run.mjs [host] [ui] [mcp]`.
+// Every test against the real workbench: `node test/run.mjs [mcp] [trust] [host] [ui]`.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hostTests } from "./e2e/host.mjs";
 import { mcpTests } from "./e2e/mcp.mjs";
+import { trustTests } from "./e2e/trust.mjs";
 import { uiTests } from "./e2e/ui.mjs";
 import { startOllama } from "./e2e/workbench.mjs";
 
@@ -12,13 +13,14 @@ const VSIX = join(ROOT, "allma.vsix");
 const wanted = process.argv.slice(2);
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
 
-if (isWanted("ui") || isWanted("mcp") || !existsSync(join(ROOT, "dist"))) {
+if (wanted.join() !== "host" || !existsSync(join(ROOT, "dist"))) {
   execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore" });
 }
 
 // The one with the browser goes last: it ends by stopping the models.
 const parts = {
   mcp: () => mcpTests(VSIX),
+  trust: () => trustTests(VSIX),
   host: () => hostTests(ollama),
   ui: () => uiTests(VSIX, ollama),
 };

@@ -61,7 +61,10 @@ export class ChatView implements vscode.WebviewViewProvider {
   attachSelection(editor: vscode.TextEditor): void {
     const { document, selection } = editor;
     const name = basename(document.fileName);
-    const [startLine, endLine] = [selection.start.line + 1, selection.end.line + 1];
+    const { start, end } = selection;
+    const endsBeforeLine = end.character === 0 && end.line > start.line;
+    const startLine = start.line + 1;
+    const endLine = endsBeforeLine ? end.line : end.line + 1;
     const lines = startLine === endLine ? `line ${startLine}` : `lines ${startLine}–${endLine}`;
     this.session.attach({
       kind: "selection",

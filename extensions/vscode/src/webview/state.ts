@@ -78,7 +78,7 @@ function engineNotice(engine: EngineSummary): Notice | null {
   if (!engine.ollama.reachable) {
     return {
       icon: "debug-disconnect",
-      text: "Ollama is not running. Until it is, questions are answered with the passages that fit best.",
+      text: "Ollama is not running. Questions are answered with passages only.",
       actions: [
         { label: "How to start Ollama", action: "startOllama" },
         { label: "Check again", action: "refresh" },
