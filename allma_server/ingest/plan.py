@@ -58,7 +58,9 @@ def _skipped(file: FileFacts, reason: str, known: Document | None) -> Change:
 
 
 def _unchanged(document: Document, file: FileFacts) -> bool:
-    return (document.size, document.mtime_ns) == (file.size, file.mtime_ns)
+    # The inode too: archives are unpacked with one time for all files, whatever they hold.
+    known = (document.size, document.mtime_ns, document.inode)
+    return known == (file.size, file.mtime_ns, file.inode)
 
 
 def _moves(

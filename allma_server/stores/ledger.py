@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from allma_server.errors import DocumentNotFound
@@ -101,13 +102,19 @@ class Ledger(Stored):
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None:
         """Gives a document another path; it keeps its id and its chunks theirs.
 
+        A document without a title of its own is called like its file.
+
         Raises:
             DocumentNotFound: there is no such document.
         """
         path = rows.stored_path(file.path)
         async with self._db.transaction() as tx:
-            if await tx.row("SELECT 1 FROM documents WHERE id = ?", (document_id,)) is None:
+            known = await tx.row("SELECT path, title FROM documents WHERE id = ?", (document_id,))
+            if known is None:
                 raise DocumentNotFound(f"There is no document {document_id} to move.")
+            title = known["title"]
+            if title == _file_title(rows.shown_path(known["path"])):
+                title = _file_title(file.path)
             replaced = await tx.rows(
                 "SELECT id FROM documents WHERE path = ? AND id <> ?", (path, document_id)
             )
@@ -115,12 +122,13 @@ class Ledger(Stored):
             chunk_ids = await _chunk_ids(tx, document_id)
             await _unindex(tx, chunk_ids)
             await tx.execute(
-                "UPDATE documents SET workspace_id = ?, path = ?, name = ?, size = ?, "
+                "UPDATE documents SET workspace_id = ?, path = ?, name = ?, title = ?, size = ?, "
                 "mtime_ns = ?, inode = ? WHERE id = ?",
                 (
                     workspace.id,
                     path,
                     rows.indexed_name(path),
+                    title,
                     file.size,
                     file.mtime_ns,
                     file.inode,
@@ -164,6 +172,10 @@ def reuse_ids(old: Mapping[int, ChunkValues], new: Sequence[ChunkValues]) -> lis
     ids = [same.pop() if (same := by_text.get(values[1])) else None for values in new]
     free = iter(sorted(old.keys() - set(ids)))
     return [next(free, None) if chunk_id is None else chunk_id for chunk_id in ids]
+
+
+def _file_title(path: str) -> str:
+    return rows.storable(PurePath(path).name)
 
 
 def _values(chunk: Chunk) -> ChunkValues:

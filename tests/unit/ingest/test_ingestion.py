@@ -94,6 +94,31 @@ async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path)
         assert moved is not None and moved.id == before[str(folder / "notes" / "sea.md")]
 
 
+async def test_a_renamed_file_without_a_title_is_called_by_its_new_name(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "old.txt").write_text("A text about whales.\n")
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        os.rename(folder / "old.txt", folder / "new.txt")
+        assert (await do(engine, "sync")).chunks == 0
+        assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
+
+
+async def test_files_unpacked_with_one_size_and_time_are_told_apart(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        (folder / "a.txt").write_text("walrus\n")
+        os.utime(folder / "a.txt", ns=(1, 1))
+        await index(engine, folder)
+        (folder / "b.txt").write_text("salmon\n")
+        os.utime(folder / "b.txt", ns=(1, 1))
+        os.replace(folder / "b.txt", folder / "a.txt")
+        await do(engine, "sync")
+        assert (await found(engine, "salmon"))[0] == "a.txt"
+
+
 async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)

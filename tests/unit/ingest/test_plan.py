@@ -49,6 +49,12 @@ def test_a_file_as_the_ledger_says_is_kept_without_being_read() -> None:
     assert plan([known], [SeenFile(file("/w/a.md"))], unread) == [Keep(known)]
 
 
+def test_another_file_of_the_same_size_and_time_is_a_changed_one() -> None:
+    known = document("/w/a.md")
+    unpacked = file("/w/a.md", inode=2)
+    assert plan([known], [SeenFile(unpacked)], HASHES.__getitem__) == [Update(unpacked, known)]
+
+
 def test_new_changed_and_vanished_files_are_told_apart() -> None:
     a, b = document("/w/a.md"), document("/w/b.md", size=99)
     seen = [SeenFile(file("/w/a.md", mtime=2)), SeenFile(file("/w/c.md"))]
