@@ -9,6 +9,7 @@ import json
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,15 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from allma_server.child import Handler, Reply, serve
-from allma_server.errors import DiskFull, VectorStoreDown
+from allma_server.errors import DataDirectoryBusy, DiskFull, VectorStoreDown
 from allma_server.stores import chroma_health
+from allma_server.stores.lock import own_data_directory
 
 SPARE_BYTES = 500_000_000
 """Room that must be left besides twice the index: a write that runs out of it destroys it."""
+
+BUSY_PAUSE = 0.05
+"""Seconds between two tries to own a directory that another worker still writes."""
 
 _CONFIGURATION: Any = {"hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": 1000}}
 
@@ -212,7 +217,27 @@ def main() -> None:
         worker.inspect,
         worker.drop,
     )
-    serve({method.__name__: _guarded(worker, method) for method in methods})
+    with _alone(place):
+        serve({method.__name__: _guarded(worker, method) for method in methods})
+
+
+@contextlib.contextmanager
+def _alone(place: Place) -> Generator[None]:
+    """Waits for a worker whose parent was killed: it ends what it is writing before it leaves.
+
+    Chroma itself does not notice a second process, and the two lose each other's vectors.
+    """
+    if place.url is not None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(own_data_directory(place.directory))
+                break
+            except DataDirectoryBusy:
+                time.sleep(BUSY_PAUSE)
+        yield
 
 
 if __name__ == "__main__":

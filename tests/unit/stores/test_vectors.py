@@ -16,6 +16,7 @@ from allma_server.stores import chroma_health
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.chroma import ChromaStore
 from allma_server.stores.database import Database
+from allma_server.stores.lock import own_data_directory
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 from tests.unit.stores.corpus import EMBEDDER, chunk_ids, publish, random_vector
 
@@ -183,6 +184,24 @@ async def test_a_worker_that_is_killed_is_replaced_without_a_wrong_answer(
         await vectors.settled()
         assert store_of(vectors).pid not in (None, pid)
         assert await store_of(vectors).count() == 41
+
+
+async def test_a_store_that_another_worker_still_writes_is_waited_for(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    await some_documents(catalog, 1, 5)
+    async with opened(database, chroma) as vectors:
+        await vectors.settled()
+    [directory] = entries(chroma)
+    async with opened(database, chroma) as vectors:
+        with own_data_directory(directory):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(4):
+                    await vectors.settled()
+            query = random_vector()
+            assert ids_of(await vectors.nearest(query, 3)) == await exact(catalog, query, 3)
+        await vectors.settled()
+        assert await store_of(vectors).count() == 5
 
 
 async def test_a_store_that_lost_rows_is_noticed_and_filled_again(
