@@ -1,0 +1,205 @@
+"""Is an index what a fresh index of the same files would be, and does it contradict itself?
+
+Both questions are put to the files of a data directory, beside a running engine or without one.
+"""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allma_server.config import Config
+from allma_server.engine import DATABASE, VECTORS, open_engine
+from allma_server.operations import BY_NAME, Call
+from allma_server.stores import chroma_health
+from allma_server.tokens import lexemes
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An index without what differs from one to another: ids and times.
+
+    `documents`: ledger columns by path. `chunks`: text and place, in order, by path. `words`: the
+    postings of full-text search, by path and chunk.
+    """
+
+    documents: Mapping[str, Row]
+    chunks: Mapping[str, Sequence[Row]]
+    words: Mapping[tuple[str, int], frozenset[Row]]
+
+
+def snapshot(data: Path) -> Snapshot:
+    """What the index of a data directory says."""
+    with _opened(data / DATABASE) as database:
+        documents = {
+            path: tuple(values)
+            for path, *values in database.execute(
+                "SELECT path, name, format, size, mtime_ns, content_hash, state, reason, title, "
+                "metadata, chunks FROM documents"
+            )
+        }
+        places: dict[int, tuple[str, int]] = {}
+        chunks: dict[str, list[Row]] = {path: [] for path in documents}
+        for id, path, index, *values in database.execute(
+            "SELECT c.id, d.path, c.chunk_index, c.text, c.context, c.heading, c.text_hash, "
+            "c.start_offset, c.end_offset, c.start_line, c.end_line, c.page "
+            "FROM chunks c JOIN documents d ON d.id = c.document_id ORDER BY d.path, c.chunk_index"
+        ):
+            places[id] = path, index
+            chunks[path].append((index, *values))
+        words: dict[tuple[str, int], set[Row]] = {place: set() for place in places.values()}
+        database.execute(
+            "CREATE VIRTUAL TABLE temp.postings USING fts5vocab (main, chunks_fts, instance)"
+        )
+        for id, *posting in database.execute("SELECT doc, term, col, offset FROM temp.postings"):
+            words.setdefault(places.get(id, ("no chunk", id)), set()).add(tuple(posting))
+    return Snapshot(documents, chunks, {place: frozenset(found) for place, found in words.items()})
+
+
+def differences(index: Snapshot, other: Snapshot) -> list[str]:
+    """Where two indexes disagree, a sentence each."""
+    found: list[str] = []
+    for path in sorted(index.documents.keys() | other.documents.keys()):
+        mine, theirs = index.documents.get(path), other.documents.get(path)
+        if mine != theirs:
+            found.append(f"{path}: document {mine} is not {theirs}")
+        elif index.chunks[path] != other.chunks[path]:
+            found.append(f"{path}: its chunks differ")
+    for place in sorted(index.words.keys() | other.words.keys()):
+        if index.words.get(place) != other.words.get(place):
+            found.append(f"{place}: its words in full-text search differ")
+    return found
+
+
+def faults(data: Path, *, vectors: bool = False) -> list[str]:
+    """What in an index contradicts the rest of it, a sentence each.
+
+    The index must be settled: nothing waits for the vector store. `vectors` compares every vector
+    in Chroma with SQLite's, for which nobody else may have the store open.
+    """
+    with _opened(data / DATABASE) as database:
+        found = list(_contradictions(database))
+        stored = {
+            str(id): vector
+            for id, vector in database.execute(
+                "SELECT c.id, e.vector FROM chunks c JOIN embeddings e "
+                "ON e.text_hash = c.text_hash AND e.embedder_id = "
+                "(SELECT max(id) FROM embedders)"
+            )
+        }
+    directories = [d for d in (data / VECTORS).iterdir() if d.is_dir()]
+    if len(directories) != 1:
+        return [*found, f"the vector index has the folders {[d.name for d in directories]}"]
+    [directory] = directories
+    found += _chroma_contradictions(directory, stored.keys())
+    if vectors:
+        found += _vector_contradictions(directory, stored)
+    return found
+
+
+def _contradictions(database: sqlite3.Connection) -> Iterator[str]:
+    checks = {
+        "the database is damaged": (
+            "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+        ),
+        "a row refers to nothing": "SELECT * FROM pragma_foreign_key_check",
+        "a document's chunks are not as many as it says": (
+            "SELECT path FROM documents d WHERE chunks <> "
+            "(SELECT count(*) FROM chunks c WHERE c.document_id = d.id)"
+        ),
+        "a document that is not indexed has chunks": (
+            "SELECT path FROM documents WHERE state <> 'indexed' AND chunks > 0"
+        ),
+        "chunks are not numbered through": (
+            "SELECT document_id FROM chunks GROUP BY document_id "
+            "HAVING min(chunk_index) <> 0 OR max(chunk_index) <> count(*) - 1"
+        ),
+        "a chunk has no vector": (
+            "SELECT id FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM embeddings e WHERE "
+            "e.text_hash = c.text_hash AND e.embedder_id = (SELECT max(id) FROM embedders))"
+        ),
+        "a chunk is not in full-text search": (
+            "SELECT id FROM chunks WHERE id NOT IN (SELECT id FROM chunks_fts_docsize)"
+        ),
+        "full-text search has what is no chunk": (
+            "SELECT id FROM chunks_fts_docsize WHERE id NOT IN (SELECT id FROM chunks)"
+        ),
+        "a change waits for the vector index": "SELECT chunk_id FROM vector_outbox",
+    }
+    for sentence, query in checks.items():
+        if rows := database.execute(query).fetchmany(5):
+            yield f"{sentence}: {rows}"
+
+
+def _chroma_contradictions(directory: Path, wanted: "Mapping[str, bytes] | Any") -> Iterator[str]:
+    with _opened(directory / "chroma.sqlite3") as chroma:
+        ids = [row[0] for row in chroma.execute("SELECT embedding_id FROM embeddings")]
+    if len(ids) != len(set(ids)):
+        yield "Chroma has an id twice"
+    if missing := set(wanted) - set(ids):
+        yield f"Chroma lacks {len(missing)} chunks, such as {sorted(missing)[:5]}"
+    if extra := set(ids) - set(wanted):
+        yield f"Chroma has {len(extra)} ids that are no chunks, such as {sorted(extra)[:5]}"
+    try:
+        chroma_health.inspect(directory)
+    except chroma_health.Torn as exc:
+        yield f"Chroma is torn: {exc}"
+
+
+def _vector_contradictions(directory: Path, stored: Mapping[str, bytes]) -> Iterator[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.audit", str(directory)], capture_output=True, check=False
+    )
+    if done.returncode:
+        yield f"Chroma cannot be read: {done.stderr.decode()[-500:]}"
+        return
+    for line in done.stdout.splitlines():
+        id, vector = json.loads(line)
+        mine = np.frombuffer(stored.get(id, b""), "<f2").astype(np.float32)
+        if mine.shape != (len(vector),) or not np.allclose(mine, vector, atol=1e-6):
+            yield f"Chroma has another vector for {id}"
+            return
+
+
+def _print_vectors(directory: Path) -> None:
+    # Chroma keeps its settings in the process that opens it, hence a process of its own.
+    import chromadb
+    from chromadb.config import Settings
+
+    client = chromadb.PersistentClient(str(directory), Settings(anonymized_telemetry=False))
+    [collection] = client.list_collections()
+    for offset in range(0, collection.count(), 1000):
+        page = collection.get(limit=1000, offset=offset, include=["embeddings"])
+        for id, vector in zip(page["ids"], page["embeddings"], strict=True):  # type: ignore[arg-type]
+            sys.stdout.write(json.dumps([id, [float(x) for x in vector]]) + "\n")
+
+
+async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
+    """The index that these folders have when they are indexed for the first time."""
+    with tempfile.TemporaryDirectory() as data:
+        other = config.model_copy(update={"data_dir": Path(data), "watch": False})
+        async with open_engine(other) as engine:
+            await BY_NAME["ingest"](Call(engine), {"paths": [str(f) for f in folders]})
+        return await asyncio.to_thread(snapshot, Path(data))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.create_function("lexemes", 1, lambda text: " ".join(lexemes(text)))
+        yield connection
+
+
+if __name__ == "__main__":
+    _print_vectors(Path(sys.argv[1]))
