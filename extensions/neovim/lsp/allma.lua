@@ -1,1 +1,1 @@
-return require("allma.client").config()
+return require("allma.server").config()

@@ -92,7 +92,7 @@ end
 function M.reset()
   M.tidy()
   local stopped = false
-  require("allma.client").stop(function()
+  require("allma.server").stop(function()
     stopped = true
   end)
   M.eventually("the server has stopped", function()

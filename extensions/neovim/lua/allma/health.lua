@@ -1,5 +1,6 @@
 --- `:checkhealth allma`
 local client = require("allma.client")
+local server = require("allma.server")
 local config = require("allma.config")
 
 local M = {}
@@ -28,7 +29,7 @@ end
 ---@return boolean
 local function check_program()
   vim.health.start("Server")
-  local missing = client.missing()
+  local missing = server.missing()
   if missing then
     vim.health.error(missing.message, missing.hint)
     return false

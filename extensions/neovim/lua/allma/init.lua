@@ -11,7 +11,7 @@ function M.setup(settings)
   for _, complaint in ipairs(require("allma.config").set(settings)) do
     errors.tell(complaint, vim.log.levels.ERROR)
   end
-  require("allma.client").settings_changed()
+  require("allma.server").settings_changed()
   if require("allma.config").get().attach then
     vim.lsp.enable("allma")
   end
@@ -21,13 +21,13 @@ end
 ---@param question string
 ---@param options? allma.AskOptions
 function M.ask(question, options)
-  require("allma.ui.chat").show():ask(question, options)
+  require("allma.ui.chats").show():ask(question, options)
 end
 
 --- Opens a chat: the last one, or a conversation.
 ---@param conversation_id? string
 function M.chat(conversation_id)
-  require("allma.ui.chat").show(conversation_id)
+  require("allma.ui.chats").show(conversation_id)
 end
 
 --- Searches, and shows the passages as the setting `results` says.

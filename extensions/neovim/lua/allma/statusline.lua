@@ -33,8 +33,8 @@ end
 --- Something that the status line shows may have changed.
 function M.changed()
   follow()
-  local client = require("allma.client")
-  if not client.running() then
+  local server = require("allma.server")
+  if not server.running() then
     bars = {}
   end
   vim.cmd.redrawstatus()
@@ -43,10 +43,10 @@ end
 --- Empty while no server runs. Never starts one.
 ---@return string
 function M.text()
-  local client = require("allma.client")
-  if client.is_starting() then
+  local server = require("allma.server")
+  if server.is_starting() then
     return "Allma: starting"
-  elseif not client.running() then
+  elseif not server.running() then
     return ""
   end
   local _, bar = next(bars)
@@ -54,7 +54,7 @@ function M.text()
     local share = bar.percentage and (" %d%%"):format(bar.percentage) or ""
     return "Allma: " .. bar.title .. share
   end
-  local call = client.calls()[1]
+  local call = require("allma.client").calls()[1]
   return call and "Allma: " .. call.title or "Allma"
 end
 

@@ -4,7 +4,7 @@ return {
   desc = "Open the chat: the latest one, or a new one.",
   impl = function(given)
     if given.args[1] == "new" then
-      require("allma.ui.chat").new()
+      require("allma.ui.chats").new()
     else
       require("allma").chat()
     end

@@ -1,4 +1,5 @@
 local client = require("allma.client")
+local server = require("allma.server")
 
 ---@type allma.Command
 return {
@@ -15,7 +16,7 @@ return {
   end,
   complete = function(lead)
     local indexed = {}
-    if client.running() then
+    if server.running() then
       local _, status = client.request_sync("status", {}, 1)
       indexed = vim.tbl_map(function(workspace)
         return workspace.path

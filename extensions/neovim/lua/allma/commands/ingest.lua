@@ -5,7 +5,7 @@ return {
   impl = function(given)
     local paths = vim.tbl_map(vim.fn.expand, given.args)
     if #paths == 0 then
-      paths = { require("allma.client").root(0) or vim.fn.getcwd() }
+      paths = { require("allma.server").root(0) or vim.fn.getcwd() }
     end
     require("allma").ingest(paths)
   end,

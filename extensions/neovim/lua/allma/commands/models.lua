@@ -1,4 +1,5 @@
 local client = require("allma.client")
+local server = require("allma.server")
 local errors = require("allma.errors")
 
 ---@param err? allma.Error
@@ -92,7 +93,7 @@ return {
     local matching = require("allma.commands").matching
     if #words == 0 then
       return matching(lead, { "delete", "pull", "use" })
-    elseif words[1] == "pull" or not client.running() then
+    elseif words[1] == "pull" or not server.running() then
       return {}
     end
     local _, list = client.request_sync("models.list", {}, 1)

@@ -1,5 +1,6 @@
 --- Options of questions and searches, which stand before the text: `++top=8 ++path=docs/** words`.
 local client = require("allma.client")
+local server = require("allma.server")
 
 local M = {}
 
@@ -85,7 +86,7 @@ end
 ---@return string[]
 function M.complete(lead, allowed)
   local model = lead:match("^%+%+model=(.*)$")
-  if model and client.running() then
+  if model and server.running() then
     local _, list = client.request_sync("models.list", {}, 1)
     return vim.tbl_map(function(known)
       return "++model=" .. known.name

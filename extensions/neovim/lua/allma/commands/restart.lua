@@ -1,4 +1,4 @@
-local client = require("allma.client")
+local server = require("allma.server")
 local errors = require("allma.errors")
 
 ---@type allma.Command
@@ -6,8 +6,8 @@ return {
   usage = "",
   desc = "Start the server anew.",
   impl = function()
-    client.stop(function()
-      client.connect(function(err)
+    server.stop(function()
+      server.connect(function(err)
         if err then
           errors.show(err)
         else

@@ -7,7 +7,7 @@ return {
   impl = function(given)
     local count = require("allma").stop()
     if given.args[1] == "server" then
-      require("allma.client").stop(function()
+      require("allma.server").stop(function()
         errors.tell("Allma's server has stopped.")
       end)
     elseif count == 0 then

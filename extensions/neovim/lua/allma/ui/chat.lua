@@ -1,12 +1,9 @@
---- Chats: a conversation in a buffer, with the answer that is being written.
+--- A conversation in a buffer, with the answer that is being written.
 local client = require("allma.client")
 local config = require("allma.config")
 local errors = require("allma.errors")
 local places = require("allma.ui.places")
 local transcript = require("allma.ui.transcript")
-local window = require("allma.ui.window")
-
-local M = {}
 
 ---@class allma.AskOptions
 ---@field useRag? boolean
@@ -32,12 +29,6 @@ local Chat = {}
 Chat.__index = Chat
 
 local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
-
----@type table<integer, allma.Chat>
-local chats = {}
----@type allma.Chat?
-local latest
-local count = 0
 
 -- --- asking --------------------------------------------------------------------------------
 
@@ -235,56 +226,7 @@ function Chat:enter()
   end
 end
 
--- --- the buffer ----------------------------------------------------------------------------
-
-local function show_keys()
-  local keys = config.get().keys
-  local lines = {}
-  for _, name in ipairs(vim.fn.sort(vim.tbl_keys(keys))) do
-    if keys[name] then
-      table.insert(lines, ("%-8s %s"):format(keys[name], config.key_meanings[name]))
-    end
-  end
-  vim.lsp.util.open_floating_preview(lines, "text", { border = "rounded", focus_id = "allma.keys" })
-end
-
-local INSERT_MODES = { send_insert = { "i" }, stop = { "n", "i" } }
-
----@type table<string, fun(chat: allma.Chat)>
-local actions = {
-  send = Chat.enter,
-  send_insert = function(chat)
-    vim.cmd.stopinsert()
-    chat:send()
-  end,
-  open = Chat.open_source,
-  preview = Chat.preview_source,
-  stop = Chat.stop,
-  regenerate = Chat.regenerate,
-  new = function()
-    M.new()
-  end,
-  next = function()
-    vim.fn.search("^## ", "W")
-  end,
-  previous = function()
-    vim.fn.search("^## ", "bW")
-  end,
-  help = show_keys,
-}
-
----@param buf integer
-local function map_keys(buf)
-  for name, key in pairs(config.get().keys) do
-    if key then
-      vim.keymap.set(INSERT_MODES[name] or { "n" }, key, function()
-        if chats[buf] then
-          actions[name](chats[buf])
-        end
-      end, { buffer = buf, desc = "Allma: " .. config.key_meanings[name] })
-    end
-  end
-end
+-- --- what was said before -----------------------------------------------------------------
 
 ---@param message allma.Message
 function Chat:show_message(message)
@@ -325,87 +267,27 @@ function Chat:load()
   end)
 end
 
---- Makes a buffer the chat of a conversation, or of a new one.
+--- Shows the conversation from its beginning, or the place to type in.
+function Chat:begin()
+  self.text:clear(self.id and "…" or "New chat")
+  if self.id then
+    self:load()
+  else
+    self.text:begin_input(input_label())
+  end
+end
+
 ---@param buf integer
 ---@param id? string
 ---@return allma.Chat
-function M.adopt(buf, id)
-  local chat = chats[buf]
-  if chat then
-    chat:stop()
-  end
-  chat = setmetatable(
-    { buf = buf, id = id, text = transcript.new(buf), loading = false, draft = "" },
-    Chat
-  )
-  chats[buf], latest = chat, chat
-  vim.bo[buf].buftype = "nofile"
-  vim.bo[buf].bufhidden = "hide"
-  vim.bo[buf].swapfile = false
-  vim.bo[buf].filetype = "allma"
-  map_keys(buf)
-  local group = vim.api.nvim_create_augroup("allma.chat." .. buf, {})
-  vim.api.nvim_create_autocmd(
-    "BufWinEnter",
-    { group = group, buffer = buf, callback = window.dress }
-  )
-  vim.tbl_map(window.dress, vim.fn.win_findbuf(buf))
-  vim.api.nvim_create_autocmd("BufEnter", {
-    group = group,
-    buffer = buf,
-    callback = function()
-      latest = chat
-    end,
-  })
-  vim.api.nvim_create_autocmd("BufWipeout", {
-    group = group,
-    buffer = buf,
-    callback = function()
-      chat:stop()
-      chats[buf] = nil
-      latest = latest ~= chat and latest or nil
-    end,
-  })
-  chat.text:clear(id and "…" or "New chat")
-  if id then
-    chat:load()
-  else
-    chat.text:begin_input(input_label())
-  end
-  return chat
+function Chat.new(buf, id)
+  return setmetatable({
+    buf = buf,
+    id = id,
+    text = transcript.new(buf),
+    loading = false,
+    draft = "",
+  }, Chat)
 end
 
---- Opens a new chat.
----@return allma.Chat
-function M.new()
-  count = count + 1
-  local buf = vim.api.nvim_create_buf(false, true)
-  vim.api.nvim_buf_set_name(buf, "allma://chat/" .. count)
-  local chat = M.adopt(buf)
-  window.show(buf)
-  return chat
-end
-
---- Shows the chat of a conversation; the latest chat, or a new one, without `id`.
----@param id? string
----@return allma.Chat
-function M.show(id)
-  local chat = latest
-  if id then
-    chat = vim.iter(vim.tbl_values(chats)):find(function(known)
-      return known.id == id
-    end)
-    if not chat then
-      local buf = vim.fn.bufadd("allma://conversation/" .. id)
-      vim.fn.bufload(buf)
-      chat = chats[buf] or M.adopt(buf, id)
-    end
-  end
-  if not chat or not vim.api.nvim_buf_is_valid(chat.buf) then
-    return M.new()
-  end
-  window.show(chat.buf)
-  return chat
-end
-
-return M
+return Chat

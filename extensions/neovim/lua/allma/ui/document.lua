@@ -22,7 +22,7 @@ end
 function M.read(bufnr, uri)
   local conversation = uri:match("^allma://conversation/([^/]+)$")
   if conversation or vim.startswith(uri, "allma://chat/") then
-    return require("allma.ui.chat").adopt(bufnr, conversation)
+    return require("allma.ui.chats").adopt(bufnr, conversation)
   end
   vim.bo[bufnr].buftype = "nofile"
   vim.bo[bufnr].swapfile = false
