@@ -15,7 +15,8 @@ from typing import Protocol
 
 from allma_server.config import Config
 from allma_server.errors import AllmaError, DocumentNotFound
-from allma_server.ingest import scope
+from allma_server.ingest import forgetting, scope
+from allma_server.ingest.forgetting import Forgetting, passed_over
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
 from allma_server.ingest.watch import Watch
@@ -40,13 +41,10 @@ SWEEP_SECONDS = 300.0
 RETRY_SECONDS = 30.0
 
 
-class Catalogue(Ledger, Protocol):
+class Catalogue(Ledger, forgetting.Catalogue, Protocol):
     """What ingestion needs of the catalogue."""
 
-    async def workspaces(self) -> list[Workspace]: ...
     async def add_workspace(self, path: str) -> Workspace: ...
-    async def remove_workspace(self, workspace_id: int) -> None: ...
-    async def documents_inside(self, folder: str) -> list[Document]: ...
     async def save_job(self, job: Job) -> None: ...
     async def unfinished_jobs(self) -> list[Job]: ...
     async def job(self, job_id: str) -> Job: ...
@@ -82,6 +80,7 @@ class Ingestion:
         embedder: Callable[[], Awaitable[Embedder]],
         prepare: Callable[[Progress], Awaitable[None]],
         recipe: Callable[[], Awaitable[str]],
+        erase: Callable[[], Awaitable[None]],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._config = config
@@ -90,6 +89,7 @@ class Ingestion:
         self._embedder = embedder
         self._prepare = prepare
         self._recipe = recipe
+        self._forgetting = Forgetting(catalogue, erase)
         self._tasks = tasks
         self._turn = asyncio.Lock()
         self._runs: dict[str, _Run] = {}
@@ -107,6 +107,7 @@ class Ingestion:
             PathNotFound, FolderNotAllowed: it may not be indexed.
         """
         real = await asyncio.to_thread(scope.approve, path, self._config.data_dir)
+        await self._forgetting.admit(str(real))
         workspace = await self._catalogue.add_workspace(str(real))
         await self._watch_workspaces()
         return workspace
@@ -128,26 +129,19 @@ class Ingestion:
         raise DocumentNotFound(f"{path!r} is in no indexed workspace.", "Index its folder first.")
 
     async def forget(self, path: str) -> ForgetReport:
-        """Takes a file, a folder or a workspace out of the index.
+        """Takes a file, a folder or a workspace out of the index, without a trace.
 
         Raises:
             DocumentNotFound: nothing indexed is there.
         """
-        wanted = scope.absolute(path)
         async with self._turn:
-            workspaces = await self._catalogue.workspaces()
-            whole = [w for w in workspaces if w.path == wanted or wanted in _parents(w.path)]
-            documents = await self._catalogue.documents_inside(wanted)
-            if not whole and not documents:
-                raise DocumentNotFound(
-                    f"{path!r} is not in the index.", "`allma status` lists the workspaces."
-                )
-            await self._catalogue.remove([document.id for document in documents])
-            for workspace in whole:
-                await self._catalogue.remove_workspace(workspace.id)
+            report = await self._forgetting.forget(scope.absolute(path))
+        if report is None:
+            raise DocumentNotFound(
+                f"{path!r} is not in the index.", "`allma status` lists the workspaces."
+            )
         await self._watch_workspaces()
-        chunks = sum(document.chunks for document in documents)
-        return ForgetReport(wanted, len(documents), chunks, bool(whole))
+        return report
 
     # --- following the disk -----------------------------------------------------------------
 
@@ -200,6 +194,8 @@ class Ingestion:
         self._wake.set()
 
     async def _resume(self) -> None:
+        async with self._turn:
+            await self._forgetting.resume()
         for job in await self._catalogue.unfinished_jobs():
             await self._catalogue.save_job(replace(job, state="done", message="Resumed at start."))
         await self._watch_workspaces()
@@ -261,6 +257,8 @@ class Ingestion:
         except asyncio.CancelledError:
             run.followers.remove(progress)
             if not run.followers:
+                # Already so to whoever asks now; the task itself takes a moment to end.
+                run.job = replace(run.job, state="cancelled")
                 run.task.cancel()
             raise
         if not done:
@@ -320,6 +318,7 @@ class Ingestion:
         try:
             async with self._turn:
                 run.job = replace(run.job, state="running")
+                await self._forgetting.resume()
                 await self._prepare(run)
                 for workspace in workspaces:
                     report = _sum(
@@ -363,7 +362,10 @@ class Ingestion:
         else:
             found = [await self._catalogue.documents_inside(path) for path in only]
             known = list({document.id: document for part in found for document in part}.values())
-        changes = await asyncio.to_thread(self._plan, workspace, known, only, recipe, retry_failed)
+        forgotten = await self._forgetting.forgotten()
+        changes = await asyncio.to_thread(
+            self._plan, workspace, known, only, forgotten, recipe, retry_failed
+        )
         pipeline = Pipeline(
             workspace,
             ledger=self._catalogue,
@@ -379,6 +381,7 @@ class Ingestion:
         workspace: Workspace,
         known: Sequence[Document],
         only: Collection[str] | None,
+        forgotten: Sequence[str],
         recipe: str,
         retry_failed: bool,
     ) -> list[Change]:
@@ -392,7 +395,7 @@ class Ingestion:
             seen = {file.file.path: file for file in part}.values()
         return plan(
             known,
-            seen,
+            passed_over(seen, forgotten),
             lambda path: hash_file(Path(path), recipe),
             retry_failed=retry_failed,
         )
@@ -400,10 +403,6 @@ class Ingestion:
 
 def _covers(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _parents(path: str) -> set[str]:
-    return {str(parent) for parent in Path(path).parents}
 
 
 def _sum(a: IngestReport, b: IngestReport) -> IngestReport:

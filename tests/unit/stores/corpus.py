@@ -8,14 +8,19 @@ from allma_server.model import Chunk, Document, FileFacts, Parsed, Workspace
 from allma_server.ports import Vector
 from allma_server.stores.catalog import Catalog
 
-EMBEDDER = "random/16"
-DIMENSIONS = 16
+EMBEDDER = "random/64"
+DIMENSIONS = 64
 RNG = np.random.default_rng(11)
 
 
 def random_vector() -> Vector:
     vector = RNG.standard_normal(DIMENSIONS).astype(np.float32)
     return vector / np.linalg.norm(vector)
+
+
+def storable_vector() -> Vector:
+    """A unit vector that half precision holds exactly, so that all stores give equal scores."""
+    return RNG.choice(np.array([-0.125, 0.125], np.float32), DIMENSIONS)
 
 
 def facts(path: str, mtime_ns: int = 1) -> FileFacts:
@@ -34,7 +39,7 @@ def parsed(texts: Sequence[str], format: str = "text", **of_chunks: str) -> Pars
 
 
 def vectors_for(document: Parsed) -> Mapping[bytes, Vector]:
-    return {chunk.text_hash: random_vector() for chunk in document.chunks}
+    return {chunk.text_hash: storable_vector() for chunk in document.chunks}
 
 
 async def publish(
