@@ -171,21 +171,23 @@ def serve(handlers: Mapping[str, Handler]) -> None:
     os.dup2(2, 1)
     # Ctrl-C in a terminal reaches children too; ending them is the parent's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with source, sink:
+    # A parent that is gone is told nothing, and what is left in the buffer is not written either.
+    with contextlib.suppress(BrokenPipeError), source, sink:
         while (frame := _read_frame(source)) is not None:
-            header, blobs = frame
-            try:
-                result, out = handlers[header["method"]](header["params"], blobs)
-                answer: dict[str, Any] = {"result": result}
-            except errors.AllmaError as exc:
-                answer, out = {"error": errors.as_dict(exc)}, ()
-            except Exception:
-                answer, out = {"bug": traceback.format_exc()}, ()
-            try:
-                sink.writelines(_frame(answer, out))
-                sink.flush()
-            except BrokenPipeError:
-                return
+            sink.writelines(_frame(*_answer(handlers, *frame)))
+            sink.flush()
+
+
+def _answer(
+    handlers: Mapping[str, Handler], header: dict[str, Any], blobs: list[bytes]
+) -> tuple[dict[str, Any], Blobs]:
+    try:
+        result, out = handlers[header["method"]](header["params"], blobs)
+    except errors.AllmaError as exc:
+        return {"error": errors.as_dict(exc)}, ()
+    except Exception:
+        return {"bug": traceback.format_exc()}, ()
+    return {"result": result}, out
 
 
 def _frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
