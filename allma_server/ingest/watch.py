@@ -6,10 +6,12 @@ files come before the watch does.
 """
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from allma_server.ingest import scope
 log = logging.getLogger(__name__)
 
 Changed = Callable[[set[str]], None]
+Batches = Generator[set[str]]
 
 
 class Watch:
@@ -32,7 +35,7 @@ class Watch:
         self._data_dir = data_dir
         self._roots: tuple[str, ...] = ()
         self._watched: frozenset[str] = frozenset()
-        self._stop = threading.Event()
+        self._again = threading.Event()
         self._armed = asyncio.Event()
         self.trouble: str | None = None
 
@@ -41,7 +44,7 @@ class Watch:
         if tuple(roots) != self._roots:
             self._roots = tuple(roots)
             self._armed.clear()
-            self._stop.set()
+            self._again.set()
 
     async def armed(self) -> None:
         """Waits until the present workspaces are watched."""
@@ -54,58 +57,95 @@ class Watch:
         """
         loop = asyncio.get_running_loop()
         executor = ThreadPoolExecutor(1, thread_name_prefix="watch")
+        stop = threading.Event()
         try:
             while True:
-                self._stop = threading.Event()
                 try:
-                    await loop.run_in_executor(executor, self._listen, self._stop, loop)
-                    self.trouble = None
+                    await loop.run_in_executor(executor, self._listen, stop, loop)
                 except OSError as exc:
+                    self._watched = frozenset()
                     self.trouble = f"changes are found by sweeps only: {exc}"
                     log.warning("watching failed, %s", self.trouble)
                     self._armed.set()
                     await asyncio.sleep(retry_seconds)
         finally:
-            self._stop.set()
+            stop.set()
+            self._again.set()
             await asyncio.shield(asyncio.to_thread(executor.shutdown))
 
     def _listen(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        """Watches until a folder comes or goes, or `stop` is set."""
-        # A native library, needed only once there is something to watch.
-        import watchfiles
-
-        folders = frozenset(
-            folder for root in self._roots for folder in scope.folders(Path(root), self._data_dir)
-        )
-        fresh = folders - self._watched
-        if not folders:
-            loop.call_soon_threadsafe(self._armed.set)
-            stop.wait()
-            return
-        batches = watchfiles.watch(
-            *sorted(folders),
-            watch_filter=None,
-            debounce=400,
-            step=50,
-            stop_event=stop,
-            rust_timeout=250,
-            yield_on_timeout=True,
-            raise_interrupt=False,
-            recursive=False,
-        )
-        first = True
-        for batch in batches:
-            if first:
-                first = False
-                self._watched = folders
+        """Watches until `stop` is set, other folders as folders and workspaces come and go."""
+        former: Batches | None = None
+        while not stop.is_set():
+            self._again.clear()
+            folders = self._folders()
+            if not folders:
                 loop.call_soon_threadsafe(self._armed.set)
-                if fresh:
-                    # Between the walk that found them and the watch, files may have come.
-                    loop.call_soon_threadsafe(self._changed, set(fresh))
-            paths = {path for _, path in batch}
-            if not paths:
+                self._again.wait()
                 continue
-            loop.call_soon_threadsafe(self._changed, paths)
-            if any(path in folders or os.path.isdir(path) for path in paths):
-                self._watched = folders - paths
+            batches = _batches(folders, stop)
+            try:
+                changed = next(batches, set[str]())
+            except FileNotFoundError:
+                continue  # a folder went before it could be watched
+            # Let go only now: what changed meanwhile, the former watch has seen.
+            if former is not None:
+                changed |= next(former, set[str]())
+                former.close()
+            former, fresh, self._watched = batches, folders - self._watched, folders
+            self.trouble = None
+            if not self._again.is_set():
+                loop.call_soon_threadsafe(self._armed.set)
+            # Between the walk that found a folder and the watch, files may have come.
+            loop.call_soon_threadsafe(self._changed, set(fresh))
+            self._pass_on(changed, batches, loop)
+
+    def _pass_on(
+        self, changed: set[str], batches: Batches, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Tells of changes until a folder comes or goes, or others shall be watched."""
+        for paths in itertools.chain([changed], batches):
+            if paths:
+                loop.call_soon_threadsafe(self._changed, set(paths))
+            # A folder that is there again is another one, of which nothing is known.
+            self._watched, gone = self._watched - paths, self._watched & paths
+            if gone or self._again.is_set() or any(map(self._is_folder_of_ours, paths)):
                 return
+
+    def _folders(self) -> frozenset[str]:
+        return frozenset(
+            folder
+            for root in self._roots
+            for folder in scope.folders(Path(root), self._data_dir)
+            if os.path.isdir(folder)
+        )
+
+    def _is_folder_of_ours(self, path: str) -> bool:
+        inside = any(path == root or path.startswith(root + os.sep) for root in self._roots)
+        return inside and os.path.isdir(path)
+
+
+def _batches(folders: Collection[str], stop: threading.Event) -> Batches:
+    """What changes in these folders, in batches that may be empty; armed at the first one.
+
+    Raises:
+        FileNotFoundError: one of the folders is not there.
+        OSError: the system does not watch so many.
+    """
+    # A native library, needed only once there is something to watch.
+    import watchfiles
+
+    found = watchfiles.watch(
+        *sorted(folders),
+        watch_filter=None,
+        debounce=400,
+        step=50,
+        stop_event=stop,
+        rust_timeout=250,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        recursive=False,
+    )
+    with contextlib.closing(found):
+        for batch in found:
+            yield {path for _, path in batch}

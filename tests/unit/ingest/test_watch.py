@@ -125,3 +125,27 @@ async def test_a_workspace_added_later_is_watched_too(root: Path, tmp_path: Path
         await watch.armed()
         (other / "e.md").write_text("five")
         await changes.mention(other / "e.md")
+
+
+async def test_nothing_is_missed_while_folders_come_and_go(root: Path) -> None:
+    for n in range(40):
+        (root / "many" / f"sub{n}").mkdir(parents=True)
+    async with watching(root) as (changes, _):
+        for n in range(40):
+            os.rename(root / "many" / f"sub{n}", root / "many" / f"other{n}")
+            changes.forget()
+            # The renaming makes the watch begin anew; the save falls into that moment.
+            await asyncio.sleep(0.002 * n)
+            (root / "a.md").write_text(f"{n}")
+            await changes.mention(root / "a.md")
+
+
+async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
+    root: Path, tmp_path: Path
+) -> None:
+    async with watching(root) as (changes, watch):
+        watch.follow([str(root), str(tmp_path / "never" / "there")])
+        await watch.armed()
+        assert watch.trouble is None
+        (root / "a.md").write_text("two")
+        await changes.mention(root / "a.md")
