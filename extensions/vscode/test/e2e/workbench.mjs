@@ -116,7 +116,7 @@ export class Workbench {
         ...trust,
         ...(this.options.arguments ?? []),
       ],
-      { stdio: ["ignore", "pipe", "pipe"], env: environment },
+      { stdio: ["ignore", "pipe", "pipe"], env: environment, detached: true },
     );
     const log = (data) => {
       this.log += data;
@@ -141,8 +141,21 @@ export class Workbench {
 
   async close() {
     await this.browser?.close();
-    if (this.server) await stopped(this.server);
+    if (this.server) {
+      await stopped(this.server);
+      await groupEnded(this.server.pid);
+      await this.stopEngine();
+    }
     if (!process.env.TEST_KEEP) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** The shared engine outlives the editors; its data is about to go. */
+  async stopEngine() {
+    const data = join(this.folder, "data");
+    const stopping = spawn(serverProgram(), ["--data", data, "daemon", "stop"], {
+      stdio: "ignore",
+    });
+    await once(stopping, "exit");
   }
 
   /** Runs a command from the palette, which lists the commands it knew when it was opened. */
@@ -214,9 +227,7 @@ export function serverProgram() {
 function serverSettings() {
   return {
     "allma.server.path": serverProgram(),
-    "allma.server.arguments": (process.env.TEST_SERVER_ARGUMENTS ?? "--solo")
-      .split(" ")
-      .filter(Boolean),
+    "allma.server.arguments": (process.env.TEST_SERVER_ARGUMENTS ?? "").split(" ").filter(Boolean),
   };
 }
 
@@ -238,4 +249,16 @@ async function stopped(child) {
   const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
   await ended;
   clearTimeout(late);
+}
+
+/** The extension host outlives its server for a moment, and writes until its end. */
+async function groupEnded(group) {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      process.kill(-group, attempt === 80 ? "SIGKILL" : 0);
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
