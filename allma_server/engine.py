@@ -19,7 +19,7 @@ from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config
 from allma_server.embedders import choose, open_embedder
-from allma_server.errors import AllmaError
+from allma_server.errors import AllmaError, ProviderError
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
@@ -103,6 +103,17 @@ class ChosenEmbedder:
             await self._catalog.set_setting(EMBEDDER, name)
             self._open = embedder
 
+    async def erase_vectors(self) -> None:
+        """Leaves nothing of the vector index on the disk; it is built anew from SQLite.
+
+        Raises:
+            VectorStoreDown: it cannot be emptied.
+        """
+        # An embedder that is away has no index open, whose files can then be deleted.
+        with contextlib.suppress(ProviderError):
+            await self.serving()
+        await self._vectors.erase()
+
     async def _opened(self, *, decide: bool) -> Embedder | None:
         async with self._opening:
             if self._open is not None:
@@ -175,6 +186,7 @@ async def open_engine(
             embedder=embedder.chosen,
             prepare=embedder.follow_settings,
             recipe=parsers.recipe,
+            erase=embedder.erase_vectors,
             tasks=tasks,
         )
         yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks, clients)

@@ -440,12 +440,16 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
-    """What was removed from the index; nothing on disk is touched."""
+    """What was removed from the index; nothing on disk is touched.
+
+    `notice`: a sentence about what goes on after it.
+    """
 
     path: str
     documents: int
     chunks: int
     workspace_removed: bool
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

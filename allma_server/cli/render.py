@@ -160,6 +160,8 @@ def _forget_report(report: ForgetReport, page: Page) -> View:
     yield Text(f"Forgot {number} ({count(report.chunks, 'chunk')}): ") + page.place(report.path)
     if report.workspace_removed:
         yield Text("The folder is no longer followed. Nothing on disk was touched.", "dim")
+    if report.notice:
+        yield Text(report.notice, "dim")
 
 
 # --- conversations ------------------------------------------------------------------------------

@@ -145,6 +145,7 @@ def _(result: ForgetReport) -> str:
     return (
         f"{what} {result.path} is out of the index: {result.documents} documents, "
         f"{result.chunks} chunks. Nothing on disk was touched."
+        + (f" {result.notice}" if result.notice else "")
     )
 
 

@@ -3,6 +3,7 @@
 from allma_server.stores.conversations import Conversations
 from allma_server.stores.documents import Documents
 from allma_server.stores.embeddings import Embeddings
+from allma_server.stores.erasure import Erasure
 from allma_server.stores.jobs import Jobs
 from allma_server.stores.ledger import Ledger
 from allma_server.stores.lexical import FullText
@@ -21,5 +22,6 @@ class Catalog(
     Conversations,
     Jobs,
     Settings,
+    Erasure,
 ):
     """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""

@@ -192,8 +192,21 @@ def _make_directory(directory: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+def delete_collections(directory: Path) -> None:
+    """Deletes every collection below the vector index's directory; nobody may have one open.
+
+    Raises:
+        VectorStoreDown: the disk does not let them go.
+    """
+    with _disk_failure_is_ours():
+        for collection in list(directory.iterdir()) if directory.is_dir() else []:
+            _delete(collection)
+
+
 def _siblings(directory: Path) -> list[Path]:
-    return [d for d in directory.parent.iterdir() if d.is_dir() and d != directory]
+    parent = directory.parent
+    found = parent.iterdir() if parent.is_dir() else ()
+    return [entry for entry in found if entry.is_dir() and entry != directory]
 
 
 def _delete(directory: Path) -> None:

@@ -71,6 +71,7 @@ class Database:
         self._writer = writer
         self._turn = asyncio.Lock()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._reader_count = len(readers)
         for reader in readers:
             self._readers.put_nowait(reader)
         self.revision = 0
@@ -124,6 +125,22 @@ class Database:
                     # Queued before anything else on the writer, even if this is cancelled too.
                     await self._writer.rollback()
                     raise
+
+    async def empty_log(self) -> None:
+        """Moves the write-ahead log into the database and empties it, whoever is reading.
+
+        Raises:
+            DiskFull, StorageError: it cannot be written.
+        """
+        async with self._turn:
+            # While a reader is at work the log would keep what it may still read.
+            readers = [await self._readers.get() for _ in range(self._reader_count)]
+            try:
+                with _translated(self.path):
+                    await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                for reader in readers:
+                    self._readers.put_nowait(reader)
 
 
 class Stored:

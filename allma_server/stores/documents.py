@@ -39,7 +39,7 @@ class Documents(Stored):
 
     async def documents_inside(self, folder: str) -> list[Document]:
         """Every ledger row of a file or of the files below a folder."""
-        condition, values = _inside(folder)
+        condition, values = inside(folder)
         found = await self._db.rows(
             f"SELECT * FROM documents d WHERE {condition} ORDER BY path", values
         )
@@ -49,7 +49,7 @@ class Documents(Stored):
         self, workspace: str | None, state: DocumentState | None, cursor: str | None, limit: int
     ) -> DocumentPage:
         """The ledger in the order of its paths, `limit` rows at a time."""
-        conditions = [_inside(workspace)] if workspace else []
+        conditions = [inside(workspace)] if workspace else []
         if state:
             conditions.append(("d.state = ?", [state]))
         where, values = _all(conditions)
@@ -94,7 +94,7 @@ class Documents(Stored):
     ) -> list[int]:
         conditions: list[Condition] = [("d.state = 'indexed'", [])]
         if workspace:
-            conditions.append(_inside(workspace))
+            conditions.append(inside(workspace))
         if formats is not None:
             listed = rows.as_json(formats)
             conditions.append(("d.format IN (SELECT value FROM json_each(?))", [listed]))
@@ -143,7 +143,7 @@ def _names(path: str, workspace: str) -> tuple[str, str]:
     return path[len(workspace.rstrip(os.sep)) + 1 :], named
 
 
-def _inside(folder: str) -> Condition:
+def inside(folder: str) -> Condition:
     """SQL for: `d.path` is this file, or stands below this folder; served by the path's index."""
     path = rows.stored_path(folder)
     stem = path.rstrip(os.sep)

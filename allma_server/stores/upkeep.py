@@ -89,6 +89,17 @@ class Upkeep:
         self._needed.set()
         self._changed.set()
 
+    async def erase(self) -> bool:
+        """Empties the store now, and has it built anew; False when no store is kept yet."""
+        async with self._turn:
+            if self.kept is None:
+                return False
+            await self._begin_anew(self.kept)
+            await self.kept.store.remove_others()
+            await self.kept.mirror.clear()
+        self._needed.set()
+        return True
+
     def searched(self) -> None:
         """Notes a search: writes become small, and the store worth its start."""
         self._last_query = time.monotonic()

@@ -17,7 +17,7 @@ from typing import Literal
 from allma_server.errors import VectorStoreDown
 from allma_server.model import Hit, VectorStatus
 from allma_server.ports import Vector
-from allma_server.stores.chroma import ChromaStore
+from allma_server.stores.chroma import ChromaStore, delete_collections
 from allma_server.stores.database import Database
 from allma_server.stores.exact import ExactStore
 from allma_server.stores.mirror import Mirror, put_stored
@@ -176,6 +176,15 @@ class VectorIndex:
     async def settled(self) -> None:
         """Returns once the store holds all that SQLite holds; waits out its failures."""
         await self._upkeep.settled()
+
+    async def erase(self) -> None:
+        """Leaves nothing of the store on the disk; it is built anew from SQLite, in the background.
+
+        Raises:
+            VectorStoreDown: it cannot be emptied.
+        """
+        if not await self._upkeep.erase():
+            await asyncio.to_thread(delete_collections, self._directory)
 
     def rebuild(self) -> None:
         """Has the store built anew from SQLite, in the background."""

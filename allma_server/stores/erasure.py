@@ -1,0 +1,28 @@
+"""Nothing is left of what was removed: neither in the database's free room nor in its log."""
+
+from allma_server.stores.database import Stored
+from allma_server.stores.documents import inside
+
+
+class Erasure(Stored):
+    """Makes a removal final; room that becomes free is overwritten by SQLite itself."""
+
+    async def erase_removed(self, path: str) -> None:
+        """Erases what removed documents left: vectors, words, and passages cited from `path`.
+
+        Vectors kept for texts that are in no document now go as well, for among them are those of
+        earlier versions. Conversations keep the places they cited.
+        """
+        condition, values = inside(path)
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "DELETE FROM embeddings WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
+            )
+            await tx.execute(
+                f"UPDATE message_sources AS d SET text = '', heading = '[]' WHERE {condition}",
+                values,
+            )
+            # Until its parts are merged, full-text search has the words and a note that they go.
+            await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+        self._db.note_change()
+        await self._db.empty_log()

@@ -1,0 +1,141 @@
+"""What is forgotten leaves no trace, and does not come back by itself."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import DATABASE, Engine, open_engine
+from allma_server.errors import FolderNotAllowed
+from allma_server.ingest.forgetting import FORGOTTEN, UNDER_WAY
+from tests.audit import faults
+from tests.unit.ingest.test_ingestion import do, found, index
+
+SECRET = "zyxomma quagswagging"
+"""Words that are in no other file, and begin like no other."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "private").mkdir(parents=True)
+    (folder / "private" / "diary.md").write_text(f"# Diary\n\nToday: {SECRET}, all day.\n")
+    for number in range(20):
+        (folder / f"open{number}.md").write_text(f"# Open {number}\n\nA word of number {number}.\n")
+    return folder
+
+
+def traces(data: Path, needles: Sequence[bytes]) -> list[str]:
+    """Files below the data directory that hold one of the byte strings."""
+    return [
+        f"{path.relative_to(data)}: {needle[:20]!r}"
+        for path in data.rglob("*")
+        if path.is_file()
+        for needle in needles
+        if needle in path.read_bytes()
+    ]
+
+
+def vectors_of(data: Path, words: str) -> list[bytes]:
+    """The vectors of chunks with these words, as SQLite and as Chroma keep them."""
+    with sqlite3.connect(data / DATABASE) as database:
+        found = database.execute(
+            "SELECT e.vector FROM chunks c JOIN embeddings e ON e.text_hash = c.text_hash "
+            "WHERE c.text LIKE ?",
+            (f"%{words}%",),
+        ).fetchall()
+    database.close()
+    halves = [row[0] for row in found]
+    return [*halves, *(np.frombuffer(h, "<f2").astype("<f4").tobytes() for h in halves)]
+
+
+async def test_no_byte_of_what_is_forgotten_is_left(config: Config, folder: Path) -> None:
+    data, diary = config.data_dir, folder / "private" / "diary.md"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        needles = [*SECRET.encode().split(), *vectors_of(data, SECRET)]
+        await do(engine, "ask", question="What was done all day today?")
+        diary.write_text(f"# Diary\n\nToday: {SECRET}, half the day.\n")
+        await do(engine, "sync")
+        await engine.vectors.settled()
+        needles += vectors_of(data, SECRET)
+        assert len(needles) == 6 and len(traces(data, needles)) > 4
+        report = await do(engine, "forget", path=str(diary))
+        assert report.documents == 1 and "built anew" in (report.notice or "")
+        assert traces(data, needles) == []
+        await engine.vectors.settled()
+        assert traces(data, needles) == []
+        assert faults(data) == []
+        words = await engine.catalog._db.rows("SELECT term FROM chunks_terms WHERE term LIKE 'zy%'")
+        assert words == []
+        assert "open7.md" in await found(engine, "a word of number 7")
+
+
+async def test_forgetting_in_a_process_that_never_searched_leaves_nothing_either(
+    config: Config, folder: Path
+) -> None:
+    data = config.data_dir
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await engine.vectors.settled()
+        needles = [*SECRET.encode().split(), *vectors_of(data, SECRET)]
+    async with open_engine(config) as engine:
+        await do(engine, "forget", path=str(folder / "private"))
+        assert traces(data, needles) == []
+    async with open_engine(config) as engine:
+        await found(engine, "a word")
+        await engine.vectors.settled()
+    assert faults(data, vectors=True) == []
+
+
+async def states(engine: Engine) -> dict[str, str]:
+    page = await do(engine, "documents")
+    return {Path(d.path).name: d.state for d in page.documents}
+
+
+async def test_what_is_forgotten_stays_away_until_it_is_named(config: Config, folder: Path) -> None:
+    private = folder / "private"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await do(engine, "forget", path=str(private))
+        (private / "more.md").write_text(f"More {SECRET}\n")
+        await do(engine, "sync")
+        await index(engine, folder)
+        assert (await states(engine))["diary.md"] == "skipped"
+        assert (await states(engine))["more.md"] == "skipped"
+        assert "diary.md" not in await found(engine, SECRET)
+        with pytest.raises(FolderNotAllowed, match="private around it was forgotten"):
+            await index(engine, private / "diary.md")
+        await index(engine, private)
+        assert "diary.md" in await found(engine, SECRET)
+        assert await engine.catalog.get_setting(FORGOTTEN) is None
+
+
+async def test_a_forgotten_workspace_may_be_added_again_as_if_it_were_new(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await do(engine, "forget", path=str(folder / "private"))
+        await do(engine, "forget", path=str(folder))
+        assert (await index(engine, folder)).indexed == 21
+
+
+async def test_a_removal_that_was_cut_off_is_finished_at_the_next_start(
+    config: Config, folder: Path
+) -> None:
+    private = folder / "private"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await engine.vectors.settled()
+        await engine.catalog.set_setting(UNDER_WAY, str(private))
+        inside = await engine.catalog.documents_inside(str(private))
+        await engine.catalog.remove([document.id for document in inside])
+    async with open_engine(config) as engine:
+        await do(engine, "sync")
+        assert traces(config.data_dir, SECRET.encode().split()) == []
+        assert await engine.catalog.get_setting(UNDER_WAY) is None
+        assert (await states(engine))["diary.md"] == "skipped"
