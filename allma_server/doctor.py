@@ -10,8 +10,9 @@ from pathlib import Path
 
 from allma_server.answer.models import can_chat
 from allma_server.engine import Engine
-from allma_server.errors import AllmaError
-from allma_server.model import Check, Diagnosis
+from allma_server.errors import AllmaError, StorageError
+from allma_server.model import Check, Diagnosis, IngestReport
+from allma_server.ports import Progress
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 FEW_WATCHES = 65_536
@@ -29,6 +30,74 @@ async def diagnose(engine: Engine) -> Diagnosis:
         except AllmaError as exc:
             checks.append(Check(name, "failed", exc.message, exc.hint))
     return Diagnosis(all(check.state != "failed" for check in checks), checks)
+
+
+async def repair(engine: Engine, progress: Progress) -> Diagnosis:
+    """Puts the index right: whatever can be derived is built anew from the database.
+
+    Documents whose rows are not all there are read again. Each step is a check of the result.
+    """
+    checks: list[Check] = []
+    for number, (name, step) in enumerate(REPAIRS.items()):
+        await progress.report(number, len(REPAIRS), name)
+        try:
+            checks.append(Check(name, "ok", await step(engine, progress)))
+        except AllmaError as exc:
+            checks.append(Check(name, "failed", exc.message, exc.hint))
+            if name == "Database":
+                break  # nothing can be built from it
+    return Diagnosis(all(check.state != "failed" for check in checks), checks)
+
+
+async def _whole_database(engine: Engine, progress: Progress) -> str:
+    if damage := await engine.catalog.damage():
+        raise StorageError(
+            f"It is damaged: {damage[0]}",
+            "Import an exported copy with `allma import FILE`, or move the data directory away "
+            "and index your folders again.",
+        )
+    return "whole"
+
+
+async def _orphans(engine: Engine, progress: Progress) -> str:
+    async with engine.ingestion.halted():
+        return f"{await engine.catalog.drop_orphans()} rows that belonged to nothing are removed"
+
+
+async def _documents(engine: Engine, progress: Progress) -> str:
+    embedder = await engine.embedder.serving()
+    if embedder is None:
+        return "none yet"
+    async with engine.ingestion.halted():
+        doubtful = await engine.catalog.doubt(embedder.identity)
+    report = await engine.ingestion.run(await engine.ingestion.registered(), progress)
+    assert isinstance(report, IngestReport)
+    if report.failed:
+        return f"{doubtful} were incomplete; {len(report.failed)} could not be read"
+    return f"{doubtful} were incomplete and have been read again"
+
+
+async def _full_text(engine: Engine, progress: Progress) -> str:
+    async with engine.ingestion.halted():
+        return f"built anew from {await engine.catalog.refill_full_text():,} chunks"
+
+
+async def _vectors(engine: Engine, progress: Progress) -> str:
+    if await engine.embedder.serving() is None:
+        return "none yet"
+    await engine.embedder.erase_vectors()
+    if trouble := await engine.vectors.rebuilt():
+        raise StorageError(trouble, "Exact search serves meanwhile; it is tried again.")
+    return "built anew"
+
+
+REPAIRS: dict[str, Callable[[Engine, Progress], Awaitable[str]]] = {
+    "Database": _whole_database,
+    "Orphans": _orphans,
+    "Documents": _documents,
+    "Full-text index": _full_text,
+    "Vector index": _vectors,
+}
 
 
 async def _python(engine: Engine) -> Check:

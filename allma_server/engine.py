@@ -12,6 +12,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from allma_server import __version__
 from allma_server.answer.models import model_in_use
@@ -24,6 +25,7 @@ from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
 from allma_server.ports import ChatModels, Embedder, Parser, Progress
+from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
 from allma_server.stores.lock import own_data_directory
@@ -190,6 +192,18 @@ async def open_engine(
             tasks=tasks,
         )
         yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks, clients)
+
+
+async def import_data(file: str, data_dir: Path, *, replace: bool) -> None:
+    """Makes an exported file the content of a data directory.
+
+    Raises:
+        InvalidArgument: it is no such file, or there is something that would be lost.
+        DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: it cannot be done.
+    """
+    await asyncio.to_thread(
+        import_archive, Path(file), data_dir, DATABASE, VECTORS, replace=replace
+    )
 
 
 class _Parsers:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from allma_server.cli import settings
+from allma_server.cli import engine
 from allma_server.cli.program import command, group, program
 from allma_server.cli.shell import DONE, FAILED, Data, Shell, Solo, given
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         Answer,
         Conversation,
         ConversationPage,
-        Diagnosis,
         DocumentPage,
         IngestReport,
         Job,
@@ -311,90 +310,7 @@ async def delete_model(shell: Shell, name: ModelName) -> None:
     shell.show(await shell.run("models.delete", name=name))
 
 
-# --- the engine and its settings ----------------------------------------------------------------
-
-
-@command(app, "status")
-async def status(shell: Shell) -> None:
-    """Tell what is indexed and pending, and which models serve."""
-    shell.show(await shell.run("status"))
-
-
-@command(app, "doctor")
-async def doctor(shell: Shell) -> int:
-    """Check everything Allma depends on, with the next steps."""
-    diagnosis: Diagnosis = await shell.run("doctor", doing="Checking")
-    shell.show(diagnosis)
-    return DONE if diagnosis.healthy else FAILED
-
-
-async def daemon_status(shell: Shell) -> None:
-    """Show, stop or restart the engine that clients share."""
-    from allma_server.daemon.remote import daemon_status
-
-    shell.show(await daemon_status(shell.config.data_dir))
-
-
-daemon = group(app, "daemon", daemon_status)
-command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_status)
-
-
-@command(daemon, "stop")
-async def stop_daemon(shell: Shell) -> None:
-    """End it; the next client starts it again."""
-    from allma_server.daemon.remote import daemon_status
-
-    shell.show(await daemon_status(shell.config.data_dir, "stop"))
-
-
-@command(daemon, "restart")
-async def restart_daemon(shell: Shell) -> None:
-    """End it and start it again."""
-    from allma_server.daemon.remote import daemon_status, start_daemon
-
-    await daemon_status(shell.config.data_dir, "stop")
-    shell.show(await start_daemon(shell.config.data_dir))
-
-
-Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
-
-
-async def list_settings(shell: Shell) -> None:
-    """List, get, set and unset settings."""
-    shell.show(settings.current(shell.options.data))
-
-
-config = group(app, "config", list_settings)
-command(config, "list", "List all settings, and where their values came from.")(list_settings)
-
-
-@command(config, "get")
-async def get_setting(shell: Shell, key: Key) -> None:
-    """Print a setting's value."""
-    shell.show(settings.setting(key, shell.options.data))
-
-
-@command(config, "set")
-async def set_setting(
-    shell: Shell, key: Key, value: Annotated[str, typer.Argument(metavar="VALUE")]
-) -> None:
-    """Change a setting in the settings file."""
-    settings.store(key, value)
-    _show_stored(shell, key)
-
-
-@command(config, "unset")
-async def unset_setting(shell: Shell, key: Key) -> None:
-    """Take a setting out of the settings file: its default is used again."""
-    settings.remove(key)
-    _show_stored(shell, key)
-
-
-def _show_stored(shell: Shell, key: str) -> None:
-    stored = settings.setting(key)
-    shell.show(stored)
-    if stored.source == "environment":
-        shell.say(f"ALLMA_{key.upper()} in the environment goes before the file.", "yellow")
+app.add_typer(engine.app)
 
 
 # --- the servers --------------------------------------------------------------------------------

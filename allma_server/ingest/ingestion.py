@@ -5,10 +5,11 @@ instead of doing it twice.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -142,6 +143,12 @@ class Ingestion:
             )
         await self._watch_workspaces()
         return report
+
+    @contextlib.asynccontextmanager
+    async def halted(self) -> AsyncGenerator[None]:
+        """While it lasts, nobody writes the index; runs wait."""
+        async with self._turn:
+            yield
 
     # --- following the disk -----------------------------------------------------------------
 

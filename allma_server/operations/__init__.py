@@ -10,6 +10,7 @@ from allma_server.operations.conversations import (
     show_conversation,
 )
 from allma_server.operations.documents import documents
+from allma_server.operations.export import export
 from allma_server.operations.forget import forget
 from allma_server.operations.ingest import ingest, sync
 from allma_server.operations.models import (
@@ -21,7 +22,7 @@ from allma_server.operations.models import (
 )
 from allma_server.operations.read import read
 from allma_server.operations.search import search
-from allma_server.operations.status import cancel_job, doctor, status
+from allma_server.operations.status import cancel_job, doctor, repair, status
 
 OPERATIONS = (
     Operation("search", search),
@@ -44,6 +45,8 @@ OPERATIONS = (
     Operation("status", status),
     Operation("jobs.cancel", cancel_job, writes=True),
     Operation("doctor", doctor),
+    Operation("repair", repair, writes=True),
+    Operation("export", export),
 )
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

@@ -32,3 +32,10 @@ async def doctor(call: Call) -> Diagnosis:
     from allma_server.doctor import diagnose
 
     return await diagnose(call.engine)
+
+
+async def repair(call: Call) -> Diagnosis:
+    """Put the index right: what is incomplete is read again, and the search indexes built anew."""
+    from allma_server.doctor import repair  # likewise
+
+    return await repair(call.engine, call.progress)

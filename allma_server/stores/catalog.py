@@ -1,5 +1,6 @@
 """The catalogue: everything SQLite knows, from one object; each side has its own file."""
 
+from allma_server.stores.archive import Archive
 from allma_server.stores.conversations import Conversations
 from allma_server.stores.documents import Documents
 from allma_server.stores.embeddings import Embeddings
@@ -8,6 +9,7 @@ from allma_server.stores.jobs import Jobs
 from allma_server.stores.ledger import Ledger
 from allma_server.stores.lexical import FullText
 from allma_server.stores.passages import Passages
+from allma_server.stores.repair import Repair
 from allma_server.stores.settings import Settings
 from allma_server.stores.workspaces import Workspaces
 
@@ -23,5 +25,7 @@ class Catalog(
     Jobs,
     Settings,
     Erasure,
+    Repair,
+    Archive,
 ):
     """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""

@@ -134,8 +134,10 @@ class Database:
         """
         async with self._turn:
             # While a reader is at work the log would keep what it may still read.
-            readers = [await self._readers.get() for _ in range(self._reader_count)]
+            readers: list[aiosqlite.Connection] = []
             try:
+                while len(readers) < self._reader_count:
+                    readers.append(await self._readers.get())
                 with _translated(self.path):
                     await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
@@ -236,11 +238,14 @@ async def _refresh_index(database: Database) -> None:
     if row is not None:
         log.info("rebuilding the full-text index: its terms are made differently now")
     async with database.transaction() as tx:
-        await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
-        await tx.execute(
-            f"INSERT INTO chunks_fts (rowid, name, heading, text) SELECT {INDEXED_CHUNK}"
-        )
+        await fill_full_text(tx)
         await tx.execute("REPLACE INTO settings VALUES ('tokens_version', ?)", (present,))
+
+
+async def fill_full_text(tx: Transaction) -> None:
+    """Empties full-text search and feeds it all chunks."""
+    await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
+    await tx.execute(f"INSERT INTO chunks_fts (rowid, name, heading, text) SELECT {INDEXED_CHUNK}")
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from allma_server.stores.outbox import Outbox, VectorRecord
 from allma_server.stores.place import RebuildableStore, StorePlace
 from allma_server.stores.settings import Settings
 from allma_server.stores.upkeep import Kept, Upkeep
+from allma_server.tasks import background_tasks
 
 __all__ = ["VECTOR_STORES", "VectorIndex", "VectorOptions", "VectorRecord", "open_vectors"]
 
@@ -185,6 +186,14 @@ class VectorIndex:
         """
         if not await self._upkeep.erase():
             await asyncio.to_thread(delete_collections, self._directory)
+
+    async def rebuilt(self) -> str | None:
+        """Waits for the store to hold all that SQLite holds; what is wrong when it cannot."""
+        async with background_tasks() as tasks:
+            settled = tasks.create_task(self._upkeep.settled())
+            failed = tasks.create_task(self._upkeep.failed())
+            await asyncio.wait({settled, failed}, return_when=asyncio.FIRST_COMPLETED)
+            return None if settled.done() else failed.result()
 
     def rebuild(self) -> None:
         """Has the store built anew from SQLite, in the background."""

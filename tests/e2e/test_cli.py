@@ -205,6 +205,16 @@ def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
         assert (check["next_step"] or "") in shown.stdout
 
 
+def test_what_is_exported_is_imported_elsewhere_and_repaired(allma: Allma, tmp_path: Path) -> None:
+    file, there = str(tmp_path / "copy.allma"), str(tmp_path / "there")
+    assert "copy.allma" in allma("export", file).stdout
+    assert "there" in allma("import", file, "--data", there).stdout
+    repaired = allma.json("doctor", "--repair", "--data", there)
+    assert_like(repaired, model.Diagnosis)
+    assert repaired["healthy"]
+    assert "guide.md" in allma("search", "feeding zebras", "--data", there).stdout
+
+
 def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Path) -> None:
     (tmp_path / "note.md").write_text("# Note\n\nA passing remark about giraffes.\n")
     allma("index", str(tmp_path))

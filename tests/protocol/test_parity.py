@@ -50,9 +50,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "status": {},
     "jobs.cancel": {"job_id": "JOB"},
     "doctor": {},
+    "repair": {},
+    "export": {"path": "COPY"},
 }
 TOOL_OF = {o.name: (tool, action) for tool in TOOLS for action, o in tool.operations.items()}
-NOT_TOOLS = {"jobs.cancel", "doctor"}
+NOT_TOOLS = {"jobs.cancel", "doctor", "repair", "export"}
 """Operations that are no tool: the contract has eight, and people do these."""
 
 
@@ -102,6 +104,10 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
         while (await engine.ingestion.job(job.id)).state != "done":  # noqa: ASYNC110
             await asyncio.sleep(0)
         found["JOB"] = job.id
+    if name == "export":
+        copy = extra / "copy"
+        copy.unlink(missing_ok=True)
+        found["COPY"] = str(copy)
     if name == "models.delete":
         await BY_NAME["models.pull"](call, {"name": "broken"})
 

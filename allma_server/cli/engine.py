@@ -1,0 +1,137 @@
+"""The commands about the engine itself: its state, its data, its settings."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from allma_server.cli import settings
+from allma_server.cli.program import command, group
+from allma_server.cli.shell import DONE, FAILED, Shell
+
+if TYPE_CHECKING:
+    from allma_server.model import Diagnosis
+
+app = typer.Typer()
+
+
+@command(app, "status")
+async def status(shell: Shell) -> None:
+    """Tell what is indexed and pending, and which models serve."""
+    shell.show(await shell.run("status"))
+
+
+@command(app, "doctor")
+async def doctor(
+    shell: Shell,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Build the search indexes anew, and say what was done.")
+    ] = False,
+) -> int:
+    """Check everything Allma depends on, with the next steps."""
+    if repair:
+        diagnosis: Diagnosis = await shell.run("repair", doing="Repairing", unit="steps")
+    else:
+        diagnosis = await shell.run("doctor", doing="Checking")
+    shell.show(diagnosis)
+    return DONE if diagnosis.healthy else FAILED
+
+
+@command(app, "export")
+async def export(
+    shell: Shell, file: Annotated[str, typer.Argument(metavar="FILE", help="A new file.")]
+) -> None:
+    """Copy the index and the conversations into one file."""
+    shell.show(await shell.run("export", path=_absolute(file)))
+
+
+@command(app, "import")
+async def import_(
+    shell: Shell,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What export wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Even if there is an index already; it is lost.")
+    ] = False,
+) -> None:
+    """Put what was exported into the data directory."""
+    from allma_server.daemon.remote import daemon_status
+    from allma_server.engine import import_data
+    from allma_server.model import Done
+
+    # No engine may use the directory meanwhile; the next client starts one again.
+    await daemon_status(shell.config.data_dir, "stop")
+    await import_data(file, shell.config.data_dir, replace=replace)
+    shell.show(Done(f"{file} is now what {shell.config.data_dir} holds."))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)
+
+
+async def daemon_status(shell: Shell) -> None:
+    """Show, stop or restart the engine that clients share."""
+    from allma_server.daemon.remote import daemon_status
+
+    shell.show(await daemon_status(shell.config.data_dir))
+
+
+daemon = group(app, "daemon", daemon_status)
+command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_status)
+
+
+@command(daemon, "stop")
+async def stop_daemon(shell: Shell) -> None:
+    """End it; the next client starts it again."""
+    from allma_server.daemon.remote import daemon_status
+
+    shell.show(await daemon_status(shell.config.data_dir, "stop"))
+
+
+@command(daemon, "restart")
+async def restart_daemon(shell: Shell) -> None:
+    """End it and start it again."""
+    from allma_server.daemon.remote import daemon_status, start_daemon
+
+    await daemon_status(shell.config.data_dir, "stop")
+    shell.show(await start_daemon(shell.config.data_dir))
+
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
+
+
+async def list_settings(shell: Shell) -> None:
+    """List, get, set and unset settings."""
+    shell.show(settings.current(shell.options.data))
+
+
+config = group(app, "config", list_settings)
+command(config, "list", "List all settings, and where their values came from.")(list_settings)
+
+
+@command(config, "get")
+async def get_setting(shell: Shell, key: Key) -> None:
+    """Print a setting's value."""
+    shell.show(settings.setting(key, shell.options.data))
+
+
+@command(config, "set")
+async def set_setting(
+    shell: Shell, key: Key, value: Annotated[str, typer.Argument(metavar="VALUE")]
+) -> None:
+    """Change a setting in the settings file."""
+    settings.store(key, value)
+    _show_stored(shell, key)
+
+
+@command(config, "unset")
+async def unset_setting(shell: Shell, key: Key) -> None:
+    """Take a setting out of the settings file: its default is used again."""
+    settings.remove(key)
+    _show_stored(shell, key)
+
+
+def _show_stored(shell: Shell, key: str) -> None:
+    stored = settings.setting(key)
+    shell.show(stored)
+    if stored.source == "environment":
+        shell.say(f"ALLMA_{key.upper()} in the environment goes before the file.", "yellow")

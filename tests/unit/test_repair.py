@@ -1,0 +1,121 @@
+"""`allma doctor --repair`, `allma export` and `allma import`, on an engine with real stores."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import DATABASE, import_data, open_engine
+from allma_server.errors import DataDirectoryBusy, DataDirectoryTooNew, InvalidArgument
+from tests.audit import differences, faults, fresh, snapshot
+from tests.unit.ingest.test_ingestion import do, folder, found, index
+
+__all__ = ["folder"]
+
+
+def spoil(data: Path, *statements: str) -> None:
+    with sqlite3.connect(data / DATABASE) as database:
+        for statement in statements:
+            assert database.execute(statement).rowcount != 0, statement
+    database.close()
+
+
+async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await engine.vectors.settled()
+    spoil(
+        config.data_dir,
+        "INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')",
+        "DELETE FROM chunks WHERE text LIKE '%moon%'",
+        "DELETE FROM embeddings WHERE id = (SELECT min(id) FROM embeddings)",
+        "INSERT INTO chunks SELECT 999, 777, 0, text, context, 0, 1, 1, 1, NULL, heading, x'00' "
+        "FROM chunks LIMIT 1",
+    )
+    async with open_engine(config) as engine:
+        done = await do(engine, "repair")
+        assert done.healthy, done
+        said = {check.name: check.detail for check in done.checks}
+        assert said["Orphans"].startswith("1 row") and said["Documents"].startswith("2 were")
+        assert (await found(engine, "moon tides"))[0] == "moon.md"
+    assert faults(config.data_dir, vectors=True) == []
+    assert differences(snapshot(config.data_dir), await fresh(config, [folder])) == []
+
+
+async def test_repair_of_an_empty_index_is_no_failure(config: Config) -> None:
+    async with open_engine(config) as engine:
+        assert (await do(engine, "repair")).healthy
+
+
+async def test_what_is_exported_is_the_same_after_an_import_elsewhere(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "copy.allma"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        answer = await do(engine, "ask", question="How is the sea?")
+        done = await do(engine, "export", path=str(file))
+        assert str(file) in done.message
+        before = await do(engine, "conversations.show", id=answer.conversation_id)
+        with pytest.raises(InvalidArgument, match="exists"):
+            await do(engine, "export", path=str(file))
+    assert file.stat().st_mode & 0o077 == 0 or os.name == "nt"
+    assert not file.with_name("copy.allma.part").exists()
+
+    there = config.model_copy(update={"data_dir": tmp_path / "there"})
+    await import_data(str(file), there.data_dir, replace=False)
+    async with open_engine(there) as engine:
+        assert await do(engine, "conversations.show", id=answer.conversation_id) == before
+        assert (await found(engine, "moon tides"))[0] == "moon.md"
+        assert (await do(engine, "sync")).unchanged == 3
+        await engine.vectors.settled()
+        with pytest.raises(DataDirectoryBusy):
+            await import_data(str(file), there.data_dir, replace=True)
+    assert differences(snapshot(there.data_dir), snapshot(config.data_dir)) == []
+    assert faults(there.data_dir, vectors=True) == []
+
+
+async def test_an_import_replaces_only_what_it_may(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "copy.allma"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await do(engine, "export", path=str(file))
+        (folder / "later.md").write_text("Later.\n")
+        await do(engine, "sync")
+        await engine.vectors.settled()
+    with pytest.raises(InvalidArgument, match="already"):
+        await import_data(str(file), config.data_dir, replace=False)
+    await import_data(str(file), config.data_dir, replace=True)
+    async with open_engine(config) as engine:
+        assert "later.md" not in await found(engine, "later")
+        await engine.vectors.settled()
+    assert faults(config.data_dir, vectors=True) == []
+
+
+async def test_a_file_that_is_none_of_ours_or_newer_is_refused(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear Ann,\n" * 1000)
+    file = tmp_path / "copy.allma"
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        await do(engine, "export", path=str(file))
+    data = tmp_path / "there"
+    for wrong in (other, tmp_path / "nowhere", config.data_dir / DATABASE):
+        with pytest.raises(InvalidArgument):
+            await import_data(str(wrong), data, replace=False)
+    cut = tmp_path / "cut.allma"
+    cut.write_bytes(file.read_bytes()[:20_000])
+    with pytest.raises(InvalidArgument, match="whole"):
+        await import_data(str(cut), data, replace=False)
+    with sqlite3.connect(file) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(DataDirectoryTooNew, match="newer"):
+        await import_data(str(file), data, replace=False)
+    assert not (data / DATABASE).exists()
