@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from allma_server.daemon.remote import daemon_status
+from allma_server.stores import chroma_health
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import Home, edit, grow, home, settled, text
 from tests.e2e.program import program
@@ -128,6 +130,8 @@ class Trial:
         worker = worker_of(daemon)
         if worker is not None:
             worker.kill()
+            worker.wait(10)
+        self.outcome["indexes torn by it"] += is_torn(self.home.data)
         if self.chance.random() < 0.5:
             daemon.kill()
             self.outcome["worker and daemon killed"] += 1
@@ -167,6 +171,16 @@ def worker_of(daemon: psutil.Process) -> psutil.Process | None:
     except psutil.NoSuchProcess:
         pass
     return None
+
+
+def is_torn(data: Path) -> bool:
+    """Whether Chroma's files contradict each other."""
+    try:
+        for directory in (data / "vectors").iterdir():
+            chroma_health.inspect(directory)
+    except (chroma_health.Torn, OSError):
+        return True
+    return False
 
 
 def flushed_at(data: Path) -> dict[Path, int]:
@@ -217,8 +231,6 @@ async def series(victim: str, rounds: int, seed: int) -> int:
               f"{kept} acknowledged answers")  # fmt: skip
         client.writer.close()
         await process.wait()
-        from allma_server.daemon.remote import daemon_status
-
         await daemon_status(here.data, "stop")
         left = await here.leftovers()
         wrong = await asyncio.to_thread(faults, here.data, vectors=True)
