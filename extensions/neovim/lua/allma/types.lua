@@ -139,6 +139,7 @@
 ---@field documents integer
 ---@field chunks integer
 ---@field workspaceRemoved boolean
+---@field notice? string
 
 ---@class allma.ConversationPage
 ---@field conversations allma.Conversation[]
