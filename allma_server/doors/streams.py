@@ -125,11 +125,17 @@ def read_from(fd: int, loop: asyncio.AbstractEventLoop) -> asyncio.StreamReader:
     reader = asyncio.StreamReader(limit=MESSAGE_LIMIT, loop=loop)
     tap = _Tap()
     reader.set_transport(tap)
+    # One block on its way at a time: a busy loop could not say stop in time otherwise.
+    taken = threading.Semaphore()
+
+    def feed(data: bytes) -> None:
+        reader.feed_data(data)
+        taken.release()
 
     def pump() -> None:
         try:
-            while tap.flowing.wait() and (data := os.read(fd, 1 << 16)):
-                loop.call_soon_threadsafe(reader.feed_data, data)
+            while taken.acquire() and tap.flowing.wait() and (data := os.read(fd, 1 << 16)):
+                loop.call_soon_threadsafe(feed, data)
             loop.call_soon_threadsafe(reader.feed_eof)
         except RuntimeError:
             return  # the loop is closed
