@@ -124,7 +124,9 @@ async def answer(
             raise
         return await _passages_only(exc, turn, found, history, progress, began, retrieval_ms)
 
-    prompt = build_prompt(question.text, turn.earlier, found.passages, context - ANSWER_TOKENS)
+    # A model with little room shares it between question and answer.
+    room = max(context - ANSWER_TOKENS, context // 2)
+    prompt = build_prompt(question.text, turn.earlier, found.passages, room)
     generated = _Generated()
     try:
         await _generate(model, prompt, context, chat, progress, generated, began)
