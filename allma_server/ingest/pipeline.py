@@ -97,6 +97,7 @@ class Pipeline:
         self._recipe = recipe
         self._progress = progress
         self._tally = _Tally(0)
+        self._unstored: dict[bytes, Vector] = {}
 
     async def run(self, changes: Sequence[Change]) -> IngestReport:
         """Carries the changes out and reports them.
@@ -219,13 +220,17 @@ class Pipeline:
         await out.put(None)
 
     async def _vectors(self, texts: dict[bytes, str]) -> dict[bytes, Vector]:
-        cached = await self._ledger.cached_vectors(self._embedder.identity, texts.keys())
-        vectors = dict(cached)
+        # First: what is stored meanwhile is in the ledger when that is asked.
+        vectors = {text: self._unstored[text] for text in texts if text in self._unstored}
+        unknown = texts.keys() - vectors.keys()
+        vectors |= await self._ledger.cached_vectors(self._embedder.identity, unknown)
         missing = [digest for digest in texts if digest not in vectors]
         for begin in range(0, len(missing), EMBED_AT_ONCE):
             slice_ = missing[begin : begin + EMBED_AT_ONCE]
             embedded = await self._embedder.embed_documents([texts[digest] for digest in slice_])
-            vectors.update(zip(slice_, embedded, strict=True))
+            fresh = dict(zip(slice_, embedded, strict=True))
+            vectors |= fresh
+            self._unstored |= fresh
         return vectors
 
     # --- stage three: store -----------------------------------------------------------------
@@ -243,6 +248,8 @@ class Pipeline:
                 self._embedder.identity,
                 vectors,
             )
+            for text in vectors:
+                self._unstored.pop(text, None)
             if document.update:
                 self._tally.updated += 1
             else:

@@ -119,6 +119,22 @@ async def test_files_unpacked_with_one_size_and_time_are_told_apart(
         assert (await found(engine, "salmon"))[0] == "a.txt"
 
 
+async def test_a_text_that_is_in_many_files_is_embedded_once(config: Config, folder: Path) -> None:
+    for n in range(600):
+        (folder / f"copy{n}.txt").write_text("The same in all of them.\n")
+    async with open_engine(config) as engine:
+        embedder = await engine.embedder.chosen()
+        embed, texts = embedder.embed_documents, list[str]()
+
+        async def noted(given: Sequence[str]) -> Sequence[Any]:
+            texts.extend(given)
+            return await embed(given)
+
+        embedder.embed_documents = noted  # type: ignore[method-assign]
+        assert (await index(engine, folder)).indexed == 603
+        assert len(texts) == len(set(texts)) == 4
+
+
 async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
