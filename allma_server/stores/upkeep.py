@@ -137,24 +137,27 @@ class Upkeep:
         """Brings the store up to date whenever something changed, until `end`."""
         await _reached(self._needed, self._settle)
         self.started = True
-        failures = 0
+        failures = since_complete = 0
         while not self._ending.is_set():
             self._changed.clear()
             self._idle = False
             try:
                 await self._catch_up()
-                self.trouble = None
+                self.trouble, since_complete = None, 0
                 await self._tell(idle=self.ready)
                 await self._changed.wait()
             except StorageError as exc:
                 log.warning("the vector index: %s", exc)
                 self.ready, self.trouble = False, exc.message
                 failures = 1 if self._long_calm() else failures + 1
+                since_complete += 1
                 damaged = self.kept is not None and self.kept.store.damage is not None
                 if damaged or (failures == HOPELESS and not isinstance(exc, DiskFull)):
                     self._anew = True
                 await self._tell(idle=False)
-                await _reached(self._ending, self._pauses[min(failures, len(self._pauses)) - 1])
+                await _reached(
+                    self._ending, self._pauses[min(since_complete, len(self._pauses)) - 1]
+                )
 
     async def _tell(self, *, idle: bool) -> None:
         async with self._round:

@@ -186,6 +186,24 @@ async def test_a_worker_that_is_killed_is_replaced_without_a_wrong_answer(
         assert await store_of(vectors).count() == 41
 
 
+async def test_a_worker_that_is_killed_again_and_again_is_replaced_as_soon_each_time(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    options = VectorOptions(settle=0.0, pauses=(0.0, 0.05, 600.0))
+    await some_documents(catalog, 1, 5)
+    async with opened(database, chroma, options) as vectors:
+        for number in range(4):
+            await vectors.settled()
+            pid = store_of(vectors).pid
+            assert pid is not None
+            async with vectors._upkeep._turn:
+                await publish(catalog, f"/w/more{number}.txt", [f"more {number}"])
+                os.kill(pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        async with asyncio.timeout(60):
+            await vectors.settled()
+        assert await store_of(vectors).count() == 9
+
+
 async def test_a_store_that_another_worker_still_writes_is_waited_for(
     catalog: Catalog, database: Database, chroma: Path
 ):
