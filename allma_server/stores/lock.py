@@ -1,13 +1,14 @@
 """One owner per data directory: a file lock that the system releases even after a crash."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
-from allma_server.errors import DataDirectoryBusy, StorageError
+from allma_server.errors import DataDirectoryBusy, DiskFull, StorageError
 
 LOCK_FILE = "allma.lock"
 
@@ -18,16 +19,14 @@ def own_data_directory(path: Path) -> Generator[None]:
 
     Raises:
         DataDirectoryBusy: another process holds it; the message names its process id.
+        DiskFull: no space is left on its disk.
         StorageError: the directory cannot be created or written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (path / LOCK_FILE).open("a+b")
+        file = (path / LOCK_FILE).open("a+b", buffering=0)
     except OSError as exc:
-        raise StorageError(
-            f"The data directory {path} cannot be written: {exc.strerror or exc}.",
-            "Choose another with --data or ALLMA_DATA_DIR.",
-        ) from exc
+        raise _unusable(path, exc) from exc
     # The file stays when the lock goes: deleting it would let two processes lock two files.
     with file:
         if not _acquire(file):
@@ -35,9 +34,11 @@ def own_data_directory(path: Path) -> Generator[None]:
                 f"The data directory {path} is in use by process {_owner(file)}.",
                 "End that process, or choose another directory with --data.",
             )
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n".encode())
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
+        except OSError as exc:
+            raise _unusable(path, exc) from exc
         try:
             yield
         finally:
@@ -45,7 +46,16 @@ def own_data_directory(path: Path) -> Generator[None]:
             _release(file)
 
 
-def _owner(file: BinaryIO) -> str:
+def _unusable(path: Path, exc: OSError) -> StorageError:
+    if exc.errno == errno.ENOSPC:
+        return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
+    return StorageError(
+        f"The data directory {path} cannot be written: {exc.strerror or exc}.",
+        "Choose another with --data or ALLMA_DATA_DIR.",
+    )
+
+
+def _owner(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read(32).decode("ascii", "replace").strip() or "unknown"
 
@@ -56,7 +66,7 @@ if sys.platform == "win32":
     # Windows forbids reading locked bytes, so the lock lies far behind the process id.
     _OFFSET = 1 << 30
 
-    def _acquire(file: BinaryIO) -> bool:
+    def _acquire(file: IO[bytes]) -> bool:
         file.seek(_OFFSET)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -64,19 +74,19 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _release(file: BinaryIO) -> None:
+    def _release(file: IO[bytes]) -> None:
         file.seek(_OFFSET)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _acquire(file: BinaryIO) -> bool:
+    def _acquire(file: IO[bytes]) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _release(file: BinaryIO) -> None:
+    def _release(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
