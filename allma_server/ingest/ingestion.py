@@ -203,10 +203,13 @@ class Ingestion:
     async def _resume(self) -> None:
         async with self._turn:
             await self._forgetting.resume()
-        for job in await self._catalogue.unfinished_jobs():
-            await self._catalogue.save_job(replace(job, state="done", message="Resumed at start."))
         await self._watch_workspaces()
-        self.hint(workspace.path for workspace in await self._catalogue.workspaces())
+        workspaces = await self._catalogue.workspaces()
+        for job in await self._catalogue.unfinished_jobs():
+            # Somebody has its id, and will ask for its outcome.
+            if job.id not in self._runs:
+                self.start([w for w in workspaces if job.path in ("", w.path)], job=job)
+        self.hint(workspace.path for workspace in workspaces)
 
     async def _watch_workspaces(self) -> None:
         self._watch.follow([workspace.path for workspace in await self._catalogue.workspaces()])
@@ -269,6 +272,8 @@ class Ingestion:
                 run.task.cancel()
             raise
         if not done:
+            # Its id is given away: from now on it outlives this process.
+            await self._catalogue.save_job(run.job)
             return run.job
         if run.error is not None:
             raise run.error
@@ -280,10 +285,15 @@ class Ingestion:
         *,
         only: Collection[str] | None = None,
         retry_failed: bool = False,
+        job: Job | None = None,
     ) -> _Run:
-        """Begins a run in the background; `only` limits it to files and folders inside."""
+        """Begins a run in the background; `only` limits it to files and folders inside.
+
+        `job`: the one that an earlier process left unfinished.
+        """
         path = workspaces[0].path if len(workspaces) == 1 else ""
-        run = _Run(Job(secrets.token_hex(6), "ingest", "queued", path, 0, None, "", now()))
+        id, began = (job.id, job.created_at) if job else (secrets.token_hex(6), now())
+        run = _Run(Job(id, "ingest", "queued", path, 0, None, "", began))
         self._runs[run.job.id] = run
         run.task = self._tasks.create_task(self._perform(run, workspaces, only, retry_failed))
         return run
@@ -306,6 +316,7 @@ class Ingestion:
         """
         run = self._runs.get(job_id)
         if run is not None and run.task is not None and not run.task.done():
+            run.job = replace(run.job, state="cancelled")
             run.task.cancel()
             await asyncio.wait({run.task})
         return await self.job(job_id)
@@ -333,7 +344,8 @@ class Ingestion:
                     )
             run.job = replace(run.job, state="done", report=report)
         except asyncio.CancelledError:
-            run.job = replace(run.job, state="cancelled", report=report)
+            # Not the state: if nobody cancelled it but the engine ends, the next one resumes it.
+            run.job = replace(run.job, report=report)
             raise
         except AllmaError as exc:
             run.error = exc

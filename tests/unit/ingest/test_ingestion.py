@@ -284,6 +284,19 @@ async def test_long_work_is_answered_with_a_job_that_can_be_followed(
         assert done.report is not None and done.report.indexed == 103
 
 
+async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Path) -> None:
+    for n in range(100):
+        (folder / f"page{n}.md").write_text(f"# Page {n}\n\nText of page {n}.\n")
+    async with open_engine(config) as engine:
+        job = await BY_NAME["ingest"](Call(engine, patience=0.0), {"paths": [str(folder)]})
+    async with open_engine(config) as engine:
+        engine.ingestion.follow()
+        async with asyncio.timeout(30):
+            while (await do(engine, "status", job_id=job.id)).state != "done":
+                await do(engine, "search", query="page")
+        assert len(await engine.catalog.documents_inside(str(folder))) == 103
+
+
 async def test_a_data_directory_has_one_owner(config: Config) -> None:
     async with open_engine(config):
         with pytest.raises(StorageError, match=f"process {os.getpid()}"):
