@@ -150,7 +150,13 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
         print(line("greetings", measured.holds))
         print(f"edits: {measured.edits}; the daemon's memory: {memory:.0f} MB before, "
               f"{daemon.memory_info().rss / 1e6:.0f} MB after")  # fmt: skip
-        await settled(owner._wire, 900)
+        print(f"errors: {dict(measured.errors) or 'none'}", flush=True)
+        try:
+            await settled(owner._wire, 900)
+        except AssertionError:
+            for log in (*here.root.glob("run/allma/*.log"), here.data / "logs" / "allma.log"):
+                print(log.name, log.read_text("utf-8")[-5000:])
+            raise
         assert (await here.daemon()).pid == daemon.pid, "another daemon has come"
         index = await asyncio.to_thread(snapshot, here.data)
         wrong = differences(index, await fresh(here.config, [here.folder]))
@@ -159,7 +165,6 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
         await daemon_status(here.data, "stop")
         left = await here.leftovers()
         wrong += await asyncio.to_thread(faults, here.data, vectors=True)
-        print(f"errors: {dict(measured.errors) or 'none'}")
         print(f"audit of {len(index.documents)} documents, "
               f"{sum(map(len, index.chunks.values()))} chunks: {wrong[:5] or 'ok'}")  # fmt: skip
         print(f"left behind: {left or 'nothing'}")
