@@ -55,7 +55,7 @@ class ParserPool:
 
     async def parse(self, path: str) -> Parsed:
         async with self._slots:
-            seconds = await asyncio.to_thread(_allowed, self._seconds, path)
+            seconds = _allowed(self._seconds, path)
             # The last one used first, so that those not needed fall idle.
             worker = self._free.pop()
             try:
