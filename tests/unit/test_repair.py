@@ -30,7 +30,8 @@ async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folde
         config.data_dir,
         "INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')",
         "DELETE FROM chunks WHERE text LIKE '%moon%'",
-        "DELETE FROM embeddings WHERE id = (SELECT min(id) FROM embeddings)",
+        "DELETE FROM embeddings WHERE text_hash IN "
+        "(SELECT text_hash FROM chunks WHERE text LIKE '%sea%' LIMIT 1)",
         "INSERT INTO chunks SELECT 999, 777, 0, text, context, 0, 1, 1, 1, NULL, heading, x'00' "
         "FROM chunks LIMIT 1",
     )

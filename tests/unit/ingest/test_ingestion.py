@@ -254,7 +254,7 @@ class Cancelling:
 async def test_a_cancelled_run_stops_keeps_what_is_done_and_can_go_on(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
-    for n in range(200):
+    for n in range(60):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n\nAbout the number {n}.\n")
     async with open_engine(config) as engine:
         progress: Progress = Cancelling()
