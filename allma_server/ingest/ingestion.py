@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from allma_server import __version__
 from allma_server.config import Config
 from allma_server.errors import AllmaError, DocumentNotFound
 from allma_server.ingest import forgetting, scope
@@ -46,6 +47,8 @@ class Catalogue(Ledger, forgetting.Catalogue, Protocol):
     """What ingestion needs of the catalogue."""
 
     async def add_workspace(self, path: str) -> Workspace: ...
+    async def workspace_rules(self, workspace_id: int) -> str: ...
+    async def set_workspace_rules(self, workspace_id: int, rules: str) -> None: ...
     async def save_job(self, job: Job) -> None: ...
     async def unfinished_jobs(self) -> list[Job]: ...
     async def job(self, job_id: str) -> Job: ...
@@ -65,6 +68,7 @@ class _Run:
         for follower in list(self.followers):
             await follower.report(done, total, message)
 
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[object]) -> None: ...
 
@@ -376,6 +380,9 @@ class Ingestion:
         retry_failed: bool,
     ) -> IngestReport:
         recipe = await self._recipe()
+        rules = f"{__version__}:{self._config.max_file_mb}:{recipe}"
+        # Another chunk size, another limit or another version may read any file otherwise.
+        reread = only is None and await self._catalogue.workspace_rules(workspace.id) != rules
         if only is None:
             known = await self._catalogue.documents(workspace.id)
         else:
@@ -383,7 +390,7 @@ class Ingestion:
             known = list({document.id: document for part in found for document in part}.values())
         forgotten = await self._forgetting.forgotten()
         changes = await asyncio.to_thread(
-            self._plan, workspace, known, only, forgotten, recipe, retry_failed
+            self._plan, workspace, known, only, forgotten, recipe, retry_failed, reread
         )
         pipeline = Pipeline(
             workspace,
@@ -393,7 +400,10 @@ class Ingestion:
             recipe=recipe,
             progress=progress,
         )
-        return await pipeline.run(changes)
+        report = await pipeline.run(changes)
+        if reread:
+            await self._catalogue.set_workspace_rules(workspace.id, rules)
+        return report
 
     def _plan(
         self,
@@ -403,9 +413,10 @@ class Ingestion:
         forgotten: Sequence[str],
         recipe: str,
         retry_failed: bool,
+        reread: bool,
     ) -> list[Change]:
         root, data_dir = Path(workspace.path), self._config.data_dir
-        limit = self._config.max_file_mb * 1_048_576
+        limit = self._config.max_file_mb * 1_000_000
         if only is None:
             seen = scope.walk(root, data_dir, limit)
         else:
@@ -417,6 +428,7 @@ class Ingestion:
             passed_over(seen, forgotten),
             lambda path: hash_file(Path(path), recipe),
             retry_failed=retry_failed,
+            reread=reread,
         )
 
 

@@ -23,12 +23,13 @@ def plan(
     content_hash: Callable[[str], str],
     *,
     retry_failed: bool = False,
+    reread: bool = False,
 ) -> list[Change]:
     """One change for every known document and every seen file.
 
     A new file that holds what a vanished one held is a Move. `content_hash` reads a file; it is
     called only where the sizes make a move possible. `retry_failed` tries failed files again
-    although they have not changed.
+    although they have not changed; `reread` looks into every file again.
     """
     by_path = {document.path: document for document in known}
     fresh: list[FileFacts] = []
@@ -39,7 +40,9 @@ def plan(
             changes.append(_skipped(entry.file, entry.reason, document))
         elif document is None:
             fresh.append(entry.file)
-        elif _unchanged(document, entry.file) and not (document.state == "failed" and retry_failed):
+        elif _unchanged(document, entry.file) and not (
+            reread or (document.state == "failed" and retry_failed)
+        ):
             changes.append(Keep(document))
         else:
             changes.append(Update(entry.file, document))

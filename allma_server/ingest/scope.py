@@ -213,7 +213,7 @@ def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str |
     if status.st_size == 0:
         return "empty"
     if status.st_size > max_bytes:
-        size, limit = status.st_size / 1_048_576, max_bytes / 1_048_576
+        size, limit = status.st_size / 1e6, max_bytes / 1e6
         return f"{size:.0f} MB, larger than the limit of {limit:.0f} MB (max_file_mb)"
     return None
 

@@ -162,4 +162,9 @@ async def first_schema(tx: Migrating) -> None:
         await tx.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema,)
+async def rules_of_workspaces(tx: Migrating) -> None:
+    """By which rules (chunk sizes, limits, version) the whole of a workspace was last read."""
+    await tx.execute("ALTER TABLE workspaces ADD COLUMN rules TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema, rules_of_workspaces)

@@ -60,6 +60,15 @@ class Workspaces(Stored):
         self._db.note_change()
         return Workspace(workspace_id, path, added_at)
 
+    async def workspace_rules(self, workspace_id: int) -> str:
+        """The rules by which the whole of a workspace was last read; empty before that."""
+        rows = await self._db.rows("SELECT rules FROM workspaces WHERE id = ?", (workspace_id,))
+        return rows[0]["rules"] if rows else ""
+
+    async def set_workspace_rules(self, workspace_id: int, rules: str) -> None:
+        async with self._db.transaction() as tx:
+            await tx.execute("UPDATE workspaces SET rules = ? WHERE id = ?", (rules, workspace_id))
+
     async def remove_workspace(self, workspace_id: int) -> None:
         """Removes a workspace and all its documents from the catalogue."""
         async with self._db.transaction() as tx:

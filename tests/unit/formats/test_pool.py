@@ -228,6 +228,18 @@ async def test_a_process_that_needed_much_memory_is_replaced(
     assert (await parser.parse(path)).chunks
 
 
+async def test_what_this_process_held_is_not_counted_as_the_readers(
+    parser: ParserPool, tmp_path: Path
+) -> None:
+    ballast = b"x" * (pool_module.PEAK_MEMORY + (50 << 20))
+    del ballast
+    path = write(tmp_path / "a.md", "text")
+    await parser.parse(path)
+    before = parser.pids
+    await parser.parse(path)
+    assert parser.pids == before
+
+
 async def test_closing_ends_all_processes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "text")
     pool = ParserPool(Limits(5_000_000, SETTINGS), workers=2, seconds=30)

@@ -143,6 +143,29 @@ async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, fo
         assert (report.unchanged, report.updated, report.chunks) == (3, 0, 0)
 
 
+async def test_another_chunk_size_cuts_every_file_again_once(config: Config, folder: Path) -> None:
+    (folder / "long.md").write_text("A sentence of the long document.\n\n" * 100)
+    async with open_engine(config) as engine:
+        before = (await index(engine, folder)).chunks
+    smaller = config.model_copy(update={"chunk_size": 200, "chunk_overlap": 20})
+    async with open_engine(smaller) as engine:
+        report = await do(engine, "sync")
+        assert (report.updated, report.chunks > before) == (4, True)
+        assert (await do(engine, "sync")).unchanged == 4
+
+
+async def test_a_file_that_was_too_large_is_read_once_the_limit_is_raised(
+    config: Config, folder: Path
+) -> None:
+    (folder / "large.md").write_text("A line of the large one.\n" * 60_000)
+    async with open_engine(config.model_copy(update={"max_file_mb": 1})) as engine:
+        (skipped,) = (await index(engine, folder)).skipped
+        assert "max_file_mb" in skipped.reason
+    async with open_engine(config) as engine:
+        report = await do(engine, "sync")
+        assert (report.updated, report.unchanged, report.skipped) == (1, 3, [])
+
+
 async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folder: Path) -> None:
     (folder / ".env").write_text("PASSWORD=hunter2\n")
     (folder / "empty.md").touch()
@@ -247,6 +270,7 @@ class Cancelling:
     async def report(self, done: int, total: int | None, message: str) -> None:
         self.began.set()
 
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Any]) -> None: ...
 
