@@ -8,6 +8,7 @@ from allma_server.model import ModelInfo
 from allma_server.ports import ChatModels
 
 CHOSEN = "chat_model"
+AUTO = "auto"
 
 
 class Choices(Protocol):
@@ -22,15 +23,15 @@ async def model_in_use(
 ) -> str | None:
     """The model asked for, else the setting, else the last one chosen, else the first that chats.
 
-    None when the provider has no model that can chat.
+    Who asks for `auto` wants what comes after the setting. None when the provider has no model
+    that can chat.
 
     Raises:
         ProviderUnreachable: nobody answers, and the choice needs the provider's list.
     """
-    if asked:
-        return asked
-    if config.chat_model != "auto":
-        return config.chat_model
+    wanted = asked or config.chat_model
+    if wanted != AUTO:
+        return wanted
     installed = await chat.list()
     chosen = await choices.get_setting(CHOSEN)
     if chosen and find(chosen, installed):

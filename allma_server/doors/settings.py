@@ -5,7 +5,7 @@ Settings that shape the data belong to the data directory; a client cannot chang
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pydantic.alias_generators import to_camel, to_snake
@@ -14,15 +14,76 @@ from allma_server.config import Config
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """The settings of one connection.
+class Setting:
+    """A setting that a client may hand over, as the extensions document and check it.
 
-    `model`, `top_k` and `workspace` are the defaults of its questions. `stream_notification`
-    sends chunks of answers as `allma/chunk` instead of `$/progress`, for clients whose progress
-    display would show them.
+    `default`: what holds where it is not set, as far as a client can know. `least` and `most`
+    bound a number. `technical`: for the code of a client, not for the people who use it.
     """
 
-    model: str | None = None
+    name: str
+    kind: type[str] | type[int] | type[bool]
+    default: str | int | bool
+    description: str
+    least: int | None = None
+    most: int | None = None
+    technical: bool = False
+
+    def takes(self, number: int) -> bool:
+        """Whether a number is within the bounds."""
+        least = number if self.least is None else self.least
+        most = number if self.most is None else self.most
+        return least <= number <= most
+
+
+SETTINGS = (
+    Setting(
+        "chat_model",
+        str,
+        "auto",
+        "The model that answers, such as `llama3.2:3b`. With `auto` it is the one that was chosen "
+        "last, else the first that can chat.",
+    ),
+    Setting(
+        "top_k",
+        int,
+        5,
+        "How many passages a model is given to answer from, and how many a search finds at first.",
+        least=1,
+        most=50,
+    ),
+    Setting(
+        "workspace",
+        str,
+        "",
+        "Where questions and searches look: a folder, or `all` for everything that is indexed. "
+        "When it is not set they look in the projects that are open, or everywhere when none is.",
+    ),
+    Setting(
+        "index_workspace_folders",
+        bool,
+        True,
+        "Index the projects that are open, and follow their changes. Files that `.gitignore` or "
+        "`.allmaignore` name are left out.",
+    ),
+    Setting(
+        "stream_notification",
+        bool,
+        False,
+        "Send chunks of answers as `allma/chunk` instead of `$/progress`, for clients whose "
+        "progress display would show them.",
+        technical=True,
+    ),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_OTHER_NAMES = {"model": "chat_model"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """The settings of one connection: SETTINGS, with None where the server's own hold."""
+
+    chat_model: str | None = None
     top_k: int | None = None
     workspace: str | None = None
     index_workspace_folders: bool = True
@@ -31,18 +92,8 @@ class ClientSettings:
     @property
     def defaults(self) -> dict[str, Any]:
         """Arguments for operations that take them and were given none."""
-        given = {"model": self.model, "top_k": self.top_k, "workspace": self.workspace}
+        given = {"model": self.chat_model, "top_k": self.top_k, "workspace": self.workspace}
         return {name: value for name, value in given.items() if value is not None}
-
-
-_KINDS: dict[str, type] = {
-    "model": str,
-    "top_k": int,
-    "workspace": str,
-    "index_workspace_folders": bool,
-    "stream_notification": bool,
-}
-_OTHER_NAMES = {"chat_model": "model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +108,8 @@ class Applied:
 def apply(settings: ClientSettings, given: object) -> Applied:
     """The settings, changed by what a client gave.
 
-    Null values are unset keys, and objects are the client's own settings: ours are flat.
+    Null and the empty string unset a key: what the server would do without it holds again.
+    Objects are the client's own settings: ours are flat.
     """
     if given is None:
         return Applied(settings)
@@ -68,32 +120,35 @@ def apply(settings: ClientSettings, given: object) -> Applied:
     for key, value in cast(Mapping[str, Any], given).items():
         name = to_snake(key)
         name = _OTHER_NAMES.get(name, name)
-        if value is None or isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             continue
-        if name in _KINDS:
-            if complaint := _complaint(name, value):
+        if name in _BY_NAME:
+            if value is None or value == "":
+                changes[name] = getattr(ClientSettings(), name)
+            elif complaint := _complaint(_BY_NAME[name], value):
                 applied.complaints.append(complaint)
             else:
-                changes[name] = None if (name, value) == ("model", "auto") else value
+                changes[name] = value
         elif name in Config.model_fields:
-            applied.elsewhere[name] = value
-        else:
+            if value is not None:
+                applied.elsewhere[name] = value
+        elif value is not None:
             applied.complaints.append(_unknown(key))
     return replace(applied, settings=replace(settings, **changes))
 
 
-def _complaint(name: str, value: Any) -> str | None:
-    kind = _KINDS[name]
-    if type(value) is not kind:
-        wanted = {str: "a string", int: "a whole number", bool: "true or false"}[kind]
-        return f"The setting {to_camel(name)} of Allma is {wanted}."
-    if name == "top_k" and not 1 <= value <= 50:
-        return "The setting topK of Allma is a whole number from 1 to 50."
+def _complaint(setting: Setting, value: Any) -> str | None:
+    named = f"The setting {to_camel(setting.name)} of Allma is"
+    if type(value) is not setting.kind:
+        wanted = {str: "a string", int: "a whole number", bool: "true or false"}[setting.kind]
+        return f"{named} {wanted}."
+    if isinstance(value, int) and not setting.takes(value):
+        return f"{named} a whole number from {setting.least} to {setting.most}."
     return None
 
 
 def _unknown(key: str) -> str:
-    known = [to_camel(n) for n in (*(f.name for f in fields(ClientSettings)), *Config.model_fields)]
+    known = [to_camel(name) for name in (*_BY_NAME, *Config.model_fields)]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"Allma has no setting named {key!r}.{hint}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def shown(wire: Frames, method: str) -> list[str]:
 
 
 def begun(wire: Frames, token: int | str) -> bool:
-    return bool(wire.chunks(token))
+    return any(chunk["kind"] == "chunk" for chunk in wire.chunks(token))
 
 
 # --- beginning and end ------------------------------------------------------------------------
@@ -189,10 +190,16 @@ async def test_an_answer_comes_in_chunks_then_its_sources_then_whole(
             answer = await wire.command("allma.ask", asked)
         else:
             answer = await wire.result("allma/ask", asked)
-        *chunks, sources = wire.chunks("p1")
+        started, *chunks, sources = wire.chunks("p1")
+        shown = await wire.result("allma/conversations/show", {"id": answer["conversationId"]})
     assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
     assert "".join(chunk["text"] for chunk in chunks) == answer["text"]
     assert sources == {"kind": "sources", "citations": answer["citations"]}
+    assert started == {
+        "kind": "started",
+        "conversationId": shown["id"],
+        "messageId": shown["messages"][0]["id"],
+    }
     assert answer["citations"][0]["passage"]["documentId"]
 
 
@@ -202,10 +209,10 @@ async def test_tokens_are_gathered_into_few_messages(
     monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.002)
     async with editor(source) as wire:
         id = wire.begin("allma/ask", {"question": "x", "model": "slow", "partialResultToken": 1})
-        await wire.until(lambda: len(wire.chunks(1)) == 5)
+        await wire.until(lambda: len(wire.chunks(1)) == 6)
         wire.notify("$/cancelRequest", {"id": id})
         assert (await wire.answer(id))["error"]["code"] == -32800
-    assert all(len(chunk["text"].split()) > 1 for chunk in wire.chunks(1)[1:4])
+    assert all(len(chunk["text"].split()) > 1 for chunk in wire.chunks(1)[2:5])
 
 
 async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_that(
@@ -217,6 +224,7 @@ async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_tha
         told = [n["params"] for n in wire.notes if n["method"] == "allma/chunk"]
     assert {part["token"] for part in told} == {"p1"}
     assert "".join(part["text"] for part in told if part["kind"] == "chunk") == answer["text"]
+    assert told[0]["kind"] == "started"
     assert told[-1]["kind"] == "sources"
     assert not wire.chunks("p1")
 
@@ -247,6 +255,49 @@ async def test_cancelling_reaches_the_model(
         assert [step["kind"] for step in wire.chunks(17)][::len(wire.chunks(17)) - 1] == [
             "begin", "end"
         ]  # fmt: skip
+
+
+async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(source: EngineSource) -> None:
+    async with editor(source) as wire:
+        id = wire.begin(
+            "allma/ask", {"question": "stop me?", "model": "slow", "partialResultToken": "s"}
+        )
+        await wire.until(lambda: begun(wire, "s"))
+        wire.notify("$/cancelRequest", {"id": id})
+        stopped = (await wire.answer(id))["error"]
+        assert stopped["code"] == -32800
+        conversation = wire.chunks("s")[0]["conversationId"]
+        assert stopped["data"] == {"conversationId": conversation}
+        answer = await wire.result("allma/ask", {"question": "on?", "conversationId": conversation})
+        assert answer["conversationId"] == conversation
+
+
+async def test_a_question_that_fails_tells_where_it_is_kept(source: EngineSource) -> None:
+    async with editor(source) as wire:
+        failed = await wire.request("allma/ask", {"question": "kept?", "model": "none"})
+        conversation = failed["error"]["data"]["conversationId"]
+        shown = await wire.result("allma/conversations/show", {"id": conversation})
+    assert [message["content"] for message in shown["messages"]] == ["kept?"]
+
+
+async def test_an_answer_is_made_anew_in_its_place(source: EngineSource) -> None:
+    async with editor(source) as wire:
+        first = await wire.result("allma/ask", {"question": "How long is the glacier?"})
+        id = first["conversationId"]
+        await wire.result("allma/ask", {"question": "And the river?", "conversationId": id})
+        before = await wire.result("allma/conversations/show", {"id": id})
+        again = {"question": "How old is the glacier?", "replaces": first["messageId"]}
+
+        failed = await wire.request("allma/ask", again | {"model": "none"})
+        assert failed["error"]["data"]["code"] == "model_not_found"
+        assert await wire.result("allma/conversations/show", {"id": id}) == before
+
+        answer = await wire.result("allma/ask", again | {"partialResultToken": "r"})
+        shown = await wire.result("allma/conversations/show", {"id": id})
+        assert wire.chunks("r")[0]["messageId"] == shown["messages"][0]["id"]
+    assert answer["conversationId"] == id
+    assert [m["content"] for m in shown["messages"]] == [again["question"], answer["text"]]
+    assert shown["title"] == again["question"]
 
 
 async def test_a_cancelled_request_that_is_unknown_is_ignored(source: EngineSource) -> None:
@@ -536,6 +587,29 @@ async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_t
         await wire.result("allma/status")
         assert len((await wire.result("allma/search", {"query": "glacier ice"}))["passages"]) == 2
         assert not shown(wire, "window/showMessage")
+
+
+async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(source: EngineSource) -> None:
+    async with raw(source) as wire:
+        wire.replies["workspace/configuration"] = [{"topK": None, "chatModel": ""}]
+        can = {"workspace": {"configuration": True}}
+        await wire.initialize(capabilities=can, options={"topK": 1, "chatModel": "none"})
+        await wire.until(lambda: len(wire.asked) == 1)
+        await wire.result("allma/status")
+        assert len((await wire.result("allma/search", {"query": "glacier ice"}))["passages"]) > 1
+        assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"
+
+
+async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting(
+    engine: Engine, source: EngineSource
+) -> None:
+    config = engine.config.model_copy(update={"chat_model": "slow"})
+
+    async def told() -> Engine:
+        return replace(await source(), config=config)
+
+    async with editor(told, options={"chatModel": "auto"}) as wire:
+        assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"
 
 
 @pytest.mark.parametrize(
