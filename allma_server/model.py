@@ -11,6 +11,7 @@ from typing import Literal
 
 Role = Literal["user", "assistant", "system"]
 DocumentState = Literal["indexed", "skipped", "failed"]
+Outcome = Literal["shown", "repeats", "overlaps", "over_limit", "not_read"]
 SectionKind = Literal["text", "markdown", "code", "records"]
 
 
@@ -399,6 +400,66 @@ class SearchResult:
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     """Lines of a document, `start_line` to `end_line` of `total_lines`.
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A candidate's place in a list, counted from 1, and its score there."""
+
+    place: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that a search met, where it stood in each list, and what became of it.
+
+    `dense` is by meaning (cosine), `lexical` by words (BM25), `fused` by both, `reranked` after the
+    passages were read. A place is None where a list lacks it. The passage's text is its beginning.
+
+    `outcome`: `shown`; `repeats` or `overlaps` the passage with the chunk id `other`, which stands
+    above it; `over_limit`: enough were shown before it; `not_read`: too far down to be reranked.
+    """
+
+    passage: Passage
+    dense: Standing | None
+    lexical: Standing | None
+    fused: Standing
+    reranked: Standing | None
+    outcome: Outcome
+    other: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words."""
+        match self.outcome:
+            case "shown":
+                return "shown"
+            case "repeats":
+                return f"dropped: repeats chunk {self.other}"
+            case "overlaps":
+                return f"dropped: overlaps chunk {self.other}"
+            case "over_limit":
+                return "dropped: over the limit"
+            case _:
+                return "dropped: too far down to be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a search came to its passages.
+
+    `terms` and `phrases` are what was searched for by words, `stops` the words that were left out
+    as too common. `candidates` are in their last order, the shown ones and all others.
+    """
+
+    query: str
+    terms: list[str]
+    phrases: list[str]
+    stops: list[str]
+    candidates: list[Candidate]
+    notice: str | None = None
+    retrieval_ms: int = 0
+
 
     `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
     """

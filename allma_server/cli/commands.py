@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Conversation,
         ConversationPage,
         DocumentPage,
+        Explanation,
         IngestReport,
         Job,
         SearchResult,
@@ -28,6 +29,10 @@ Passages = Annotated[
 ]
 Folder = Annotated[
     str | None, typer.Option("--workspace", metavar="DIR", help="Only this indexed folder.")
+]
+Glob = Annotated[
+    str | None,
+    typer.Option("--path", metavar="GLOB", help="Only files like this, such as src/**/*.py."),
 ]
 State = Literal["indexed", "skipped", "failed"]
 ConversationId = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id.")]
@@ -80,10 +85,7 @@ async def search(
     shell: Shell,
     query: Annotated[str, typer.Argument(help="Words, a question, a symbol.")],
     top_k: Passages = None,
-    path: Annotated[
-        str | None,
-        typer.Option("--path", metavar="GLOB", help="Only files like this, such as src/**/*.py."),
-    ] = None,
+    path: Glob = None,
     folder: Folder = None,
 ) -> None:
     """Find the passages that best match a query."""
@@ -98,6 +100,28 @@ async def search(
     shell.show(result, words=query)
     if not result.passages:
         shell.say("Nothing was found. `allma status` shows what is indexed.")
+    if result.notice:
+        shell.say(result.notice, "yellow")
+
+
+@command(app, "explain")
+async def explain(
+    shell: Shell,
+    query: Annotated[str, typer.Argument(help="As it is searched for.")],
+    top_k: Passages = None,
+    path: Glob = None,
+    folder: Folder = None,
+) -> None:
+    """Show why a search finds what it finds, and what it drops."""
+    result: Explanation = await shell.run(
+        "explain",
+        doing="Searching",
+        query=query,
+        top_k=top_k,
+        path=path,
+        workspace=_absolute(folder),
+    )
+    shell.show(result, words=query)
     if result.notice:
         shell.say(result.notice, "yellow")
 

@@ -12,6 +12,7 @@ from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.streams import CONTROLS
 from allma_server.model import (
     Answer,
+    Candidate,
     Conversation,
     ConversationPage,
     DaemonStatus,
@@ -19,6 +20,7 @@ from allma_server.model import (
     DocumentPage,
     Done,
     Excerpt,
+    Explanation,
     Export,
     FileReason,
     ForgetReport,
@@ -70,6 +72,36 @@ def _source(
     if place.heading:
         line.append("\n" + " " * (len(label) + 1) + " › ".join(place.heading), "dim")
     return line
+
+
+def _explanation(result: Explanation, page: Page) -> View:
+    words = result.terms + [f'"{phrase}"' for phrase in result.phrases]
+    yield from _facts(
+        page,
+        ("words", " ".join(words) or "none"),
+        ("too common", " ".join(result.stops) or None),
+    )
+    yield Text()
+    shown = [c for c in result.candidates if c.reranked] or result.candidates
+    head = [Text(name, "bold") for name in ("", "dense", "lexical", "fused", "reranked", "")]
+    rows = [head, *(_candidate(n, candidate) for n, candidate in enumerate(shown, start=1))]
+    lines = page.columns(rows)
+    yield next(lines)
+    for candidate, line in zip(shown, lines, strict=True):
+        yield line
+        yield Text("    ") + page.place(candidate.passage.path, candidate.passage.start_line, "")
+    if more := len(result.candidates) - len(shown):
+        yield Text(f"\nand {count(more, 'candidate')} too far down to be read: --json", "dim")
+
+
+def _candidate(number: int, candidate: Candidate) -> list[Text]:
+    lists = (candidate.dense, candidate.lexical, candidate.fused, candidate.reranked)
+    style = "green" if candidate.outcome == "shown" else "yellow"
+    return [
+        Text(f"{number}."),
+        *(Text(f"{s.place:>3}  {s.score:.2f}" if s else "  -", "" if s else "dim") for s in lists),
+        Text(candidate.verdict, style),
+    ]
 
 
 def _answer(result: Answer, page: Page) -> View:
@@ -337,6 +369,7 @@ _VIEWS: dict[type, Callable[[Any, Page], View]] = {
     DocumentPage: _documents,
     Done: _done,
     Excerpt: _excerpt,
+    Explanation: _explanation,
     Export: _export,
     ForgetReport: _forget_report,
     IngestReport: _ingest_report,

@@ -6,6 +6,7 @@ from typing import Any
 
 from allma_server.model import (
     Answer,
+    Candidate,
     Citation,
     Conversation,
     ConversationPage,
@@ -13,6 +14,7 @@ from allma_server.model import (
     DocumentPage,
     Done,
     Excerpt,
+    Explanation,
     Export,
     FileReason,
     ForgetReport,
@@ -22,6 +24,7 @@ from allma_server.model import (
     ModelList,
     Passage,
     SearchResult,
+    Standing,
     Status,
 )
 
@@ -69,6 +72,37 @@ def _(result: SearchResult) -> str:
 
 
 @_text.register
+@_text.register
+def _(result: Explanation) -> str:
+    words = " ".join(result.terms + [f'"{phrase}"' for phrase in result.phrases])
+    parts = [f"Searched by meaning, and for the words: {words}."]
+    if result.stops:
+        parts[0] += f" Too common to search for: {' '.join(result.stops)}."
+    parts += [_candidate(n, c) for n, c in enumerate(result.candidates[:_EXPLAINED], start=1)]
+    if (more := len(result.candidates) - _EXPLAINED) > 0:
+        parts.append(f"… and {more} candidates further down.")
+    if result.notice:
+        parts.append(result.notice)
+    return "\n".join(parts)
+
+
+def _candidate(number: int, candidate: Candidate) -> str:
+    places = ", ".join(
+        f"{name} {_standing(standing)}"
+        for name, standing in (
+            ("dense", candidate.dense),
+            ("lexical", candidate.lexical),
+            ("fused", candidate.fused),
+            ("reranked", candidate.reranked),
+        )
+    )
+    return f"{number}. {place(candidate.passage)}: {candidate.verdict} ({places})"
+
+
+def _standing(standing: Standing | None) -> str:
+    return f"#{standing.place} {standing.score:.2f}" if standing else "-"
+
+
 def _(result: Answer) -> str:
     parts = [result.text]
     if sources := sources_list(result.citations, only_cited=result.mode == "generated"):

@@ -18,7 +18,7 @@ _HIDDEN = {"limit"}
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: its operations by action, or the only one under None.
+    """A tool: its operations by action, and the one without an action under None.
 
     `single`: list arguments of an operation that the tool takes one value for, by its own name.
     """
@@ -41,9 +41,14 @@ class Tool:
     def description(self) -> str:
         """What a model reads to decide for or against the tool."""
         if (only := self.operations.get(None)) is not None:
-            return " ".join((inspect.getdoc(only.run) or "").split())
+            return f"{' '.join((inspect.getdoc(only.run) or '').split())} {self.about}".strip()
         actions = " ".join(f"{action}: {o.summary}" for action, o in self.operations.items())
         return f"{self.about} {actions}".strip()
+
+    @property
+    def actions(self) -> list[str]:
+        """What its argument `action` may be; that is optional where None is an operation."""
+        return [action for action in self.operations if action is not None]
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -51,7 +56,7 @@ class Tool:
         properties: dict[str, Any] = {}
         required: list[str] = []
         if None not in self.operations:
-            properties["action"] = {"type": "string", "enum": list(self.operations)}
+            properties["action"] = {"type": "string", "enum": self.actions}
             required.append("action")
         needed: list[set[str]] = []
         for operation in self.operations.values():
@@ -63,6 +68,8 @@ class Tool:
             }
             properties |= {n: p for n, p in found.items() if n not in properties}
             needed.append({self._shown(n) for n in whole.get("required", [])})
+        if None in self.operations and self.actions:
+            properties["action"] = {"type": "string", "enum": self.actions}
         required += [n for n in properties if all(n in names for names in needed)]
         schema = {"type": "object", "properties": properties}
         return schema | {"required": required} if required else schema
@@ -103,8 +110,7 @@ class Tool:
         for known, operation in self.operations.items():
             if known == action:
                 return operation
-        actions = ", ".join(str(a) for a in self.operations)
-        raise InvalidArgument(f"{self.name} needs an action: {actions}.")
+        raise InvalidArgument(f"{self.name} needs an action: {', '.join(self.actions)}.")
 
     def _action(self, operation: Operation) -> str | None:
         return next(a for a, o in self.operations.items() if o is operation)
@@ -129,7 +135,12 @@ def _tool(name: str, title: str, about: str = "", **actions: str) -> Tool:
 
 
 TOOLS = (
-    _tool("search", "Search the user's files"),
+    Tool(
+        "search",
+        "Search the user's files",
+        {None: BY_NAME["search"], "explain": BY_NAME["explain"]},
+        "Action explain tells why it finds that.",
+    ),
     _tool("ask", "Ask the user's files"),
     _tool("read", "Read a document"),
     Tool(

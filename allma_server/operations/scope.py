@@ -1,10 +1,13 @@
 """Which documents a question is put to."""
 
 import os
+from dataclasses import replace
 
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
-from allma_server.retrieve.search import Scope, find_passages
+from allma_server.retrieve.search import Scope, Sources, find_passages
+
+INDEXING = "Indexing still runs: there may be more to find in a while."
 
 
 def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
@@ -16,15 +19,19 @@ def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
     return Scope(call.workspaces, path)
 
 
+def sources_of(call: Call) -> Sources:
+    """What a search of this engine reads."""
+    engine = call.engine
+    return Sources(engine.catalog, engine.catalog, engine.vectors, engine.embedder.serving)
+
+
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:
     """The passages of the engine's index that best match."""
-    engine = call.engine
-    return await find_passages(
-        query,
-        top_k or engine.config.top_k,
-        scope,
-        shelf=engine.catalog,
-        lexicon=engine.catalog,
-        vectors=engine.vectors,
-        embedder=engine.embedder.serving,
-    )
+    return await find_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
+
+
+def noted(call: Call, found: SearchResult) -> SearchResult:
+    """What was found, with a word about what is not yet to be found."""
+    if not call.engine.ingestion.running():
+        return found
+    return replace(found, notice=" ".join(filter(None, (found.notice, INDEXING))))

@@ -1,4 +1,9 @@
-"""Find passages: dense and lexical in parallel, fused, then as people want to see them."""
+"""Find passages: dense and lexical in parallel, fused, reranked, then as people want to see them.
+
+The way of a candidate: both retrievers give their best hits; `fuse.py` makes one list of them; the
+first of these are read and reranked (`rerank.py`); `choose.py` says which are shown. `explain.py`
+tells the same way for every candidate.
+"""
 
 import asyncio
 import os
@@ -9,7 +14,8 @@ from dataclasses import dataclass, replace
 from allma_server.errors import InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
-from allma_server.retrieve.fuse import fuse
+from allma_server.retrieve.choose import chosen
+from allma_server.retrieve.fuse import Fused, fuse
 from allma_server.retrieve.rerank import WordReranker
 
 CANDIDATES = 100
@@ -34,17 +40,32 @@ class Scope:
     glob: str | None = None
 
 
-async def find_passages(
-    query: str,
-    k: int,
-    scope: Scope,
-    *,
-    shelf: Shelf,
-    lexicon: Lexicon,
-    vectors: VectorSearch,
-    embedder: Callable[[], Awaitable[Embedder | None]],
-    reranker: Reranker = WORDS,
-) -> SearchResult:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a search reads, and who helps it. `embedder` gives None before anything is indexed."""
+
+    shelf: Shelf
+    lexicon: Lexicon
+    vectors: VectorSearch
+    embedder: Callable[[], Awaitable[Embedder | None]]
+    reranker: Reranker = WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a search found: all that the retrievers gave, and what was read of it in last order.
+
+    `reranked` of the `passages`, the first ones, have the reranker's score.
+    """
+
+    query: str
+    fused: list[Fused]
+    passages: list[Passage]
+    reranked: int
+    notice: str | None
+
+
+async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> SearchResult:
     """The `k` passages that match best, each from another place.
 
     When the embedder cannot be had, words alone are searched and the notice says so.
@@ -52,20 +73,34 @@ async def find_passages(
     Raises:
         InvalidArgument: the query is empty.
     """
+    began = time.monotonic()
+    ranking = await rank(query, k, scope, sources)
+    passages = chosen(ranking.passages, k)
+    facts = await sources.shelf.facts(passages)
+    passages = await asyncio.to_thread(_mark_stale, passages, facts)
+    return SearchResult(passages, ranking.notice, int((time.monotonic() - began) * 1000))
+
+
+async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
+    """Enough passages to choose `k` from, the best first.
+
+    Raises:
+        InvalidArgument: the query is empty.
+    """
     query = query.strip()[:LONGEST_QUERY]
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
-    began = time.monotonic()
-    documents = await _documents(scope, shelf)
+    documents = await _documents(scope, sources.shelf)
     (dense, notice), lexical = await asyncio.gather(
-        _dense(query, documents, vectors, embedder),
-        lexicon.search_text(query, CANDIDATES, documents),
+        _dense(query, documents, sources),
+        sources.lexicon.search_text(query, CANDIDATES, documents),
     )
-    ranked = [Hit(f.chunk_id, f.score) for f in fuse(dense, lexical, CANDIDATES)]
-    found = await shelf.passages(ranked[: max(RERANKED, k * 4 + 10)])
-    passages = distinct(await _reranked(query, found, max(RERANKED, k), reranker), k)
-    passages = await asyncio.to_thread(_mark_stale, passages, await shelf.facts(passages))
-    return SearchResult(passages, notice, int((time.monotonic() - began) * 1000))
+    fused = fuse(dense, lexical, CANDIDATES)
+    hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
+    found = await sources.shelf.passages(hits)
+    first = min(len(found), max(RERANKED, k))
+    passages = [*await _reranked(query, found[:first], sources.reranker), *found[first:]]
+    return Ranking(query, fused, passages, first, notice)
 
 
 async def _documents(scope: Scope, shelf: Shelf) -> Collection[int] | None:
@@ -78,54 +113,23 @@ async def _documents(scope: Scope, shelf: Shelf) -> Collection[int] | None:
 
 
 async def _dense(
-    query: str,
-    documents: Collection[int] | None,
-    vectors: VectorSearch,
-    embedder: Callable[[], Awaitable[Embedder | None]],
+    query: str, documents: Collection[int] | None, sources: Sources
 ) -> tuple[list[Hit], str | None]:
     try:
-        serving = await embedder()
+        serving = await sources.embedder()
         if serving is None:
             return [], None
         vector = await serving.embed_query(query)
     except ProviderError as exc:
         return [], f"Searched by words only: {exc}"
-    return await vectors.nearest(vector, CANDIDATES, documents), None
+    return await sources.vectors.nearest(vector, CANDIDATES, documents), None
 
 
-async def _reranked(
-    query: str, passages: Sequence[Passage], first: int, reranker: Reranker
-) -> list[Passage]:
-    """The passages with the `first` of them in the reranker's order and with its scores."""
-    scores = await reranker.rerank(query, passages[:first])
-    scored = [replace(p, score=s) for p, s in zip(passages[:first], scores, strict=True)]
-    return [*sorted(scored, key=lambda p: -p.score), *passages[first:]]
-
-
-def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:
-    """The first `k` passages that do not repeat one before them.
-
-    A repetition is the same text elsewhere (a copied licence, a vendored file), or a chunk that
-    overlaps a better one of the same document.
-    """
-    kept: list[Passage] = []
-    texts: set[str] = set()
-    for passage in passages:
-        text = " ".join(passage.text.split())
-        if text in texts or any(_overlaps(passage, other) for other in kept):
-            continue
-        texts.add(text)
-        kept.append(passage)
-        if len(kept) == k:
-            break
-    return kept
-
-
-def _overlaps(a: Passage, b: Passage) -> bool:
-    if a.document_id != b.document_id or abs(a.chunk_index - b.chunk_index) > 1:
-        return False
-    shared = min(a.end_line, b.end_line) - max(a.start_line, b.start_line) + 1
-    return shared > 0.5 * min(a.end_line - a.start_line + 1, b.end_line - b.start_line + 1)
+async def _reranked(query: str, passages: Sequence[Passage], reranker: Reranker) -> list[Passage]:
+    """The passages in the reranker's order and with its scores."""
+    scores = await reranker.rerank(query, passages)
+    scored = [replace(p, score=s) for p, s in zip(passages, scores, strict=True)]
+    return sorted(scored, key=lambda p: -p.score)
 
 
 def _mark_stale(passages: list[Passage], facts: dict[int, tuple[int, int]]) -> list[Passage]:

@@ -24,6 +24,8 @@ from statistics import mean, quantiles
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.model import Chunk, FileFacts, Hit, Parsed
+from allma_server.operations.call import Call
+from allma_server.operations.scope import sources_of
 from allma_server.retrieve.fuse import fuse
 from allma_server.retrieve.search import CANDIDATES, Scope, find_passages
 from tests.conftest import SHARED_DATA
@@ -140,15 +142,7 @@ async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcom
     vector = await embedder.embed_query(question.text)
     embedded = time.perf_counter()
     # The embedder remembers the question, so what is timed next is the search without it.
-    result = await find_passages(
-        question.text,
-        10,
-        Scope(),
-        shelf=engine.catalog,
-        lexicon=engine.catalog,
-        vectors=engine.vectors,
-        embedder=engine.embedder.serving,
-    )
+    result = await find_passages(question.text, 10, Scope(), sources_of(Call(engine)))
     searched = time.perf_counter()
     lexical = await engine.catalog.search_text(question.text, CANDIDATES)
     dense = await engine.vectors.nearest(vector, CANDIDATES)

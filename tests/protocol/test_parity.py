@@ -31,6 +31,7 @@ VOLATILE = {
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "search": {"query": "how long is the glacier", "top_k": 2},
+    "explain": {"query": "how long is the glacier", "top_k": 1},
     "ask": {"question": "How long is the glacier?"},
     "read": {"source": "NOTES/glacier.md", "start_line": 3},
     "ingest": {"paths": ["EXTRA"]},

@@ -88,6 +88,23 @@ DIAGNOSIS = model.Diagnosis(
         model.Check("Ollama", "failed", "It does not answer.", "Start it with `ollama serve`."),
     ],
 )
+EXPLANATION = model.Explanation(
+    "an engine",
+    ["engin"],
+    [],
+    ["an"],
+    [
+        model.Candidate(
+            PASSAGE, model.Standing(1, 0.5), None, model.Standing(1, 20.0),
+            model.Standing(1, 31.5), "shown",
+        ),
+        model.Candidate(
+            replace(PASSAGE, path=LONG_PATH, chunk_id=8), model.Standing(2, 0.25),
+            model.Standing(1, 9.5), model.Standing(2, 9.5), model.Standing(2, 9.0), "repeats", 7,
+        ),
+        model.Candidate(PASSAGE, None, None, model.Standing(3, 1.0), None, "not_read"),
+    ],
+)  # fmt: skip
 RESULTS: list[object] = [
     ANSWER,
     CHAT,
@@ -101,6 +118,7 @@ RESULTS: list[object] = [
     model.DocumentPage([ROW, replace(ROW, path="/x", state="indexed", reason=None)], 2),
     model.Done("It is done."),
     model.Excerpt(LONG_PATH, "one\ntwo\n", 9, 10, 20, "allma://x", "disk"),
+    EXPLANATION,
     model.Export("t", "# t\n"),
     model.ForgetReport(LONG_PATH, 1, 2, True),
     model.ModelList([MODEL, replace(MODEL, name="tiny", size=None, in_use=False)], "x", "ollama"),
@@ -164,6 +182,22 @@ def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
         "    The engines need Python.\n"
         "    Nothing else is required.\n"
     )
+
+
+def test_an_explanation_is_a_table_of_places_and_scores() -> None:
+    lines = [line.rstrip() for line in shown(EXPLANATION).splitlines()]
+    assert lines == [
+        "words       engin",
+        "too common  an",
+        "",
+        "    dense      lexical    fused       reranked",
+        "1.    1  0.50    -          1  20.00    1  31.50  shown",
+        "    notes/guide.md:12",
+        "2.    2  0.25    1  9.50    2  9.50     2  9.00   dropped: repeats chunk 7",
+        f"    {LONG_PATH}:12",
+        "",
+        "and 1 candidate too far down to be read: --json",
+    ]
 
 
 def test_a_terminal_gets_links() -> None:

@@ -25,7 +25,7 @@ SETTLE_SECONDS = 8.0
 _FIRST_LINKS = "2025-06-18"
 """The revision that brought resource links."""
 
-_LOOK_INTO_FOLDERS = (BY_NAME["search"], BY_NAME["ask"])
+_LOOK_INTO_FOLDERS = (BY_NAME["search"], BY_NAME["explain"], BY_NAME["ask"])
 """Operations that find more once the client's own folders are indexed."""
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,33 @@
+"""Tell why a search finds what it finds."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from allma_server.model import Explanation
+from allma_server.operations.call import Call
+from allma_server.operations.scope import scope_of, sources_of
+from allma_server.retrieve.explain import explain_passages
+
+
+async def explain(
+    call: Call,
+    query: Annotated[str, Field(description="The query, as it is searched for.")],
+    top_k: Annotated[
+        int | None, Field(ge=1, le=50, description="How many passages (default 5).")
+    ] = None,
+    path: Annotated[
+        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
+    ] = None,
+    workspace: Annotated[
+        str | None, Field(description="Only this workspace folder; `all` for every one.")
+    ] = None,
+) -> Explanation:
+    """Show why a search finds what it finds: every candidate's places and scores, and its end.
+
+    Says of each passage where it stands by meaning, by words, by both and after reranking, and
+    why it is not shown: it repeats another, shares its lines with a better one, or came too late.
+    """
+    return await explain_passages(
+        query, top_k or call.engine.config.top_k, scope_of(call, workspace, path), sources_of(call)
+    )

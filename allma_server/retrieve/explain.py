@@ -1,0 +1,67 @@
+"""Tell how a search came to its passages: every candidate's way through the lists."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from allma_server.model import Candidate, Explanation, Hit, Passage, Standing
+from allma_server.retrieve.choose import choose
+from allma_server.retrieve.fuse import Fused
+from allma_server.retrieve.search import Ranking, Scope, Sources, rank
+from allma_server.tokens import query_terms
+
+BEGINNING = 160
+"""Characters of a candidate's text: enough to recognise it."""
+
+
+async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -> Explanation:
+    """What `find_passages` would do with this query, with the standings of all candidates.
+
+    Raises:
+        InvalidArgument: the query is empty.
+    """
+    began = time.monotonic()
+    ranking = await rank(query, k, scope, sources)
+    read = {passage.chunk_id for passage in ranking.passages}
+    rest = [Hit(f.chunk_id, f.score) for f in ranking.fused if f.chunk_id not in read]
+    unread = await sources.shelf.passages(rest)
+    terms = query_terms(ranking.query)
+    return Explanation(
+        query=ranking.query,
+        terms=list(terms.terms or terms.stops),
+        phrases=[" ".join(phrase) for phrase in terms.phrases],
+        stops=list(terms.stops) if terms.terms else [],
+        candidates=list(_candidates(ranking, unread, k)),
+        notice=ranking.notice,
+        retrieval_ms=int((time.monotonic() - began) * 1000),
+    )
+
+
+def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator[Candidate]:
+    fused = {f.chunk_id: (place, f) for place, f in enumerate(ranking.fused, start=1)}
+    for place, choice in enumerate(choose(ranking.passages, k), start=1):
+        passage = choice.passage
+        standings = _standings(*fused[passage.chunk_id])
+        reranked = Standing(place, passage.score) if place <= ranking.reranked else None
+        other = choice.other.chunk_id if choice.other else None
+        yield Candidate(_beginning(passage), *standings, reranked, choice.outcome, other)
+    for passage in unread:
+        standings = _standings(*fused[passage.chunk_id])
+        yield Candidate(_beginning(passage), *standings, None, "not_read")
+
+
+def _standings(place: int, fused: Fused) -> tuple[Standing | None, Standing | None, Standing]:
+    return (
+        _standing(fused.dense_rank, fused.dense),
+        _standing(fused.lexical_rank, fused.lexical),
+        Standing(place, fused.score),
+    )
+
+
+def _standing(place: int | None, score: float | None) -> Standing | None:
+    return None if place is None or score is None else Standing(place, score)
+
+
+def _beginning(passage: Passage) -> Passage:
+    text = " ".join(passage.text.split())
+    return replace(passage, text=text if len(text) <= BEGINNING else text[:BEGINNING] + " …")

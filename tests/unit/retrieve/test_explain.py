@@ -1,0 +1,79 @@
+"""Explaining a search, on an index of real files."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.errors import InvalidArgument
+from allma_server.model import Candidate, Explanation
+from allma_server.operations import BY_NAME, Call
+
+FILES = {
+    "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
+    "copy.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
+    "billing.md": "# Billing\n\nThe billing service listens on port 7443.\n",
+    "water.md": "# Water\n\nWater the beds in the evening.\n",
+}
+
+
+@pytest.fixture
+async def call(engine: Engine, tmp_path: Path) -> AsyncIterator[Call]:
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    call = Call(engine)
+    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
+    yield call
+
+
+async def explained(call: Call, query: str, top_k: int = 5) -> Explanation:
+    return await BY_NAME["explain"](call, {"query": query, "top_k": top_k})
+
+
+def named(explanation: Explanation, name: str) -> Candidate:
+    [found] = [c for c in explanation.candidates if Path(c.passage.path).name == name]
+    return found
+
+
+async def test_what_is_shown_is_what_a_search_finds(call: Call):
+    explanation = await explained(call, "water for tomatoes", 2)
+    found = await BY_NAME["search"](call, {"query": "water for tomatoes", "top_k": 2})
+    shown = [c for c in explanation.candidates if c.outcome == "shown"]
+    assert [c.passage.chunk_id for c in shown] == [p.chunk_id for p in found.passages]
+    assert [c.reranked and c.reranked.score for c in shown] == [p.score for p in found.passages]
+
+
+async def test_every_list_tells_its_place_and_score(call: Call):
+    explanation = await explained(call, "which port does billing use")
+    best = explanation.candidates[0]
+    assert Path(best.passage.path).name == "billing.md"
+    assert best.dense and best.lexical and best.reranked
+    assert (best.dense.place, best.lexical.place, best.fused.place) == (1, 1, 1)
+    assert 0 < best.dense.score <= 1
+    assert named(explanation, "water.md").lexical is None
+
+
+async def test_what_was_dropped_says_why(call: Call):
+    explanation = await explained(call, "sun for tomatoes", 1)
+    first, second, *rest = explanation.candidates
+    assert {Path(c.passage.path).name for c in (first, second)} == {"tomato.md", "copy.md"}
+    assert (first.outcome, second.outcome) == ("shown", "over_limit")
+    assert {c.outcome for c in rest} == {"over_limit"}
+    first, second, *_ = (await explained(call, "sun for tomatoes")).candidates
+    assert (second.outcome, second.other) == ("repeats", first.passage.chunk_id)
+    assert second.verdict == f"dropped: repeats chunk {first.passage.chunk_id}"
+
+
+async def test_the_words_that_are_searched_for_are_told(call: Call):
+    explanation = await explained(call, 'where is the "billing service"')
+    assert explanation.terms == ["bill", "servic"]
+    assert explanation.phrases == ["bill servic"]
+    assert explanation.stops == ["where", "is", "the"]
+
+
+async def test_an_empty_query_is_refused(call: Call):
+    with pytest.raises(InvalidArgument):
+        await explained(call, " ")
