@@ -32,6 +32,7 @@ LONGEST_TEXT = 40_000
 """Characters of a result: what the stricter clients pass on to their model uncut."""
 
 _LISTED_REASONS = 20
+_EXPLAINED = 40
 
 
 def as_text(result: Any) -> str:
