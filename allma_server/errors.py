@@ -30,6 +30,7 @@ A door shows `message` and `hint` to whoever asked and passes `code` on for prog
 above is compared with the classes by a test.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -42,6 +43,8 @@ class AllmaError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.conversation_id: str | None = None
+        """Where the question that failed is kept, and can be taken up again."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -192,8 +195,18 @@ class TookTooLong(AllmaError):
 
 
 def as_dict(error: AllmaError) -> dict[str, str | None]:
-    """The contract's Error object."""
-    return {"code": error.code, "message": error.message, "hint": error.hint}
+    """The contract's Error object; `conversation_id` is there where it is known."""
+    said = {"code": error.code, "message": error.message, "hint": error.hint}
+    if error.conversation_id is not None:
+        said["conversation_id"] = error.conversation_id
+    return said
+
+
+def from_dict(said: Mapping[str, str | None]) -> AllmaError:
+    """The error that `as_dict` told of."""
+    error = by_code(said["code"] or "")(said["message"] or "", said["hint"])
+    error.conversation_id = said.get("conversation_id")
+    return error
 
 
 def by_code(code: str) -> type[AllmaError]:

@@ -266,7 +266,10 @@ class AnswerStats:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with its sources. `passages_only`: no model could be asked; `text` says why."""
+    """An answer with its sources. `passages_only`: no model could be asked; `text` says why.
+
+    `notice`: a sentence when the search was limited, such as words only.
+    """
 
     text: str
     citations: list[Citation]
@@ -275,6 +278,7 @@ class Answer:
     model: str | None
     mode: Literal["generated", "passages_only"]
     stats: AnswerStats
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,13 @@ Vectors = NDArray[np.float32]
 
 
 class Progress(Protocol):
-    """Where an operation says how far it is, and where an answer streams to."""
+    """Where an operation says how far it is, and where an answer streams to.
+
+    An answer begins with `started`: the conversation it belongs to, and its question's message.
+    """
 
     async def report(self, done: int, total: int | None, message: str) -> None: ...
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 

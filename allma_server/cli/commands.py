@@ -163,6 +163,8 @@ async def ask(
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", arguments, stream)
     shell.show(answer, words=question)
+    if answer.notice:
+        shell.say(answer.notice, "yellow")
     if answer.stats.truncated:
         shell.say("The model's limit was reached: the answer may lack something.", "yellow")
     shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")

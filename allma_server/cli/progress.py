@@ -63,6 +63,7 @@ class Bar:
         count = f"{self._size(done)}/{self._size(total)}" if total else ""
         self._progress.update(self._task, completed=done, total=total or None, count=count, now=now)
 
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 
@@ -93,6 +94,8 @@ class AnswerStream:
     async def report(self, done: int, total: int | None, message: str) -> None:
         if self._waiting:
             await self._waiting.report(done, total, message)
+
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
 
     async def text(self, delta: str) -> None:
         if self._waiting:

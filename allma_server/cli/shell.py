@@ -158,6 +158,8 @@ class Shell:
         self._tell(f"Error: {error.message}", "red")
         if error.hint:
             self._tell(error.hint)
+        if error.conversation_id:
+            self._tell(f'Continue: allma ask --conversation {error.conversation_id} "…"', "dim")
         return FAILED
 
     def _tell(self, sentence: str, style: str = "") -> None:

@@ -1,8 +1,9 @@
 """The shell's door: one operation a line, its progress and its result as lines.
 
     → {"operation": "search", "arguments": {…}}
-    ← {"report": [done, total, message]} | {"text": …} | {"sources": […]}   any number
-    ← {"result": …} | {"error": {code, message, hint}}                      once
+    ← {"started": [conversation, message]} | {"report": [done, total, message]}
+      | {"text": …} | {"sources": […]}                                  any number
+    ← {"result": …} | {"error": {code, message, hint}}                  once
 
 Closing the connection cancels what is under way.
 """
@@ -44,6 +45,9 @@ class _Lines:
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         await self.say({"report": [done, total, message]})
+
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        await self.say({"started": [conversation_id, message_id]})
 
     async def text(self, delta: str) -> None:
         await self.say({"text": delta})

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter
 
 from allma_server.daemon.link import Unreachable, connect, dial, greet
-from allma_server.errors import StorageError, by_code
+from allma_server.errors import StorageError, from_dict
 from allma_server.locations import meeting_place
 from allma_server.model import Citation, DaemonClient, DaemonStatus
 from allma_server.operations import BY_NAME, Silent
@@ -47,13 +47,15 @@ class RemoteSession:
             match said:
                 case {"report": [done, total, message]}:
                     await listener.report(done, total, message)
+                case {"started": [conversation_id, message_id]}:
+                    await listener.started(conversation_id, message_id)
                 case {"text": delta}:
                     await listener.text(delta)
                 case {"sources": citations}:
                     adapter = TypeAdapter(list[Citation])
                     await listener.sources(adapter.validate_python(citations))
                 case {"error": error}:
-                    raise by_code(error["code"])(error["message"], error["hint"])
+                    raise from_dict(error)
                 case _:
                     return _typed(operation, said["result"])
         raise StorageError("Allma's engine stopped during this.", "Try again: it starts anew.")

@@ -3,15 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
+from allma_server.model import Answer, SearchResult
 from allma_server.operations import BY_NAME, Call
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Folders:
@@ -39,13 +44,12 @@ class Folders:
         """The folders that narrow a search: all but those that are not indexed."""
         return tuple(path for path in self._paths if path not in self._refused)
 
-    @property
-    def notice(self) -> str | None:
-        """What a searcher should know about them."""
-        parts = self.refused
-        if self._busy:
-            parts.append("Indexing still runs: there may be more to find in a while.")
-        return " ".join(parts) or None
+    def noted(self, result: T) -> T:
+        """The result of a search or a question, with what should be known of the folders."""
+        if isinstance(result, SearchResult | Answer) and self._refused:
+            notice = " ".join(filter(None, (result.notice, *self.refused)))
+            return replace(result, notice=notice)
+        return result
 
     def add(self, paths: Sequence[str]) -> list[str]:
         """Takes folders in; those that are new."""

@@ -32,13 +32,19 @@ class StillRunning(Exception):
     """The time is up, and the operation goes on in the engine."""
 
 
+Announce = Callable[[float, str, str], Awaitable[None]]
+"""Tells a client, under a number that grows, the conversation and the message of a question."""
+
+
 class Relay:
     """Progress over one channel, which also remembers what was said."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, announce: Announce) -> None:
         self.written = ""
         self.message = ""
+        self.conversation_id: str | None = None
         self._send = send
+        self._announce = announce
         self._unsent: list[str] = []
         self._done = 0.0
         self._total: float | None = None
@@ -48,6 +54,11 @@ class Relay:
     async def report(self, done: int, total: int | None, message: str) -> None:
         self._done, self._total, self.message = max(self._done, float(done)), total, message
         self._changed = True
+
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        self.conversation_id = conversation_id
+        self._told += 0.001
+        await self._announce(self._told, conversation_id, message_id)
 
     async def text(self, delta: str) -> None:
         self.written += delta

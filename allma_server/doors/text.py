@@ -73,7 +73,6 @@ def _(result: SearchResult) -> str:
 
 
 @_text.register
-@_text.register
 def _(result: Explanation) -> str:
     words = " ".join(result.terms + [f'"{phrase}"' for phrase in result.phrases])
     parts = [f"Searched by meaning, and for the words: {words}."]
@@ -104,10 +103,13 @@ def _standing(standing: Standing | None) -> str:
     return f"#{standing.place} {standing.score:.2f}" if standing else "-"
 
 
+@_text.register
 def _(result: Answer) -> str:
     parts = [result.text]
     if sources := sources_list(result.citations, only_cited=result.mode == "generated"):
         parts.append(sources)
+    if result.notice:
+        parts.append(result.notice)
     parts.append(f"(conversation_id: {result.conversation_id})")
     return "\n\n".join(parts)
 

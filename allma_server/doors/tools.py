@@ -12,7 +12,7 @@ from typing import Any, cast
 from allma_server.errors import InvalidArgument
 from allma_server.operations import BY_NAME, Operation
 
-_HIDDEN = {"limit"}
+_HIDDEN = {"limit", "replaces"}
 """Arguments that a model has no use for; each costs a piece of its context."""
 
 

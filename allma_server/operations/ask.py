@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.answer.ask import Question, answer
-from allma_server.model import Answer
+from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.scope import find, scope_of
+from allma_server.operations.scope import find, noted, scope_of
 
 
 async def ask(
@@ -22,6 +22,13 @@ async def ask(
     model: Annotated[str | None, Field(description="A chat model other than the one in use.")] = (
         None
     ),
+    replaces: Annotated[
+        str | None,
+        Field(
+            description="Ask in the place of this message: its turn and all later ones go, once "
+            "the new answer begins."
+        ),
+    ] = None,
     top_k: Annotated[
         int | None, Field(ge=1, le=50, description="How many passages to use (default 5).")
     ] = None,
@@ -39,10 +46,14 @@ async def ask(
     """
     engine = call.engine
     scope = scope_of(call, workspace, path)
+
+    async def passages(query: str) -> SearchResult:
+        return noted(call, await find(call, query, top_k, scope))
+
     return await answer(
-        Question(question, conversation_id, use_rag, model),
+        Question(question, conversation_id, use_rag, model, replaces),
         engine.config,
-        find=lambda query: find(call, query, top_k, scope),
+        find=passages,
         history=engine.catalog,
         chat=engine.chat,
         progress=call.progress,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.scope import find, scope_of
+from allma_server.operations.scope import find, noted, scope_of
 
 
 async def search(
@@ -27,4 +27,4 @@ async def search(
     Understands meaning and exact words. Use it before opening files when you do not know where
     something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
     """
-    return await find(call, query, top_k, scope_of(call, workspace, path))
+    return noted(call, await find(call, query, top_k, scope_of(call, workspace, path)))

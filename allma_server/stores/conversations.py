@@ -21,11 +21,17 @@ _CONVERSATION = """
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question that is stored, and what was said before it."""
+    """A question, and what was said before it.
+
+    `replaces`: the question whose place it takes, with all that followed; until it does, by
+    `take_place`, it is not stored.
+    """
 
     conversation_id: str
     message_id: str
+    question: str
     earlier: list[Message]
+    replaces: str | None = None
 
 
 class Conversations(Stored):
@@ -42,14 +48,57 @@ class Conversations(Stored):
         earlier = await self._messages(conversation_id) if conversation_id else []
         async with self._db.transaction() as tx:
             if conversation_id is None:
-                conversation_id = secrets.token_hex(8)
+                conversation_id = _new_id()
                 at = now()
                 await tx.execute(
                     "INSERT INTO conversations VALUES (?, ?, ?, ?)",
                     (conversation_id, storable(title or _title(question)), at, at),
                 )
             message_id = await _add_message(tx, conversation_id, "user", question, None)
-        return Turn(conversation_id, message_id, earlier)
+        return Turn(conversation_id, message_id, question, earlier)
+
+    async def plan_turn(self, replaces: str, question: str) -> Turn:
+        """A question in the place of an earlier one, named by its message or by its answer's.
+
+        Nothing is changed before `take_place`.
+
+        Raises:
+            ConversationNotFound: there is no such message.
+        """
+        conversation = await self.conversation_with(replaces)
+        messages = conversation.messages
+        at = next(i for i, message in enumerate(messages) if message.id == replaces)
+        while at > 0 and messages[at].role != "user":
+            at -= 1
+        return Turn(conversation.id, _new_id(), question, messages[:at], messages[at].id)
+
+    async def take_place(self, turn: Turn) -> None:
+        """Puts a planned question in the place of the one it replaces and all that followed.
+
+        Raises:
+            ConversationNotFound: the conversation was deleted meanwhile.
+        """
+        async with self._db.transaction() as tx:
+            replaced = await tx.row(
+                "SELECT seq, content FROM messages WHERE id = ?", (turn.replaces,)
+            )
+            if replaced is not None:
+                await tx.execute(
+                    "DELETE FROM messages WHERE conversation_id = ? AND seq >= ?",
+                    (turn.conversation_id, replaced["seq"]),
+                )
+                # A title of the user's own stays.
+                await tx.execute(
+                    "UPDATE conversations SET title = ? WHERE id = ? AND title = ?",
+                    (
+                        storable(_title(turn.question)),
+                        turn.conversation_id,
+                        _title(replaced["content"]),
+                    ),
+                )
+            await _add_message(
+                tx, turn.conversation_id, "user", turn.question, None, turn.message_id
+            )
 
     async def finish_turn(
         self,
@@ -170,9 +219,14 @@ class Conversations(Stored):
 
 
 async def _add_message(
-    tx: Transaction, conversation_id: str, role: str, content: str, model: str | None
+    tx: Transaction,
+    conversation_id: str,
+    role: str,
+    content: str,
+    model: str | None,
+    message_id: str | None = None,
 ) -> str:
-    message_id, at = secrets.token_hex(8), now()
+    message_id, at = message_id or _new_id(), now()
     known = await tx.execute(
         "UPDATE conversations SET updated_at = ? WHERE id = ?", (at, conversation_id)
     )
@@ -184,6 +238,10 @@ async def _add_message(
         (message_id, conversation_id, role, storable(content), model, at),
     )
     return message_id
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _title(question: str) -> str:

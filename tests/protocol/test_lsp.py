@@ -58,7 +58,7 @@ def shown(wire: Frames, method: str) -> list[str]:
 
 
 def begun(wire: Frames, token: int | str) -> bool:
-    return any(chunk["kind"] == "chunk" for chunk in wire.chunks(token))
+    return any(chunk["kind"] != "started" for chunk in wire.chunks(token))
 
 
 # --- beginning and end ------------------------------------------------------------------------

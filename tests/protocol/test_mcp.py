@@ -212,12 +212,26 @@ async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alo
 ) -> None:
     async with legacy(source) as wire:
         id = wire.begin_call("ask", token="t", question="glacier?", model="slow")
-        await wire.note(lambda note: note["method"] == "notifications/progress")
+        await wire.note(lambda note: "message" in note["params"])
         assert engine.chat.generating == 1  # type: ignore[attr-defined]
         wire.notify("notifications/cancelled", {"requestId": id})
         await wire.tool("status")
         assert engine.chat.generating == 0  # type: ignore[attr-defined]
         assert id not in wire._answers
+
+
+async def test_the_conversation_is_told_before_the_answer(source: EngineSource) -> None:
+    async with legacy(source) as wire:
+        id = wire.begin_call("ask", token="t", question="glacier told?")
+        answer = (await wire.answer(id))["result"]["structuredContent"]
+        shown = await wire.tool("conversations", action="show", id=answer["conversation_id"])
+        first = wire.notes[0]["params"]
+    question = shown["structuredContent"]["messages"][0]
+    assert first["_meta"]["allma/started"] == {
+        "conversation_id": answer["conversation_id"],
+        "message_id": question["id"],
+    }
+    assert "message" not in first
 
 
 async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
@@ -282,7 +296,9 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
         if len(heard) == 3:
             enough.set()
 
-    relay = patience.Relay(send)
+    async def announce(progress: float, conversation_id: str, message_id: str) -> None: ...
+
+    relay = patience.Relay(send, announce)
     await relay.report(0, None, "Waiting for the model")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(patience, "SILENCE", 0.1)

@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, cast
 
 from lsprotocol import types
@@ -16,12 +15,11 @@ from allma_server.doors.content import content
 from allma_server.doors.folders import Folders
 from allma_server.doors.frames import Malformed
 from allma_server.doors.lsp.progress import EditorProgress, Token
-from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response
+from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response, cancelled
 from allma_server.doors.settings import ClientSettings
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
 from allma_server.errors import AllmaError, InvalidArgument
-from allma_server.model import SearchResult
 from allma_server.operations import OPERATIONS, Call, Operation, Silent, jsonable
 from allma_server.ports import Progress
 
@@ -108,9 +106,11 @@ class Editor:
             try:
                 call = await self.context(progress)
                 result = await operation(call, self._defaulted(operation, arguments))
-                if isinstance(result, SearchResult) and result.notice is None:
-                    result = replace(result, notice=self.folders.notice)
-                return jsonable(result, camel=True)
+                return jsonable(self.folders.noted(result), camel=True)
+            except asyncio.CancelledError:
+                if progress.conversation_id is None:
+                    raise
+                raise cancelled(progress.conversation_id) from None
             finally:
                 progress.end()
 

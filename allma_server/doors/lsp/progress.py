@@ -63,6 +63,7 @@ class EditorProgress:
         self._timer: asyncio.TimerHandle | None = None
         self._seq = 0
         self._citations: Sequence[Citation] | None = None
+        self.conversation_id: str | None = None
         self._last = 0.0
         self._ended = False
         for token in (chunks, bar):
@@ -80,6 +81,11 @@ class EditorProgress:
         self._last = time.monotonic()
         percentage = min(100, done * 100 // total) if total else None
         self._step(types.WorkDoneProgressReport(message=message or None, percentage=percentage))
+        await self._listener.drain()
+
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        self.conversation_id = conversation_id
+        self._chunk({"kind": "started", "conversationId": conversation_id, "messageId": message_id})
         await self._listener.drain()
 
     async def text(self, delta: str) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from lsprotocol import types
+from pydantic.alias_generators import to_camel
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import (
@@ -26,6 +27,7 @@ from allma_server.doors.frames import INVALID_PARAMS
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 
 INTERNAL_ERROR = -32603
+REQUEST_CANCELLED = -32800
 REQUEST_FAILED = -32803
 """The code of every foreseen failure but a wrong argument; `data` has Allma's own."""
 
@@ -138,4 +140,11 @@ class Server(LanguageServer):
 def as_response(error: AllmaError) -> JsonRpcException:
     """A foreseen failure as the JSON-RPC error that carries it."""
     code = INVALID_PARAMS if isinstance(error, InvalidArgument) else REQUEST_FAILED
-    return JsonRpcException(str(error), code, as_dict(error))
+    data = {to_camel(key): value for key, value in as_dict(error).items()}
+    return JsonRpcException(str(error), code, data)
+
+
+def cancelled(conversation_id: str) -> JsonRpcException:
+    """The answer to a question that was stopped; its conversation keeps what had come."""
+    data = {"conversationId": conversation_id}
+    return JsonRpcException("The answer was stopped.", REQUEST_CANCELLED, data)

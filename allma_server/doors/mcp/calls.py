@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 import mcp_types as types
@@ -14,7 +15,7 @@ from allma_server.doors.text import as_text
 from allma_server.doors.tools import BY_TOOL_NAME, TOOLS, Tool
 from allma_server.errors import AllmaError, as_dict
 from allma_server.model import Answer, Passage, SearchResult
-from allma_server.operations import BY_NAME, Call, Operation, jsonable
+from allma_server.operations import BY_NAME, Operation, jsonable
 
 CALL_SECONDS = 40.0
 """After this long a call is answered with what there is; clients stop waiting at 60."""
@@ -61,20 +62,20 @@ class Calls:
     ) -> types.CallToolResult:
         until = time.monotonic() + CALL_SECONDS
         looks = operation in _LOOK_INTO_FOLDERS
-        relay = Relay(context.session.report_progress)
+        relay = Relay(context.session.report_progress, partial(_announce, context))
         async with relay.telling():
             call = await self._client.call(
                 context, progress=relay, settle=SETTLE_SECONDS if looks else 0
             )
-            notice = self._client.folders.notice if looks else None
             left = until - time.monotonic()
             try:
                 result = await within(left, operation, call, arguments, call.engine.tasks)
             except StillRunning:
-                return await _unfinished(call, operation, arguments, relay)
+                return _unfinished(operation, relay)
         if operation.writes:
             await self._resources.changed()
-        return _succeeded(result, notice, links=context.protocol_version >= _FIRST_LINKS)
+        result = self._client.folders.noted(result)
+        return _succeeded(result, links=context.protocol_version >= _FIRST_LINKS)
 
 
 def _described(tool: Tool) -> types.Tool:
@@ -91,19 +92,15 @@ def _described(tool: Tool) -> types.Tool:
     )
 
 
-def _succeeded(result: Any, notice: str | None, *, links: bool) -> types.CallToolResult:
+def _succeeded(result: Any, *, links: bool) -> types.CallToolResult:
     """A result for those who read text, for those who read data, and with what can be opened.
 
     Some clients show their model only the text, others only the data: each is complete.
     """
-    text, data = as_text(result), jsonable(result)
-    if notice:
-        text = f"{text}\n\n{notice}"
-        data["notice"] = " ".join(filter(None, (data.get("notice"), notice)))
-    blocks: list[types.ContentBlock] = [types.TextContent(text=text)]
+    blocks: list[types.ContentBlock] = [types.TextContent(text=as_text(result))]
     if links:
         blocks += _links(result)
-    return types.CallToolResult(content=blocks, structured_content=data)
+    return types.CallToolResult(content=blocks, structured_content=jsonable(result))
 
 
 def _links(result: Any) -> list[types.ResourceLink]:
@@ -127,13 +124,10 @@ def _failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
     )
 
 
-async def _unfinished(
-    call: Call, operation: Operation, arguments: dict[str, Any], relay: Relay
-) -> types.CallToolResult:
+def _unfinished(operation: Operation, relay: Relay) -> types.CallToolResult:
     """What there is of a call that goes on, and how to get the rest."""
     data: dict[str, Any] = {"state": "running"}
-    if operation is BY_NAME["ask"]:
-        id = arguments.get("conversation_id") or await _conversation_of(call, arguments["question"])
+    if (id := relay.conversation_id) is not None:
         note = (
             "The answer is still being written. In a minute, call conversations with action "
             f'"show" and id "{id}" for the whole of it.'
@@ -148,7 +142,15 @@ async def _unfinished(
     )
 
 
-async def _conversation_of(call: Call, question: str) -> str | None:
-    # A question is stored before its answer begins, under an id only the catalogue knows.
-    page = await BY_NAME["conversations.list"](call, {"query": question.strip(), "limit": 1})
-    return page.conversations[0].id if page.conversations else None
+async def _announce(context: Context, done: float, conversation_id: str, message_id: str) -> None:
+    """Tells the conversation of an answer before its text: who stops it can then go on there."""
+    token = context.meta.get("progress_token") if context.meta else None
+    if token is None or context.request_id is None:
+        return
+    started = {"conversation_id": conversation_id, "message_id": message_id}
+    params = types.ProgressNotificationParams(
+        progress_token=token, progress=done, _meta={"allma/started": started}
+    )
+    await context.session.send_notification(
+        types.ProgressNotification(params=params), context.request_id
+    )

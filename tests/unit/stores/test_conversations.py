@@ -35,6 +35,34 @@ async def test_a_turn_knows_what_was_said_before(catalog: Catalog):
     assert (await catalog.conversation(conversation)).message_count == 3
 
 
+async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog: Catalog):
+    conversation = await one_turn(catalog, "first?", "first!")
+    turn = await catalog.begin_turn(conversation, "second?")
+    answer = await catalog.finish_turn(conversation, "second!", "llama", [])
+    for named in (turn.message_id, answer):
+        planned = await catalog.plan_turn(named, "third?")
+        assert (planned.conversation_id, planned.replaces) == (conversation, turn.message_id)
+        assert [m.content for m in planned.earlier] == ["first?", "first!"]
+    assert (await catalog.conversation(conversation)).message_count == 4
+
+    await catalog.take_place(planned)
+    await catalog.finish_turn(conversation, "third!", "llama", [])
+    kept = await catalog.conversation(conversation)
+    assert [m.content for m in kept.messages] == ["first?", "first!", "third?", "third!"]
+    assert kept.messages[2].id == planned.message_id
+    assert kept.title == "first?"
+
+
+async def test_a_replaced_first_question_gives_the_title_unless_the_user_did(catalog: Catalog):
+    for title, expected in ((None, "edited?"), ("Mine", "Mine")):
+        conversation = await one_turn(catalog, "first?")
+        if title:
+            await catalog.rename_conversation(conversation, title)
+        [question, _] = (await catalog.conversation(conversation)).messages
+        await catalog.take_place(await catalog.plan_turn(question.id, "edited?"))
+        assert (await catalog.conversation(conversation)).title == expected
+
+
 async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", ["a walrus has tusks"])
     [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
