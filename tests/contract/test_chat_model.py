@@ -26,14 +26,16 @@ class Case:
     endless: str
     embedding: str
     pulled: str | None
+    stopped_before: int
 
     async def stopped(self) -> None:
-        """Returns once nothing is generated any more."""
+        """Returns once nothing is generated any more, as it was told to end."""
         if isinstance(self.chat, ScriptedChatModels):
             assert self.chat.generating == 0
             return
         async with httpx.AsyncClient(trust_env=False) as client:
-            await client.get(f"{self.ollama}/test/idle", timeout=10)
+            answer = await client.get(f"{self.ollama}/test/idle", timeout=10)
+        assert answer.json()["stopped"] > self.stopped_before
 
 
 MODELS = {
@@ -46,8 +48,10 @@ MODELS = {
 @pytest.fixture(params=CHAT_MODELS)
 async def case(request: pytest.FixtureRequest, ollama: str) -> AsyncIterator[Case]:
     config = Config(chat_provider=request.param, ollama_url=ollama, openai_url=f"{ollama}/v1")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        before = (await client.get(f"{ollama}/test/active")).json()["stopped"]
     async with open_chat_models(config) as chat:
-        yield Case(chat, ollama, *MODELS[request.param])
+        yield Case(chat, ollama, *MODELS[request.param], before)
 
 
 def ask(text: str) -> list[ChatMessage]:

@@ -41,10 +41,10 @@ def settings(ollama: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_CHAT_MODEL", MODEL)
 
 
-async def until_idle(ollama: str) -> None:
-    """Waits until the model generates nothing any more."""
+async def stopped_answers(ollama: str) -> int:
+    """How many answers were stopped; waits until the model generates nothing any more."""
     async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
-        (await client.get(f"{ollama}/test/idle")).raise_for_status()
+        return (await client.get(f"{ollama}/test/idle")).raise_for_status().json()["stopped"]
 
 
 @pytest.mark.timeout(180)
@@ -82,12 +82,15 @@ async def test_an_ai_client_does_the_main_job(folder: Path, ollama: str) -> None
         roles = [m["role"] for m in shown["structuredContent"]["messages"]]
         assert roles == ["user", "assistant", "user", "assistant"]
 
+        before = await stopped_answers(ollama)
         long = client.begin_call(
             "ask", "t2", question="Write a very long story about the sea.", use_rag=False
         )
-        await client.note(lambda n: n.get("params", {}).get("progressToken") == "t2")
+        await client.note(
+            lambda n: n["params"].get("progressToken") == "t2" and "message" in n["params"]
+        )
         client.notify("notifications/cancelled", {"requestId": long, "reason": "enough"})
-        await until_idle(ollama)
+        assert await stopped_answers(ollama) > before
         await client.tool("status")
 
 
@@ -124,16 +127,17 @@ async def test_an_editor_does_the_main_job(folder: Path, ollama: str, as_command
         assert "Quill" in answer["text"]
         assert answer["citations"][0]["passage"]["startLine"] == 1
 
+        before = await stopped_answers(ollama)
         long = begin(
             "ask",
             question="Write a very long story about the sea.",
             useRag=False,
             partialResultToken="t2",
         )
-        await client.until(lambda: bool(client.chunks("t2")))
+        await client.until(lambda: any("text" in chunk for chunk in client.chunks("t2")))
         client.notify("$/cancelRequest", {"id": long})
         assert (await client.answer(long))["error"]["code"] == -32800
-        await until_idle(ollama)
+        assert await stopped_answers(ollama) > before
 
 
 @pytest.mark.timeout(120)

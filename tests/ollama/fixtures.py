@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LONGEST_ANSWER = 120
+"""Tokens: some seconds on a slow machine, and long enough to be stopped in the middle."""
 
 
 @pytest.fixture(scope="session")
 def ollama() -> Iterator[str]:
     """An Ollama-compatible server over real models, one for the whole session."""
-    command = [sys.executable, "-m", "tests.ollama.server"]
+    command = [sys.executable, "-m", "tests.ollama.server", "--max-answer", str(LONGEST_ANSWER)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:

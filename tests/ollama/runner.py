@@ -37,6 +37,7 @@ class Runner:
         self._turn = asyncio.Lock()
         self.context = 0
         self.active = 0
+        self.stopped = 0
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -106,6 +107,9 @@ class Runner:
         self.idle.clear()
         try:
             yield
+        except (GeneratorExit, asyncio.CancelledError):
+            self.stopped += 1
+            raise
         finally:
             self.active -= 1
             if not self.active:

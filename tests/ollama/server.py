@@ -1,8 +1,11 @@
 """The Ollama-compatible server: `python -m tests.ollama.server` prints its address.
 
-`/test/active` tells how many answers are being generated, `/test/idle` answers when none is.
+`/test/active` tells how many answers are being generated and how many were stopped by their reader,
+`/test/idle` answers the same when none is generated. `--max-answer N` ends every answer after N
+tokens: a small model may ramble for longer than a test is patient.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -31,6 +34,8 @@ from tests.ollama.streaming import Refused, Stream, refusal, reply
 
 VERSION = "0.33.0"
 DEFAULT_CONTEXT = 4096
+NO_LIMIT = 100_000
+"""Tokens that no model has room for."""
 OPTIONS = {
     "num_predict": "max_tokens",
     "temperature": "temperature",
@@ -45,8 +50,9 @@ OPTIONS = {
 class Ollama:
     """The endpoints."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_answer: int) -> None:
         self.library = Library()
+        self.max_answer = max_answer
         self.http = httpx.AsyncClient(timeout=None, trust_env=False)
         self.embedder: LocalEmbedder | None = None
         self.tokenizer = Tokenizer.from_file(str(LocalEmbedder.tokenizer_file))
@@ -164,6 +170,7 @@ class Ollama:
             for name, value in options.items()
             if name in OPTIONS and not (name == "num_predict" and value < 0)
         }
+        sampling["max_tokens"] = min(sampling.get("max_tokens", NO_LIMIT), self.max_answer)
         async with aclosing(runner.chat(self.http, messages, sampling)) as pieces:
             async for piece in pieces:
                 if piece.reason is None:
@@ -223,6 +230,7 @@ class Ollama:
         if model.runner is None:
             raise Refused(400, f'"{body["model"]}" does not support chat')
         await model.runner.load(min(DEFAULT_CONTEXT, model.context_length))
+        body["max_tokens"] = min(body.get("max_tokens") or NO_LIMIT, self.max_answer)
         chunks = model.runner.relay(self.http, "/v1/chat/completions", body)
         return Stream(chunks, request, "text/event-stream")
 
@@ -238,7 +246,9 @@ class Ollama:
         return JSONResponse({"object": "list", "data": data, "usage": usage})
 
     async def active(self, request: Request) -> Response:
-        return JSONResponse({"active": sum(runner.active for runner in self.library.runners)})
+        runners = self.library.runners
+        active, stopped = sum(r.active for r in runners), sum(r.stopped for r in runners)
+        return JSONResponse({"active": active, "stopped": stopped})
 
     async def idle(self, request: Request) -> Response:
         for runner in self.library.runners:
@@ -292,8 +302,8 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     return PlainTextResponse("404 page not found", exc.status_code)
 
 
-def application() -> Starlette:
-    ollama = Ollama()
+def application(max_answer: int) -> Starlette:
+    ollama = Ollama(max_answer)
     return Starlette(
         routes=[
             Route("/", ollama.running, methods=["GET", "HEAD"]),
@@ -319,13 +329,18 @@ def application() -> Starlette:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--max-answer", type=int, default=NO_LIMIT, metavar="N")
+    arguments = parser.parse_args()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         sys.stdout.write(f"http://{host}:{port}\n")
         sys.stdout.flush()
         # What llama.cpp prints belongs to the log.
         os.dup2(2, 1)
-        config = uvicorn.Config(application(), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            application(arguments.max_answer), log_level="warning", timeout_graceful_shutdown=1
+        )
         uvicorn.Server(config).run(sockets=[listening])
 
 
