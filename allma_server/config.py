@@ -79,6 +79,15 @@ class Config(BaseModel):
         default=0, ge=0, le=32, description="Processes that read files; 0 chooses."
     )
     top_k: int = Field(default=5, ge=1, le=50, description="Passages handed to the model.")
+    reranker: str = Field(
+        default="words",
+        description="Who orders the best passages last: words (their own words), chat or "
+        "chat/MODEL (a chat model), or onnx/PATH (a cross-encoder: a folder with model.onnx and "
+        "tokenizer.json).",
+    )
+    rerank_seconds: float = Field(
+        default=5, gt=0, le=300, description="Time limit for such a model; then words decide."
+    )
     watch: bool = Field(default=True, description="Follow changes in registered workspaces.")
     idle_minutes: float = Field(
         default=10,

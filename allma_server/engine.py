@@ -15,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allma_server import __version__
+from allma_server.answer.ask import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.answer.models import model_in_use
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config
 from allma_server.embedders import choose, open_embedder
-from allma_server.errors import AllmaError, ProviderError
+from allma_server.errors import AllmaError, ModelNotFound, ProviderError
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
-from allma_server.ports import ChatModels, Embedder, Parser, Progress
+from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
+from allma_server.rerankers import open_reranker
+from allma_server.rerankers.listwise import Chat, ChatModel
 from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
@@ -144,6 +147,7 @@ class Engine:
     vectors: VectorIndex
     embedder: ChosenEmbedder
     chat: ChatModels
+    reranker: Reranker | None
     ingestion: Ingestion
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
@@ -167,6 +171,9 @@ async def open_engine(
         database = await stack.enter_async_context(open_database(config.data_dir / DATABASE))
         catalog = Catalog(database)
         chat = await stack.enter_async_context(open_chat_models(config))
+        reranker = await stack.enter_async_context(
+            open_reranker(config.reranker, _chat_model(config, catalog, chat))
+        )
         # What is opened by the first call that needs it outlives the tasks that use it.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
         options = VectorOptions(payload=config.chroma_payload, url=config.chroma_url)
@@ -191,7 +198,22 @@ async def open_engine(
             erase=embedder.erase_vectors,
             tasks=tasks,
         )
-        yield Engine(config, catalog, vectors, embedder, chat, ingestion, tasks, clients)
+        yield Engine(config, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients)
+
+
+def _chat_model(config: Config, catalog: Catalog, chat: ChatModels) -> Chat:
+    """The model that also answers, with the same context: another one would load it anew."""
+
+    async def model(asked: str | None) -> ChatModel:
+        name = await model_in_use(asked, config, catalog, chat)
+        if name is None:
+            raise ModelNotFound(
+                "No chat model is installed.", "`allma models pull llama3.2` installs one."
+            )
+        known = (await chat.show(name)).context_length
+        return ChatModel(name, min(known or DEFAULT_CONTEXT, LARGEST_CONTEXT))
+
+    return Chat(chat, model)
 
 
 async def import_data(file: str, data_dir: Path, *, replace: bool) -> None:

@@ -402,10 +402,6 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
-    """Lines of a document, `start_line` to `end_line` of `total_lines`.
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """A candidate's place in a list, counted from 1, and its score there."""
 
@@ -417,8 +413,9 @@ class Standing:
 class Candidate:
     """A passage that a search met, where it stood in each list, and what became of it.
 
-    `dense` is by meaning (cosine), `lexical` by words (BM25), `fused` by both, `reranked` after the
-    passages were read. A place is None where a list lacks it. The passage's text is its beginning.
+    `dense` is by meaning (cosine), `lexical` by words (BM25), `fused` by both, `reranked` by the
+    words of what was read, `judged` by the reranker of the settings, in its own scores. None where
+    a list lacks it. The passage's text is its beginning.
 
     `outcome`: `shown`; `repeats` or `overlaps` the passage with the chunk id `other`, which stands
     above it; `over_limit`: enough were shown before it; `not_read`: too far down to be reranked.
@@ -429,6 +426,7 @@ class Candidate:
     lexical: Standing | None
     fused: Standing
     reranked: Standing | None
+    judged: Standing | None
     outcome: Outcome
     other: int | None = None
 
@@ -453,7 +451,8 @@ class Explanation:
     """How a search came to its passages.
 
     `terms` and `phrases` are what was searched for by words, `stops` the words that were left out
-    as too common. `candidates` are in their last order, the shown ones and all others.
+    as too common. `judge` is the reranker of the settings, None where words decide. `candidates`
+    are in their last order, the shown ones and all others.
     """
 
     query: str
@@ -461,9 +460,14 @@ class Explanation:
     phrases: list[str]
     stops: list[str]
     candidates: list[Candidate]
+    judge: str | None = None
     notice: str | None = None
     retrieval_ms: int = 0
 
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a document, `start_line` to `end_line` of `total_lines`.
 
     `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
     """

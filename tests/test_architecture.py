@@ -19,15 +19,16 @@ LAYERS: list[set[str]] = [
     {"operations"},
     {"doctor"},
     {"engine"},
-    {"ingest", "retrieve", "answer", "formats", "embedders", "chat_models", "stores"},
+    {"ingest", "retrieve", "answer"}
+    | {"formats", "embedders", "chat_models", "rerankers", "stores"},
     {"chunking", "logs"},
-    {"child", "http_client", "tokens", "grammars", "tasks"},
+    {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace"},
     {"ports", "config"},
     {"locations"},
     {"model", "errors"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}
-PROVIDERS = {"formats", "embedders", "chat_models", "stores"}
+PROVIDERS = {"formats", "embedders", "chat_models", "rerankers", "stores"}
 
 # Each third-party library has one home.
 HOMES: dict[str, set[str]] = {
@@ -42,15 +43,15 @@ HOMES: dict[str, set[str]] = {
     "lxml": {"formats"},
     "mcp": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
     "mcp_types": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
-    "onnxruntime": {"embedders/local.py"},
+    "onnxruntime": {"networks.py"},
     "pathspec": {"stores"},
     "platformdirs": {"locations.py"},
     "pygls": {"doors/lsp.py", "doors/lsp"},
     "pypdf": {"formats/pdf.py"},
     "rich": {"cli", "cli.py"},
     "semantic_text_splitter": {"chunking.py"},
-    "tokenizers": {"embedders/local.py", "chunking.py"},
-    "tomlkit": {"config.py", "cli", "cli.py"},
+    "tokenizers": {"networks.py", "chunking.py"},
+    "tomlkit": {"config.py", "cli", "cli.py", "clients/toml.py"},
     "trafilatura": {"formats/html.py"},
     "typer": {"cli", "cli.py"},
     "watchfiles": {"ingest/watch.py"},

@@ -31,6 +31,7 @@ from allma_server.model import (
     ModelList,
     Passage,
     SearchResult,
+    Standing,
     Status,
     WorkspaceStatus,
 )
@@ -80,11 +81,13 @@ def _explanation(result: Explanation, page: Page) -> View:
         page,
         ("words", " ".join(words) or "none"),
         ("too common", " ".join(result.stops) or None),
+        ("judge", result.judge),
     )
     yield Text()
     shown = [c for c in result.candidates if c.reranked] or result.candidates
-    head = [Text(name, "bold") for name in ("", "dense", "lexical", "fused", "reranked", "")]
-    rows = [head, *(_candidate(n, candidate) for n, candidate in enumerate(shown, start=1))]
+    names = ["dense", "lexical", "fused", "reranked", *(["judged"] if result.judge else [])]
+    head = [Text(name, "bold") for name in ("", *names, "")]
+    rows = [head, *(_candidate(n, c, names) for n, c in enumerate(shown, start=1))]
     lines = page.columns(rows)
     yield next(lines)
     for candidate, line in zip(shown, lines, strict=True):
@@ -94,8 +97,8 @@ def _explanation(result: Explanation, page: Page) -> View:
         yield Text(f"\nand {count(more, 'candidate')} too far down to be read: --json", "dim")
 
 
-def _candidate(number: int, candidate: Candidate) -> list[Text]:
-    lists = (candidate.dense, candidate.lexical, candidate.fused, candidate.reranked)
+def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[Text]:
+    lists: list[Standing | None] = [getattr(candidate, name) for name in names]
     style = "green" if candidate.outcome == "shown" else "yellow"
     return [
         Text(f"{number}."),

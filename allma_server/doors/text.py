@@ -94,7 +94,9 @@ def _candidate(number: int, candidate: Candidate) -> str:
             ("lexical", candidate.lexical),
             ("fused", candidate.fused),
             ("reranked", candidate.reranked),
+            ("judged", candidate.judged),
         )
+        if standing or name != "judged"
     )
     return f"{number}. {place(candidate.passage)}: {candidate.verdict} ({places})"
 

@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 import numpy as np
 
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ProviderError
+from allma_server.networks import Network
 from allma_server.ports import Vector, Vectors
 
 MODEL = "all-MiniLM-L6-v2-int8"
@@ -29,9 +30,6 @@ SHA256 = {
     "model.onnx": "fbcb64b2e85fd74a05569d57a8b0777ad95f9ded69bc244c822158eb04f981ce",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-
-# Only the first 256 tokens count, and the tokenizer would work through a whole book to find them.
-_LONGEST = 20_000
 
 
 class LocalEmbedder:
@@ -102,50 +100,21 @@ async def open_local(model: str, config: Config) -> AsyncGenerator[LocalEmbedder
 
 
 class _Model:
-    """The loaded network and its tokenizer; both may be called from several threads at once."""
+    """The loaded network; may be called from several threads at once."""
 
     def __init__(self) -> None:
         _verify()
-        try:
-            # Half a second and 60 MB that a process without local embedding never pays.
-            import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
-            import tokenizers
-        except ImportError as exc:
-            raise ProviderError(
-                f"The embedded model cannot run on this machine: {exc}.",
-                "Choose another embedder, such as `allma config set embedder "
-                "ollama/nomic-embed-text`.",
-            ) from exc
-        runtime: Any = onnxruntime  # it carries no types
-        runtime.disable_telemetry_events()
-        options = runtime.SessionOptions()
-        # One thread each: texts run side by side instead. Waiting threads must not spin, and a
-        # memory arena would keep its peak for ever (it gained no speed).
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_cpu_mem_arena = False
-        self._session: Any = runtime.InferenceSession(
-            FOLDER / "model.onnx", options, providers=["CPUExecutionProvider"]
+        self._network = Network(
+            FOLDER / "model.onnx",
+            FOLDER / "tokenizer.json",
+            MAX_TOKENS,
+            instead="Choose another embedder, such as `allma config set embedder "
+            "ollama/nomic-embed-text`.",
         )
-        self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
-        self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._tokenizer.no_padding()
 
     def embed(self, text: str) -> Vector:
         """Mean over the tokens' states, L2-normalised, as sentence-transformers pools them."""
-        # A lone surrogate (half an emoji cut by a client) has no UTF-8 form.
-        sound = text[:_LONGEST].encode("utf-8", "replace").decode("utf-8")
-        ids = np.asarray([self._tokenizer.encode(sound).ids], np.int64)
-        states = self._session.run(
-            None,
-            {
-                "input_ids": ids,
-                "attention_mask": np.ones_like(ids),
-                "token_type_ids": np.zeros_like(ids),
-            },
-        )[0]
-        mean: Vector = states[0].mean(axis=0, dtype=np.float32)
+        mean: Vector = self._network.run(text).mean(axis=0, dtype=np.float32)
         mean /= np.linalg.norm(mean)
         return mean
 

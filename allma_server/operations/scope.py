@@ -22,7 +22,14 @@ def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
 def sources_of(call: Call) -> Sources:
     """What a search of this engine reads."""
     engine = call.engine
-    return Sources(engine.catalog, engine.catalog, engine.vectors, engine.embedder.serving)
+    return Sources(
+        engine.catalog,
+        engine.catalog,
+        engine.vectors,
+        engine.embedder.serving,
+        engine.reranker,
+        engine.config.rerank_seconds,
+    )
 
 
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:

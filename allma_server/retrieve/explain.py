@@ -32,6 +32,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         phrases=[" ".join(phrase) for phrase in terms.phrases],
         stops=list(terms.stops) if terms.terms else [],
         candidates=list(_candidates(ranking, unread, k)),
+        judge=sources.judge.name if sources.judge else None,
         notice=ranking.notice,
         retrieval_ms=int((time.monotonic() - began) * 1000),
     )
@@ -39,15 +40,25 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
 
 def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator[Candidate]:
     fused = {f.chunk_id: (place, f) for place, f in enumerate(ranking.fused, start=1)}
+    reranked = {
+        passage.chunk_id: Standing(place, passage.score)
+        for place, passage in enumerate(ranking.reranked, start=1)
+    }
+    judgement = dict(zip(reranked, ranking.judgement or (), strict=False))
     for place, choice in enumerate(choose(ranking.passages, k), start=1):
-        passage = choice.passage
-        standings = _standings(*fused[passage.chunk_id])
-        reranked = Standing(place, passage.score) if place <= ranking.reranked else None
-        other = choice.other.chunk_id if choice.other else None
-        yield Candidate(_beginning(passage), *standings, reranked, choice.outcome, other)
+        chunk_id = choice.passage.chunk_id
+        score = judgement.get(chunk_id)
+        yield Candidate(
+            _beginning(choice.passage),
+            *_standings(*fused[chunk_id]),
+            reranked.get(chunk_id),
+            None if score is None else Standing(place, score),
+            choice.outcome,
+            choice.other.chunk_id if choice.other else None,
+        )
     for passage in unread:
         standings = _standings(*fused[passage.chunk_id])
-        yield Candidate(_beginning(passage), *standings, None, "not_read")
+        yield Candidate(_beginning(passage), *standings, None, None, "not_read")
 
 
 def _standings(place: int, fused: Fused) -> tuple[Standing | None, Standing | None, Standing]:

@@ -1,8 +1,8 @@
 """Find passages: dense and lexical in parallel, fused, reranked, then as people want to see them.
 
 The way of a candidate: both retrievers give their best hits; `fuse.py` makes one list of them; the
-first of these are read and reranked (`rerank.py`); `choose.py` says which are shown. `explain.py`
-tells the same way for every candidate.
+first of these are read and reranked by their words (`rerank.py`) and, where the settings name one,
+by a model; `choose.py` says which are shown. `explain.py` tells the same way for every candidate.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from allma_server.errors import InvalidArgument, ProviderError
+from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.choose import chosen
@@ -28,8 +28,9 @@ LONGEST_QUERY = 4000
 """Characters of a query that are searched for; no retriever gains from more."""
 
 
-WORDS = WordReranker()
-"""The reranker that is used unless another is given."""
+JUDGED = 20
+"""Passages that a second reranker is given: a model takes a while for each of them."""
+_WORDS = WordReranker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +43,47 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a search reads, and who helps it. `embedder` gives None before anything is indexed."""
+    """What a search reads, and who helps it. `embedder` gives None before anything is indexed.
+
+    `judge` orders the best passages anew after their words did, in at most `seconds`.
+    """
 
     shelf: Shelf
     lexicon: Lexicon
     vectors: VectorSearch
     embedder: Callable[[], Awaitable[Embedder | None]]
-    reranker: Reranker = WORDS
+    judge: Reranker | None = None
+    seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a search found: all that the retrievers gave, and what was read of it in last order.
+    """What a search found: all that the retrievers gave, and what was read of it.
 
-    `reranked` of the `passages`, the first ones, have the reranker's score.
+    `reranked` are ordered by their words, with that score; `unranked` come after them.
+    `judgement` has the judge's score of each of the first of them, None where there was none.
     """
 
     query: str
     fused: list[Fused]
-    passages: list[Passage]
-    reranked: int
+    reranked: list[Passage]
+    unranked: list[Passage]
+    judgement: list[float] | None
     notice: str | None
+
+    @property
+    def passages(self) -> list[Passage]:
+        """All that was read, in the last order, which the judge has the last word on.
+
+        Its scores have units of their own, so the scores stay where they are: at their places.
+        """
+        judged = self.judgement or []
+        order = sorted(range(len(judged)), key=lambda index: -judged[index])
+        first = [
+            replace(self.reranked[index], score=place.score)
+            for index, place in zip(order, self.reranked, strict=False)
+        ]
+        return [*first, *self.reranked[len(judged) :], *self.unranked]
 
 
 async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> SearchResult:
@@ -98,9 +119,11 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     fused = fuse(dense, lexical, CANDIDATES)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
     found = await sources.shelf.passages(hits)
-    first = min(len(found), max(RERANKED, k))
-    passages = [*await _reranked(query, found[:first], sources.reranker), *found[first:]]
-    return Ranking(query, fused, passages, first, notice)
+    first = max(RERANKED, k)
+    reranked = await _reranked(query, found[:first])
+    judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
+    notice = " ".join(filter(None, (notice, skipped))) or None
+    return Ranking(query, fused, reranked, found[first:], judgement, notice)
 
 
 async def _documents(scope: Scope, shelf: Shelf) -> Collection[int] | None:
@@ -125,11 +148,27 @@ async def _dense(
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None
 
 
-async def _reranked(query: str, passages: Sequence[Passage], reranker: Reranker) -> list[Passage]:
-    """The passages in the reranker's order and with its scores."""
-    scores = await reranker.rerank(query, passages)
+async def _reranked(query: str, passages: Sequence[Passage]) -> list[Passage]:
+    scores = await _WORDS.rerank(query, passages)
     scored = [replace(p, score=s) for p, s in zip(passages, scores, strict=True)]
     return sorted(scored, key=lambda p: -p.score)
+
+
+async def _judgement(
+    query: str, passages: Sequence[Passage], sources: Sources
+) -> tuple[list[float] | None, str | None]:
+    """The judge's scores, or None and, if there is a judge, why it was skipped."""
+    judge = sources.judge
+    if judge is None or not passages:
+        return None, None
+    try:
+        async with asyncio.timeout(sources.seconds):
+            return await judge.rerank(query, passages), None
+    except TimeoutError:
+        why = f"it took longer than rerank_seconds ({sources.seconds:g})."
+    except AllmaError as exc:
+        why = str(exc)
+    return None, f"Reranking by {judge.name} was skipped: {why}"
 
 
 def _mark_stale(passages: list[Passage], facts: dict[int, tuple[int, int]]) -> list[Passage]:

@@ -96,13 +96,14 @@ EXPLANATION = model.Explanation(
     [
         model.Candidate(
             PASSAGE, model.Standing(1, 0.5), None, model.Standing(1, 20.0),
-            model.Standing(1, 31.5), "shown",
+            model.Standing(1, 31.5), None, "shown",
         ),
         model.Candidate(
             replace(PASSAGE, path=LONG_PATH, chunk_id=8), model.Standing(2, 0.25),
-            model.Standing(1, 9.5), model.Standing(2, 9.5), model.Standing(2, 9.0), "repeats", 7,
+            model.Standing(1, 9.5), model.Standing(2, 9.5), model.Standing(2, 9.0), None,
+            "repeats", 7,
         ),
-        model.Candidate(PASSAGE, None, None, model.Standing(3, 1.0), None, "not_read"),
+        model.Candidate(PASSAGE, None, None, model.Standing(3, 1.0), None, None, "not_read"),
     ],
 )  # fmt: skip
 RESULTS: list[object] = [

@@ -1,0 +1,97 @@
+"""What every reranker keeps to, whoever judges."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from allma_server.chat_models import open_chat_models
+from allma_server.config import Config
+from allma_server.errors import InvalidArgument
+from allma_server.model import Passage
+from allma_server.ports import Reranker
+from allma_server.rerankers import RERANKERS, open_reranker
+from allma_server.rerankers.listwise import Chat, ChatModel
+from allma_server.retrieve.rerank import WordReranker
+from tests.unit.rerankers.networks import cross_encoder
+
+TEXTS = [
+    "Tomatoes need sun, water and patience.",
+    "The billing service listens on port 7443.",
+    "Quarterly revenue grew by four percent.",
+]
+QUESTION = "which port does the billing service use"
+
+
+def passages(*texts: str) -> list[Passage]:
+    return [
+        Passage("/w/a.txt", "/w", 1, i, i, text, 1.0, 1, 1, None, ["A"], "file:///w/a.txt")
+        for i, text in enumerate(texts)
+    ]
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    async with open_chat_models(Config(chat_provider="scripted")) as models:
+
+        async def model(asked: str | None) -> ChatModel:
+            return ChatModel(asked or "echo", 4096)
+
+        yield Chat(models, model)
+
+
+@pytest.fixture(params=["words", *RERANKERS])
+async def reranker(
+    request: pytest.FixtureRequest, chat: Chat, tmp_path: Path
+) -> AsyncIterator[Reranker]:
+    if request.param == "words":
+        yield WordReranker()
+        return
+    names = {"chat": "chat", "onnx": f"onnx/{cross_encoder(tmp_path / 'm', QUESTION, *TEXTS)}"}
+    async with open_reranker(names[request.param], chat) as opened:
+        assert opened is not None
+        yield opened
+
+
+async def test_each_passage_gets_a_score(reranker: Reranker) -> None:
+    scores = await reranker.rerank(QUESTION, passages(*TEXTS))
+    assert len(scores) == 3
+    assert all(isinstance(score, float) for score in scores)
+    assert len(await reranker.rerank(QUESTION, passages(TEXTS[0]))) == 1
+    assert await reranker.rerank(QUESTION, []) == []
+
+
+async def test_the_same_question_gets_the_same_scores(reranker: Reranker) -> None:
+    first = await reranker.rerank(QUESTION, passages(*TEXTS))
+    assert first == await reranker.rerank(QUESTION, passages(*TEXTS))
+
+
+async def test_any_text_can_be_judged(reranker: Reranker) -> None:
+    odd = ["", "word " * 3000, "\ud83d half", "日本語", "\x00", "<<end", "12 > 3"]
+    assert len(await reranker.rerank("what? \ud800", passages(*odd))) == len(odd)
+
+
+async def test_it_has_a_name_for_the_one_who_reads_that_it_was_skipped(reranker: Reranker) -> None:
+    assert reranker.name
+
+
+async def test_two_questions_at_once_do_not_mix(reranker: Reranker) -> None:
+    alone = await reranker.rerank(QUESTION, passages(*TEXTS))
+    together = await asyncio.gather(
+        reranker.rerank(QUESTION, passages(*TEXTS)),
+        reranker.rerank("sun and water", passages(*TEXTS[::-1])),
+    )
+    assert together[0] == alone
+
+
+@pytest.mark.parametrize("name", ["", "none", "onnx", "onnx/", "words/x", "cohere/x"])
+async def test_a_reranker_that_does_not_exist_is_refused(name: str, chat: Chat) -> None:
+    with pytest.raises(InvalidArgument):
+        async with open_reranker(name, chat):
+            pass
+
+
+async def test_words_alone_are_no_second_opinion(chat: Chat) -> None:
+    async with open_reranker("words", chat) as none:
+        assert none is None

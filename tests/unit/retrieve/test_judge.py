@@ -1,0 +1,118 @@
+"""A second reranker in a search: its order, its scores, its time limit and its absence."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.model import Explanation, Passage, SearchResult
+from allma_server.operations import BY_NAME, Call
+from tests.unit.rerankers.networks import cross_encoder
+
+TEXTS = {
+    "a.txt": "The service is billing. A service, a service: billing.",
+    "b.txt": "Which port? 7443 is the port of billing.",
+    "c.txt": "Billing service of the service.",
+}
+QUERY = "billing service"
+
+
+async def index(engine: Engine, tmp_path: Path) -> Call:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, text in TEXTS.items():
+        (folder / name).write_text(text)
+    call = Call(engine)
+    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
+    return call
+
+
+def names(result: SearchResult) -> list[str]:
+    return [Path(passage.path).name for passage in result.passages]
+
+
+async def test_a_cross_encoder_that_is_named_in_the_settings_has_the_last_word(
+    config: Config, tmp_path: Path
+):
+    # It knows only these words, so only they count for it.
+    folder = cross_encoder(tmp_path / "model", "port billing")
+    judged = config.model_copy(update={"reranker": f"onnx/{folder}"})
+    async with open_engine(judged) as engine:
+        call = await index(engine, tmp_path)
+        found = await BY_NAME["search"](call, {"query": "billing service, port"})
+        explained: Explanation = await BY_NAME["explain"](call, {"query": "billing service, port"})
+    assert names(found)[0] == "b.txt"
+    assert found.notice is None
+    scores = [passage.score for passage in found.passages]
+    assert scores == sorted(scores, reverse=True)
+    best = explained.candidates[0]
+    assert explained.judge == f"onnx/{folder}"
+    assert best.judged and (best.judged.place, best.judged.score) == (1, 2.0)
+
+
+async def test_a_reranker_that_cannot_be_had_is_skipped_and_that_is_said(
+    config: Config, tmp_path: Path
+):
+    async with open_engine(config.model_copy(update={"reranker": "onnx//no/where"})) as engine:
+        call = await index(engine, tmp_path)
+        found = await BY_NAME["search"](call, {"query": QUERY})
+        plain = await BY_NAME["search"](
+            replace(call, engine=replace(engine, reranker=None)), {"query": QUERY}
+        )
+    assert found.notice is not None
+    assert found.notice.startswith("Reranking by onnx//no/where was skipped: The reranker's file")
+    assert found.passages == plain.passages
+
+
+class Endless:
+    """A reranker that never ends; `cancelled` once it was stopped."""
+
+    name = "endless"
+    cancelled = False
+
+    async def rerank(self, question: str, passages: Sequence[Passage]) -> list[float]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return []
+
+
+async def test_a_reranker_that_takes_too_long_is_stopped_and_that_is_said(
+    config: Config, tmp_path: Path
+):
+    async with open_engine(config.model_copy(update={"rerank_seconds": 0.01})) as engine:
+        call = await index(engine, tmp_path)
+        endless = Endless()
+        slow = replace(call, engine=replace(engine, reranker=endless))
+        found = await BY_NAME["search"](slow, {"query": QUERY})
+        plain = await BY_NAME["search"](call, {"query": QUERY})
+    assert endless.cancelled
+    assert found.notice == (
+        "Reranking by endless was skipped: it took longer than rerank_seconds (0.01)."
+    )
+    assert found.passages == plain.passages
+
+
+async def test_a_chat_model_is_asked_for_the_order(config: Config, tmp_path: Path):
+    async with open_engine(config.model_copy(update={"reranker": "chat/echo"})) as engine:
+        call = await index(engine, tmp_path)
+        # The scripted model repeats the last line it is asked, which names no passage.
+        found = await BY_NAME["search"](call, {"query": QUERY})
+        assert found.notice is None and len(found.passages) == 3
+
+
+@pytest.mark.parametrize("model", ["chat/none", "chat/vector", "chat/broken"])
+async def test_a_chat_model_that_cannot_answer_is_skipped(
+    config: Config, tmp_path: Path, model: str
+):
+    async with open_engine(config.model_copy(update={"reranker": model})) as engine:
+        call = await index(engine, tmp_path)
+        found = await BY_NAME["search"](call, {"query": QUERY})
+    assert found.notice is not None and found.notice.startswith(f"Reranking by {model} was skip")
+    assert found.passages
