@@ -8,6 +8,8 @@ scales by the whole batch, a vector would otherwise depend on the texts beside i
 import asyncio
 import hashlib
 import os
+import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -25,6 +27,10 @@ from allma_server.ports import Vector, Vectors
 MODEL = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
 MAX_TOKENS = 256
+NICENESS = 10
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 FOLDER = Path(__file__).parent / "minilm_int8"
 SHA256 = {
     "model.onnx": "fbcb64b2e85fd74a05569d57a8b0777ad95f9ded69bc244c822158eb04f981ce",
@@ -33,7 +39,7 @@ SHA256 = {
 
 
 class LocalEmbedder:
-    """Embeds in threads of its own; a query waits for one text at most (about 30 ms).
+    """Embeds documents in threads of low priority, and queries in one that need not wait for them.
 
     The model is loaded at the first text: a process that embeds nothing stays small.
     """
@@ -43,12 +49,12 @@ class LocalEmbedder:
     max_tokens = MAX_TOKENS
     tokenizer_file: Path | None = FOLDER / "tokenizer.json"
 
-    def __init__(self, executor: ThreadPoolExecutor, threads: int) -> None:
-        self._executor = executor
+    def __init__(
+        self, documents: ThreadPoolExecutor, queries: ThreadPoolExecutor, threads: int
+    ) -> None:
+        self._documents = documents
+        self._queries = queries
         self._threads = threads
-        # No more documents are handed to the executor than it has threads, so that its queue
-        # holds queries only and the next free thread takes one.
-        self._slots = asyncio.Semaphore(threads)
         self._loading = asyncio.Lock()
         self._model: _Model | None = None
 
@@ -60,8 +66,7 @@ class LocalEmbedder:
 
         async def lane() -> None:
             for index, text in rest:
-                async with self._slots:
-                    vectors[index] = await self._in_thread(model.embed, text)
+                vectors[index] = await _in_thread(self._documents, model.embed, text)
 
         async with asyncio.TaskGroup() as lanes:
             for _ in range(min(self._threads, len(texts))):
@@ -70,18 +75,13 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str) -> Vector:
         model = await self._loaded()
-        return await self._in_thread(model.embed, text)
+        return await _in_thread(self._queries, model.embed, text)
 
     async def _loaded(self) -> "_Model":
         async with self._loading:
             if self._model is None:
-                loop = asyncio.get_running_loop()
-                loaded: _Model = await loop.run_in_executor(self._executor, _Model)
-                self._model = loaded
+                self._model = await _in_thread(self._queries, _Model)
             return self._model
-
-    async def _in_thread(self, function: Callable[[str], Vector], text: str) -> Vector:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, text)
 
 
 @asynccontextmanager
@@ -92,11 +92,24 @@ async def open_local(model: str, config: Config) -> AsyncGenerator[LocalEmbedder
             f"There is no embedded model {model!r}.", f"The embedded model is local/{MODEL}."
         )
     threads = config.embed_threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="embed")
+    documents = ThreadPoolExecutor(threads, "embed", initializer=_give_way)
+    queries = ThreadPoolExecutor(1, "embed-query")
     try:
-        yield LocalEmbedder(executor, threads)
+        yield LocalEmbedder(documents, queries, threads)
     finally:
-        await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+        for executor in (documents, queries):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+
+async def _in_thread(executor: ThreadPoolExecutor, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+
+
+def _give_way() -> None:
+    """Lowers the priority of this thread below all that somebody waits for."""
+    # Only Linux has a priority for each thread.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class _Model:

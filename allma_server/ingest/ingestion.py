@@ -9,7 +9,15 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +49,7 @@ SETTLE_SECONDS = 0.1
 MANY = 2000
 SWEEP_SECONDS = 300.0
 RETRY_SECONDS = 30.0
+COURTESY_SECONDS = 20.0
 
 
 class Catalogue(Ledger, forgetting.Catalogue, Protocol):
@@ -102,6 +111,9 @@ class Ingestion:
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._watch = Watch(self.hint, config.data_dir)
+        self._waited_for = 0
+        self._nobody_waits = asyncio.Event()
+        self._nobody_waits.set()
 
     # --- what is indexed --------------------------------------------------------------------
 
@@ -153,6 +165,26 @@ class Ingestion:
         """While it lasts, nobody writes the index; runs wait."""
         async with self._turn:
             yield
+
+    @contextlib.contextmanager
+    def giving_way(self) -> Generator[None]:
+        """While it lasts, somebody waits for an answer: nothing is embedded meanwhile.
+
+        A run that has been held up for COURTESY_SECONDS takes its next step all the same.
+        """
+        self._waited_for += 1
+        self._nobody_waits.clear()
+        try:
+            yield
+        finally:
+            self._waited_for -= 1
+            if not self._waited_for:
+                self._nobody_waits.set()
+
+    async def _clear(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COURTESY_SECONDS):
+                await self._nobody_waits.wait()
 
     # --- following the disk -----------------------------------------------------------------
 
@@ -399,6 +431,7 @@ class Ingestion:
             embedder=await self._embedder(),
             recipe=recipe,
             progress=progress,
+            clear=self._clear,
         )
         report = await pipeline.run(changes)
         if reread:

@@ -6,7 +6,7 @@ published in one transaction after all its vectors exist; until then its old ver
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -34,8 +34,8 @@ PARSED_AHEAD = 32
 LOADERS = 4
 """Files on their way to the parser at once; one more than its processes keeps them busy."""
 
-EMBED_AT_ONCE = 256
-"""Texts handed to the embedder together; enough of them to sort by length into tight batches."""
+EMBED_AT_ONCE = 64
+"""Texts handed to the embedder together; between two such batches a run may be held up."""
 
 
 @dataclass(slots=True)
@@ -77,8 +77,14 @@ class _Tally:
         )
 
 
+async def _at_once() -> None: ...
+
+
 class Pipeline:
-    """One run over the changes of one workspace."""
+    """One run over the changes of one workspace.
+
+    `clear` is awaited before each batch is embedded, and may hold it up.
+    """
 
     def __init__(
         self,
@@ -89,6 +95,7 @@ class Pipeline:
         embedder: Embedder,
         recipe: str,
         progress: Progress,
+        clear: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._workspace = workspace
         self._ledger = ledger
@@ -96,6 +103,7 @@ class Pipeline:
         self._embedder = embedder
         self._recipe = recipe
         self._progress = progress
+        self._clear = clear
         self._tally = _Tally(0)
         self._unstored: dict[bytes, Vector] = {}
 
@@ -226,6 +234,7 @@ class Pipeline:
         vectors |= await self._ledger.cached_vectors(self._embedder.identity, unknown)
         missing = [digest for digest in texts if digest not in vectors]
         for begin in range(0, len(missing), EMBED_AT_ONCE):
+            await self._clear()
             slice_ = missing[begin : begin + EMBED_AT_ONCE]
             embedded = await self._embedder.embed_documents([texts[digest] for digest in slice_])
             fresh = dict(zip(slice_, embedded, strict=True))

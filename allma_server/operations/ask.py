@@ -50,11 +50,12 @@ async def ask(
     async def passages(query: str) -> SearchResult:
         return noted(call, await find(call, query, top_k, scope))
 
-    return await answer(
-        Question(question, conversation_id, use_rag, model, replaces),
-        engine.config,
-        find=passages,
-        history=engine.catalog,
-        chat=engine.chat,
-        progress=call.progress,
-    )
+    with engine.ingestion.giving_way():
+        return await answer(
+            Question(question, conversation_id, use_rag, model, replaces),
+            engine.config,
+            find=passages,
+            history=engine.catalog,
+            chat=engine.chat,
+            progress=call.progress,
+        )

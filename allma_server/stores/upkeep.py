@@ -148,16 +148,22 @@ class Upkeep:
                 await self._changed.wait()
             except StorageError as exc:
                 log.warning("the vector index: %s", exc)
-                self.ready, self.trouble = False, exc.message
                 failures = 1 if self._long_calm() else failures + 1
                 since_complete += 1
                 damaged = self.kept is not None and self.kept.store.damage is not None
                 if damaged or (failures == HOPELESS and not isinstance(exc, DiskFull)):
                     self._anew = True
-                await self._tell(idle=False)
-                await _reached(
-                    self._ending, self._pauses[min(since_complete, len(self._pauses)) - 1]
-                )
+                await self._pause(exc.message, since_complete)
+            except Exception:
+                # Exact search goes on serving, and the engine with it.
+                log.exception("the vector index is not kept because of a bug")
+                since_complete += 1
+                await self._pause("A bug in Allma; the log has the details.", since_complete)
+
+    async def _pause(self, trouble: str, since_complete: int) -> None:
+        self.ready, self.trouble = False, trouble
+        await self._tell(idle=False)
+        await _reached(self._ending, self._pauses[min(since_complete, len(self._pauses)) - 1])
 
     async def _tell(self, *, idle: bool) -> None:
         async with self._round:

@@ -12,6 +12,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError
+from allma_server.ingest import ingestion
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Progress
@@ -40,6 +41,13 @@ async def index(engine: Engine, folder: Path) -> IngestReport:
 async def found(engine: Engine, query: str, **arguments: Any) -> list[str]:
     result = await do(engine, "search", query=query, **arguments)
     return [Path(passage.path).name for passage in result.passages]
+
+
+async def followed(engine: Engine, job_id: str) -> None:
+    """Returns once a job is done, and searches meanwhile."""
+    async with asyncio.timeout(30):
+        while (await do(engine, "status", job_id=job_id)).state != "done":
+            await do(engine, "search", query="page")
 
 
 async def audit(engine: Engine) -> list[tuple[Any, ...]]:
@@ -164,6 +172,25 @@ async def test_a_file_that_was_too_large_is_read_once_the_limit_is_raised(
     async with open_engine(config) as engine:
         report = await do(engine, "sync")
         assert (report.updated, report.unchanged, report.skipped) == (1, 3, [])
+
+
+async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        with engine.ingestion.giving_way():
+            job = await BY_NAME["ingest"](Call(engine, patience=0.5), {"paths": [str(folder)]})
+            assert isinstance(job, Job) and job.done == 0
+        await followed(engine, job.id)
+
+
+async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "COURTESY_SECONDS", 0.05)
+    async with open_engine(config) as engine:
+        with engine.ingestion.giving_way():
+            assert (await index(engine, folder)).indexed == 3
 
 
 async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folder: Path) -> None:
@@ -301,9 +328,7 @@ async def test_long_work_is_answered_with_a_job_that_can_be_followed(
         call = Call(engine, patience=0.0)
         job = await BY_NAME["ingest"](call, {"paths": [str(folder)]})
         assert isinstance(job, Job) and job.state in ("queued", "running")
-        async with asyncio.timeout(30):
-            while (await do(engine, "status", job_id=job.id)).state != "done":
-                await do(engine, "search", query="page")
+        await followed(engine, job.id)
         done = await do(engine, "status", job_id=job.id)
         assert done.report is not None and done.report.indexed == 103
 
@@ -315,9 +340,7 @@ async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Pat
         job = await BY_NAME["ingest"](Call(engine, patience=0.0), {"paths": [str(folder)]})
     async with open_engine(config) as engine:
         engine.ingestion.follow()
-        async with asyncio.timeout(30):
-            while (await do(engine, "status", job_id=job.id)).state != "done":
-                await do(engine, "search", query="page")
+        await followed(engine, job.id)
         assert len(await engine.catalog.documents_inside(str(folder))) == 103
 
 

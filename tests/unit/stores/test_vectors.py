@@ -204,6 +204,25 @@ async def test_a_worker_that_is_killed_again_and_again_is_replaced_as_soon_each_
         assert await store_of(vectors).count() == 9
 
 
+async def test_a_bug_in_the_upkeep_costs_nothing_but_time(
+    catalog: Catalog, database: Database, chroma: Path
+) -> None:
+    await some_documents(catalog, 2, 5)
+    async with opened(database, chroma) as vectors:
+        await vectors.settled()
+        upsert = store_of(vectors).upsert
+
+        async def fail(records: Sequence[VectorRecord]) -> None:
+            store_of(vectors).upsert = upsert  # type: ignore[method-assign]
+            raise RuntimeError("nobody foresaw it")
+
+        store_of(vectors).upsert = fail  # type: ignore[method-assign]
+        await publish(catalog, "/w/new.txt", ["something new"])
+        await vectors.settled()
+        assert store_of(vectors).upsert == upsert, "it failed once"
+        assert await store_of(vectors).count() == 11
+
+
 async def test_a_store_that_another_worker_still_writes_is_waited_for(
     catalog: Catalog, database: Database, chroma: Path
 ):
