@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from lsprotocol import types
 
+from allma_server.doors.lsp.stream import AnswerChunk, AnswerSources, AnswerStarted
 from allma_server.model import Citation
 from allma_server.operations import jsonable
 
@@ -85,7 +86,7 @@ class EditorProgress:
 
     async def started(self, conversation_id: str, message_id: str) -> None:
         self.conversation_id = conversation_id
-        self._chunk({"kind": "started", "conversationId": conversation_id, "messageId": message_id})
+        self._say(AnswerStarted(conversation_id, message_id))
         await self._listener.drain()
 
     async def text(self, delta: str) -> None:
@@ -108,7 +109,7 @@ class EditorProgress:
             self._timer.cancel()
         self._flush()
         if self._citations is not None:
-            self._chunk({"kind": "sources", "citations": jsonable(self._citations, camel=True)})
+            self._say(AnswerSources(list(self._citations)))
         if self._bar is not None:
             self._step(types.WorkDoneProgressEnd(message=message))
         self._bar = self._chunks = self._citations = None
@@ -119,12 +120,13 @@ class EditorProgress:
         self._timer = None
         if self._unsent:
             text, self._unsent = "".join(self._unsent), []
-            self._chunk({"kind": "chunk", "seq": self._seq, "text": text})
+            self._say(AnswerChunk(self._seq, text))
             self._seq += 1
 
-    def _chunk(self, value: dict[str, Any]) -> None:
+    def _say(self, what: AnswerStarted | AnswerChunk | AnswerSources) -> None:
         if self._chunks is None:
             return
+        value = jsonable(what, camel=True)
         if self._listener.chunks_by_notification:
             self._listener.notify("allma/chunk", {"token": self._chunks, **value})
         else:

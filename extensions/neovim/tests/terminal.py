@@ -26,7 +26,7 @@ filetype plugin on
 lua << EOF
 require("allma").setup({{
   cmd = {{ {python!r}, "-m", "allma_server", "lsp", "--solo" }},
-  model = "echo",
+  chat_model = "echo",
 }})
 EOF
 """

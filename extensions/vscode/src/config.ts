@@ -1,13 +1,8 @@
 /** The settings of the extension, each with its type; nobody else reads the raw keys. */
 import * as vscode from "vscode";
+import { SERVER_SETTINGS } from "./protocol";
 
 const SECTION = "allma";
-
-/** Settings that are the server's: it takes them over the connection, when the user has set them. */
-const SERVER_KEYS = ["chatModel", "topK", "indexWorkspaceFolders"] as const;
-
-/** Settings the server has had from here, which it must be told when they are unset. */
-const handedOver = new Set<string>();
 
 const section = (scope?: vscode.ConfigurationScope) =>
   vscode.workspace.getConfiguration(SECTION, scope);
@@ -26,17 +21,13 @@ export const config = {
     return section().get("mcp.enabled", true);
   },
 
-  /** What the server is handed: nothing that was left at its default, so its own settings hold. */
+  /** What the server is handed; null where nothing is set, so that its own settings hold. */
   forServer(scope?: vscode.ConfigurationScope): Record<string, unknown> {
     const settings: Record<string, unknown> = {};
-    for (const key of SERVER_KEYS) {
+    for (const key of SERVER_SETTINGS) {
       const found = section(scope).inspect(key);
-      const value =
-        found?.workspaceFolderValue ?? found?.workspaceValue ?? found?.globalValue ?? undefined;
-      if (value !== undefined) {
-        settings[key] = value;
-        handedOver.add(key);
-      } else if (handedOver.has(key)) settings[key] = found?.defaultValue;
+      settings[key] =
+        found?.workspaceFolderValue ?? found?.workspaceValue ?? found?.globalValue ?? null;
     }
     if (!vscode.workspace.isTrusted) settings.indexWorkspaceFolders = false;
     return settings;

@@ -89,7 +89,7 @@ export class EngineWatch implements vscode.Disposable {
       return;
     }
     try {
-      this.status = await this.ctx.request(rpc.status, {});
+      this.status = await engineStatus(this.ctx);
       this.models = this.status.ollama.reachable
         ? await this.ctx.request(rpc.modelsList, {})
         : undefined;
@@ -104,6 +104,11 @@ export class EngineWatch implements vscode.Disposable {
       this.timer = setTimeout(() => void this.refresh(), busy ? BUSY_MS : IDLE_MS);
     }
   }
+}
+
+/** How the engine is; without a job's id that is what is answered. */
+export async function engineStatus(ctx: Ctx): Promise<rpc.Status> {
+  return (await ctx.request(rpc.status, {})) as rpc.Status;
 }
 
 /** Tokens of progress that a command shows itself. */

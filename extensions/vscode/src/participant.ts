@@ -7,8 +7,12 @@ import { failureOf, isCancelled } from "./failures";
 import { extractedText } from "./open";
 import * as rpc from "./protocol";
 
+interface Metadata {
+  conversationId?: string;
+}
+
 interface Continued extends vscode.ChatResult {
-  metadata?: { conversationId?: string };
+  metadata?: Metadata;
 }
 
 export function offerParticipant(ctx: Ctx): void {
@@ -28,34 +32,41 @@ export async function answer(
   stream: vscode.ChatResponseStream,
   token: vscode.CancellationToken,
 ): Promise<Continued> {
+  // A stopped or failed answer is continued in the conversation that it began.
+  const metadata = { conversationId: earlier(context) };
   try {
-    if (request.command === "search") return await search(ctx, request.prompt, stream, token);
-    return await ask(ctx, request.prompt, earlier(context), stream, token);
+    if (request.command === "search") await search(ctx, request.prompt, stream, token);
+    else await ask(ctx, request.prompt, metadata, stream, token);
+    return { metadata };
   } catch (error) {
-    if (isCancelled(error)) return {};
+    if (isCancelled(error)) return { metadata };
     const failure = failureOf(error);
-    return { errorDetails: { message: [failure.message, failure.hint].filter(Boolean).join(" ") } };
+    const message = [failure.message, failure.hint].filter(Boolean).join(" ");
+    return { errorDetails: { message }, metadata };
   }
 }
 
 async function ask(
   ctx: Ctx,
   question: string,
-  conversationId: string | undefined,
+  metadata: Metadata,
   stream: vscode.ChatResponseStream,
   token: vscode.CancellationToken,
-): Promise<Continued> {
+): Promise<void> {
   const aborting = new AbortController();
   const listening = token.onCancellationRequested(() => aborting.abort());
   try {
-    const onProgress = (p: rpc.AskProgress) => p.kind === "chunk" && stream.markdown(p.text);
-    const params = { question, conversationId };
+    const onProgress = (p: rpc.AskProgress) => {
+      if (p.kind === "started") metadata.conversationId = p.conversationId;
+      else if (p.kind === "chunk") stream.markdown(p.text);
+    };
+    const params = { question, conversationId: metadata.conversationId };
     const answered = await askWithProgress(ctx, params, onProgress, aborting.signal);
+    if (answered.notice) stream.markdown(`\n\n*${answered.notice}*\n`);
     showPassages(
       answered.citations.map((citation) => citation.passage),
       stream,
     );
-    return { metadata: { conversationId: answered.conversationId } };
   } finally {
     listening.dispose();
   }
@@ -66,12 +77,11 @@ async function search(
   query: string,
   stream: vscode.ChatResponseStream,
   token: vscode.CancellationToken,
-): Promise<Continued> {
+): Promise<void> {
   const found = await ctx.request(rpc.search, { query }, token);
   if (found.notice) stream.markdown(`*${found.notice}*\n`);
   if (!found.passages.length) stream.markdown("Nothing was found.");
   else showPassages(found.passages, stream);
-  return {};
 }
 
 function showPassages(passages: readonly rpc.Passage[], stream: vscode.ChatResponseStream): void {

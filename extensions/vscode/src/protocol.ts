@@ -1,11 +1,43 @@
 /**
  * What the server understands: one request per operation, and the values that travel.
- * The names and shapes mirror the server's operations and its model; nothing here decides anything.
+ * Written by `python -m extensions.generate` from the server's operations and its model.
  */
-import { type Position, ProgressType, type Range, RequestType } from "vscode-languageclient/node";
+import { ProgressType, RequestType } from "vscode-languageclient/node";
 
-export type { Position, Range };
+/** The `data` of a JSON-RPC error for a failure the server foresees. */
+export interface Failure {
+  code: string;
+  message: string;
+  hint: string | null;
+}
 
+export type Role = "user" | "assistant" | "system";
+
+export type DocumentState = "indexed" | "skipped" | "failed";
+
+export type Grounding = "cited" | "uncited" | "declined" | "none";
+
+export type Outcome = "shown" | "repeats" | "overlaps" | "over_limit" | "not_read";
+
+/** A file and why it was skipped or failed. */
+export interface FileReason {
+  path: string;
+  reason: string;
+}
+
+/** What an ingestion did, counted in documents but for `chunks` (written) and `seconds`. */
+export interface IngestReport {
+  indexed: number;
+  updated: number;
+  unchanged: number;
+  removed: number;
+  skipped: FileReason[];
+  failed: FileReason[];
+  chunks: number;
+  seconds: number;
+}
+
+/** A found chunk with its exact place. `stale`: the file changed since it was indexed. */
 export interface Passage {
   path: string;
   workspace: string;
@@ -22,18 +54,14 @@ export interface Passage {
   stale: boolean;
 }
 
-export interface SearchResult {
-  passages: Passage[];
-  notice: string | null;
-  retrievalMs: number;
-}
-
+/** A numbered source that the model was given; `cited` when `[number]` is in its answer. */
 export interface Citation {
   number: number;
   passage: Passage;
   cited: boolean;
 }
 
+/** How an answer came about. Times in milliseconds; None where nothing was generated. */
 export interface AnswerStats {
   retrievalMs: number;
   firstTokenMs: number | null;
@@ -43,6 +71,7 @@ export interface AnswerStats {
   truncated: boolean;
 }
 
+/** An answer with its sources. `passages_only`: no model could be asked; `text` says why. */
 export interface Answer {
   text: string;
   citations: Citation[];
@@ -51,8 +80,11 @@ export interface Answer {
   model: string | null;
   mode: "generated" | "passages_only";
   stats: AnswerStats;
+  notice: string | null;
+  grounding: Grounding;
 }
 
+/** A source as it was when it was cited; it outlives changes of the file. */
 export interface MessageSource {
   number: number;
   documentId: number;
@@ -66,15 +98,17 @@ export interface MessageSource {
   text: string;
 }
 
+/** One turn of a conversation. */
 export interface Message {
   id: string;
-  role: "user" | "assistant" | "system";
+  role: Role;
   content: string;
   model: string | null;
   createdAt: string;
   sources: MessageSource[];
 }
 
+/** A chat, shared by all clients. `messages` is empty where only a list was asked for. */
 export interface Conversation {
   id: string;
   title: string;
@@ -84,17 +118,69 @@ export interface Conversation {
   messages: Message[];
 }
 
-export interface ConversationPage {
-  conversations: Conversation[];
-  total: number;
-  nextCursor: string | null;
+/** A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown. */
+export interface ModelInfo {
+  name: string;
+  size: number | null;
+  parameters: string | null;
+  quantization: string | null;
+  contextLength: number | null;
+  capabilities: string[];
+  modifiedAt: string | null;
+  inUse: boolean;
 }
 
-export interface Export {
-  title: string;
-  markdown: string;
+/** Work that outlives the call that began it. */
+export interface Job {
+  id: string;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  path: string;
+  done: number;
+  total: number | null;
+  message: string;
+  createdAt: string;
+  report: IngestReport | null;
 }
 
+/** Ranked passages. `notice`: a sentence when the search was limited, such as words only. */
+export interface SearchResult {
+  passages: Passage[];
+  notice: string | null;
+  retrievalMs: number;
+}
+
+/** A candidate's place in a list, counted from 1, and its score there. */
+export interface Standing {
+  place: number;
+  score: number;
+}
+
+/** A passage that a search met, where it stood in each list, and what became of it. */
+export interface Candidate {
+  passage: Passage;
+  dense: Standing | null;
+  lexical: Standing | null;
+  fused: Standing;
+  reranked: Standing | null;
+  judged: Standing | null;
+  outcome: Outcome;
+  other: number | null;
+}
+
+/** How a search came to its passages. */
+export interface Explanation {
+  query: string;
+  terms: string[];
+  phrases: string[];
+  stops: string[];
+  candidates: Candidate[];
+  judge: string | null;
+  notice: string | null;
+  retrievalMs: number;
+}
+
+/** Lines of a document, `start_line` to `end_line` of `total_lines`. */
 export interface Excerpt {
   path: string;
   text: string;
@@ -105,8 +191,7 @@ export interface Excerpt {
   source: "disk" | "index";
 }
 
-export type DocumentState = "indexed" | "skipped" | "failed";
-
+/** A ledger row as people see it. */
 export interface DocumentRow {
   id: number;
   path: string;
@@ -121,68 +206,70 @@ export interface DocumentRow {
   uri: string;
 }
 
+/** A page of the ledger; pass `next_cursor` to get the next one. */
 export interface DocumentPage {
   documents: DocumentRow[];
   total: number;
   nextCursor: string | null;
 }
 
-export interface FileReason {
-  path: string;
-  reason: string;
-}
-
-export interface IngestReport {
-  indexed: number;
-  updated: number;
-  unchanged: number;
-  removed: number;
-  skipped: FileReason[];
-  failed: FileReason[];
-  chunks: number;
-  seconds: number;
-}
-
-export interface Job {
-  id: string;
-  kind: string;
-  state: "queued" | "running" | "done" | "failed" | "cancelled";
-  path: string;
-  done: number;
-  total: number | null;
-  message: string;
-  createdAt: string;
-  report: IngestReport | null;
-}
-
+/** What was removed from the index; nothing on disk is touched. */
 export interface ForgetReport {
   path: string;
   documents: number;
   chunks: number;
   workspaceRemoved: boolean;
+  notice: string | null;
 }
 
-export interface ModelInfo {
-  name: string;
-  size: number | null;
-  parameters: string | null;
-  quantization: string | null;
-  contextLength: number | null;
-  capabilities: string[];
-  modifiedAt: string | null;
-  inUse: boolean;
+/** Conversations, the latest first; pass `next_cursor` to get older ones. */
+export interface ConversationPage {
+  conversations: Conversation[];
+  total: number;
+  nextCursor: string | null;
 }
 
+/** A conversation as one Markdown document. */
+export interface Export {
+  title: string;
+  markdown: string;
+}
+
+/** The models of the configured provider, and the one in use. */
 export interface ModelList {
   models: ModelInfo[];
   inUse: string | null;
   provider: string;
 }
 
+/** A change that has nothing more to tell. */
 export interface Done {
   message: string;
 }
 
+/** The embedder of this data directory; None for both until the first ingestion decides. */
+export interface EmbedderStatus {
+  name: string | null;
+  dimensions: number | null;
+}
+
+/** Whether the chat provider answers; `reason` is the sentence when it does not. */
+export interface OllamaStatus {
+  url: string;
+  reachable: boolean;
+  version: string | null;
+  reason: string | null;
+}
+
+/** Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason. */
+export interface VectorStatus {
+  store: string;
+  state: string;
+  pending: number;
+  reason: string | null;
+}
+
+/** A workspace in numbers. `pending`: known changes that are not in the index yet. */
 export interface WorkspaceStatus {
   path: string;
   documents: number;
@@ -193,19 +280,21 @@ export interface WorkspaceStatus {
   watching: boolean;
 }
 
+/** The state of the engine. */
 export interface Status {
   version: string;
   dataDir: string;
-  embedder: { name: string | null; dimensions: number | null };
+  embedder: EmbedderStatus;
   chatModel: string | null;
-  ollama: { url: string; reachable: boolean; version: string | null; reason: string | null };
-  vectors: { store: string; state: string; pending: number; reason: string | null };
+  ollama: OllamaStatus;
+  vectors: VectorStatus;
   workspaces: WorkspaceStatus[];
   jobs: Job[];
   clients: number;
   pid: number;
 }
 
+/** One thing doctor looked at; `next_step` is set when something should be done. */
 export interface Check {
   name: string;
   state: "ok" | "warning" | "failed";
@@ -213,73 +302,276 @@ export interface Check {
   nextStep: string | null;
 }
 
+/** Everything doctor looked at; `healthy` when nothing failed. */
 export interface Diagnosis {
   healthy: boolean;
   checks: Check[];
 }
 
-/** The `data` of a JSON-RPC error for a failure the server foresees. */
-export interface Failure {
-  code: string;
-  message: string;
-  hint: string | null;
+/** Comes first: the question is stored, as this message of this conversation. */
+export interface AnswerStarted {
+  kind: "started";
+  conversationId: string;
+  messageId: string;
 }
 
+/** The next words of an answer. `seq` counts the chunks from 0. */
+export interface AnswerChunk {
+  kind: "chunk";
+  seq: number;
+  text: string;
+}
+
+/** Comes last: the numbered passages the answer was made from. */
+export interface AnswerSources {
+  kind: "sources";
+  citations: Citation[];
+}
+
+/** Find the passages that best match a query, with file, lines and page. */
+export interface SearchParams {
+  /** What to look for: words, a question, a symbol. */
+  query: string;
+  /** How many passages (default 5). */
+  topK?: number;
+  /** Only files that match this glob, such as src/**\/*.py. */
+  path?: string;
+  /** Only this workspace folder; `all` for every one. */
+  workspace?: string;
+}
+
+/** Show why a search finds what it finds: every candidate's places and scores, and its end. */
+export interface ExplainParams {
+  /** The query, as it is searched for. */
+  query: string;
+  /** How many passages (default 5). */
+  topK?: number;
+  /** Only files that match this glob, such as src/**\/*.py. */
+  path?: string;
+  /** Only this workspace folder; `all` for every one. */
+  workspace?: string;
+}
+
+/** Answer a question from the user's documents, with numbered sources. */
+export interface AskParams {
+  /** The question, in plain language. */
+  question: string;
+  /** Continue this conversation; a new one starts without it. */
+  conversationId?: string;
+  /** Answer from the indexed documents; false is a plain chat. */
+  useRag?: boolean;
+  /** A chat model other than the one in use. */
+  model?: string;
+  /**
+   * Ask in the place of this message: its turn and all later ones go, once the new answer begins.
+   */
+  replaces?: string;
+  /** How many passages to use (default 5). */
+  topK?: number;
+  /** Only files that match this glob, such as docs/**\/*.md. */
+  path?: string;
+  /** Only this workspace folder; `all` for every one. */
+  workspace?: string;
+}
+
+/** Read lines of an indexed document, or what stands around a found passage. */
+export interface ReadParams {
+  /** A file path, an allma:// URI, or the chunk_id of a passage. */
+  source: string;
+  /** First line to read. */
+  startLine?: number;
+  /** Last line to read. */
+  endLine?: number;
+  /** With a chunk_id: chunks before and after it. */
+  neighbors?: number;
+}
+
+/** Index folders or files, and keep them indexed: each becomes a workspace. */
+export interface IngestParams {
+  /** Absolute paths of folders or files. */
+  paths: string[];
+}
+
+/** Bring the index up to date with the disk now, without waiting for the watcher. */
+export interface SyncParams {
+  /** Only this workspace; all of them without it. */
+  path?: string;
+}
+
+/** Remove a file, folder or workspace from the index. Nothing on disk is touched. */
+export interface ForgetParams {
+  /** A file, a folder or a workspace that is indexed. */
+  path: string;
+}
+
+/** List what was seen in the workspaces, and why a file was skipped or failed. */
+export interface DocumentsParams {
+  /** Only this workspace folder. */
+  workspace?: string;
+  /** Only indexed, skipped or failed ones. */
+  state?: DocumentState;
+  /** next_cursor of the page before this one. */
+  cursor?: string;
+  /** Rows in a page. */
+  limit?: number;
+}
+
+/** List conversations, the latest first. */
+export interface ConversationsListParams {
+  /** Only those with these words in title or text. */
+  query?: string;
+  /** next_cursor of the page before this one. */
+  cursor?: string;
+  /** Rows in a page. */
+  limit?: number;
+}
+
+/** Show a conversation with its messages and their sources. */
+export interface ConversationsShowParams {
+  /** The id of a conversation. */
+  id: string;
+}
+
+/** Give a conversation another title. */
+export interface ConversationsRenameParams {
+  /** The id of a conversation. */
+  id: string;
+  /** The new title. */
+  title: string;
+}
+
+/** Delete a conversation with all its messages. */
+export interface ConversationsDeleteParams {
+  /** The id of a conversation. */
+  id: string;
+}
+
+/** Export a conversation as Markdown, with its sources. */
+export interface ConversationsExportParams {
+  /** The id of a conversation. */
+  id: string;
+}
+
+/** List the models that are installed, and the one in use. */
+export type ModelsListParams = Record<string, never>;
+
+/** Show a model's size, context length and capabilities. */
+export interface ModelsShowParams {
+  /** A model's name, such as llama3.2:3b. */
+  name: string;
+}
+
+/** Choose the model that answers from now on. */
+export interface ModelsUseParams {
+  /** A model's name, such as llama3.2:3b. */
+  name: string;
+}
+
+/** Download a model; its progress is reported. */
+export interface ModelsPullParams {
+  /** A model's name, such as llama3.2:3b. */
+  name: string;
+}
+
+/** Delete a model from the provider's disk. */
+export interface ModelsDeleteParams {
+  /** A model's name, such as llama3.2:3b. */
+  name: string;
+}
+
+/** Tell what is indexed and pending, which models serve, and how a job is doing. */
+export interface StatusParams {
+  /** Only this job's progress. */
+  jobId?: string;
+}
+
+/** Stop a job. What it has done so far stays. */
+export interface JobsCancelParams {
+  /** The job to stop. */
+  jobId: string;
+}
+
+/** Check everything Allma depends on, with the next step for whatever is wrong. */
+export type DoctorParams = Record<string, never>;
+
+/** Put the index right: what is incomplete is read again, and the search indexes built anew. */
+export type RepairParams = Record<string, never>;
+
+/** Copy the index and the conversations into one file, to be imported elsewhere. */
+export interface ExportParams {
+  /** The file to write, absolute; it must be a new one. */
+  path: string;
+}
+
+/** Settings that are the server's, below the section `allma`. */
+export const SERVER_SETTINGS = [
+  "chatModel",
+  "topK",
+  "workspace",
+  "indexWorkspaceFolders",
+] as const;
+
 /** What comes over `partialResultToken` while an answer is written. */
-export type AskProgress =
-  | { kind: "chunk"; seq: number; text: string }
-  | { kind: "sources"; citations: Citation[] };
+export type AskProgress = AnswerStarted | AnswerChunk | AnswerSources;
 
 export const askProgress = new ProgressType<AskProgress>();
 
-interface Tokens {
-  workDoneToken?: string;
+/** Every operation: what it is given, and what comes back. */
+export interface Operations {
+  search: [SearchParams, SearchResult];
+  explain: [ExplainParams, Explanation];
+  ask: [AskParams, Answer];
+  read: [ReadParams, Excerpt];
+  ingest: [IngestParams, IngestReport | Job];
+  sync: [SyncParams, IngestReport | Job];
+  forget: [ForgetParams, ForgetReport];
+  documents: [DocumentsParams, DocumentPage];
+  "conversations.list": [ConversationsListParams, ConversationPage];
+  "conversations.show": [ConversationsShowParams, Conversation];
+  "conversations.rename": [ConversationsRenameParams, Conversation];
+  "conversations.delete": [ConversationsDeleteParams, Done];
+  "conversations.export": [ConversationsExportParams, Export];
+  "models.list": [ModelsListParams, ModelList];
+  "models.show": [ModelsShowParams, ModelInfo];
+  "models.use": [ModelsUseParams, Done];
+  "models.pull": [ModelsPullParams, Done];
+  "models.delete": [ModelsDeleteParams, Done];
+  status: [StatusParams, Status | Job];
+  "jobs.cancel": [JobsCancelParams, Job];
+  doctor: [DoctorParams, Diagnosis];
+  repair: [RepairParams, Diagnosis];
+  export: [ExportParams, Done];
 }
 
-export interface AskParams {
-  question: string;
-  conversationId?: string;
-  useRag?: boolean;
-  model?: string;
-  topK?: number;
-  path?: string;
-  workspace?: string;
+/** Tokens under which the client hears of a request's progress. */
+interface Tokens {
+  workDoneToken?: string;
   partialResultToken?: string;
 }
 
-const request = <P, R>(name: string) => new RequestType<P, R, Failure>(`allma/${name}`);
+const request = <N extends keyof Operations>(name: N) =>
+  new RequestType<Operations[N][0] & Tokens, Operations[N][1], Failure>(`allma/${name}`);
 
-export const ask = request<AskParams, Answer>("ask");
-export const search = request<
-  { query: string; topK?: number; path?: string; workspace?: string },
-  SearchResult
->("search");
-export const read = request<
-  { source: string; startLine?: number; endLine?: number; neighbors?: number },
-  Excerpt
->("read");
-export const ingest = request<{ paths: string[] } & Tokens, IngestReport | Job>("ingest");
-export const sync = request<{ path?: string } & Tokens, IngestReport | Job>("sync");
-export const forget = request<{ path: string }, ForgetReport>("forget");
-export const documents = request<
-  { workspace?: string; state?: DocumentState; cursor?: string; limit?: number },
-  DocumentPage
->("documents");
-export const conversationsList = request<
-  { query?: string; cursor?: string; limit?: number },
-  ConversationPage
->("conversations.list");
-export const conversationsShow = request<{ id: string }, Conversation>("conversations.show");
-export const conversationsRename = request<{ id: string; title: string }, Conversation>(
-  "conversations.rename",
-);
-export const conversationsDelete = request<{ id: string }, Done>("conversations.delete");
-export const conversationsExport = request<{ id: string }, Export>("conversations.export");
-export const modelsList = request<Record<string, never>, ModelList>("models.list");
-export const modelsUse = request<{ name: string }, Done>("models.use");
-export const modelsPull = request<{ name: string } & Tokens, Done>("models.pull");
-export const modelsDelete = request<{ name: string }, Done>("models.delete");
-export const status = request<Record<string, never>, Status>("status");
-export const job = request<{ jobId: string }, Job>("status");
-export const jobsCancel = request<{ jobId: string }, Job>("jobs.cancel");
-export const doctor = request<Record<string, never>, Diagnosis>("doctor");
+export const search = request("search");
+export const explain = request("explain");
+export const ask = request("ask");
+export const read = request("read");
+export const ingest = request("ingest");
+export const sync = request("sync");
+export const forget = request("forget");
+export const documents = request("documents");
+export const conversationsList = request("conversations.list");
+export const conversationsShow = request("conversations.show");
+export const conversationsRename = request("conversations.rename");
+export const conversationsDelete = request("conversations.delete");
+export const conversationsExport = request("conversations.export");
+export const modelsList = request("models.list");
+export const modelsShow = request("models.show");
+export const modelsUse = request("models.use");
+export const modelsPull = request("models.pull");
+export const modelsDelete = request("models.delete");
+export const status = request("status");
+export const jobsCancel = request("jobs.cancel");
+export const doctor = request("doctor");
+export const repair = request("repair");
+export const exportIndex = request("export");

@@ -120,18 +120,18 @@ local function spawn(dispatchers)
   return result
 end
 
---- What the server is told of the settings.
+--- What the server is told of the settings. Those that are not set, it is told to have so.
 ---@return table
 local function for_server()
-  local settings = config.get()
-  return {
-    model = settings.model,
-    topK = settings.top_k,
-    workspace = settings.workspace,
-    indexWorkspaceFolders = settings.index_workspace_folders,
-    -- Progress displays would show the text of an answer.
-    streamNotification = true,
-  }
+  local told = { streamNotification = true } -- Progress displays would show the text of an answer.
+  for _, setting in ipairs(config.schema) do
+    if setting.of_server then
+      local key = setting.name:gsub("_(%l)", string.upper)
+      local value = config.get()[setting.name]
+      told[key] = value == nil and vim.NIL or value
+    end
+  end
+  return told
 end
 
 --- Settings that the server may ask for at any time.

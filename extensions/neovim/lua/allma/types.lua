@@ -1,6 +1,6 @@
 ---@meta
 -- What travels between Neovim and the server.
--- Written by scripts/write_types.py from the server's model.
+-- Written by `python -m extensions.generate` from the server's operations and its model.
 
 ---@class allma.FileReason
 ---@field path string
@@ -52,6 +52,8 @@
 ---@field model? string
 ---@field mode "generated"|"passages_only"
 ---@field stats allma.AnswerStats
+---@field notice? string
+---@field grounding "cited"|"uncited"|"declined"|"none"
 
 ---@class allma.MessageSource
 ---@field number integer
@@ -104,6 +106,30 @@
 
 ---@class allma.SearchResult
 ---@field passages allma.Passage[]
+---@field notice? string
+---@field retrievalMs integer
+
+---@class allma.Standing
+---@field place integer
+---@field score number
+
+---@class allma.Candidate
+---@field passage allma.Passage
+---@field dense? allma.Standing
+---@field lexical? allma.Standing
+---@field fused allma.Standing
+---@field reranked? allma.Standing
+---@field judged? allma.Standing
+---@field outcome "shown"|"repeats"|"overlaps"|"over_limit"|"not_read"
+---@field other? integer
+
+---@class allma.Explanation
+---@field query string
+---@field terms string[]
+---@field phrases string[]
+---@field stops string[]
+---@field candidates allma.Candidate[]
+---@field judge? string
 ---@field notice? string
 ---@field retrievalMs integer
 
@@ -204,3 +230,105 @@
 ---@class allma.Diagnosis
 ---@field healthy boolean
 ---@field checks allma.Check[]
+
+---@class allma.AnswerStarted
+---@field kind "started"
+---@field conversationId string
+---@field messageId string
+
+---@class allma.AnswerChunk
+---@field kind "chunk"
+---@field seq integer
+---@field text string
+
+---@class allma.AnswerSources
+---@field kind "sources"
+---@field citations allma.Citation[]
+
+---@class allma.SearchParams
+---@field query string What to look for: words, a question, a symbol.
+---@field topK? integer How many passages (default 5).
+---@field path? string Only files that match this glob, such as src/**/*.py.
+---@field workspace? string Only this workspace folder; `all` for every one.
+
+---@class allma.ExplainParams
+---@field query string The query, as it is searched for.
+---@field topK? integer How many passages (default 5).
+---@field path? string Only files that match this glob, such as src/**/*.py.
+---@field workspace? string Only this workspace folder; `all` for every one.
+
+---@class allma.AskParams
+---@field question string The question, in plain language.
+---@field conversationId? string Continue this conversation; a new one starts without it.
+---@field useRag? boolean Answer from the indexed documents; false is a plain chat.
+---@field model? string A chat model other than the one in use.
+---@field replaces? string Ask in the place of this message: its turn and all later ones go, once the new answer begins.
+---@field topK? integer How many passages to use (default 5).
+---@field path? string Only files that match this glob, such as docs/**/*.md.
+---@field workspace? string Only this workspace folder; `all` for every one.
+
+---@class allma.ReadParams
+---@field source string A file path, an allma:// URI, or the chunk_id of a passage.
+---@field startLine? integer First line to read.
+---@field endLine? integer Last line to read.
+---@field neighbors? integer With a chunk_id: chunks before and after it.
+
+---@class allma.IngestParams
+---@field paths string[] Absolute paths of folders or files.
+
+---@class allma.SyncParams
+---@field path? string Only this workspace; all of them without it.
+
+---@class allma.ForgetParams
+---@field path string A file, a folder or a workspace that is indexed.
+
+---@class allma.DocumentsParams
+---@field workspace? string Only this workspace folder.
+---@field state? "indexed"|"skipped"|"failed" Only indexed, skipped or failed ones.
+---@field cursor? string next_cursor of the page before this one.
+---@field limit? integer Rows in a page.
+
+---@class allma.ConversationsListParams
+---@field query? string Only those with these words in title or text.
+---@field cursor? string next_cursor of the page before this one.
+---@field limit? integer Rows in a page.
+
+---@class allma.ConversationsShowParams
+---@field id string The id of a conversation.
+
+---@class allma.ConversationsRenameParams
+---@field id string The id of a conversation.
+---@field title string The new title.
+
+---@class allma.ConversationsDeleteParams
+---@field id string The id of a conversation.
+
+---@class allma.ConversationsExportParams
+---@field id string The id of a conversation.
+
+---@class allma.ModelsListParams
+
+---@class allma.ModelsShowParams
+---@field name string A model's name, such as llama3.2:3b.
+
+---@class allma.ModelsUseParams
+---@field name string A model's name, such as llama3.2:3b.
+
+---@class allma.ModelsPullParams
+---@field name string A model's name, such as llama3.2:3b.
+
+---@class allma.ModelsDeleteParams
+---@field name string A model's name, such as llama3.2:3b.
+
+---@class allma.StatusParams
+---@field jobId? string Only this job's progress.
+
+---@class allma.JobsCancelParams
+---@field jobId string The job to stop.
+
+---@class allma.DoctorParams
+
+---@class allma.RepairParams
+
+---@class allma.ExportParams
+---@field path string The file to write, absolute; it must be a new one.

@@ -46,8 +46,8 @@ describe("settings", function()
   end)
 
   it("that are wrong are told by setup", function()
-    require("allma").setup({ modle = "x", attach = false })
-    editor.told("modle")
+    require("allma").setup({ chat_modle = "x", attach = false })
+    editor.told("chat_modle")
   end)
 
   it("have a meaning for every key", function()
@@ -73,15 +73,14 @@ describe(":Allma", function()
     assert.truthy(message:find("There", 1, true))
   end)
 
-  it("has a file, a description and a usage for each sub-command", function()
+  it("has a file for each sub-command", function()
     local files = vim.fn.glob("lua/allma/commands/*.lua", true, true)
     local names = vim.tbl_map(function(path)
       return vim.fn.fnamemodify(path, ":t:r")
     end, files)
     for _, name in ipairs(commands.names) do
       assert.truthy(vim.list_contains(names, name), name)
-      assert.truthy(commands.get(name).desc:find("%.$"), name)
-      assert.equal("string", type(commands.get(name).usage), name)
+      assert.equal("function", type(commands.get(name).impl), name)
     end
     assert.equal(#commands.names + 2, #names)
   end)

@@ -125,7 +125,7 @@ describe("the server", function()
   end)
 
   it("offers code actions that open the chat and the list", function()
-    editor.setup({ model = "echo" })
+    editor.setup({ chat_model = "echo" })
     editor.ingest(project)
     vim.cmd.edit("src/cache.py")
     editor.eventually("the server is attached", function()

@@ -34,6 +34,10 @@ export interface Pending {
   sources: Source[];
   state: "waiting" | "streaming" | "failed";
   failure?: Trouble;
+  /** The question's message, once the server has it. */
+  messageId?: string;
+  /** The message whose place the question takes, with all that follow; when tried again, too. */
+  replaces?: string;
 }
 
 export type Attachment =
@@ -80,6 +84,8 @@ export interface ViewState {
   turns: Turn[];
   pending: Pending | null;
   stats: AnswerStats | null;
+  /** How the search for the last answer was limited. */
+  limits: string | null;
   attachments: Attachment[];
 }
 
@@ -101,9 +107,8 @@ export type Action =
 
 export type FromView =
   | { type: "ready" }
-  | { type: "ask"; question: string; useRag: boolean }
+  | { type: "ask"; question: string; useRag: boolean; replaces?: string }
   | { type: "stop" }
-  | { type: "again"; question: string; useRag: boolean }
   | { type: "open"; source: Source; extracted: boolean }
   | { type: "copy"; text: string }
   | { type: "insert"; text: string }

@@ -23,7 +23,6 @@ export interface Backend {
     signal: AbortSignal,
   ): Promise<rpc.Answer>;
   show(id: string): Promise<rpc.Conversation>;
-  latest(): Promise<rpc.Conversation | undefined>;
   failure(error: unknown): Failure | "cancelled";
 }
 
@@ -34,6 +33,7 @@ export class Session {
   private attachments: Attachment[] = [];
   private pending: Pending | null = null;
   private stats: rpc.AnswerStats | null = null;
+  private limits: string | null = null;
   private stopping: AbortController | undefined;
 
   constructor(
@@ -51,18 +51,19 @@ export class Session {
     return this.conversation?.title ?? null;
   }
 
-  snapshot(): Pick<ViewState, "title" | "turns" | "pending" | "stats" | "attachments"> {
+  snapshot(): Pick<ViewState, "title" | "turns" | "pending" | "stats" | "limits" | "attachments"> {
     return {
       title: this.title,
       turns: turnsOf(this.conversation, this.pending),
       pending: this.pending,
       stats: this.stats,
+      limits: this.limits,
       attachments: this.attachments,
     };
   }
 
-  /** Asks; the answer streams to the view and ends up in the conversation. */
-  async ask(question: string, useRag: boolean, model: string | undefined): Promise<void> {
+  /** Asks, in the place of the message `replaces` if given; the answer streams to the view. */
+  async ask(question: string, useRag: boolean, replaces?: string): Promise<void> {
     if (this.busy) return;
     const full = withSelections(question, this.attachments);
     if (!full) return;
@@ -70,34 +71,23 @@ export class Session {
     this.attachments = this.attachments.filter((a) => a.kind === "scope");
     const stopping = new AbortController();
     this.stopping = stopping;
-    this.stats = null;
-    this.pending = { question: full, answer: "", sources: [], state: "waiting" };
+    this.stats = this.limits = null;
+    this.pending = { question: full, answer: "", sources: [], state: "waiting", replaces };
     this.publish();
-    let id = this.id;
     try {
       const answer = await this.backend.ask(
-        { question: full, conversationId: id, useRag, model, workspace: scope?.path },
+        { question: full, conversationId: this.id, useRag, replaces, workspace: scope?.path },
         (progress) => this.onProgress(stopping, progress),
         stopping.signal,
       );
-      id = answer.conversationId;
       if (this.stopping !== stopping) return; // another conversation was opened meanwhile
       this.stats = answer.stats;
-      await this.settle(id);
+      this.limits = answer.notice;
+      this.identify(answer.conversationId);
+      await this.settle();
     } catch (error) {
       if (this.stopping !== stopping) return;
-      const failure = this.backend.failure(error);
-      id ??= await this.idOf(full);
-      await this.settle(id).catch(() => undefined);
-      if (failure !== "cancelled") {
-        this.pending = {
-          question: full,
-          answer: "",
-          sources: [],
-          state: "failed",
-          failure: { message: failure.message, hint: failure.hint },
-        };
-      }
+      await this.breakOff(this.backend.failure(error));
     } finally {
       if (this.stopping === stopping) {
         this.stopping = undefined;
@@ -156,42 +146,52 @@ export class Session {
     this.stopping = undefined;
     stopping?.abort();
     this.pending = null;
-    this.stats = null;
+    this.stats = this.limits = null;
     this.attachments = [];
   }
 
   private onProgress(stopping: AbortController, progress: rpc.AskProgress): void {
     if (this.stopping !== stopping || !this.pending) return;
-    if (progress.kind === "chunk") {
-      this.pending.answer += progress.text;
-      this.pending.state = "streaming";
-      this.post({ type: "chunk", text: progress.text });
-    } else {
-      this.pending.sources = progress.citations.map((c) => sourceOf(c));
-      this.publish();
+    switch (progress.kind) {
+      case "started":
+        this.pending.messageId = progress.messageId;
+        this.identify(progress.conversationId);
+        break;
+      case "chunk":
+        this.pending.answer += progress.text;
+        this.pending.state = "streaming";
+        this.post({ type: "chunk", text: progress.text });
+        break;
+      case "sources":
+        this.pending.sources = progress.citations.map((c) => sourceOf(c));
+        this.publish();
     }
   }
 
-  private async settle(id: string | undefined): Promise<void> {
-    if (id !== undefined) {
-      const conversation = await this.backend.show(id);
-      const isNew = this.id !== id;
-      this.id = id;
-      this.conversation = conversation;
-      if (isNew) this.changed("selected");
-    }
+  private identify(id: string): void {
+    if (this.id === id) return;
+    this.id = id;
+    this.changed("selected");
+  }
+
+  /** Shows what the server has of the conversation, in the place of what was under way. */
+  private async settle(): Promise<void> {
+    if (this.id !== undefined) this.conversation = await this.backend.show(this.id);
     this.pending = null;
   }
 
-  /** The conversation that a stopped first question began: its id never came back. */
-  private async idOf(question: string): Promise<string | undefined> {
-    try {
-      const latest = await this.backend.latest();
-      const asked = latest?.messages.findLast((message) => message.role === "user");
-      return asked?.content.trim() === question.trim() ? latest?.id : undefined;
-    } catch {
-      return undefined; // the failure of the question itself is what is told
-    }
+  /** A stopped answer is as the server kept it; one that failed says why, below what had come. */
+  private async breakOff(failure: Failure | "cancelled"): Promise<void> {
+    const asked = this.pending;
+    await this.settle().catch(() => undefined);
+    if (failure === "cancelled" || !asked) return;
+    const isStored = this.conversation?.messages.some(({ id }) => id === asked.messageId);
+    this.pending = {
+      ...asked,
+      state: "failed",
+      failure: { message: failure.message, hint: failure.hint },
+      replaces: isStored ? asked.messageId : asked.replaces,
+    };
   }
 
   private publish(): void {
@@ -199,17 +199,18 @@ export class Session {
   }
 }
 
-/** The messages people see, without the question that is still being answered. */
+/** The messages people see, but for those whose place the pending question takes. */
 export function turnsOf(
   conversation: rpc.Conversation | undefined,
   pending: Pending | null,
 ): Turn[] {
-  const turns = (conversation?.messages ?? [])
+  const messages = conversation?.messages ?? [];
+  const hidden = [pending?.messageId, pending?.replaces];
+  const end = pending ? messages.findIndex((message) => hidden.includes(message.id)) : -1;
+  return messages
+    .slice(0, end < 0 ? undefined : end)
     .filter((message) => message.role !== "system")
     .map((message) => turnOf(message));
-  const last = turns.at(-1);
-  const isShownTwice = pending && last?.role === "user" && last.text === pending.question;
-  return isShownTwice ? turns.slice(0, -1) : turns;
 }
 
 function turnOf(message: rpc.Message): Turn {

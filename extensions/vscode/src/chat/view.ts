@@ -2,6 +2,7 @@
 import * as path from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
+import { engineStatus } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
 import { openPlace } from "../open";
 import * as rpc from "../protocol";
@@ -55,7 +56,7 @@ export class ChatView implements vscode.WebviewViewProvider {
   async ask(question: string): Promise<void> {
     await this.focus();
     if (this.session.busy) await this.session.select(undefined);
-    await this.session.ask(question, true, undefined);
+    await this.session.ask(question, true);
   }
 
   attachSelection(editor: vscode.TextEditor): void {
@@ -80,7 +81,7 @@ export class ChatView implements vscode.WebviewViewProvider {
   /** Narrows the questions to a file or folder, which is indexed first if it is new. */
   async attachScope(uri: vscode.Uri): Promise<void> {
     this.session.attach(scopeOf(uri));
-    const status = this.ctx.engine.status ?? (await this.ctx.request(rpc.status, {}));
+    const status = this.ctx.engine.status ?? (await engineStatus(this.ctx));
     if (!status.workspaces.some((w) => isInside(uri.fsPath, w.path))) {
       await vscode.commands.executeCommand("allma.vscode.ingestResource", uri);
     }
@@ -137,8 +138,7 @@ export class ChatView implements vscode.WebviewViewProvider {
         this.composing = undefined;
         return;
       case "ask":
-      case "again":
-        await this.session.ask(message.question, message.useRag, undefined);
+        await this.session.ask(message.question, message.useRag, message.replaces);
         return this.ctx.engine.refresh();
       case "stop":
         return this.session.stop();
@@ -215,11 +215,6 @@ function backend(ctx: Ctx) {
       return askWithProgress(ctx, params, onProgress, signal);
     },
     show: (id: string) => ctx.request(rpc.conversationsShow, { id }),
-    async latest() {
-      const page = await ctx.request(rpc.conversationsList, { limit: 1 });
-      const id = page.conversations[0]?.id;
-      return id === undefined ? undefined : ctx.request(rpc.conversationsShow, { id });
-    },
     failure: (error: unknown) => (isCancelled(error) ? "cancelled" : failureOf(error)),
   } as const;
 }

@@ -1,12 +1,19 @@
 /** Where questions are written: the text, what is attached, whether documents are used, the model. */
-import type { Attachment, FromView, ViewState } from "../chat/messages";
+import type { Attachment, FromView, Turn, ViewState } from "../chat/messages";
 import { codicon, h, iconButton } from "./dom";
 
 export interface ComposerActions {
   post(message: FromView): void;
-  ask(question: string): void;
-  lastQuestion(): string | null;
-  drafted(draft: string, useRag: boolean): void;
+  ask(question: string, replaces?: string): void;
+  lastQuestion(): Turn | null;
+  drafted(draft: Draft): void;
+}
+
+/** What is being written. `replaces`: the message whose place it will take. */
+export interface Draft {
+  draft: string;
+  useRag: boolean;
+  replaces?: string;
 }
 
 const MANAGE = "\u0000manage";
@@ -35,12 +42,15 @@ export class Composer {
   private readonly send = h("button", { type: "submit", class: "send" });
   private busy = false;
   private chosen = "";
+  private useRag: boolean;
+  private replaces: string | undefined;
 
   constructor(
     private readonly actions: ComposerActions,
-    draft: string,
-    private useRag: boolean,
+    kept: Draft,
   ) {
+    this.useRag = kept.useRag;
+    this.replaces = kept.replaces;
     this.element = h(
       "form",
       { class: "composer", submit: (event) => this.onSubmit(event) },
@@ -57,8 +67,8 @@ export class Composer {
         this.send,
       ),
     );
-    this.text.value = draft;
-    this.setRag(useRag);
+    this.text.value = kept.draft;
+    this.setRag(kept.useRag);
     this.showSend();
   }
 
@@ -70,8 +80,23 @@ export class Composer {
     this.busy = state.pending !== null && state.pending.state !== "failed";
     this.showSend();
     this.showModels(state);
-    this.attachments.replaceChildren(...state.attachments.map((a, i) => this.attachment(a, i)));
-    this.attachments.hidden = state.attachments.length === 0;
+    const isThere = state.turns.some((turn) => turn.id === this.replaces);
+    if (this.replaces !== undefined && !isThere && state.connection.state === "ready") {
+      this.stopEditing();
+    }
+    this.attachments.replaceChildren(
+      ...(this.replaces === undefined ? [] : [this.editing()]),
+      ...state.attachments.map((a, i) => this.attachment(a, i)),
+    );
+    this.attachments.hidden = this.attachments.children.length === 0;
+  }
+
+  /** Takes up an earlier question, whose place the edited one will take. */
+  edit(question: Turn): void {
+    this.replaces = question.id;
+    this.compose(question.text);
+    this.attachments.prepend(this.editing());
+    this.attachments.hidden = false;
   }
 
   /** Puts a text into the field, or leaves what is there, and the cursor behind it. */
@@ -85,6 +110,28 @@ export class Composer {
   grow(): void {
     this.text.style.height = "auto";
     this.text.style.height = `${this.text.scrollHeight + 2}px`;
+  }
+
+  private keep(): void {
+    const { useRag, replaces } = this;
+    this.actions.drafted({ draft: this.text.value, useRag, replaces });
+  }
+
+  private editing(): HTMLElement {
+    return h(
+      "li",
+      { class: "editing", title: "What was answered since will be replaced" },
+      codicon("edit"),
+      h("span", {}, "Editing an earlier question"),
+      iconButton("close", "Ask a new question instead", () => this.stopEditing()),
+    );
+  }
+
+  private stopEditing(): void {
+    this.replaces = undefined;
+    this.attachments.querySelector(".editing")?.remove();
+    this.attachments.hidden = this.attachments.children.length === 0;
+    this.onInput();
   }
 
   private attachment(attachment: Attachment, index: number): HTMLElement {
@@ -123,7 +170,7 @@ export class Composer {
       ? "Answers come from your documents. Click to chat without them."
       : "Documents are not used. Click to answer from them.";
     this.text.placeholder = on ? "Ask about your documents…" : "Chat without documents…";
-    this.actions.drafted(this.text.value, on);
+    this.keep();
   }
 
   private onModel(): void {
@@ -136,7 +183,7 @@ export class Composer {
 
   private onInput(): void {
     this.grow();
-    this.actions.drafted(this.text.value, this.useRag);
+    this.keep();
   }
 
   private onSubmit(event: Event): void {
@@ -147,9 +194,10 @@ export class Composer {
     }
     const question = this.text.value.trim();
     if (!question) return;
+    const { replaces } = this;
     this.text.value = "";
-    this.onInput();
-    this.actions.ask(question);
+    this.stopEditing();
+    this.actions.ask(question, replaces);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -160,7 +208,10 @@ export class Composer {
       const last = this.actions.lastQuestion();
       if (last === null) return;
       event.preventDefault();
-      this.compose(last);
+      this.edit(last);
+    } else if (event.key === "Escape" && this.replaces !== undefined) {
+      this.text.value = "";
+      this.stopEditing();
     }
   }
 }

@@ -11,6 +11,8 @@ import { PendingElement, turnElement } from "./turns";
 interface Kept {
   draft: string;
   useRag: boolean;
+  /** The message whose place the draft will take. */
+  replaces?: string;
 }
 
 const SUGGESTIONS = [
@@ -35,23 +37,20 @@ const announcer = h("div", { class: "unseen", role: "status" });
 const actions = {
   post,
   ask,
-  edit: (question: string) => composer.compose(question),
-  again: (question: string) => {
-    following = true;
-    post({ type: "again", question, useRag: composer.documents });
-  },
-  lastQuestion: () => state.turns.findLast((turn) => turn.role === "user")?.text ?? null,
-  drafted: (draft: string, useRag: boolean) => editor.setState({ draft, useRag }),
+  edit: (question: Turn) => composer.edit(question),
+  again: ask,
+  lastQuestion: () => state.turns.findLast((turn) => turn.role === "user") ?? null,
+  drafted: (kept: Kept) => editor.setState(kept),
 };
-const composer = new Composer(actions, kept.draft, kept.useRag);
+const composer = new Composer(actions, kept);
 let pending = new PendingElement(actions);
 
 log.append(list);
 document.getElementById("app")?.append(notice, log, composer.element, announcer);
 
-function ask(question: string): void {
+function ask(question: string, replaces?: string): void {
   following = true;
-  post({ type: "ask", question, useRag: composer.documents });
+  post({ type: "ask", question, useRag: composer.documents, replaces });
 }
 
 addEventListener("message", ({ data }: MessageEvent<ToView>) => {
@@ -132,11 +131,11 @@ function renderTurns(): void {
   const elements = state.turns.map((turn, index) => {
     const isLast = index === state.turns.length - 1;
     const question = isLast && !state.pending ? questionOf(turn, index) : null;
-    const stats = isLast && turn.role === "assistant" ? state.stats : null;
-    const key = JSON.stringify([turn, question, stats]);
+    const { stats, limits } = isLast && turn.role === "assistant" ? state : INITIAL;
+    const key = JSON.stringify([turn, question?.id, stats, limits]);
     const shown = list.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.id)}"]`);
     if (shown?.dataset.key === key) return shown;
-    const element = turnElement(turn, question, stats, actions);
+    const element = turnElement(turn, question, { stats, limits }, actions);
     element.dataset.turn = turn.id;
     element.dataset.key = key;
     return element;
@@ -155,10 +154,10 @@ function renderTurns(): void {
 }
 
 /** The question a turn belongs to, for the button that asks it again. */
-function questionOf(turn: Turn, index: number): string | null {
-  if (turn.role === "user") return turn.text;
+function questionOf(turn: Turn, index: number): Turn | null {
+  if (turn.role === "user") return turn;
   const before = state.turns[index - 1];
-  return before?.role === "user" ? before.text : null;
+  return before?.role === "user" ? before : null;
 }
 
 function welcome(): HTMLElement {

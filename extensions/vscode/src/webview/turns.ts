@@ -6,15 +6,21 @@ import { renderBlocks, showBlocks } from "./markdown";
 
 export interface TurnActions {
   post(message: FromView): void;
-  edit(question: string): void;
-  again(question: string): void;
+  edit(question: Turn): void;
+  again(question: string, replaces: string | undefined): void;
 }
 
-/** One message. `question` is what it answers, when it can be asked again; `stats` how it was made. */
+/** How the last answer came about. */
+export interface Making {
+  stats: AnswerStats | null;
+  limits: string | null;
+}
+
+/** One message. `question` is the one it belongs to, when that can be asked again. */
 export function turnElement(
   turn: Turn,
-  question: string | null,
-  stats: AnswerStats | null,
+  question: Turn | null,
+  { stats, limits }: Making,
   actions: TurnActions,
 ): HTMLElement {
   const body = h("div", { class: "body" });
@@ -25,13 +31,8 @@ export function turnElement(
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
     body,
-    stats?.truncated &&
-      h(
-        "p",
-        { class: "kind" },
-        codicon("warning"),
-        " The answer was cut: the model's limit was reached.",
-      ),
+    stats?.truncated && warning("The answer was cut: the model's limit was reached."),
+    limits !== null && warning(limits),
     sourcesElement(turn.sources, turn.passagesOnly, actions),
     h(
       "footer",
@@ -41,8 +42,9 @@ export function turnElement(
       iconButton("copy", isUser ? "Copy the question" : "Copy the answer", () =>
         actions.post({ type: "copy", text: turn.text }),
       ),
-      isUser && iconButton("edit", "Edit and ask again", () => actions.edit(turn.text)),
-      question !== null && iconButton("refresh", "Answer again", () => actions.again(question)),
+      isUser && iconButton("edit", "Edit and ask again", () => actions.edit(turn)),
+      question &&
+        iconButton("refresh", "Answer again", () => actions.again(question.text, question.id)),
     ),
   );
 }
@@ -96,11 +98,19 @@ export class PendingElement {
       ` ${message} ${hint ?? ""} `,
       h(
         "button",
-        { type: "button", class: "link", click: () => this.actions.again(pending.question) },
+        {
+          type: "button",
+          class: "link",
+          click: () => this.actions.again(pending.question, pending.replaces),
+        },
         "Try again",
       ),
     ];
   }
+}
+
+function warning(text: string): HTMLElement {
+  return h("p", { class: "kind" }, codicon("warning"), ` ${text}`);
 }
 
 function sourcesElement(

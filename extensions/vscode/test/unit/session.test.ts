@@ -12,21 +12,34 @@ class Server implements Backend {
   conversations = new Map<string, Conversation>();
   private finish: ((text: string) => void) | undefined;
   private fail: ((error: unknown) => void) | undefined;
+  private begin = () => {};
+  private told = "";
   private tell: ((progress: AskProgress) => void) | undefined;
 
   ask(params: AskParams, onProgress: (p: AskProgress) => void, signal: AbortSignal) {
     this.asked.push(params);
     this.tell = onProgress;
+    this.told = "";
     const id = params.conversationId ?? `c${this.conversations.size + 1}`;
-    this.write(id, "user", params.question);
+    const messageId = `m${this.asked.length}`;
+    if (params.replaces === undefined) this.write(id, "user", params.question, messageId);
+    // The place is taken when the new answer begins.
+    this.begin = () => {
+      if (params.replaces === undefined) return;
+      this.cut(id, params.replaces);
+      this.write(id, "user", params.question, messageId);
+      this.begin = () => undefined;
+    };
+    onProgress({ kind: "started", conversationId: id, messageId });
     return new Promise<Answer>((resolve, reject) => {
       this.fail = reject;
       this.finish = (text) => {
+        this.begin();
         this.write(id, "assistant", text);
-        resolve({ text, conversationId: id, citations: [] } as unknown as Answer);
+        resolve({ text, conversationId: id, citations: [], notice: null } as unknown as Answer);
       };
       signal.addEventListener("abort", () => {
-        this.write(id, "assistant", "half …");
+        if (this.told) this.write(id, "assistant", `${this.told} …`);
         reject(CANCELLED);
       });
     });
@@ -37,16 +50,14 @@ class Server implements Backend {
     return found ? Promise.resolve(structuredClone(found)) : Promise.reject(new Error("not found"));
   }
 
-  latest() {
-    return Promise.resolve([...this.conversations.values()].at(-1));
-  }
-
   failure(error: unknown) {
     if (error === CANCELLED) return "cancelled" as const;
     return { code: "conversation_not_found", message: String(error), hint: "Next step." };
   }
 
   stream(text: string): void {
+    this.begin();
+    this.told += text;
     this.tell?.({ kind: "chunk", seq: 0, text });
   }
 
@@ -60,11 +71,16 @@ class Server implements Backend {
     await settled();
   }
 
-  private write(id: string, role: Message["role"], content: string): void {
+  private cut(id: string, message: string): void {
+    const messages = this.conversations.get(id)?.messages ?? [];
+    messages.splice(messages.findIndex((m) => m.id === message));
+  }
+
+  private write(id: string, role: Message["role"], content: string, as?: string): void {
     const known = this.conversations.get(id);
     const messages = known?.messages ?? [];
     messages.push({
-      id: `${id}.${messages.length}`,
+      id: as ?? `${id}.${messages.length}`,
       role,
       content,
       model: "m",
@@ -106,7 +122,7 @@ describe("a session", () => {
   const texts = () => view.turns.map((turn) => turn.text);
 
   test("streams an answer and ends with what the server has", async () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     expect(view.pending).toMatchObject({ question: "Why?", state: "waiting" });
     server.stream("Be");
     server.stream("cause");
@@ -119,22 +135,22 @@ describe("a session", () => {
   });
 
   test("continues its conversation with the next question", async () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     await server.answer("Because.");
-    void session.ask("And?", false, undefined);
+    void session.ask("And?", false);
     await server.answer("So.");
     expect(server.asked[1]).toMatchObject({ conversationId: "c1", useRag: false });
     expect(texts()).toEqual(["Why?", "Because.", "And?", "So."]);
   });
 
   test("takes no second question while it answers", async () => {
-    void session.ask("Why?", true, undefined);
-    await session.ask("And?", true, undefined);
+    void session.ask("Why?", true);
+    await session.ask("And?", true);
     expect(server.asked).toHaveLength(1);
   });
 
-  test("keeps what a stopped first answer had, though its id never came", async () => {
-    void session.ask("Why?", true, undefined);
+  test("keeps what a stopped first answer had", async () => {
+    void session.ask("Why?", true);
     server.stream("half");
     session.stop();
     await settled();
@@ -144,7 +160,7 @@ describe("a session", () => {
   });
 
   test("shows a failure with the question, once", async () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     await server.breakOff("The model is gone.");
     expect(view.pending).toMatchObject({
       question: "Why?",
@@ -152,12 +168,48 @@ describe("a session", () => {
       failure: { message: "The model is gone.", hint: "Next step." },
     });
     expect(texts()).toEqual([]);
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     expect(view.pending?.state).toBe("waiting");
   });
 
+  test("answers again in the place of an answer", async () => {
+    void session.ask("Why?", true);
+    await server.answer("Because.");
+    void session.ask("Why?", true, "m1");
+    expect(texts()).toEqual([]);
+    await server.answer("Therefore.");
+    expect(server.asked[1]).toMatchObject({ conversationId: "c1", replaces: "m1" });
+    expect(texts()).toEqual(["Why?", "Therefore."]);
+  });
+
+  test("shows what was there again when its replacement is stopped before it began", async () => {
+    void session.ask("Why?", true);
+    await server.answer("Because.");
+    void session.ask("Why not?", true, "m1");
+    expect(texts()).toEqual([]);
+    session.stop();
+    await settled();
+    expect(texts()).toEqual(["Why?", "Because."]);
+  });
+
+  test("tries a question that failed again in its own place", async () => {
+    void session.ask("Why?", true);
+    server.stream("half");
+    await server.breakOff("The model is gone.");
+    expect(view.pending).toMatchObject({ answer: "half", state: "failed", replaces: "m1" });
+    expect(texts()).toEqual([]);
+  });
+
+  test("tries a replacement that failed again in the place of the same", async () => {
+    void session.ask("Why?", true);
+    await server.answer("Because.");
+    void session.ask("Why?", true, "m1");
+    await server.breakOff("Ollama is gone.");
+    expect(view.pending).toMatchObject({ state: "failed", replaces: "m1" });
+  });
+
   test("lets go of an answer when another conversation is opened", async () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     await session.select(undefined);
     server.stream("late");
     await settled();
@@ -167,7 +219,7 @@ describe("a session", () => {
   });
 
   test("gives a new view everything, the half answer too", () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     server.stream("half");
     expect(session.snapshot().pending).toMatchObject({ question: "Why?", answer: "half" });
   });
@@ -184,14 +236,14 @@ describe("a session", () => {
       language: "python",
       text: "x = 1",
     });
-    void session.ask("What?", true, undefined);
+    void session.ask("What?", true);
     expect(server.asked[0]?.workspace).toBe("/w/b");
     expect(server.asked[0]?.question).toContain("x = 1");
     expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
   });
 
   test("forgets a conversation that was deleted elsewhere", async () => {
-    void session.ask("Why?", true, undefined);
+    void session.ask("Why?", true);
     await server.answer("Because.");
     server.conversations.clear();
     await session.reload();

@@ -3,8 +3,6 @@ local options = require("allma.commands.options")
 
 ---@type allma.Command
 return {
-  usage = "[++option...] [question]",
-  desc = "Ask, and have the answer written into the chat. With a range, ask about those lines.",
   impl = function(given)
     local params, question = options.parse(given.text, options.for_ask)
     if not params then

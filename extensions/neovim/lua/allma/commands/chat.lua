@@ -1,7 +1,5 @@
 ---@type allma.Command
 return {
-  usage = "[new]",
-  desc = "Open the chat: the latest one, or a new one.",
   impl = function(given)
     if given.args[1] == "new" then
       require("allma.ui.chats").new()

@@ -61,8 +61,6 @@ end
 
 ---@type allma.Command
 return {
-  usage = "[open|rename|delete|export] [words]",
-  desc = "Choose an earlier chat, all or those with these words, and continue it (or rename, delete, export it).",
   impl = function(given)
     local action = actions[given.args[1]]
     local words = action and given.text:gsub("^%S+%s*", "") or given.text

@@ -17,8 +17,6 @@ end
 
 ---@type allma.Command
 return {
-  usage = "[indexed|skipped|failed]",
-  desc = "List the files that were seen, and why one was skipped or failed, in the quickfix list.",
   impl = function(given)
     local state = given.args[1]
     if state and not vim.list_contains(STATES, state) then

@@ -3,8 +3,6 @@ local server = require("allma.server")
 
 ---@type allma.Command
 return {
-  usage = "[path]",
-  desc = "Take a file or folder out of the index; nothing on disk is touched. The current file without a path.",
   impl = function(given)
     local path = vim.fn.expand(given.text ~= "" and given.text or "%:p")
     if path == "" then

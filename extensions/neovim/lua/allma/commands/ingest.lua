@@ -1,7 +1,5 @@
 ---@type allma.Command
 return {
-  usage = "[path...]",
-  desc = "Index files and folders, and keep them indexed; the project, or the working directory, without a path.",
   impl = function(given)
     local paths = vim.tbl_map(vim.fn.expand, given.args)
     if #paths == 0 then

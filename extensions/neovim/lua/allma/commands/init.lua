@@ -1,5 +1,6 @@
---- `:Allma`, whose sub-commands are one file each: what it is for, what it does, what completes it.
+--- `:Allma`, whose sub-commands are one file each: what it does, and what completes it.
 local errors = require("allma.errors")
+local reference = require("allma.reference")
 
 local M = {}
 
@@ -9,26 +10,12 @@ local M = {}
 ---@field selection? string What the command's range holds, introduced by its place.
 
 ---@class allma.Command
----@field usage string Its arguments, for the help.
----@field desc string
 ---@field impl fun(given: allma.Given)
 ---@field complete? fun(lead: string, words: string[]): string[] `words`: those before `lead`.
 
-M.names = {
-  "ask",
-  "chat",
-  "search",
-  "conversations",
-  "ingest",
-  "sync",
-  "forget",
-  "documents",
-  "models",
-  "status",
-  "log",
-  "stop",
-  "restart",
-}
+M.names = vim.tbl_map(function(command)
+  return command.name
+end, reference.commands)
 
 ---@param name string
 ---@return allma.Command

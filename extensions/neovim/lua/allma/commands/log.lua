@@ -10,8 +10,6 @@ end
 
 ---@type allma.Command
 return {
-  usage = "",
-  desc = "Open the server's log; Neovim's log of language servers when the server cannot be asked.",
   impl = function()
     client.request("status", {}, function(_, status)
       local own = status and vim.fs.joinpath(status.dataDir, "logs", "allma.log")

@@ -74,8 +74,6 @@ end
 
 ---@type allma.Command
 return {
-  usage = "[use|pull|delete] [name]",
-  desc = "Choose the model that answers; download or delete one.",
   impl = function(given)
     local action, name = actions[given.args[1]], given.args[2]
     if not given.args[1] then

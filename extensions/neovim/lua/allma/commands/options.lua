@@ -1,53 +1,40 @@
 --- Options of questions and searches, which stand before the text: `++top=8 ++path=docs/** words`.
 local client = require("allma.client")
+local reference = require("allma.reference")
 local server = require("allma.server")
 
 local M = {}
 
----@class allma.Option
----@field desc string
----@field value? "number"|"string" Its kind; without one the option stands alone.
----@field apply fun(params: table, value: any)
-
----@type table<string, allma.Option>
-M.all = {
-  all = {
-    desc = "look in all that is indexed, not only in open projects",
-    apply = function(params)
-      params.workspace = "all"
-    end,
-  },
-  path = {
-    desc = "only in files that match this glob",
-    value = "string",
-    apply = function(params, value)
-      params.path = value
-    end,
-  },
-  top = {
-    desc = "so many passages",
-    value = "number",
-    apply = function(params, value)
-      params.topK = value
-    end,
-  },
-  model = {
-    desc = "answered by this model",
-    value = "string",
-    apply = function(params, value)
-      params.model = value
-    end,
-  },
-  plain = {
-    desc = "answered without documents",
-    apply = function(params)
-      params.useRag = false
-    end,
-  },
+--- What each option changes of a request's parameters.
+---@type table<string, fun(params: table, value: any)>
+local APPLY = {
+  all = function(params)
+    params.workspace = "all"
+  end,
+  path = function(params, value)
+    params.path = value
+  end,
+  top = function(params, value)
+    params.topK = value
+  end,
+  model = function(params, value)
+    params.model = value
+  end,
+  plain = function(params)
+    params.useRag = false
+  end,
 }
 
-M.for_ask = { "all", "path", "top", "model", "plain" }
-M.for_search = { "all", "path", "top" }
+---@type table<string, { name: string, value?: "number"|"string", for_search?: boolean }>
+local ALL = {}
+M.for_ask, M.for_search = {}, {}
+for _, option in ipairs(reference.options) do
+  ALL[option.name] = option
+  table.insert(M.for_ask, option.name)
+  if option.for_search then
+    table.insert(M.for_search, option.name)
+  end
+end
 
 --- Takes the options off the front of a text.
 ---@param text string
@@ -62,7 +49,7 @@ function M.parse(text, allowed)
       return params, text
     end
     local name, value = word:match("^([^=]+)=?(.*)$")
-    local option = vim.list_contains(allowed, name) and M.all[name]
+    local option = vim.list_contains(allowed, name) and ALL[name]
     if not option then
       return nil,
         ("There is no option ++%s; there are: ++%s."):format(word, table.concat(allowed, ", ++"))
@@ -76,7 +63,7 @@ function M.parse(text, allowed)
           option.value == "number" and "8" or "…"
         )
     end
-    option.apply(params, given)
+    APPLY[name](params, given)
     text = rest
   end
 end
@@ -93,7 +80,7 @@ function M.complete(lead, allowed)
     end, list and list.models or {})
   end
   local words = vim.tbl_map(function(name)
-    return "++" .. name .. (M.all[name].value and "=" or "")
+    return "++" .. name .. (ALL[name].value and "=" or "")
   end, allowed)
   return require("allma.commands").matching(lead, words)
 end

@@ -3,8 +3,6 @@ local errors = require("allma.errors")
 
 ---@type allma.Command
 return {
-  usage = "",
-  desc = "Start the server anew.",
   impl = function()
     server.stop(function()
       server.connect(function(err)

@@ -3,8 +3,6 @@ local options = require("allma.commands.options")
 
 ---@type allma.Command
 return {
-  usage = "[++option...] [words]",
-  desc = "Find passages. With a range, find what belongs to those lines.",
   impl = function(given)
     local params, query = options.parse(given.text, options.for_search)
     if not params then

@@ -46,8 +46,6 @@ end
 
 ---@type allma.Command
 return {
-  usage = "",
-  desc = "Show what is indexed and which models serve. :checkhealth allma checks everything.",
   impl = function()
     client.request("status", {}, function(err, status)
       if err then

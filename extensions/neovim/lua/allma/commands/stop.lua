@@ -2,8 +2,6 @@ local errors = require("allma.errors")
 
 ---@type allma.Command
 return {
-  usage = "[server]",
-  desc = "Stop the answers and ingestions that are under way; or the server.",
   impl = function(given)
     local count = require("allma").stop()
     if given.args[1] == "server" then

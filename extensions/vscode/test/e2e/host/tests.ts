@@ -101,7 +101,7 @@ export function suites(): void {
         { question: "When does a suspension in a storm end?" },
         (p) => {
           if (p.kind === "chunk") chunks.push(p.text);
-          else sources = p.citations.length;
+          else if (p.kind === "sources") sources = p.citations.length;
         },
         new AbortController().signal,
       );

@@ -1,0 +1,33 @@
+"""What the extensions have from the server, written from the server's own code.
+
+Protocol types, settings, and the Neovim client's tables and help. `python -m extensions.generate`
+writes them; a test fails when one is not up to date.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from extensions.generate import help_page, lua, package, typescript
+
+EXTENSIONS = Path(__file__).parents[1]
+
+FILES: dict[str, Callable[[str], str]] = {
+    "vscode/src/protocol.ts": lambda _: typescript.protocol(),
+    "vscode/package.json": package.with_settings,
+    "neovim/lua/allma/types.lua": lambda _: lua.types(),
+    "neovim/lua/allma/reference.lua": lambda _: lua.reference(),
+    "neovim/doc/allma.txt": lambda _: help_page.page(),
+}
+"""Each generated file below `extensions/`, and what it should be, given what it is."""
+
+
+def stale() -> dict[Path, str]:
+    """The files that are not up to date, with what they should be."""
+    found: dict[Path, str] = {}
+    for name, written in FILES.items():
+        path = EXTENSIONS / name
+        present = path.read_text("utf-8") if path.exists() else ""
+        wanted = written(present)
+        if wanted != present:
+            found[path] = wanted
+    return found

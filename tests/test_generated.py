@@ -1,0 +1,34 @@
+"""What the extensions have from the server is what the server has."""
+
+import dataclasses
+import json
+
+from pydantic.alias_generators import to_camel
+
+from allma_server.config import Config
+from allma_server.doors.settings import SETTINGS, ClientSettings
+from extensions.generate import EXTENSIONS, stale
+
+
+def test_generated_files_are_up_to_date() -> None:
+    names = [path.name for path in stale()]
+    assert names == [], "write them with: python -m extensions.generate"
+
+
+def test_every_setting_of_a_client_is_declared() -> None:
+    fields = {field.name for field in dataclasses.fields(ClientSettings)}
+    assert {setting.name for setting in SETTINGS} == fields
+
+
+def test_a_setting_that_both_know_has_one_default() -> None:
+    defaults = {name: field.default for name, field in Config.model_fields.items()}
+    for setting in SETTINGS:
+        if setting.name in defaults:
+            assert setting.default == defaults[setting.name], setting.name
+
+
+def test_vs_code_offers_every_setting_that_people_may_set() -> None:
+    package = json.loads((EXTENSIONS / "vscode" / "package.json").read_text("utf-8"))
+    offered = package["contributes"]["configuration"]["properties"]
+    for setting in SETTINGS:
+        assert setting.technical != (f"allma.{to_camel(setting.name)}" in offered), setting.name
