@@ -7,6 +7,7 @@ without everything else.
 import hashlib
 import os
 import stat
+import sys
 import tomllib
 from pathlib import Path
 
@@ -45,6 +46,38 @@ def project_folder() -> str | None:
     return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
 
 
+def application_folders() -> dict[str, str]:
+    """The folders below which other programs keep their settings, by the names used for them."""
+    env = os.environ  # noqa: TID251
+    home = str(Path.home())
+    return {
+        "home": home,
+        "config": env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"),
+        "appdata": env.get("APPDATA") or os.path.join(home, "AppData", "Roaming"),
+        "localappdata": env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local"),
+        "claude": env.get("CLAUDE_CONFIG_DIR") or home,
+        "codex": env.get("CODEX_HOME") or os.path.join(home, ".codex"),
+    }
+
+
+def variables_for_clients() -> dict[str, str]:
+    """What decides here where Allma's settings and data are, and is not handed on by AI clients."""
+    folders = ("OLLAMA_HOST", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+    env = os.environ  # noqa: TID251
+    return {k: v for k, v in env.items() if v and (k.startswith("ALLMA_") or k in folders)}
+
+
+def client_environment() -> dict[str, str]:
+    """The variables that the more careful AI clients hand on to a server."""
+    kept = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
+    if os.name == "nt":
+        kept = (
+            "APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROGRAMFILES",
+            "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE",
+        )  # fmt: skip
+    return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251
+
+
 def meeting_place(data: Path) -> Path:
     """The path of the socket (on Windows, of the file that tells port and token) of `data`.
 
@@ -54,8 +87,8 @@ def meeting_place(data: Path) -> Path:
     Raises:
         OSError: the folder cannot be made, or is not the user's alone.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")  # noqa: TID251
-    folder = Path(runtime) / "allma" if runtime else Path.home() / ".cache" / "allma"
+    runtime = _runtime_folder()
+    folder = runtime / "allma" if runtime else Path.home() / ".cache" / "allma"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix":
         status = folder.lstat()
@@ -68,6 +101,19 @@ def meeting_place(data: Path) -> Path:
     if len(os.fsencode(place)) > 100:
         raise OSError(f"the path {place} is too long for a socket")
     return place
+
+
+def _runtime_folder() -> Path | None:
+    """The user's runtime folder; also for a client that does not hand its name on."""
+    if named := os.environ.get("XDG_RUNTIME_DIR"):  # noqa: TID251
+        return Path(named)
+    if sys.platform != "linux":
+        return None
+    usual = Path(f"/run/user/{os.getuid()}")
+    try:
+        return usual if usual.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None
 
 
 def build_stamp() -> str:

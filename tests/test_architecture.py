@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli", "session", "doors", "daemon"},
     {"operations"},
-    {"doctor"},
+    {"doctor", "clients"},
     {"engine"},
     {"ingest", "retrieve", "answer"}
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},
@@ -54,6 +54,7 @@ HOMES: dict[str, set[str]] = {
     "tomlkit": {"config.py", "cli", "cli.py", "clients/toml.py"},
     "trafilatura": {"formats/html.py"},
     "typer": {"cli", "cli.py"},
+    "yaml": {"clients/yaml.py"},
     "watchfiles": {"ingest/watch.py"},
 }
 BANNED_NAMES = re.compile(r"(Manager|Service|Helper|Handler|Util|Utils|Wrapper|Impl)$")

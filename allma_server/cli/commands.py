@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from allma_server.cli import engine
+from allma_server.cli import clients, engine
 from allma_server.cli.program import command, group, program
 from allma_server.cli.shell import DONE, FAILED, Data, Shell, Solo, given
 
@@ -337,6 +337,7 @@ async def delete_model(shell: Shell, name: ModelName) -> None:
 
 
 app.add_typer(engine.app)
+app.add_typer(clients.app)
 
 
 # --- the servers --------------------------------------------------------------------------------

@@ -27,10 +27,20 @@ async def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Build the search indexes anew, and say what was done.")
     ] = False,
+    client: Annotated[
+        str | None,
+        typer.Option("--client", metavar="NAME", help="Start Allma as this AI client does."),
+    ] = None,
 ) -> int:
     """Check everything Allma depends on, with the next steps."""
-    if repair:
-        diagnosis: Diagnosis = await shell.run("repair", doing="Repairing", unit="steps")
+    if client is not None:
+        from allma_server.clients.handshake import check_client
+        from allma_server.clients.install import find_client
+
+        with shell.progress("Connecting"):
+            diagnosis: Diagnosis = await check_client(find_client(client))
+    elif repair:
+        diagnosis = await shell.run("repair", doing="Repairing", unit="steps")
     else:
         diagnosis = await shell.run("doctor", doing="Checking")
     shell.show(diagnosis)

@@ -10,6 +10,7 @@ from rich.text import Text
 from allma_server.cli.page import Page, count, fits, moment
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.streams import CONTROLS
+from allma_server.clients.install import Installation, Installations
 from allma_server.model import (
     Answer,
     Candidate,
@@ -337,6 +338,30 @@ def _diagnosis(result: Diagnosis, page: Page) -> View:
             yield Text(f"  → {check.next_step}", style)
 
 
+def _installations(result: Installations, page: Page) -> View:
+    styles = {"installed": "green", "unreadable": "yellow"}
+    rows = [
+        (Text(c.client, "bold"), Text(c.state, styles.get(c.state, "dim")), page.place(c.file))
+        for c in result.clients
+    ]
+    yield from page.columns(rows)
+
+
+def _installation(result: Installation, page: Page) -> View:
+    for line in result.change.splitlines()[2:]:
+        style = {"+": "green", "-": "red", "@": "dim"}[line[0]]
+        yield Text(line, style)
+    if not result.change:
+        has = "has Allma already" if result.state == "installed" else "has no Allma"
+        yield Text(f"{result.title} {has}: ") + page.place(result.file)
+        return
+    yield Text("Written to " if result.written else "Not written to ") + page.place(result.file)
+    if result.backup:
+        yield Text("Before, it was ") + page.place(result.backup, style="")
+    if result.next_step:
+        yield Text(f"→ {result.next_step}", "yellow")
+
+
 def _done(result: Done, page: Page) -> View:
     yield Text(result.message)
 
@@ -376,6 +401,8 @@ _VIEWS: dict[type, Callable[[Any, Page], View]] = {
     Export: _export,
     ForgetReport: _forget_report,
     IngestReport: _ingest_report,
+    Installation: _installation,
+    Installations: _installations,
     Job: _job,
     ModelInfo: _model,
     ModelList: _models,

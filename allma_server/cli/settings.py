@@ -1,14 +1,12 @@
 """The settings as the shell shows and changes them; comments in the file are kept."""
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from allma_server.errors import InvalidArgument, StorageError
+from allma_server.replace import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +113,11 @@ def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
 
     from allma_server.config import config_file
 
-    path = config_file().resolve()  # a link into a folder of dotfiles stays one
+    path = config_file()
     try:
         document = tomlkit.parse(path.read_bytes() if path.exists() else b"")
         change(document)
-        _replace(path, tomlkit.dumps(document))
+        replace_file(path, tomlkit.dumps(document).encode("utf-8"))
     except (ParseError, UnicodeDecodeError) as exc:
         raise InvalidArgument(
             f"The settings file {path} cannot be read: {exc}.", "Correct or remove it."
@@ -129,20 +127,3 @@ def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
             f"The settings file {path} cannot be written: {exc.strerror}.",
             "ALLMA_CONFIG in the environment names another file.",
         ) from exc
-
-
-def _replace(path: Path, text: str) -> None:
-    """Puts the new file in place of the old one in one step; its permissions stay."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o600)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise

@@ -1,0 +1,48 @@
+"""The command that tells AI clients of Allma."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from allma_server.cli.program import command
+from allma_server.cli.shell import Shell
+
+app = typer.Typer()
+
+
+@command(app, "install")
+async def install(
+    shell: Shell,
+    name: Annotated[
+        str | None, typer.Argument(metavar="CLIENT", help="Such as cursor; none lists them.")
+    ] = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Show the change, and write nothing.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take Allma out of the client's file again.")
+    ] = False,
+    folders: Annotated[
+        list[str] | None,
+        typer.Option("--workspace", metavar="DIR", help="Search this folder; may be repeated."),
+    ] = None,
+) -> None:
+    """Add Allma to the MCP configuration of an AI client."""
+    # Parsers and their like are needed by this command alone.
+    from allma_server.clients import install as clients
+
+    if name is None:
+        shell.show(clients.overview())
+        return
+    client = clients.find_client(name)
+    if remove:
+        shell.show(clients.remove(client, write=not only_print))
+        return
+    data = _absolute(shell.options.data) if shell.options.data else None
+    launch = clients.own_launch([_absolute(folder) for folder in folders or []], data)
+    shell.show(clients.install(client, launch, write=not only_print))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)

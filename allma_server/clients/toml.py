@@ -1,0 +1,82 @@
+"""TOML, changed in place."""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any, cast
+
+from allma_server.clients.text import Unreadable
+
+
+def load(text: str) -> dict[str, object]:
+    """The file's contents.
+
+    Raises:
+        Unreadable: it is not TOML.
+    """
+    return _parse(text).unwrap()
+
+
+def put(text: str, path: Sequence[str], value: object) -> str:
+    """The text with `value` at `path`; tables on the way are made.
+
+    Raises:
+        Unreadable: as `load`, or something on the way is no table.
+    """
+    import tomlkit
+
+    document = _parse(text)
+    table = cast("MutableMapping[str, Any]", document)
+    for key in path[:-1]:
+        if key not in table:
+            table[key] = tomlkit.table(is_super_table=True)
+        if not isinstance(table[key], MutableMapping):
+            raise Unreadable(f"{key!r} is not a table")
+        table = cast("MutableMapping[str, Any]", table[key])
+    table[path[-1]] = _item(value)
+    return tomlkit.dumps(document)
+
+
+def drop(text: str, path: Sequence[str]) -> str:
+    """The text without what stands at `path`.
+
+    Raises:
+        Unreadable: as `load`.
+    """
+    import tomlkit
+
+    document = _parse(text)
+    table = cast("MutableMapping[str, Any]", document)
+    for key in path[:-1]:
+        if not isinstance(table.get(key), MutableMapping):
+            return text
+        table = table[key]
+    if path[-1] not in table:
+        return text
+    del table[path[-1]]
+    return tomlkit.dumps(document)
+
+
+def _parse(text: str) -> Any:
+    import tomlkit  # only a change of settings needs it
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as exc:
+        raise Unreadable(f"it is not valid TOML: {exc}") from exc
+
+
+def _item(value: object) -> Any:
+    """A value as tomlkit writes it; a table within an entry stays on one line."""
+    import tomlkit
+
+    if not isinstance(value, dict):
+        return cast("Any", tomlkit.item(cast("Any", value)))
+    table = tomlkit.table()
+    for key, each in cast("dict[str, Any]", value).items():
+        if isinstance(each, dict):
+            table[key] = tomlkit.inline_table()
+            for name, variable in cast("dict[str, str]", each).items():
+                table[key][name] = variable
+        else:
+            table[key] = each
+    return table

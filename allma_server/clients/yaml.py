@@ -1,0 +1,133 @@
+"""YAML, changed in place, as far as clients write it: mappings over several lines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from allma_server.clients.text import Edit, Unreadable, apply, ending
+
+_Node: TypeAlias = Any  # of PyYAML, which has no types of its own
+
+
+def load(text: str) -> dict[str, object]:
+    """The file's contents.
+
+    Raises:
+        Unreadable: it is not YAML, or no mapping.
+    """
+    import yaml  # only a change of settings needs it
+
+    try:
+        value: object = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise Unreadable(f"it is not valid YAML: {' '.join(str(exc).split())}") from exc
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Unreadable("it is not a YAML mapping")
+    return cast("dict[str, object]", value)
+
+
+def put(text: str, path: Sequence[str], value: object) -> str:
+    """The text with `value` at `path`; mappings on the way are made.
+
+    Raises:
+        Unreadable: as `load`, or something on the way is no mapping over several lines.
+    """
+    root = _root(text)
+    if root is None:
+        begun = text if not text or text.endswith("\n") else text + ending(text)
+        return begun + _lines(_nested(path, value), "", text, len(path))
+    node = root
+    for depth, key in enumerate(path):
+        found = _pair(node, key)
+        if found is None:
+            # At the beginning: where a mapping ends is harder to tell than where it begins.
+            first = node.value[0][0].start_mark
+            line = first.index - first.column
+            rest = path[depth:]
+            new = _lines(_nested(rest, value), " " * first.column, text, len(rest))
+            return apply(text, [Edit(line, line, new)])
+        name, below = found
+        if depth == len(path) - 1:
+            return apply(text, [Edit(name.end_mark.index, _end(below), f": {json.dumps(value)}")])
+        if not _has_lines(below):
+            if below.value:
+                raise Unreadable(f"{key!r} is not a mapping over several lines")
+            indent = " " * (name.start_mark.column + 2)
+            rest = path[depth + 1 :]
+            new = f":{ending(text)}{_lines(_nested(rest, value), indent, text, len(rest)).rstrip()}"
+            return apply(text, [Edit(name.end_mark.index, below.end_mark.index, new)])
+        node = below
+    return text
+
+
+def drop(text: str, path: Sequence[str]) -> str:
+    """The text without what stands at `path`.
+
+    Raises:
+        Unreadable: as `load`.
+    """
+    node = _root(text)
+    above = None
+    for depth, key in enumerate(path):
+        found = _pair(node, key) if node is not None else None
+        if node is None or found is None:
+            return text
+        name, below = found
+        if depth == len(path) - 1:
+            if len(node.value) == 1 and above is not None:
+                return apply(text, [Edit(above.end_mark.index, _end(below), ": {}")])
+            start = name.start_mark.index - name.start_mark.column
+            newline = text.find("\n", _end(below))
+            return apply(text, [Edit(start, newline + 1 or len(text), "")])
+        above, node = name, below if _has_lines(below) else None
+    return text
+
+
+def _root(text: str) -> _Node | None:
+    import yaml
+
+    load(text)
+    node = cast(_Node, yaml.compose(text, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
+    if node is None:
+        return None
+    if not _has_lines(node):
+        if node.value:
+            raise Unreadable("it is not a mapping over several lines")
+        raise Unreadable("its mapping is empty")
+    return node
+
+
+def _has_lines(node: _Node) -> bool:
+    return node.id == "mapping" and not node.flow_style
+
+
+def _pair(node: _Node, key: str) -> tuple[_Node, _Node] | None:
+    return next(((k, v) for k, v in node.value if k.value == key), None)
+
+
+def _end(node: _Node) -> int:
+    """Where a node's own text ends; the end mark of one over several lines is further down."""
+    if node.id == "scalar" or getattr(node, "flow_style", False) or not node.value:
+        return node.end_mark.index
+    last: _Node = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _nested(path: Sequence[str], value: object) -> Mapping[str, object]:
+    for key in reversed(path):
+        value = {key: value}
+    return cast("Mapping[str, object]", value)
+
+
+def _lines(value: Mapping[str, object], indent: str, text: str, levels: int) -> str:
+    """A mapping over several lines; deeper than `levels` it is JSON, which is YAML too."""
+    lines = ""
+    for key, each in value.items():
+        if levels and isinstance(each, dict) and each:
+            inner = _lines(cast("Mapping[str, object]", each), indent + "  ", text, levels - 1)
+            lines += f"{indent}{key}:{ending(text)}{inner}"
+        else:
+            lines += f"{indent}{key}: {json.dumps(each, ensure_ascii=False)}{ending(text)}"
+    return lines

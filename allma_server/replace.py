@@ -1,0 +1,28 @@
+"""A file that gets new contents in one step: a reader sees the old ones or the new ones."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Puts `data` in place of what the file holds; its permissions stay, and so do links to it.
+
+    Raises:
+        OSError: the file or its folder cannot be written; it is as it was.
+    """
+    path = path.resolve()  # a link into a folder of dotfiles stays one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise

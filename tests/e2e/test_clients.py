@@ -1,0 +1,98 @@
+"""Setting Allma up in AI clients, as people do it, and the check of it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.clients import CLIENTS, handshake
+from allma_server.clients.install import find_client
+from tests.e2e.test_cli import Home
+
+SILENT = ["-c", "import sys; sys.stdin.read()"]
+LOUD = ["-c", "print('hello')"]
+LEAVING = ["-c", "raise SystemExit('no such thing')"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+def run(home: Home, *arguments: str) -> Any:
+    where = {"HOME": str(home.path), "USERPROFILE": str(home.path), "XDG_CONFIG_HOME": ""}
+    done = home.run(*arguments, "--json", **where)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def ready(home: Home) -> Iterator[Home]:
+    """A home where Cursor has Allma, in an engine that is running."""
+    code, done = run(home, "install", "cursor", "--workspace", str(home.path / "docs"))
+    assert code == 0 and done["written"]
+    yield home
+    run(home, "daemon", "stop")
+
+
+def test_what_is_installed_is_listed_and_answers_as_the_client_would_ask(ready: Home) -> None:
+    _, listed = run(ready, "install")
+    states = {client["client"]: client["state"] for client in listed["clients"]}
+    assert list(states) == [client.name for client in CLIENTS]
+    assert [name for name, state in states.items() if state == "installed"] == ["cursor"]
+    code, diagnosis = run(ready, "doctor", "--client", "cursor")
+    assert code == 0 and diagnosis["healthy"], diagnosis
+    details = {check["name"]: check["detail"] for check in diagnosis["checks"]}
+    assert list(details) == ["Configuration", "Program", "Handshake", "Tools", "Call"]
+    assert "MCP 2025-06-18" in details["Handshake"]
+    assert details["Tools"].startswith("8: search, ask, read")
+
+
+def test_what_is_not_installed_is_checked_as_it_would_be(ready: Home) -> None:
+    code, diagnosis = run(ready, "doctor", "--client", "goose")
+    assert code == 0
+    assert diagnosis["checks"][0]["state"] == "warning"
+    assert diagnosis["checks"][0]["next_step"] == "`allma install goose` writes it."
+    assert diagnosis["checks"][-1]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("entry", "step", "sentence"),
+    [
+        ({"command": "/no/such/program"}, "Program", "cannot be started"),
+        ({"command": "no-such-program"}, "Program", "is not found"),
+        ({"command": sys.executable, "args": LOUD}, "Handshake", "'hello'"),
+        ({"command": sys.executable, "args": LEAVING}, "Handshake", "no such thing"),
+        ({"url": "http://127.0.0.1/mcp"}, "Configuration", "starts no program"),
+        ({"command": "x", "disabled": True}, "Configuration", "switched off"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_next_step(
+    tmp_path: Path, entry: dict[str, Any], step: str, sentence: str
+) -> None:
+    file = tmp_path / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"mcpServers": {"allma": entry}}))
+    code, diagnosis = run(Home(tmp_path), "doctor", "--client", "cursor")
+    assert code == 1
+    [failed, *_] = [check for check in diagnosis["checks"] if check["state"] == "failed"]
+    assert failed["name"] == step and sentence in failed["detail"]
+    assert failed["next_step"]
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(handshake, "PATIENCE", 0.3)
+    file = tmp_path / ".cursor" / "mcp.json"
+    file.parent.mkdir()
+    entry = {"command": sys.executable, "args": SILENT}
+    file.write_text(json.dumps({"mcpServers": {"allma": entry}}))
+    diagnosis = asyncio.run(handshake.check_client(find_client("cursor")))
+    assert not diagnosis.healthy
+    assert "no answer to initialize" in diagnosis.checks[-1].detail

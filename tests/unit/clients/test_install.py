@@ -1,0 +1,273 @@
+"""Allma in the files of AI clients: the right file, the right entry, and nothing lost."""
+
+import json
+import os
+import stat
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from allma_server.clients import CLIENTS, Client, Launch
+from allma_server.clients.install import (
+    client_file,
+    find_client,
+    install,
+    installed,
+    locate,
+    overview,
+    own_launch,
+    remove,
+)
+from allma_server.errors import InvalidArgument, Unsupported
+
+FOLDERS = {
+    "home": "/home/me",
+    "config": "/home/me/.config",
+    "appdata": "C:/Roaming",
+    "localappdata": "C:/Local",
+    "claude": "/home/me",
+    "codex": "/home/me/.codex",
+}
+MAC = "/home/me/Library/Application Support"
+PLACES = {
+    "claude-desktop": (
+        "/home/me/.config/Claude/claude_desktop_config.json",
+        f"{MAC}/Claude/claude_desktop_config.json",
+        "C:/Roaming/Claude/claude_desktop_config.json",
+    ),
+    "claude-code": ("/home/me/.claude.json",) * 3,
+    "cursor": ("/home/me/.cursor/mcp.json",) * 3,
+    "vscode": (
+        "/home/me/.config/Code/User/mcp.json",
+        f"{MAC}/Code/User/mcp.json",
+        "C:/Roaming/Code/User/mcp.json",
+    ),
+    "zed": (
+        "/home/me/.config/zed/settings.json",
+        "/home/me/.config/zed/settings.json",
+        "C:/Roaming/Zed/settings.json",
+    ),
+    "windsurf": ("/home/me/.codeium/windsurf/mcp_config.json",) * 3,
+    "codex": ("/home/me/.codex/config.toml",) * 3,
+    "gemini": ("/home/me/.gemini/settings.json",) * 3,
+    "goose": (
+        "/home/me/.config/goose/config.yaml",
+        "/home/me/.config/goose/config.yaml",
+        "C:/Roaming/Block/goose/config/config.yaml",
+    ),
+    "opencode": ("/home/me/.config/opencode/opencode.json",) * 3,
+}
+LAUNCH = Launch("/opt/allma-server", ("mcp",), {"ALLMA_DATA_DIR": "/data"})
+PROGRAM = {"command": "/opt/allma-server", "args": ["mcp"]}
+ENV = {"env": {"ALLMA_DATA_DIR": "/data"}}
+ENTRIES: dict[str, dict[str, Any]] = {
+    "claude-desktop": {"mcpServers": {"allma": PROGRAM | ENV}},
+    "claude-code": {"mcpServers": {"allma": {"type": "stdio"} | PROGRAM | ENV}},
+    "cursor": {"mcpServers": {"allma": PROGRAM | ENV}},
+    "vscode": {"servers": {"allma": {"type": "stdio"} | PROGRAM | ENV}},
+    "zed": {"context_servers": {"allma": PROGRAM | ENV}},
+    "windsurf": {"mcpServers": {"allma": PROGRAM | ENV}},
+    "codex": {"mcp_servers": {"allma": {"startup_timeout_sec": 30} | PROGRAM | ENV}},
+    "gemini": {"mcpServers": {"allma": PROGRAM | ENV}},
+    "goose": {
+        "extensions": {
+            "allma": {
+                "type": "stdio",
+                "name": "allma",
+                "enabled": True,
+                "timeout": 300,
+                "cmd": "/opt/allma-server",
+                "args": ["mcp"],
+                "envs": {"ALLMA_DATA_DIR": "/data"},
+            }
+        }
+    },
+    "opencode": {
+        "mcp": {
+            "allma": {
+                "type": "local",
+                "enabled": True,
+                "command": ["/opt/allma-server", "mcp"],
+                "environment": {"ALLMA_DATA_DIR": "/data"},
+            }
+        }
+    },
+}
+LOADS = {"jsonc": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without any client."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def each() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+
+
+@each()
+def test_every_client_has_its_file_on_every_platform(client: Client) -> None:
+    found = [locate(client, system, FOLDERS) for system in ("linux", "darwin", "win32")]
+    assert [path.as_posix() for path in found] == list(PLACES[client.name])
+
+
+@each()
+def test_the_entry_is_as_the_client_wants_it_and_comes_only_once(
+    client: Client, home: Path
+) -> None:
+    first = install(client, LAUNCH)
+    path = Path(first.file)
+    assert path.is_relative_to(home) and first.written and first.backup is None
+    assert LOADS[client.format](path.read_text()) == ENTRIES[client.name]
+    assert installed(client) == LAUNCH
+    again = install(client, LAUNCH)
+    assert not again.written and not again.change
+    gone = remove(client)
+    assert gone.written and gone.backup and Path(gone.backup).exists()
+    assert installed(client) is None
+    assert not remove(client).change
+
+
+@each()
+def test_printing_writes_nothing(client: Client, home: Path) -> None:
+    shown = install(client, LAUNCH, write=False)
+    assert "/opt/allma-server" in shown.change and not shown.written
+    assert not list(home.rglob("*"))
+
+
+def test_what_the_user_added_to_the_entry_stays() -> None:
+    client = find_client("codex")
+    install(client, Launch("/old", ("mcp",)))
+    path = client_file(client)
+    path.write_text(path.read_text() + 'enabled_tools = ["search"] # only this\n')
+    install(client, LAUNCH)
+    assert "# only this" in path.read_text()
+    entry = tomllib.loads(path.read_text())["mcp_servers"]["allma"]
+    assert entry["command"] == "/opt/allma-server" and entry["enabled_tools"] == ["search"]
+
+
+def test_the_change_shows_no_secrets_of_others() -> None:
+    client = find_client("cursor")
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '{\n  "mcpServers": {\n    "a": {\n      "env": {"TOKEN": "secret"}\n    }\n  }\n}\n'
+    )
+    change = install(client, LAUNCH).change
+    assert "allma" in change and "secret" not in change
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_permissions_links_and_the_old_contents_are_kept(home: Path) -> None:
+    client = find_client("claude-code")
+    real = home / "dotfiles" / "claude.json"
+    real.parent.mkdir()
+    real.write_text('{"numStartups": 3}')
+    real.chmod(0o640)
+    path = client_file(client)
+    path.symlink_to(real)
+    done = install(client, LAUNCH)
+    assert path.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert json.loads(real.read_text())["numStartups"] == 3
+    assert done.backup and Path(done.backup).read_text() == '{"numStartups": 3}'
+    assert stat.S_IMODE(os.stat(done.backup).st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("cursor", "{ nonsense"), ("codex", "a = "), ("goose", "a: [1"), ("zed", '["a"]')],
+)
+def test_a_file_that_cannot_be_read_stays_and_the_entry_is_told(name: str, text: str) -> None:
+    client = find_client(name)
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(InvalidArgument) as failure:
+        install(client, LAUNCH)
+    assert failure.value.hint and "/opt/allma-server" in failure.value.hint
+    assert path.read_text() == text and os.listdir(path.parent) == [path.name]
+    with pytest.raises(InvalidArgument):
+        remove(client)
+    states = {each.client: each.state for each in overview().clients}
+    assert states.pop(name) == "unreadable" and set(states.values()) == {"absent"}
+
+
+def test_a_file_that_is_not_utf_8_is_refused() -> None:
+    client = find_client("cursor")
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(InvalidArgument, match="not UTF-8"):
+        install(client, LAUNCH)
+
+
+def test_the_mark_that_windows_editors_write_first_does_no_harm() -> None:
+    client = find_client("cursor")
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n')
+    install(client, LAUNCH)
+    assert json.loads(path.read_bytes())["a"] == 1
+
+
+def test_the_packaged_claude_desktop_is_found_on_windows(tmp_path: Path) -> None:
+    client = find_client("claude-desktop")
+    folders = FOLDERS | {"localappdata": str(tmp_path), "appdata": str(tmp_path / "Roaming")}
+    (tmp_path / "Roaming" / "Claude").mkdir(parents=True)
+    (tmp_path / "Roaming" / "Claude" / "claude_desktop_config.json").write_text("{}")
+    assert "Roaming" in locate(client, "win32", folders).relative_to(tmp_path).parts[0]
+    packaged = tmp_path / "Packages" / "Claude_x1" / "LocalCache" / "Roaming" / "Claude"
+    packaged.mkdir(parents=True)
+    assert locate(client, "win32", folders) == packaged / "claude_desktop_config.json"
+
+
+def test_of_two_files_of_opencode_the_one_that_exists_is_meant(home: Path) -> None:
+    client = find_client("opencode")
+    path = home / ".config" / "opencode" / "opencode.jsonc"
+    path.parent.mkdir(parents=True)
+    path.write_text('{\n  // mine\n  "share": "disabled",\n}\n')
+    assert install(client, LAUNCH).file == str(path)
+    assert "// mine" in path.read_text() and "/opt/allma-server" in path.read_text()
+
+
+def test_clients_may_keep_their_files_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "d"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "x"))
+    assert client_file(find_client("codex")) == tmp_path / "c" / "config.toml"
+    assert client_file(find_client("claude-code")) == tmp_path / "d" / ".claude.json"
+    assert client_file(find_client("opencode")).is_relative_to(tmp_path / "x")
+
+
+def test_the_launch_is_this_installation_with_the_settings_of_this_shell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALLMA_TOP_K", "7")
+    launch = own_launch(["/notes"], "/data")
+    assert Path(launch.program).is_absolute() and Path(launch.program).exists()
+    assert launch.arguments[-5:] == ("mcp", "--workspace", "/notes", "--data", "/data")
+    assert launch.environment["ALLMA_TOP_K"] == "7"
+
+
+def test_a_temporary_installation_is_not_given_to_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = "/home/me/.cache/uv/archive-v0/x1/bin/python"
+    monkeypatch.setattr(sys, "executable", temporary)
+    with pytest.raises(Unsupported, match="temporary"):
+        own_launch()
+
+
+def test_an_unknown_client_is_told_the_known_ones() -> None:
+    with pytest.raises(InvalidArgument) as failure:
+        find_client("notepad")
+    assert failure.value.hint and "cursor" in failure.value.hint
