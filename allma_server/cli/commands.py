@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Conversation,
         ConversationPage,
         DocumentPage,
+        Evaluation,
         Explanation,
         IngestReport,
         Job,
@@ -122,6 +123,54 @@ async def explain(
         workspace=_absolute(folder),
     )
     shell.show(result, words=query)
+    if result.notice:
+        shell.say(result.notice, "yellow")
+
+
+@command(app, "eval")
+async def evaluate(
+    shell: Shell,
+    questions: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="JSON lines or CSV: question; path, text or lines to be found."
+        ),
+    ],
+    generate: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Let the chat model write so many into a new FILE."),
+    ] = None,
+    top_k: Annotated[
+        int, typer.Option("-k", min=1, max=50, help="Passages of a search to look at.")
+    ] = 10,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="RESULT", help="Compare with what --json printed earlier."),
+    ] = None,
+    picture: Annotated[
+        str | None, typer.Option(metavar="SVG", help="Draw the result into this file.")
+    ] = None,
+    path: Glob = None,
+    folder: Folder = None,
+) -> None:
+    """Measure search on questions whose answers are known.
+
+    To compare two settings: `allma eval FILE --json > before.json`, change the setting,
+    `allma eval FILE --against before.json`.
+    """
+    result: Evaluation = await shell.run(
+        "eval",
+        doing="Measuring",
+        unit="questions",
+        questions=_absolute(questions),
+        generate=generate,
+        top_k=top_k,
+        path=path,
+        workspace=_absolute(folder),
+        against=_absolute(against),
+        picture=_absolute(picture),
+    )
+    shell.show(result)
     if result.notice:
         shell.say(result.notice, "yellow")
 

@@ -20,6 +20,7 @@ from allma_server.model import (
     Diagnosis,
     DocumentPage,
     Done,
+    Evaluation,
     Excerpt,
     Explanation,
     Export,
@@ -32,6 +33,7 @@ from allma_server.model import (
     ModelList,
     Passage,
     SearchResult,
+    StageScores,
     Standing,
     Status,
     WorkspaceStatus,
@@ -39,6 +41,7 @@ from allma_server.model import (
 
 View = Iterable[RenderableType]
 
+MOST_MISSED = 20
 MOST_SKIPPED = 10
 """Skipped files that a report lists; all of them are in the ledger."""
 
@@ -106,6 +109,33 @@ def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[
         *(Text(f"{s.place:>3}  {s.score:.2f}" if s else "  -", "" if s else "dim") for s in lists),
         Text(candidate.verdict, style),
     ]
+
+
+def _evaluation(result: Evaluation, page: Page) -> View:
+    yield Text(f"{count(result.questions, 'question')}, {result.search_ms} ms each\n", "dim")
+    measures = ("hit@1", f"hit@{result.top_k}", "MRR", f"nDCG@{result.top_k}")
+    rows = [[Text(""), *(Text(name, "bold") for name in measures)]]
+    rows += [_scores(stage) for stage in result.stages]
+    if result.before is not None:
+        rows += [_scores(stage, "before: ") for stage in result.before.stages]
+    yield from page.columns(rows)
+    if result.before is not None:
+        yield Text(f"\n{result.better} found higher now, {result.worse} lower")
+        for label, each in (("before", result.before), ("now", result)):
+            settings = ", ".join(f"{name} {value}" for name, value in each.settings.items())
+            yield Text(f"{label:<8}{settings}", "dim")
+    missed = [each.question for each in result.places if each.place is None]
+    if missed:
+        yield Text(f"\nNot found ({len(missed)})", "bold")
+        yield from (Text(f"  {question}") for question in missed[:MOST_MISSED])
+    if len(missed) > MOST_MISSED:
+        yield Text(f"  and {count(len(missed) - MOST_MISSED, 'more question')}: --json", "dim")
+
+
+def _scores(stage: StageScores, before: str = "") -> list[Text]:
+    numbers = (stage.first, stage.hit, stage.mrr, stage.ndcg)
+    style = "dim" if before else ""
+    return [Text(before + stage.stage, style), *(Text(f"{n:.3f}", style) for n in numbers)]
 
 
 def _answer(result: Answer, page: Page) -> View:
@@ -396,6 +426,7 @@ _VIEWS: dict[type, Callable[[Any, Page], View]] = {
     Diagnosis: _diagnosis,
     DocumentPage: _documents,
     Done: _done,
+    Evaluation: _evaluation,
     Excerpt: _excerpt,
     Explanation: _explanation,
     Export: _export,

@@ -13,6 +13,7 @@ from allma_server.model import (
     Diagnosis,
     DocumentPage,
     Done,
+    Evaluation,
     Excerpt,
     Explanation,
     Export,
@@ -24,6 +25,7 @@ from allma_server.model import (
     ModelList,
     Passage,
     SearchResult,
+    StageScores,
     Standing,
     Status,
 )
@@ -99,6 +101,27 @@ def _candidate(number: int, candidate: Candidate) -> str:
         if standing or name != "judged"
     )
     return f"{number}. {place(candidate.passage)}: {candidate.verdict} ({places})"
+
+
+@_text.register
+def _(result: Evaluation) -> str:
+    lines = [f"{result.questions} questions, first {result.top_k} passages:"]
+    lines += [_scores(stage, result.top_k) for stage in result.stages]
+    if result.before is not None:
+        lines.append(f"Before: {result.better} questions found higher now, {result.worse} lower.")
+        lines += [_scores(stage, result.before.top_k) for stage in result.before.stages]
+    missed = [each.question for each in result.places if each.place is None]
+    lines += [f"Not found: {question}" for question in missed[:_LISTED_REASONS]]
+    if result.notice:
+        lines.append(result.notice)
+    return "\n".join(lines)
+
+
+def _scores(stage: StageScores, k: int) -> str:
+    return (
+        f"{stage.stage}: hit@1 {stage.first:.3f}, hit@{k} {stage.hit:.3f}, MRR {stage.mrr:.3f}, "
+        f"nDCG@{k} {stage.ndcg:.3f}"
+    )
 
 
 def _standing(standing: Standing | None) -> str:

@@ -10,6 +10,7 @@ from allma_server.operations.conversations import (
     show_conversation,
 )
 from allma_server.operations.documents import documents
+from allma_server.operations.evaluate import evaluate
 from allma_server.operations.explain import explain
 from allma_server.operations.export import export
 from allma_server.operations.forget import forget
@@ -28,6 +29,7 @@ from allma_server.operations.status import cancel_job, doctor, repair, status
 OPERATIONS = (
     Operation("search", search),
     Operation("explain", explain),
+    Operation("eval", evaluate),
     Operation("ask", ask, writes=True),
     Operation("read", read),
     Operation("ingest", ingest, writes=True),

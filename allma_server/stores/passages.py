@@ -39,6 +39,13 @@ class Passages(Stored):
         )
         return [_passage(row, 0.0) for row in found]
 
+    async def passages_of(self, document_id: int) -> list[Passage]:
+        """A document's chunks as passages, in the document's order."""
+        found = await self._db.rows(
+            f"{_PASSAGE} WHERE c.document_id = ? ORDER BY c.chunk_index", (document_id,)
+        )
+        return [_passage(row, 0.0) for row in found]
+
     async def chunks_of(self, document_id: int) -> list[Chunk]:
         """A document's chunks, in order."""
         found = await self._db.rows(

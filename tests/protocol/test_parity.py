@@ -1,6 +1,7 @@
 """Both doors are thin: through each, an operation gives the same as without any."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,12 +27,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # What differs from one call to the next, whoever makes it.
 VOLATILE = {
     "conversation_id", "created_at", "done", "first_token_ms", "id", "indexed_at", "message_id",
-    "pending", "retrieval_ms", "seconds", "total_ms", "updated_at",
+    "pending", "retrieval_ms", "search_ms", "seconds", "total_ms", "updated_at",
 }  # fmt: skip
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "search": {"query": "how long is the glacier", "top_k": 2},
     "explain": {"query": "how long is the glacier", "top_k": 1},
+    "eval": {"questions": "EXTRA/questions.jsonl", "top_k": 1},
     "ask": {"question": "How long is the glacier?"},
     "read": {"source": "NOTES/glacier.md", "start_line": 3},
     "ingest": {"paths": ["EXTRA"]},
@@ -55,7 +57,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "export": {"path": "COPY"},
 }
 TOOL_OF = {o.name: (tool, action) for tool in TOOLS for action, o in tool.operations.items()}
-NOT_TOOLS = {"jobs.cancel", "doctor", "repair", "export"}
+NOT_TOOLS = {"eval", "jobs.cancel", "doctor", "repair", "export"}
 """Operations that are no tool: the contract has eight, and people do these."""
 
 
@@ -105,6 +107,9 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
         while (await engine.ingestion.job(job.id)).state != "done":  # noqa: ASYNC110
             await asyncio.sleep(0)
         found["JOB"] = job.id
+    if name == "eval":
+        asked = {"question": "how long is the glacier", "path": "glacier.md"}
+        (extra / "questions.jsonl").write_text(json.dumps(asked))
     if name == "export":
         copy = extra / "copy"
         copy.unlink(missing_ok=True)

@@ -106,6 +106,14 @@ EXPLANATION = model.Explanation(
         model.Candidate(PASSAGE, None, None, model.Standing(3, 1.0), None, None, "not_read"),
     ],
 )  # fmt: skip
+EVALUATION = model.Evaluation(
+    2,
+    10,
+    [model.StageScores("fused", 0.5, 0.5, 0.5, 0.5)],
+    [model.QuestionPlace("Which port", None), model.QuestionPlace("Where", 1)],
+    {"reranker": "words"},
+    12,
+)
 RESULTS: list[object] = [
     ANSWER,
     CHAT,
@@ -120,6 +128,8 @@ RESULTS: list[object] = [
     model.Done("It is done."),
     model.Excerpt(LONG_PATH, "one\ntwo\n", 9, 10, 20, "allma://x", "disk"),
     EXPLANATION,
+    EVALUATION,
+    replace(EVALUATION, before=EVALUATION, better=1),
     model.Export("t", "# t\n"),
     model.ForgetReport(LONG_PATH, 1, 2, True),
     model.ModelList([MODEL, replace(MODEL, name="tiny", size=None, in_use=False)], "x", "ollama"),

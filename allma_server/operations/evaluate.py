@@ -1,0 +1,189 @@
+"""Measure how well search finds what it should."""
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from allma_server.answer.models import model_in_use
+from allma_server.errors import InvalidArgument, ModelNotFound, PathNotFound
+from allma_server.model import Evaluation, Passage, QuestionPlace
+from allma_server.operations.call import Call
+from allma_server.operations.scope import scope_of, sources_of
+from allma_server.retrieve.chart import chart
+from allma_server.retrieve.evaluate import Searched, scores, searched
+from allma_server.retrieve.questions import (
+    TRIES,
+    Question,
+    ask_about,
+    read_questions,
+    sample,
+    written,
+)
+from allma_server.retrieve.search import Scope
+
+MOST_DOCUMENTS = 200
+"""Documents that questions are made from."""
+
+
+async def evaluate(
+    call: Call,
+    questions: Annotated[
+        str,
+        Field(
+            description="A file of JSON lines or CSV: `question`, and the `path`, `text` or "
+            "`lines` to be found."
+        ),
+    ],
+    generate: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description="Have the chat model write so many questions about the indexed documents "
+            "into that file, which must be a new one.",
+        ),
+    ] = None,
+    top_k: Annotated[
+        int, Field(ge=1, le=50, description="How many passages of a search are looked at.")
+    ] = 10,
+    path: Annotated[
+        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
+    ] = None,
+    workspace: Annotated[
+        str | None, Field(description="Only this workspace folder; `all` for every one.")
+    ] = None,
+    against: Annotated[
+        str | None, Field(description="An earlier result, as JSON, to compare with.")
+    ] = None,
+    picture: Annotated[str | None, Field(description="An SVG file to draw the result into.")] = (
+        None
+    ),
+) -> Evaluation:
+    """Measure search on questions whose answers are known: hit@k, MRR and nDCG of each stage.
+
+    Each line of the file is a question and what should be found for it. To compare two settings,
+    evaluate, keep the result, change the setting, and evaluate against it.
+    """
+    if picture is not None and not picture.endswith(".svg"):
+        raise InvalidArgument(f"The picture {picture!r} is not named .svg.")
+    before = await _earlier(against) if against else None
+    scope = scope_of(call, workspace, path)
+    if generate is not None:
+        await _generate(call, questions, generate, scope)
+    asked = await asyncio.to_thread(read_questions, await _read(questions))
+    result = await _evaluated(call, asked, top_k, scope)
+    if before is not None:
+        result = compared(result, before)
+    if picture is not None:
+        await _write(picture, chart(result))
+    return result
+
+
+async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: Scope) -> Evaluation:
+    sources = sources_of(call)
+    found: list[Searched] = []
+    times: list[float] = []
+    for number, question in enumerate(questions, start=1):
+        began = time.monotonic()
+        found.append(await searched(question, top_k, scope, sources))
+        times.append(time.monotonic() - began)
+        await call.progress.report(number, len(questions), "asking")
+    config = call.engine.config
+    return Evaluation(
+        questions=len(found),
+        top_k=top_k,
+        stages=scores(found),
+        places=[QuestionPlace(each.question.text, each.shown.place) for each in found],
+        settings={
+            "embedder": await call.engine.embedder.name() or "none",
+            "reranker": config.reranker,
+            "chunk_size": str(config.chunk_size),
+        },
+        search_ms=int(median(times) * 1000),
+        notice=next((each.notice for each in found if each.notice), None),
+    )
+
+
+def compared(result: Evaluation, before: Evaluation) -> Evaluation:
+    """The result with an earlier one beside it."""
+    was = {each.question: each.place for each in before.places}
+    changes = [
+        (was[each.question] or result.top_k + 1) - (each.place or result.top_k + 1)
+        for each in result.places
+        if each.question in was
+    ]
+    return replace(
+        result,
+        before=replace(before, before=None),
+        better=sum(change > 0 for change in changes),
+        worse=sum(change < 0 for change in changes),
+    )
+
+
+async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
+    if await asyncio.to_thread(Path(file).exists):
+        raise InvalidArgument(
+            f"{file} is there already.", "Leave `generate` out to use its questions."
+        )
+    engine = call.engine
+    model = await model_in_use(None, engine.config, engine.catalog, engine.chat)
+    if model is None:
+        raise ModelNotFound(
+            "No chat model is installed.", "`allma models pull llama3.2` installs one."
+        )
+    passages = sample(await _passages(call, scope), wanted * TRIES)
+    questions: list[Question] = []
+    async for question in ask_about(passages, engine.chat, model):
+        if question is not None:
+            questions.append(question)
+            await call.progress.report(len(questions), wanted, f"{model} writes questions")
+        if len(questions) == wanted:
+            break
+    if not questions:
+        raise InvalidArgument(
+            f"{model} wrote no question about the indexed documents.",
+            "Index more, or use another model: `allma models use NAME`.",
+        )
+    await _write(file, written(questions))
+
+
+async def _passages(call: Call, scope: Scope) -> list[Passage]:
+    """What questions can be asked about: the passages of some of the scope's documents."""
+    catalog = call.engine.catalog
+    documents: set[int] = set()
+    for folder in scope.folders or (None,):
+        documents.update(await catalog.matching_documents(folder, scope.glob, None))
+    every = max(1, len(documents) // MOST_DOCUMENTS)
+    passages: list[Passage] = []
+    for document_id in sorted(documents)[::every]:
+        passages += await catalog.passages_of(document_id)
+    return passages
+
+
+async def _earlier(file: str) -> Evaluation:
+    content = await _read(file)
+    try:
+        return await asyncio.to_thread(TypeAdapter(Evaluation).validate_json, content)
+    except ValidationError as exc:
+        raise InvalidArgument(
+            f"{file} is no result of an evaluation.", "`allma eval --json` prints one."
+        ) from exc
+
+
+async def _read(file: str) -> str:
+    try:
+        return await asyncio.to_thread(Path(file).read_text, "utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PathNotFound(f"The file {file} cannot be read: {exc}.") from exc
+
+
+async def _write(file: str, content: str) -> None:
+    try:
+        await asyncio.to_thread(Path(file).write_text, content, "utf-8")
+    except OSError as exc:
+        raise InvalidArgument(f"The file {file} cannot be written: {exc}.") from exc

@@ -1,0 +1,99 @@
+"""Measure a search on questions whose answers are known: hit, MRR and nDCG of each of its stages.
+
+- hit: the share of questions for which something expected is among the first k passages.
+- MRR: the mean of 1 / place of the first such passage; 0 where there is none.
+- nDCG (Järvelin and Kekäläinen, 2002): how high all that is expected stands, against an ideal
+  order. Each of what is expected counts once, at the first passage that meets it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from statistics import fmean
+
+from allma_server.model import Hit, Passage, StageScores
+from allma_server.retrieve.choose import chosen
+from allma_server.retrieve.fuse import Fused
+from allma_server.retrieve.questions import Expected, Question
+from allma_server.retrieve.search import Scope, Sources, rank
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How well one list of passages meets what is expected. `place`: of the first that does."""
+
+    place: int | None
+    ndcg: float
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One question's outcome by stage, in their order; the last one is what a search shows."""
+
+    question: Question
+    stages: Mapping[str, Outcome]
+    notice: str | None
+
+    @property
+    def shown(self) -> Outcome:
+        return list(self.stages.values())[-1]
+
+
+async def searched(question: Question, k: int, scope: Scope, sources: Sources) -> Searched:
+    """Searches for a question, and judges the first `k` passages of each stage.
+
+    Raises:
+        InvalidArgument: the question is empty.
+    """
+    ranking = await rank(question.text, k, scope, sources)
+    hits = [Hit(f.chunk_id, f.score) for f in ranking.fused]
+    passages = {p.chunk_id: p for p in await sources.shelf.passages(hits)}
+
+    def listed(found: Sequence[Fused]) -> list[Passage]:
+        return [passages[f.chunk_id] for f in found if f.chunk_id in passages]
+
+    dense = [f for f in ranking.fused if f.dense_rank is not None]
+    lexical = [f for f in ranking.fused if f.lexical_rank is not None]
+    orders = {
+        "dense": listed(sorted(dense, key=lambda f: f.dense_rank or 0)),
+        "lexical": listed(sorted(lexical, key=lambda f: f.lexical_rank or 0)),
+        "fused": listed(ranking.fused),
+        "reranked": [*ranking.reranked, *ranking.unranked],
+    }
+    if ranking.judgement is not None:
+        orders["judged"] = ranking.passages
+    stages = {
+        name: outcome(chosen(order, k), question.expected, k) for name, order in orders.items()
+    }
+    return Searched(question, stages, ranking.notice)
+
+
+def outcome(passages: Sequence[Passage], expected: Sequence[Expected], k: int) -> Outcome:
+    """How well the first `k` passages meet what is expected."""
+    first: dict[int, int] = {}
+    for place, passage in enumerate(passages[:k], start=1):
+        for index, each in enumerate(expected):
+            if index not in first and each.met_by(passage):
+                first[index] = place
+    gain = sum(1 / log2(place + 1) for place in first.values())
+    ideal = sum(1 / log2(place + 1) for place in range(1, min(len(expected), k) + 1))
+    # One passage may meet several at once, which is better than an order of one each.
+    return Outcome(min(first.values(), default=None), min(1.0, gain / ideal))
+
+
+def scores(found: Sequence[Searched]) -> list[StageScores]:
+    """The means of each stage over all questions that have it."""
+    names = list(dict.fromkeys(name for each in found for name in each.stages))
+    return [
+        _means(name, [each.stages[name] for each in found if name in each.stages]) for name in names
+    ]
+
+
+def _means(name: str, outcomes: Sequence[Outcome]) -> StageScores:
+    return StageScores(
+        stage=name,
+        first=fmean(o.place == 1 for o in outcomes),
+        hit=fmean(o.place is not None for o in outcomes),
+        mrr=fmean(1 / o.place if o.place else 0.0 for o in outcomes),
+        ndcg=fmean(o.ndcg for o in outcomes),
+    )

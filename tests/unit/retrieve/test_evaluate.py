@@ -1,0 +1,131 @@
+"""Measuring a search, on an index of real files."""
+
+import json
+from dataclasses import replace
+from math import isclose, log2
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.errors import InvalidArgument, PathNotFound
+from allma_server.model import Evaluation, Passage
+from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.retrieve.evaluate import outcome
+from allma_server.retrieve.questions import Expected
+
+FILES = {
+    "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
+    "billing.md": "# Billing\n\nThe billing service listens on port 7443.\n",
+    "water.md": "# Water\n\nWater the beds in the evening.\n",
+}
+QUESTIONS = [
+    {"question": "which port does the billing service use", "path": "billing.md"},
+    {"question": "what do tomatoes need", "text": "sun, water and patience"},
+    {"question": "water in the evening", "path": "elsewhere.md"},
+]
+
+
+def passages(*texts: str) -> list[Passage]:
+    return [
+        Passage("/w/a.txt", "/w", 1, i, i, text, 1.0, 1, 1, None, [], "file:///w/a.txt")
+        for i, text in enumerate(texts)
+    ]
+
+
+def judged(expected: str, *texts: str, k: int = 3) -> tuple[int | None, float]:
+    """The outcome where each letter of `expected` is something to be found."""
+    found = outcome(passages(*texts), [Expected(text=letter) for letter in expected], k)
+    return found.place, found.ndcg
+
+
+def test_the_measures_are_those_of_the_textbooks():
+    assert judged("a", "a", "x", "y") == (1, 1.0)
+    assert judged("a", "x", "a", "y") == (2, 1 / log2(3))
+    assert judged("a", "x", "y", "z", "a") == (None, 0.0)
+    place, ndcg = judged("ab", "x", "a", "b")
+    assert place == 2
+    assert isclose(ndcg, (1 / log2(3) + 1 / log2(4)) / (1 + 1 / log2(3)))
+
+
+def test_what_is_found_twice_counts_once_and_two_in_one_place_are_no_less_than_ideal():
+    assert judged("ab", "a", "a", "b") == judged("ab", "a", "x", "b")
+    assert judged("ab", "ab", "x") == (1, 1.0)
+
+
+@pytest.fixture
+async def call(engine: Engine, tmp_path: Path) -> Call:
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    call = Call(engine)
+    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
+    return call
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> str:
+    file = tmp_path / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, QUESTIONS)))
+    return str(file)
+
+
+async def run(call: Call, questions: str, **arguments: object) -> Evaluation:
+    return await BY_NAME["eval"](call, {"questions": questions, **arguments})
+
+
+async def test_every_stage_is_measured_and_what_was_not_found_is_listed(call: Call, questions: str):
+    result = await run(call, questions)
+    assert [stage.stage for stage in result.stages] == ["dense", "lexical", "fused", "reranked"]
+    assert isclose(result.stages[-1].hit, 2 / 3)
+    assert isclose(result.stages[-1].mrr, 2 / 3)
+    assert [each.place for each in result.places] == [1, 1, None]
+    assert result.settings["embedder"] == "hashing/words-256"
+
+
+async def test_the_picture_is_svg_with_a_bar_for_each_measure_and_stage(
+    call: Call, questions: str, tmp_path: Path
+):
+    picture = tmp_path / "result.svg"
+    await run(call, questions, picture=str(picture))
+    drawn = ElementTree.fromstring(picture.read_text())
+    titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 4 * 4
+    assert "reranked: 0.667" in titles
+
+
+async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_path: Path):
+    earlier, picture = tmp_path / "before.json", tmp_path / "both.svg"
+    before = await run(call, questions)
+    worse = replace(before, places=[replace(each, place=None) for each in before.places])
+    earlier.write_text(json.dumps(jsonable(worse)))
+    result = await run(call, questions, against=str(earlier), picture=str(picture))
+    assert result.before is not None and result.before.stages == before.stages
+    assert (result.better, result.worse) == (2, 0)
+    assert "reranked, before: 0.667" in picture.read_text()
+
+
+async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_path: Path):
+    file = tmp_path / "made.jsonl"
+    result = await run(call, str(file), generate=2)
+    assert result.questions == 2
+    first = json.loads(file.read_text().splitlines()[0])
+    assert first["question"].startswith("You asked:")
+    assert Path(first["expected"][0]["path"]).name in FILES
+    again = await run(call, str(file))
+    assert again.places == result.places
+    with pytest.raises(InvalidArgument, match="is there already"):
+        await run(call, str(file), generate=2)
+
+
+async def test_files_that_cannot_be_used_are_told(call: Call, questions: str, tmp_path: Path):
+    with pytest.raises(PathNotFound):
+        await run(call, "/no/such.jsonl")
+    with pytest.raises(InvalidArgument, match="no result of an evaluation"):
+        await run(call, questions, against=questions)
+    with pytest.raises(InvalidArgument, match=r"not named \.svg"):
+        await run(call, questions, picture="/tmp/x.png")
+    with pytest.raises(InvalidArgument, match="cannot be written"):
+        await run(call, questions, picture=str(tmp_path / "no" / "x.svg"))
