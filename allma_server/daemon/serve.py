@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,13 +132,16 @@ class Daemon:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        # Only the protocols that are spoken are imported: each takes a second.
+        # Only the protocols that are spoken are imported: each takes a second, in which the others
+        # are served.
         match door:
             case "lsp":
+                await asyncio.to_thread(import_module, "allma_server.doors.lsp")
                 from allma_server.doors.lsp import serve_lsp
 
                 await serve_lsp(self._engine, reader, writer)
             case "mcp":
+                await asyncio.to_thread(import_module, "allma_server.doors.mcp")
                 from allma_server.doors.mcp import serve_mcp
 
                 folders = [str(folder) for folder in hello.get("workspaces", [])]

@@ -14,6 +14,8 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -48,7 +50,7 @@ class Client:
 
     def __init__(self, kind: str, wire: Any) -> None:
         self.kind = kind
-        self._wire = wire
+        self.wire = wire
 
     @classmethod
     async def connected(cls, here: Home, kind: str) -> "Client":
@@ -64,16 +66,16 @@ class Client:
     async def call(self, name: str, **arguments: Any) -> Any:
         """The result; an AssertionError when there is none."""
         if self.kind == "lsp":
-            return await self._wire.result(f"allma/{name}", arguments)
+            return await self.wire.result(f"allma/{name}", arguments)
         params: dict[str, Any] = {"name": name, "arguments": arguments}
         if self.kind == "modern":
             params["_meta"] = META
-        result = await self._wire.result("tools/call", params)
+        result = await self.wire.result("tools/call", params)
         assert not result.get("isError"), result["content"][0]["text"]
         return result["structuredContent"]
 
     async def leave(self) -> None:
-        self._wire.writer.close()
+        self.wire.writer.close()
 
 
 async def use(client: Client, until: float, measured: Measured, chance: random.Random) -> None:
@@ -94,9 +96,11 @@ async def use(client: Client, until: float, measured: Measured, chance: random.R
         await asyncio.sleep(chance.uniform(0, 2 * PAUSE))
 
 
-def _greet(place: Any, until: float, measured: Measured) -> None:
+def greetings(
+    place: Path, until: float, measured: Measured, over: Callable[[], bool] = lambda: False
+) -> None:
     """In a thread of its own, so that this process's own loop is not what is measured."""
-    while time.monotonic() < until:
+    while time.monotonic() < until and not over():
         began = time.monotonic()
         link = dial(place)
         assert isinstance(link, socket.socket)
@@ -129,7 +133,7 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
         owner = await Client.connected(here, "mcp")
         began = time.monotonic()
         await owner.call("index", action="add", path=str(here.folder))
-        await settled(owner._wire, 900)
+        await settled(owner.wire, 900)
         print(f"{files} files indexed in {time.monotonic() - began:.1f} s", flush=True)
         began = time.monotonic()
         kinds = [("mcp", "modern", "lsp")[n % 3] for n in range(connections)]
@@ -144,7 +148,9 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
             for client in clients:
                 group.create_task(use(client, until, measured, random.Random(chance.random())))
             group.create_task(edits(here, until, measured, chance))
-            group.create_task(asyncio.to_thread(_greet, meeting_place(here.data), until, measured))
+            group.create_task(
+                asyncio.to_thread(greetings, meeting_place(here.data), until, measured)
+            )
         print(line("searches", measured.searches))
         print(line("answers", measured.asks))
         print(line("greetings", measured.holds))
@@ -152,7 +158,7 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
               f"{daemon.memory_info().rss / 1e6:.0f} MB after")  # fmt: skip
         print(f"errors: {dict(measured.errors) or 'none'}", flush=True)
         try:
-            await settled(owner._wire, 900)
+            await settled(owner.wire, 900)
         except AssertionError:
             for log in (*here.root.glob("run/allma/*.log"), here.data / "logs" / "allma.log"):
                 print(log.name, log.read_text("utf-8")[-5000:])
