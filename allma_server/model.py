@@ -626,7 +626,11 @@ class VectorStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
-    """A workspace in numbers. `pending`: known changes that are not in the index yet."""
+    """A workspace in numbers. `pending`: known changes that are not in the index yet.
+
+    `notice`: why changes are found by looking from time to time only, where the system refuses to
+    tell them.
+    """
 
     path: str
     documents: int
@@ -635,6 +639,7 @@ class WorkspaceStatus:
     failed: int
     skipped: int
     watching: bool
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
