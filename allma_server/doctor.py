@@ -17,6 +17,9 @@ from allma_server.ports import Progress
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 FEW_WATCHES = 65_536
 LITTLE_SPACE = 1 << 30
+RAISE_WATCHES = (
+    "Raise fs.inotify.max_user_watches; until then large folders are swept from time to time."
+)
 
 Probe = Callable[[Engine], Awaitable[Check]]
 
@@ -189,6 +192,8 @@ async def _models(engine: Engine) -> Check:
 
 
 async def _watching(engine: Engine) -> Check:
+    if trouble := engine.ingestion.trouble:
+        return Check("File watching", "warning", trouble, RAISE_WATCHES)
     try:
         limit = int(await asyncio.to_thread(WATCH_LIMIT.read_text))
     except OSError:
@@ -198,8 +203,7 @@ async def _watching(engine: Engine) -> Check:
             "File watching",
             "warning",
             f"at most {limit} folders can be watched",
-            "Raise fs.inotify.max_user_watches; until then large folders are swept from time "
-            "to time.",
+            RAISE_WATCHES,
         )
     return Check("File watching", "ok", f"up to {limit} folders")
 

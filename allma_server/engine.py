@@ -280,6 +280,7 @@ async def engine_status(engine: Engine) -> Status:
                 failed=count.failed,
                 skipped=count.skipped,
                 watching=engine.ingestion.watching(count.workspace),
+                notice=engine.ingestion.trouble,
             )
             for count in counts
         ],

@@ -222,6 +222,11 @@ class Ingestion:
         """Whether changes in the workspace are followed as they happen."""
         return self._following and self._config.watch and self._watch.trouble is None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why changes are not followed as they happen, though they should be."""
+        return self._watch.trouble if self._following and self._config.watch else None
+
     def pending(self, workspace: Workspace) -> int:
         """Changes of the workspace that are known but not in the index yet."""
         waiting = sum(1 for path in self._dirty if _covers(workspace.path, path))

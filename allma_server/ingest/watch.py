@@ -64,8 +64,8 @@ class Watch:
                     await loop.run_in_executor(executor, self._listen, stop, loop)
                 except OSError as exc:
                     self._watched = frozenset()
-                    self.trouble = f"changes are found by sweeps only: {exc}"
-                    log.warning("watching failed, %s", self.trouble)
+                    self.trouble = f"Changes are found by sweeps only: {exc}."
+                    log.warning("watching failed: %s", self.trouble)
                     self._armed.set()
                     await asyncio.sleep(retry_seconds)
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from allma_server.ingest import watch as watch_module
 from allma_server.ingest.watch import Watch
 
 
@@ -149,3 +151,25 @@ async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
         assert watch.trouble is None
         (root / "a.md").write_text("two")
         await changes.mention(root / "a.md")
+
+
+async def test_a_system_that_refuses_is_asked_again_and_the_reason_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = watch_module._batches
+
+    def refused(*_: object) -> watch_module.Batches:
+        monkeypatch.setattr(watch_module, "_batches", working)
+        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+    monkeypatch.setattr(watch_module, "_batches", refused)
+    changes = Changes()
+    watch = Watch(changes, Path("/no-data-directory"))
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        task = group.create_task(watch.run(retry_seconds=0.5))
+        watch.follow([str(root)])
+        await watch.armed()
+        assert watch.trouble is not None and "watch limit reached" in watch.trouble
+        await changes.mention(root)
+        assert watch.trouble is None
+        task.cancel()
