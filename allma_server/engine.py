@@ -279,7 +279,7 @@ async def engine_status(engine: Engine) -> Status:
                 pending=engine.ingestion.pending(count.workspace),
                 failed=count.failed,
                 skipped=count.skipped,
-                watching=engine.ingestion.watching(count.workspace),
+                watching=engine.ingestion.watching,
                 notice=engine.ingestion.trouble,
             )
             for count in counts

@@ -1,0 +1,133 @@
+"""Following the disk: what may have changed is looked at, soon after it did and from time to time.
+
+Events are hints only. Whether a file changed, and how, the disk tells.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from pathlib import Path
+
+from allma_server.errors import AllmaError
+from allma_server.ingest.jobs import Run
+from allma_server.ingest.scope import IGNORE_FILES
+from allma_server.ingest.watch import Watch
+from allma_server.model import Workspace
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.1
+"""Pause after an event, in which the other events of one save arrive."""
+
+MANY = 2000
+SWEEP_SECONDS = 300.0
+RETRY_SECONDS = 30.0
+
+
+class Following:
+    """Knows what waits to be looked at.
+
+    `workspaces` are asked for again each time. `update` begins a run over one of them, or over
+    the named files and folders inside only.
+    """
+
+    def __init__(
+        self,
+        workspaces: Callable[[], Awaitable[list[Workspace]]],
+        update: Callable[[Workspace, Collection[str] | None], Run],
+        data_dir: Path,
+        *,
+        watch: bool,
+    ) -> None:
+        self.on = False
+        self._workspaces = workspaces
+        self._update = update
+        self._watched = watch
+        self._dirty: set[str] = set()
+        self._wake = asyncio.Event()
+        self._watch = Watch(self.hint, data_dir)
+
+    async def run(self, resume: Callable[[], Awaitable[None]]) -> None:
+        """Brings everything up to date and keeps it so until cancelled.
+
+        `resume` comes before that. What cannot be done now, because the embedder is away or the
+        disk full, is tried again.
+        """
+        self.on = True
+        while True:
+            try:
+                await resume()
+                await self.workspaces_changed()
+                self.hint(workspace.path for workspace in await self._workspaces())
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._react())
+                    group.create_task(self._sweep())
+                    if self._watched:
+                        group.create_task(self._watch.run())
+            except* AllmaError as group_error:
+                log.warning("following the workspaces was interrupted: %s", group_error.exceptions)
+            except* Exception:
+                log.exception("following the workspaces was interrupted by a bug")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def hint(self, paths: Iterable[str]) -> None:
+        """Somebody says that these files or folders changed."""
+        for path in paths:
+            # Another set of rules concerns everything beside it.
+            is_rules = os.path.basename(path) in IGNORE_FILES
+            self._dirty.add(os.path.dirname(path) if is_rules else path)
+        self._wake.set()
+
+    async def workspaces_changed(self) -> None:
+        """There are more of them, or fewer."""
+        self._watch.follow([workspace.path for workspace in await self._workspaces()])
+
+    @property
+    def at_once(self) -> bool:
+        """Whether changes are followed as they happen."""
+        return self.on and self._watched and self._watch.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why they are not, though they should be."""
+        return self._watch.trouble if self.on and self._watched else None
+
+    def waiting(self, folder: str = "") -> int:
+        """Files and folders, inside one or anywhere, that wait to be looked at."""
+        return sum(1 for path in self._dirty if not folder or _covers(folder, path))
+
+    async def _react(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._wake.clear()
+            dirty, self._dirty = self._dirty, set()
+            workspaces = await self._workspaces()
+            if len(dirty) > MANY:
+                # So many events that the system may have dropped some: look at everything.
+                dirty = {workspace.path for workspace in workspaces}
+            for workspace in workspaces:
+                await self._look(workspace, {p for p in dirty if _covers(workspace.path, p)})
+            if self._dirty and not self._wake.is_set():
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _look(self, workspace: Workspace, dirty: set[str]) -> None:
+        if not dirty:
+            return
+        run = self._update(workspace, None if workspace.path in dirty else dirty)
+        assert run.task is not None
+        await asyncio.wait({run.task})
+        if run.error is not None:
+            log.warning("%s is not up to date: %s", workspace.path, run.error)
+            self._dirty |= dirty
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.hint(workspace.path for workspace in await self._workspaces())
+
+
+def _covers(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

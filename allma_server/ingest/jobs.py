@@ -1,0 +1,169 @@
+"""Runs as jobs: made one after another, followed by whoever waits for them, and recorded.
+
+Two clients who index the same folder share the work instead of doing it twice.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from allma_server.errors import AllmaError
+from allma_server.model import IngestReport, Job, now
+from allma_server.ports import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Records(Protocol):
+    """Where jobs are kept when their process has ended."""
+
+    async def save_job(self, job: Job) -> None: ...
+    async def job(self, job_id: str) -> Job: ...
+
+
+@dataclass(slots=True)
+class Run:
+    """A job in this process: its task, and everybody who follows it."""
+
+    job: Job
+    task: asyncio.Task[None] | None = None
+    followers: list[Progress] = field(default_factory=list[Progress])
+    error: AllmaError | None = None
+
+    def add(self, part: IngestReport) -> None:
+        """Notes that a part of the work is done."""
+        self.job = replace(self.job, report=_sum(self.job.report or IngestReport(), part))
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        self.job = replace(self.job, done=done, total=total, message=message)
+        for follower in list(self.followers):
+            await follower.report(done, total, message)
+
+    async def started(self, conversation_id: str, message_id: str) -> None: ...
+    async def text(self, delta: str) -> None: ...
+    async def sources(self, citations: Sequence[object]) -> None: ...
+
+
+Work = Callable[[Run], Awaitable[None]]
+
+
+class Jobs:
+    """All runs of this process; `tasks` owns them. `turn` is held by the one that is being made."""
+
+    def __init__(self, records: Records, tasks: asyncio.TaskGroup) -> None:
+        self.turn = asyncio.Lock()
+        self._records = records
+        self._tasks = tasks
+        self._runs: dict[str, Run] = {}
+
+    def start(self, path: str, work: Work, *, resumed: Job | None = None) -> Run:
+        """Begins a run in the background; `resumed`: what an earlier process left unfinished."""
+        id, began = (resumed.id, resumed.created_at) if resumed else (secrets.token_hex(6), now())
+        run = Run(Job(id, "ingest", "queued", path, 0, None, "", began))
+        self._runs[id] = run
+        run.task = self._tasks.create_task(self._perform(run, work))
+        return run
+
+    async def follow(
+        self, run: Run, progress: Progress, *, patience: float | None = None
+    ) -> IngestReport | Job:
+        """What comes of a run; its Job instead when that takes longer than `patience` seconds.
+
+        Cancelling the caller cancels the run, unless somebody else follows it too.
+
+        Raises:
+            AllmaError: the run could not go on.
+        """
+        assert run.task is not None
+        run.followers.append(progress)
+        try:
+            done, _ = await asyncio.wait({run.task}, timeout=patience)
+        except asyncio.CancelledError:
+            run.followers.remove(progress)
+            if not run.followers:
+                # Already so to whoever asks now; the task itself takes a moment to end.
+                run.job = replace(run.job, state="cancelled")
+                run.task.cancel()
+            raise
+        if not done:
+            # Its id is given away: from now on it outlives this process.
+            await self._records.save_job(run.job)
+            return run.job
+        if run.error is not None:
+            raise run.error
+        return run.job.report or IngestReport()
+
+    def has(self, job_id: str) -> bool:
+        """Whether it is one of this process that has not ended."""
+        return job_id in self._runs
+
+    async def job(self, job_id: str) -> Job:
+        """A job, running or past.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        if (run := self._runs.get(job_id)) is not None:
+            return run.job
+        return await self._records.job(job_id)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Stops a job; one that has ended stays as it is.
+
+        Raises:
+            JobNotFound: there is none of that id.
+        """
+        run = self._runs.get(job_id)
+        if run is not None and run.task is not None and not run.task.done():
+            run.job = replace(run.job, state="cancelled")
+            run.task.cancel()
+            await asyncio.wait({run.task})
+        return await self.job(job_id)
+
+    def running(self) -> list[Job]:
+        """The jobs that are not done yet."""
+        return [run.job for run in self._runs.values() if run.job.state in ("queued", "running")]
+
+    async def _perform(self, run: Run, work: Work) -> None:
+        # Cancelled, a run keeps its state: if nobody cancelled it but the engine ends, the next
+        # one resumes it.
+        try:
+            async with self.turn:
+                run.job = replace(run.job, state="running")
+                await work(run)
+            run.job = replace(run.job, state="done")
+        except AllmaError as exc:
+            run.error = exc
+            run.job = replace(run.job, state="failed", message=str(exc))
+        except Exception:
+            log.exception("an ingestion failed")
+            run.error = AllmaError(
+                "Indexing failed because of a bug in Allma.", "The log has the details."
+            )
+            run.job = replace(run.job, state="failed", message=run.error.message)
+        finally:
+            await self._end(run)
+
+    async def _end(self, run: Run) -> None:
+        try:
+            await asyncio.shield(self._records.save_job(run.job))
+        except AllmaError as exc:
+            log.warning("the job %s could not be recorded: %s", run.job.id, exc)
+        else:
+            self._runs.pop(run.job.id, None)
+
+
+def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
+    return IngestReport(
+        indexed=a.indexed + b.indexed,
+        updated=a.updated + b.updated,
+        unchanged=a.unchanged + b.unchanged,
+        removed=a.removed + b.removed,
+        skipped=[*a.skipped, *b.skipped],
+        failed=[*a.failed, *b.failed],
+        chunks=a.chunks + b.chunks,
+        seconds=round(a.seconds + b.seconds, 3),
+    )
