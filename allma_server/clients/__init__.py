@@ -131,7 +131,7 @@ CLIENTS = (
         _everywhere("{claude}/.claude.json"),
         "mcpServers",
         "claude-code",
-        "2025-11-25",
+        "2026-07-28",
         "Start a new session; `/mcp` shows the server.",
         ("roots", "elicitation"),
         Shape(always=_STDIO),
@@ -236,7 +236,8 @@ CLIENTS = (
         "opencode",
         "2025-11-25",
         "Start a new session.",
-        shape=Shape(
+        ("roots",),
+        Shape(
             arguments=None,
             environment="environment",
             always={"type": "local", "enabled": True},
