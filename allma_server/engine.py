@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from allma_server import __version__
-from allma_server.answer.ask import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.answer.models import model_in_use
+from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config

@@ -11,6 +11,7 @@ from typing import Literal
 
 Role = Literal["user", "assistant", "system"]
 DocumentState = Literal["indexed", "skipped", "failed"]
+Grounding = Literal["cited", "uncited", "declined", "none"]
 Outcome = Literal["shown", "repeats", "overlaps", "over_limit", "not_read"]
 SectionKind = Literal["text", "markdown", "code", "records"]
 
@@ -223,7 +224,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A found chunk with its exact place. `stale`: the file changed since it was indexed."""
+    """A found chunk with its exact place. `stale`: the file changed since it was indexed.
+
+    `suspicious`: it tells a model what to do, as an injected instruction would.
+    """
 
     path: str
     workspace: str
@@ -238,6 +242,7 @@ class Passage:
     heading: list[str]
     uri: str
     stale: bool = False
+    suspicious: bool = False
 
 
 # --- answers and conversations ------------------------------------------------------------------
@@ -281,6 +286,14 @@ class Answer:
     notice: str | None = None
 
 
+    grounding: Grounding = "none"
+
+    @property
+    def caution(self) -> str | None:
+        """What should be said beside the answer."""
+        if self.grounding != "uncited":
+            return None
+        return "No source is named for this: check it before you rely on it."
 @dataclass(frozen=True, slots=True)
 class MessageSource:
     """A source as it was when it was cited; it outlives changes of the file."""
@@ -311,6 +324,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was said in a conversation up to and with the message `until`, in short."""
+
+    until: str
+    text: str
+
+
     """A chat, shared by all clients. `messages` is empty where only a list was asked for."""
 
     id: str

@@ -9,19 +9,22 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic
 
-from allma_server.answer.citations import check_citations
-from allma_server.answer.models import AUTO, Choices, model_in_use
+from allma_server.answer.draft import Draft
+from allma_server.answer.followup import standalone, summed_up
+from allma_server.answer.models import AUTO
 from allma_server.answer.prompts import Prompt, build_prompt
+from allma_server.answer.refusal import NOT_SAID
+from allma_server.answer.turns import Conversations, TurnT
+from allma_server.answer.writer import Writer, writer_in_use
 from allma_server.config import Config
 from allma_server.errors import (
     AllmaError,
     AnswerInterrupted,
     InvalidArgument,
     ModelNotFound,
-    ProviderError,
     ProviderUnreachable,
 )
 from allma_server.model import (
@@ -29,53 +32,14 @@ from allma_server.model import (
     AnswerStats,
     Citation,
     Finish,
-    Message,
+    Grounding,
     SearchResult,
     TextDelta,
 )
 from allma_server.ports import ChatModels, Progress
 
-ANSWER_TOKENS = 1024
-"""Room kept for the answer in the model's context."""
-
-DEFAULT_CONTEXT = 4096
-LARGEST_CONTEXT = 16384
-"""Context asked of a model that could take more: memory grows with it."""
-
-
-class Turn(Protocol):
-    """A question, what was said before it, and the question it takes the place of, if any."""
-
-    @property
-    def conversation_id(self) -> str: ...
-    @property
-    def message_id(self) -> str: ...
-    @property
-    def earlier(self) -> Sequence[Message]: ...
-    @property
-    def replaces(self) -> str | None: ...
-
-
-TurnT = TypeVar("TurnT", bound=Turn)
-
-
-class History(Protocol[TurnT]):
-    """The side of the catalogue that keeps conversations."""
-
-    async def begin_turn(self, conversation_id: str | None, question: str) -> TurnT: ...
-    async def plan_turn(self, replaces: str, question: str) -> TurnT: ...
-    async def take_place(self, turn: TurnT) -> None: ...
-    async def finish_turn(
-        self,
-        conversation_id: str,
-        text: str,
-        model: str | None,
-        citations: Sequence[Citation],
-    ) -> str: ...
-
-
-class Conversations(History[TurnT], Choices, Protocol):
-    """What answering needs of the catalogue."""
+HISTORY_SHARE = 0.25
+"""Of the room for a prompt, what earlier turns may take before they are summed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +75,16 @@ async def answer(
         raise InvalidArgument("The question is empty.", "Ask with at least one word.")
     began = time.monotonic()
     turn = await _begin(question, history)
+    work = _Work(question, turn, began, history, progress)
     try:
         await progress.started(turn.conversation_id, turn.message_id)
-        found = await _search(question, turn, find)
-        work = _Work(turn, found, began, _since(began), history, chat, progress)
         try:
-            writer = await _writer(question.model, config, history, chat)
+            writer = await writer_in_use(question.model, config, history, chat)
         except (ProviderUnreachable, ModelNotFound) as exc:
-            named = question.model not in (None, AUTO) and isinstance(exc, ModelNotFound)
-            if named or turn.replaces:
-                raise
+            await work.search(find, None)
             return await work.give_passages(exc)
-        return await work.write(question.text, writer)
+        await work.search(find, writer)
+        return await work.write(writer)
     except AllmaError as exc:
         exc.conversation_id = turn.conversation_id
         raise
@@ -137,119 +99,143 @@ async def _begin(question: Question, history: Conversations[TurnT]) -> TurnT:
     return turn
 
 
-async def _search(
-    question: Question, turn: Turn, find: Callable[[str], Awaitable[SearchResult]]
-) -> SearchResult:
-    if not question.use_rag:
-        return SearchResult([])
-    return await find(_standalone(question.text, turn.earlier))
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """The model that answers, and the tokens it is given to read and write."""
-
-    model: str
-    context: int
-
-    @property
-    def prompt_tokens(self) -> int:
-        # A model with little room shares it between question and answer.
-        return max(self.context - ANSWER_TOKENS, self.context // 2)
-
-
-async def _writer(asked: str | None, config: Config, choices: Choices, chat: ChatModels) -> _Writer:
-    model = await model_in_use(asked, config, choices, chat)
-    if model is None:
-        raise ModelNotFound(
-            "No chat model is installed.", "`allma models pull llama3.2` installs one."
-        )
-    return _Writer(model, await _context_length(model, chat))
-
-
 @dataclass(slots=True)
 class _Work(Generic[TurnT]):
-    """A question with what was found for it, and its answer as far as it has come."""
+    """A question with what was found for it, and how far its answer has come."""
 
+    question: Question
     turn: TurnT
-    found: SearchResult
     began: float
-    retrieval_ms: int
     history: Conversations[TurnT]
-    chat: ChatModels
     progress: Progress
-    text: str = ""
+    found: SearchResult = field(default_factory=lambda: SearchResult([]))
+    retrieval_ms: int = 0
     first_token_ms: int | None = None
     finish: Finish | None = None
 
-    async def write(self, question: str, writer: _Writer) -> Answer:
+    async def search(
+        self, find: Callable[[str], Awaitable[SearchResult]], writer: Writer | None
+    ) -> None:
+        """Finds passages for the question, made whole if it is a follow-up."""
+        if not self.question.use_rag:
+            return
+        complete = writer.complete if writer else None
+        query = await standalone(self.question.text, self.turn.earlier, complete)
+        began = time.monotonic()
+        self.found = await find(query)
+        self.retrieval_ms = _since(began)
+
+    async def write(self, writer: Writer) -> Answer:
         """Has the model answer; what had come when it is stopped stays in the history."""
-        prompt = build_prompt(
-            question, self.turn.earlier, self.found.passages, writer.prompt_tokens
-        )
+        if self.question.use_rag and not self.found.passages:
+            return await self._decline()
+        prompt = await self._prompt(writer)
+        draft = Draft(self.question.text, prompt.passages)
         try:
-            await self._generate(writer, prompt)
+            await self._generate(writer, prompt, draft)
         except BaseException as exc:
-            if self.text:
-                await asyncio.shield(self._store(self.text + " …", prompt, writer.model))
-            elif isinstance(exc, ProviderUnreachable) and not self.turn.replaces:
+            draft.finish()
+            if draft.text:
+                await asyncio.shield(self._store(draft.text + " …", draft.citations, writer.model))
+            elif isinstance(exc, ProviderUnreachable):
                 return await self.give_passages(exc)
             raise
-        message_id, text, citations = await self._store(self.text, prompt, writer.model)
-        await self.progress.sources(citations)
-        return self._answer(text, citations, message_id, writer.model, self._stats(prompt))
+        message_id = await self._store(draft.text, draft.citations, writer.model)
+        await self.progress.sources(draft.citations)
+        return Answer(
+            text=draft.text,
+            citations=draft.citations,
+            conversation_id=self.turn.conversation_id,
+            message_id=message_id,
+            model=writer.model,
+            mode="generated",
+            stats=self._stats(prompt),
+            notice=self.found.notice,
+            grounding=draft.grounding,
+        )
 
     async def give_passages(self, why: AllmaError) -> Answer:
-        """The passages themselves, where no model can be asked."""
+        """The passages themselves, where no model can be asked.
+
+        Raises:
+            AllmaError: `why`, when a certain model was asked for, or an earlier turn would be lost.
+        """
+        named = self.question.model not in (None, AUTO) and isinstance(why, ModelNotFound)
+        if named or self.turn.replaces:
+            raise why
         text, passages = str(why), self.found.passages
         if passages:
             text += f" Until then, here are the {len(passages)} passages that fit best."
         citations = [Citation(n, passage) for n, passage in enumerate(passages, start=1)]
-        message_id = await self.history.finish_turn(
-            self.turn.conversation_id, text, None, citations
-        )
-        await self.progress.text(text)
-        await self.progress.sources(citations)
-        stats = AnswerStats(self.retrieval_ms, None, _since(self.began), None, None, False)
-        return self._answer(text, citations, message_id, None, stats)
+        return await self._say(text, citations, "none")
 
-    async def _generate(self, writer: _Writer, prompt: Prompt) -> None:
-        stream = self.chat.stream(
-            writer.model,
-            prompt.messages,
-            context_length=writer.context,
-            max_tokens=ANSWER_TOKENS,
-            temperature=0.2,
+    async def _decline(self) -> Answer:
+        """No model knows what stands in documents that were not found."""
+        if self.turn.replaces:
+            await self.history.take_place(self.turn)
+        return await self._say(NOT_SAID, [], "declined")
+
+    async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
+        """An answer without a model."""
+        message_id = await self._store(text, citations, None)
+        await self._show(text)
+        await self.progress.sources(citations)
+        return Answer(
+            text=text,
+            citations=citations,
+            conversation_id=self.turn.conversation_id,
+            message_id=message_id,
+            model=None,
+            mode="passages_only",
+            stats=AnswerStats(self.retrieval_ms, None, _since(self.began), None, None, False),
+            notice=self.found.notice,
+            grounding=grounding,
         )
-        async with aclosing(stream) as events:
+
+    async def _prompt(self, writer: Writer) -> Prompt:
+        """The question with its passages, and with what was said before."""
+        id, earlier = self.turn.conversation_id, self.turn.earlier
+        known = await self.history.summary(id) if earlier else None
+        room = int(writer.prompt_tokens * HISTORY_SHARE)
+        summary, latest = await summed_up(earlier, known, room, writer.complete)
+        if summary is not None and summary != known:
+            await self.history.keep_summary(id, summary)
+        return build_prompt(
+            self.question.text,
+            latest,
+            self.found.passages,
+            writer.prompt_tokens,
+            summary=summary.text if summary else None,
+        )
+
+    async def _generate(self, writer: Writer, prompt: Prompt, draft: Draft) -> None:
+        async with aclosing(writer.stream(prompt.messages)) as events:
             async for event in events:
-                await self._take(event)
+                await self._take(event, draft)
         if self.finish is None:
             raise AnswerInterrupted(
                 f"{writer.model} stopped before its answer was complete.",
                 "Ask again to have it repeated.",
             )
+        await self._show(draft.finish())
 
-    async def _take(self, event: TextDelta | Finish) -> None:
+    async def _take(self, event: TextDelta | Finish, draft: Draft) -> None:
         if self.first_token_ms is None:
             self.first_token_ms = _since(self.began)
             if self.turn.replaces:
                 await self.history.take_place(self.turn)
         match event:
             case TextDelta(text):
-                self.text += text
-                await self.progress.text(text)
+                await self._show(draft.add(text))
             case Finish():
                 self.finish = event
 
-    async def _store(
-        self, text: str, prompt: Prompt, model: str
-    ) -> tuple[str, str, list[Citation]]:
-        checked, citations = check_citations(text, prompt.passages)
-        message_id = await self.history.finish_turn(
-            self.turn.conversation_id, checked, model, citations
-        )
-        return message_id, checked, citations
+    async def _show(self, text: str) -> None:
+        if text:
+            await self.progress.text(text)
+
+    async def _store(self, text: str, citations: Sequence[Citation], model: str | None) -> str:
+        return await self.history.finish_turn(self.turn.conversation_id, text, model, citations)
 
     def _stats(self, prompt: Prompt) -> AnswerStats:
         finish = self.finish or Finish("stop")
@@ -261,43 +247,6 @@ class _Work(Generic[TurnT]):
             answer_tokens=finish.answer_tokens,
             truncated=_truncated(finish, prompt) or finish.reason == "length",
         )
-
-    def _answer(
-        self,
-        text: str,
-        citations: list[Citation],
-        message_id: str,
-        model: str | None,
-        stats: AnswerStats,
-    ) -> Answer:
-        return Answer(
-            text=text,
-            citations=citations,
-            conversation_id=self.turn.conversation_id,
-            message_id=message_id,
-            model=model,
-            mode="generated" if model else "passages_only",
-            stats=stats,
-            notice=self.found.notice,
-        )
-
-
-async def _context_length(model: str, chat: ChatModels) -> int:
-    try:
-        known = (await chat.show(model)).context_length
-    except (ProviderUnreachable, ModelNotFound):
-        raise
-    except ProviderError:
-        known = None  # a provider that cannot tell can still answer
-    return min(known or DEFAULT_CONTEXT, LARGEST_CONTEXT)
-
-
-def _standalone(question: str, earlier: Sequence[Message]) -> str:
-    """A follow-up is searched together with the question before it."""
-    asked = [message.content for message in earlier if message.role == "user"]
-    if asked and len(question.split()) < 8:
-        return f"{asked[-1]}\n{question}"
-    return question
 
 
 def _truncated(finish: Finish, prompt: Prompt) -> bool:

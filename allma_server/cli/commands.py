@@ -212,6 +212,8 @@ async def ask(
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", arguments, stream)
     shell.show(answer, words=question)
+    if answer.caution:
+        shell.say(answer.caution, "yellow")
     if answer.notice:
         shell.say(answer.notice, "yellow")
     if answer.stats.truncated:

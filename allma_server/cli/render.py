@@ -62,18 +62,18 @@ def _search_result(result: SearchResult, page: Page) -> View:
 
 
 def _passage(label: str, passage: Passage, page: Page) -> View:
-    yield _source(label, passage, page, stale=passage.stale)
+    yield _source(label, passage, page)
     yield from page.snippet(passage.text)
 
 
-def _source(
-    label: str, place: Passage | MessageSource, page: Page, *, stale: bool = False, style: str = ""
-) -> Text:
+def _source(label: str, place: Passage | MessageSource, page: Page, style: str = "") -> Text:
     line = Text(f"{label} ") + page.place(place.path, place.start_line, style or "bold cyan")
     if place.page is not None:
         line.append(f"  page {place.page}")
-    if stale:
+    if isinstance(place, Passage) and place.stale:
         line.append("  changed since it was indexed", "yellow")
+    if isinstance(place, Passage) and place.suspicious:
+        line.append("  gives orders to its reader", "yellow")
     if place.heading:
         line.append("\n" + " " * (len(label) + 1) + " › ".join(place.heading), "dim")
     return line
@@ -150,8 +150,7 @@ def _answer(result: Answer, page: Page) -> View:
     yield Text("Sources", "bold")
     for citation in result.citations:
         style = "" if citation.cited or not any_cited else "dim"
-        stale = citation.passage.stale
-        yield _source(f"[{citation.number}]", citation.passage, page, stale=stale, style=style)
+        yield _source(f"[{citation.number}]", citation.passage, page, style)
 
 
 def _excerpt(result: Excerpt, page: Page) -> View:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.retrieve.search import Scope, Sources, find_passages
@@ -38,7 +39,8 @@ async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> Searc
 
 
 def noted(call: Call, found: SearchResult) -> SearchResult:
-    """What was found, with a word about what is not yet to be found."""
+    """What was found as it may be shown, with a word about what is not yet to be found."""
+    found = replace(found, passages=examined(found.passages))
     if not call.engine.ingestion.running():
         return found
     return replace(found, notice=" ".join(filter(None, (found.notice, INDEXING))))

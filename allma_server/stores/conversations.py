@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allma_server.errors import ConversationNotFound, InvalidArgument
-from allma_server.model import Citation, Conversation, ConversationPage, Message, MessageSource, now
+from allma_server.model import (
+    Citation,
+    Conversation,
+    ConversationPage,
+    Message,
+    MessageSource,
+    Summary,
+    now,
+)
 from allma_server.stores.database import Stored, Transaction
 from allma_server.stores.rows import as_json, shown_path, storable, stored_path
 
@@ -121,6 +129,22 @@ class Conversations(Stored):
                 [_source_values(message_id, citation) for citation in citations],
             )
         return message_id
+
+    async def summary(self, conversation_id: str) -> Summary | None:
+        """What was said in the conversation in short, if that was kept."""
+        row = await self._db.row(
+            "SELECT until, text FROM summaries WHERE conversation_id = ?", (conversation_id,)
+        )
+        return Summary(row["until"], row["text"]) if row else None
+
+    async def keep_summary(self, conversation_id: str, summary: Summary) -> None:
+        """Keeps a summary in the place of an earlier one."""
+        async with self._db.transaction() as tx:
+            # A message that was replaced meanwhile is summed up for nobody.
+            await tx.execute(
+                "REPLACE INTO summaries SELECT ?, id, ? FROM messages WHERE id = ?",
+                (conversation_id, storable(summary.text), summary.until),
+            )
 
     async def conversation(self, conversation_id: str) -> Conversation:
         """A conversation with its messages and their sources.

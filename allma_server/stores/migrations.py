@@ -167,4 +167,22 @@ async def rules_of_workspaces(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE workspaces ADD COLUMN rules TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema, rules_of_workspaces)
+async def summaries_of_conversations(tx: Migrating) -> None:
+    """What was said in long conversations, in short; gone with the last message it tells of."""
+    await tx.execute(
+        """
+        CREATE TABLE summaries (
+          conversation_id TEXT NOT NULL PRIMARY KEY
+            REFERENCES conversations (id) ON DELETE CASCADE,
+          until TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+          text TEXT NOT NULL
+        )
+        """
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    first_schema,
+    rules_of_workspaces,
+    summaries_of_conversations,
+)

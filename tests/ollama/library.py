@@ -1,5 +1,6 @@
 """The models of the test server: what is installed, and what can be pulled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,18 @@ class Installed:
 
 
 class Library:
-    """`smollm2:135m` and `all-minilm` are installed; a second name of the former can be pulled."""
+    """`smollm2:135m` and `all-minilm` are installed; a second name of the former can be pulled.
 
-    def __init__(self) -> None:
+    `more`: other weights to install, by the names that they are fetched by.
+    """
+
+    def __init__(self, more: Sequence[str] = ()) -> None:
         path = fetch("smollm2")
         runner = Runner(path)
         self.installed = {
             model.name: model for model in (_smollm2("smollm2:135m", path, runner), _all_minilm())
         }
+        self.installed |= {_tagged(name): _qwen(_tagged(name), fetch(name)) for name in more}
         again = _smollm2("smollm2:135m-instruct-q4_1", path, runner)
         self._pullable = {**self.installed, again.name: again}
 
@@ -101,6 +106,20 @@ def _smollm2(name: str, path: Path, runner: Runner) -> Installed:
         context_length=8192,
         embedding_length=576,
         runner=runner,
+    )
+
+
+def _qwen(name: str, path: Path) -> Installed:
+    return Installed(
+        name=name,
+        size=path.stat().st_size,
+        digest=WEIGHTS[name.removesuffix(":latest")].sha256,
+        family="qwen2",
+        parameter_size=name.partition("-")[2].upper(),
+        quantization_level="Q4_K_M",
+        context_length=32768,
+        embedding_length=896,
+        runner=Runner(path),
     )
 
 

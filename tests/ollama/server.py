@@ -2,7 +2,8 @@
 
 `/test/active` tells how many answers are being generated and how many were stopped by their reader,
 `/test/idle` answers the same when none is generated. `--max-answer N` ends every answer after N
-tokens: a small model may ramble for longer than a test is patient.
+tokens: a small model may ramble for longer than a test is patient. Models of `fetch.py` that are
+named beside it are installed too.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -50,8 +51,8 @@ OPTIONS = {
 class Ollama:
     """The endpoints."""
 
-    def __init__(self, max_answer: int) -> None:
-        self.library = Library()
+    def __init__(self, max_answer: int, models: Sequence[str]) -> None:
+        self.library = Library(models)
         self.max_answer = max_answer
         self.http = httpx.AsyncClient(timeout=None, trust_env=False)
         self.embedder: LocalEmbedder | None = None
@@ -302,8 +303,8 @@ async def _unknown(request: Request, exc: Exception) -> Response:
     return PlainTextResponse("404 page not found", exc.status_code)
 
 
-def application(max_answer: int) -> Starlette:
-    ollama = Ollama(max_answer)
+def application(max_answer: int, models: Sequence[str]) -> Starlette:
+    ollama = Ollama(max_answer, models)
     return Starlette(
         routes=[
             Route("/", ollama.running, methods=["GET", "HEAD"]),
@@ -331,6 +332,7 @@ def application(max_answer: int) -> Starlette:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--max-answer", type=int, default=NO_LIMIT, metavar="N")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="such as qwen-0.5b")
     arguments = parser.parse_args()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
@@ -339,7 +341,9 @@ def main() -> None:
         # What llama.cpp prints belongs to the log.
         os.dup2(2, 1)
         config = uvicorn.Config(
-            application(arguments.max_answer), log_level="warning", timeout_graceful_shutdown=1
+            application(arguments.max_answer, arguments.models),
+            log_level="warning",
+            timeout_graceful_shutdown=1,
         )
         uvicorn.Server(config).run(sockets=[listening])
 

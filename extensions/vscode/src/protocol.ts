@@ -52,6 +52,7 @@ export interface Passage {
   heading: string[];
   uri: string;
   stale: boolean;
+  suspicious: boolean;
 }
 
 /** A numbered source that the model was given; `cited` when `[number]` is in its answer. */
@@ -180,6 +181,35 @@ export interface Explanation {
   retrievalMs: number;
 }
 
+/** How well one stage of the search finds what is expected; shares and means from 0 to 1. */
+export interface StageScores {
+  stage: string;
+  first: number;
+  hit: number;
+  mrr: number;
+  ndcg: number;
+}
+
+/** The place of the first expected passage among those that were shown, None without one. */
+export interface QuestionPlace {
+  question: string;
+  place: number | null;
+}
+
+/** A search measured on `questions` questions. The last of the stages is what is shown. */
+export interface Evaluation {
+  questions: number;
+  topK: number;
+  stages: StageScores[];
+  places: QuestionPlace[];
+  settings: Record<string, string>;
+  searchMs: number;
+  before: Evaluation | null;
+  better: number;
+  worse: number;
+  notice: string | null;
+}
+
 /** Lines of a document, `start_line` to `end_line` of `total_lines`. */
 export interface Excerpt {
   path: string;
@@ -278,6 +308,7 @@ export interface WorkspaceStatus {
   failed: number;
   skipped: number;
   watching: boolean;
+  notice: string | null;
 }
 
 /** The state of the engine. */
@@ -350,6 +381,27 @@ export interface ExplainParams {
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;
+}
+
+/** Measure search on questions whose answers are known: hit@k, MRR and nDCG of each stage. */
+export interface EvalParams {
+  /** A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to be found. */
+  questions: string;
+  /**
+   * Have the chat model write so many questions about the indexed documents into that file, which
+   * must be a new one.
+   */
+  generate?: number;
+  /** How many passages of a search are looked at. */
+  topK?: number;
+  /** Only files that match this glob, such as src/**\/*.py. */
+  path?: string;
+  /** Only this workspace folder; `all` for every one. */
+  workspace?: string;
+  /** An earlier result, as JSON, to compare with. */
+  against?: string;
+  /** An SVG file to draw the result into. */
+  picture?: string;
 }
 
 /** Answer a question from the user's documents, with numbered sources. */
@@ -520,6 +572,7 @@ export const askProgress = new ProgressType<AskProgress>();
 export interface Operations {
   search: [SearchParams, SearchResult];
   explain: [ExplainParams, Explanation];
+  eval: [EvalParams, Evaluation];
   ask: [AskParams, Answer];
   read: [ReadParams, Excerpt];
   ingest: [IngestParams, IngestReport | Job];
@@ -554,6 +607,7 @@ const request = <N extends keyof Operations>(name: N) =>
 
 export const search = request("search");
 export const explain = request("explain");
+export const eval = request("eval");
 export const ask = request("ask");
 export const read = request("read");
 export const ingest = request("ingest");

@@ -1,6 +1,8 @@
+import random
+
 import pytest
 
-from allma_server.answer.citations import check_citations
+from allma_server.answer.citations import CheckedText, check_citations
 from allma_server.model import Passage
 
 
@@ -32,10 +34,15 @@ PASSAGES = [passage(n) for n in (1, 2, 3)]
         ("Salt [1-3].", "Salt [1][2][3].", [1, 2, 3]),
         ("Salt [source 2].", "Salt [2].", [2]),
         ("Salt [7].", "Salt.", []),
-        ("Salt [2] and [9] pepper.", "Salt [2] and  pepper.", [2]),
+        ("Salt [2] and [9] pepper.", "Salt [2] and pepper.", [2]),
         ("Use `row[1]` or\n```\na[2]\n```\nas in [3].", None, [3]),
         ("A [1](https://example.org) link.", "A [1](https://example.org) link.", []),
         ("Nothing is said.", "Nothing is said.", []),
+        ("Salt [9][2] and [^3].", "Salt [2] and [3].", [2, 3]),
+        ("Salt [12", "Salt [12", []),
+        ("A ``` [7] that is open", "A ``` [7] that is open", []),
+        ("  Salt [3] \n", "Salt [3]", [3]),
+        ("As in [sea] and [a b].", "As in [sea] and [a b].", []),
     ],
 )
 def test_every_number_names_a_passage(text: str, expected: str | None, cited: list[int]) -> None:
@@ -48,3 +55,34 @@ def test_every_number_names_a_passage(text: str, expected: str | None, cited: li
 def test_a_huge_range_does_not_blow_up() -> None:
     text, _ = check_citations("All [1-999].", PASSAGES)
     assert text == "All [1][2][3]."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Salt [12] and [1, 3] then [1][2], [1-3]; see [9].",
+        "Code `a[7]` and\n```\nb[8]\n```\nbut [9] not.",
+        "An [2](https://example.org) link [7](x) and `open [9] to the end",
+        "   The sea  [11]  is [2]  \n\n salty [ 3 ] [",
+    ],
+)
+def test_it_makes_no_difference_in_which_pieces_an_answer_comes(text: str) -> None:
+    whole, citations = check_citations(text, PASSAGES)
+    dice = random.Random(7)
+    for _ in range(100):
+        checked, shown, rest = CheckedText(len(PASSAGES)), "", text
+        while rest:
+            size = dice.choice([1, 1, 2, 3, 8])
+            shown, rest = shown + checked.add(rest[:size]), rest[size:]
+        shown += checked.finish()
+        assert shown == checked.text == whole
+        assert checked.cited == {c.number for c in citations if c.cited}
+
+
+def test_nothing_is_shown_that_is_taken_back_later() -> None:
+    checked = CheckedText(3)
+    assert [checked.add(piece) for piece in ("Salt [", "1", "2", "].", " ")] == [
+        "Salt", "", "", ".", ""
+    ]  # fmt: skip
+    assert checked.add("See [2") == " See"
+    assert checked.add("] ") == " [2]"

@@ -35,11 +35,21 @@ def test_hidden_characters_do_not_reach_the_model() -> None:
     assert "visible txet " in content
 
 
-def test_passages_that_do_not_fit_are_left_out_and_the_numbers_stay_true() -> None:
-    long = replace(PASSAGE, text="salt " * 400)
-    prompt = build_prompt("Why?", [], [PASSAGE, long, PASSAGE], 600)
-    assert prompt.passages == (PASSAGE,)
-    assert prompt.estimated_tokens <= 600
+def test_the_last_passage_is_trimmed_at_a_sentence_and_the_others_are_left_out() -> None:
+    long = replace(PASSAGE, text="The sea is full of salt. " * 100)
+    prompt = build_prompt("Why?", [], [PASSAGE, long, PASSAGE], 700)
+    assert prompt.passages == (PASSAGE, long)
+    assert "full of salt. …\n<<end" in prompt.messages[-1].content
+    assert prompt.estimated_tokens <= 700
+
+
+def test_a_passage_of_which_little_would_fit_is_left_out_and_the_numbers_stay_true() -> None:
+    long = replace(PASSAGE, text="The sea is full of salt. " * 30)
+    for budget in range(300, 1200, 7):
+        prompt = build_prompt("Why?", [], [PASSAGE, long, PASSAGE], budget)
+        content = prompt.messages[-1].content
+        assert content.count("<<source") == len(prompt.passages)
+        assert prompt.estimated_tokens <= budget
 
 
 def test_one_passage_larger_than_the_room_is_shortened_rather_than_dropped() -> None:

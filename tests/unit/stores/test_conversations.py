@@ -3,7 +3,7 @@
 import pytest
 
 from allma_server.errors import ConversationNotFound, InvalidArgument, JobNotFound
-from allma_server.model import Citation, FileReason, IngestReport, Job
+from allma_server.model import Citation, FileReason, IngestReport, Job, Summary
 from allma_server.stores.catalog import Catalog
 from tests.unit.stores.corpus import publish
 
@@ -61,6 +61,19 @@ async def test_a_replaced_first_question_gives_the_title_unless_the_user_did(cat
         [question, _] = (await catalog.conversation(conversation)).messages
         await catalog.take_place(await catalog.plan_turn(question.id, "edited?"))
         assert (await catalog.conversation(conversation)).title == expected
+
+
+async def test_a_summary_goes_with_the_last_message_that_it_tells_of(catalog: Catalog):
+    conversation = await one_turn(catalog, "first?", "first!")
+    messages = (await catalog.conversation(conversation)).messages
+    for text in ("Too long.", "Short."):
+        await catalog.keep_summary(conversation, Summary(messages[1].id, text))
+    assert await catalog.summary(conversation) == Summary(messages[1].id, "Short.")
+
+    await catalog.take_place(await catalog.plan_turn(messages[0].id, "again?"))
+    assert await catalog.summary(conversation) is None
+    await catalog.keep_summary(conversation, Summary(messages[1].id, "Of what is gone."))
+    assert await catalog.summary(conversation) is None
 
 
 async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):

@@ -30,6 +30,7 @@
 ---@field heading string[]
 ---@field uri string
 ---@field stale boolean
+---@field suspicious boolean
 
 ---@class allma.Citation
 ---@field number integer
@@ -133,6 +134,29 @@
 ---@field notice? string
 ---@field retrievalMs integer
 
+---@class allma.StageScores
+---@field stage string
+---@field first number
+---@field hit number
+---@field mrr number
+---@field ndcg number
+
+---@class allma.QuestionPlace
+---@field question string
+---@field place? integer
+
+---@class allma.Evaluation
+---@field questions integer
+---@field topK integer
+---@field stages allma.StageScores[]
+---@field places allma.QuestionPlace[]
+---@field settings table<string, string>
+---@field searchMs integer
+---@field before? allma.Evaluation
+---@field better integer
+---@field worse integer
+---@field notice? string
+
 ---@class allma.Excerpt
 ---@field path string
 ---@field text string
@@ -208,6 +232,7 @@
 ---@field failed integer
 ---@field skipped integer
 ---@field watching boolean
+---@field notice? string
 
 ---@class allma.Status
 ---@field version string
@@ -256,6 +281,15 @@
 ---@field topK? integer How many passages (default 5).
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
+
+---@class allma.EvalParams
+---@field questions string A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to be found.
+---@field generate? integer Have the chat model write so many questions about the indexed documents into that file, which must be a new one.
+---@field topK? integer How many passages of a search are looked at.
+---@field path? string Only files that match this glob, such as src/**/*.py.
+---@field workspace? string Only this workspace folder; `all` for every one.
+---@field against? string An earlier result, as JSON, to compare with.
+---@field picture? string An SVG file to draw the result into.
 
 ---@class allma.AskParams
 ---@field question string The question, in plain language.
