@@ -273,6 +273,8 @@ class AnswerStats:
 class Answer:
     """An answer with its sources. `passages_only`: no model could be asked; `text` says why.
 
+    `grounding`: `cited` (statements name their sources), `uncited` (they name none: check them),
+    `declined` (the documents do not say it), `none` (no documents were asked).
     `notice`: a sentence when the search was limited, such as words only.
     """
 
@@ -284,8 +286,6 @@ class Answer:
     mode: Literal["generated", "passages_only"]
     stats: AnswerStats
     notice: str | None = None
-
-
     grounding: Grounding = "none"
 
     @property
@@ -294,6 +294,8 @@ class Answer:
         if self.grounding != "uncited":
             return None
         return "No source is named for this: check it before you rely on it."
+
+
 @dataclass(frozen=True, slots=True)
 class MessageSource:
     """A source as it was when it was cited; it outlives changes of the file."""
@@ -323,8 +325,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-@dataclass(frozen=True, slots=True)
 class Summary:
     """What was said in a conversation up to and with the message `until`, in short."""
 
@@ -332,6 +332,8 @@ class Summary:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Conversation:
     """A chat, shared by all clients. `messages` is empty where only a list was asked for."""
 
     id: str
