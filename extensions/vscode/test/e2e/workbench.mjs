@@ -38,6 +38,7 @@ export async function startOllama() {
     cwd: REPOSITORY,
     stdio: ["ignore", "pipe", "ignore"],
   });
+  process.once("exit", () => child.kill());
   const url = await new Promise((resolve, reject) => {
     child.stdout.once("data", (data) => resolve(String(data).trim()));
     child.once("exit", (code) => reject(new Error(`the model server ended with ${code}`)));
@@ -118,6 +119,8 @@ export class Workbench {
       ],
       { stdio: ["ignore", "pipe", "pipe"], env: environment, detached: true },
     );
+    const group = this.server.pid;
+    process.once("exit", () => endGroup(group));
     const log = (data) => {
       this.log += data;
     };
@@ -249,6 +252,12 @@ async function stopped(child) {
   const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
   await ended;
   clearTimeout(late);
+}
+
+function endGroup(group) {
+  try {
+    process.kill(-group, "SIGTERM");
+  } catch {} // it has ended
 }
 
 /** The extension host outlives its server for a moment, and writes until its end. */

@@ -19,12 +19,13 @@ local transcript = require("allma.ui.transcript")
 
 ---@class allma.Chat
 ---@field buf integer
----@field id? string The conversation's; nil until the first answer.
+---@field id? string The conversation's; nil until the first question is taken.
 ---@field call? allma.Call What is under way.
 ---@field private text allma.Transcript
 ---@field private loading boolean
----@field private last? { question: string, options?: allma.AskOptions, at?: string }
+---@field private last? { question: string, options?: allma.AskOptions, message?: string }
 ---@field private draft string
+---@field private editing boolean Whether what is typed takes the place of the last question.
 local Chat = {}
 Chat.__index = Chat
 
@@ -63,7 +64,8 @@ end
 --- Asks a question, and shows its answer as it comes.
 ---@param question string
 ---@param options? allma.AskOptions
-function Chat:ask(question, options)
+---@param replaces? string The last question's message, whose place it takes.
+function Chat:ask(question, options, replaces)
   if self.loading then
     -- Asked when what was said before is there.
     self.last = { question = question, options = options }
@@ -77,31 +79,47 @@ function Chat:ask(question, options)
   end
   local typed = self.text:input()
   self.draft = typed ~= question and typed or ""
-  -- In the form of the server's times, so that they can be compared.
-  local now = os.date("!%Y-%m-%dT%H:%M:%S") --[[@as string]]
-  self.last = { question = question, options = options, at = now }
+  self.last = { question = question, options = options, message = replaces }
+  self.editing = false
+  if replaces then
+    self.text:rewind()
+  end
   if not self.id then
     self.text:retitle(vim.fn.strcharpart(question, 0, 60))
   end
   self.text:put_question(question)
   self.text:begin_answer(answering_label())
-  local params =
-    vim.tbl_extend("force", options or {}, { question = question, conversationId = self.id })
+  local params = vim.tbl_extend(
+    "force",
+    options or {},
+    { question = question, conversationId = self.id, replaces = replaces }
+  )
   self.call = client.request("ask", params, function(err, answer)
-    self:answered(err, answer)
+    self:answered(err, answer, replaces ~= nil)
   end, {
     title = "answering",
     on_chunk = function(chunk)
-      if chunk.kind == "chunk" and vim.api.nvim_buf_is_valid(self.buf) then
-        self.text:stream(chunk.text)
-      end
+      self:receive(chunk)
     end,
   })
 end
 
+---@param chunk allma.AnswerStarted|allma.AnswerChunk|allma.AnswerSources
+function Chat:receive(chunk)
+  if not vim.api.nvim_buf_is_valid(self.buf) then
+    return
+  elseif chunk.kind == "started" then
+    self.last.message = chunk.messageId
+    self:identify(chunk.conversationId)
+  elseif chunk.kind == "chunk" then
+    self.text:stream(chunk.text)
+  end
+end
+
 ---@param err? allma.Error
 ---@param answer? allma.Answer
-function Chat:answered(err, answer)
+---@param in_place boolean Whether it was to take the place of another.
+function Chat:answered(err, answer, in_place)
   self.call = nil
   if not vim.api.nvim_buf_is_valid(self.buf) then
     return
@@ -120,13 +138,19 @@ function Chat:answered(err, answer)
     if #sources == 0 and wants_sources(self.last.options) then
       self.text:note(NO_SOURCES)
     end
-    self:identify(answer.conversationId)
+    if answer.notice then
+      self.text:note(answer.notice)
+    end
+    if in_place then
+      self:retitle()
+    end
+  elseif err and in_place and not self.text:has_answer() then
+    -- What was to be replaced is still there.
+    errors.show(err)
+    return self:begin()
   elseif err then
     self.text:end_answer("")
     self.text:note(errors.text(err))
-    if not self.id and self.last then
-      self:look_for_itself()
-    end
   end
   self.text:begin_input(input_label(), self.draft)
   self.draft = ""
@@ -149,30 +173,33 @@ function Chat:identify(id)
   end
 end
 
---- Finds the conversation that began with a question whose answer never came.
-function Chat:look_for_itself()
-  local question, asked_at = self.last.question, self.last.at
-  client.request("conversations.list", { limit = 3 }, function(_, page)
-    for _, conversation in ipairs(page and page.conversations or {}) do
-      local may_be = conversation.messageCount <= 2 and conversation.createdAt >= asked_at
-      if may_be and vim.api.nvim_buf_is_valid(self.buf) then
-        client.request("conversations.show", { id = conversation.id }, function(_, shown)
-          local first = shown and shown.messages[1]
-          if first and first.content == question and not self.id then
-            self:identify(conversation.id)
-          end
-        end)
-      end
+--- The title of a conversation whose first question was replaced may be another now.
+function Chat:retitle()
+  client.request("conversations.show", { id = self.id }, function(_, conversation)
+    if conversation and vim.api.nvim_buf_is_valid(self.buf) then
+      self.text:retitle(conversation.title)
     end
   end)
 end
 
---- Asks the last question again.
+--- Asks the last question again, in its own place.
 function Chat:regenerate()
   if not self.last then
     return errors.tell("There is no question yet.")
   end
-  self:ask(self.last.question, self.last.options)
+  self:ask(self.last.question, self.last.options, self.last.message)
+end
+
+--- Takes the last question up again; what is sent then takes its place.
+function Chat:edit()
+  if self.call then
+    return errors.tell("Allma is still answering.", vim.log.levels.WARN)
+  elseif not self.last or not self.last.message then
+    return errors.tell("There is no question yet.")
+  end
+  self.editing = true
+  self.text:begin_input("replaces the last question", self.last.question)
+  vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(self.buf), 0 })
 end
 
 --- Stops the answer; what has come stays.
@@ -184,7 +211,8 @@ end
 
 --- Sends what is typed.
 function Chat:send()
-  self:ask(self.text:input(), self.last and self.last.options)
+  local last = self.last or {}
+  self:ask(self.text:input(), last.options, self.editing and last.message or nil)
 end
 
 -- --- at the cursor -------------------------------------------------------------------------
@@ -232,7 +260,7 @@ end
 function Chat:show_message(message)
   if message.role == "user" then
     self.text:put_question(message.content)
-    self.last = { question = message.content }
+    self.last = { question = message.content, message = message.id }
     return
   end
   self.text:begin_answer()
@@ -287,6 +315,7 @@ function Chat.new(buf, id)
     text = transcript.new(buf),
     loading = false,
     draft = "",
+    editing = false,
   }, Chat)
 end
 

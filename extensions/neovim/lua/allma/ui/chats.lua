@@ -35,6 +35,7 @@ local actions = {
   preview = Chat.preview_source,
   stop = Chat.stop,
   regenerate = Chat.regenerate,
+  edit = Chat.edit,
   new = function()
     M.new()
   end,

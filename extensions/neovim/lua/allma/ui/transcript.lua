@@ -17,6 +17,7 @@ local NO_LOCAL_UNDOLEVELS = -123456
 ---@field private turns allma.Turn[]
 ---@field private source_marks table<integer, allma.Source>
 ---@field private input_mark? integer At the heading above what is typed.
+---@field private question_mark? integer At the heading above the last question.
 ---@field private answer_mark? integer
 ---@field private answer_row? integer First row of the answer that is being written.
 local Transcript = {}
@@ -83,7 +84,8 @@ end
 --- Begins anew.
 ---@param title string
 function Transcript:clear(title)
-  self.turns, self.source_marks, self.input_mark = {}, {}, nil
+  self.turns, self.source_marks = {}, {}
+  self.input_mark, self.question_mark = nil, nil
   vim.api.nvim_buf_clear_namespace(self.buf, SPACE, 0, -1)
   self:write(function()
     vim.api.nvim_buf_set_lines(self.buf, 0, -1, false, {})
@@ -100,10 +102,11 @@ end
 
 -- --- the question --------------------------------------------------------------------------
 
---- Opens the place to type in, at the end.
+--- Opens the place to type in, at the end; there is one at most.
 ---@param label string
 ---@param draft? string
 function Transcript:begin_input(label, draft)
+  self:cut(self:input_row())
   self:write(function()
     local row = self:append({ "", "## You", "" })
     self:append(to_lines(draft or ""))
@@ -141,12 +144,35 @@ function Transcript:put_question(text)
       vim.api.nvim_buf_del_extmark(self.buf, SPACE, self.input_mark)
       vim.api.nvim_buf_set_lines(self.buf, row, -1, false, { "## You", "" })
     else
-      self:append({ "", "## You", "" })
+      row = self:append({ "", "## You", "" }) + 1
     end
     self:append(to_lines(text))
+    self.question_mark = self:label(row)
   end)
   self.input_mark = nil
   vim.bo[self.buf].modifiable = false
+end
+
+--- Takes the last question away, with all that stands below it.
+function Transcript:rewind()
+  local row = self.question_mark and self:row(self.question_mark)
+  self:cut(row)
+  self.turns = vim.tbl_filter(function(turn)
+    return not row or self:row(turn.mark) < row
+  end, self.turns)
+  self.question_mark = nil
+end
+
+--- Takes everything away from the blank line above a row.
+---@param row? integer
+function Transcript:cut(row)
+  if row then
+    self:write(function()
+      vim.api.nvim_buf_clear_namespace(self.buf, SPACE, row, -1)
+      vim.api.nvim_buf_set_lines(self.buf, row - 1, -1, false, {})
+    end)
+    self.input_mark = nil
+  end
 end
 
 -- --- the answer ----------------------------------------------------------------------------
