@@ -1,13 +1,13 @@
 """What the extensions have from the server, written from the server's own code.
 
-Protocol types, settings, and the Neovim client's tables and help. `python -m extensions.generate`
-writes them; a test fails when one is not up to date.
+Protocol types, settings, the Neovim client's tables and help, and what AI clients are told.
+`python -m extensions.generate` writes them; a test fails when one is not up to date.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from extensions.generate import help_page, lua, package, typescript
+from extensions.generate import help_page, lua, package, publish, typescript
 
 EXTENSIONS = Path(__file__).parents[1]
 
@@ -17,6 +17,9 @@ FILES: dict[str, Callable[[str], str]] = {
     "neovim/lua/allma/types.lua": lambda _: lua.types(),
     "neovim/lua/allma/reference.lua": lambda _: lua.reference(),
     "neovim/doc/allma.txt": lambda _: help_page.page(),
+    "claude-desktop/manifest.json": lambda _: publish.manifest(),
+    "claude-desktop/pyproject.toml": lambda _: publish.bundled_project(),
+    "mcp-registry/server.json": lambda _: publish.server(),
 }
 """Each generated file below `extensions/`, and what it should be, given what it is."""
 

@@ -1,14 +1,17 @@
 """README is run: every command in it does what it says, and its tables are generated."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from allma_server.clients import CLIENTS
 from allma_server.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +68,7 @@ def test_the_shell_commands_work_in_this_order(sample: Path) -> None:
 
 
 def test_the_mcp_entry_starts_a_server_that_answers() -> None:
-    [entry] = blocks("json")
+    [entry] = blocks("json", "In your AI client (MCP)")
     server = json.loads(entry)["mcpServers"]["allma"]
     assert server["command"] == "allma-server"
     asked = {
@@ -86,6 +89,53 @@ def test_the_mcp_entry_starts_a_server_that_answers() -> None:
         timeout=60,
     )
     assert json.loads(done.stdout.splitlines()[0])["result"]["serverInfo"]["name"] == "allma"
+
+
+def test_the_commands_for_ai_clients_work_in_this_order(tmp_path: Path) -> None:
+    [block] = blocks("sh", "In your AI client (MCP)")
+    for line in block.splitlines():
+        done = subprocess.run(
+            [sys.executable, "-m", "allma_server", *shlex.split(line)[1:]],
+            cwd=ROOT,
+            env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},  # noqa: TID251
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert "allma" in json.loads((tmp_path / ".claude.json").read_text())["mcpServers"]
+    assert "8: search, ask" in done.stdout
+
+
+def test_the_clients_that_are_named_are_those_that_are_known() -> None:
+    section = README.split("## In your AI client (MCP)\n")[1].split("\n## ")[0]
+    named = re.search(r"Known are (.*?);", section, re.S)
+    assert named is not None
+    assert re.findall(r"`(.+?)`", named[1]) == [client.name for client in CLIENTS]
+
+
+def test_the_snippets_for_editors_start_the_server() -> None:
+    section = "In your editor (LSP)"
+    [helix] = [tomllib.loads(block) for block in blocks("toml", section)]
+    assert helix["language-server"]["allma"] == {"command": "allma-server", "args": ["lsp"]}
+    sublime, kate = [json.loads(block) for block in blocks("json", section)]
+    assert sublime["clients"]["allma"]["command"] == ["allma-server", "lsp"]
+    assert kate["servers"]["markdown"]["command"] == ["allma-server", "lsp"]
+    [emacs] = blocks("elisp", section)
+    assert '("allma-server" "lsp")' in emacs and emacs.count("(") == emacs.count(")")
+
+
+def test_the_registry_of_mcp_servers_can_see_that_the_package_is_ours() -> None:
+    entry = json.loads((ROOT / "extensions" / "mcp-registry" / "server.json").read_text("utf-8"))
+    assert f"<!-- mcp-name: {entry['name']} -->" in README
+    assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
+    assert len(entry["description"]) <= 100
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    [package] = entry["packages"]
+    # Launchers run the script that is named like the package.
+    assert package["identifier"] == project["name"] and project["name"] in project["scripts"]
+    words = [a["value"] for a in package["packageArguments"] if a["type"] == "positional"]
+    assert words == ["mcp"]
 
 
 def test_the_commands_of_start_are_the_ones_that_ci_runs() -> None:
