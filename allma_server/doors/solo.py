@@ -80,47 +80,71 @@ async def engine_on_demand(
         wait_seconds: how long to wait for another owner to let go of the data directory.
         clients: tells how many clients there are.
     """
-    loop = asyncio.get_running_loop()
-    wanted = asyncio.Event()
-    engine: asyncio.Future[Engine] = loop.create_future()
-
-    async def source() -> "Engine":
-        nonlocal engine
-        if engine.done() and engine.exception() is not None:
-            engine = loop.create_future()
-        wanted.set()
-        # Shielded: who stops waiting must not take the engine from the others.
-        return await asyncio.shield(engine)
-
-    async def hold() -> None:
-        patience = 0.0
-        while True:
-            await wanted.wait()
-            wanted.clear()
-            patience = patience or loop.time() + wait_seconds
-            try:
-                # Most of the program; the handshake is answered meanwhile.
-                module = await asyncio.to_thread(import_module, "allma_server.engine")
-                config = load_config(settings)
-                async with AsyncExitStack() as stack:
-                    stack.enter_context(logging_to(config.data_dir))
-                    opened = await stack.enter_async_context(module.open_engine(config, clients))
-                    opened.ingestion.follow()
-                    engine.set_result(opened)
-                    await asyncio.Event().wait()
-            except DataDirectoryBusy as exc:
-                if loop.time() < patience:
-                    await asyncio.sleep(BUSY_PAUSE)
-                    wanted.set()
-                    continue
-                patience = 0.0
-                engine.set_exception(exc)
-            except AllmaError as exc:
-                engine.set_exception(exc)
-            except Exception as exc:
-                _log.exception("the engine could not be opened")
-                engine.set_exception(exc)
-
+    on_demand = _OnDemand(settings, wait_seconds, clients)
     async with background_tasks() as background:
-        background.create_task(hold())
-        yield source
+        background.create_task(on_demand.hold())
+        yield on_demand.engine
+
+
+class _OnDemand:
+    """Opens the engine when somebody wants it, and again if it broke down."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], wait_seconds: float, clients: Callable[[], int]
+    ) -> None:
+        self._settings = settings
+        self._wait_seconds = wait_seconds
+        self._clients = clients
+        self._wanted = asyncio.Event()
+        self._engine: asyncio.Future[Engine] | None = None
+
+    async def engine(self) -> "Engine":
+        if self._engine is None:
+            self._engine = asyncio.get_running_loop().create_future()
+            self._wanted.set()
+        # Shielded: who stops waiting must not take the engine from the others.
+        return await asyncio.shield(self._engine)
+
+    async def hold(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            engine = self._engine
+            assert engine is not None
+            failure = await self._failure(engine)
+            if not engine.done():
+                self._engine = None
+                engine.set_exception(failure)
+                engine.exception()  # whoever asked may have left, and nobody take note of it
+
+    async def _failure(self, engine: "asyncio.Future[Engine]") -> Exception:
+        """Opens the engine and holds it; returns why that could not be, or not any longer."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._wait_seconds
+        while True:
+            try:
+                await self._open(engine)
+            except DataDirectoryBusy as exc:
+                if clock() >= deadline:
+                    return exc
+                await asyncio.sleep(BUSY_PAUSE)
+            except AllmaError as exc:
+                return exc
+            except Exception as exc:
+                _log.exception("there is no engine because of a bug")
+                return exc
+
+    async def _open(self, engine: "asyncio.Future[Engine]") -> NoReturn:
+        # Most of the program; the handshake is answered meanwhile.
+        module = await asyncio.to_thread(import_module, "allma_server.engine")
+        config = load_config(self._settings)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(logging_to(config.data_dir))
+            opened = await stack.enter_async_context(module.open_engine(config, self._clients))
+            opened.ingestion.follow()
+            engine.set_result(opened)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._engine = None  # nobody is given one that is closing
+        raise AssertionError("nobody sets the event")

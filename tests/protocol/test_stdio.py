@@ -142,6 +142,20 @@ async def test_an_engine_that_cannot_be_opened_is_tried_again(
         assert first is second and first.config.data_dir == tmp_path
 
 
+async def test_an_engine_that_broke_down_is_followed_by_another(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug in a task of the engine")
+
+    settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
+    async with engine_on_demand(settings) as source:
+        first = await source()
+        async with asyncio.timeout(20):
+            first.tasks.create_task(fail())
+            while (second := await source()) is first:
+                await first.vectors.status()
+        assert await second.catalog.workspaces() == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("door", "names"), [("mcp", ("SIGTERM", "SIGINT")), ("lsp", ("SIGTERM", "SIGHUP"))]
