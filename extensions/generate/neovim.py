@@ -69,6 +69,12 @@ COMMANDS = (
         "Find passages. With a range, find what belongs to those lines.",
     ),
     Command(
+        "explain",
+        "[++option...] [words]",
+        "Show why a search finds what it finds: where each passage stood in each list, and why it "
+        "is not shown.",
+    ),
+    Command(
         "conversations",
         "[open|rename|delete|export] [words]",
         "Choose an earlier chat, all or those with these words, and continue it (or rename, "

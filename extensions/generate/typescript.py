@@ -21,6 +21,7 @@ from extensions.generate.shapes import (
 )
 
 WIDTH = 100
+RESERVED = {"delete", "eval", "export", "import"}
 NAMES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 HEAD = """\
@@ -113,7 +114,7 @@ def _key(operation: Operation) -> str:
 
 def _constant(operation: Operation) -> str:
     name = to_camel(operation.name.replace(".", "_"))
-    return "exportIndex" if name == "export" else name  # `export` is a word of the language
+    return f"{name}Operation" if name in RESERVED else name
 
 
 def _comment(text: str, indent: str = "") -> str:

@@ -17,6 +17,11 @@ export const config = {
   get topK(): number {
     return section().get("topK", 5);
   },
+  /** The model that the settings name; undefined where the server chooses. */
+  get chatModel(): string | undefined {
+    const name = section().get("chatModel", "auto");
+    return name === "auto" || name === "" ? undefined : name;
+  },
   get mcpEnabled(): boolean {
     return section().get("mcp.enabled", true);
   },
@@ -31,6 +36,19 @@ export const config = {
     }
     if (!vscode.workspace.isTrusted) settings.indexWorkspaceFolders = false;
     return settings;
+  },
+
+  /** Has another model answer, where the settings name one: theirs comes before any choice. */
+  async setChatModel(name: string): Promise<void> {
+    const found = section().inspect("chatModel");
+    const { Global, Workspace, WorkspaceFolder } = vscode.ConfigurationTarget;
+    const target =
+      found?.workspaceFolderValue !== undefined
+        ? WorkspaceFolder
+        : found?.workspaceValue !== undefined
+          ? Workspace
+          : Global;
+    await section().update("chatModel", name, target);
   },
 
   /** Whether a change needs another server process. */

@@ -7,6 +7,7 @@ import type {
   WorkDoneProgressReport,
 } from "vscode-languageclient/node";
 import type { EngineSummary, Trouble } from "./chat/messages";
+import { config } from "./config";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
 import * as rpc from "./protocol";
@@ -77,7 +78,7 @@ export class EngineWatch implements vscode.Disposable {
       indexing: this.indexing,
       ollama: { reachable: status.ollama.reachable, reason: status.ollama.reason },
       models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
-      model: this.models?.inUse ?? status.chatModel,
+      model: config.chatModel ?? this.models?.inUse ?? status.chatModel,
       trusted: vscode.workspace.isTrusted,
     };
   }
@@ -113,6 +114,13 @@ export async function engineStatus(ctx: Ctx): Promise<rpc.Status> {
 
 /** Tokens of progress that a command shows itself. */
 export const ownTokens = new Set<ProgressToken>();
+
+/** Chooses the model that answers from now on. */
+export async function useModel(ctx: Ctx, name: string): Promise<void> {
+  await ctx.request(rpc.modelsUse, { name });
+  if (config.chatModel !== undefined) await config.setChatModel(name);
+  await ctx.engine.refresh();
+}
 
 export function canChat(model: rpc.ModelInfo): boolean {
   return model.capabilities.length === 0 || model.capabilities.includes("completion");

@@ -1,6 +1,6 @@
 /** `@allma` in the editor's own chat: the same answers and sources, written into that chat. */
 import * as vscode from "vscode";
-import { placeOf } from "./chat/messages";
+import { placeOf, remarksOn } from "./chat/messages";
 import { askWithProgress } from "./chat/view";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
@@ -62,7 +62,7 @@ async function ask(
     };
     const params = { question, conversationId: metadata.conversationId };
     const answered = await askWithProgress(ctx, params, onProgress, aborting.signal);
-    if (answered.notice) stream.markdown(`\n\n*${answered.notice}*\n`);
+    for (const remark of remarksOn(answered)) stream.markdown(`\n\n*${remark}*\n`);
     showPassages(
       answered.citations.map((citation) => citation.passage),
       stream,

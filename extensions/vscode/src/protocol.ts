@@ -607,7 +607,7 @@ const request = <N extends keyof Operations>(name: N) =>
 
 export const search = request("search");
 export const explain = request("explain");
-export const eval = request("eval");
+export const evalOperation = request("eval");
 export const ask = request("ask");
 export const read = request("read");
 export const ingest = request("ingest");
@@ -628,4 +628,4 @@ export const status = request("status");
 export const jobsCancel = request("jobs.cancel");
 export const doctor = request("doctor");
 export const repair = request("repair");
-export const exportIndex = request("export");
+export const exportOperation = request("export");

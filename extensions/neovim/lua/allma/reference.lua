@@ -40,6 +40,11 @@ M.commands = {
     about = "Find passages. With a range, find what belongs to those lines.",
   },
   {
+    name = "explain",
+    usage = "[++option...] [words]",
+    about = "Show why a search finds what it finds: where each passage stood in each list, and why it is not shown.",
+  },
+  {
     name = "conversations",
     usage = "[open|rename|delete|export] [words]",
     about = "Choose an earlier chat, all or those with these words, and continue it (or rename, delete, export it).",

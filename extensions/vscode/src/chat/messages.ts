@@ -1,5 +1,5 @@
 /** What the chat view and the extension say to each other, and the values both know. */
-import type { AnswerStats, Citation, MessageSource } from "../protocol";
+import type { Answer, AnswerStats, Citation, MessageSource } from "../protocol";
 
 /** A numbered source, whether it comes with a fresh answer or from the history. */
 export interface Source {
@@ -15,6 +15,7 @@ export interface Source {
   documentId: number;
   cited: boolean;
   stale: boolean;
+  suspicious: boolean;
 }
 
 export interface Turn {
@@ -84,8 +85,8 @@ export interface ViewState {
   turns: Turn[];
   pending: Pending | null;
   stats: AnswerStats | null;
-  /** How the search for the last answer was limited. */
-  limits: string | null;
+  /** What should be known about the last answer. */
+  remarks: string[];
   attachments: Attachment[];
 }
 
@@ -119,10 +120,10 @@ export type FromView =
   | { type: "action"; action: Action };
 
 export function sourceOf(from: Citation | MessageSource, content = ""): Source {
-  const [passage, cited, stale] =
+  const [passage, cited, { stale, suspicious }] =
     "passage" in from
-      ? [from.passage, from.cited, from.passage.stale]
-      : [from, isCited(from.number, content), false];
+      ? [from.passage, from.cited, from.passage]
+      : [from, isCited(from.number, content), { stale: false, suspicious: false }];
   return {
     number: from.number,
     path: passage.path,
@@ -136,7 +137,17 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
     documentId: passage.documentId,
     cited,
     stale,
+    suspicious,
   };
+}
+
+/** What should be known about an answer, in sentences. */
+export function remarksOn({ notice, grounding, stats }: Answer): string[] {
+  return [
+    grounding === "uncited" && "No source is named for this: check it before you rely on it.",
+    stats.truncated && "The answer was cut: the model's limit was reached.",
+    notice,
+  ].filter((remark) => typeof remark === "string");
 }
 
 /** Where a passage stands, in few letters: its page, else its lines. */

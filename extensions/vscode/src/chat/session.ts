@@ -8,6 +8,7 @@ import type { Failure } from "../protocol";
 import {
   type Attachment,
   type Pending,
+  remarksOn,
   sourceOf,
   type ToView,
   type Turn,
@@ -33,7 +34,7 @@ export class Session {
   private attachments: Attachment[] = [];
   private pending: Pending | null = null;
   private stats: rpc.AnswerStats | null = null;
-  private limits: string | null = null;
+  private remarks: string[] = [];
   private stopping: AbortController | undefined;
 
   constructor(
@@ -51,13 +52,13 @@ export class Session {
     return this.conversation?.title ?? null;
   }
 
-  snapshot(): Pick<ViewState, "title" | "turns" | "pending" | "stats" | "limits" | "attachments"> {
+  snapshot(): Pick<ViewState, "title" | "turns" | "pending" | "stats" | "remarks" | "attachments"> {
     return {
       title: this.title,
       turns: turnsOf(this.conversation, this.pending),
       pending: this.pending,
       stats: this.stats,
-      limits: this.limits,
+      remarks: this.remarks,
       attachments: this.attachments,
     };
   }
@@ -71,7 +72,8 @@ export class Session {
     this.attachments = this.attachments.filter((a) => a.kind === "scope");
     const stopping = new AbortController();
     this.stopping = stopping;
-    this.stats = this.limits = null;
+    this.stats = null;
+    this.remarks = [];
     this.pending = { question: full, answer: "", sources: [], state: "waiting", replaces };
     this.publish();
     try {
@@ -82,7 +84,7 @@ export class Session {
       );
       if (this.stopping !== stopping) return; // another conversation was opened meanwhile
       this.stats = answer.stats;
-      this.limits = answer.notice;
+      this.remarks = remarksOn(answer);
       this.identify(answer.conversationId);
       await this.settle();
     } catch (error) {
@@ -146,7 +148,8 @@ export class Session {
     this.stopping = undefined;
     stopping?.abort();
     this.pending = null;
-    this.stats = this.limits = null;
+    this.stats = null;
+    this.remarks = [];
     this.attachments = [];
   }
 

@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
-import { engineStatus } from "../engine";
+import { engineStatus, useModel } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
 import { openPlace } from "../open";
 import * as rpc from "../protocol";
@@ -154,8 +154,7 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "detach":
         return this.session.detach(message.index);
       case "model":
-        await this.ctx.request(rpc.modelsUse, { name: message.name });
-        return this.ctx.engine.refresh();
+        return useModel(this.ctx, message.name);
       case "refresh":
         return this.ctx.engine.refresh();
       case "action":

@@ -4,6 +4,7 @@ import type { Parts } from "../extension";
 import { showFailure } from "../failures";
 import * as chat from "./chat";
 import * as engine from "./engine";
+import { explain } from "./explain";
 import * as index from "./indexing";
 import * as models from "./models";
 import { search } from "./search";
@@ -22,6 +23,7 @@ const COMMANDS: Record<string, Command> = {
   refreshConversations: (parts) => () => parts.conversations.refresh(),
   moreConversations: (parts) => () => parts.conversations.more(),
   search,
+  explain,
   ingest: index.ingest,
   ingestResource: index.ingestResource,
   sync: index.sync,

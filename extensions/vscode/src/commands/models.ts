@@ -1,6 +1,6 @@
 /** The models that write answers: choose, download, delete. */
 import * as vscode from "vscode";
-import { canChat } from "../engine";
+import { canChat, useModel } from "../engine";
 import type { Parts } from "../extension";
 import * as rpc from "../protocol";
 import { withProgress } from "./progress";
@@ -39,10 +39,7 @@ export const choose = (parts: Parts) => async () => {
   });
   if (!chosen) return;
   if (!chosen.model) await pull(parts)();
-  else {
-    await ctx.request(rpc.modelsUse, { name: chosen.model.name });
-    await ctx.engine.refresh();
-  }
+  else await useModel(ctx, chosen.model.name);
 };
 
 export const pull =

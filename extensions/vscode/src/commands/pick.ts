@@ -17,6 +17,9 @@ export interface Picking<T> {
   preview?(value: T): void;
   buttons?: vscode.QuickInputButton[];
   onButton?(item: T): void;
+  /** A button beside the title, for what is typed. */
+  titleButton?: vscode.QuickInputButton;
+  onTitleButton?(query: string): void;
 }
 
 /** The chosen value; undefined when the user changed their mind. */
@@ -25,6 +28,7 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
   pick.title = picking.title;
   pick.placeholder = picking.placeholder;
   pick.value = picking.query ?? "";
+  pick.buttons = picking.titleButton ? [picking.titleButton] : [];
   pick.matchOnDescription = true;
   pick.matchOnDetail = true;
   let searching: vscode.CancellationTokenSource | undefined;
@@ -62,6 +66,10 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
     });
     pick.onDidTriggerItemButton(({ item }) => {
       if (item.value !== undefined) picking.onButton?.(item.value);
+    });
+    pick.onDidTriggerButton(() => {
+      pick.hide();
+      picking.onTitleButton?.(pick.value);
     });
     pick.onDidAccept(() => {
       const value = pick.selectedItems[0]?.value;

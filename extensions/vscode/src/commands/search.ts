@@ -7,6 +7,11 @@ import { openPlace } from "../open";
 import * as rpc from "../protocol";
 import { type Choice, pickAsYouType } from "./pick";
 
+const EXPLAIN: vscode.QuickInputButton = {
+  iconPath: new vscode.ThemeIcon("question"),
+  tooltip: "Why these passages?",
+};
+
 export const search =
   ({ ctx }: Parts) =>
   async (query?: string) => {
@@ -24,6 +29,8 @@ export const search =
         return found.passages.map(choice);
       },
       preview: (passage) => preview.show(passage),
+      titleButton: EXPLAIN,
+      onTitleButton: (text) => vscode.commands.executeCommand("allma.vscode.explain", text),
     });
     preview.dispose();
     if (chosen) await openPlace(ctx, chosen);

@@ -131,11 +131,11 @@ function renderTurns(): void {
   const elements = state.turns.map((turn, index) => {
     const isLast = index === state.turns.length - 1;
     const question = isLast && !state.pending ? questionOf(turn, index) : null;
-    const { stats, limits } = isLast && turn.role === "assistant" ? state : INITIAL;
-    const key = JSON.stringify([turn, question?.id, stats, limits]);
+    const { stats, remarks } = isLast && turn.role === "assistant" ? state : INITIAL;
+    const key = JSON.stringify([turn, question?.id, stats, remarks]);
     const shown = list.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.id)}"]`);
     if (shown?.dataset.key === key) return shown;
-    const element = turnElement(turn, question, { stats, limits }, actions);
+    const element = turnElement(turn, question, { stats, remarks }, actions);
     element.dataset.turn = turn.id;
     element.dataset.key = key;
     return element;

@@ -9,7 +9,7 @@ export const INITIAL: ViewState = {
   turns: [],
   pending: null,
   stats: null,
-  limits: null,
+  remarks: [],
   attachments: [],
 };
 

@@ -13,14 +13,14 @@ export interface TurnActions {
 /** How the last answer came about. */
 export interface Making {
   stats: AnswerStats | null;
-  limits: string | null;
+  remarks: string[];
 }
 
 /** One message. `question` is the one it belongs to, when that can be asked again. */
 export function turnElement(
   turn: Turn,
   question: Turn | null,
-  { stats, limits }: Making,
+  { stats, remarks }: Making,
   actions: TurnActions,
 ): HTMLElement {
   const body = h("div", { class: "body" });
@@ -31,8 +31,7 @@ export function turnElement(
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
     body,
-    stats?.truncated && warning("The answer was cut: the model's limit was reached."),
-    limits !== null && warning(limits),
+    ...remarks.map((remark) => h("p", { class: "kind" }, codicon("warning"), ` ${remark}`)),
     sourcesElement(turn.sources, turn.passagesOnly, actions),
     h(
       "footer",
@@ -109,10 +108,6 @@ export class PendingElement {
   }
 }
 
-function warning(text: string): HTMLElement {
-  return h("p", { class: "kind" }, codicon("warning"), ` ${text}`);
-}
-
 function sourcesElement(
   sources: readonly Source[],
   open: boolean,
@@ -164,6 +159,8 @@ function sourceElement(
     source.heading !== "" && h("div", { class: "heading" }, source.heading),
     source.stale &&
       h("div", { class: "heading" }, codicon("history"), " The file has changed since"),
+    source.suspicious &&
+      h("div", { class: "heading" }, codicon("shield"), " It gives orders to its reader"),
     h("p", { class: quoted ? "quote long" : "quote" }, source.text.trim()),
   );
 }

@@ -13,7 +13,8 @@ export function install() {
   mkdirSync(CACHE, { recursive: true });
   const isEnough = Number(process.versions.node.split(".")[0]) >= 24;
   const node = isEnough ? process.execPath : node24();
-  return { node, entry: codeServer(node) };
+  const folders = isEnough ? [] : [dirname(node)]; // with its npm
+  return { node, entry: codeServer([...folders, process.env.PATH].join(delimiter)) };
 }
 
 function node24() {
@@ -28,7 +29,7 @@ function node24() {
   return join(folder, "bin", "node");
 }
 
-function codeServer(node) {
+function codeServer(PATH) {
   const folder = join(CACHE, `code-server-${CODE_SERVER}`);
   const root = join(folder, "node_modules", "code-server");
   const done = join(folder, "installed");
@@ -40,7 +41,7 @@ function codeServer(node) {
     const npm = (cwd, ...args) =>
       run("npm", ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", ...args], {
         cwd,
-        env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
+        env: { ...process.env, PATH },
       });
     npm(folder, `code-server@${CODE_SERVER}`);
     npm(join(root, "lib", "vscode"), "--omit=dev");

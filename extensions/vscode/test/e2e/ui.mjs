@@ -46,6 +46,7 @@ class Steps {
       ],
       ["an answer streams", () => this.streams()],
       ["an answer that is stopped keeps what it had, and its sources", () => this.stops()],
+      ["it is answered again, and its question edited, in their own place", () => this.repeats()],
       ["a source opens at its line", () => this.opensSource()],
       ["a search previews what the cursor is on", () => this.searches()],
       ["a selection is attached to a question", () => this.attaches()],
@@ -86,6 +87,25 @@ class Steps {
     await turn.getByText(/What was used: \d+ sources?/).click();
     await turn.getByRole("button", { name: /^Source 1: / }).waitFor();
     await this.workbench.screenshot("sources");
+  }
+
+  async repeats() {
+    const turns = this.chat.locator(".turn.assistant");
+    const stopped = async () => {
+      await this.chat.locator(".pending .assistant .body > div").first().waitFor({ timeout: SLOW });
+      await this.page.keyboard.press("Escape");
+      await this.chat.locator(".pending").waitFor({ state: "detached", timeout: SLOW });
+      assert.equal(await turns.count(), 1);
+    };
+    await this.chat.getByRole("button", { name: "Answer again" }).last().click();
+    await stopped();
+    await this.chat.getByRole("button", { name: "Edit and ask again" }).click();
+    await this.chat.getByText("Editing an earlier question").waitFor();
+    await this.workbench.screenshot("editing");
+    await this.ask("How often is a silent ferry asked by radio?");
+    await stopped();
+    assert.match(await this.chat.locator(".turn.user").textContent(), /by radio/);
+    await this.chat.getByText(/What was used: \d+ sources?/).click();
   }
 
   async opensSource() {

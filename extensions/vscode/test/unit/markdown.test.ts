@@ -15,6 +15,7 @@ const SOURCE: Source = {
   documentId: 4,
   cited: true,
   stale: false,
+  suspicious: false,
 };
 
 function shown(text: string, sources: Source[] = []): HTMLElement {

@@ -36,7 +36,7 @@ class Server implements Backend {
       this.finish = (text) => {
         this.begin();
         this.write(id, "assistant", text);
-        resolve({ text, conversationId: id, citations: [], notice: null } as unknown as Answer);
+        resolve({ text, conversationId: id, stats: {}, notice: null } as unknown as Answer);
       };
       signal.addEventListener("abort", () => {
         if (this.told) this.write(id, "assistant", `${this.told} …`);

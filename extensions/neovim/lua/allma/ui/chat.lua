@@ -29,6 +29,7 @@ local transcript = require("allma.ui.transcript")
 local Chat = {}
 Chat.__index = Chat
 
+local UNCITED = "No source is named for this: check it before you rely on it."
 local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
 
 -- --- asking --------------------------------------------------------------------------------
@@ -137,6 +138,9 @@ function Chat:answered(err, answer, in_place)
     self.text:add_sources(sources, bare)
     if #sources == 0 and wants_sources(self.last.options) then
       self.text:note(NO_SOURCES)
+    end
+    if answer.grounding == "uncited" then
+      self.text:note(UNCITED)
     end
     if answer.notice then
       self.text:note(answer.notice)

@@ -248,6 +248,7 @@ function Transcript:add_sources(sources, with_text)
       local line = ("- [%d] %s"):format(item.number, places.name(source))
         .. (heading ~= "" and " · " .. heading or "")
         .. (source.stale and " (changed since it was indexed)" or "")
+        .. (source.suspicious and " (gives orders to its reader)" or "")
       local row = self:append({ line })
       local mark = vim.api.nvim_buf_set_extmark(self.buf, SPACE, row, 0, {
         end_row = row,

@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import { sourceOf } from "../../../src/chat/messages";
 import { askWithProgress } from "../../../src/chat/view";
 import { diagnosisText } from "../../../src/commands/engine";
+import { explanationText } from "../../../src/commands/explain";
 import { reportText } from "../../../src/commands/indexing";
 import { ago } from "../../../src/conversations";
 import type { Parts } from "../../../src/extension";
@@ -228,6 +229,15 @@ export function suites(): void {
       assert.match(text({ state: "ready" }, indexing, null), /indexing 312\/585/);
       const alone = { ...engine, indexing: null, ollama: { reachable: false, reason: null } };
       assert.match(text({ state: "ready" }, alone, null), /Ollama not running/);
+    });
+
+    it("explains a search: where each passage stood, and what became of it", async () => {
+      const text = explanationText(
+        await request(rpc.explain, { query: "silent ferry retry limit" }),
+      );
+      assert.match(text, /^# Why these passages: silent ferry retry limit/);
+      assert.match(text, /by meaning \| by words/);
+      assert.match(text, /\[retries\.md\]\(file:.*#L\d+\).*\*\*shown\*\*/);
     });
 
     it("tells reports, diagnoses and times in words", async () => {

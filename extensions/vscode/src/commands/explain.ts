@@ -1,0 +1,87 @@
+/** Why a search finds what it finds, as a page to read. */
+import * as vscode from "vscode";
+import { basename, placeOf } from "../chat/messages";
+import type { Parts } from "../extension";
+import * as rpc from "../protocol";
+
+export const explain =
+  ({ ctx, report }: Parts) =>
+  async (given?: string) => {
+    const query =
+      given ??
+      (await vscode.window.showInputBox({
+        title: "Explain a Search",
+        prompt: "What is searched for",
+        placeHolder: "Words, a question, a symbol",
+      }));
+    if (!query?.trim()) return;
+    await report.show(
+      "Search explained",
+      explanationText(await ctx.request(rpc.explain, { query })),
+    );
+  };
+
+const LISTS = ["dense", "lexical", "fused", "reranked", "judged"] as const;
+
+const TITLES: Record<(typeof LISTS)[number], string> = {
+  dense: "by meaning",
+  lexical: "by words",
+  fused: "by both",
+  reranked: "reranked",
+  judged: "judged",
+};
+
+const OUTCOMES: Record<rpc.Outcome, string> = {
+  shown: "**shown**",
+  repeats: "repeats one above",
+  overlaps: "overlaps one above",
+  over_limit: "enough were above it",
+  not_read: "too far down to be read",
+};
+
+/** The way of every passage that was read through the search; the others are counted. */
+export function explanationText(explanation: rpc.Explanation): string {
+  const { candidates, query, notice } = explanation;
+  const read = candidates.filter((candidate) => candidate.outcome !== "not_read");
+  const lists = LISTS.filter((list) => read.some((candidate) => candidate[list]));
+  const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
+  const facts = [
+    `Searched by meaning${words.length ? `, and for the words ${words.join(", ")}` : ""}.`,
+    explanation.stops.length > 0 && `Too common to search for: ${explanation.stops.join(", ")}.`,
+    explanation.judge && `Judged by ${explanation.judge}.`,
+    notice,
+  ];
+  const head = ["", "passage", ...lists.map((list) => TITLES[list]), "outcome"];
+  const rows = read.map((candidate, index) => [
+    String(index + 1),
+    placeLink(candidate.passage),
+    ...lists.map((list) => standingText(candidate[list])),
+    OUTCOMES[candidate.outcome],
+  ]);
+  const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  const unread = candidates.length - read.length;
+  return [
+    `# Why these passages: ${escaped(query)}`,
+    escaped(facts.filter(Boolean).join(" ")),
+    rows.length ? table.join("\n") : "Nothing was found.",
+    rows.length && "Each cell is the passage's place in that list, and its score there.",
+    unread > 0 && `${unread} more candidates were too far down to be read.`,
+  ]
+    .filter(Boolean)
+    .join("\n\n");
+}
+
+function standingText(standing: rpc.Standing | null): string {
+  return standing ? `${standing.place} (${standing.score.toFixed(2)})` : "–";
+}
+
+function placeLink(passage: rpc.Passage): string {
+  const uri = vscode.Uri.file(passage.path).with({ fragment: `L${passage.startLine}` });
+  const heading = passage.heading.length ? `<br>${escaped(passage.heading.join(" › "))}` : "";
+  return `[${escaped(basename(passage.path))}](${uri}), ${placeOf(passage)}${heading}`;
+}
+
+/** Text that Markdown and its tables leave as it is. */
+function escaped(text: string): string {
+  return text.replace(/[\\`*_[\]<>|#]/g, "\\$&").replace(/\s+/g, " ");
+}
