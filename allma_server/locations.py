@@ -13,6 +13,9 @@ from pathlib import Path
 
 import platformdirs
 
+RUNTIME_FOLDERS = Path("/run/user")
+"""Where Linux has the users' runtime folders."""
+
 
 def config_file() -> Path:
     """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
@@ -109,7 +112,7 @@ def _runtime_folder() -> Path | None:
         return Path(named)
     if sys.platform != "linux":
         return None
-    usual = Path(f"/run/user/{os.getuid()}")
+    usual = RUNTIME_FOLDERS / str(os.getuid())
     try:
         return usual if usual.stat().st_uid == os.getuid() else None
     except OSError:
