@@ -1,5 +1,6 @@
 """Find passages."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -8,12 +9,14 @@ from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import find, noted, scope_of
 
+EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the tool index."
+
 
 async def search(
     call: Call,
     query: Annotated[str, Field(description="What to look for: words, a question, a symbol.")],
     top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="How many passages (default 5).")
+        int | None, Field(ge=1, le=50, description="At most so many passages (default 5).")
     ] = None,
     path: Annotated[
         str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
@@ -27,4 +30,7 @@ async def search(
     Understands meaning and exact words. Use it before opening files when you do not know where
     something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
     """
-    return noted(call, await find(call, query, top_k, scope_of(call, workspace, path)))
+    found = noted(call, await find(call, query, top_k, scope_of(call, workspace, path)))
+    if found.passages or await call.engine.catalog.workspaces():
+        return found
+    return replace(found, notice=EMPTY)

@@ -14,11 +14,12 @@ from mcp.shared.exceptions import MCPError
 
 from allma_server import __version__
 from allma_server.chat_models import scripted
+from allma_server.config import Config
 from allma_server.doors import patience
 from allma_server.doors.folders import EngineSource
 from allma_server.doors.mcp import calls, client, resources, serve_mcp
 from allma_server.doors.text import LONGEST_TEXT
-from allma_server.engine import Engine
+from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, transport
 
@@ -177,6 +178,19 @@ async def test_a_search_is_text_and_data_and_links(source: EngineSource, mode: s
     assert text.text.startswith(place)
     assert "twenty three kilometres" in text.text and "twenty three" in passage["text"]
     assert link.uri == f"allma://document/{passage['document_id']}"
+
+
+async def test_a_search_before_anything_is_indexed_says_what_to_do(tmp_path: Path) -> None:
+    config = Config(data_dir=tmp_path, embedder="hashing/words-256")
+    async with open_engine(config) as empty:
+
+        async def source() -> Engine:
+            return empty
+
+        async with legacy(source) as wire:
+            found = await wire.tool("search", query="glacier")
+    assert "Nothing is indexed yet" in found["content"][0]["text"]
+    assert "`allma index DIR`" in found["structuredContent"]["notice"]
 
 
 async def test_old_revisions_get_no_links(source: EngineSource) -> None:
