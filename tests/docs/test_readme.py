@@ -118,7 +118,7 @@ def test_the_snippets_for_editors_start_the_server() -> None:
     section = "In your editor (LSP)"
     [helix] = [tomllib.loads(block) for block in blocks("toml", section)]
     assert helix["language-server"]["allma"] == {"command": "allma-server", "args": ["lsp"]}
-    sublime, kate = [json.loads(block) for block in blocks("json", section)]
+    kate, sublime = [json.loads(block) for block in blocks("json", section)]
     assert sublime["clients"]["allma"]["command"] == ["allma-server", "lsp"]
     assert kate["servers"]["markdown"]["command"] == ["allma-server", "lsp"]
     [emacs] = blocks("elisp", section)
