@@ -74,7 +74,8 @@ function M.forget(path)
     if err then
       return errors.show(err)
     end
-    errors.tell(("%s is forgotten: %d documents."):format(report.path, report.documents))
+    local told = ("%s is forgotten: %d documents."):format(report.path, report.documents)
+    errors.tell(report.notice and told .. " " .. report.notice or told)
   end)
 end
 

@@ -38,19 +38,29 @@ export const sync = (parts: Parts) => async () => {
   await tell(parts.ctx, report);
 };
 
-export const forget = (parts: Parts) => async (item: DocumentItem) => {
-  const path =
-    item.kind === "workspace" ? item.status.path : item.kind === "document" ? item.row.path : null;
-  if (path === null) return;
+/** Forgets what is chosen in the tree or the explorer; the file that is open, from the palette. */
+export const forget = (parts: Parts) => async (chosen?: DocumentItem | vscode.Uri) => {
+  const path = pathOf(chosen ?? vscode.window.activeTextEditor?.document.uri);
+  if (path === undefined) return;
   const confirmed = await vscode.window.showWarningMessage(
     `Remove “${basename(path)}” from the index?`,
     { modal: true, detail: "Nothing on disk is touched." },
     "Remove",
   );
   if (confirmed !== "Remove") return;
-  await parts.ctx.request(rpc.forget, { path });
+  const report = await parts.ctx.request(rpc.forget, { path });
   await parts.ctx.engine.refresh();
+  const count = report.documents === 1 ? "1 document is" : `${report.documents} documents are`;
+  const told = [`Allma: ${count} forgotten.`, report.notice].filter(Boolean).join(" ");
+  void vscode.window.showInformationMessage(told);
 };
+
+function pathOf(chosen: DocumentItem | vscode.Uri | undefined): string | undefined {
+  if (chosen === undefined) return undefined;
+  if (chosen instanceof vscode.Uri) return chosen.scheme === "file" ? chosen.fsPath : undefined;
+  if (chosen.kind === "workspace") return chosen.status.path;
+  return chosen.kind === "document" ? chosen.row.path : undefined;
+}
 
 export const openExtractedText = () => async (item: DocumentItem) => {
   if (item.kind !== "document") return;

@@ -34,7 +34,8 @@ const SETTINGS = {
 
 /** A model server as the server's own tests use it: `{url, stop}`. */
 export async function startOllama() {
-  const child = spawn(PYTHON, ["-m", "tests.ollama.server"], {
+  // A small model does not know when to stop.
+  const child = spawn(PYTHON, ["-m", "tests.ollama.server", "--max-answer", "300"], {
     cwd: REPOSITORY,
     stdio: ["ignore", "pipe", "ignore"],
   });
