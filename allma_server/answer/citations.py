@@ -18,6 +18,8 @@ _MAY_BECOME_MARK = re.compile(r"\s*\[[\w ^:,;–-]{0,40}\]?\Z")
 _POINT = re.compile(r"\s*\[|`|\s+\Z")
 """Where something may begin that is changed, or that is none of our business."""
 
+_STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)\n|\[")
+_LONGEST_STATEMENT = 300
 _LONGEST_CODE = 200
 """Characters that a single backtick is waited for."""
 
@@ -105,17 +107,29 @@ class CheckedText:
             return False
         if mark is None or self._waiting[mark.end() :].startswith("("):
             self._pass(self._waiting.index("[") + 1 if mark is None else mark.end())
-        else:
-            self._cite(mark)
-        return True
+            return True
+        statement = self._statement_of(mark, final)
+        if statement is not None:
+            self._cite(mark, statement)
+        return statement is not None
 
     def _may_become_mark(self) -> bool:
         return _MAY_BECOME_MARK.match(self._waiting) is not None
 
-    def _cite(self, mark: re.Match[str]) -> None:
+    def _statement_of(self, mark: re.Match[str], final: bool) -> str | None:
+        """What a mark stands for: the sentence before it, or after it; None until that is whole."""
+        before = _last_statement(self.text[self._statement :])
+        if re.search(r"\w", before):
+            return before
+        after = self._waiting[mark.end() :]
+        end = _STATEMENT_END.search(after)
+        if end is None and not final and len(after) < _LONGEST_STATEMENT:
+            return None
+        return after[: end.start()] if end else after
+
+    def _cite(self, mark: re.Match[str], statement: str) -> None:
         lead, rest = mark[0][: mark[0].index("[")], self._waiting[mark.end() :]
         known = [n for n in _numbers(mark[1]) if 1 <= n <= self._passages]
-        statement = _last_statement(self.text[self._statement :])
         chosen = [self._choose(n, statement) for n in known]
         numbers = list(dict.fromkeys(n for n in chosen if n is not None))
         if numbers:

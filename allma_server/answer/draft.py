@@ -78,7 +78,9 @@ class Draft:
         sentence, rest = self._held[:cut], self._held[cut:]
         if end is None and not final:
             return self._release()
-        if not declines(sentence) or _CITED.search(sentence):
+        # Small models put a number even to the sentence that they were given for it.
+        cites = _CITED.search(sentence) and NOT_SAID.rstrip(".") not in sentence
+        if cites or not declines(sentence):
             return self._release()
         self._declined, self._held = True, rest
         return self._checked.add(f"{NOT_SAID} ")

@@ -49,8 +49,8 @@ class Evidence:
     def corrected(self, number: int, statement: str) -> int | None:
         """The number to cite for a statement: its own, unless another passage says it and that not.
 
-        None where the statement has figures that no passage holds. A paraphrase has few words in
-        common with any passage, and keeps its number.
+        None where no passage holds a word of it, or none of its figures. A paraphrase has few
+        words in common with any passage, and keeps its number.
         """
         figures = {word for word in words(statement) - self.question if _FIGURE.fullmatch(word)}
         support = [
@@ -58,8 +58,8 @@ class Evidence:
             for share, held in zip(self.support(statement), self.passages, strict=True)
         ]
         best = max(support, default=0.0)
-        if figures and not best:
-            return None
+        if not best:
+            return None if words(statement) else number
         if best < SUPPORTED or support[number - 1] >= CLEARLY_BETTER * best:
             return number
         return support.index(best) + 1

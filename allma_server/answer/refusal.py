@@ -42,5 +42,5 @@ def declines(sentence: str) -> bool:
 
 def may_decline(beginning: str) -> bool:
     """Whether an answer that begins so may yet become a refusal; worth waiting for its sentence."""
-    beginning = beginning.lstrip("*_# \n")
+    beginning = beginning.lstrip("*_# \n[]0123456789")
     return len(beginning) < _UNDECIDED or _BEGINS.match(beginning) is not None

@@ -32,6 +32,8 @@ def test_an_answer_is_shown_as_it_comes() -> None:
     "said",
     [
         "The documents do not say this.",
+        "[1] The documents do not say this.",
+        "The documents do not say this [2]",
         "I'm sorry, but the provided sources do not contain any information about that.",
         "The sources do not mention who built the bridge. However, bridges are often long.",
         "I don't know.",
@@ -91,8 +93,14 @@ def test_a_figure_that_no_passage_holds_is_not_cited() -> None:
     assert (draft.text, draft.grounding) == ("It was measured in 1871.", "uncited")
 
 
+def test_a_number_before_its_statement_is_checked_as_well() -> None:
+    assert written("[2] It holds 35 grams in a litre.")[1].text.startswith("[1] It holds")
+    _, draft = written("[1] Richard Stallman")
+    assert (draft.text, draft.grounding) == ("Richard Stallman", "uncited")
+
+
 def test_a_paraphrase_keeps_its_number() -> None:
-    assert written("Water there tastes of mineral [1].")[1].text.endswith("[1].")
+    assert written("Sea water tastes of mineral, salty even [1].")[1].text.endswith("[1].")
 
 
 def test_without_passages_nothing_is_changed() -> None:
