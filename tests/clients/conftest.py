@@ -57,7 +57,7 @@ class Home:
         return self.run([*program(name), *arguments], **variables)
 
     def run(
-        self, command: list[str], *, code: int = 0, seconds: float = 90, **variables: str
+        self, command: list[str], *, code: int = 0, seconds: float = 150, **variables: str
     ) -> str:
         done = subprocess.run(
             command,

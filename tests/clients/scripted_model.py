@@ -1,4 +1,4 @@
-"""A model that follows a script, behind the two interfaces that agents speak.
+"""A model that follows a script, behind the three interfaces that agents speak.
 
 Asked for the first time it calls the tool whose name ends in `search`; with the tool's result
 before it, it says that result. So an agent's whole loop runs without any model.
@@ -41,6 +41,7 @@ class ScriptedModel:
                 Route("/v1/models", _models),
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/v1/responses", self.respond, methods=["POST"]),
+                Route("/v1/messages", self.message, methods=["POST"]),
             ]
         )
 
@@ -102,13 +103,50 @@ class ScriptedModel:
             }
         return StreamingResponse(_events(item), media_type="text/event-stream")
 
+    async def message(self, request: Request) -> Response:
+        """Messages, as Claude Code speaks them."""
+        body = await request.json()
+        names = [tool["name"] for tool in body.get("tools", [])]
+        blocks = [
+            b for m in body["messages"] if isinstance(m["content"], list) for b in m["content"]
+        ]
+        results = [json.dumps(b["content"]) for b in blocks if b["type"] == "tool_result"]
+        tool = self._choose(names, results)
+        if tool:
+            block: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": {}}
+            delta = {"type": "input_json_delta", "partial_json": self.arguments}
+        else:
+            block = {"type": "text", "text": ""}
+            delta = {"type": "text_delta", "text": self._says(results)}
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"]}
+        whole |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        reason = {"stop_reason": "tool_use" if tool else "end_turn", "stop_sequence": None}
+        if not body.get("stream"):
+            content = {**block, "input": json.loads(self.arguments)} if tool else block
+            return JSONResponse({**whole, **reason, "content": [content]})
+        events: list[dict[str, Any]] = [
+            {"type": "message_start", "message": whole},
+            {"type": "content_block_start", "index": 0, "content_block": block},
+            {"type": "content_block_delta", "index": 0, "delta": delta},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": reason, "usage": usage},
+            {"type": "message_stop"},
+        ]
+        lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+        return StreamingResponse(iter(lines), media_type="text/event-stream")
+
     def _choose(self, names: list[str], results: list[str]) -> str | None:
         self.tools |= set(names)
         self.results += results
         if results:
             return None
         # An agent has searches of its own; ours is called after its server.
-        ours = [name for name in names if name == "search" or name.endswith("allma_search")]
+        ours = [
+            name
+            for name in names
+            if name == "search" or name.endswith(("allma_search", "allma__search"))
+        ]
         return ours[0] if ours else None
 
     def _says(self, results: list[str]) -> str:

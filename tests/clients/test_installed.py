@@ -74,6 +74,24 @@ def test_codex_searches_and_uses_what_is_found(home: Home) -> None:
     assert "allma" in tomllib.loads(path.read_text())["mcp_servers"]
 
 
+def test_claude_code_searches_and_uses_what_is_found(home: Home) -> None:
+    with scripted_model("what do zebras eat") as model:
+        said = home.client(
+            "claude",
+            *("-p", "What do zebras eat?", "--output-format", "json"),
+            *("--allowedTools", "mcp__allma__search"),
+            ANTHROPIC_BASE_URL=model.url.removesuffix("/v1"),
+            ANTHROPIC_API_KEY="none",
+            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
+            ENABLE_TOOL_SEARCH="false",
+            # The script answers before a server could have started.
+            MCP_CONNECTION_NONBLOCKING="0",
+        )
+    assert "mcp__allma__search" in model.tools
+    answer = json.loads(said)["result"]
+    assert answer.startswith(SAID) and "zebras eat hay in winter" in answer
+
+
 def test_opencode_searches_and_uses_what_is_found(home: Home) -> None:
     path = home.path / ".config" / "opencode" / "opencode.json"
     written = json.loads(path.read_text())
