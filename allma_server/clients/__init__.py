@@ -121,8 +121,9 @@ CLIENTS = (
         ),
         "mcpServers",
         "claude-ai",
-        "2025-06-18",
+        "2025-11-25",
         "Quit Claude Desktop and start it again.",
+        ("extensions",),
     ),
     Client(
         "claude-code",
@@ -143,7 +144,7 @@ CLIENTS = (
         _everywhere("{home}/.cursor/mcp.json"),
         "mcpServers",
         "cursor-vscode",
-        "2025-06-18",
+        "2025-11-25",
         "Switch allma on in Cursor's settings, under MCP.",
         ("roots", "elicitation"),
     ),
@@ -170,7 +171,7 @@ CLIENTS = (
         },
         "context_servers",
         "Zed",
-        "2025-03-26",
+        "2025-11-25",
         "Zed starts it at once; its agent panel's settings show the server.",
     ),
     Client(

@@ -47,7 +47,7 @@ def test_what_is_installed_is_listed_and_answers_as_the_client_would_ask(ready: 
     assert code == 0 and diagnosis["healthy"], diagnosis
     details = {check["name"]: check["detail"] for check in diagnosis["checks"]}
     assert list(details) == ["Configuration", "Program", "Handshake", "Tools", "Call"]
-    assert "MCP 2025-06-18" in details["Handshake"]
+    assert "MCP 2025-11-25" in details["Handshake"]
     assert details["Tools"].startswith("8: search, ask, read")
 
 
