@@ -4,9 +4,10 @@ import { ChatView } from "./chat/view";
 import { registerCommands } from "./commands";
 import { config } from "./config";
 import { Conversations } from "./conversations";
-import { Ctx } from "./ctx";
+import { Ctx, NotRunning } from "./ctx";
 import { Documents } from "./documents";
 import { onDidChangeEnvironment } from "./environments";
+import { showFailure } from "./failures";
 import { offerMcpServer } from "./mcp";
 import { offerParticipant } from "./participant";
 import { Report } from "./report";
@@ -38,6 +39,7 @@ export async function activate(extension: vscode.ExtensionContext): Promise<Part
   showStatus(ctx);
   offerMcpServer(ctx);
   offerParticipant(ctx);
+  tellWhenMissing(ctx);
   await restartWhenNeeded(ctx);
   ctx.push(
     parts.chat.onDidWrite(() => parts.conversations.refresh()),
@@ -53,6 +55,16 @@ export async function activate(extension: vscode.ExtensionContext): Promise<Part
 export async function deactivate(): Promise<void> {
   await ctx?.dispose();
   ctx = undefined;
+}
+
+/** Says once that there is no server, with the way to get it. */
+function tellWhenMissing(ctx: Ctx): void {
+  const listening = ctx.onDidChangeConnection((connection) => {
+    if (connection.state !== "missing") return;
+    listening.dispose();
+    void showFailure(ctx, new NotRunning(connection));
+  });
+  ctx.push(listening);
 }
 
 async function restartWhenNeeded(ctx: Ctx): Promise<void> {

@@ -17,7 +17,7 @@ export type DocumentState = "indexed" | "skipped" | "failed";
 
 export type Grounding = "cited" | "uncited" | "declined" | "none";
 
-export type Outcome = "shown" | "repeats" | "overlaps" | "over_limit" | "not_read";
+export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "far_below" | "over_limit" | "not_read";
 
 /** A file and why it was skipped or failed. */
 export interface FileReason {
@@ -363,7 +363,7 @@ export interface AnswerSources {
 export interface SearchParams {
   /** What to look for: words, a question, a symbol. */
   query: string;
-  /** How many passages (default 5). */
+  /** At most so many passages (default 5). */
   topK?: number;
   /** Only files that match this glob, such as src/**\/*.py. */
   path?: string;

@@ -7,8 +7,9 @@ import type { Status } from "./protocol";
 export function showStatus(ctx: Ctx): void {
   const item = vscode.window.createStatusBarItem("allma.status", vscode.StatusBarAlignment.Left, 0);
   item.name = "Allma";
-  item.command = "allma.vscode.status";
   const update = () => {
+    const isMissing = ctx.connection.state === "missing";
+    item.command = isMissing ? "allma.vscode.install" : "allma.vscode.status";
     const { text, warning } = statusText(ctx.connection, ctx.engine.summary, ctx.engine.trouble);
     item.text = text;
     item.tooltip = tooltip(ctx.connection, ctx.engine.status);

@@ -121,7 +121,7 @@
 ---@field fused allma.Standing
 ---@field reranked? allma.Standing
 ---@field judged? allma.Standing
----@field outcome "shown"|"repeats"|"overlaps"|"over_limit"|"not_read"
+---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"far_below"|"over_limit"|"not_read"
 ---@field other? integer
 
 ---@class allma.Explanation
@@ -272,7 +272,7 @@
 
 ---@class allma.SearchParams
 ---@field query string What to look for: words, a question, a symbol.
----@field topK? integer How many passages (default 5).
+---@field topK? integer At most so many passages (default 5).
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 

@@ -31,12 +31,14 @@ const TITLES: Record<(typeof LISTS)[number], string> = {
   judged: "judged",
 };
 
-const OUTCOMES: Record<rpc.Outcome, string> = {
+/** What needs more words than its name. */
+const OUTCOMES: Record<string, string> = {
   shown: "**shown**",
+  joined: "joined to its neighbour",
+  far_below: "far below the best",
   repeats: "repeats one above",
   overlaps: "overlaps one above",
   over_limit: "enough were above it",
-  not_read: "too far down to be read",
 };
 
 /** The way of every passage that was read through the search; the others are counted. */
@@ -56,7 +58,7 @@ export function explanationText(explanation: rpc.Explanation): string {
     String(index + 1),
     placeLink(candidate.passage),
     ...lists.map((list) => standingText(candidate[list])),
-    OUTCOMES[candidate.outcome],
+    OUTCOMES[candidate.outcome] ?? candidate.outcome.replaceAll("_", " "),
   ]);
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   const unread = candidates.length - read.length;

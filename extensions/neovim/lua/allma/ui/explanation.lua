@@ -11,8 +11,10 @@ local TITLES = {
   reranked = "reranked",
   judged = "judged",
 }
+-- What needs more words than its name.
 local OUTCOMES = {
-  shown = "shown",
+  joined = "joined to its neighbour",
+  far_below = "far below the best",
   repeats = "repeats one above",
   overlaps = "overlaps one above",
   over_limit = "enough were above it",
@@ -30,6 +32,12 @@ local function head(explanation)
   table.insert(lines, explanation.judge and "Judged by " .. explanation.judge or nil)
   table.insert(lines, explanation.notice)
   return vim.list_extend(lines, { "", "Places in each list, with scores; <CR> opens a passage." })
+end
+
+---@param candidate allma.Candidate
+---@return string
+local function outcome_of(candidate)
+  return OUTCOMES[candidate.outcome] or (candidate.outcome:gsub("_", " "))
 end
 
 ---@param candidate allma.Candidate
@@ -60,7 +68,7 @@ function M.lines(explanation)
         "",
         ("%d. %s"):format(number, places.name(candidate.passage))
           .. (heading ~= "" and " · " .. heading or ""),
-        ("   %s: %s"):format(OUTCOMES[candidate.outcome], standings(candidate)),
+        ("   %s: %s"):format(outcome_of(candidate), standings(candidate)),
       })
       passages[#lines - 1], passages[#lines] = candidate.passage, candidate.passage
     end
