@@ -1,10 +1,11 @@
-// Every test against the real workbench: `node test/run.mjs [mcp] [trust] [host] [ui]`, in this
+// Every test against the real workbench: `node test/run.mjs [mcp] [missing] [trust] [host] [ui]`, in this
 // order; `install` only fetches the workbench.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { hostTests } from "./e2e/host.mjs";
 import { install } from "./e2e/install.mjs";
 import { mcpTests } from "./e2e/mcp.mjs";
+import { missingTests } from "./e2e/missing.mjs";
 import { trustTests } from "./e2e/trust.mjs";
 import { uiTests } from "./e2e/ui.mjs";
 import { startOllama } from "./e2e/workbench.mjs";
@@ -25,6 +26,7 @@ execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore"
 // The one with the browser goes last: it ends by stopping the models.
 const parts = {
   mcp: () => mcpTests(VSIX),
+  missing: () => missingTests(VSIX),
   trust: () => trustTests(VSIX),
   host: () => hostTests(ollama),
   ui: () => uiTests(VSIX, ollama),

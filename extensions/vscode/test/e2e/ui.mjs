@@ -49,6 +49,7 @@ class Steps {
       ["it is answered again, and its question edited, in their own place", () => this.repeats()],
       ["a source opens at its line", () => this.opensSource()],
       ["a search previews what the cursor is on", () => this.searches()],
+      ["a search is explained", () => this.explains()],
       ["a selection is attached to a question", () => this.attaches()],
       ["a conversation is renamed", () => this.renames()],
       ["a model is downloaded and chosen", () => this.switchesModel()],
@@ -133,6 +134,21 @@ class Steps {
     await this.page.locator(".tab", { hasText: "harbor.py" }).waitFor({ timeout: 30_000 });
     await this.workbench.screenshot("search");
     await this.page.keyboard.press("Enter");
+    await this.page.locator(".tab.active", { hasText: "harbor.py" }).waitFor();
+  }
+
+  async explains() {
+    await this.workbench.command("Allma: Search");
+    await this.page.locator(".quick-input-widget input.input").fill("silent ferry retry limit");
+    await this.page.getByRole("button", { name: "Why these passages?" }).click();
+    await this.page.locator(".tab.active", { hasText: "Search explained" }).waitFor();
+    const page = this.page
+      .frameLocator('iframe.webview.ready[src*="markdown-language-features"]')
+      .frameLocator("iframe#active-frame");
+    await page.getByRole("link", { name: "retries.md" }).first().waitFor({ timeout: 30_000 });
+    await page.getByText("by meaning", { exact: true }).waitFor();
+    await this.workbench.screenshot("explained");
+    await this.workbench.command("View: Close Editor");
     await this.page.locator(".tab.active", { hasText: "harbor.py" }).waitFor();
   }
 
