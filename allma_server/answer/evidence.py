@@ -1,8 +1,10 @@
 """What in the passages speaks for an answer, told by words: quick, and the same for every model."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from allma_server.model import Passage
 from allma_server.tokens import STOP_WORDS, lexemes
@@ -50,7 +52,8 @@ class Evidence:
         """The number to cite for a statement: its own, unless another passage says it and that not.
 
         None where no passage holds a word of it, or none of its figures. A paraphrase has few
-        words in common with any passage, and keeps its number.
+        words in common with any passage, and keeps its number; so does what is written in a script
+        that the passages are not.
         """
         figures = {word for word in words(statement) - self.question if _FIGURE.fullmatch(word)}
         support = [
@@ -59,10 +62,16 @@ class Evidence:
         ]
         best = max(support, default=0.0)
         if not best:
-            return None if words(statement) else number
+            foreign = not _scripts(words(statement)) & _scripts(chain(*self.passages))
+            return number if foreign and not figures else None
         if best < SUPPORTED or support[number - 1] >= CLEARLY_BETTER * best:
             return number
         return support.index(best) + 1
+
+
+def _scripts(terms: Iterable[str]) -> set[str]:
+    """The scripts of terms, by the names of their first letters: LATIN, CYRILLIC, CJK."""
+    return {unicodedata.name(t[0], "").partition(" ")[0] for t in terms if t[0].isalpha()}
 
 
 def words(text: str) -> frozenset[str]:

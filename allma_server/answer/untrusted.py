@@ -14,6 +14,8 @@ from allma_server.model import Passage
 
 LEFT_OUT = "[an instruction to the reader is left out here]"
 
+_REPEATED = re.compile(rf"({re.escape(LEFT_OUT)})(?:\s*{re.escape(LEFT_OUT)})+")
+
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -42,6 +44,8 @@ _ORDERS = re.compile(
         |were\ told)
     | \b(?:ignore|disregard|forget)\s+(?:everything|all|anything|the\ rest)\b [^.\n]{{0,20}}
       \b(?:above|before|previous|else|you|earlier|prior)\b
+    | \b(?:ignor|disregard|forget)\w*\b [^.\n]{{0,20}} \b(?:instruct|direct|prompt|rule)\w*\s
+      (?:above|before|earlier|you\ (?:were|have)|so\ far)\b
     # another role
     | \byou(?:\ are|'re)\ (?:now|no\ longer)\ (?:a|an|the|in|bound|allma|{_WHOM})\b
     | \bfrom\ now\ on\b[, ]+(?:you\ (?:will|must|are|should|shall)|always|never|only|{_SPEAK})
@@ -120,14 +124,14 @@ def without_orders(text: str) -> str:
         return text
     kept: list[str] = []
     ordered = False
-    for sentence in filter(None, _SENTENCE.findall(_TEMPLATE.sub(f"{LEFT_OUT} ", text))):
+    for sentence in filter(None, _SENTENCE.findall(_TEMPLATE.sub(f"\n{LEFT_OUT}\n", text))):
         goes_on = ordered and _GOES_ON.match(sentence) is not None
         ordered = goes_on or _orders_in(_folded(sentence))
         if not ordered:
             kept.append(sentence)
         elif not goes_on:
             kept.append(f" {LEFT_OUT}\n" if sentence.endswith("\n") else f" {LEFT_OUT}")
-    return "".join(kept)
+    return _REPEATED.sub(r"\1", "".join(kept))
 
 
 def examined(passages: Sequence[Passage]) -> list[Passage]:

@@ -103,6 +103,10 @@ def test_a_paraphrase_keeps_its_number() -> None:
     assert written("Sea water tastes of mineral, salty even [1].")[1].text.endswith("[1].")
 
 
+def test_an_answer_in_another_script_keeps_its_number() -> None:
+    assert written("Море солёное [1].")[1].text == "Море солёное [1]."
+
+
 def test_without_passages_nothing_is_changed() -> None:
     draft = Draft("Hello?", [])
     assert draft.add("See [1]. ") + draft.add("I don't know.") == "See [1]. I don't know."
