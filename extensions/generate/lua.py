@@ -56,7 +56,7 @@ def _type(hint: object) -> str:
     members = parts(hint)
     if len(members) > 1:
         return "|".join(_type(member) for member in members)
-    [only] = members
+    only = members[0]
     origin, inner = typing.get_origin(only), typing.get_args(only)
     if origin is typing.Literal:
         return "|".join(f'"{word}"' for word in inner)

@@ -132,7 +132,7 @@ def _type(hint: object, *, named: bool = True) -> str:
     members = parts(hint)
     if len(members) > 1:
         return " | ".join(dict.fromkeys(_type(member) for member in members))
-    [only] = members
+    only = members[0]
     if named and (name := _named(only)):
         return name
     origin, inner = typing.get_origin(only), typing.get_args(only)
