@@ -1,12 +1,13 @@
 """A client's configuration: found, read, and changed with nothing lost."""
 
 import difflib
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
@@ -62,12 +63,12 @@ def find_client(name: str) -> Client:
 def locate(client: Client, platform: str, folders: Mapping[str, str]) -> Path:
     """The file of a client on a platform (as in `sys.platform`), whether it exists or not."""
     *others, usual = client.places.get(platform, client.places["linux"])
+    literal = {name: escape(folder) for name, folder in folders.items()}
     for place in others:
-        path = Path(place.format(**folders))
-        if "*" in place:
-            if found := sorted(glob(str(path.parent))):
-                return Path(found[0]) / path.name
-        elif path.exists():
+        folder, name = os.path.split(place.format(**literal))
+        if "*" in place and (found := sorted(glob(folder))):
+            return Path(found[0]) / name
+        if "*" not in place and (path := Path(place.format(**folders))).exists():
             return path
     return Path(usual.format(**folders))
 
@@ -252,10 +253,11 @@ def _change(
     change = "\n".join(list(lines))
     if not change or not write:
         return Installation(client.name, client.title, str(file), state, change)
+    if _read(file) != before:
+        raise StorageError(f"{file} has just been changed by another program.", "Try again.")
     backup = _write(file, after)
-    return Installation(
-        client.name, client.title, str(file), state, change, True, backup, client.then
-    )
+    then = client.then if state == "installed" else None
+    return Installation(client.name, client.title, str(file), state, change, True, backup, then)
 
 
 def _read(path: Path) -> str:

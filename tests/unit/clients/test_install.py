@@ -13,6 +13,7 @@ import yaml
 
 from allma_server.clients import CLIENTS, Client, Launch
 from allma_server.clients.install import (
+    _change,
     client_file,
     find_client,
     install,
@@ -22,7 +23,7 @@ from allma_server.clients.install import (
     own_launch,
     remove,
 )
-from allma_server.errors import InvalidArgument, Unsupported
+from allma_server.errors import InvalidArgument, StorageError, Unsupported
 
 FOLDERS = {
     "home": "/home/me",
@@ -201,6 +202,16 @@ def test_a_file_that_cannot_be_read_stays_and_the_entry_is_told(name: str, text:
     assert states.pop(name) == "unreadable" and set(states.values()) == {"absent"}
 
 
+def test_a_file_that_changes_meanwhile_is_left_to_the_one_that_changed_it() -> None:
+    client = find_client("cursor")
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"newer": 1}')
+    with pytest.raises(StorageError, match="another program"):
+        _change(client, path, '{"older": 1}', "{}", "installed", write=True)
+    assert path.read_text() == '{"newer": 1}'
+
+
 def test_a_file_that_is_not_utf_8_is_refused() -> None:
     client = find_client("cursor")
     path = client_file(client)
@@ -221,6 +232,7 @@ def test_the_mark_that_windows_editors_write_first_does_no_harm() -> None:
 
 def test_the_packaged_claude_desktop_is_found_on_windows(tmp_path: Path) -> None:
     client = find_client("claude-desktop")
+    tmp_path /= "user [me]"
     folders = FOLDERS | {"localappdata": str(tmp_path), "appdata": str(tmp_path / "Roaming")}
     (tmp_path / "Roaming" / "Claude").mkdir(parents=True)
     (tmp_path / "Roaming" / "Claude" / "claude_desktop_config.json").write_text("{}")
