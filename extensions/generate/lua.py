@@ -54,7 +54,7 @@ def _member(field: Field) -> str:
 def _type(hint: object) -> str:
     """A Python type in the language of LuaCATS."""
     members = parts(hint)
-    if len(members) > 1:
+    if len(members) != 1:
         return "|".join(_type(member) for member in members)
     only = members[0]
     origin, inner = typing.get_origin(only), typing.get_args(only)

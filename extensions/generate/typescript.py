@@ -130,7 +130,7 @@ def _comment(text: str, indent: str = "") -> str:
 def _type(hint: object, *, named: bool = True) -> str:
     """A Python type in TypeScript."""
     members = parts(hint)
-    if len(members) > 1:
+    if len(members) != 1:
         return " | ".join(dict.fromkeys(_type(member) for member in members))
     only = members[0]
     if named and (name := _named(only)):
