@@ -55,15 +55,18 @@ class Evidence:
         words in common with any passage, and keeps its number; so does what is written in a script
         that the passages are not.
         """
-        figures = {word for word in words(statement) - self.question if _FIGURE.fullmatch(word)}
+        said = words(statement)
+        figures = {word for word in said - self.question if _FIGURE.fullmatch(word)}
+        if figures and not any(figures & held for held in self.passages):
+            return None
+        if said and not any(said & held for held in self.passages):
+            foreign = not _scripts(said) & _scripts(chain(*self.passages))
+            return number if foreign else None
         support = [
             share if not figures or figures & held else 0.0
             for share, held in zip(self.support(statement), self.passages, strict=True)
         ]
-        best = max(support, default=0.0)
-        if not best:
-            foreign = not _scripts(words(statement)) & _scripts(chain(*self.passages))
-            return number if foreign and not figures else None
+        best = max(support)
         if best < SUPPORTED or support[number - 1] >= CLEARLY_BETTER * best:
             return number
         return support.index(best) + 1
