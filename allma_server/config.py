@@ -78,7 +78,9 @@ class Config(BaseModel):
     parse_workers: int = Field(
         default=0, ge=0, le=32, description="Processes that read files; 0 chooses."
     )
-    top_k: int = Field(default=5, ge=1, le=50, description="Passages handed to the model.")
+    top_k: int = Field(
+        default=5, ge=1, le=50, description="The most passages a search gives and the model gets."
+    )
     reranker: str = Field(
         default="words",
         description="Who orders the best passages last: words (their own words), chat or "

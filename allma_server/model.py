@@ -12,7 +12,7 @@ from typing import Literal
 Role = Literal["user", "assistant", "system"]
 DocumentState = Literal["indexed", "skipped", "failed"]
 Grounding = Literal["cited", "uncited", "declined", "none"]
-Outcome = Literal["shown", "repeats", "overlaps", "over_limit", "not_read"]
+Outcome = Literal["shown", "joined", "repeats", "overlaps", "far_below", "over_limit", "not_read"]
 SectionKind = Literal["text", "markdown", "code", "records"]
 
 
@@ -224,8 +224,9 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A found chunk with its exact place. `stale`: the file changed since it was indexed.
+    """A found chunk, maybe with its neighbour, and its exact place.
 
+    `stale`: the file changed since it was indexed.
     `suspicious`: it tells a model what to do, as an injected instruction would.
     """
 
@@ -440,8 +441,9 @@ class Candidate:
     words of what was read, `judged` by the reranker of the settings, in its own scores. None where
     a list lacks it. The passage's text is its beginning.
 
-    `outcome`: `shown`; `repeats` or `overlaps` the passage with the chunk id `other`, which stands
-    above it; `over_limit`: enough were shown before it; `not_read`: too far down to be reranked.
+    `outcome`: `shown`; `joined` to the passage with the chunk id `other`, which stands above it and
+    beside it in the document; `repeats` or `overlaps` that one; `far_below` the best one;
+    `over_limit`: enough were shown before it; `not_read`: too far down to be reranked.
     """
 
     passage: Passage
@@ -459,6 +461,10 @@ class Candidate:
         match self.outcome:
             case "shown":
                 return "shown"
+            case "joined":
+                return f"joined to chunk {self.other}, its neighbour"
+            case "far_below":
+                return "dropped: far below the best"
             case "repeats":
                 return f"dropped: repeats chunk {self.other}"
             case "overlaps":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app = program("One local engine that knows your folders, and answers from them.")
 
 Passages = Annotated[
-    int | None, typer.Option("-k", min=1, max=50, help="How many passages (default 5).")
+    int | None, typer.Option("-k", min=1, max=50, help="At most so many passages (default 5).")
 ]
 Folder = Annotated[
     str | None, typer.Option("--workspace", metavar="DIR", help="Only this indexed folder.")

@@ -1,50 +1,112 @@
-"""Which of the ranked passages are shown: no place twice, no text twice, no more than asked for."""
+"""Which of the ranked passages are shown: what is worth reading, once, and in one piece.
 
-from collections.abc import Iterator, Sequence
+`k` is the most that is shown. Often less is worth it: a passage far below the best one is noise to
+a reader, and to a language model as well. A passage must have SHOWN of the best one's score. Who
+asks for more than FEW passages also wants lesser ones: at twice as many the bar is half as high.
+
+What is not shown by itself may still complete what is: a chunk that stands beside a shown one in
+its document is joined to it, one at most, when it has JOINED of the best score.
+
+Measured with the embedded model on five long documents that Allma cut itself, k = 5 (recall,
+precision and intersection over union of characters; `tests/benchmarks/retrieval.py`):
+
+                                  recall  precision    IoU   passages
+    all five                        .859       .059   .059        5.0
+    the bar alone                   .853       .117   .115        3.6
+    the bar and neighbours          .889       .098   .097        3.4
+
+On sets that are searched for ten passages nothing is lost (nDCG@10 as in `fuse.py`), and the gold
+answer of a squad question is as often among the five as without (.974).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from allma_server.model import Outcome, Passage
 
+SHOWN, JOINED = 0.35, 0.2
+"""Shares of the best score."""
+
+FEW = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A passage and what becomes of it; `other` is the better one that it repeats or overlaps."""
+    """A passage and what becomes of it; `other` is the better one that it repeats or belongs to."""
 
     passage: Passage
     outcome: Outcome
     other: Passage | None = None
 
 
-def chosen(passages: Sequence[Passage], k: int) -> list[Passage]:
+@dataclass(slots=True)
+class Chosen:
+    """A passage that is shown, and its neighbour if that is joined to it."""
+
+    passage: Passage
+    neighbour: Passage | None = None
+
+
+def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:
+    """The first `k` passages that are not the same or nearly; none is too bad, none is joined."""
+    return [c.passage for c in choose(passages, k, by_score=False) if c.outcome == "shown"]
+
+
+def chosen(passages: Sequence[Passage], k: int) -> list[Chosen]:
     """The passages that are shown, of passages that stand best first; at most `k`."""
-    return [choice.passage for choice in choose(passages, k) if choice.outcome == "shown"]
+    found: dict[int, Chosen] = {}
+    for choice in choose(passages, k):
+        if choice.outcome == "shown":
+            found[choice.passage.chunk_id] = Chosen(choice.passage)
+        elif choice.outcome == "joined" and choice.other is not None:
+            found[choice.other.chunk_id].neighbour = choice.passage
+    return list(found.values())
 
 
-def choose(passages: Sequence[Passage], k: int) -> Iterator[Choice]:
-    """What becomes of each passage, in their order.
+def choose(passages: Sequence[Passage], k: int, *, by_score: bool = True) -> Iterator[Choice]:
+    """What becomes of each passage, in their order; only with `by_score`, scores count.
 
     A repetition is the same text elsewhere: a copied licence, a vendored file. A chunk overlaps
     another when it shares most lines with a better one of the same document.
     """
+    best = passages[0].score * min(1.0, FEW / k) if passages and by_score else 0.0
     kept: list[Passage] = []
+    completed: set[int] = set()
     texts: dict[str, Passage] = {}
     for passage in passages:
-        if len(kept) == k:
-            yield Choice(passage, "over_limit")
-            continue
         text = " ".join(passage.text.split())
-        if (same := texts.get(text)) is not None:
-            yield Choice(passage, "repeats", same)
-        elif (near := _overlapped(passage, kept)) is not None:
-            yield Choice(passage, "overlaps", near)
+        beside = by_score and passage.score >= JOINED * best
+        if (other := texts.get(text)) is not None:
+            yield Choice(passage, "repeats", other)
+        elif (other := _first(kept, passage, _overlap)) is not None:
+            yield Choice(passage, "overlaps", other)
+        elif (
+            beside
+            and (other := _first(kept, passage, _adjoin)) is not None
+            and other.chunk_id not in completed
+        ):
+            completed.add(other.chunk_id)
+            yield Choice(passage, "joined", other)
+        elif len(kept) == k:
+            yield Choice(passage, "over_limit")
+        elif by_score and passage.score < SHOWN * best:
+            yield Choice(passage, "far_below")
         else:
             texts[text] = passage
             kept.append(passage)
             yield Choice(passage, "shown")
 
 
-def _overlapped(passage: Passage, kept: Sequence[Passage]) -> Passage | None:
-    return next((other for other in kept if _overlap(passage, other)), None)
+def _first(
+    kept: Sequence[Passage], passage: Passage, related: Callable[[Passage, Passage], bool]
+) -> Passage | None:
+    return next((other for other in kept if related(passage, other)), None)
+
+
+def _adjoin(a: Passage, b: Passage) -> bool:
+    """Whether one stands right before the other, on the same page."""
+    beside = abs(a.chunk_index - b.chunk_index) == 1
+    return beside and a.document_id == b.document_id and a.page == b.page
 
 
 def _overlap(a: Passage, b: Passage) -> bool:

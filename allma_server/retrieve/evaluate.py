@@ -12,7 +12,7 @@ from math import log2
 from statistics import fmean
 
 from allma_server.model import Hit, Passage, StageScores
-from allma_server.retrieve.choose import chosen
+from allma_server.retrieve.choose import chosen, distinct
 from allma_server.retrieve.fuse import Fused
 from allma_server.retrieve.questions import Expected, Question
 from allma_server.retrieve.search import Scope, Sources, rank
@@ -28,7 +28,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """One question's outcome by stage, in their order; the last one is what a search shows."""
+    """One question's outcome by stage, in their order; the last one is what a search shows.
+
+    The others have the first `k` passages of an order, without those that say the same.
+    """
 
     question: Question
     stages: Mapping[str, Outcome]
@@ -63,20 +66,26 @@ async def searched(question: Question, k: int, scope: Scope, sources: Sources) -
     if ranking.judgement is not None:
         orders["judged"] = ranking.passages
     stages = {
-        name: outcome(chosen(order, k), question.expected, k) for name, order in orders.items()
+        name: outcome([[passage] for passage in distinct(order, k)], question.expected)
+        for name, order in orders.items()
     }
+    shown = [
+        [c.passage, c.neighbour] if c.neighbour else [c.passage]
+        for c in chosen(ranking.passages, k)
+    ]
+    stages["shown"] = outcome(shown, question.expected)
     return Searched(question, stages, ranking.notice)
 
 
-def outcome(passages: Sequence[Passage], expected: Sequence[Expected], k: int) -> Outcome:
-    """How well the first `k` passages meet what is expected."""
+def outcome(found: Sequence[Sequence[Passage]], expected: Sequence[Expected]) -> Outcome:
+    """How well what was found meets what is expected; a place is held by one or more passages."""
     first: dict[int, int] = {}
-    for place, passage in enumerate(passages[:k], start=1):
+    for place, passages in enumerate(found, start=1):
         for index, each in enumerate(expected):
-            if index not in first and each.met_by(passage):
+            if index not in first and any(map(each.met_by, passages)):
                 first[index] = place
     gain = sum(1 / log2(place + 1) for place in first.values())
-    ideal = sum(1 / log2(place + 1) for place in range(1, min(len(expected), k) + 1))
+    ideal = sum(1 / log2(place + 1) for place in range(1, len(expected) + 1))
     # One passage may meet several at once, which is better than an order of one each.
     return Outcome(min(first.values(), default=None), min(1.0, gain / ideal))
 

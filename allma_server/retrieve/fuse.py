@@ -2,35 +2,42 @@
 
 A BM25 score is a sum of log-odds (Robertson and Zaragoza, 2009), so it is taken as it is: a list
 in which many passages match alike says little, one with a clear winner says much, and that is kept
-where scaling each list to 0..1 would lose it. Cosines are brought to the same unit by one constant:
+where scaling each list to 0..1 would lose it. Cosines are brought to the same unit by a weight:
 
-    score = BM25 + DENSE * (cosine - last) / sqrt(first - last)
+    score = BM25 + weight * (cosine - last) / sqrt(first - last)
 
 with `first` and `last` the best and the least cosine of the dense list. The root is half-way
 between taking cosines as they are and stretching every list to one range: embedders differ in how
 far apart their cosines lie, and so do questions. A passage that one list lacks is at most as good
 as the last one there, and counts as that.
 
+The weight depends on the question and on what was found. An answer to a question is told by its
+words more than by its subject; for a topic meaning counts more; and in code, words are names, which
+questions seldom say. So candidates are chosen with MEANING, and once their texts are read, they
+are weighed by `weight`.
+
 Measured with the embedded model, nDCG@10, by `tests/benchmarks/retrieval.py` (fused is this module
-alone, ranked is with `rerank.py`):
+with MEANING, ranked is the whole search):
 
     set         asked   BM25  dense    RRF  fused  ranked
-    cranfield     225   .531   .501   .561   .565    .586
-    med            30   .707   .786   .809   .807    .806
-    cacm           52   .502   .421   .548   .530    .553
-    squad        5285   .883   .768   .858   .891    .916   (.918 on the questions held out)
-    cosqa         500   .383   .606   .535   .605    .605
-    chunking      236   .803   .657   .736   .777    .816
+    cranfield     225   .531   .501   .561   .568    .586
+    med            30   .707   .786   .809   .812    .810
+    cacm           52   .502   .421   .548   .532    .552
+    squad        1057   .877   .766   .851   .899    .916   (.923 on the questions held out)
+    cosqa         500   .383   .606   .535   .597    .605
+    chunking      236   .803   .657   .736   .782    .821
 
-The four weights are round numbers on a plateau: with DENSE from 32 to 37 and, in `rerank.py`, PAIRS
-from 2 to 4, CLOSENESS from 1 to 3 and LIKENESS from 20 to 60, the mean over the sets stays within
-.708 and .714, and weights chosen on one half of the questions gain nothing on the other.
+The weights are round numbers on a plateau: with FOR_TOPICS from 30 to 38, FOR_QUESTIONS from 20 to
+28 and, in `rerank.py`, PAIRS from 2 to 4, CLOSENESS from 1 to 3 and LIKENESS from 20 to 60, no set
+moves by more than .01, and weights chosen on one half of the questions gain nothing on the other.
 
-What gained nothing: lists scaled to 0..1 and the best single weight (mean .686 before reranking,
-against .693); weights by how concentrated each list is or how well the lists agree (they help code
-and hurt topics); vectors centred on the collection's mean; feedback on vectors (it helps topics and
-hurts questions); the exact cosine of passages that only words found; late interaction over this
-model's token vectors (tried on cosqa); embedding the question without its stop words.
+What gained nothing: lists scaled to 0..1 and the best single weight; the list of words scaled so
+for topics (cacm gains .01, med loses as much); weights by how concentrated each list is or how well
+the lists agree (they help code and hurt topics); vectors centred on the collection's mean, and
+cosines less those to the nearest neighbours (code gains .01, topics lose .02); feedback on vectors;
+the exact cosine of passages that only words found; late interaction over this model's token vectors
+(tried on cosqa); identifiers taken apart before they are embedded; embedding the question without
+its stop words; 50 passages to rerank instead of 30.
 """
 
 from collections.abc import Sequence
@@ -38,21 +45,43 @@ from dataclasses import dataclass
 from math import sqrt
 
 from allma_server.model import Hit
+from allma_server.retrieve.forms import is_question
 
-DENSE = 36.0
-"""The say of the dense list: a span of 0.2 between its ends is worth 16 points of BM25."""
+MEANING = 30.0
+"""The say of the dense list: a span of 0.2 between its ends is worth 13 points of BM25."""
+
+IN_CODE, FOR_TOPICS, FOR_QUESTIONS = 36.0, 34.0, 24.0
+"""The same once the texts are known: in code, and in prose for topics and for questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A candidate with its parts, so that its place can be explained; ranks count from 1."""
+    """A candidate with its parts, so that its place can be explained; ranks count from 1.
+
+    `words` and `meaning` are what the two lists add to its score; meaning before it is weighed.
+    """
 
     chunk_id: int
-    score: float
+    words: float
+    meaning: float
     dense: float | None = None
     dense_rank: int | None = None
     lexical: float | None = None
     lexical_rank: int | None = None
+
+    @property
+    def score(self) -> float:
+        return self.weighed(MEANING)
+
+    def weighed(self, weight: float) -> float:
+        """The score with this weight of meaning."""
+        return self.words + weight * self.meaning
+
+
+def weight(question: str, code: float) -> float:
+    """The weight of meaning for this question, where a share of `code` was found."""
+    prose = FOR_QUESTIONS if is_question(question) else FOR_TOPICS
+    return code * IN_CODE + (1 - code) * prose
 
 
 def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused]:
@@ -68,14 +97,12 @@ def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused
     by_words = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(lexical, start=1)}
     last = dense[-1].score if dense else 0.0
     span = dense[0].score - last if dense else 0.0
-    weight = DENSE / sqrt(span) if span > 0 else 0.0
     floor = lexical[-1].score if lexical and len(lexical) >= depth else 0.0
     fused: list[Fused] = []
     for chunk_id in by_dense.keys() | by_words.keys():
         dense_rank, cosine = by_dense.get(chunk_id, (None, None))
         word_rank, bm25 = by_words.get(chunk_id, (None, None))
-        score = floor if bm25 is None else bm25
-        if cosine is not None:
-            score += weight * (cosine - last)
-        fused.append(Fused(chunk_id, score, cosine, dense_rank, bm25, word_rank))
+        words = floor if bm25 is None else bm25
+        meaning = 0.0 if cosine is None or span <= 0 else (cosine - last) / sqrt(span)
+        fused.append(Fused(chunk_id, words, meaning, cosine, dense_rank, bm25, word_rank))
     return sorted(fused, key=lambda f: (-f.score, f.chunk_id))

@@ -15,13 +15,13 @@ passages are code, the less they count. What the user put in quotes always count
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from math import exp, hypot, log
 
 from allma_server.model import Passage
+from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.tokens import QueryTerms, lexemes, query_terms
 
 PAIRS = 3.0
@@ -40,21 +40,11 @@ SHARPNESS = 4.0
 K1, B = 1.2, 0.75
 """BM25's usual constants: how soon repetition stops to count, and how much length matters."""
 
-CODE = 0.03
-"""A text is code when more of its characters than this are signs of code."""
-
-_SIGNS = re.compile(r"[(){}\[\]=;_<>]")
-_QUESTION = re.compile(
-    r"^\W*(what|who|whom|whose|which|when|where|why|how(?!\s+to\b)|is|are|was|were|does|do|did|can"
-    r"|could|has|have|had|should|will|would)\b|\?\s*$",
-    re.IGNORECASE,
-)
-
 
 class WordReranker:
     """Scores passages by their words; implements `ports.Reranker`.
 
-    The passages' scores must be those of `fuse`, best first: they are what is added to.
+    The passages' scores must be those of `fuse`: they are what is added to.
     """
 
     name = "words"
@@ -73,8 +63,8 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
     rarity = _rarity(counts)
     half = _half_saturation(pool)
     wanted = frozenset(terms.terms or terms.stops)
-    prose = 1 - sum(_is_code(passage.text) for passage in passages) / len(passages)
-    closeness = CLOSENESS if _QUESTION.search(question) else 0.0
+    prose = 1 - share_of_code(passages)
+    closeness = CLOSENESS if is_question(question) else 0.0
     scores: list[float] = []
     for passage, words, k in zip(passages, pool, half, strict=True):
         found = [(at, term) for at, term in enumerate(words) if term in wanted]
@@ -162,7 +152,3 @@ def _likeness(vectors: Sequence[Mapping[str, float]], scores: Sequence[float]) -
         sum(weight * centre[term] for term, weight in vector.items() if term in centre)
         for vector in vectors
     ]
-
-
-def _is_code(text: str) -> bool:
-    return len(_SIGNS.findall(text)) > CODE * len(text)

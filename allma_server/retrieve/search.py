@@ -15,7 +15,8 @@ from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.choose import chosen
-from allma_server.retrieve.fuse import Fused, fuse
+from allma_server.retrieve.forms import share_of_code
+from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
 
 CANDIDATES = 100
@@ -87,7 +88,7 @@ class Ranking:
 
 
 async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> SearchResult:
-    """The `k` passages that match best, each from another place.
+    """The passages that match best, each from another place: at most `k`, and none far below.
 
     When the embedder cannot be had, words alone are searched and the notice says so.
 
@@ -96,7 +97,10 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
     """
     began = time.monotonic()
     ranking = await rank(query, k, scope, sources)
-    passages = chosen(ranking.passages, k)
+    passages = [
+        await sources.shelf.joined(c.passage, c.neighbour) if c.neighbour else c.passage
+        for c in chosen(ranking.passages, k)
+    ]
     facts = await sources.shelf.facts(passages)
     passages = await asyncio.to_thread(_mark_stale, passages, facts)
     return SearchResult(passages, ranking.notice, int((time.monotonic() - began) * 1000))
@@ -120,7 +124,7 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
     found = await sources.shelf.passages(hits)
     first = max(RERANKED, k)
-    reranked = await _reranked(query, found[:first])
+    reranked = await _reranked(query, _weighed(query, found[:first], fused))
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
     notice = " ".join(filter(None, (notice, skipped))) or None
     return Ranking(query, fused, reranked, found[first:], judgement, notice)
@@ -146,6 +150,13 @@ async def _dense(
     except ProviderError as exc:
         return [], f"Searched by words only: {exc}"
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None
+
+
+def _weighed(query: str, passages: Sequence[Passage], fused: Sequence[Fused]) -> list[Passage]:
+    """The passages with the scores that fit the question and their texts."""
+    suited = weight(query, share_of_code(passages))
+    scores = {f.chunk_id: f.weighed(suited) for f in fused}
+    return [replace(passage, score=scores[passage.chunk_id]) for passage in passages]
 
 
 async def _reranked(query: str, passages: Sequence[Passage]) -> list[Passage]:

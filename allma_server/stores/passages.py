@@ -1,8 +1,10 @@
 """From hits to passages: what is found, with its exact place and its surroundings."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 from allma_server.model import Chunk, Hit, Passage
 from allma_server.stores import rows
@@ -53,6 +55,25 @@ class Passages(Stored):
         )
         return [rows.chunk(row) for row in found]
 
+    async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
+        """A passage with the one before or after it as one; by itself if a chunk is gone."""
+        first, second = sorted((passage, neighbour), key=lambda each: each.chunk_index)
+        found = await self._db.rows(
+            "SELECT * FROM chunks WHERE id IN (?, ?) ORDER BY chunk_index",
+            (first.chunk_id, second.chunk_id),
+        )
+        if len(found) < 2:
+            return passage
+        start, end = first.start_line, max(first.end_line, second.end_line)
+        return replace(
+            passage,
+            text=joined([rows.chunk(row) for row in found], repeat=True),
+            start_line=start,
+            end_line=end,
+            heading=os.path.commonprefix([first.heading, second.heading]),
+            uri=rows.uri(passage.path, start, end, passage.page),
+        )
+
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
     ) -> tuple[str, int]:
@@ -74,16 +95,19 @@ class Passages(Stored):
         return {row["id"]: (row["size"], row["mtime_ns"]) for row in found}
 
 
-def joined(chunks: Sequence[Chunk]) -> str:
+def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
     """The text that chunks were cut from, on the lines it stood on.
 
-    What lay between two chunks (blank lines, as a rule) comes back as line ends.
+    What lay between two chunks (blank lines, as a rule) comes back as line ends. With `repeat`, a
+    table's header that the first chunk repeats stays.
     """
     parts: list[str] = []
     position = line = None
     for chunk in chunks:
         # A table's repeated header stands before the chunk's own text.
         own = chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
+        if repeat and position is None:
+            own = chunk.text
         if position is not None and line is not None:
             if chunk.start < position:
                 own = own[position - chunk.start :]

@@ -1,12 +1,17 @@
 """How well Allma ranks: nDCG@10 of its parts and of the whole, on sets with relevance judgements.
 
     python -m tests.benchmarks.retrieval [SET …] [--data DIR] [--together] [--every N]
+    python -m tests.benchmarks.retrieval pieces latency [--data DIR]
 
-Each document is published as one chunk, embedded by the local model and searched through the
-engine's own stores and search. `held out` are the questions that no weight was chosen on: of squad
-three in four; of the other sets there is no such part here, and the two halves are shown instead,
-which tell how much of a figure is chance. `--together` puts all sets into one index, which
-is larger and mixes subjects. `--data` keeps the indexes for the next run.
+Each document of a set is published as one chunk, embedded by the local model and searched through
+the engine's own stores and search. `held out` are the questions that no weight was chosen on: of
+squad three in four; of the other sets there is no such part here, and the two halves are shown
+instead, which tell how much of a figure is chance. `--together` puts all sets into one index,
+which is larger and mixes subjects. `--data` keeps the indexes for the next run.
+
+`pieces` goes the whole way of a document: long ones are ingested as files, and what is found counts
+by its characters. `latency` searches 20,000 chunks, beside a bare full-text query and a bare
+product of matrix and vector: quicker than these it cannot be.
 """
 
 import argparse
@@ -15,19 +20,24 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, md5
 from pathlib import Path
 from statistics import mean, quantiles
 
+import numpy as np
+
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.model import Chunk, FileFacts, Hit, Parsed
-from allma_server.operations.call import Call
+from allma_server.operations import BY_NAME, Call
 from allma_server.operations.scope import sources_of
+from allma_server.ports import Vector
+from allma_server.retrieve.explain import explain_passages
 from allma_server.retrieve.fuse import fuse
 from allma_server.retrieve.search import CANDIDATES, Scope, find_passages
+from allma_server.stores.exact import best
 from tests.conftest import SHARED_DATA
 
 TARGETS = {
@@ -185,16 +195,141 @@ def report(name: str, outcomes: Sequence[Outcome]) -> None:
     )
 
 
+# --- the whole way of a document ----------------------------------------------------------------
+
+
+async def pieces(data: Path, k: int = 5) -> None:
+    """Recall, precision and intersection over union of the characters that are found."""
+    documents = SHARED_DATA / "retrieval" / "chunking" / "docs"
+    places = {path.name: places_in(path) for path in documents.glob("*.md")}
+    wanted = {r["id"]: r for r in lines(documents.parent / "references.jsonl")}
+    sums = [0.0, 0.0, 0.0, 0.0]
+    async with open_engine(engine_config(data / "pieces")) as engine:
+        call = Call(engine)
+        await BY_NAME["ingest"](call, {"paths": [str(documents)]})
+        asked = list(lines(documents.parent / "queries.jsonl"))
+        for question in asked:
+            result = await find_passages(question["text"], k, Scope(), sources_of(call))
+            found = [place_of(p.text, *places[Path(p.path).name]) for p in result.passages]
+            names = [Path(p.path).name for p in result.passages]
+            gold = wanted[question["id"]]
+            expected = covered((r["start"], r["end"]) for r in gold["references"])
+            mine = covered(s for s, name in zip(found, names, strict=True) if name == gold["doc"])
+            both = sum(map(len, overlaps(expected, mine)))
+            size = sum(map(len, expected))
+            total = sum(map(len, found))
+            parts = (both / size, both / total, both / (size + total - both), len(found))
+            sums = [a + b for a, b in zip(sums, parts, strict=True)]
+    recall, precision, union, shown = (s / len(asked) for s in sums)
+    print(
+        f"pieces    {len(asked):>6}  recall {recall:.3f} (target 0.870)  precision "
+        f"{precision:.3f} (0.080)  IoU {union:.3f} (0.080)  {shown:.1f} passages of {k}",
+        flush=True,
+    )
+
+
+def places_in(path: Path) -> tuple[str, list[int]]:
+    """A text without its white space, and where each character of that stands."""
+    text = path.read_bytes().decode().replace("\r\n", "\n")
+    at = [i for i, character in enumerate(text) if not character.isspace()]
+    return "".join(text[i] for i in at), at
+
+
+def place_of(text: str, bare: str, at: Sequence[int]) -> range:
+    wanted = "".join(text.split())
+    start = bare.index(wanted)
+    return range(at[start], at[start + len(wanted) - 1] + 1)
+
+
+def covered(spans: Iterable[tuple[int, int] | range]) -> list[range]:
+    """Stretches in their order, joined where they overlap."""
+    joined: list[range] = []
+    for start, end in sorted((s.start, s.stop) if isinstance(s, range) else s for s in spans):
+        if joined and start <= joined[-1].stop:
+            joined[-1] = range(joined[-1].start, max(end, joined[-1].stop))
+        else:
+            joined.append(range(start, end))
+    return joined
+
+
+def overlaps(first: Sequence[range], second: Sequence[range]) -> list[range]:
+    return [range(max(a.start, b.start), min(a.stop, b.stop)) for a in first for b in second]
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+
+async def latency(data: Path, chunks: int = 20_000) -> None:
+    """Searches among many chunks, and what they cannot be quicker than."""
+    names = ["cosqa", "squad", "chunking", "cacm", "cranfield", "med"]
+    folder = SHARED_DATA / "retrieval"
+    async with open_engine(engine_config(data / "latency")) as engine:
+        await publish_many(
+            engine, [d for n in names for d in lines(folder / n / "corpus.jsonl")], chunks
+        )
+        await engine.vectors.settled()
+        sources = sources_of(Call(engine))
+        embedder = await engine.embedder.chosen()
+        matrix = np.random.default_rng(1).standard_normal((chunks, 384), np.float32)
+        times: dict[str, list[float]] = {}
+
+        async def timed(name: str, work: Awaitable[object]) -> None:
+            began = time.perf_counter()
+            await work
+            times.setdefault(name, []).append((time.perf_counter() - began) * 1000)
+
+        async def product(vector: Vector) -> None:
+            best(np.arange(chunks), matrix @ vector, CANDIDATES)
+
+        asked = [q.text for n in names for q in questions(folder / n, 1)[:50]]
+        for text in asked:
+            await timed("embedding of the query", embedder.embed_query(text))
+            vector = await embedder.embed_query(text)  # the embedder remembers it from now on
+            await timed("search without it", find_passages(text, 5, Scope(), sources))
+            await timed("  full text alone", engine.catalog.search_text(text, CANDIDATES))
+            await timed("  vectors alone", engine.vectors.nearest(vector, CANDIDATES))
+            await timed("  bare product of matrix and vector", product(vector))
+            await timed("explain", explain_passages(text, 5, Scope(), sources))
+        serves = (await engine.vectors.status()).state
+    print(f"{chunks:,} chunks, {len(asked)} questions, store {serves}; ms".ljust(56) + "p50    p95")
+    for name, taken in times.items():
+        cuts = quantiles(taken, n=20)
+        print(f"{name:<50}{cuts[9]:>9.1f}{cuts[18]:>7.1f}", flush=True)
+
+
+async def publish_many(engine: Engine, texts: Sequence[dict[str, str]], chunks: int) -> None:
+    """Real texts, and where they end, others made of their halves; where vectors point is chance.
+
+    For a search that takes as long as with real ones, or longer: chance has no neighbourhoods.
+    """
+    workspace = await engine.catalog.add_workspace("/latency")
+    if await engine.catalog.documents(workspace.id):
+        return
+    embedder = await engine.embedder.chosen()
+    vectors = np.random.default_rng(0).standard_normal((chunks, 384), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    mixed = [
+        {**d, "text": f"{d['text'][len(d['text']) // 2 :]} {e['text'][: len(e['text']) // 2]}"}
+        for d, e in zip(texts, reversed(texts), strict=True)
+    ]
+    for number, document in enumerate([*texts, *mixed][:chunks]):
+        chunk = chunk_of(document)
+        path = f"/latency/{letters(number)}"
+        await engine.catalog.publish(
+            workspace,
+            FileFacts(path, len(chunk.text), 0, 0),
+            blake2b(path.encode()).hexdigest(),
+            Parsed("text", chunk.context, {}, (chunk,)),
+            embedder.identity,
+            {chunk.text_hash: vectors[number]},
+        )
+
+
 async def run(names: Sequence[str], data: Path, every: int, *, together: bool) -> None:
     print("set         asked  BM25   dense  RRF    fused  ours   halves         held out target"
           "  search p50/p95  embed p50/p95 (ms)")  # fmt: skip
     for group in [names] if together else [[name] for name in names]:
-        config = Config(
-            data_dir=data / "-".join(group),
-            embedder="local/all-MiniLM-L6-v2-int8",
-            chat_provider="scripted",
-        )
-        async with open_engine(config) as engine:
+        async with open_engine(engine_config(data / "-".join(group))) as engine:
             ids: dict[str, str] = {}
             for name in group:
                 corpus = list(lines(SHARED_DATA / "retrieval" / name / "corpus.jsonl"))
@@ -204,9 +339,19 @@ async def run(names: Sequence[str], data: Path, every: int, *, together: bool) -
                 report(name, [await ask(engine, question, ids) for question in asked])
 
 
+def engine_config(directory: Path) -> Config:
+    return Config(
+        data_dir=directory, embedder="local/all-MiniLM-L6-v2-int8", chat_provider="scripted"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("sets", nargs="*", default=list(TARGETS), metavar="SET")
+    everything = [*TARGETS, "pieces", "latency"]
+    parser.add_argument(
+        "sets", nargs="*", default=everything, choices=everything, metavar="SET",
+        help=", ".join(everything),
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, help="keep the indexes here")
     parser.add_argument("--together", action="store_true", help="one index for all sets")
     parser.add_argument("--every", type=int, default=1, help="ask every N-th question only")
@@ -215,7 +360,11 @@ def main() -> None:
         raise SystemExit(f"There are no retrieval sets in {SHARED_DATA}.")
     with tempfile.TemporaryDirectory() as temporary:
         data = options.data or Path(temporary)
-        asyncio.run(run(options.sets, data, options.every, together=options.together))
+        if sets := [name for name in options.sets if name in TARGETS]:
+            asyncio.run(run(sets, data, options.every, together=options.together))
+        for name, measure in (("pieces", pieces), ("latency", latency)):
+            if name in options.sets:
+                asyncio.run(measure(data))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ export interface IngestReport {
   seconds: number;
 }
 
-/** A found chunk with its exact place. `stale`: the file changed since it was indexed. */
+/** A found chunk, maybe with its neighbour, and its exact place. */
 export interface Passage {
   path: string;
   workspace: string;

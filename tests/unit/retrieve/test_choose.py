@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 from allma_server.model import Passage
-from allma_server.retrieve.choose import choose, chosen
+from allma_server.retrieve.choose import Chosen, choose, chosen, distinct
 
 FIRST = Passage("/w/a.txt", "/w", 1, 1, 0, "one two", 9.0, 1, 10, None, [], "file:///w/a.txt")
 
 
-def passage(chunk_id: int, text: str, **changes: int) -> Passage:
+def passage(chunk_id: int, text: str, **changes: float) -> Passage:
     return replace(FIRST, chunk_id=chunk_id, document_id=chunk_id, text=text, **changes)
 
 
@@ -29,4 +29,43 @@ def test_a_chunk_that_shares_most_lines_with_a_better_one_is_dropped():
 def test_no_more_are_shown_than_were_asked_for():
     many = [passage(n, f"text {n}") for n in range(2, 6)]
     assert outcomes(*many, k=2) == ["shown", "shown", "over_limit", "over_limit"]
-    assert chosen(many, 2) == many[:2]
+    assert chosen(many, 2) == [Chosen(each) for each in many[:2]]
+
+
+def test_what_is_far_below_the_best_is_left_out_and_who_asks_for_more_gets_it():
+    scores = (20.0, 10.0, 6.0, 3.0)
+    found = [passage(n, f"text {n}", score=score) for n, score in enumerate(scores)]
+    assert outcomes(*found, k=3) == ["shown", "shown", "far_below", "far_below"]
+    assert outcomes(*found, k=5) == ["shown", "shown", "far_below", "far_below"]
+    assert outcomes(*found, k=10) == ["shown", "shown", "shown", "far_below"]
+    assert distinct(found, 5) == found
+
+
+def test_without_scores_to_compare_all_are_shown():
+    found = [passage(n, f"text {n}", score=0.0) for n in range(4)]
+    assert outcomes(*found) == ["shown"] * 4
+    assert outcomes() == []
+
+
+def beside(number: int, **changes: float) -> Passage:
+    """A chunk of the first passage's document, ten lines each."""
+    lines = {"start_line": 10 * number + 1, "end_line": 10 * number + 10}
+    own = {"chunk_id": 100 + number, "chunk_index": number, "text": f"t{number}"}
+    return replace(FIRST, **own, **lines, **changes)
+
+
+def test_a_neighbour_completes_a_shown_passage_even_below_the_bar():
+    near, low = beside(1, score=2.0), beside(1, score=1.0)
+    assert chosen([FIRST, near], 5) == [Chosen(FIRST, near)]
+    assert chosen([FIRST, low], 5) == [Chosen(FIRST)]
+    assert outcomes(FIRST, passage(2, "b"), low, k=2) == ["shown", "shown", "over_limit"]
+    assert outcomes(FIRST, passage(2, "b"), beside(1), k=2) == ["shown", "shown", "joined"]
+
+
+def test_only_one_neighbour_of_the_same_document_and_page_is_joined():
+    assert outcomes(FIRST, beside(1), beside(2)) == ["shown", "joined", "shown"]
+    middle = beside(5)
+    assert outcomes(middle, beside(4), beside(6)) == ["shown", "joined", "shown"]
+    assert outcomes(FIRST, beside(1, page=2)) == ["shown", "shown"]
+    assert outcomes(FIRST, beside(1, document_id=2)) == ["shown", "shown"]
+    assert distinct([FIRST, beside(1)], 5) == [FIRST, beside(1)]

@@ -36,7 +36,8 @@ def passages(*texts: str) -> list[Passage]:
 
 def judged(expected: str, *texts: str, k: int = 3) -> tuple[int | None, float]:
     """The outcome where each letter of `expected` is something to be found."""
-    found = outcome(passages(*texts), [Expected(text=letter) for letter in expected], k)
+    shown = [[passage] for passage in passages(*texts)[:k]]
+    found = outcome(shown, [Expected(text=letter) for letter in expected])
     return found.place, found.ndcg
 
 
@@ -78,7 +79,9 @@ async def run(call: Call, questions: str, **arguments: object) -> Evaluation:
 
 async def test_every_stage_is_measured_and_what_was_not_found_is_listed(call: Call, questions: str):
     result = await run(call, questions)
-    assert [stage.stage for stage in result.stages] == ["dense", "lexical", "fused", "reranked"]
+    assert [stage.stage for stage in result.stages] == [
+        "dense", "lexical", "fused", "reranked", "shown",
+    ]  # fmt: skip
     assert isclose(result.stages[-1].hit, 2 / 3)
     assert isclose(result.stages[-1].mrr, 2 / 3)
     assert [each.place for each in result.places] == [1, 1, None]
@@ -92,8 +95,8 @@ async def test_the_picture_is_svg_with_a_bar_for_each_measure_and_stage(
     await run(call, questions, picture=str(picture))
     drawn = ElementTree.fromstring(picture.read_text())
     titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
-    assert len(titles) == 4 * 4
-    assert "reranked: 0.667" in titles
+    assert len(titles) == 4 * 5
+    assert "shown: 0.667" in titles
 
 
 async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_path: Path):
@@ -104,7 +107,7 @@ async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_p
     result = await run(call, questions, against=str(earlier), picture=str(picture))
     assert result.before is not None and result.before.stages == before.stages
     assert (result.better, result.worse) == (2, 0)
-    assert "reranked, before: 0.667" in picture.read_text()
+    assert "shown, before: 0.667" in picture.read_text()
 
 
 async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_path: Path):
