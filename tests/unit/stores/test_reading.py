@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.model import Chunk
+from allma_server.model import Chunk, Hit, Parsed
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.passages import joined
-from tests.unit.stores.corpus import chunk_ids, facts, parsed, publish, vectors_for
+from tests.unit.stores.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
 
 FILES = {
     "/w/a.py": "python",
@@ -205,6 +205,41 @@ async def test_neighbours_stand_around_a_chunk(catalog: Catalog):
     assert await catalog.neighbours(4711, 2) == []
     chunk = await catalog.chunk(ids[4])
     assert chunk is not None and chunk.text == "e"
+
+
+async def test_a_passage_and_its_neighbour_are_one_text_with_the_lines_of_both(catalog: Catalog):
+    ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two", "three"]))
+    [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
+    both = await catalog.joined(second, first)
+    assert (both.text, both.start_line, both.end_line) == ("one\ntwo", 1, 2)
+    assert (both.chunk_id, both.score) == (ids[1], 2.0)
+    assert both.uri.endswith("/w/a.txt#L1-L2")
+
+
+async def test_a_table_that_goes_on_keeps_its_header_and_overlaps_are_told_once(catalog: Catalog):
+    header = "name,port\n"
+    chunks = (
+        Chunk(0, f"{header}a,1", 0, 13, 1, 2, heading=("Ports", "A")),
+        Chunk(1, f"{header}b,2\nc,3", 14, 21, 3, 4, heading=("Ports", "B")),
+        Chunk(2, f"{header}c,3\nd,4", 18, 25, 4, 5, heading=("Ports", "C")),
+    )
+    document = Parsed("csv", "T", {}, chunks)
+    workspace = await catalog.add_workspace("/w")
+    published = await catalog.publish(
+        workspace, facts("/w/t.csv"), "hash", document, EMBEDDER, vectors_for(document)
+    )
+    ids = await chunk_ids(catalog, published)
+    [second, third] = await catalog.passages([Hit(ids[1], 1.0), Hit(ids[2], 1.0)])
+    both = await catalog.joined(second, third)
+    assert both.text == f"{header}b,2\nc,3\nd,4"
+    assert (both.start_line, both.end_line, both.heading) == (3, 5, ["Ports"])
+
+
+async def test_a_passage_whose_neighbour_is_gone_stays_as_it_is(catalog: Catalog):
+    ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two"]))
+    [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
+    gone = replace(second, chunk_id=10_000)
+    assert await catalog.joined(first, gone) == first
 
 
 def test_overlapping_chunks_give_back_the_text_they_were_cut_from():

@@ -1,0 +1,61 @@
+"""What a search shows of what it found, on an index of real files."""
+
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.model import Explanation, SearchResult
+from allma_server.operations import BY_NAME, Call
+
+BARN = "The barn of the old farm stands in the north. " * 12
+GUIDE = f"""# Harbour
+
+## Lighthouse
+
+The lighthouse of the harbour is painted red and white. {BARN}
+
+## Keeper
+
+The lighthouse keeper of the harbour lights the lamp at dusk. {BARN}
+
+## Bakery
+
+Bread is baked at five. {BARN}
+"""
+
+
+@pytest.fixture
+async def call(engine: Engine, tmp_path: Path) -> Call:
+    folder = tmp_path / "town"
+    folder.mkdir()
+    (folder / "guide.md").write_text(GUIDE)
+    (folder / "school.txt").write_text("The school has two teachers and a dog.\n")
+    (folder / "mill.txt").write_text("The mill grinds the harbour's flour.\n")
+    call = Call(engine)
+    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
+    return call
+
+
+async def search(call: Call, query: str, top_k: int = 5) -> SearchResult:
+    return await BY_NAME["search"](call, {"query": query, "top_k": top_k})
+
+
+async def test_neighbours_that_were_both_found_are_one_passage(call: Call):
+    found = await search(call, "who lights the lamp of the harbour's lighthouse")
+    best = found.passages[0]
+    assert "painted red" in best.text and "lights the lamp" in best.text
+    assert best.heading == ["Harbour"]
+    lines = GUIDE.splitlines()
+    assert "lights the lamp" in "\n".join(lines[best.start_line - 1 : best.end_line])
+    assert best.uri.endswith(f"#L{best.start_line}-L{best.end_line}")
+
+
+async def test_what_is_far_below_the_best_is_not_shown_and_explain_says_so(call: Call):
+    query = "who lights the lamp of the harbour's lighthouse"
+    found = await search(call, query)
+    explained: Explanation = await BY_NAME["explain"](call, {"query": query})
+    outcomes = {(Path(c.passage.path).name, c.outcome) for c in explained.candidates}
+    assert ("school.txt", "far_below") in outcomes
+    assert ("guide.md", "joined") in outcomes
+    assert "school.txt" not in {Path(p.path).name for p in found.passages}
