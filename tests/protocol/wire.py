@@ -53,8 +53,6 @@ class Wire:
     `patience`: seconds to wait for an answer; a real model on a busy machine takes its time.
     """
 
-    patience = 20.0
-
     def __init__(
         self,
         reader: asyncio.StreamReader,
@@ -62,7 +60,7 @@ class Wire:
         *,
         seconds: float = 20,
     ) -> None:
-        self.seconds = seconds
+        self.patience = seconds
         self.reader = reader
         self.writer = writer
         self.notes: list[Message] = []
@@ -108,7 +106,7 @@ class Wire:
         return next(note for note in self.notes if wanted(note))
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(self.seconds):
+        async with asyncio.timeout(self.patience):
             while not done():
                 message = await self.receive()
                 assert message is not None, f"the server left; notes: {self.notes}"
