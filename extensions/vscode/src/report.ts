@@ -20,6 +20,7 @@ export class Report implements vscode.TextDocumentContentProvider {
     const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${title}.md` });
     this.texts.set(uri.path, markdown);
     this.changed.fire(uri);
-    await vscode.commands.executeCommand("markdown.showPreview", uri);
+    // This preview stays with its document; the other one goes along with the active editor.
+    await vscode.commands.executeCommand("vscode.openWith", uri, "vscode.markdown.preview.editor");
   }
 }

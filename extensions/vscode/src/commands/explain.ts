@@ -1,6 +1,6 @@
 /** Why a search finds what it finds, as a page to read. */
 import * as vscode from "vscode";
-import { basename, placeOf } from "../chat/messages";
+import { placeOf } from "../chat/messages";
 import type { Parts } from "../extension";
 import * as rpc from "../protocol";
 
@@ -48,7 +48,7 @@ export function explanationText(explanation: rpc.Explanation): string {
   const lists = LISTS.filter((list) => read.some((candidate) => candidate[list]));
   const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
   const facts = [
-    `Searched by meaning${words.length ? `, and for the words ${words.join(", ")}` : ""}.`,
+    `Searched by meaning${words.length ? `, and for the stems ${words.join(", ")}` : ""}.`,
     explanation.stops.length > 0 && `Too common to search for: ${explanation.stops.join(", ")}.`,
     explanation.judge && `Judged by ${explanation.judge}.`,
     notice,
@@ -56,7 +56,7 @@ export function explanationText(explanation: rpc.Explanation): string {
   const head = ["", "passage", ...lists.map((list) => TITLES[list]), "outcome"];
   const rows = read.map((candidate, index) => [
     String(index + 1),
-    placeLink(candidate.passage),
+    placeText(candidate.passage),
     ...lists.map((list) => standingText(candidate[list])),
     OUTCOMES[candidate.outcome] ?? candidate.outcome.replaceAll("_", " "),
   ]);
@@ -77,10 +77,10 @@ function standingText(standing: rpc.Standing | null): string {
   return standing ? `${standing.place} (${standing.score.toFixed(2)})` : "–";
 }
 
-function placeLink(passage: rpc.Passage): string {
-  const uri = vscode.Uri.file(passage.path).with({ fragment: `L${passage.startLine}` });
+function placeText(passage: rpc.Passage): string {
   const heading = passage.heading.length ? `<br>${escaped(passage.heading.join(" › "))}` : "";
-  return `[${escaped(basename(passage.path))}](${uri}), ${placeOf(passage)}${heading}`;
+  const name = escaped(vscode.workspace.asRelativePath(passage.path));
+  return `${name}, ${placeOf(passage)}${heading}`;
 }
 
 /** Text that Markdown and its tables leave as it is. */

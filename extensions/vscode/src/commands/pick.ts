@@ -68,8 +68,8 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
       if (item.value !== undefined) picking.onButton?.(item.value);
     });
     pick.onDidTriggerButton(() => {
-      pick.hide();
       picking.onTitleButton?.(pick.value);
+      pick.hide();
     });
     pick.onDidAccept(() => {
       const value = pick.selectedItems[0]?.value;

@@ -18,6 +18,7 @@ export const search =
     const before = vscode.window.activeTextEditor;
     const position = before?.selection;
     const preview = new Preview(ctx);
+    let toExplain: string | undefined;
     const chosen = await pickAsYouType<rpc.Passage>({
       title: "Search with Allma",
       placeholder: "Words, a question, a symbol",
@@ -30,7 +31,9 @@ export const search =
       },
       preview: (passage) => preview.show(passage),
       titleButton: EXPLAIN,
-      onTitleButton: (text) => vscode.commands.executeCommand("allma.vscode.explain", text),
+      onTitleButton: (text) => {
+        toExplain = text;
+      },
     });
     preview.dispose();
     if (chosen) await openPlace(ctx, chosen);
@@ -40,6 +43,7 @@ export const search =
         selection: position,
       });
     }
+    if (toExplain) await vscode.commands.executeCommand("allma.vscode.explain", toExplain);
   };
 
 /** Shows one passage at a time; the last one asked for wins. */

@@ -143,9 +143,9 @@ class Steps {
     await this.page.getByRole("button", { name: "Why these passages?" }).click();
     await this.page.locator(".tab.active", { hasText: "Search explained" }).waitFor();
     const page = this.page
-      .frameLocator('iframe.webview.ready[src*="markdown-language-features"]')
+      .frameLocator('iframe.webview.ready[src*="markdown"]')
       .frameLocator("iframe#active-frame");
-    await page.getByRole("link", { name: "retries.md" }).first().waitFor({ timeout: 30_000 });
+    await page.getByText("docs/retries.md").waitFor({ timeout: 30_000 });
     await page.getByText("by meaning", { exact: true }).waitFor();
     await this.workbench.screenshot("explained");
     await this.workbench.command("View: Close Editor");

@@ -25,7 +25,7 @@ local OUTCOMES = {
 local function head(explanation)
   local words = vim.list_extend(vim.deepcopy(explanation.terms), explanation.phrases)
   local lines = { "# Why these passages: " .. explanation.query:gsub("%s+", " "), "" }
-  table.insert(lines, "Searched by meaning, and for the words: " .. table.concat(words, ", "))
+  table.insert(lines, "Searched by meaning, and for the stems: " .. table.concat(words, ", "))
   if #explanation.stops > 0 then
     table.insert(lines, "Too common to search for: " .. table.concat(explanation.stops, ", "))
   end

@@ -237,7 +237,7 @@ export function suites(): void {
       );
       assert.match(text, /^# Why these passages: silent ferry retry limit/);
       assert.match(text, /by meaning \| by words/);
-      assert.match(text, /\[retries\.md\]\(file:.*#L\d+\).*\*\*shown\*\*/);
+      assert.match(text, /docs\/retries\.md, \d+–\d+.*\*\*shown\*\*/);
     });
 
     it("tells reports, diagnoses and times in words", async () => {
