@@ -94,9 +94,11 @@ def _explanation(result: Explanation, page: Page) -> View:
     rows = [head, *(_candidate(n, c, names) for n, c in enumerate(shown, start=1))]
     lines = page.columns(rows)
     yield next(lines)
-    for candidate, line in zip(shown, lines, strict=True):
-        yield line
-        yield Text("    ") + page.place(candidate.passage.path, candidate.passage.start_line, "")
+    for candidate, standings in zip(shown, lines, strict=True):
+        yield standings
+        passage = candidate.passage
+        line = Text("    ") + page.place(passage.path, passage.start_line, "")
+        yield line.append(f"  chunk {passage.chunk_id}", "dim")
     if more := len(result.candidates) - len(shown):
         yield Text(f"\nand {count(more, 'candidate')} too far down to be read: --json", "dim")
 

@@ -100,7 +100,8 @@ def _candidate(number: int, candidate: Candidate) -> str:
         )
         if standing or name != "judged"
     )
-    return f"{number}. {place(candidate.passage)}: {candidate.verdict} ({places})"
+    where = f"{place(candidate.passage)} (chunk {candidate.passage.chunk_id})"
+    return f"{number}. {where}: {candidate.verdict} ({places})"
 
 
 @_text.register

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from allma_server.model import Evaluation, StageScores
 
 BAR, GAP, HEIGHT, LEFT, TOP = 22, 18, 220, 56, 64
-COLOURS = ("#9aa5b1", "#6c8ebf", "#7fb3a7", "#2f6f9f", "#d07a2d")
+COLOURS = ("#9aa5b1", "#6c8ebf", "#7fb3a7", "#2f6f9f", "#d07a2d", "#a3485b")
 BEFORE = 0.45
 """How opaque the bars of the earlier evaluation are, which stand left of their successors."""
 

@@ -203,9 +203,9 @@ def test_an_explanation_is_a_table_of_places_and_scores() -> None:
         "",
         "    dense      lexical    fused       reranked",
         "1.    1  0.50    -          1  20.00    1  31.50  shown",
-        "    notes/guide.md:12",
+        "    notes/guide.md:12  chunk 7",
         "2.    2  0.25    1  9.50    2  9.50     2  9.00   dropped: repeats chunk 7",
-        f"    {LONG_PATH}:12",
+        f"    {LONG_PATH}:12  chunk 8",
         "",
         "and 1 candidate too far down to be read: --json",
     ]
