@@ -113,12 +113,12 @@ async def ask_about(
 
 
 def _made(said: str, passage: Passage) -> Question | None:
-    line = next((line.strip(" \"'*-") for line in said.splitlines() if line.strip()), "")
-    # A model without an idea repeats the passage, or talks about it.
-    if not 10 <= len(line) <= 300 or _plain(line) in _plain(passage.text):
+    found = re.search(r"[^\s\"'*-][^\n]{9,299}?[?？؟]", said)
+    # A model without an idea tells of the passage, or repeats it.
+    if found is None or _plain(found[0]) in _plain(passage.text):
         return None
     lines = (passage.start_line, passage.end_line)
-    return Question(line, (Expected(passage.path, lines=lines),))
+    return Question(found[0], (Expected(passage.path, lines=lines),))
 
 
 def _json_lines(content: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -17,6 +17,7 @@ passages are code, the less they count. What the user put in quotes always count
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 from math import exp, hypot, log
 
@@ -58,7 +59,7 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
     if not passages:
         return []
     terms = query_terms(question)
-    pool = [lexemes("\n".join((*passage.heading, passage.text))) for passage in passages]
+    pool = [_terms("\n".join((*passage.heading, passage.text))) for passage in passages]
     counts = [Counter(words) for words in pool]
     rarity = _rarity(counts)
     half = _half_saturation(pool)
@@ -75,6 +76,12 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
     vectors = [_vector(count, rarity, k) for count, k in zip(counts, half, strict=True)]
     likeness = _likeness(vectors, scores)
     return [score + prose * LIKENESS * like for score, like in zip(scores, likeness, strict=True)]
+
+
+# Half of a reranking's time; who asks on meets the same passages again. A few megabytes.
+@lru_cache(maxsize=1024)
+def _terms(text: str) -> tuple[str, ...]:
+    return tuple(lexemes(text))
 
 
 def _rarity(counts: Sequence[Counter[str]]) -> dict[str, float]:

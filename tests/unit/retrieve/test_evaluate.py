@@ -16,8 +16,8 @@ from allma_server.retrieve.evaluate import outcome
 from allma_server.retrieve.questions import Expected
 
 FILES = {
-    "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
-    "billing.md": "# Billing\n\nThe billing service listens on port 7443.\n",
+    "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\nHow much?\n",
+    "billing.md": "# Billing\n\nThe billing service listens on port 7443.\nSince when?\n",
     "water.md": "# Water\n\nWater the beds in the evening.\n",
 }
 QUESTIONS = [
@@ -115,7 +115,7 @@ async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_pa
     result = await run(call, str(file), generate=2)
     assert result.questions == 2
     first = json.loads(file.read_text().splitlines()[0])
-    assert first["question"].startswith("You asked:")
+    assert first["question"] in ("You asked: How much?", "You asked: Since when?")
     assert Path(first["expected"][0]["path"]).name in FILES
     again = await run(call, str(file))
     assert again.places == result.places

@@ -87,5 +87,8 @@ def test_a_sample_takes_long_passages_from_all_documents_in_turn():
 
 
 async def test_a_model_is_asked_for_a_question_about_each_passage():
-    made = [q async for q in ask_about([PASSAGE], ScriptedChatModels(), "echo")]
-    assert made == [Question("You asked: is 7443.", (Expected(PASSAGE.path, lines=(10, 20)),))]
+    asking = replace(PASSAGE, text="The port is 7443.\nWhich one is it?")
+    made = [q async for q in ask_about([asking, PASSAGE], ScriptedChatModels(), "echo")]
+    # The scripted model repeats the last line, which is a question in one of them.
+    expected = (Expected(PASSAGE.path, lines=(10, 20)),)
+    assert made == [Question("You asked: Which one is it?", expected), None]
