@@ -134,7 +134,9 @@ class _Work(Generic[TurnT]):
         try:
             await self._generate(writer, prompt, draft)
         except BaseException as exc:
-            draft.finish()
+            rest = draft.finish()
+            if isinstance(exc, AllmaError):
+                await self._show(rest)
             if draft.text:
                 await asyncio.shield(self._store(draft.text + " …", draft.citations, writer.model))
             elif isinstance(exc, ProviderUnreachable):
@@ -209,7 +211,8 @@ class _Work(Generic[TurnT]):
         )
 
     async def _generate(self, writer: Writer, prompt: Prompt, draft: Draft) -> None:
-        async with aclosing(writer.stream(prompt.messages)) as events:
+        stream = writer.stream(prompt.messages, again=self.turn.replaces is not None)
+        async with aclosing(stream) as events:
             async for event in events:
                 await self._take(event, draft)
         if self.finish is None:

@@ -19,6 +19,7 @@ _POINT = re.compile(r"\s*\[|`|\s+\Z")
 """Where something may begin that is changed, or that is none of our business."""
 
 _STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)\n|\[")
+_MORE_MARKS = re.compile(r"\A(?:\s*\[[\d\s,;–-]*\]?)*\s*")
 _LONGEST_STATEMENT = 300
 _LONGEST_CODE = 200
 """Characters that a single backtick is waited for."""
@@ -121,7 +122,7 @@ class CheckedText:
         before = _last_statement(self.text[self._statement :])
         if re.search(r"\w", before):
             return before
-        after = self._waiting[mark.end() :]
+        after = _MORE_MARKS.sub("", self._waiting[mark.end() :])
         end = _STATEMENT_END.search(after)
         if end is None and not final and len(after) < _LONGEST_STATEMENT:
             return None
@@ -129,7 +130,9 @@ class CheckedText:
 
     def _cite(self, mark: re.Match[str], statement: str) -> None:
         lead, rest = mark[0][: mark[0].index("[")], self._waiting[mark.end() :]
-        known = [n for n in _numbers(mark[1]) if 1 <= n <= self._passages]
+        # A number that stands for nothing is none of an answer's.
+        said = re.search(r"\w", statement) is not None
+        known = [n for n in _numbers(mark[1]) if said and 1 <= n <= self._passages]
         chosen = [self._choose(n, statement) for n in known]
         numbers = list(dict.fromkeys(n for n in chosen if n is not None))
         if numbers:

@@ -64,6 +64,9 @@ class Draft:
             return ""
         rest = self._decided(final=True) if self._held is not None else ""
         rest += self._checked.finish()
+        if not self._checked.text:
+            self._declined = True
+            rest += self._checked.add(NOT_SAID) + self._checked.finish()
         return rest + self._attributed()
 
     def _decided(self, *, final: bool) -> str:

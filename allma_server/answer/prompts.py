@@ -29,8 +29,9 @@ WITH_SOURCES = (
     f"contain the answer, reply only: {NOT_SAID}"
 )
 REMINDER = (
-    "Answer the question from the sources above, and put the number of its source after each "
-    f"statement, like [1]. If they do not contain the answer, reply only: {NOT_SAID}"
+    "Answer the question briefly from the sources above, in short sentences of your own, and put "
+    "the number of its source after each, like [1]. If the sources do not contain the answer, "
+    f"reply only: {NOT_SAID}"
 )
 PLAIN = "You are a helpful assistant. Answer briefly and exactly."
 
@@ -136,14 +137,13 @@ def _history(history: Sequence[Message], room: int) -> list[ChatMessage]:
 
 
 def _source(number: int, passage: Passage, boundary: str, text: str) -> str:
-    place = (
-        f"page {passage.page}" if passage.page else f"lines {passage.start_line}-{passage.end_line}"
-    )
+    """A passage in its fence, under the number that it is cited by."""
+    page = f"page {passage.page}" if passage.page else ""
     name = re.split(r"[/\\]", passage.path)[-1]
     heading = " › ".join(passage.heading)
-    title = _plain(", ".join(part for part in (name, place, heading) if part), boundary)
+    title = _plain(", ".join(part for part in (name, page, heading) if part), boundary)
     body = _plain(without_orders(text), boundary)
-    return f"<<source {number} {boundary}>> {title}\n{body}\n<<end {boundary}>>"
+    return f"<<source {boundary}>>\n[{number}] {title}\n{body}\n<<end {boundary}>>"
 
 
 def _plain(text: str, boundary: str) -> str:

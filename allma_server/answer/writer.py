@@ -31,14 +31,16 @@ class Writer:
         # A model with little room shares it between question and answer.
         return max(self.context - ANSWER_TOKENS, self.context // 2)
 
-    def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[TextDelta | Finish]:
-        """An answer as it is generated."""
+    def stream(
+        self, messages: Sequence[ChatMessage], *, again: bool = False
+    ) -> AsyncGenerator[TextDelta | Finish]:
+        """An answer as it is generated; who asks `again` wants another one."""
         return self.chat.stream(
             self.model,
             messages,
             context_length=self.context,
             max_tokens=ANSWER_TOKENS,
-            temperature=0.2,
+            temperature=0.5 if again else 0.0,
         )
 
     async def complete(self, messages: Sequence[ChatMessage], tokens: int) -> str:

@@ -99,6 +99,12 @@ def test_a_number_before_its_statement_is_checked_as_well() -> None:
     assert (draft.text, draft.grounding) == ("Richard Stallman", "uncited")
 
 
+@pytest.mark.parametrize("said", ["", " \n", "[1] [2]", "[7]"])
+def test_an_answer_that_says_nothing_is_a_refusal(said: str) -> None:
+    shown, draft = written(said)
+    assert ("".join(shown), draft.grounding) == (NOT_SAID, "declined")
+
+
 def test_a_paraphrase_keeps_its_number() -> None:
     assert written("Sea water tastes of mineral, salty even [1].")[1].text.endswith("[1].")
 

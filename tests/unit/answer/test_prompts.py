@@ -14,7 +14,7 @@ def turn(role: str, content: str) -> Message:
 
 def test_sources_are_numbered_placed_and_fenced() -> None:
     prompt = build_prompt("Why salty?", [], [PASSAGE], 2000, boundary="f00d")
-    assert "<<source 1 f00d>> sea.md, lines 3-4, Water" in prompt.messages[-1].content
+    assert "<<source f00d>>\n[1] sea.md, Water\nThe sea" in prompt.messages[-1].content
     assert prompt.messages[-1].content.endswith("Question: Why salty?")
 
 
