@@ -88,12 +88,15 @@ describe("the server", function()
 
   it("is told of changed settings", function()
     editor.setup({ top_k = 1 })
-    editor.ingest(project)
-    vim.cmd("Allma search retry limit cache")
+    editor.ingest(editor.project({
+      ["ice.md"] = "The ice of a glacier melts in summer.",
+      ["snow.md"] = "The ice of a glacier grows in winter.",
+    }))
+    vim.cmd("Allma search ++all ice of a glacier")
     assert.equal(1, #found().items)
     vim.fn.setqflist({}, "f")
     editor.setup({ top_k = 2 })
-    vim.cmd("Allma search retry limit cache")
+    vim.cmd("Allma search ++all ice of a glacier")
     assert.equal(2, #found().items)
   end)
 

@@ -86,7 +86,7 @@ class Steps {
     const turn = this.chat.locator(".turn.assistant").last();
     assert.match(await turn.locator(".body").textContent(), /…\s*$/);
     await turn.getByText(/What was used: \d+ sources?/).click();
-    await turn.getByRole("button", { name: /^Source 1: / }).waitFor();
+    await turn.locator("button.source").first().waitFor();
     await this.workbench.screenshot("sources");
   }
 

@@ -150,6 +150,7 @@ function Chat:answered(err, answer, in_place)
     end
   elseif err and in_place and not self.text:has_answer() then
     -- What was to be replaced is still there.
+    self.last = nil
     errors.show(err)
     return self:begin()
   elseif err then

@@ -147,7 +147,7 @@ export function suites(): void {
       const explain = actions.find((action) => action.title.includes("explain"))?.command;
       assert.ok(explain);
       const running = vscode.commands.executeCommand(explain.command, ...(explain.arguments ?? []));
-      await until(() => parts.chat.session.snapshot().pending !== null);
+      await until(() => parts.chat.session.snapshot().pending?.messageId);
       assert.match(parts.chat.session.snapshot().pending?.question ?? "", /harbor\.py/);
       parts.chat.session.stop();
       await running;
