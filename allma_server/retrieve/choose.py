@@ -3,6 +3,7 @@
 `k` is the most that is shown. Often less is worth it: a passage far below the best one is noise to
 a reader, and to a language model as well. A passage must have SHOWN of the best one's score. Who
 asks for more than FEW passages also wants lesser ones: at twice as many the bar is half as high.
+There is no bar where little was found: far below is known by what else there is.
 
 What is not shown by itself may still complete what is: a chunk that stands beside a shown one in
 its document is joined to it, one at most, when it has JOINED of the best score.
@@ -49,13 +50,14 @@ class Chosen:
 
 def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:
     """The first `k` passages that are not the same or nearly; none is too bad, none is joined."""
-    return [c.passage for c in choose(passages, k, by_score=False) if c.outcome == "shown"]
+    choices = choose(passages, k, bar=0.0, join=False)
+    return [choice.passage for choice in choices if choice.outcome == "shown"]
 
 
-def chosen(passages: Sequence[Passage], k: int) -> list[Chosen]:
+def chosen(passages: Sequence[Passage], k: int, *, bar: float = SHOWN) -> list[Chosen]:
     """The passages that are shown, of passages that stand best first; at most `k`."""
     found: dict[int, Chosen] = {}
-    for choice in choose(passages, k):
+    for choice in choose(passages, k, bar=bar):
         if choice.outcome == "shown":
             found[choice.passage.chunk_id] = Chosen(choice.passage)
         elif choice.outcome == "joined" and choice.other is not None:
@@ -63,19 +65,23 @@ def chosen(passages: Sequence[Passage], k: int) -> list[Chosen]:
     return list(found.values())
 
 
-def choose(passages: Sequence[Passage], k: int, *, by_score: bool = True) -> Iterator[Choice]:
-    """What becomes of each passage, in their order; only with `by_score`, scores count.
+def choose(
+    passages: Sequence[Passage], k: int, *, bar: float = SHOWN, join: bool = True
+) -> Iterator[Choice]:
+    """What becomes of each passage, in their order.
+
+    `bar` is the share of the best score that one must have; with `join`, neighbours are joined.
 
     A repetition is the same text elsewhere: a copied licence, a vendored file. A chunk overlaps
     another when it shares most lines with a better one of the same document.
     """
-    best = passages[0].score * min(1.0, FEW / k) if passages and by_score else 0.0
+    best = passages[0].score * min(1.0, FEW / k) if passages else 0.0
     kept: list[Passage] = []
     completed: set[int] = set()
     texts: dict[str, Passage] = {}
     for passage in passages:
         text = " ".join(passage.text.split())
-        beside = by_score and passage.score >= JOINED * best
+        beside = join and passage.score >= JOINED * best
         if (other := texts.get(text)) is not None:
             yield Choice(passage, "repeats", other)
         elif (other := _first(kept, passage, _overlap)) is not None:
@@ -89,7 +95,7 @@ def choose(passages: Sequence[Passage], k: int, *, by_score: bool = True) -> Ite
             yield Choice(passage, "joined", other)
         elif len(kept) == k:
             yield Choice(passage, "over_limit")
-        elif by_score and passage.score < SHOWN * best:
+        elif passage.score < bar * best:
             yield Choice(passage, "far_below")
         else:
             texts[text] = passage

@@ -71,7 +71,7 @@ async def searched(question: Question, k: int, scope: Scope, sources: Sources) -
     }
     shown = [
         [c.passage, c.neighbour] if c.neighbour else [c.passage]
-        for c in chosen(ranking.passages, k)
+        for c in chosen(ranking.passages, k, bar=ranking.bar)
     ]
     stages["shown"] = outcome(shown, question.expected)
     return Searched(question, stages, ranking.notice)

@@ -45,7 +45,8 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
         for place, passage in enumerate(ranking.reranked, start=1)
     }
     judgement = dict(zip(reranked, ranking.judgement or (), strict=False))
-    for place, choice in enumerate(choose(ranking.passages, k), start=1):
+    choices = choose(ranking.passages, k, bar=ranking.bar)
+    for place, choice in enumerate(choices, start=1):
         chunk_id = choice.passage.chunk_id
         score = judgement.get(chunk_id)
         yield Candidate(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
-from allma_server.retrieve.choose import chosen
+from allma_server.retrieve.choose import SHOWN, chosen
 from allma_server.retrieve.forms import share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
@@ -73,6 +73,11 @@ class Ranking:
     notice: str | None
 
     @property
+    def bar(self) -> float:
+        """The share of the best score that a passage must have to be shown."""
+        return SHOWN if len(self.fused) >= CANDIDATES else 0.0
+
+    @property
     def passages(self) -> list[Passage]:
         """All that was read, in the last order, which the judge has the last word on.
 
@@ -99,7 +104,7 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
     ranking = await rank(query, k, scope, sources)
     passages = [
         await sources.shelf.joined(c.passage, c.neighbour) if c.neighbour else c.passage
-        for c in chosen(ranking.passages, k)
+        for c in chosen(ranking.passages, k, bar=ranking.bar)
     ]
     facts = await sources.shelf.facts(passages)
     passages = await asyncio.to_thread(_mark_stale, passages, facts)

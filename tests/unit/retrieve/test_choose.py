@@ -39,6 +39,7 @@ def test_what_is_far_below_the_best_is_left_out_and_who_asks_for_more_gets_it():
     assert outcomes(*found, k=5) == ["shown", "shown", "far_below", "far_below"]
     assert outcomes(*found, k=10) == ["shown", "shown", "shown", "far_below"]
     assert distinct(found, 5) == found
+    assert chosen(found, 5, bar=0) == [Chosen(each) for each in found]
 
 
 def test_without_scores_to_compare_all_are_shown():
