@@ -28,8 +28,8 @@ with MEANING, ranked is the whole search):
     chunking      236   .803   .657   .736   .782    .821
 
 The weights are round numbers on a plateau: with FOR_TOPICS from 30 to 38, FOR_QUESTIONS from 20 to
-28 and, in `rerank.py`, PAIRS from 2 to 4, CLOSENESS from 1 to 3 and LIKENESS from 20 to 60, no set
-moves by more than .01, and weights chosen on one half of the questions gain nothing on the other.
+28 and, in `rerank.py`, CLOSENESS from 1.5 to 3 and LIKENESS from 20 to 60, each by itself, no set
+moves by more than about .01, which is less than its two halves differ by.
 
 What gained nothing: lists scaled to 0..1 and the best single weight; the list of words scaled so
 for topics (cacm gains .01, med loses as much); weights by how concentrated each list is or how well
