@@ -29,9 +29,8 @@ WITH_SOURCES = (
     f"contain the answer, reply only: {NOT_SAID}"
 )
 REMINDER = (
-    "Answer the question briefly from the sources above, in short sentences of your own, and put "
-    "the number of its source after each, like [1]. If the sources do not contain the answer, "
-    f"reply only: {NOT_SAID}"
+    "Answer the question briefly from the sources above, and put the number of its source after "
+    f"each sentence, like [1]. Only if no source has the answer, reply: {NOT_SAID}"
 )
 PLAIN = "You are a helpful assistant. Answer briefly and exactly."
 
