@@ -222,7 +222,7 @@ function turnOf(message: rpc.Message): Turn {
     role: message.role === "user" ? "user" : "assistant",
     text: message.content,
     model: message.model,
-    passagesOnly: message.role === "assistant" && message.model === null,
+    passagesOnly: message.model === null && message.sources.length > 0,
     sources: message.sources.map((source) => sourceOf(source, message.content)),
   };
 }

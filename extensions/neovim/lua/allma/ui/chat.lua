@@ -58,7 +58,8 @@ end
 ---@return string
 local function answered_label(answer)
   local seconds = ("%.1f s"):format(answer.stats.totalMs / 1000)
-  local label = answer.model and (answer.model .. ", " .. seconds) or "passages only"
+  local bare = #answer.citations > 0 and "passages only" or ""
+  local label = answer.model and (answer.model .. ", " .. seconds) or bare
   return answer.stats.truncated and label .. ", cut at the length limit" or label
 end
 
@@ -269,7 +270,8 @@ function Chat:show_message(message)
     return
   end
   self.text:begin_answer()
-  self.text:end_answer(message.model or "passages only", message.content)
+  local bare = #message.sources > 0 and "passages only" or ""
+  self.text:end_answer(message.model or bare, message.content)
   local sources = vim.tbl_map(function(source)
     return { number = source.number, source = source }
   end, message.sources)
