@@ -341,6 +341,8 @@ def _numbers(workspace: WorkspaceStatus) -> str:
     ):
         if number:
             parts.append(f"{number:,} {word}")
+    if workspace.notice:
+        parts.append(workspace.notice)
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
 
 

@@ -299,6 +299,8 @@ def _(result: Status) -> str:
             f"{w.path}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
             f"{w.skipped} skipped, {w.failed} failed, {watched}."
         )
+        if w.notice:
+            lines.append(f"  {w.notice}")
     if not result.workspaces:
         lines.append("Nothing is indexed yet.")
     lines += [_text(job) for job in result.jobs]
