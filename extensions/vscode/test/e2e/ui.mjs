@@ -153,8 +153,14 @@ class Steps {
   }
 
   async attaches() {
-    await this.page.locator(".monaco-editor .view-lines").first().click();
-    await this.page.keyboard.press("Control+a");
+    // The palette has the command only where something is selected.
+    const selected = this.page.locator(".statusbar-item", { hasText: "selected" }).first();
+    await this.waitFor(async () => {
+      await this.page.locator(".tab.active", { hasText: "harbor.py" }).click();
+      await this.page.locator(".monaco-editor .view-lines").first().click();
+      await this.page.keyboard.press("Control+a");
+      return selected.isVisible();
+    });
     await this.workbench.command("Allma: Ask About the Selection");
     await this.chat.getByText(/^harbor\.py, lines/).waitFor();
     await this.workbench.screenshot("attached");
