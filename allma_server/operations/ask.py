@@ -7,7 +7,7 @@ from pydantic import Field
 from allma_server.answer.ask import Question, answer
 from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.scope import find, noted, scope_of
+from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
 
 
 async def ask(
@@ -35,9 +35,7 @@ async def ask(
     path: Annotated[
         str | None, Field(description="Only files that match this glob, such as docs/**/*.md.")
     ] = None,
-    workspace: Annotated[
-        str | None, Field(description="Only this workspace folder; `all` for every one.")
-    ] = None,
+    workspace: WorkspaceFolder = None,
 ) -> Answer:
     """Answer a question from the user's documents, with numbered sources.
 

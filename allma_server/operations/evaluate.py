@@ -13,7 +13,7 @@ from allma_server.answer.models import model_in_use
 from allma_server.errors import InvalidArgument, ModelNotFound, PathNotFound
 from allma_server.model import Evaluation, Passage, QuestionPlace
 from allma_server.operations.call import Call
-from allma_server.operations.scope import scope_of, sources_of
+from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.retrieve.chart import chart
 from allma_server.retrieve.evaluate import Searched, scores, searched
 from allma_server.retrieve.questions import (
@@ -51,12 +51,8 @@ async def evaluate(
     top_k: Annotated[
         int, Field(ge=1, le=50, description="How many passages of a search are looked at.")
     ] = 10,
-    path: Annotated[
-        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
-    ] = None,
-    workspace: Annotated[
-        str | None, Field(description="Only this workspace folder; `all` for every one.")
-    ] = None,
+    path: FileGlob = None,
+    workspace: WorkspaceFolder = None,
     against: Annotated[
         str | None, Field(description="An earlier result, as JSON, to compare with.")
     ] = None,

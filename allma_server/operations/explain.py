@@ -6,7 +6,7 @@ from pydantic import Field
 
 from allma_server.model import Explanation
 from allma_server.operations.call import Call
-from allma_server.operations.scope import scope_of, sources_of
+from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.retrieve.explain import explain_passages
 
 
@@ -16,12 +16,8 @@ async def explain(
     top_k: Annotated[
         int | None, Field(ge=1, le=50, description="How many passages (default 5).")
     ] = None,
-    path: Annotated[
-        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
-    ] = None,
-    workspace: Annotated[
-        str | None, Field(description="Only this workspace folder; `all` for every one.")
-    ] = None,
+    path: FileGlob = None,
+    workspace: WorkspaceFolder = None,
 ) -> Explanation:
     """Show why a search finds what it finds: every candidate's places and scores, and its end.
 

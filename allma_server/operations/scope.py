@@ -2,11 +2,21 @@
 
 import os
 from dataclasses import replace
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
 
 from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.retrieve.search import Scope, Sources, find_passages
+
+WorkspaceFolder: TypeAlias = Annotated[
+    str | None, Field(description="Only this workspace folder; `all` for every one.")
+]
+FileGlob: TypeAlias = Annotated[
+    str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
+]
 
 INDEXING = "Indexing still runs: there may be more to find in a while."
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.scope import find, noted, scope_of
+from allma_server.operations.scope import FileGlob, WorkspaceFolder, find, noted, scope_of
 
 EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the tool index."
 
@@ -18,12 +18,8 @@ async def search(
     top_k: Annotated[
         int | None, Field(ge=1, le=50, description="At most so many passages (default 5).")
     ] = None,
-    path: Annotated[
-        str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
-    ] = None,
-    workspace: Annotated[
-        str | None, Field(description="Only this workspace folder; `all` for every one.")
-    ] = None,
+    path: FileGlob = None,
+    workspace: WorkspaceFolder = None,
 ) -> SearchResult:
     """Find the passages that best match a query, with file, lines and page.
 
