@@ -28,8 +28,8 @@ RETRY_SECONDS = 30.0
 class Following:
     """Knows what waits to be looked at.
 
-    `workspaces` are asked for again each time. `update` begins a run over one of them, or over
-    the named files and folders inside only.
+    `on`: whoever starts `run` sets it. `workspaces` are asked for again each time. `update` begins
+    a run over one of them, or over the named files and folders inside only.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class Following:
         `resume` comes before that. What cannot be done now, because the embedder is away or the
         disk full, is tried again.
         """
-        self.on = True
         while True:
             try:
                 await resume()
