@@ -1,6 +1,6 @@
 """A session: how the shell reaches an engine, wherever that runs.
 
-Whoever holds a session sees results only, the dataclasses of `model.py`, and hears of progress
+Whoever holds a session sees results only, the dataclasses of `model`, and hears of progress
 through `ports.Progress`.
 """
 

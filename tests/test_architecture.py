@@ -1,13 +1,15 @@
 """The rules of ARCHITECTURE.md that a machine can hold."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from allma_server import errors
+from allma_server import errors, model
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "allma_server"
@@ -141,6 +143,20 @@ def test_every_error_has_a_code_of_its_own() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type)]
     codes = [k.code for k in kinds if issubclass(k, errors.AllmaError)]
     assert len(codes) == len(set(codes))
+
+
+def test_the_model_offers_all_that_its_modules_define() -> None:
+    modules = [m for m in vars(model).values() if inspect.ismodule(m)]
+    defined = {name for module in modules for name in _defined(module)}
+    assert set(model.__all__) == defined
+
+
+def _defined(module: ModuleType) -> Iterator[str]:
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
 def test_the_top_level_holds_nothing_else() -> None:

@@ -13,9 +13,9 @@ export interface Failure {
 
 export type Role = "user" | "assistant" | "system";
 
-export type DocumentState = "indexed" | "skipped" | "failed";
-
 export type Grounding = "cited" | "uncited" | "declined" | "none";
+
+export type DocumentState = "indexed" | "skipped" | "failed";
 
 export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "far_below" | "over_limit" | "not_read";
 
@@ -23,6 +23,15 @@ export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "far_below" 
 export interface FileReason {
   path: string;
   reason: string;
+}
+
+/** What was removed from the index; nothing on disk is touched. */
+export interface ForgetReport {
+  path: string;
+  documents: number;
+  chunks: number;
+  workspaceRemoved: boolean;
+  notice: string | null;
 }
 
 /** What an ingestion did, counted in documents but for `chunks` (written) and `seconds`. */
@@ -37,39 +46,36 @@ export interface IngestReport {
   seconds: number;
 }
 
-/** A found chunk, maybe with its neighbour, and its exact place. */
-export interface Passage {
+/** Work that outlives the call that began it. */
+export interface Job {
+  id: string;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
   path: string;
-  workspace: string;
-  documentId: number;
-  chunkId: number;
-  chunkIndex: number;
-  text: string;
-  score: number;
-  startLine: number;
-  endLine: number;
-  page: number | null;
-  heading: string[];
-  uri: string;
-  stale: boolean;
-  suspicious: boolean;
+  done: number;
+  total: number | null;
+  message: string;
+  createdAt: string;
+  report: IngestReport | null;
 }
 
-/** A numbered source that the model was given; `cited` when `[number]` is in its answer. */
-export interface Citation {
-  number: number;
-  passage: Passage;
-  cited: boolean;
+/** A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown. */
+export interface ModelInfo {
+  name: string;
+  size: number | null;
+  parameters: string | null;
+  quantization: string | null;
+  contextLength: number | null;
+  capabilities: string[];
+  modifiedAt: string | null;
+  inUse: boolean;
 }
 
-/** How an answer came about. Times in milliseconds; None where nothing was generated. */
-export interface AnswerStats {
-  retrievalMs: number;
-  firstTokenMs: number | null;
-  totalMs: number;
-  promptTokens: number | null;
-  answerTokens: number | null;
-  truncated: boolean;
+/** The models of the configured provider, and the one in use. */
+export interface ModelList {
+  models: ModelInfo[];
+  inUse: string | null;
+  provider: string;
 }
 
 /** An answer with its sources. `passages_only`: no model could be asked; `text` says why. */
@@ -83,6 +89,56 @@ export interface Answer {
   stats: AnswerStats;
   notice: string | null;
   grounding: Grounding;
+}
+
+/** How an answer came about. Times in milliseconds; None where nothing was generated. */
+export interface AnswerStats {
+  retrievalMs: number;
+  firstTokenMs: number | null;
+  totalMs: number;
+  promptTokens: number | null;
+  answerTokens: number | null;
+  truncated: boolean;
+}
+
+/** A numbered source that the model was given; `cited` when `[number]` is in its answer. */
+export interface Citation {
+  number: number;
+  passage: Passage;
+  cited: boolean;
+}
+
+/** A chat, shared by all clients. `messages` is empty where only a list was asked for. */
+export interface Conversation {
+  id: string;
+  title: string;
+  createdAt: string;
+  updatedAt: string;
+  messageCount: number;
+  messages: Message[];
+}
+
+/** Conversations, the latest first; pass `next_cursor` to get older ones. */
+export interface ConversationPage {
+  conversations: Conversation[];
+  total: number;
+  nextCursor: string | null;
+}
+
+/** A conversation as one Markdown document. */
+export interface Export {
+  title: string;
+  markdown: string;
+}
+
+/** One turn of a conversation. */
+export interface Message {
+  id: string;
+  role: Role;
+  content: string;
+  model: string | null;
+  createdAt: string;
+  sources: MessageSource[];
 }
 
 /** A source as it was when it was cited; it outlives changes of the file. */
@@ -99,62 +155,66 @@ export interface MessageSource {
   text: string;
 }
 
-/** One turn of a conversation. */
-export interface Message {
-  id: string;
-  role: Role;
-  content: string;
-  model: string | null;
-  createdAt: string;
-  sources: MessageSource[];
+/** A page of the ledger; pass `next_cursor` to get the next one. */
+export interface DocumentPage {
+  documents: DocumentRow[];
+  total: number;
+  nextCursor: string | null;
 }
 
-/** A chat, shared by all clients. `messages` is empty where only a list was asked for. */
-export interface Conversation {
-  id: string;
-  title: string;
-  createdAt: string;
-  updatedAt: string;
-  messageCount: number;
-  messages: Message[];
-}
-
-/** A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown. */
-export interface ModelInfo {
-  name: string;
-  size: number | null;
-  parameters: string | null;
-  quantization: string | null;
-  contextLength: number | null;
-  capabilities: string[];
-  modifiedAt: string | null;
-  inUse: boolean;
-}
-
-/** Work that outlives the call that began it. */
-export interface Job {
-  id: string;
-  kind: string;
-  state: "queued" | "running" | "done" | "failed" | "cancelled";
+/** A ledger row as people see it. */
+export interface DocumentRow {
+  id: number;
   path: string;
-  done: number;
-  total: number | null;
-  message: string;
-  createdAt: string;
-  report: IngestReport | null;
+  workspace: string;
+  format: string;
+  state: DocumentState;
+  reason: string | null;
+  title: string;
+  size: number;
+  chunks: number;
+  indexedAt: string;
+  uri: string;
 }
 
-/** Ranked passages. `notice`: a sentence when the search was limited, such as words only. */
-export interface SearchResult {
-  passages: Passage[];
+/** Lines of a document, `start_line` to `end_line` of `total_lines`. */
+export interface Excerpt {
+  path: string;
+  text: string;
+  startLine: number;
+  endLine: number;
+  totalLines: number;
+  uri: string;
+  source: "disk" | "index";
+}
+
+/** A search measured on `questions` questions. The last of the stages is what is shown. */
+export interface Evaluation {
+  questions: number;
+  topK: number;
+  stages: StageScores[];
+  places: QuestionPlace[];
+  settings: Record<string, string>;
+  searchMs: number;
+  before: Evaluation | null;
+  better: number;
+  worse: number;
   notice: string | null;
-  retrievalMs: number;
 }
 
-/** A candidate's place in a list, counted from 1, and its score there. */
-export interface Standing {
-  place: number;
-  score: number;
+/** The place of the first expected passage among those that were shown, None without one. */
+export interface QuestionPlace {
+  question: string;
+  place: number | null;
+}
+
+/** How well one stage of the search finds what is expected; shares and means from 0 to 1. */
+export interface StageScores {
+  stage: string;
+  first: number;
+  hit: number;
+  mrr: number;
+  ndcg: number;
 }
 
 /** A passage that a search met, where it stood in each list, and what became of it. */
@@ -181,95 +241,49 @@ export interface Explanation {
   retrievalMs: number;
 }
 
-/** How well one stage of the search finds what is expected; shares and means from 0 to 1. */
-export interface StageScores {
-  stage: string;
-  first: number;
-  hit: number;
-  mrr: number;
-  ndcg: number;
-}
-
-/** The place of the first expected passage among those that were shown, None without one. */
-export interface QuestionPlace {
-  question: string;
-  place: number | null;
-}
-
-/** A search measured on `questions` questions. The last of the stages is what is shown. */
-export interface Evaluation {
-  questions: number;
-  topK: number;
-  stages: StageScores[];
-  places: QuestionPlace[];
-  settings: Record<string, string>;
-  searchMs: number;
-  before: Evaluation | null;
-  better: number;
-  worse: number;
-  notice: string | null;
-}
-
-/** Lines of a document, `start_line` to `end_line` of `total_lines`. */
-export interface Excerpt {
-  path: string;
-  text: string;
-  startLine: number;
-  endLine: number;
-  totalLines: number;
-  uri: string;
-  source: "disk" | "index";
-}
-
-/** A ledger row as people see it. */
-export interface DocumentRow {
-  id: number;
+/** A found chunk, maybe with its neighbour, and its exact place. */
+export interface Passage {
   path: string;
   workspace: string;
-  format: string;
-  state: DocumentState;
-  reason: string | null;
-  title: string;
-  size: number;
-  chunks: number;
-  indexedAt: string;
+  documentId: number;
+  chunkId: number;
+  chunkIndex: number;
+  text: string;
+  score: number;
+  startLine: number;
+  endLine: number;
+  page: number | null;
+  heading: string[];
   uri: string;
+  stale: boolean;
+  suspicious: boolean;
 }
 
-/** A page of the ledger; pass `next_cursor` to get the next one. */
-export interface DocumentPage {
-  documents: DocumentRow[];
-  total: number;
-  nextCursor: string | null;
-}
-
-/** What was removed from the index; nothing on disk is touched. */
-export interface ForgetReport {
-  path: string;
-  documents: number;
-  chunks: number;
-  workspaceRemoved: boolean;
+/** Ranked passages. `notice`: a sentence when the search was limited, such as words only. */
+export interface SearchResult {
+  passages: Passage[];
   notice: string | null;
+  retrievalMs: number;
 }
 
-/** Conversations, the latest first; pass `next_cursor` to get older ones. */
-export interface ConversationPage {
-  conversations: Conversation[];
-  total: number;
-  nextCursor: string | null;
+/** A candidate's place in a list, counted from 1, and its score there. */
+export interface Standing {
+  place: number;
+  score: number;
 }
 
-/** A conversation as one Markdown document. */
-export interface Export {
-  title: string;
-  markdown: string;
+/** One thing doctor looked at; `next_step` is set when something should be done. */
+export interface Check {
+  name: string;
+  state: "ok" | "warning" | "failed";
+  detail: string;
+  nextStep: string | null;
 }
 
-/** The models of the configured provider, and the one in use. */
-export interface ModelList {
-  models: ModelInfo[];
-  inUse: string | null;
-  provider: string;
+/** Everything doctor looked at; `healthy` when nothing failed. */
+export interface Diagnosis {
+  healthy: boolean;
+  checks: Check[];
 }
 
 /** A change that has nothing more to tell. */
@@ -291,6 +305,20 @@ export interface OllamaStatus {
   reason: string | null;
 }
 
+/** The state of the engine. */
+export interface Status {
+  version: string;
+  dataDir: string;
+  embedder: EmbedderStatus;
+  chatModel: string | null;
+  ollama: OllamaStatus;
+  vectors: VectorStatus;
+  workspaces: WorkspaceStatus[];
+  jobs: Job[];
+  clients: number;
+  pid: number;
+}
+
 /** Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason. */
 export interface VectorStatus {
   store: string;
@@ -309,34 +337,6 @@ export interface WorkspaceStatus {
   skipped: number;
   watching: boolean;
   notice: string | null;
-}
-
-/** The state of the engine. */
-export interface Status {
-  version: string;
-  dataDir: string;
-  embedder: EmbedderStatus;
-  chatModel: string | null;
-  ollama: OllamaStatus;
-  vectors: VectorStatus;
-  workspaces: WorkspaceStatus[];
-  jobs: Job[];
-  clients: number;
-  pid: number;
-}
-
-/** One thing doctor looked at; `next_step` is set when something should be done. */
-export interface Check {
-  name: string;
-  state: "ok" | "warning" | "failed";
-  detail: string;
-  nextStep: string | null;
-}
-
-/** Everything doctor looked at; `healthy` when nothing failed. */
-export interface Diagnosis {
-  healthy: boolean;
-  checks: Check[];
 }
 
 /** Comes first: the question is stored, as this message of this conversation. */

@@ -6,6 +6,13 @@
 ---@field path string
 ---@field reason string
 
+---@class allma.ForgetReport
+---@field path string
+---@field documents integer
+---@field chunks integer
+---@field workspaceRemoved boolean
+---@field notice? string
+
 ---@class allma.IngestReport
 ---@field indexed integer
 ---@field updated integer
@@ -16,34 +23,31 @@
 ---@field chunks integer
 ---@field seconds number
 
----@class allma.Passage
+---@class allma.Job
+---@field id string
+---@field kind string
+---@field state "queued"|"running"|"done"|"failed"|"cancelled"
 ---@field path string
----@field workspace string
----@field documentId integer
----@field chunkId integer
----@field chunkIndex integer
----@field text string
----@field score number
----@field startLine integer
----@field endLine integer
----@field page? integer
----@field heading string[]
----@field uri string
----@field stale boolean
----@field suspicious boolean
+---@field done integer
+---@field total? integer
+---@field message string
+---@field createdAt string
+---@field report? allma.IngestReport
 
----@class allma.Citation
----@field number integer
----@field passage allma.Passage
----@field cited boolean
+---@class allma.ModelInfo
+---@field name string
+---@field size? integer
+---@field parameters? string
+---@field quantization? string
+---@field contextLength? integer
+---@field capabilities string[]
+---@field modifiedAt? string
+---@field inUse boolean
 
----@class allma.AnswerStats
----@field retrievalMs integer
----@field firstTokenMs? integer
----@field totalMs integer
----@field promptTokens? integer
----@field answerTokens? integer
----@field truncated boolean
+---@class allma.ModelList
+---@field models allma.ModelInfo[]
+---@field inUse? string
+---@field provider string
 
 ---@class allma.Answer
 ---@field text string
@@ -55,6 +59,44 @@
 ---@field stats allma.AnswerStats
 ---@field notice? string
 ---@field grounding "cited"|"uncited"|"declined"|"none"
+
+---@class allma.AnswerStats
+---@field retrievalMs integer
+---@field firstTokenMs? integer
+---@field totalMs integer
+---@field promptTokens? integer
+---@field answerTokens? integer
+---@field truncated boolean
+
+---@class allma.Citation
+---@field number integer
+---@field passage allma.Passage
+---@field cited boolean
+
+---@class allma.Conversation
+---@field id string
+---@field title string
+---@field createdAt string
+---@field updatedAt string
+---@field messageCount integer
+---@field messages allma.Message[]
+
+---@class allma.ConversationPage
+---@field conversations allma.Conversation[]
+---@field total integer
+---@field nextCursor? string
+
+---@class allma.Export
+---@field title string
+---@field markdown string
+
+---@class allma.Message
+---@field id string
+---@field role "user"|"assistant"|"system"
+---@field content string
+---@field model? string
+---@field createdAt string
+---@field sources allma.MessageSource[]
 
 ---@class allma.MessageSource
 ---@field number integer
@@ -68,51 +110,55 @@
 ---@field heading string[]
 ---@field text string
 
----@class allma.Message
----@field id string
----@field role "user"|"assistant"|"system"
----@field content string
----@field model? string
----@field createdAt string
----@field sources allma.MessageSource[]
+---@class allma.DocumentPage
+---@field documents allma.DocumentRow[]
+---@field total integer
+---@field nextCursor? string
 
----@class allma.Conversation
----@field id string
----@field title string
----@field createdAt string
----@field updatedAt string
----@field messageCount integer
----@field messages allma.Message[]
-
----@class allma.ModelInfo
----@field name string
----@field size? integer
----@field parameters? string
----@field quantization? string
----@field contextLength? integer
----@field capabilities string[]
----@field modifiedAt? string
----@field inUse boolean
-
----@class allma.Job
----@field id string
----@field kind string
----@field state "queued"|"running"|"done"|"failed"|"cancelled"
+---@class allma.DocumentRow
+---@field id integer
 ---@field path string
----@field done integer
----@field total? integer
----@field message string
----@field createdAt string
----@field report? allma.IngestReport
+---@field workspace string
+---@field format string
+---@field state "indexed"|"skipped"|"failed"
+---@field reason? string
+---@field title string
+---@field size integer
+---@field chunks integer
+---@field indexedAt string
+---@field uri string
 
----@class allma.SearchResult
----@field passages allma.Passage[]
+---@class allma.Excerpt
+---@field path string
+---@field text string
+---@field startLine integer
+---@field endLine integer
+---@field totalLines integer
+---@field uri string
+---@field source "disk"|"index"
+
+---@class allma.Evaluation
+---@field questions integer
+---@field topK integer
+---@field stages allma.StageScores[]
+---@field places allma.QuestionPlace[]
+---@field settings table<string, string>
+---@field searchMs integer
+---@field before? allma.Evaluation
+---@field better integer
+---@field worse integer
 ---@field notice? string
----@field retrievalMs integer
 
----@class allma.Standing
----@field place integer
----@field score number
+---@class allma.QuestionPlace
+---@field question string
+---@field place? integer
+
+---@class allma.StageScores
+---@field stage string
+---@field first number
+---@field hit number
+---@field mrr number
+---@field ndcg number
 
 ---@class allma.Candidate
 ---@field passage allma.Passage
@@ -134,76 +180,40 @@
 ---@field notice? string
 ---@field retrievalMs integer
 
----@class allma.StageScores
----@field stage string
----@field first number
----@field hit number
----@field mrr number
----@field ndcg number
-
----@class allma.QuestionPlace
----@field question string
----@field place? integer
-
----@class allma.Evaluation
----@field questions integer
----@field topK integer
----@field stages allma.StageScores[]
----@field places allma.QuestionPlace[]
----@field settings table<string, string>
----@field searchMs integer
----@field before? allma.Evaluation
----@field better integer
----@field worse integer
----@field notice? string
-
----@class allma.Excerpt
----@field path string
----@field text string
----@field startLine integer
----@field endLine integer
----@field totalLines integer
----@field uri string
----@field source "disk"|"index"
-
----@class allma.DocumentRow
----@field id integer
+---@class allma.Passage
 ---@field path string
 ---@field workspace string
----@field format string
----@field state "indexed"|"skipped"|"failed"
----@field reason? string
----@field title string
----@field size integer
----@field chunks integer
----@field indexedAt string
+---@field documentId integer
+---@field chunkId integer
+---@field chunkIndex integer
+---@field text string
+---@field score number
+---@field startLine integer
+---@field endLine integer
+---@field page? integer
+---@field heading string[]
 ---@field uri string
+---@field stale boolean
+---@field suspicious boolean
 
----@class allma.DocumentPage
----@field documents allma.DocumentRow[]
----@field total integer
----@field nextCursor? string
-
----@class allma.ForgetReport
----@field path string
----@field documents integer
----@field chunks integer
----@field workspaceRemoved boolean
+---@class allma.SearchResult
+---@field passages allma.Passage[]
 ---@field notice? string
+---@field retrievalMs integer
 
----@class allma.ConversationPage
----@field conversations allma.Conversation[]
----@field total integer
----@field nextCursor? string
+---@class allma.Standing
+---@field place integer
+---@field score number
 
----@class allma.Export
----@field title string
----@field markdown string
+---@class allma.Check
+---@field name string
+---@field state "ok"|"warning"|"failed"
+---@field detail string
+---@field nextStep? string
 
----@class allma.ModelList
----@field models allma.ModelInfo[]
----@field inUse? string
----@field provider string
+---@class allma.Diagnosis
+---@field healthy boolean
+---@field checks allma.Check[]
 
 ---@class allma.Done
 ---@field message string
@@ -217,6 +227,18 @@
 ---@field reachable boolean
 ---@field version? string
 ---@field reason? string
+
+---@class allma.Status
+---@field version string
+---@field dataDir string
+---@field embedder allma.EmbedderStatus
+---@field chatModel? string
+---@field ollama allma.OllamaStatus
+---@field vectors allma.VectorStatus
+---@field workspaces allma.WorkspaceStatus[]
+---@field jobs allma.Job[]
+---@field clients integer
+---@field pid integer
 
 ---@class allma.VectorStatus
 ---@field store string
@@ -233,28 +255,6 @@
 ---@field skipped integer
 ---@field watching boolean
 ---@field notice? string
-
----@class allma.Status
----@field version string
----@field dataDir string
----@field embedder allma.EmbedderStatus
----@field chatModel? string
----@field ollama allma.OllamaStatus
----@field vectors allma.VectorStatus
----@field workspaces allma.WorkspaceStatus[]
----@field jobs allma.Job[]
----@field clients integer
----@field pid integer
-
----@class allma.Check
----@field name string
----@field state "ok"|"warning"|"failed"
----@field detail string
----@field nextStep? string
-
----@class allma.Diagnosis
----@field healthy boolean
----@field checks allma.Check[]
 
 ---@class allma.AnswerStarted
 ---@field kind "started"

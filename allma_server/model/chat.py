@@ -1,0 +1,65 @@
+"""What goes to and comes from chat models, and what is known of them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["user", "assistant", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message as a chat model is given it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of an answer, as the model produced it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an answer. Token counts are the model's own, None where it gave none.
+
+    `reason`: `stop` (the model ended) or `length` (the token limit was reached).
+    """
+
+    reason: str
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown."""
+
+    name: str
+    size: int | None = None
+    parameters: str | None = None
+    quantization: str | None = None
+    context_length: int | None = None
+    capabilities: list[str] = field(default_factory=list[str])
+    modified_at: str | None = None
+    in_use: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """A step of downloading a model; bytes, None while unknown."""
+
+    status: str
+    completed: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """The models of the configured provider, and the one in use."""
+
+    models: list[ModelInfo]
+    in_use: str | None
+    provider: str

@@ -1,0 +1,122 @@
+"""Answers with their sources, and the conversations they are part of."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from allma_server.model.chat import Role
+from allma_server.model.search import Passage
+
+Grounding = Literal["cited", "uncited", "declined", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A numbered source that the model was given; `cited` when `[number]` is in its answer."""
+
+    number: int
+    passage: Passage
+    cited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStats:
+    """How an answer came about. Times in milliseconds; None where nothing was generated."""
+
+    retrieval_ms: int
+    first_token_ms: int | None
+    total_ms: int
+    prompt_tokens: int | None
+    answer_tokens: int | None
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its sources. `passages_only`: no model could be asked; `text` says why.
+
+    `grounding`: `cited` (statements name their sources), `uncited` (they name none: check them),
+    `declined` (the documents do not say it), `none` (no documents were asked).
+    `notice`: a sentence when the search was limited, such as words only.
+    """
+
+    text: str
+    citations: list[Citation]
+    conversation_id: str
+    message_id: str
+    model: str | None
+    mode: Literal["generated", "passages_only"]
+    stats: AnswerStats
+    notice: str | None = None
+    grounding: Grounding = "none"
+
+    @property
+    def caution(self) -> str | None:
+        """What should be said beside the answer."""
+        if self.grounding != "uncited":
+            return None
+        return "No source is named for this: check it before you rely on it."
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSource:
+    """A source as it was when it was cited; it outlives changes of the file."""
+
+    number: int
+    document_id: int
+    chunk_id: int
+    relevance_score: float
+    path: str
+    start_line: int
+    end_line: int
+    page: int | None
+    heading: list[str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    id: str
+    role: Role
+    content: str
+    model: str | None
+    created_at: str
+    sources: list[MessageSource] = field(default_factory=list[MessageSource])
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was said in a conversation up to and with the message `until`, in short."""
+
+    until: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A chat, shared by all clients. `messages` is empty where only a list was asked for."""
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    message_count: int
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Conversations, the latest first; pass `next_cursor` to get older ones."""
+
+    conversations: list[Conversation]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A conversation as one Markdown document."""
+
+    title: str
+    markdown: str

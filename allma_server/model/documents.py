@@ -1,0 +1,77 @@
+"""The catalogue: workspaces and the documents in them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DocumentState = Literal["indexed", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder (or a single file) the user approved for indexing."""
+
+    id: int
+    path: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A ledger row: every file that was seen, and what became of it."""
+
+    id: int
+    workspace_id: int
+    path: str
+    format: str
+    size: int
+    mtime_ns: int
+    inode: int
+    content_hash: str
+    state: DocumentState
+    reason: str | None
+    title: str
+    metadata: dict[str, str]
+    chunks: int
+    indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A ledger row as people see it."""
+
+    id: int
+    path: str
+    workspace: str
+    format: str
+    state: DocumentState
+    reason: str | None
+    title: str
+    size: int
+    chunks: int
+    indexed_at: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """A page of the ledger; pass `next_cursor` to get the next one."""
+
+    documents: list[DocumentRow]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a document, `start_line` to `end_line` of `total_lines`.
+
+    `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
+    """
+
+    path: str
+    text: str
+    start_line: int
+    end_line: int
+    total_lines: int
+    uri: str
+    source: Literal["disk", "index"]

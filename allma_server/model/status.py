@@ -1,0 +1,112 @@
+"""The state of the engine, of the daemon and of all they depend on."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from allma_server.model.changes import Job
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderStatus:
+    """The embedder of this data directory; None for both until the first ingestion decides."""
+
+    name: str | None
+    dimensions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaStatus:
+    """Whether the chat provider answers; `reason` is the sentence when it does not."""
+
+    url: str
+    reachable: bool
+    version: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStatus:
+    """Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason."""
+
+    store: str
+    state: str
+    pending: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceStatus:
+    """A workspace in numbers. `pending`: known changes that are not in the index yet.
+
+    `notice`: why changes are found by looking from time to time only, where the system refuses to
+    tell them.
+    """
+
+    path: str
+    documents: int
+    chunks: int
+    pending: int
+    failed: int
+    skipped: int
+    watching: bool
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of the engine."""
+
+    version: str
+    data_dir: str
+    embedder: EmbedderStatus
+    chat_model: str | None
+    ollama: OllamaStatus
+    vectors: VectorStatus
+    workspaces: list[WorkspaceStatus]
+    jobs: list[Job]
+    clients: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing doctor looked at; `next_step` is set when something should be done."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    next_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything doctor looked at; `healthy` when nothing failed."""
+
+    healthy: bool
+    checks: list[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonClient:
+    """Somebody at a door of the daemon: `lsp`, `mcp` or `shell`."""
+
+    door: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """The shared engine process of a data directory; the rest is empty when none is running."""
+
+    running: bool
+    pid: int | None = None
+    build: str | None = None
+    uptime_seconds: int | None = None
+    clients: list[DaemonClient] = field(default_factory=list[DaemonClient])
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A change that has nothing more to tell."""
+
+    message: str
