@@ -6,11 +6,12 @@ and clicked, whatever the width is.
 
 import os
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from re import finditer
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -80,6 +81,10 @@ class Page:
                 line.append("\n    ")
             yield line + row[-1]
 
+    def facts(self, *facts: tuple[str, str | Text | None]) -> Iterator[Text]:
+        """Labels and what they stand for; without those that stand for nothing."""
+        yield from self.columns([(label, value) for label, value in facts if value is not None])
+
     def snippet(self, text: str, indent: str = "    ") -> Iterator[Text]:
         """The lines of a passage that say most about the page's words, which are highlighted."""
         terms = frozenset(query_terms(self.words).terms)
@@ -91,6 +96,13 @@ class Page:
             for start, end, _ in spans:
                 line.stylize("bold yellow", start, end)
             yield Text(indent) + line
+
+
+View = Iterable[RenderableType]
+"""What a result looks like, item by item."""
+
+Views = dict[type, Callable[[Any, Page], View]]
+"""The views of results, by type."""
 
 
 def page_of(console: Console, words: str = "") -> Page:

@@ -135,7 +135,7 @@ class Shell:
             self.json(result)
             return
         from allma_server.cli.page import page_of
-        from allma_server.cli.render import view
+        from allma_server.cli.views import view
 
         page = page_of(self.out, words)
         for item in view(result, page):

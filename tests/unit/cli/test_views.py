@@ -12,9 +12,8 @@ from allma_server import model
 from allma_server.cli import streams
 from allma_server.cli.commands import State
 from allma_server.cli.page import Page
-from allma_server.cli.progress import AnswerStream, Bar, split_blocks
-from allma_server.cli.render import view
 from allma_server.cli.settings import Setting, Settings
+from allma_server.cli.views import view
 
 LONG_PATH = "/srv/" + "/".join(f"a-rather-long-folder-name-{n}" for n in range(6)) + "/file name.md"
 NOW = "2026-01-02T03:04:05.000Z"
@@ -172,13 +171,13 @@ def test_a_path_is_never_broken(result: object, terminal: bool, width: int) -> N
 
 
 def test_every_result_of_an_operation_has_a_view() -> None:
-    from allma_server.cli.render import _VIEWS
+    from allma_server.cli.views import VIEWS
     from allma_server.operations import OPERATIONS
 
     for operation in OPERATIONS:
         returned = operation.run.__annotations__["return"]
         for kind in get_args(returned) or (returned,):
-            assert kind in _VIEWS, operation.name
+            assert kind in VIEWS, operation.name
 
 
 def test_the_states_to_choose_from_are_those_of_the_ledger() -> None:
@@ -286,41 +285,6 @@ def test_a_terminal_without_unicode_shows_signs_in_ascii(result: object) -> None
 @pytest.fixture(autouse=True)
 def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     streams.prepare()
-
-
-# --- what is seen meanwhile ---------------------------------------------------------------------
-
-
-def test_a_block_is_complete_when_another_one_begins() -> None:
-    assert split_blocks("a\n\nb\n\nc") == ("a\n\nb", "c")
-    assert split_blocks("a\n\n") == ("", "a\n\n")
-    assert split_blocks("```\na\n\nb") == ("", "```\na\n\nb")
-    assert split_blocks("- a\n\n  more") == ("", "- a\n\n  more")
-
-
-async def test_a_streamed_answer_ends_up_complete_on_a_terminal() -> None:
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, force_interactive=True, width=60, height=8)
-    blocks = [f"Block **number {n}**." for n in range(30)]
-    with AnswerStream(console, None) as stream:
-        for piece in re.findall(r"(?s).{1,7}", "\n\n".join(blocks)):
-            await stream.text(piece)
-    text = plain(file.getvalue())
-    for n in range(30):
-        assert f"Block number {n}." in text
-
-
-async def test_progress_shows_counts_and_the_file(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, force_interactive=True, width=100)
-    with Bar(console, "Indexing") as bar:
-        await bar.report(3, 12, "/x/[bold]odd\x1b.md")
-        bar.refresh()
-    assert "3/12" in plain(file.getvalue())
-    assert "[bold]odd\N{REPLACEMENT CHARACTER}.md" in plain(file.getvalue())
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
