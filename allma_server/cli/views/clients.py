@@ -1,0 +1,36 @@
+"""AI clients and their files."""
+
+from rich.text import Text
+
+from allma_server.cli.page import Page, View, Views
+from allma_server.clients.install import Installation, Installations
+
+
+def _installations(result: Installations, page: Page) -> View:
+    styles = {"installed": "green", "unreadable": "yellow"}
+    rows = [
+        (Text(c.client, "bold"), Text(c.state, styles.get(c.state, "dim")), page.place(c.file))
+        for c in result.clients
+    ]
+    yield from page.columns(rows)
+
+
+def _installation(result: Installation, page: Page) -> View:
+    for line in result.change.splitlines()[2:]:
+        style = {"+": "green", "-": "red", "@": "dim"}[line[0]]
+        yield Text(line, style)
+    if not result.change:
+        has = "has Allma already" if result.state == "installed" else "has no Allma"
+        yield Text(f"{result.title} {has}: ") + page.place(result.file)
+        return
+    yield Text("Written to " if result.written else "Not written to ") + page.place(result.file)
+    if result.backup:
+        yield Text("Before, it was ") + page.place(result.backup, style="")
+    if result.next_step:
+        yield Text(f"→ {result.next_step}", "yellow")
+
+
+VIEWS: Views = {
+    Installations: _installations,
+    Installation: _installation,
+}

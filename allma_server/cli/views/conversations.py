@@ -1,0 +1,68 @@
+"""Answers and conversations."""
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from allma_server.cli.page import Page, View, Views, fits, moment
+from allma_server.cli.streams import CONTROLS
+from allma_server.cli.views.searching import passages, source_line
+from allma_server.model import Answer, Conversation, ConversationPage, Export
+
+
+def _answer(result: Answer, page: Page) -> View:
+    """The sources; the text was shown as it came."""
+    if not result.citations:
+        return
+    yield Text()
+    if result.mode == "passages_only":
+        yield from passages([c.passage for c in result.citations], page)
+        return
+    any_cited = any(citation.cited for citation in result.citations)
+    yield Text("Sources", "bold")
+    for citation in result.citations:
+        style = "" if citation.cited or not any_cited else "dim"
+        yield source_line(f"[{citation.number}]", citation.passage, page, style)
+
+
+def _conversations(result: ConversationPage, page: Page) -> View:
+    rows = [
+        (
+            Text(c.id, "cyan"),
+            moment(c.updated_at),
+            f"{c.message_count:>3}",
+            fits(c.title, max(20, page.width - 6)),
+        )
+        for c in result.conversations
+    ]
+    yield from page.columns(rows)
+
+
+def _conversation(result: Conversation, page: Page) -> View:
+    yield Text(result.title, "bold")
+    yield Text(f"{result.id}  {moment(result.created_at)}", "dim")
+    for message in result.messages:
+        who = "You" if message.role == "user" else message.model or "Allma"
+        yield Text("\n") + Text(who, "bold green") + Text(f"  {moment(message.created_at)}", "dim")
+        yield _prose(message.content, page)
+        for source in message.sources:
+            yield source_line(f"[{source.number}]", source, page)
+
+
+def _prose(text: str, page: Page) -> RenderableType:
+    if page.terminal:
+        from rich.markdown import Markdown  # a third of what a search would import of rich
+
+        return Markdown(text.translate(CONTROLS), hyperlinks=False)
+    return Text(text)
+
+
+def _export(result: Export, page: Page) -> View:
+    yield Text(result.markdown.removesuffix("\n"))
+
+
+VIEWS: Views = {
+    Answer: _answer,
+    ConversationPage: _conversations,
+    Conversation: _conversation,
+    Export: _export,
+}

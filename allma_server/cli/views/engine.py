@@ -1,0 +1,98 @@
+"""The engine: its state, its process, its settings."""
+
+from rich.text import Text
+
+from allma_server.cli.page import Page, View, Views, count
+from allma_server.cli.settings import Setting, Settings
+from allma_server.cli.views.indexing import job
+from allma_server.model import DaemonStatus, Diagnosis, Done, Status, WorkspaceStatus
+
+SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+
+
+def _status(result: Status, page: Page) -> View:
+    embedder, ollama, vectors = result.embedder, result.ollama, result.vectors
+    dimensions = f" ({embedder.dimensions} dimensions)" if embedder.dimensions else ""
+    answers = f"{ollama.url} {ollama.version or ''}" if ollama.reachable else ollama.reason or ""
+    pending = f", {vectors.pending:,} pending" if vectors.pending else ""
+    yield from page.facts(
+        ("version", result.version),
+        ("data", page.place(result.data_dir, style="", whole=True)),
+        ("embedder", (embedder.name or "not chosen yet") + dimensions),
+        ("model", result.chat_model or Text("none", "yellow")),
+        ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
+        ("vectors", f"{vectors.store} {vectors.state}{pending}"),
+        ("", vectors.reason),
+        ("process", f"{result.pid}, {count(result.clients, 'client')}"),
+    )
+    for workspace in result.workspaces:
+        yield Text("\n") + page.place(workspace.path, whole=True)
+        yield Text(f"    {_numbers(workspace)}", "dim")
+    for each in result.jobs:
+        yield Text()
+        yield from job(each, page)
+
+
+def _numbers(workspace: WorkspaceStatus) -> str:
+    parts = [count(workspace.documents, "document"), count(workspace.chunks, "chunk")]
+    for number, word in (
+        (workspace.pending, "pending"),
+        (workspace.skipped, "skipped"),
+        (workspace.failed, "failed"),
+    ):
+        if number:
+            parts.append(f"{number:,} {word}")
+    if workspace.notice:
+        parts.append(workspace.notice)
+    return ", ".join([*parts, "watched"] if workspace.watching else parts)
+
+
+def _daemon(result: DaemonStatus, page: Page) -> View:
+    if not result.running:
+        yield "No engine is running; the next editor or AI client starts one."
+        return
+    clients = ", ".join(f"{client.door} ({client.pid})" for client in result.clients)
+    yield from page.facts(
+        ("process", str(result.pid)),
+        ("build", result.build),
+        ("up", f"{result.uptime_seconds or 0:,} s"),
+        ("clients", clients or "none"),
+    )
+
+
+def _diagnosis(result: Diagnosis, page: Page) -> View:
+    for check in result.checks:
+        sign, style = SIGNS[check.state]
+        yield Text.assemble((f"{sign} ", style), (f"{check.name}: ", "bold"), check.detail)
+        if check.next_step:
+            yield Text(f"  → {check.next_step}", style)
+
+
+def _done(result: Done, page: Page) -> View:
+    yield Text(result.message)
+
+
+def _settings(result: Settings, page: Page) -> View:
+    for each in result.settings:
+        yield Text.assemble((f"{each.key} = ", "cyan"), (each.shown, "bold"), _origin(each))
+        if page.terminal:
+            yield Text(f"    {each.description}", "dim")
+    yield Text(f"\n{result.file}", "dim")
+
+
+def _setting(result: Setting, page: Page) -> View:
+    yield Text(result.shown) + (_origin(result) if page.terminal else Text())
+
+
+def _origin(each: Setting) -> Text:
+    return Text(f"  {each.source}", "dim" if each.source == "default" else "green")
+
+
+VIEWS: Views = {
+    Status: _status,
+    DaemonStatus: _daemon,
+    Diagnosis: _diagnosis,
+    Done: _done,
+    Settings: _settings,
+    Setting: _setting,
+}

@@ -1,0 +1,125 @@
+"""Found passages, why they were found, and how well."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from allma_server.cli.page import Page, View, Views, count
+from allma_server.model import (
+    Candidate,
+    Evaluation,
+    Excerpt,
+    Explanation,
+    MessageSource,
+    Passage,
+    SearchResult,
+    StageScores,
+    Standing,
+)
+
+MOST_MISSED = 20
+
+
+def _search_result(result: SearchResult, page: Page) -> View:
+    yield from passages(result.passages, page)
+
+
+def passages(found: Iterable[Passage], page: Page) -> View:
+    """Passages under their numbers."""
+    for number, passage in enumerate(found, start=1):
+        if number > 1:
+            yield Text()
+        yield source_line(f"{number}.", passage, page)
+        yield from page.snippet(passage.text)
+
+
+def source_line(label: str, place: Passage | MessageSource, page: Page, style: str = "") -> Text:
+    """Where something stands, with what has to be known of it."""
+    line = Text(f"{label} ") + page.place(place.path, place.start_line, style or "bold cyan")
+    if place.page is not None:
+        line.append(f"  page {place.page}")
+    if isinstance(place, Passage) and place.stale:
+        line.append("  changed since it was indexed", "yellow")
+    if isinstance(place, Passage) and place.suspicious:
+        line.append("  gives orders to its reader", "yellow")
+    if place.heading:
+        line.append("\n" + " " * (len(label) + 1) + " › ".join(place.heading), "dim")
+    return line
+
+
+def _explanation(result: Explanation, page: Page) -> View:
+    words = result.terms + [f'"{phrase}"' for phrase in result.phrases]
+    yield from page.facts(
+        ("words", " ".join(words) or "none"),
+        ("too common", " ".join(result.stops) or None),
+        ("judge", result.judge),
+    )
+    yield Text()
+    shown = [c for c in result.candidates if c.reranked] or result.candidates
+    names = ["dense", "lexical", "fused", "reranked", *(["judged"] if result.judge else [])]
+    head = [Text(name, "bold") for name in ("", *names, "")]
+    rows = [head, *(_candidate(n, c, names) for n, c in enumerate(shown, start=1))]
+    lines = page.columns(rows)
+    yield next(lines)
+    for candidate, standings in zip(shown, lines, strict=True):
+        yield standings
+        passage = candidate.passage
+        line = Text("    ") + page.place(passage.path, passage.start_line, "")
+        yield line.append(f"  chunk {passage.chunk_id}", "dim")
+    if more := len(result.candidates) - len(shown):
+        yield Text(f"\nand {count(more, 'candidate')} too far down to be read: --json", "dim")
+
+
+def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[Text]:
+    lists: list[Standing | None] = [getattr(candidate, name) for name in names]
+    style = "green" if candidate.outcome == "shown" else "yellow"
+    return [
+        Text(f"{number}."),
+        *(Text(f"{s.place:>3}  {s.score:.2f}" if s else "  -", "" if s else "dim") for s in lists),
+        Text(candidate.verdict, style),
+    ]
+
+
+def _evaluation(result: Evaluation, page: Page) -> View:
+    yield Text(f"{count(result.questions, 'question')}, {result.search_ms} ms each\n", "dim")
+    measures = ("hit@1", f"hit@{result.top_k}", "MRR", f"nDCG@{result.top_k}")
+    rows = [[Text(""), *(Text(name, "bold") for name in measures)]]
+    rows += [_scores(stage) for stage in result.stages]
+    if result.before is not None:
+        rows += [_scores(stage, "before: ") for stage in result.before.stages]
+    yield from page.columns(rows)
+    if result.before is not None:
+        yield Text(f"\n{result.better} found higher now, {result.worse} lower")
+        for label, each in (("before", result.before), ("now", result)):
+            settings = ", ".join(f"{name} {value}" for name, value in each.settings.items())
+            yield Text(f"{label:<8}{settings}", "dim")
+    missed = [each.question for each in result.places if each.place is None]
+    if missed:
+        yield Text(f"\nNot found ({len(missed)})", "bold")
+        yield from (Text(f"  {question}") for question in missed[:MOST_MISSED])
+    if len(missed) > MOST_MISSED:
+        yield Text(f"  and {count(len(missed) - MOST_MISSED, 'more question')}: --json", "dim")
+
+
+def _scores(stage: StageScores, before: str = "") -> list[Text]:
+    numbers = (stage.first, stage.hit, stage.mrr, stage.ndcg)
+    style = "dim" if before else ""
+    return [Text(before + stage.stage, style), *(Text(f"{n:.3f}", style) for n in numbers)]
+
+
+def _excerpt(result: Excerpt, page: Page) -> View:
+    if not page.terminal:
+        yield Text(result.text.removesuffix("\n"))
+        return
+    yield page.place(result.path, result.start_line)
+    digits = len(str(result.end_line))
+    for number, line in enumerate(result.text.splitlines(), start=result.start_line):
+        yield Text.assemble((f"{number:>{digits}}  ", "dim"), line)
+
+
+VIEWS: Views = {
+    SearchResult: _search_result,
+    Explanation: _explanation,
+    Evaluation: _evaluation,
+    Excerpt: _excerpt,
+}
