@@ -1,8 +1,8 @@
 """How commands are declared: an async function's arguments become the command line's."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
@@ -74,16 +74,31 @@ def group(app: typer.Typer, name: str, bare: Command) -> typer.Typer:
 
 
 def _with_options(run: Callable[..., None], own: list[inspect.Parameter]) -> Callable[..., None]:
-    """`run` with a signature that typer can read: context, own parameters, all options."""
+    """`run` with a signature that typer can read: context, own parameters, all options.
+
+    A parameter whose type is a dataclass stands for the fields of that.
+    """
+    options = inspect.Parameter("options", _KEYWORD, annotation=Options)
+    parameters = [*own, options]
+    groups: dict[str, Any] = {p.name: p.annotation for p in parameters if _is_group(p)}
 
     @wraps(run)
     def flat(context: typer.Context, **arguments: Any) -> None:
-        options = Options(**{f.name: arguments.pop(f.name) for f in fields(Options)})
-        run(context, options, **arguments)
+        for name, group in groups.items():
+            arguments[name] = group(**{f.name: arguments.pop(f.name) for f in fields(group)})
+        run(context, **arguments)
 
     context = inspect.Parameter("context", _KEYWORD, annotation=typer.Context)
-    options = inspect.signature(Options, eval_str=True).parameters.values()
+    flags = [flag for p in parameters for flag in (_flags(p) if _is_group(p) else [p])]
     flat.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue]
-        [p.replace(kind=_KEYWORD) for p in (context, *own, *options)]
+        [flag.replace(kind=_KEYWORD) for flag in (context, *flags)]
     )
     return flat
+
+
+def _is_group(parameter: inspect.Parameter) -> bool:
+    return is_dataclass(parameter.annotation)
+
+
+def _flags(group: inspect.Parameter) -> Iterable[inspect.Parameter]:
+    return inspect.signature(group.annotation, eval_str=True).parameters.values()

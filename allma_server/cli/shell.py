@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +106,16 @@ class Shell:
             async with self.session() as session:
                 return await session.run(operation, given(arguments), progress)
 
+    async def run_paged(self, operation: str, rows: str, /, **arguments: object) -> Any:
+        """The result of an operation that answers in pages, as one; `rows` is what it lists."""
+        async with self.session() as session:
+            page = await session.run(operation, given(arguments))
+            found = getattr(page, rows)
+            while page.next_cursor:
+                page = await session.run(operation, given(arguments) | {"cursor": page.next_cursor})
+                found = found + getattr(page, rows)
+        return replace(page, **{rows: found})
+
     @contextmanager
     def progress(self, doing: str, unit: str = "files") -> "Generator[Bar | None]":
         """Progress on stderr, when somebody sees it there."""
@@ -150,6 +160,11 @@ class Shell:
         """A remark beside the result; programs that asked for JSON have it in the result."""
         if not self.options.json:
             self._tell(sentence, style)
+
+    def warn(self, sentence: str | None) -> None:
+        """A remark that should not be missed, where there is one."""
+        if sentence:
+            self.say(sentence, "yellow")
 
     def fail(self, error: AllmaError) -> int:
         """Tells of a failure, and the exit code for it."""

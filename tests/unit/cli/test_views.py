@@ -10,7 +10,7 @@ from rich.console import Console
 
 from allma_server import model
 from allma_server.cli import streams
-from allma_server.cli.commands import State
+from allma_server.cli.commands.indexing import State
 from allma_server.cli.page import Page
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views import view

@@ -1,11 +1,11 @@
 """The commands about the engine itself: its state, its data, its settings."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allma_server.cli import settings
+from allma_server.cli.commands.options import absolute
 from allma_server.cli.program import command, group
 from allma_server.cli.shell import DONE, FAILED, Shell
 
@@ -49,10 +49,11 @@ async def doctor(
 
 @command(app, "export")
 async def export(
-    shell: Shell, file: Annotated[str, typer.Argument(metavar="FILE", help="A new file.")]
+    shell: Shell,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A new file.", parser=absolute)],
 ) -> None:
     """Copy the index and the conversations into one file."""
-    shell.show(await shell.run("export", path=_absolute(file)))
+    shell.show(await shell.run("export", path=file))
 
 
 @command(app, "import")
@@ -72,10 +73,6 @@ async def import_(
     await daemon_status(shell.config.data_dir, "stop")
     await import_data(file, shell.config.data_dir, replace=replace)
     shell.show(Done(f"{file} is now what {shell.config.data_dir} holds."))
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)
 
 
 async def daemon_status(shell: Shell) -> None:

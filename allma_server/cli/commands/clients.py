@@ -1,10 +1,10 @@
 """The command that tells AI clients of Allma."""
 
-import os
 from typing import Annotated
 
 import typer
 
+from allma_server.cli.commands.options import SearchedFolders, absolute
 from allma_server.cli.program import command
 from allma_server.cli.shell import Shell
 
@@ -23,10 +23,7 @@ async def install(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take Allma out of the client's file again.")
     ] = False,
-    folders: Annotated[
-        list[str] | None,
-        typer.Option("--workspace", metavar="DIR", help="Search this folder; may be repeated."),
-    ] = None,
+    folders: SearchedFolders = None,
 ) -> None:
     """Add Allma to the MCP configuration of an AI client."""
     # Parsers and their like are needed by this command alone.
@@ -39,10 +36,6 @@ async def install(
     if remove:
         shell.show(clients.remove(client, write=not only_print))
         return
-    data = _absolute(shell.options.data) if shell.options.data else None
-    launch = clients.own_launch([_absolute(folder) for folder in folders or []], data)
+    data = absolute(shell.options.data) if shell.options.data else None
+    launch = clients.own_launch(folders or [], data)
     shell.show(clients.install(client, launch, write=not only_print))
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)

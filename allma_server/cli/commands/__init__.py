@@ -1,0 +1,18 @@
+"""The commands: arguments in, one operation, its result out."""
+
+from allma_server.cli.commands import (
+    clients,
+    conversations,
+    engine,
+    indexing,
+    models,
+    searching,
+    servers,
+)
+from allma_server.cli.program import program
+
+app = program("One local engine that knows your folders, and answers from them.")
+
+# As the help lists them.
+for subject in (indexing, searching, conversations, models, engine, clients, servers):
+    app.add_typer(subject.app)

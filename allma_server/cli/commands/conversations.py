@@ -1,0 +1,114 @@
+"""The commands that ask, and those about what was asked before."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from allma_server.cli.commands.options import Passages, absolute
+from allma_server.cli.program import command, group
+from allma_server.cli.shell import Shell, given
+
+if TYPE_CHECKING:
+    from allma_server.model import Answer, Conversation, ConversationPage
+
+app = typer.Typer()
+
+
+@command(app, "ask")
+async def ask(
+    shell: Shell,
+    question: Annotated[str, typer.Argument(help="In plain language.")],
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--in",
+            metavar="DIR",
+            help="Answer from this folder; indexed when needed.",
+            parser=absolute,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Another model than the one in use.")
+    ] = None,
+    no_rag: Annotated[
+        bool, typer.Option("--no-rag", help="A plain chat, without the documents.")
+    ] = False,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Continue this conversation.")
+    ] = None,
+    top_k: Passages = None,
+) -> None:
+    """Answer a question from the indexed documents, with sources."""
+    arguments = given(
+        {
+            "question": question,
+            "workspace": folder,
+            "model": model,
+            "use_rag": not no_rag,
+            "conversation_id": conversation,
+            "top_k": top_k,
+        }
+    )
+    async with shell.session() as session:
+        if folder is not None:
+            with shell.progress("Indexing") as bar:
+                await session.run("ingest", {"paths": [folder]}, bar)
+        with shell.answering("Reading") as stream:
+            answer: Answer = await session.run("ask", arguments, stream)
+    shell.show(answer, words=question)
+    shell.warn(answer.caution)
+    shell.warn(answer.notice)
+    if answer.stats.truncated:
+        shell.warn("The model's limit was reached: the answer may lack something.")
+    shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id.")]
+
+
+async def list_conversations(
+    shell: Shell,
+    words: Annotated[
+        str | None, typer.Argument(metavar="WORDS", help="Only those with these words.")
+    ] = None,
+) -> None:
+    """List, show, rename, delete and export conversations."""
+    found: ConversationPage = await shell.run_paged(
+        "conversations.list", "conversations", query=words, limit=200
+    )
+    shell.show(found)
+    if not found.conversations:
+        shell.say("There are none. `allma ask QUESTION` begins one.")
+
+
+conversations = group(app, "conversations", list_conversations)
+command(conversations, "list", "List them, the latest first.")(list_conversations)
+
+
+@command(conversations, "show")
+async def show_conversation(shell: Shell, id: Id) -> None:
+    """Show a conversation with its sources."""
+    shell.show(await shell.run("conversations.show", id=id))
+
+
+@command(conversations, "rename")
+async def rename_conversation(
+    shell: Shell, id: Id, title: Annotated[str, typer.Argument()]
+) -> None:
+    """Give a conversation another title."""
+    renamed: Conversation = await shell.run("conversations.rename", id=id, title=title)
+    if shell.options.json:
+        shell.show(renamed)
+    shell.say(f"Conversation {id} is now called: {renamed.title}")
+
+
+@command(conversations, "delete")
+async def delete_conversation(shell: Shell, id: Id) -> None:
+    """Delete a conversation with all its messages."""
+    shell.show(await shell.run("conversations.delete", id=id))
+
+
+@command(conversations, "export")
+async def export_conversation(shell: Shell, id: Id) -> None:
+    """Print a conversation as Markdown."""
+    shell.show(await shell.run("conversations.export", id=id))

@@ -1,0 +1,48 @@
+"""The commands about chat models."""
+
+from typing import Annotated
+
+import typer
+
+from allma_server.cli.program import command, group
+from allma_server.cli.shell import Shell
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Such as llama3.2:3b.")]
+
+
+async def list_models(shell: Shell) -> None:
+    """List, show, pull, use and delete models."""
+    result = await shell.run("models.list")
+    shell.show(result)
+    if not result.models:
+        shell.say("None is installed. `allma models pull llama3.2` installs one.")
+
+
+models = group(app, "models", list_models)
+command(models, "list", "List what is installed; a dot marks the one in use.")(list_models)
+
+
+@command(models, "show")
+async def show_model(shell: Shell, name: Name) -> None:
+    """Show a model's size, context length and capabilities."""
+    shell.show(await shell.run("models.show", name=name))
+
+
+@command(models, "pull")
+async def pull_model(shell: Shell, name: Name) -> None:
+    """Download a model."""
+    shell.show(await shell.run("models.pull", doing="Pulling", unit="bytes", name=name))
+
+
+@command(models, "use")
+async def use_model(shell: Shell, name: Name) -> None:
+    """Choose the model that answers from now on."""
+    shell.show(await shell.run("models.use", name=name))
+
+
+@command(models, "delete")
+async def delete_model(shell: Shell, name: Name) -> None:
+    """Delete a model from the provider's disk."""
+    shell.show(await shell.run("models.delete", name=name))

@@ -1,0 +1,139 @@
+"""The commands that find passages, read them, and measure how well they are found."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from allma_server.cli.commands.options import Passages, Scope, absolute
+from allma_server.cli.program import command
+from allma_server.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from allma_server.model import Evaluation
+
+app = typer.Typer()
+
+
+@command(app, "search")
+async def search(
+    shell: Shell,
+    query: Annotated[str, typer.Argument(help="Words, a question, a symbol.")],
+    scope: Scope,
+    top_k: Passages = None,
+) -> None:
+    """Find the passages that best match a query."""
+    result = await _show_found(shell, "search", query, scope, top_k)
+    if not result.passages:
+        shell.say("Nothing was found. `allma status` shows what is indexed.")
+    shell.warn(result.notice)
+
+
+@command(app, "explain")
+async def explain(
+    shell: Shell,
+    query: Annotated[str, typer.Argument(help="As it is searched for.")],
+    scope: Scope,
+    top_k: Passages = None,
+) -> None:
+    """Show why a search finds what it finds, and what it drops."""
+    shell.warn((await _show_found(shell, "explain", query, scope, top_k)).notice)
+
+
+async def _show_found(
+    shell: Shell, operation: str, query: str, scope: Scope, top_k: int | None
+) -> Any:
+    result = await shell.run(
+        operation, doing="Searching", query=query, top_k=top_k, **asdict(scope)
+    )
+    shell.show(result, words=query)
+    return result
+
+
+@command(app, "eval")
+async def evaluate(
+    shell: Shell,
+    questions: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON lines or CSV: question; path, text or lines to be found.",
+            parser=absolute,
+        ),
+    ],
+    scope: Scope,
+    generate: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Let the chat model write so many into a new FILE."),
+    ] = None,
+    top_k: Annotated[
+        int, typer.Option("-k", min=1, max=50, help="Passages of a search to look at.")
+    ] = 10,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RESULT", help="Compare with what --json printed earlier.", parser=absolute
+        ),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(metavar="SVG", help="Draw the result into this file.", parser=absolute),
+    ] = None,
+) -> None:
+    """Measure search on questions whose answers are known.
+
+    To compare two settings: `allma eval FILE --json > before.json`, change the setting,
+    `allma eval FILE --against before.json`.
+    """
+    result: Evaluation = await shell.run(
+        "eval",
+        doing="Measuring",
+        unit="questions",
+        questions=questions,
+        generate=generate,
+        top_k=top_k,
+        against=against,
+        picture=picture,
+        **asdict(scope),
+    )
+    shell.show(result)
+    shell.warn(result.notice)
+
+
+def _source(name: str) -> str:
+    return name if name.isdigit() or "://" in name else absolute(name)
+
+
+@command(app, "read")
+async def read(
+    shell: Shell,
+    source: Annotated[
+        str,
+        typer.Argument(help="A file, a chunk's id, or an allma:// address.", parser=_source),
+    ],
+    lines: Annotated[
+        str | None, typer.Option("--lines", metavar="A:B", help="Only these lines.")
+    ] = None,
+    neighbors: Annotated[
+        int, typer.Option(min=0, max=20, help="With a chunk's id: chunks around it.")
+    ] = 0,
+) -> None:
+    """Read an indexed document; PDF and DOCX as their text."""
+    first, last = _range(lines)
+    shell.show(
+        await shell.run("read", source=source, start_line=first, end_line=last, neighbors=neighbors)
+    )
+
+
+def _range(lines: str | None) -> tuple[int | None, int | None]:
+    """`A:B`, `A:`, `:B` or `A` as two line numbers."""
+    if lines is None:
+        return None, None
+    first, colon, last = lines.partition(":")
+    try:
+        numbers = [int(part) if part else None for part in (first, last if colon else first)]
+    except ValueError:
+        numbers = [0]
+    if any(number is not None and number < 1 for number in numbers):
+        raise typer.BadParameter("Lines are given as A:B, such as 10:20.", param_hint="--lines")
+    return numbers[0], numbers[1]
