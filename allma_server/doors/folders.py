@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -13,6 +12,7 @@ from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
 from allma_server.model import Answer, SearchResult
 from allma_server.operations import BY_NAME, Call
+from allma_server.paths import absolute
 
 _log = logging.getLogger(__name__)
 
@@ -92,16 +92,6 @@ class Folders:
                 await self._idle.wait()
         except TimeoutError:
             return
-
-
-def absolute(path: str) -> str:
-    """An absolute path, without following links."""
-    return str(Path(path).expanduser().absolute())
-
-
-def is_inside(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or stands below it."""
-    return Path(folder) == Path(path) or Path(folder) in Path(path).parents
 
 
 def file_path(uri: str) -> str | None:

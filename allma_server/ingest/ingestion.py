@@ -32,6 +32,7 @@ from allma_server.model import (
     SeenFile,
     Workspace,
 )
+from allma_server.paths import absolute
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 
 COURTESY_SECONDS = 20.0
@@ -100,7 +101,7 @@ class Ingestion:
         workspaces = await self._catalogue.workspaces()
         if path is None:
             return workspaces
-        wanted = Path(scope.absolute(path))
+        wanted = Path(absolute(path))
         for workspace in workspaces:
             root = Path(workspace.path)
             if root == wanted or root in wanted.parents:
@@ -114,7 +115,7 @@ class Ingestion:
             DocumentNotFound: nothing indexed is there.
         """
         async with self._jobs.turn:
-            report = await self._forgetting.forget(scope.absolute(path))
+            report = await self._forgetting.forget(absolute(path))
         if report is None:
             raise DocumentNotFound(
                 f"{path!r} is not in the index.", "`allma status` lists the workspaces."

@@ -62,11 +62,6 @@ _TOO_BROAD = (
 _WINDOWS_SYSTEM = ("windows", "program files", "program files (x86)", "programdata")
 
 
-def absolute(path: str) -> str:
-    """A path as the catalogue names it, by its letters alone: the file need not exist."""
-    return os.path.abspath(os.path.expanduser(path))
-
-
 def approve(path: str, data_dir: Path) -> Path:
     """The real, absolute form of a path that may be indexed.
 

@@ -1,6 +1,5 @@
 """Which documents a question is put to."""
 
-import os
 from dataclasses import replace
 from typing import Annotated, TypeAlias
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
+from allma_server.paths import absolute
 from allma_server.retrieve.search import Scope, Sources, find_passages
 
 WorkspaceFolder: TypeAlias = Annotated[
@@ -26,7 +26,7 @@ def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
     if workspace == "all":
         return Scope((), path)
     if workspace:
-        return Scope((os.path.abspath(os.path.expanduser(workspace)),), path)
+        return Scope((absolute(workspace),), path)
     return Scope(call.workspaces, path)
 
 

@@ -1,10 +1,10 @@
 """The folders that are indexed, none of them inside another."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allma_server.model import Workspace, now
+from allma_server.paths import is_inside
 from allma_server.stores.database import Stored
 from allma_server.stores.ledger import remove_documents
 from allma_server.stores.rows import as_json, shown_path, stored_path
@@ -99,12 +99,6 @@ class Workspaces(Stored):
             )
             for r in rows
         ]
-
-
-def is_inside(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or stands below it; both absolute."""
-    path, folder = os.path.normcase(path), os.path.normcase(folder)
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _covering(workspaces: Sequence[Workspace], path: str) -> Workspace | None:
