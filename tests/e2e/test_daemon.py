@@ -17,7 +17,7 @@ from allma_server.daemon.remote import daemon_status
 from allma_server.locations import build_stamp, data_dir, meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
 from tests.e2e.program import program
-from tests.protocol.wire import MODERN, Frames, Lines
+from tests.protocol.wire import Frames, Lines, envelope
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,8 @@ async def test_racing_clients_of_both_protocols_and_eras_share_one_daemon(folder
 
     async def modern() -> int:
         async with program("mcp") as (client, _):
-            meta = {
-                "io.modelcontextprotocol/protocolVersion": MODERN,
-                "io.modelcontextprotocol/clientCapabilities": {},
-            }
             result = await client.result(
-                "tools/call", {"name": "status", "arguments": {}, "_meta": meta}
+                "tools/call", {"name": "status", "arguments": {}, "_meta": envelope()}
             )
             return result["structuredContent"]["pid"]
 
@@ -123,6 +119,24 @@ async def test_a_question_under_way_when_the_daemon_dies_is_answered_with_an_err
         assert "started again" in answer["error"]["message"]
         shown = (await client.tool("conversations", action="list"))["structuredContent"]
         assert shown["total"] == 1, "the question is kept"
+
+
+async def test_what_the_user_agrees_to_after_the_daemon_was_killed_is_done() -> None:
+    def call(tool: str, **arguments: str) -> dict[str, Any]:
+        return {"name": tool, "arguments": arguments, "_meta": envelope(elicitation={})}
+
+    async with program("mcp") as (client, _):
+        said = await client.result("tools/call", call("ask", question="How deep is the sea?"))
+        id = said["structuredContent"]["conversation_id"]
+        first = await client.result("tools/call", call("status"))
+        delete = call("conversations", action="delete", id=id)
+        [key] = (await client.result("tools/call", delete))["inputRequests"]
+        os.kill(first["structuredContent"]["pid"], signal.SIGKILL)
+        second = await client.result("tools/call", call("status"))
+        assert second["structuredContent"]["pid"] != first["structuredContent"]["pid"]
+        answers = {key: {"action": "accept", "content": {}}}
+        deleted = await client.result("tools/call", delete | {"inputResponses": answers})
+        assert "is deleted" in deleted["content"][0]["text"]
 
 
 async def test_an_editor_goes_on_after_the_daemon_was_killed(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, types
 from mcp.shared.exceptions import MCPError
 
 from allma_server import __version__
@@ -21,14 +21,9 @@ from allma_server.doors.mcp import calls, client, resources, serve_mcp
 from allma_server.doors.text import LONGEST_TEXT
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
-from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, transport
+from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, envelope, transport
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-ENVELOPE = {
-    "io.modelcontextprotocol/protocolVersion": MODERN,
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 
 
 @asynccontextmanager
@@ -84,9 +79,9 @@ async def test_every_revision_of_the_handshake_is_spoken_and_can_search(
 
 async def test_a_modern_client_needs_no_handshake(source: EngineSource) -> None:
     async with raw(source) as wire:
-        discovered = await wire.result("server/discover", {"_meta": ENVELOPE})
+        discovered = await wire.result("server/discover", {"_meta": envelope()})
         assert MODERN in discovered["supportedVersions"]
-        params = {"name": "search", "arguments": {"query": "glacier"}, "_meta": ENVELOPE}
+        params = {"name": "search", "arguments": {"query": "glacier"}, "_meta": envelope()}
         found = await wire.result("tools/call", params)
         assert found["structuredContent"]["passages"]
 
@@ -95,7 +90,7 @@ async def test_a_client_that_discovers_and_then_initializes_begins_anew(
     source: EngineSource,
 ) -> None:
     async with raw(source) as wire:
-        await wire.result("server/discover", {"_meta": ENVELOPE})
+        await wire.result("server/discover", {"_meta": envelope()})
         assert (await wire.initialize())["protocolVersion"] == LATEST_LEGACY
         assert (await wire.tool("search", query="glacier"))["structuredContent"]["passages"]
 
@@ -526,6 +521,69 @@ async def test_roots_are_asked_for_when_declared_and_are_a_hint(
     workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
     assert workspaces == {tmp_path}
     await BY_NAME["forget"](Call(engine), {"path": str(tmp_path)})
+
+
+# --- consent ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("says", "left"), [("accept", []), ("decline", [1]), ("cancel", [1])])
+async def test_the_user_is_asked_before_a_conversation_is_deleted(
+    source: EngineSource, engine: Engine, mode: str, says: str, left: list[int]
+) -> None:
+    asked: list[str] = []
+
+    async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        asked.append(params.message)
+        return types.ElicitResult.model_validate({"action": says, "content": {}})
+
+    async with library(source, mode, elicitation_callback=answer) as client:
+        said = await client.call_tool("ask", {"question": "How wide is the glacier?"})
+        assert said.structured_content is not None
+        id = said.structured_content["conversation_id"]
+        deleted = await client.call_tool("conversations", {"action": "delete", "id": id})
+        page = await client.call_tool("conversations", {"action": "list", "query": "wide"})
+    assert not deleted.is_error
+    assert len(asked) == 1 and "How wide is the glacier?" in asked[0]
+    assert page.structured_content is not None
+    assert [1 for c in page.structured_content["conversations"] if c["id"] == id] == left
+    if left:
+        assert "did not agree" in getattr(deleted.content[0], "text")  # noqa: B009
+        await BY_NAME["conversations.delete"](Call(engine), {"id": id})
+
+
+async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
+    source: EngineSource, engine: Engine
+) -> None:
+    meta = envelope(elicitation={})
+    ids = [(await engine.catalog.begin_turn(None, "Of ice")).conversation_id for _ in range(2)]
+    async with raw(source) as wire:
+
+        async def delete(id: str, **more: Any) -> Any:
+            arguments = {"action": "delete", "id": id}
+            params = {"name": "conversations", "arguments": arguments, "_meta": meta, **more}
+            return await wire.result("tools/call", params)
+
+        asked = await delete(ids[0])
+        assert asked["resultType"] == "input_required"
+        [key] = asked["inputRequests"]
+        agreed = {"inputResponses": {key: {"action": "accept", "content": {}}}}
+        other = await delete(ids[1], **agreed)
+        assert other["resultType"] == "input_required"
+        done = await delete(ids[0], **agreed)
+    assert "is deleted" in done["content"][0]["text"]
+    await BY_NAME["conversations.delete"](Call(engine), {"id": ids[1]})
+
+
+async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
+    source: EngineSource, engine: Engine
+) -> None:
+    turn = await engine.catalog.begin_turn(None, "Of snow")
+    async with raw(source) as wire:
+        await wire.initialize(capabilities={"elicitation": {}})
+        wire.refused.add("elicitation/create")
+        result = await wire.tool("conversations", action="delete", id=turn.conversation_id)
+    assert result["structuredContent"]["state"] == "declined"
+    await BY_NAME["conversations.delete"](Call(engine), {"id": turn.conversation_id})
 
 
 # --- resources, prompts, completion -----------------------------------------------------------

@@ -20,6 +20,14 @@ LATEST_LEGACY = "2025-11-25"
 MODERN = "2026-07-28"
 
 
+def envelope(**capabilities: Any) -> Message:
+    """What every request of the modern era says of its client."""
+    return {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    }
+
+
 @asynccontextmanager
 async def connected(
     serve: Serve, *, limit: int = MESSAGE_LIMIT
@@ -66,6 +74,7 @@ class Wire:
         self.notes: list[Message] = []
         self.asked: list[Message] = []
         self.replies: dict[str, Any] = {}
+        self.refused: set[str] = set()
         self._answers: dict[Any, Message] = {}
         self._next = 0
 
@@ -117,8 +126,10 @@ class Wire:
             self._answers[message["id"]] = message
         elif "id" in message:
             self.asked.append(message)
-            reply = self.replies.get(message["method"])
-            self.send({"jsonrpc": "2.0", "id": message["id"], "result": reply})
+            reply: Message = {"result": self.replies.get(message["method"])}
+            if message["method"] in self.refused:
+                reply = {"error": {"code": -32601, "message": "Method not found"}}
+            self.send({"jsonrpc": "2.0", "id": message["id"], **reply})
         else:
             self.notes.append(message)
 

@@ -9,6 +9,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from allma_server.doors.mcp.client import INTERNAL, Client, Context
+from allma_server.doors.mcp.consent import consent
 from allma_server.doors.mcp.resources import Resources
 from allma_server.doors.patience import Relay, StillRunning, within
 from allma_server.doors.text import as_text
@@ -44,13 +45,13 @@ class Calls:
 
     async def call(
         self, context: Context, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    ) -> types.CallToolResult | types.InputRequiredResult:
         tool = BY_TOOL_NAME.get(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         try:
             operation, arguments = tool.choose(params.arguments or {})
-            return await self._run(context, operation, arguments)
+            return await self._run(context, params, operation, arguments)
         except AllmaError as exc:
             return _failed(as_dict(exc), str(exc))
         except Exception:
@@ -58,8 +59,12 @@ class Calls:
             return _failed({"code": "internal_error", "message": INTERNAL, "hint": None}, INTERNAL)
 
     async def _run(
-        self, context: Context, operation: Operation, arguments: dict[str, Any]
-    ) -> types.CallToolResult:
+        self,
+        context: Context,
+        params: types.CallToolRequestParams,
+        operation: Operation,
+        arguments: dict[str, Any],
+    ) -> types.CallToolResult | types.InputRequiredResult:
         until = time.monotonic() + CALL_SECONDS
         looks = operation in _LOOK_INTO_FOLDERS
         relay = Relay(context.session.report_progress, partial(_announce, context))
@@ -67,7 +72,11 @@ class Calls:
             call = await self._client.call(
                 context, progress=relay, settle=SETTLE_SECONDS if looks else 0
             )
-            left = until - time.monotonic()
+            withheld = await consent(context, params, call, operation, arguments)
+            if withheld is not None:
+                return withheld
+            # Who is asked may think as long as they like.
+            left = CALL_SECONDS if operation.destroys else until - time.monotonic()
             try:
                 result = await within(left, operation, call, arguments, call.engine.tasks)
             except StillRunning:

@@ -1,0 +1,99 @@
+"""The user's word before something is deleted that is not easily had again.
+
+A client that can show a question is given one, in the way of its revision of the protocol; of one
+that cannot, the call is taken as the user's wish. Nothing is kept between question and answer: the
+answer tells by its key what was asked, so that a restart between the two does no harm.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+
+from allma_server.doors.mcp.client import Context
+from allma_server.operations import BY_NAME, Call, Operation
+
+_IN_RESULTS = "2026-07-28"
+"""The revision since which a server asks by the result of a call, not by a request of its own."""
+
+_DECLINED = "The user did not agree, so nothing was deleted."
+
+_log = logging.getLogger(__name__)
+
+Arguments = Mapping[str, Any]
+
+
+async def consent(
+    context: Context,
+    params: types.CallToolRequestParams,
+    call: Call,
+    operation: Operation,
+    arguments: Arguments,
+) -> types.CallToolResult | types.InputRequiredResult | None:
+    """None if the operation may run; else what the call is answered with.
+
+    Raises:
+        ConversationNotFound: there is nothing to ask about.
+    """
+    if not operation.destroys or not _can_ask(context):
+        return None
+    question = await _question(call, operation, arguments)
+    if context.protocol_version < _IN_RESULTS:
+        answer = await _ask(context, question)
+    else:
+        key = _key(operation, arguments)
+        given = (params.input_responses or {}).get(key)
+        if given is None:
+            return types.InputRequiredResult(input_requests={key: question})
+        answer = given if isinstance(given, types.ElicitResult) else None
+    return None if answer is not None and answer.action == "accept" else _declined()
+
+
+def _can_ask(context: Context) -> bool:
+    declared = context.session.client_capabilities
+    forms = declared.elicitation if declared is not None else None
+    # Without any mode it is a form: that was there before the modes.
+    return forms is not None and (forms.form is not None or forms.url is None)
+
+
+async def _question(call: Call, operation: Operation, arguments: Arguments) -> types.ElicitRequest:
+    """A form with nothing to fill in: to agree is enough."""
+    subject = ", ".join(map(str, arguments.values()))
+    if operation is BY_NAME["conversations.delete"]:
+        subject = (await call.engine.catalog.conversation(subject)).title
+    return types.ElicitRequest(
+        params=types.ElicitRequestFormParams(
+            message=f"{operation.summary}\n\n{subject}",
+            requested_schema={"type": "object", "properties": {}},
+        )
+    )
+
+
+async def _ask(context: Context, question: types.ElicitRequest) -> types.ElicitResult | None:
+    try:
+        return await context.session.send_request(
+            question,
+            types.ElicitResult,
+            metadata=ServerMessageMetadata(related_request_id=context.request_id),
+        )
+    except MCPError as exc:
+        _log.info("the client did not ask its user: %s", exc)
+        return None
+
+
+def _key(operation: Operation, arguments: Arguments) -> str:
+    """What tells this question from every other."""
+    asked = json.dumps([operation.name, dict(arguments)], sort_keys=True)
+    return f"consent-{blake2b(asked.encode(), digest_size=8).hexdigest()}"
+
+
+def _declined() -> types.CallToolResult:
+    return types.CallToolResult(
+        content=[types.TextContent(text=_DECLINED)],
+        structured_content={"state": "declined", "notice": _DECLINED},
+    )
