@@ -20,11 +20,10 @@ import argparse
 import asyncio
 import re
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -36,9 +35,9 @@ from allma_server.model import Answer, ChatMessage, Passage, SearchResult, TextD
 from allma_server.operations import BY_NAME, Call
 from tests.benchmarks.retrieval import lines, publish
 from tests.conftest import SHARED_DATA
+from tests.ollama.fixtures import serving as model_server
 
 SET = SHARED_DATA / "retrieval" / "squad"
-ROOT = Path(__file__).parents[2]
 LONGEST_ANSWER = 160
 PLAIN = (
     "Answer the question from the numbered passages. Cite the passages you use like [1]. If the "
@@ -150,19 +149,9 @@ async def run(options: argparse.Namespace, url: str, data: Path) -> None:
         print(score.row(name))
 
 
-@contextmanager
-def serving(model: str) -> Iterator[str]:
+def serving(model: str) -> AbstractContextManager[str]:
     """The address of a model server that has `model`."""
-    command = [sys.executable, "-m", "tests.ollama.server", "--max-answer", str(LONGEST_ANSWER)]
-    with subprocess.Popen(
-        [*command, model], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()
-            server.wait(10)
+    return model_server(model, longest_answer=LONGEST_ANSWER, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:

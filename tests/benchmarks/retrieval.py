@@ -30,7 +30,7 @@ import numpy as np
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.model import Chunk, FileFacts, Hit, Parsed
+from allma_server.model import Chunk, FileFacts, Hit, Parsed, Workspace
 from allma_server.operations import BY_NAME, Call
 from allma_server.operations.scope import sources_of
 from allma_server.ports import Vector
@@ -127,15 +127,22 @@ async def publish(engine: Engine, root: str, documents: Sequence[dict[str, str]]
         chunks = [(path, chunk_of(document)) for path, document in new[start : start + BATCH]]
         vectors = await embedder.embed_documents([chunk.embedded_text for _, chunk in chunks])
         for (path, chunk), vector in zip(chunks, vectors, strict=True):
-            await engine.catalog.publish(
-                workspace,
-                FileFacts(path, len(chunk.text), 0, 0),
-                blake2b(path.encode()).hexdigest(),
-                Parsed("text", chunk.context, {}, (chunk,)),
-                embedder.identity,
-                {chunk.text_hash: vector},
-            )
+            await publish_chunk(engine, workspace, path, chunk, embedder.identity, vector)
     return {path: document["id"] for path, document in paths.items()}
+
+
+async def publish_chunk(
+    engine: Engine, workspace: Workspace, path: str, chunk: Chunk, embedder: str, vector: Vector
+) -> None:
+    """Puts a document of one chunk into the index."""
+    await engine.catalog.publish(
+        workspace,
+        FileFacts(path, len(chunk.text), 0, 0),
+        blake2b(path.encode()).hexdigest(),
+        Parsed("text", chunk.context, {}, (chunk,)),
+        embedder,
+        {chunk.text_hash: vector},
+    )
 
 
 def chunk_of(document: dict[str, str]) -> Chunk:
@@ -313,16 +320,8 @@ async def publish_many(engine: Engine, texts: Sequence[dict[str, str]], chunks: 
         for d, e in zip(texts, reversed(texts), strict=True)
     ]
     for number, document in enumerate([*texts, *mixed][:chunks]):
-        chunk = chunk_of(document)
-        path = f"/latency/{letters(number)}"
-        await engine.catalog.publish(
-            workspace,
-            FileFacts(path, len(chunk.text), 0, 0),
-            blake2b(path.encode()).hexdigest(),
-            Parsed("text", chunk.context, {}, (chunk,)),
-            embedder.identity,
-            {chunk.text_hash: vectors[number]},
-        )
+        path, chunk = f"/latency/{letters(number)}", chunk_of(document)
+        await publish_chunk(engine, workspace, path, chunk, embedder.identity, vectors[number])
 
 
 async def run(names: Sequence[str], data: Path, every: int, *, together: bool) -> None:

@@ -3,7 +3,8 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,28 @@ LONGEST_ANSWER = 120
 """Tokens: some seconds on a slow machine, and long enough to be stopped in the middle."""
 
 
-@pytest.fixture(scope="session")
-def ollama() -> Iterator[str]:
-    """An Ollama-compatible server over real models, one for the whole session."""
-    command = [sys.executable, "-m", "tests.ollama.server", "--max-answer", str(LONGEST_ANSWER)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+@contextmanager
+def serving(
+    *models: str, longest_answer: int = LONGEST_ANSWER, stderr: int | None = None
+) -> Generator[str]:
+    """The address of an Ollama-compatible server over small real models, and over these."""
+    program = [sys.executable, "-m", "tests.ollama.server", "--max-answer", str(longest_answer)]
+    with subprocess.Popen(
+        [*program, *models], cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
             server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def ollama() -> Iterator[str]:
+    """A model server for the whole session."""
+    with serving() as url:
+        yield url
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from allma_server.model import Evaluation, Passage
 from allma_server.operations import BY_NAME, Call, jsonable
 from allma_server.retrieve.evaluate import outcome
 from allma_server.retrieve.questions import Expected
+from tests.unit.retrieve.corpus import indexed
 
 FILES = {
     "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\nHow much?\n",
@@ -57,13 +58,7 @@ def test_what_is_found_twice_counts_once_and_two_in_one_place_are_no_less_than_i
 
 @pytest.fixture
 async def call(engine: Engine, tmp_path: Path) -> Call:
-    folder = tmp_path / "garden"
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text)
-    call = Call(engine)
-    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
-    return call
+    return await indexed(engine, tmp_path / "garden", FILES)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Explaining a search, on an index of real files."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
 from allma_server.model import Candidate, Explanation
 from allma_server.operations import BY_NAME, Call
+from tests.unit.retrieve.corpus import indexed
 
 FILES = {
     "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
@@ -19,14 +19,8 @@ FILES = {
 
 
 @pytest.fixture
-async def call(engine: Engine, tmp_path: Path) -> AsyncIterator[Call]:
-    folder = tmp_path / "garden"
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text)
-    call = Call(engine)
-    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
-    yield call
+async def call(engine: Engine, tmp_path: Path) -> Call:
+    return await indexed(engine, tmp_path / "garden", FILES)
 
 
 async def explained(call: Call, query: str, top_k: int = 5) -> Explanation:

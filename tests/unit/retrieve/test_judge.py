@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from allma_server.config import Config
-from allma_server.engine import Engine, open_engine
+from allma_server.engine import open_engine
 from allma_server.model import Explanation, Passage, SearchResult
-from allma_server.operations import BY_NAME, Call
+from allma_server.operations import BY_NAME
 from tests.unit.rerankers.networks import cross_encoder
+from tests.unit.retrieve.corpus import indexed
 
 TEXTS = {
     "a.txt": "The service is billing. A service, a service: billing.",
@@ -19,16 +20,6 @@ TEXTS = {
     "c.txt": "Billing service of the service.",
 }
 QUERY = "billing service"
-
-
-async def index(engine: Engine, tmp_path: Path) -> Call:
-    folder = tmp_path / "texts"
-    folder.mkdir()
-    for name, text in TEXTS.items():
-        (folder / name).write_text(text)
-    call = Call(engine)
-    await BY_NAME["ingest"](call, {"paths": [str(folder)]})
-    return call
 
 
 def names(result: SearchResult) -> list[str]:
@@ -42,7 +33,7 @@ async def test_a_cross_encoder_that_is_named_in_the_settings_has_the_last_word(
     folder = cross_encoder(tmp_path / "model", "port billing")
     judged = config.model_copy(update={"reranker": f"onnx/{folder}"})
     async with open_engine(judged) as engine:
-        call = await index(engine, tmp_path)
+        call = await indexed(engine, tmp_path / "texts", TEXTS)
         found = await BY_NAME["search"](call, {"query": "billing service, port"})
         explained: Explanation = await BY_NAME["explain"](call, {"query": "billing service, port"})
     assert names(found)[0] == "b.txt"
@@ -58,7 +49,7 @@ async def test_a_reranker_that_cannot_be_had_is_skipped_and_that_is_said(
     config: Config, tmp_path: Path
 ):
     async with open_engine(config.model_copy(update={"reranker": "onnx//no/where"})) as engine:
-        call = await index(engine, tmp_path)
+        call = await indexed(engine, tmp_path / "texts", TEXTS)
         found = await BY_NAME["search"](call, {"query": QUERY})
         plain = await BY_NAME["search"](
             replace(call, engine=replace(engine, reranker=None)), {"query": QUERY}
@@ -87,7 +78,7 @@ async def test_a_reranker_that_takes_too_long_is_stopped_and_that_is_said(
     config: Config, tmp_path: Path
 ):
     async with open_engine(config.model_copy(update={"rerank_seconds": 0.01})) as engine:
-        call = await index(engine, tmp_path)
+        call = await indexed(engine, tmp_path / "texts", TEXTS)
         endless = Endless()
         slow = replace(call, engine=replace(engine, reranker=endless))
         found = await BY_NAME["search"](slow, {"query": QUERY})
@@ -101,7 +92,7 @@ async def test_a_reranker_that_takes_too_long_is_stopped_and_that_is_said(
 
 async def test_a_chat_model_is_asked_for_the_order(config: Config, tmp_path: Path):
     async with open_engine(config.model_copy(update={"reranker": "chat/echo"})) as engine:
-        call = await index(engine, tmp_path)
+        call = await indexed(engine, tmp_path / "texts", TEXTS)
         # The scripted model repeats the last line it is asked, which names no passage.
         found = await BY_NAME["search"](call, {"query": QUERY})
         assert found.notice is None and found.passages
@@ -112,7 +103,7 @@ async def test_a_chat_model_that_cannot_answer_is_skipped(
     config: Config, tmp_path: Path, model: str
 ):
     async with open_engine(config.model_copy(update={"reranker": model})) as engine:
-        call = await index(engine, tmp_path)
+        call = await indexed(engine, tmp_path / "texts", TEXTS)
         found = await BY_NAME["search"](call, {"query": QUERY})
     assert found.notice is not None and found.notice.startswith(f"Reranking by {model} was skip")
     assert found.passages
