@@ -17,7 +17,7 @@ from allma_server.doors.solo import engine_on_demand
 from allma_server.doors.streams import HIGH_WATER, MESSAGE_LIMIT, FdWriter, read_from
 from allma_server.errors import UnknownSetting
 from tests.protocol.conftest import GLACIER
-from tests.protocol.wire import MODERN, Frames, Lines
+from tests.protocol.wire import Frames, Lines, envelope
 
 PROGRAM = ("-m", "allma_server")
 # A library that prints when it is imported, and a child process that does.
@@ -116,13 +116,9 @@ async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Pat
 async def test_a_modern_mcp_client_is_served_and_a_line_without_end_closes_the_wire(
     tmp_path: Path,
 ) -> None:
-    envelope = {
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
     async with started("mcp", tmp_path) as process:
         wire = lines(process)
-        assert (await wire.result("server/discover", {"_meta": envelope}))["supportedVersions"]
+        assert (await wire.result("server/discover", {"_meta": envelope()}))["supportedVersions"]
         wire.writer.write(b"x" * (2 * MESSAGE_LIMIT))
         assert (await wire.answer(None))["error"]["code"] == -32600
         assert await ended(process) == 0
