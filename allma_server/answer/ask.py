@@ -138,11 +138,11 @@ class _Work(Generic[TurnT]):
             if isinstance(exc, AllmaError):
                 await self._show(rest)
             if draft.text:
-                await asyncio.shield(self._store(draft.text + " …", draft.citations, writer.model))
+                await asyncio.shield(self._keep(draft, writer, " …"))
             elif isinstance(exc, ProviderUnreachable):
                 return await self.give_passages(exc)
             raise
-        message_id = await self._store(draft.text, draft.citations, writer.model)
+        message_id = await self._keep(draft, writer)
         await self.progress.sources(draft.citations)
         return Answer(
             text=draft.text,
@@ -179,7 +179,7 @@ class _Work(Generic[TurnT]):
 
     async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
         """An answer without a model."""
-        message_id = await self._store(text, citations, None)
+        message_id = await self._store(text, citations, None, grounding)
         await self._show(text)
         await self.progress.sources(citations)
         return Answer(
@@ -237,8 +237,14 @@ class _Work(Generic[TurnT]):
         if text:
             await self.progress.text(text)
 
-    async def _store(self, text: str, citations: Sequence[Citation], model: str | None) -> str:
-        return await self.history.finish_turn(self.turn.conversation_id, text, model, citations)
+    async def _keep(self, draft: Draft, writer: Writer, end: str = "") -> str:
+        return await self._store(draft.text + end, draft.citations, writer.model, draft.grounding)
+
+    async def _store(
+        self, text: str, citations: Sequence[Citation], model: str | None, grounding: Grounding
+    ) -> str:
+        id = self.turn.conversation_id
+        return await self.history.finish_turn(id, text, model, citations, grounding)
 
     def _stats(self, prompt: Prompt) -> AnswerStats:
         finish = self.finish or Finish("stop")

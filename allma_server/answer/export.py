@@ -9,6 +9,8 @@ def as_markdown(conversation: Conversation) -> str:
     for message in conversation.messages:
         who = "You" if message.role == "user" else message.model or "Allma"
         lines += [f"## {who}", "", message.content.strip(), ""]
+        if message.caution:
+            lines += [f"*{message.caution}*", ""]
         if message.sources:
             lines += [f"{source.number}. {_place(source)}" for source in message.sources]
             lines.append("")

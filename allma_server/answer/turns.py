@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from allma_server.answer.models import Choices
-from allma_server.model import Citation, Message, Summary
+from allma_server.model import Citation, Grounding, Message, Summary
 
 
 class Turn(Protocol):
@@ -35,6 +35,7 @@ class History(Protocol[TurnT]):
         text: str,
         model: str | None,
         citations: Sequence[Citation],
+        grounding: Grounding,
     ) -> str: ...
     async def summary(self, conversation_id: str) -> Summary | None: ...
     async def keep_summary(self, conversation_id: str, summary: Summary) -> None: ...

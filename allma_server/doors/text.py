@@ -244,6 +244,8 @@ def _(result: Conversation) -> str:
     parts = [f"{result.title} (id {result.id}, {result.message_count} messages)"]
     for message in result.messages:
         parts.append(f"{message.role}: {message.content.strip()}")
+        if message.caution:
+            parts[-1] += f"\n{message.caution}"
         if message.sources:
             parts[-1] += "\n" + "\n".join(
                 f"[{s.number}] {s.path}:{s.start_line}-{s.end_line}" for s in message.sources

@@ -8,6 +8,8 @@ from allma_server.model.search import Passage
 
 Grounding = Literal["cited", "uncited", "declined", "none"]
 
+_CAUTIONS = {"uncited": "No source is named for this: check it before you rely on it."}
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:
@@ -52,9 +54,7 @@ class Answer:
     @property
     def caution(self) -> str | None:
         """What should be said beside the answer."""
-        if self.grounding != "uncited":
-            return None
-        return "No source is named for this: check it before you rely on it."
+        return _CAUTIONS.get(self.grounding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,10 @@ class MessageSource:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `grounding` is that of `Answer`; null for questions, and where it was not kept.
+    """
 
     id: str
     role: Role
@@ -83,6 +86,12 @@ class Message:
     model: str | None
     created_at: str
     sources: list[MessageSource] = field(default_factory=list[MessageSource])
+    grounding: Grounding | None = None
+
+    @property
+    def caution(self) -> str | None:
+        """What should be said beside an answer."""
+        return _CAUTIONS.get(self.grounding) if self.grounding else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from allma_server.model import (
     Citation,
     Conversation,
     ConversationPage,
+    Grounding,
     Message,
     MessageSource,
     Summary,
@@ -114,6 +115,7 @@ class Conversations(Stored):
         text: str,
         model: str | None,
         citations: Sequence[Citation],
+        grounding: Grounding,
     ) -> str:
         """Stores an answer with copies of its sources; its message id.
 
@@ -122,6 +124,9 @@ class Conversations(Stored):
         """
         async with self._db.transaction() as tx:
             message_id = await _add_message(tx, conversation_id, "assistant", text, model)
+            await tx.execute(
+                "UPDATE messages SET grounding = ? WHERE id = ?", (grounding, message_id)
+            )
             await tx.many(
                 "INSERT INTO message_sources (message_id, number, document_id, chunk_id, "
                 "relevance_score, path, start_line, end_line, page, heading, text) "
@@ -236,10 +241,7 @@ class Conversations(Stored):
             (as_json(sources),),
         ):
             sources[row["message_id"]].append(_source(row))
-        return [
-            Message(r["id"], r["role"], r["content"], r["model"], r["created_at"], sources[r["id"]])
-            for r in found
-        ]
+        return [_message(row, sources[row["id"]]) for row in found]
 
 
 async def _add_message(
@@ -293,6 +295,18 @@ def _conversation(row: sqlite3.Row, messages: list[Message]) -> Conversation:
         row["updated_at"],
         row["message_count"],
         messages,
+    )
+
+
+def _message(row: sqlite3.Row, sources: list[MessageSource]) -> Message:
+    return Message(
+        row["id"],
+        row["role"],
+        row["content"],
+        row["model"],
+        row["created_at"],
+        sources,
+        row["grounding"],
     )
 
 

@@ -181,8 +181,14 @@ async def summaries_of_conversations(tx: Migrating) -> None:
     )
 
 
+async def groundings_of_answers(tx: Migrating) -> None:
+    """What an answer rests on; NULL for questions, and for answers from before this step."""
+    await tx.execute("ALTER TABLE messages ADD COLUMN grounding TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
     summaries_of_conversations,
+    groundings_of_answers,
 )

@@ -44,6 +44,8 @@ def _conversation(result: Conversation, page: Page) -> View:
         who = "You" if message.role == "user" else message.model or "Allma"
         yield Text("\n") + Text(who, "bold green") + Text(f"  {moment(message.created_at)}", "dim")
         yield _prose(message.content, page)
+        if message.caution:
+            yield Text(message.caution, "yellow")
         for source in message.sources:
             yield source_line(f"[{source.number}]", source, page)
 

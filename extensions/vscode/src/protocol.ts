@@ -139,6 +139,7 @@ export interface Message {
   model: string | null;
   createdAt: string;
   sources: MessageSource[];
+  grounding: Grounding | null;
 }
 
 /** A source as it was when it was cited; it outlives changes of the file. */

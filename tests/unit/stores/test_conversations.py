@@ -10,7 +10,7 @@ from tests.unit.stores.corpus import publish
 
 async def one_turn(catalog: Catalog, question: str, answer: str = "An answer.") -> str:
     turn = await catalog.begin_turn(None, question)
-    await catalog.finish_turn(turn.conversation_id, answer, "llama", [])
+    await catalog.finish_turn(turn.conversation_id, answer, "llama", [], "none")
     return turn.conversation_id
 
 
@@ -38,7 +38,7 @@ async def test_a_turn_knows_what_was_said_before(catalog: Catalog):
 async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog: Catalog):
     conversation = await one_turn(catalog, "first?", "first!")
     turn = await catalog.begin_turn(conversation, "second?")
-    answer = await catalog.finish_turn(conversation, "second!", "llama", [])
+    answer = await catalog.finish_turn(conversation, "second!", "llama", [], "none")
     for named in (turn.message_id, answer):
         planned = await catalog.plan_turn(named, "third?")
         assert (planned.conversation_id, planned.replaces) == (conversation, turn.message_id)
@@ -46,7 +46,7 @@ async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog
     assert (await catalog.conversation(conversation)).message_count == 4
 
     await catalog.take_place(planned)
-    await catalog.finish_turn(conversation, "third!", "llama", [])
+    await catalog.finish_turn(conversation, "third!", "llama", [], "none")
     kept = await catalog.conversation(conversation)
     assert [m.content for m in kept.messages] == ["first?", "first!", "third?", "third!"]
     assert kept.messages[2].id == planned.message_id
@@ -81,11 +81,11 @@ async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
     [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
     turn = await catalog.begin_turn(None, "tusks?")
     message = await catalog.finish_turn(
-        turn.conversation_id, "Yes [1].", "llama", [Citation(1, passage)]
+        turn.conversation_id, "Yes [1].", "llama", [Citation(1, passage)], "cited"
     )
     await catalog.remove([document.id])
     answer = (await catalog.conversation(turn.conversation_id)).messages[1]
-    assert (answer.id, answer.model) == (message, "llama")
+    assert (answer.id, answer.model, answer.grounding) == (message, "llama", "cited")
     [source] = answer.sources
     assert (source.number, source.path, source.text) == (1, "/w/a.txt", "a walrus has tusks")
     assert (source.start_line, source.chunk_id) == (1, passage.chunk_id)
@@ -93,7 +93,7 @@ async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
 
 async def test_conversations_are_listed_latest_first_and_searched(catalog: Catalog):
     ids = [await one_turn(catalog, f"about {what}?") for what in ("seals", "whales", "100%_x")]
-    await catalog.finish_turn(ids[0], "more on walruses", "llama", [])
+    await catalog.finish_turn(ids[0], "more on walruses", "llama", [], "none")
     seen: list[str] = []
     cursor = None
     while True:
@@ -121,7 +121,7 @@ async def test_conversations_are_renamed_and_deleted(catalog: Catalog):
         catalog.rename_conversation(conversation, "x"),
         catalog.delete_conversation(conversation),
         catalog.begin_turn(conversation, "more?"),
-        catalog.finish_turn(conversation, "late", None, []),
+        catalog.finish_turn(conversation, "late", None, [], "none"),
     ):
         with pytest.raises(ConversationNotFound):
             await gone

@@ -97,6 +97,7 @@
 ---@field model? string
 ---@field createdAt string
 ---@field sources allma.MessageSource[]
+---@field grounding? "cited"|"uncited"|"declined"|"none"
 
 ---@class allma.MessageSource
 ---@field number integer

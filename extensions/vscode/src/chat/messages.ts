@@ -1,5 +1,5 @@
 /** What the chat view and the extension say to each other, and the values both know. */
-import type { Answer, AnswerStats, Citation, MessageSource } from "../protocol";
+import type { Answer, AnswerStats, Citation, Grounding, MessageSource } from "../protocol";
 
 /** A numbered source, whether it comes with a fresh answer or from the history. */
 export interface Source {
@@ -25,6 +25,8 @@ export interface Turn {
   model: string | null;
   /** No model could be asked: the text says why, and the sources are the answer. */
   passagesOnly: boolean;
+  /** What should be said beside it. */
+  caution: string | null;
   sources: Source[];
 }
 
@@ -142,12 +144,22 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
 }
 
 /** What should be known about an answer, in sentences. */
-export function remarksOn({ notice, grounding, stats }: Answer): string[] {
-  return [
-    grounding === "uncited" && "No source is named for this: check it before you rely on it.",
-    stats.truncated && "The answer was cut: the model's limit was reached.",
-    notice,
-  ].filter((remark) => typeof remark === "string");
+export function remarksOn(answer: Answer): string[] {
+  const caution = cautionOn(answer.grounding);
+  return caution === null ? limitsOf(answer) : [caution, ...limitsOf(answer)];
+}
+
+/** What should be said beside an answer as long as it is kept. */
+export function cautionOn(grounding: Grounding | null): string | null {
+  if (grounding !== "uncited") return null;
+  return "No source is named for this: check it before you rely on it.";
+}
+
+/** What kept an answer from being better, in sentences. */
+export function limitsOf({ notice, stats }: Answer): string[] {
+  return [stats.truncated && "The answer was cut: the model's limit was reached.", notice].filter(
+    (remark) => typeof remark === "string",
+  );
 }
 
 /** Where a passage stands, in few letters: its page, else its lines. */

@@ -7,8 +7,9 @@ import type * as rpc from "../protocol";
 import type { Failure } from "../protocol";
 import {
   type Attachment,
+  cautionOn,
+  limitsOf,
   type Pending,
-  remarksOn,
   sourceOf,
   type ToView,
   type Turn,
@@ -84,7 +85,7 @@ export class Session {
       );
       if (this.stopping !== stopping) return; // another conversation was opened meanwhile
       this.stats = answer.stats;
-      this.remarks = remarksOn(answer);
+      this.remarks = limitsOf(answer);
       this.identify(answer.conversationId);
       await this.settle();
     } catch (error) {
@@ -222,6 +223,7 @@ function turnOf(message: rpc.Message): Turn {
     role: message.role === "user" ? "user" : "assistant",
     text: message.content,
     model: message.model,
+    caution: cautionOn(message.grounding),
     passagesOnly: message.model === null && message.sources.length > 0,
     sources: message.sources.map((source) => sourceOf(source, message.content)),
   };

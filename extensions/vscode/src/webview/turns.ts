@@ -31,7 +31,9 @@ export function turnElement(
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
     body,
-    ...remarks.map((remark) => h("p", { class: "kind" }, codicon("warning"), ` ${remark}`)),
+    ...[turn.caution, ...remarks].map(
+      (remark) => remark !== null && h("p", { class: "kind" }, codicon("warning"), ` ${remark}`),
+    ),
     sourcesElement(turn.sources, turn.passagesOnly, actions),
     h(
       "footer",

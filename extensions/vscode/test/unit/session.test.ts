@@ -86,6 +86,7 @@ class Server implements Backend {
       model: "m",
       createdAt: "",
       sources: [],
+      grounding: null,
     });
     this.conversations.set(id, {
       id,

@@ -276,6 +276,9 @@ function Chat:show_message(message)
     return { number = source.number, source = source }
   end, message.sources)
   self.text:add_sources(sources, message.model == nil)
+  if message.grounding == "uncited" then
+    self.text:note(UNCITED)
+  end
 end
 
 function Chat:load()
