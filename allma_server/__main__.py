@@ -7,26 +7,28 @@ anything is imported that might print.
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 
 def main() -> None:
     """Runs what the command line asks for, and exits."""
-    if sys.argv[1:2] in (["lsp"], ["mcp"]):
-        _serve(sys.argv[1:])
-    from allma_server.cli import main as shell
+    match sys.argv[1:]:
+        case ["lsp" | "mcp" as door, *arguments]:
+            _serve(door, arguments)
+        case _:
+            from allma_server.cli import main as shell
 
-    shell()
+            shell()
 
 
-def _serve(arguments: list[str]) -> NoReturn:
+def _options(protocol: str, arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog=f"allma-server {arguments[0]}",
+        prog=f"allma-server {protocol}",
         description="Speaks the protocol on standard input and output.",
     )
     parser.add_argument("--data", metavar="DIR", help="where everything Allma stores lives")
     parser.add_argument("--solo", action="store_true", help="run the engine in this process")
-    if arguments[0] == "mcp":
+    if protocol == "mcp":
         parser.add_argument(
             "--workspace",
             metavar="DIR",
@@ -34,10 +36,14 @@ def _serve(arguments: list[str]) -> NoReturn:
             default=[],
             help="a folder to index and to search (may be given several times)",
         )
-    options = parser.parse_args(arguments[1:])
+    else:
+        parser.set_defaults(workspace=[])
+    return parser.parse_args(arguments)
 
-    door = "lsp" if arguments[0] == "lsp" else "mcp"
-    folders = [os.path.abspath(folder) for folder in getattr(options, "workspace", [])]
+
+def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
+    options = _options(door, arguments)
+    folders = [os.path.abspath(folder) for folder in options.workspace]
     if not options.solo:
         from allma_server.daemon.forward import forward, warn
         from allma_server.daemon.link import Unreachable

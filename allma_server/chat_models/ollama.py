@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -75,12 +75,6 @@ class OllamaChatModels:
 
         A model that thinks is asked not to: thoughts would use up `max_tokens` unseen.
         """
-        capabilities = (await self.show(model)).capabilities
-        if capabilities and "completion" not in capabilities:
-            raise ModelUnsuitable(
-                f"The model {model} cannot chat; it is made for {', '.join(capabilities)}.",
-                "`allma models list` shows the models that can.",
-            )
         options = {
             "num_ctx": context_length,
             "num_predict": max_tokens,
@@ -88,21 +82,17 @@ class OllamaChatModels:
         }
         body = {
             "model": model,
-            "messages": [{"role": m.role, "content": m.content} for m in messages],
+            "messages": [asdict(message) for message in messages],
             "stream": True,
             "options": {key: value for key, value in options.items() if value is not None},
-            **({"think": False} if "thinking" in capabilities else {}),
+            **({"think": False} if "thinking" in await self._abilities(model) else {}),
         }
         lines = self._client.lines(
             "/api/chat", body, model=model, first=FIRST_TOKEN_SECONDS, between=NEXT_TOKEN_SECONDS
         )
         async with aclosing(lines):
             async for line in lines:
-                event = self._client.read(_ChatLine, line)
-                if event.error:
-                    raise AnswerInterrupted(
-                        f"Ollama broke off the answer: {event.error}.", "Ask again to repeat it."
-                    )
+                event = self._said(line)
                 if event.message.content:
                     yield TextDelta(event.message.content)
                 if event.done:
@@ -112,6 +102,28 @@ class OllamaChatModels:
         raise AnswerInterrupted(
             "Ollama ended the answer before it was complete.", "Ask again to have it repeated."
         )
+
+    async def _abilities(self, model: str) -> Sequence[str]:
+        """What a model is made for, to chat among it; empty where an older server does not say.
+
+        Raises:
+            ModelUnsuitable: it cannot chat.
+        """
+        capabilities = (await self.show(model)).capabilities
+        if capabilities and "completion" not in capabilities:
+            raise ModelUnsuitable(
+                f"The model {model} cannot chat; it is made for {', '.join(capabilities)}.",
+                "`allma models list` shows the models that can.",
+            )
+        return capabilities
+
+    def _said(self, line: str) -> "_ChatLine":
+        event = self._client.read(_ChatLine, line)
+        if event.error:
+            raise AnswerInterrupted(
+                f"Ollama broke off the answer: {event.error}.", "Ask again to repeat it."
+            )
+        return event
 
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
         """Downloads a model; closing the generator stops it, a later pull resumes.

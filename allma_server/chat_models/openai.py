@@ -5,6 +5,7 @@ Such a server decides itself which models it has and how long their contexts are
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict
 
 from pydantic import BaseModel, Field
 
@@ -58,7 +59,7 @@ class OpenAIChatModels:
         options = {"max_tokens": max_tokens, "temperature": temperature}
         body = {
             "model": model,
-            "messages": [{"role": m.role, "content": m.content} for m in messages],
+            "messages": [asdict(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
             **{key: value for key, value in options.items() if value is not None},
@@ -73,16 +74,7 @@ class OpenAIChatModels:
         reason, usage = None, _Usage()
         async with aclosing(lines):
             async for line in lines:
-                # Server-sent events: other fields than `data`, and comments, say nothing here.
-                field, _, data = line.partition(":")
-                if field != "data" or data.strip() == "[DONE]":
-                    continue
-                event = self._client.read(_Event, data)
-                if event.error:
-                    raise AnswerInterrupted(
-                        f"The server broke off the answer: {event.error.message}.",
-                        "Ask again to have it repeated.",
-                    )
+                event = self._said(line)
                 usage = event.usage or usage
                 for choice in event.choices:
                     reason = choice.finish_reason or reason
@@ -94,11 +86,21 @@ class OpenAIChatModels:
                 "Ask again to have it repeated.",
             )
         # Usage comes after the reason, in an event of its own.
-        yield Finish(
-            "length" if reason == "length" else "stop",
-            usage.prompt_tokens,
-            usage.completion_tokens,
-        )
+        reason = "length" if reason == "length" else "stop"
+        yield Finish(reason, usage.prompt_tokens, usage.completion_tokens)
+
+    def _said(self, line: str) -> "_Event":
+        # Server-sent events: other fields than `data`, and comments, say nothing here.
+        field, _, data = line.partition(":")
+        if field != "data" or data.strip() == "[DONE]":
+            return _Event()
+        event = self._client.read(_Event, data)
+        if event.error:
+            raise AnswerInterrupted(
+                f"The server broke off the answer: {event.error.message}.",
+                "Ask again to have it repeated.",
+            )
+        return event
 
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
         """Raises Unsupported: the API has no downloads."""

@@ -92,33 +92,36 @@ async def _conversation(client: Client, launch: Launch) -> list[Check]:
     try:
         async with _started(client, launch) as server:
             result = await server.begin()
-            seconds = time.monotonic() - began
-            info = result.get("serverInfo") or _modern_info(result)
-            spoken = result.get("protocolVersion", client.protocol)
-            detail = f"{info.get('name')} {info.get('version')}, MCP {spoken}, {seconds:.1f} s"
-            slow = "Start a client again: the first time after an update takes longer."
-            checks.append(
-                Check(step, "warning", detail, slow)
-                if seconds > SLOW
-                else Check(step, "ok", detail)
-            )
+            checks.append(_greeting(step, result, client, time.monotonic() - began))
             step = "Tools"
             tools = [tool["name"] for tool in (await server.ask("tools/list"))["tools"]]
             checks.append(Check(step, "ok", f"{len(tools)}: {', '.join(tools)}"))
             step, called = "Call", time.monotonic()
             answer = await server.ask("tools/call", {"name": "status", "arguments": {}})
-            seconds = time.monotonic() - called
-            said = " ".join(str(answer["content"][0]["text"]).split())
-            if answer.get("isError"):
-                checks.append(Check(step, "failed", said, "`allma doctor` tells more."))
-            else:
-                checks.append(Check(step, "ok", f"status answers in {seconds:.1f} s"))
+            checks.append(_call(step, answer, time.monotonic() - called))
     except _Silent as exc:
         checks.append(Check(step, "failed", str(exc), _advice(client, launch)))
     except (KeyError, TypeError, IndexError, AttributeError):
         unusual = "the server's answer is not what MCP asks for"
         checks.append(Check(step, "failed", unusual, _advice(client, launch)))
     return checks
+
+
+def _greeting(step: str, result: Mapping[str, Any], client: Client, seconds: float) -> Check:
+    info = result.get("serverInfo") or _modern_info(result)
+    spoken = result.get("protocolVersion", client.protocol)
+    detail = f"{info.get('name')} {info.get('version')}, MCP {spoken}, {seconds:.1f} s"
+    if seconds > SLOW:
+        later = "Start a client again: the first time after an update takes longer."
+        return Check(step, "warning", detail, later)
+    return Check(step, "ok", detail)
+
+
+def _call(step: str, answer: Mapping[str, Any], seconds: float) -> Check:
+    said = " ".join(str(answer["content"][0]["text"]).split())
+    if answer.get("isError"):
+        return Check(step, "failed", said, "`allma doctor` tells more.")
+    return Check(step, "ok", f"status answers in {seconds:.1f} s")
 
 
 def _modern_info(result: Mapping[str, Any]) -> Mapping[str, Any]:

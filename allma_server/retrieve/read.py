@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.model import Document, Excerpt, Passage
@@ -45,28 +45,31 @@ async def read_excerpt(
     name = source.strip()
     if name.isdigit():
         return await _around_chunk(int(name), neighbors, catalog)
-    if name.startswith("allma://document/"):
-        number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
-        document = await catalog.document_by_id(int(number)) if number.isdigit() else None
-    else:
-        path = name.removeprefix("file://") if name.startswith("file://") else name
-        document = await catalog.document(str(Path(path)))
+    document = await _document(name, catalog)
     if document is None or document.state != "indexed":
         raise DocumentNotFound(
             f"{source!r} is not in the index.",
             "The documents list shows what is; only indexed files are read.",
         )
-    text, first = "", 1
-    origin = "index"
-    if document.format in live:
-        try:
-            text = await asyncio.to_thread(Path(document.path).read_text, "utf-8")
-            origin = "disk"
-        except (OSError, UnicodeDecodeError):
-            pass  # moved or in another encoding: the index still has its text
-    if origin == "index":
-        text, first = await catalog.extracted_text(document.id)
-    return _excerpt(document, text, first, start_line, end_line, origin)
+    if document.format in live and (text := await _on_disk(document.path)) is not None:
+        return _excerpt(document, text, 1, start_line, end_line, "disk")
+    text, first = await catalog.extracted_text(document.id)
+    return _excerpt(document, text, first, start_line, end_line, "index")
+
+
+async def _document(name: str, catalog: Library) -> Document | None:
+    if not name.startswith("allma://document/"):
+        return await catalog.document(str(Path(name.removeprefix("file://"))))
+    number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
+    return await catalog.document_by_id(int(number)) if number.isdigit() else None
+
+
+async def _on_disk(path: str) -> str | None:
+    """A file's text; None when it moved or has another encoding: the index still has its text."""
+    try:
+        return await asyncio.to_thread(Path(path).read_text, "utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 async def _around_chunk(chunk_id: int, neighbors: int, catalog: Library) -> Excerpt:
@@ -88,7 +91,7 @@ def _excerpt(
     first: int,
     start_line: int | None,
     end_line: int | None,
-    origin: str,
+    source: Literal["disk", "index"],
 ) -> Excerpt:
     lines = text.splitlines()
     last = first + len(lines) - 1
@@ -109,5 +112,5 @@ def _excerpt(
         end_line=max(end, start),
         total_lines=last,
         uri=f"{Path(document.path).as_uri()}#L{start}-L{max(end, start)}",
-        source="disk" if origin == "disk" else "index",
+        source=source,
     )
