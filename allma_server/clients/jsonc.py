@@ -1,7 +1,7 @@
 """JSON with comments, changed in place: nothing but the change is touched.
 
 It is read with the grammar of JavaScript, of whose expressions it is a part; so every node knows
-where it stands.
+where it stands. The libraries for Python that keep comments have no edits, or need Node.js.
 """
 
 import json

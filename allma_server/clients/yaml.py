@@ -1,4 +1,8 @@
-"""YAML, changed in place, as far as clients write it: mappings over several lines."""
+"""YAML, changed in place, as far as clients write it: mappings over several lines.
+
+Not by ruamel.yaml: it keeps comments, but writes the whole file anew, and with it other people's
+indentation, spacing, line ends, `~` and escapes.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
