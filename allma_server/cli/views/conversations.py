@@ -18,7 +18,7 @@ def _answer(result: Answer, page: Page) -> View:
         yield from passages([c.passage for c in result.citations], page)
         return
     any_cited = any(citation.cited for citation in result.citations)
-    yield Text("Sources", "bold")
+    yield Text("Sources" if any_cited else "The closest passages", "bold")
     for citation in result.citations:
         style = "" if citation.cited or not any_cited else "dim"
         yield source_line(f"[{citation.number}]", citation.passage, page, style)

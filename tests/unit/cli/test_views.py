@@ -241,6 +241,11 @@ def test_an_answer_without_a_model_shows_the_passages_themselves() -> None:
     assert "Sources" not in text
 
 
+def test_passages_that_an_answer_does_not_cite_are_not_called_its_sources() -> None:
+    text = shown(replace(ANSWER, citations=[citation(1, cited=False)]))
+    assert "The closest passages\n[1] notes/guide.md:12" in text
+
+
 def test_a_report_lists_every_failed_file_but_only_some_skipped_ones() -> None:
     text = shown(REPORT)
     assert f"{LONG_PATH}\n    it is encrypted" in text
