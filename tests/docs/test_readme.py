@@ -158,3 +158,6 @@ def test_every_path_that_the_architecture_names_exists() -> None:
         if not path.name.startswith("__") and path.name != "py.typed"
     }
     assert rooms - named == set(), "rooms that the map does not name"
+    for folder, files in re.findall(r"^\| `(\w+)/`.*? \| (.+) \|", table, re.M):
+        inside = re.findall(r"`(\w+(?:\.py|/))`", files)
+        assert [name for name in inside if not (package / folder / name).exists()] == []
