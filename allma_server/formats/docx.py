@@ -123,7 +123,7 @@ class _Document:
         core = _related(self._package.rels, "core-properties")
         known: Any = getattr(core[0], "core_properties", None) if core else None
         author = known.author if known else ""
-        return self._outline.extract(
+        return self._outline.draft().extract(
             "The document has no text.",
             title=(known.title if known else "") or self._title,
             metadata={"author": author},

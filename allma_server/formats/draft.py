@@ -93,16 +93,10 @@ class Outline:
         repeat = lines[0] if len(lines[0]) <= _LONGEST_REPEAT else ""
         self._add("\n".join(lines), Section(0, 0, "records", repeat=repeat, breaks=tuple(breaks)))
 
-    def extract(
-        self,
-        nothing: str,
-        *,
-        title: str | None = None,
-        metadata: dict[str, str] | None = None,
-    ) -> Extract:
-        """The finished document. Raises NothingToIndex, saying `nothing`, when it is empty."""
+    def draft(self) -> Draft:
+        """The draft, with the section that was open as its last."""
         self._close()
-        return self._draft.extract(nothing, title=title, metadata=metadata)
+        return self._draft
 
     def _close(self) -> None:
         blocks, self._blocks = self._blocks, []

@@ -72,7 +72,7 @@ class HtmlReader:
             walk.write(_main_content(page))
         except (etree.LxmlError, ValueError) as exc:
             raise UnreadableDocument(f"The page cannot be parsed: {exc}.") from exc
-        return walk.outline.extract("The page has no text.", title=title)
+        return walk.outline.draft().extract("The page has no text.", title=title)
 
 
 def _main_content(page: _Element) -> _Element:

@@ -26,14 +26,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_CHAT_PROVIDER", "scripted")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "sea.md").write_text("# Sea\n\nThe sea is salty because rivers carry minerals.\n")
-    return folder
-
-
 async def daemon_pid(client: Lines) -> int:
     return (await client.tool("status"))["structuredContent"]["pid"]
 
