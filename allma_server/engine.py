@@ -9,22 +9,19 @@ the first call that needs it.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from allma_server import __version__
 from allma_server.answer.models import model_in_use
 from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config
 from allma_server.embedders import choose, open_embedder
-from allma_server.errors import AllmaError, ModelNotFound, ProviderError
+from allma_server.errors import ModelNotFound, ProviderError
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
-from allma_server.model import EmbedderStatus, OllamaStatus, Status, WorkspaceStatus
 from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
@@ -252,49 +249,3 @@ class _Parsers:
         config = self._config
         parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
         return ":".join(map(str, parts))
-
-
-async def engine_status(engine: Engine) -> Status:
-    """The engine's state, for people and clients."""
-    name = await engine.embedder.name()
-    embedder = await engine.embedder.serving()
-    provider = await _provider(engine)
-    chat_model = None
-    if provider.reachable:
-        with contextlib.suppress(AllmaError):
-            chat_model = await model_in_use(None, engine.config, engine.catalog, engine.chat)
-    counts = await engine.catalog.workspace_counts()
-    return Status(
-        version=__version__,
-        data_dir=str(engine.config.data_dir),
-        embedder=EmbedderStatus(name, embedder.dimensions if embedder else None),
-        chat_model=chat_model,
-        ollama=provider,
-        vectors=await engine.vectors.status(),
-        workspaces=[
-            WorkspaceStatus(
-                path=count.workspace.path,
-                documents=count.documents,
-                chunks=count.chunks,
-                pending=engine.ingestion.pending(count.workspace),
-                failed=count.failed,
-                skipped=count.skipped,
-                watching=engine.ingestion.watching,
-                notice=engine.ingestion.trouble,
-            )
-            for count in counts
-        ],
-        jobs=engine.ingestion.running(),
-        clients=engine.clients(),
-        pid=os.getpid(),
-    )
-
-
-async def _provider(engine: Engine) -> OllamaStatus:
-    config = engine.config
-    url = config.ollama_url if config.chat_provider == "ollama" else config.openai_url or ""
-    try:
-        version = await engine.chat.version()
-    except AllmaError as exc:
-        return OllamaStatus(url, False, None, str(exc))
-    return OllamaStatus(url, True, version, None)

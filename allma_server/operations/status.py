@@ -1,11 +1,23 @@
 """How the engine is."""
 
+import os
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.engine import engine_status
-from allma_server.model import Diagnosis, Job, Status
+from allma_server import __version__
+from allma_server.answer.models import model_in_use
+from allma_server.engine import Engine
+from allma_server.errors import AllmaError
+from allma_server.model import (
+    Diagnosis,
+    EmbedderStatus,
+    Job,
+    OllamaStatus,
+    Status,
+    WorkspaceStatus,
+)
 from allma_server.operations.call import Call
 
 
@@ -16,7 +28,55 @@ async def status(
     """Tell what is indexed and pending, which models serve, and how a job is doing."""
     if job_id is not None:
         return await call.engine.ingestion.job(job_id)
-    return await engine_status(call.engine)
+    engine = call.engine
+    embedder = await engine.embedder.serving()
+    provider = await _provider(engine)
+    return Status(
+        version=__version__,
+        data_dir=str(engine.config.data_dir),
+        embedder=EmbedderStatus(
+            await engine.embedder.name(), embedder.dimensions if embedder else None
+        ),
+        chat_model=await _chat_model(engine) if provider.reachable else None,
+        ollama=provider,
+        vectors=await engine.vectors.status(),
+        workspaces=await _workspaces(engine),
+        jobs=engine.ingestion.running(),
+        clients=engine.clients(),
+        pid=os.getpid(),
+    )
+
+
+async def _provider(engine: Engine) -> OllamaStatus:
+    config = engine.config
+    url = config.ollama_url if config.chat_provider == "ollama" else config.openai_url or ""
+    try:
+        version = await engine.chat.version()
+    except AllmaError as exc:
+        return OllamaStatus(url, False, None, str(exc))
+    return OllamaStatus(url, True, version, None)
+
+
+async def _chat_model(engine: Engine) -> str | None:
+    with suppress(AllmaError):
+        return await model_in_use(None, engine.config, engine.catalog, engine.chat)
+    return None
+
+
+async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
+    return [
+        WorkspaceStatus(
+            path=count.workspace.path,
+            documents=count.documents,
+            chunks=count.chunks,
+            pending=engine.ingestion.pending(count.workspace),
+            failed=count.failed,
+            skipped=count.skipped,
+            watching=engine.ingestion.watching,
+            notice=engine.ingestion.trouble,
+        )
+        for count in await engine.catalog.workspace_counts()
+    ]
 
 
 async def cancel_job(
