@@ -2,7 +2,7 @@
 
 Its models differ in how they behave:
 
-    echo    repeats the last line it was asked, and cites every [number] the prompt contains
+    echo    repeats the question, or the last line it was asked, and cites every source by number
     slow    the same, with a pause before each word, for as long as it is listened to
     broken  fails after three words
     vector  cannot chat
@@ -27,7 +27,8 @@ _CAPABILITIES = {
     "broken": "completion",
     "vector": "embedding",
 }
-_CITED = re.compile(r"\[\d+\]")
+_SOURCE = re.compile(r"(?:\[|<<source )(\d+)\b")
+_QUESTION = "Question: "
 
 
 class ScriptedChatModels:
@@ -105,6 +106,9 @@ def _info(name: str) -> ModelInfo:
 
 def _answer(messages: Sequence[ChatMessage]) -> list[str]:
     lines = messages[-1].content.splitlines() if messages else []
-    asked = next((line for line in reversed(lines) if line.strip()), "nothing")
-    cited = _CITED.findall("\n".join(message.content for message in messages))
-    return ["You", "asked:", *asked.split(), *dict.fromkeys(cited)]
+    said = [line for line in lines if line.strip()]
+    questions = [line for line in said if line.startswith(_QUESTION)]
+    asked = (questions or said or ["nothing"])[-1]
+    numbers = _SOURCE.findall("\n".join(message.content for message in messages))
+    cited = [f"[{number}]" for number in sorted(set(map(int, numbers)))]
+    return ["You", "asked:", *asked.split(), *cited]

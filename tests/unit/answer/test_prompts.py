@@ -14,8 +14,16 @@ def turn(role: str, content: str) -> Message:
 
 def test_sources_are_numbered_placed_and_fenced() -> None:
     prompt = build_prompt("Why salty?", [], [PASSAGE], 2000, boundary="f00d")
-    assert "<<source f00d>>\n[1] sea.md, Water\nThe sea" in prompt.messages[-1].content
-    assert prompt.messages[-1].content.endswith("Question: Why salty?")
+    content = prompt.messages[-1].content
+    assert content.startswith("<<source 1 f00d: sea.md, Water>>\nThe sea is salty.\n<<end f00d>>")
+    assert "Question: Why salty?" in content.partition("<<end f00d>>")[2]
+
+
+def test_the_best_source_stands_next_to_the_question_under_its_number() -> None:
+    second = replace(PASSAGE, text="Rivers bring the salt.")
+    content = build_prompt("Why?", [], [PASSAGE, second], 2000).messages[-1].content
+    order = [content.index(part) for part in ("source 2", "Rivers", "source 1", "The sea", "Why?")]
+    assert order == sorted(order)
 
 
 def test_every_prompt_has_its_own_boundary() -> None:
