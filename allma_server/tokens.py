@@ -42,7 +42,9 @@ _EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
 _VERSION = r"[vV]?\d+(?:\.\d+)+"
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\w)"
 _LANGUAGE = r"[A-Za-z](?:\+\+|\#(?!\w))"
-_ASCII_WORD = re.compile(rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.ASCII)
+# None of these begins with two letters as nearly all words do, so those are tried first.
+_PLAIN = r"[A-Za-z_]{2}\w*(?:'\w+)?"
+_ASCII_WORD = re.compile(rf"{_PLAIN}|{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.ASCII)
 _WORD = re.compile(
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[{_CJK}]+|[{_UNSPACED}]+|[{_EMOJI}]"
     rf"|(?:(?![{_CJK}{_UNSPACED}])[\w{_MARKS}])+(?:['\u2019][\w{_MARKS}]+)?"

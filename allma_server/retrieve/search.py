@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
-from allma_server.retrieve.choose import SHOWN, chosen
+from allma_server.retrieve.choose import SHOWN, Chosen, chosen
 from allma_server.retrieve.forms import share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
@@ -102,11 +102,11 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
     """
     began = time.monotonic()
     ranking = await rank(query, k, scope, sources)
-    passages = [
-        await sources.shelf.joined(c.passage, c.neighbour) if c.neighbour else c.passage
-        for c in chosen(ranking.passages, k, bar=ranking.bar)
-    ]
-    facts = await sources.shelf.facts(passages)
+    shown = chosen(ranking.passages, k, bar=ranking.bar)
+    facts, passages = await asyncio.gather(
+        sources.shelf.facts([each.passage for each in shown]),
+        asyncio.gather(*(_whole(each, sources.shelf) for each in shown)),
+    )
     passages = await asyncio.to_thread(_mark_stale, passages, facts)
     return SearchResult(passages, ranking.notice, int((time.monotonic() - began) * 1000))
 
@@ -133,6 +133,12 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
     notice = " ".join(filter(None, (notice, skipped))) or None
     return Ranking(query, fused, reranked, found[first:], judgement, notice)
+
+
+async def _whole(shown: Chosen, shelf: Shelf) -> Passage:
+    if shown.neighbour is None:
+        return shown.passage
+    return await shelf.joined(shown.passage, shown.neighbour)
 
 
 async def _documents(scope: Scope, shelf: Shelf) -> Collection[int] | None:

@@ -7,8 +7,12 @@ from allma_server.stores.database import Database, Stored
 from allma_server.stores.rows import as_json
 from allma_server.tokens import query_terms
 
-POSTINGS = 10_000
-"""Rows that one search may score, about a microsecond each; the most frequent terms go first."""
+POSTINGS = 5_000
+"""Rows that one search may score, 1.5 µs each; the most frequent terms go first.
+
+Among 20,000 chunks of six sets, half as many as 10,000 take a third from the slowest searches. BM25
+by itself loses .005 of nDCG@10 where questions are short, and .02 where they are long.
+"""
 
 _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
 """A term in the file's name or the heading counts twice. Negative, and better the lower."""

@@ -274,9 +274,9 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
         await publish_many(
             engine, [d for n in names for d in lines(folder / n / "corpus.jsonl")], chunks
         )
+        embedder = await engine.embedder.chosen()
         await engine.vectors.settled()
         sources = sources_of(Call(engine))
-        embedder = await engine.embedder.chosen()
         matrix = np.random.default_rng(1).standard_normal((chunks, 384), np.float32)
         times: dict[str, list[float]] = {}
 
