@@ -1,11 +1,24 @@
-"""Paths as clients and the catalogue compare them: absolute, and by their letters alone."""
+"""Paths as clients and the catalogue compare them: absolute, and by their letters.
 
+The catalogue names files by their real paths; a client may name one through a link.
+"""
+
+import asyncio
 import os
 
 
 def absolute(path: str) -> str:
     """An absolute path without following links; nothing need be there."""
     return os.path.abspath(os.path.expanduser(path))
+
+
+async def real(path: str) -> str:
+    """An absolute path with all links followed; nothing need be there."""
+    return await asyncio.to_thread(_real, path)
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(os.path.expanduser(path))
 
 
 def is_inside(path: str, folder: str) -> bool:

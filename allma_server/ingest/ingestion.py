@@ -32,7 +32,7 @@ from allma_server.model import (
     SeenFile,
     Workspace,
 )
-from allma_server.paths import absolute
+from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 
 COURTESY_SECONDS = 20.0
@@ -101,11 +101,10 @@ class Ingestion:
         workspaces = await self._catalogue.workspaces()
         if path is None:
             return workspaces
-        wanted = Path(absolute(path))
-        for workspace in workspaces:
-            root = Path(workspace.path)
-            if root == wanted or root in wanted.parents:
-                return [workspace]
+        for wanted in (absolute(path), await real(path)):
+            for workspace in workspaces:
+                if is_inside(wanted, workspace.path):
+                    return [workspace]
         raise DocumentNotFound(f"{path!r} is in no indexed workspace.", "Index its folder first.")
 
     async def forget(self, path: str) -> ForgetReport:
@@ -116,6 +115,8 @@ class Ingestion:
         """
         async with self._jobs.turn:
             report = await self._forgetting.forget(absolute(path))
+            if report is None:
+                report = await self._forgetting.forget(await real(path))
         if report is None:
             raise DocumentNotFound(
                 f"{path!r} is not in the index.", "`allma status` lists the workspaces."

@@ -43,7 +43,7 @@ async def ask(
     returned instead. Use search when you want to read and judge the passages yourself.
     """
     engine = call.engine
-    scope = scope_of(call, workspace, path)
+    scope = await scope_of(call, workspace, path)
 
     async def passages(query: str) -> SearchResult:
         return noted(call, await find(call, query, top_k, scope))

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from allma_server.model import DocumentPage, DocumentState
 from allma_server.operations.call import Call
+from allma_server.paths import real
 
 
 async def documents(
@@ -20,4 +21,5 @@ async def documents(
     limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,
 ) -> DocumentPage:
     """List what was seen in the workspaces, and why a file was skipped or failed."""
-    return await call.engine.catalog.document_page(workspace, state, cursor, limit)
+    folder = await real(workspace) if workspace else None
+    return await call.engine.catalog.document_page(folder, state, cursor, limit)

@@ -68,7 +68,7 @@ async def evaluate(
     if picture is not None and not picture.endswith(".svg"):
         raise InvalidArgument(f"The picture {picture!r} is not named .svg.")
     before = await _earlier(against) if against else None
-    scope = scope_of(call, workspace, path)
+    scope = await scope_of(call, workspace, path)
     if generate is not None:
         await _generate(call, questions, generate, scope)
     asked = await asyncio.to_thread(read_questions, await _read(questions))

@@ -24,6 +24,5 @@ async def explain(
     Says of each passage where it stands by meaning, by words, by both and after reranking, and
     why it is not shown: it repeats another, shares its lines with a better one, or came too late.
     """
-    return await explain_passages(
-        query, top_k or call.engine.config.top_k, scope_of(call, workspace, path), sources_of(call)
-    )
+    scope = await scope_of(call, workspace, path)
+    return await explain_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))

@@ -8,7 +8,7 @@ from pydantic import Field
 from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
-from allma_server.paths import absolute
+from allma_server.paths import real
 from allma_server.retrieve.search import Scope, Sources, find_passages
 
 WorkspaceFolder: TypeAlias = Annotated[
@@ -21,13 +21,12 @@ FileGlob: TypeAlias = Annotated[
 INDEXING = "Indexing still runs: there may be more to find in a while."
 
 
-def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
+async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
     """The named workspace, else the client's own folders, else everything; `all` is everything."""
     if workspace == "all":
         return Scope((), path)
-    if workspace:
-        return Scope((absolute(workspace),), path)
-    return Scope(call.workspaces, path)
+    folders = (workspace,) if workspace else call.workspaces
+    return Scope(tuple([await real(folder) for folder in folders]), path)
 
 
 def sources_of(call: Call) -> Sources:

@@ -26,7 +26,7 @@ async def search(
     Understands meaning and exact words. Use it before opening files when you do not know where
     something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
     """
-    found = noted(call, await find(call, query, top_k, scope_of(call, workspace, path)))
+    found = noted(call, await find(call, query, top_k, await scope_of(call, workspace, path)))
     if found.passages or await call.engine.catalog.workspaces():
         return found
     return replace(found, notice=EMPTY)

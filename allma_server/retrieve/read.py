@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.model import Document, Excerpt, Passage
+from allma_server.paths import real
 
 LARGEST_EXCERPT = 40_000
 """Characters returned at once; the rest is had by asking for the following lines."""
@@ -59,7 +60,8 @@ async def read_excerpt(
 
 async def _document(name: str, catalog: Library) -> Document | None:
     if not name.startswith("allma://document/"):
-        return await catalog.document(str(Path(name.removeprefix("file://"))))
+        path = name.removeprefix("file://")
+        return await catalog.document(str(Path(path))) or await catalog.document(await real(path))
     number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
     return await catalog.document_by_id(int(number)) if number.isdigit() else None
 

@@ -16,7 +16,7 @@ from allma_server.doors.source import EngineSource
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
 from allma_server.operations import Call, Silent
-from allma_server.paths import absolute, is_inside
+from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Progress
 
 Context = ServerRequestContext[Any]
@@ -78,7 +78,8 @@ class Client:
         if searched := self.folders.searched:
             return searched
         indexed = [workspace.path for workspace in await engine.catalog.workspaces()]
-        return tuple(h for h in self._hints if any(is_inside(h, path) for path in indexed))
+        hints = [await real(hint) for hint in self._hints]
+        return tuple(h for h in hints if any(is_inside(h, path) for path in indexed))
 
     async def _ask_for_roots(self, session: ServerSession) -> None:
         declared = session.client_capabilities

@@ -1,0 +1,47 @@
+"""Folders that a client names through a link."""
+
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.errors import DocumentNotFound
+from allma_server.model import DocumentPage, Excerpt, ForgetReport, SearchResult
+from allma_server.operations import BY_NAME, Call, Silent
+
+
+@pytest.fixture
+async def link(engine: Engine, tmp_path: Path) -> Path:
+    """A link to a folder that was indexed by that name."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "sea.md").write_text("# Sea\n\nThe sea is salty because rivers carry minerals.\n")
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    await BY_NAME["ingest"](Call(engine), {"paths": [str(link)]})
+    return link
+
+
+async def test_a_search_in_a_linked_folder_finds_what_is_in_it(engine: Engine, link: Path) -> None:
+    (link.parent / "other").mkdir()
+    named: SearchResult = await BY_NAME["search"](
+        Call(engine), {"query": "salty sea", "workspace": str(link)}
+    )
+    own = Call(engine, Silent(), (str(link),))
+    found: SearchResult = await BY_NAME["search"](own, {"query": "salty sea"})
+    elsewhere = Call(engine, Silent(), (str(link.parent / "other"),))
+    nothing: SearchResult = await BY_NAME["search"](elsewhere, {"query": "salty sea"})
+    assert [len(each.passages) for each in (named, found, nothing)] == [1, 1, 0]
+
+
+async def test_a_linked_file_is_listed_read_and_forgotten(engine: Engine, link: Path) -> None:
+    call, file = Call(engine), str(link / "sea.md")
+    listed: DocumentPage = await BY_NAME["documents"](call, {"workspace": str(link)})
+    assert listed.total == 1
+    read: Excerpt = await BY_NAME["read"](call, {"source": file})
+    assert "rivers carry minerals" in read.text
+    await BY_NAME["sync"](call, {"path": str(link)})
+    forgotten: ForgetReport = await BY_NAME["forget"](call, {"path": file})
+    assert forgotten.documents == 1
+    with pytest.raises(DocumentNotFound):
+        await BY_NAME["read"](call, {"source": file})
