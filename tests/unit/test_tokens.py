@@ -59,6 +59,11 @@ def test_a_phrase_yields_the_same_run_of_terms_alone_and_inside_a_text(phrase: s
     assert f" {' '.join(lexemes(phrase))} " in f" {' '.join(lexemes(text))} "
 
 
+def test_ascii_text_yields_the_same_terms_alone_and_beside_other_letters():
+    text = "C++ c# ABC++ v1.2.3 vb1.5 1.2 1,234 1,2 don't a's _x __init__ x_ x86_64 utf8 3D e2e a"
+    assert lexemes(f"{text} é") == [*lexemes(text), "e"]
+
+
 def test_no_term_is_longer_than_64_characters_or_holds_a_space():
     text = "x" * 500 + " " + "aB" * 300 + " " + "y_" * 200
     assert all(len(term) <= 64 and " " not in term for term in lexemes(text))
