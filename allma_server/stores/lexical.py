@@ -11,9 +11,9 @@ POSTINGS = 6_000
 """Rows that one search may score, 1.5 µs each; the most frequent terms go first.
 
 Among 20,000 chunks of six sets, a quarter of the slowest searches' time is saved against 10,000.
-BM25 by itself loses .02 of nDCG@10 on cacm, whose questions are long, .004 on med and cranfield, and
-nothing on the others; with 5,000, cosqa loses .014. Scoring what 3,000 rows choose by all of the
-terms takes as long as this and finds fewer.
+BM25 by itself loses .02 of nDCG@10 on cacm, whose questions are long, .004 on med and cranfield,
+and nothing on the others; with 5,000, cosqa loses .014. Scoring what 3,000 rows choose by all of
+the terms takes as long as this and finds fewer.
 """
 
 _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
