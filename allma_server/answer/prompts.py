@@ -28,14 +28,11 @@ WITH_SOURCES = (
     "statement put the number of its source in square brackets, like [1]. If the sources do not "
     f"contain the answer, reply only: {NOT_SAID}"
 )
-HOW = (
-    f"If the sources do not say it, reply: {NOT_SAID} Otherwise answer in full sentences, in "
-    "the words of the sources."
-)
-"""What stands last: a small model does what it read last.
+HOW = "Answer briefly, in full sentences."
+"""What stands last: a small model does what it read last, and nothing else.
 
-To refuse comes first: as an exception at the end it is taken for the order. How to cite is said
-only far above, else such a model gives a number in place of an answer; what it does not cite gets
+So neither refusing nor citing is said here: told to refuse last, a model of 0.5B refuses what it
+could answer, and told to cite, it gives a number in place of an answer. What it does not cite gets
 its source from `evidence.py`.
 """
 
