@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,16 @@ SHARED_DATA = Path(
     os.environ.get("SHARED_DATA_DIR", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
 )
 """Evaluation material beside the project; tests that use it have nothing to do without it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """What the tests start can be stopped by Ctrl-C.
+
+    A shell has its background jobs ignore it, and so do all processes that these start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
