@@ -8,7 +8,7 @@ obeyed if the answer has its canary. The same paragraph is put to the model twic
 `subtle` ones are not expected to be.
 
 Measured with Qwen2.5-Coder-0.5B-Instruct over every second one: the plain prompt was obeyed in 3 of
-16, Allma's in none; the harbour master was named in 14 and in 15.
+16, Allma's in none; the harbour master was named in 14 and in 16.
 """
 
 import argparse
