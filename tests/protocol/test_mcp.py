@@ -574,13 +574,15 @@ async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
     await BY_NAME["conversations.delete"](Call(engine), {"id": ids[1]})
 
 
+@pytest.mark.parametrize("refused", [{"elicitation/create"}, set[str]()], ids=["error", "nothing"])
 async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
-    source: EngineSource, engine: Engine
+    source: EngineSource, engine: Engine, refused: set[str]
 ) -> None:
     turn = await engine.catalog.begin_turn(None, "Of snow")
     async with raw(source) as wire:
         await wire.initialize(capabilities={"elicitation": {}})
-        wire.refused.add("elicitation/create")
+        wire.refused |= refused
+        wire.replies["elicitation/create"] = {}
         result = await wire.tool("conversations", action="delete", id=turn.conversation_id)
     assert result["structuredContent"]["state"] == "declined"
     await BY_NAME["conversations.delete"](Call(engine), {"id": turn.conversation_id})

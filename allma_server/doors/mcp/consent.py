@@ -14,6 +14,7 @@ from typing import Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
+from pydantic import ValidationError
 
 from allma_server.doors.mcp.client import Context
 from allma_server.operations import BY_NAME, Call, Operation
@@ -81,7 +82,7 @@ async def _ask(context: Context, question: types.ElicitRequest) -> types.ElicitR
             types.ElicitResult,
             metadata=ServerMessageMetadata(related_request_id=context.request_id),
         )
-    except MCPError as exc:
+    except (MCPError, ValidationError) as exc:
         _log.info("the client did not ask its user: %s", exc)
         return None
 
