@@ -91,19 +91,19 @@ def test_the_mcp_entry_starts_a_server_that_answers() -> None:
     assert json.loads(done.stdout.splitlines()[0])["result"]["serverInfo"]["name"] == "allma"
 
 
-def test_the_commands_for_ai_clients_work_in_this_order(tmp_path: Path) -> None:
+def test_the_commands_for_ai_clients_work_in_this_order(isolated: Path) -> None:
     [block] = blocks("sh", "In your AI client (MCP)")
     for line in block.splitlines():
         done = subprocess.run(
             [sys.executable, "-m", "allma_server", *shlex.split(line)[1:]],
             cwd=ROOT,
-            env={**os.environ, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},  # noqa: TID251
+            env={**os.environ, "HOME": str(isolated), "USERPROFILE": str(isolated)},  # noqa: TID251
             capture_output=True,
             text=True,
             timeout=60,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    assert "allma" in json.loads((tmp_path / ".claude.json").read_text())["mcpServers"]
+    assert "allma" in json.loads((isolated / ".claude.json").read_text())["mcpServers"]
     assert "8: search, ask" in done.stdout
 
 
