@@ -216,3 +216,6 @@ class VectorSearch(Protocol):
     async def nearest(
         self, vector: Vector, k: int, documents: Collection[int] | None = None
     ) -> list[Hit]: ...
+    async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
+        """The vectors of those of these chunks that have one."""
+        ...

@@ -5,13 +5,13 @@ by how few of *them* contain it, which is what still tells them apart.
 
 - Pairs: words that stand side by side in the question do so in the passage (after the sequential
   dependence model of Metzler and Croft, 2005).
-- Closeness, for questions only: the most of the question's words that stand within a few lines. A
+- Closeness, for questions: the most of the question's words that stand within a few lines. A
   question is answered in one place; a topic ("heat transfer in slabs") is spread over a passage.
-- Likeness: how near its words are to those of the best passages (after Rocchio, 1971). Relevant
-  passages resemble each other.
+- Likeness: how near its words are to those of the best passages (`alike.py`).
 
-They are about prose. In code, words stand together by grammar and names, so the more of the found
-passages are code, the less they count. What the user put in quotes always counts.
+Pairs and likeness are about prose. In code, words stand together by grammar and names, so the more
+of the found passages are code, the less they count; but a function says in one place what it does,
+so closeness counts there whatever is asked. What the user put in quotes always counts.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
-from math import exp, hypot, log
+from math import hypot, log
 
 from allma_server.model import Passage
+from allma_server.retrieve.alike import shares
 from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.tokens import QueryTerms, lexemes, query_terms
 
@@ -33,10 +34,6 @@ QUOTED = 20.0
 
 WINDOW = 30
 """Terms within which words count as close."""
-
-BEST = 8
-"""Passages that likeness is measured to, weighted by the softmax of their scores over SHARPNESS."""
-SHARPNESS = 4.0
 
 K1, B = 1.2, 0.75
 """BM25's usual constants: how soon repetition stops to count, and how much length matters."""
@@ -64,15 +61,16 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
     rarity = _rarity(counts)
     half = _half_saturation(pool)
     wanted = frozenset(terms.terms or terms.stops)
-    prose = 1 - share_of_code(passages)
-    closeness = CLOSENESS if is_question(question) else 0.0
+    code = share_of_code(passages)
+    prose = 1 - code
+    closeness = CLOSENESS * (1.0 if is_question(question) else code)
     scores: list[float] = []
     for passage, words, k in zip(passages, pool, half, strict=True):
         found = [(at, term) for at, term in enumerate(words) if term in wanted]
-        gain = PAIRS * _pairs(found, terms, rarity, k)
+        gain = prose * PAIRS * _pairs(found, terms, rarity, k)
         if closeness:
             gain += closeness * _closest(found, rarity)
-        scores.append(passage.score + prose * gain + QUOTED * _quoted(words, terms))
+        scores.append(passage.score + gain + QUOTED * _quoted(words, terms))
     vectors = [_vector(count, rarity, k) for count, k in zip(counts, half, strict=True)]
     likeness = _likeness(vectors, scores)
     return [score + prose * LIKENESS * like for score, like in zip(scores, likeness, strict=True)]
@@ -148,12 +146,9 @@ def _vector(count: Counter[str], rarity: Mapping[str, float], k: float) -> dict[
 
 def _likeness(vectors: Sequence[Mapping[str, float]], scores: Sequence[float]) -> list[float]:
     """The cosine of each passage to the best ones, taken together; between 0 and 1."""
-    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:BEST]
-    odds = [exp((scores[i] - scores[best[0]]) / SHARPNESS) for i in best]
     centre: dict[str, float] = {}
-    for i, odd in zip(best, odds, strict=True):
-        share = odd / sum(odds)
-        for term, weight in vectors[i].items():
+    for index, share in shares(scores).items():
+        for term, weight in vectors[index].items():
             centre[term] = centre.get(term, 0.0) + weight * share
     return [
         sum(weight * centre[term] for term, weight in vector.items() if term in centre)

@@ -1,21 +1,23 @@
 """Find passages: dense and lexical in parallel, fused, reranked, then as people want to see them.
 
 The way of a candidate: both retrievers give their best hits; `fuse.py` makes one list of them; the
-first of these are read and reranked by their words (`rerank.py`) and, where the settings name one,
-by a model; `choose.py` says which are shown. `explain.py` tells the same way for every candidate.
+first of these are read and reranked by their words (`rerank.py`), by how they resemble the best of
+them (`alike.py`) and, where the settings name one, by a model; `choose.py` says which are shown.
+`explain.py` tells the same way for every candidate.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
-from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
+from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, Vector, VectorSearch
+from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
 from allma_server.retrieve.choose import SHOWN, Chosen, chosen
-from allma_server.retrieve.forms import share_of_code
+from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
 
@@ -127,9 +129,12 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     )
     fused = fuse(dense, lexical, CANDIDATES)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
-    found = await sources.shelf.passages(hits)
     first = max(RERANKED, k)
-    reranked = await _reranked(query, _weighed(query, found[:first], fused))
+    found, vectors = await asyncio.gather(
+        sources.shelf.passages(hits),
+        sources.vectors.vectors_of([hit.chunk_id for hit in hits[:first]] if dense else []),
+    )
+    reranked = await _reranked(query, _weighed(query, found[:first], fused), vectors)
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
     notice = " ".join(filter(None, (notice, skipped))) or None
     return Ranking(query, fused, reranked, found[first:], judgement, notice)
@@ -165,14 +170,23 @@ async def _dense(
 
 def _weighed(query: str, passages: Sequence[Passage], fused: Sequence[Fused]) -> list[Passage]:
     """The passages with the scores that fit the question and their texts."""
-    suited = weight(query, share_of_code(passages))
+    best = max((f.lexical or 0.0 for f in fused), default=0.0)
+    suited = weight(query, share_of_code(passages), best)
     scores = {f.chunk_id: f.weighed(suited) for f in fused}
     return [replace(passage, score=scores[passage.chunk_id]) for passage in passages]
 
 
-async def _reranked(query: str, passages: Sequence[Passage]) -> list[Passage]:
+async def _reranked(
+    query: str, passages: Sequence[Passage], vectors: Mapping[int, Vector]
+) -> list[Passage]:
     scores = await _WORDS.rerank(query, passages)
-    scored = [replace(p, score=s) for p, s in zip(passages, scores, strict=True)]
+    likeness = alike(scores, [vectors.get(passage.chunk_id) for passage in passages])
+    prose = 1 - share_of_code(passages)
+    gain = prose * (FOR_QUESTIONS if is_question(query) else FOR_TOPICS)
+    scored = [
+        replace(passage, score=score + gain * like)
+        for passage, score, like in zip(passages, scores, likeness, strict=True)
+    ]
     return sorted(scored, key=lambda p: -p.score)
 
 

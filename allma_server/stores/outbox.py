@@ -117,7 +117,17 @@ class Outbox(Stored):
         )
         return [tuple(row) for row in found]
 
-    async def vectors_of(
+    async def vectors_of(self, embedder: str, chunk_ids: Collection[int]) -> dict[int, Vector]:
+        """The vectors of those of these chunks that have one, by chunk id."""
+        found = await self._db.rows(
+            "SELECT c.id, e.vector FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value "
+            "CROSS JOIN embeddings e ON e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?)",
+            (as_json(chunk_ids), embedder),
+        )
+        return {row["id"]: vector_of(row["vector"]) for row in found}
+
+    async def vectors_in(
         self, embedder: str, documents: Collection[int]
     ) -> list[tuple[int, int, bytes]]:
         """Chunk id, document id and stored vector of the chunks of these documents."""

@@ -149,7 +149,7 @@ class VectorIndex:
             return []
         if documents is not None and not kept.mirror.loaded:
             if await self._outbox.chunks_in(documents) <= DIRECT:
-                found = await self._outbox.vectors_of(kept.embedder, documents)
+                found = await self._outbox.vectors_in(kept.embedder, documents)
                 return await asyncio.to_thread(_best, found, vector, k)
         if self._upkeep.ready:
             try:
@@ -160,6 +160,11 @@ class VectorIndex:
                 if hits is not None:
                     return hits
         return await kept.mirror.nearest(vector, k, documents)
+
+    async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
+        """The vectors of those of these chunks that the serving embedder has made one for."""
+        kept = self._upkeep.kept
+        return await self._outbox.vectors_of(kept.embedder, chunk_ids) if kept else {}
 
     async def status(self) -> VectorStatus:
         """Who serves, and how many changes wait for the store."""

@@ -1,7 +1,7 @@
 from math import isclose
 
 from allma_server.model import Hit
-from allma_server.retrieve.fuse import fuse
+from allma_server.retrieve.fuse import fuse, weight
 
 
 def hits(**scores: float) -> list[Hit]:
@@ -61,3 +61,14 @@ def test_the_ranking_does_not_depend_on_where_cosines_lie():
     lexical = hits(a=3.0, b=9.0, c=5.0)
     high, low = hits(a=0.9, b=0.8, c=0.7), hits(a=0.5, b=0.4, c=0.3)
     assert order(high, lexical) == order(low, lexical)
+
+
+def test_meaning_weighs_more_where_many_words_match_and_within_bounds():
+    short, usual, long, endless = (weight("heat in slabs", 0.0, s) for s in (1, 22, 40, 1e6))
+    assert short < usual < long < endless < 3 * usual
+    assert weight("heat in slabs", 0.0, 0.0) == usual
+
+
+def test_in_code_and_for_questions_the_number_of_words_that_match_does_not_matter():
+    assert weight("parse a config", 1.0, 5.0) == weight("parse a config", 1.0, 45.0)
+    assert weight("Who kept the light?", 0.0, 5.0) == weight("Who kept the light?", 0.0, 45.0)

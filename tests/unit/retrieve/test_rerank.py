@@ -48,9 +48,17 @@ def test_what_is_in_quotes_comes_first_even_in_code():
     assert best('"no space left"', plain, exact, plain + " ") == exact
 
 
-def test_code_is_left_in_the_order_it_came():
-    found = passages("def a(x): return b[x];", "def list_a(x): return {x: a(x)};")
-    assert rescore("list a", found) == [10.0, 10.0]
+def test_in_code_words_side_by_side_say_nothing():
+    found = passages("def read(list_a): return {list_a};", "def list(read, a): return {read: a};")
+    first, second = rescore("list a", found)
+    assert first == second
+
+
+def test_in_code_the_function_that_has_the_words_in_one_place_comes_first():
+    filler = "x[0] = y(x); z = {x: y[x]}\n" * 20
+    apart = f"def load(path):\n    open(path)\n{filler}    parse(path)\n{filler}    config = 1"
+    close = f"def load(path):\n    parse_config(open(path))\n{filler}{filler}    return x"
+    assert best("parse a config", apart, close, filler) == close
 
 
 def test_a_question_of_stop_words_and_empty_passages_are_no_trouble():
