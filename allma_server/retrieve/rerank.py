@@ -138,19 +138,19 @@ def _quoted(words: Sequence[str], terms: QueryTerms) -> int:
 
 
 def _vector(count: Counter[str], rarity: Mapping[str, float], k: float) -> dict[str, float]:
-    """The passage's words as a unit vector."""
-    weights = {term: (K1 + 1) * n / (n + k) * rarity[term] for term, n in count.items()}
-    norm = hypot(*weights.values()) or 1.0
-    return {term: weight / norm for term, weight in weights.items()}
+    """The passage's words as a vector; its length is left to `_likeness`."""
+    return {term: n / (n + k) * rarity[term] for term, n in count.items()}
 
 
 def _likeness(vectors: Sequence[Mapping[str, float]], scores: Sequence[float]) -> list[float]:
     """The cosine of each passage to the best ones, taken together; between 0 and 1."""
+    lengths = [hypot(*vector.values()) or 1.0 for vector in vectors]
     centre: dict[str, float] = {}
     for index, share in shares(scores).items():
+        share /= lengths[index]
         for term, weight in vectors[index].items():
             centre[term] = centre.get(term, 0.0) + weight * share
     return [
-        sum(weight * centre[term] for term, weight in vector.items() if term in centre)
-        for vector in vectors
+        sum([vector[term] * centre[term] for term in vector.keys() & centre.keys()]) / length
+        for vector, length in zip(vectors, lengths, strict=True)
     ]

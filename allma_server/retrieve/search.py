@@ -9,12 +9,12 @@ them (`alike.py`) and, where the settings name one, by a model; `choose.py` says
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
-from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, Vector, VectorSearch
+from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
 from allma_server.retrieve.choose import SHOWN, Chosen, chosen
 from allma_server.retrieve.forms import is_question, share_of_code
@@ -129,12 +129,9 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     )
     fused = fuse(dense, lexical, CANDIDATES)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
+    found = await sources.shelf.passages(hits)
     first = max(RERANKED, k)
-    found, vectors = await asyncio.gather(
-        sources.shelf.passages(hits),
-        sources.vectors.vectors_of([hit.chunk_id for hit in hits[:first]] if dense else []),
-    )
-    reranked = await _reranked(query, _weighed(query, found[:first], fused), vectors)
+    reranked = await _reranked(query, found[:first], fused, sources)
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
     notice = " ".join(filter(None, (notice, skipped))) or None
     return Ranking(query, fused, reranked, found[first:], judgement, notice)
@@ -168,21 +165,21 @@ async def _dense(
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None
 
 
-def _weighed(query: str, passages: Sequence[Passage], fused: Sequence[Fused]) -> list[Passage]:
-    """The passages with the scores that fit the question and their texts."""
-    best = max((f.lexical or 0.0 for f in fused), default=0.0)
-    suited = weight(query, share_of_code(passages), best)
-    scores = {f.chunk_id: f.weighed(suited) for f in fused}
-    return [replace(passage, score=scores[passage.chunk_id]) for passage in passages]
-
-
 async def _reranked(
-    query: str, passages: Sequence[Passage], vectors: Mapping[int, Vector]
+    query: str, passages: Sequence[Passage], fused: Sequence[Fused], sources: Sources
 ) -> list[Passage]:
-    scores = await _WORDS.rerank(query, passages)
+    """The passages weighed as fits the question and their texts, then by words and likeness."""
+    code = share_of_code(passages)
+    best = max((f.lexical or 0.0 for f in fused), default=0.0)
+    suited = weight(query, code, best)
+    weighed = {f.chunk_id: f.weighed(suited) for f in fused}
+    passages = [replace(passage, score=weighed[passage.chunk_id]) for passage in passages]
+    scores, vectors = await asyncio.gather(
+        _WORDS.rerank(query, passages),
+        sources.vectors.vectors_of([passage.chunk_id for passage in passages]),
+    )
     likeness = alike(scores, [vectors.get(passage.chunk_id) for passage in passages])
-    prose = 1 - share_of_code(passages)
-    gain = prose * (FOR_QUESTIONS if is_question(query) else FOR_TOPICS)
+    gain = (1 - code) * (FOR_QUESTIONS if is_question(query) else FOR_TOPICS)
     scored = [
         replace(passage, score=score + gain * like)
         for passage, score, like in zip(passages, scores, likeness, strict=True)
