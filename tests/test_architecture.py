@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"engine"},
     {"ingest", "retrieve", "answer"}
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},
-    {"chunking", "logs"},
+    {"chunking", "imports", "logs"},
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"},
     {"ports", "config"},
     {"locations"},

@@ -129,7 +129,9 @@ def _start(data: Path, place: Path, deadline: float) -> None:
 
 def _environment() -> dict[str, str]:
     # The package must be found, however this process came to find it.
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}  # noqa: TID251
+    path = str(Path(__file__).resolve().parents[2])
+    # numpy's threads spin for a while after each product, on the cores that others would use.
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}  # noqa: TID251
 
 
 def _detached() -> int:

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +22,7 @@ from allma_server.config import load_config
 from allma_server.doors.solo import engine_on_demand
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import MESSAGE_LIMIT, last_resort
+from allma_server.imports import imported
 from allma_server.locations import build_stamp, meeting_place
 
 if TYPE_CHECKING:
@@ -136,12 +136,12 @@ class Daemon:
         # are served.
         match door:
             case "lsp":
-                await asyncio.to_thread(import_module, "allma_server.doors.lsp")
+                await imported("allma_server.doors.lsp")
                 from allma_server.doors.lsp import serve_lsp
 
                 await serve_lsp(self._engine, reader, writer)
             case "mcp":
-                await asyncio.to_thread(import_module, "allma_server.doors.mcp")
+                await imported("allma_server.doors.mcp")
                 from allma_server.doors.mcp import serve_mcp
 
                 folders = [str(folder) for folder in hello.get("workspaces", [])]

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from allma_server.config import load_config
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer, last_resort, run_stdio
 from allma_server.errors import AllmaError, DataDirectoryBusy
+from allma_server.imports import imported
 from allma_server.locations import project_folder
 from allma_server.logs import logging_to
 from allma_server.tasks import background_tasks
@@ -45,6 +45,7 @@ def serve_solo(
         async with engine_on_demand(settings) as engine:
             try:
                 # Only the protocol that is spoken is imported: each takes a second.
+                await imported(f"allma_server.doors.{door}")
                 if door == "lsp":
                     from allma_server.doors.lsp import serve_lsp
 
@@ -136,11 +137,13 @@ class _OnDemand:
 
     async def _open(self, engine: "asyncio.Future[Engine]") -> NoReturn:
         # Most of the program; the handshake is answered meanwhile.
-        module = await asyncio.to_thread(import_module, "allma_server.engine")
+        await imported("allma_server.engine")
+        from allma_server.engine import open_engine
+
         config = load_config(self._settings)
         async with AsyncExitStack() as stack:
             stack.enter_context(logging_to(config.data_dir))
-            opened = await stack.enter_async_context(module.open_engine(config, self._clients))
+            opened = await stack.enter_async_context(open_engine(config, self._clients))
             opened.ingestion.follow()
             engine.set_result(opened)
             try:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.server.context import ServerRequestContext
@@ -14,6 +13,7 @@ from allma_server import __version__
 from allma_server.doors.mcp.wire import Wire
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
+from allma_server.imports import imported
 from allma_server.tasks import background_tasks
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class _Later:
         async def handle(context: ServerRequestContext[Any], params: _Params) -> _Result:
             async with self._making:
                 if self._made is None:
-                    # Importing takes long enough to be felt by others on the loop.
-                    await asyncio.to_thread(import_module, "allma_server.doors.mcp.parts")
+                    await imported("allma_server.doors.mcp.parts")
                     self._made = self._make()
             return await method(self._made)(context, params)
 
