@@ -1,7 +1,6 @@
 """The catalogue: everything SQLite knows, from one object; each side has its own file."""
 
 from allma_server.stores.archive import Archive
-from allma_server.stores.conversations import Conversations
 from allma_server.stores.documents import Documents
 from allma_server.stores.embeddings import Embeddings
 from allma_server.stores.erasure import Erasure
@@ -11,6 +10,7 @@ from allma_server.stores.lexical import FullText
 from allma_server.stores.passages import Passages
 from allma_server.stores.repair import Repair
 from allma_server.stores.settings import Settings
+from allma_server.stores.turns import Turns
 from allma_server.stores.workspaces import Workspaces
 
 
@@ -21,7 +21,7 @@ class Catalog(
     Documents,
     Passages,
     FullText,
-    Conversations,
+    Turns,
     Jobs,
     Settings,
     Erasure,
