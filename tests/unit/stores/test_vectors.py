@@ -101,6 +101,21 @@ async def test_one_search_is_answered_without_starting_chroma(
     assert entries(chroma) == []
 
 
+async def test_vectors_are_those_of_the_serving_embedder_and_of_chunks_that_exist(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    [first, second] = await some_documents(catalog, 2, 2)
+    kept, gone = await chunk_ids(catalog, first), await chunk_ids(catalog, second)
+    await catalog.remove([second.id])
+    async with opened(database, chroma, VectorOptions(settle=60.0)) as vectors:
+        found = await vectors.vectors_of([*kept, *gone])
+        assert set(found) == set(kept)
+        for chunk_id, vector in found.items():
+            assert ids_of(await vectors.nearest(vector, 1)) == [chunk_id]
+        await vectors.use("test/another")
+        assert await vectors.vectors_of(kept) == {}
+
+
 async def test_a_change_is_found_at_once_though_chroma_has_not_heard_of_it(
     catalog: Catalog, database: Database, chroma: Path
 ):
