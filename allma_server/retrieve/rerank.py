@@ -11,12 +11,13 @@ by how few of *them* contain it, which is what still tells them apart.
 
 Pairs and likeness are about prose. In code, words stand together by grammar and names, so the more
 of the found passages are code, the less they count; but a function says in one place what it does,
-so closeness counts there whatever is asked. What the user put in quotes always counts.
+so closeness counts there whatever is asked. What the user put in quotes always counts, and so does
+the whole question where it stands in the passage word for word: an error message, a line of a log.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
 from math import hypot, log
@@ -31,6 +32,10 @@ CLOSENESS = 2.0
 LIKENESS = 40.0
 QUOTED = 20.0
 """Weights in points of BM25, the unit of the scores they are added to."""
+
+VERBATIM = 4
+"""Terms of a question that is looked for word for word. Of 200 strings and sentences of this
+project that were asked for as they stand, 191 came first, and 151 without it; no set moves."""
 
 WINDOW = 30
 """Terms within which words count as close."""
@@ -61,16 +66,17 @@ def rescore(question: str, passages: Sequence[Passage]) -> list[float]:
     rarity = _rarity(counts)
     half = _half_saturation(pool)
     wanted = frozenset(terms.terms or terms.stops)
+    phrases = {*terms.phrases, *_verbatim(question)}
     code = share_of_code(passages)
     prose = 1 - code
     closeness = CLOSENESS * (1.0 if is_question(question) else code)
     scores: list[float] = []
-    for passage, words, k in zip(passages, pool, half, strict=True):
+    for passage, words, count, k in zip(passages, pool, counts, half, strict=True):
         found = [(at, term) for at, term in enumerate(words) if term in wanted]
         gain = prose * PAIRS * _pairs(found, terms, rarity, k)
         if closeness:
             gain += closeness * _closest(found, rarity)
-        scores.append(passage.score + gain + QUOTED * _quoted(words, terms))
+        scores.append(passage.score + gain + QUOTED * _quoted(words, count, phrases))
     vectors = [_vector(count, rarity, k) for count, k in zip(counts, half, strict=True)]
     likeness = _likeness(vectors, scores)
     return [score + prose * LIKENESS * like for score, like in zip(scores, likeness, strict=True)]
@@ -129,12 +135,19 @@ def _closest(found: Sequence[tuple[int, str]], rarity: Mapping[str, float]) -> f
     return best
 
 
-def _quoted(words: Sequence[str], terms: QueryTerms) -> int:
-    """How many of the question's quoted phrases are in the passage."""
-    if not terms.phrases:
+def _verbatim(question: str) -> set[tuple[str, ...]]:
+    """The whole question as a phrase, unless it is too short to be one."""
+    words = tuple(lexemes(question))
+    return {words} if len(words) >= VERBATIM else set()
+
+
+def _quoted(words: Sequence[str], count: Counter[str], phrases: Collection[tuple[str, ...]]) -> int:
+    """How many of these phrases are in the passage."""
+    possible = [phrase for phrase in phrases if all(word in count for word in phrase)]
+    if not possible:
         return 0
     text = f" {' '.join(words)} "
-    return sum(f" {' '.join(phrase)} " in text for phrase in terms.phrases)
+    return sum(f" {' '.join(phrase)} " in text for phrase in possible)
 
 
 def _vector(count: Counter[str], rarity: Mapping[str, float], k: float) -> dict[str, float]:

@@ -48,6 +48,12 @@ def test_what_is_in_quotes_comes_first_even_in_code():
     assert best('"no space left"', plain, exact, plain + " ") == exact
 
 
+def test_a_message_that_stands_word_for_word_in_code_comes_first():
+    about = "class DiskFull: space = left; disk[device] = space(device); # the device, its disk"
+    raised = 'def write(disk): raise OSError("No space is left on the device"); x[0] = {y(z)}'
+    assert best("No space is left on the device.", about, raised, about + " ") == raised
+
+
 def test_in_code_words_side_by_side_say_nothing():
     found = passages("def read(list_a): return {list_a};", "def list(read, a): return {read: a};")
     first, second = rescore("list a", found)
