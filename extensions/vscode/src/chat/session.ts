@@ -114,6 +114,13 @@ export class Session {
     this.changed("selected");
   }
 
+  /** Shows what an earlier window showed; where it cannot be had just now, `reload` may later. */
+  async restore(id: string): Promise<void> {
+    this.id = id;
+    await this.reload();
+    this.changed("selected");
+  }
+
   /** Reads the shown conversation again: it may have been renamed, or written to elsewhere. */
   async reload(): Promise<void> {
     if (this.busy || this.id === undefined) return;

@@ -93,10 +93,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     if (this.ctx.connection.state !== "ready") return;
     const shown = this.ctx.extension.workspaceState.get<string>(SHOWN);
     if (this.session.id !== undefined) await this.session.reload();
-    else if (shown !== undefined && !this.session.busy) {
-      // It may have been deleted elsewhere; an empty chat is then the right one.
-      await this.session.select(shown).catch(() => this.session.select(undefined));
-    }
+    else if (shown !== undefined && !this.session.busy) await this.session.restore(shown);
   }
 
   private onSessionChanged(kind: "selected" | "written"): void {

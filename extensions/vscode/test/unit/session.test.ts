@@ -5,11 +5,13 @@ import type { Answer, AskParams, AskProgress, Conversation, Message } from "../.
 import { INITIAL, reduce } from "../../src/webview/state";
 
 const CANCELLED = new Error("cancelled");
+const AWAY = new Error("the server is away");
 
 /** A server of one test: it keeps conversations, and answers when it is told to. */
 class Server implements Backend {
   asked: AskParams[] = [];
   conversations = new Map<string, Conversation>();
+  away = false;
   private finish: ((text: string) => void) | undefined;
   private fail: ((error: unknown) => void) | undefined;
   private begin = () => {};
@@ -46,12 +48,14 @@ class Server implements Backend {
   }
 
   show(id: string): Promise<Conversation> {
+    if (this.away) return Promise.reject(AWAY);
     const found = this.conversations.get(id);
     return found ? Promise.resolve(structuredClone(found)) : Promise.reject(new Error("not found"));
   }
 
   failure(error: unknown) {
     if (error === CANCELLED) return "cancelled" as const;
+    if (error === AWAY) return { code: "error", message: AWAY.message, hint: null };
     return { code: "conversation_not_found", message: String(error), hint: "Next step." };
   }
 
@@ -241,6 +245,25 @@ describe("a session", () => {
     expect(server.asked[0]?.workspace).toBe("/w/b");
     expect(server.asked[0]?.question).toContain("x = 1");
     expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
+  });
+
+  test("shows what an earlier window showed, also if the server is away at first", async () => {
+    void session.ask("Why?", true);
+    await server.answer("Because.");
+    const id = session.id as string;
+    await session.select(undefined);
+    server.away = true;
+    await session.restore(id);
+    expect(session.id).toBe(id);
+    server.away = false;
+    await session.reload();
+    expect(texts()).toEqual(["Why?", "Because."]);
+  });
+
+  test("begins empty where what an earlier window showed was deleted", async () => {
+    await session.restore("gone");
+    expect(session.id).toBeUndefined();
+    expect(texts()).toEqual([]);
   });
 
   test("forgets a conversation that was deleted elsewhere", async () => {
