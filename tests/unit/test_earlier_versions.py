@@ -1,0 +1,97 @@
+"""What an earlier version wrote opens unchanged: data directory, archive, settings."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.config import Config, load_config
+from allma_server.engine import Engine, import_data, open_engine
+from tests.audit import snapshot
+from tests.unit.ingest.test_ingestion import do, found
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "version-0.1"
+PROJECT = "/home/user/project"
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Config:
+    """Settings over a copy of the data directory of version 0.1."""
+    data = tmp_path / "data"
+    with zipfile.ZipFile(FIXTURES / "data.zip") as packed:
+        packed.extractall(data)
+    return Config(data_dir=data, chat_provider="scripted", watch=False)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    with zipfile.ZipFile(FIXTURES / "archive.zip") as packed:
+        return Path(packed.extract("archive.allma", tmp_path))
+
+
+async def refuse_to_embed(engine: Engine) -> None:
+    """From now on no document can be embedded again; a question can."""
+    embedder = await engine.embedder.serving()
+    assert embedder is not None and embedder.identity.startswith("local/all-MiniLM-L6-v2-int8")
+
+    async def refuse(texts: Sequence[str]) -> Sequence[Any]:
+        raise AssertionError(f"embedded again: {texts}")
+
+    embedder.embed_documents = refuse  # type: ignore[method-assign]
+
+
+async def check(engine: Engine) -> None:
+    """Everything that was put into the fixtures is there."""
+    await refuse_to_embed(engine)
+    page = await do(engine, "documents")
+    states = {row.path.removeprefix(f"{PROJECT}/"): row.state for row in page.documents}
+    assert set(states.items()) == {
+        (".env", "skipped"),
+        ("lamps.html", "indexed"),
+        ("notes/sea.md", "indexed"),
+        ("retry.py", "indexed"),
+        ("ships.csv", "indexed"),
+        ("wärter.txt", "indexed"),
+    }
+    assert (await found(engine, "who keeps the lighthouse lamp burning"))[0] == "lamps.html"
+    assert (await found(engine, "Leuchtturmwärter"))[0] == "wärter.txt"
+    listed = (await do(engine, "conversations.list")).conversations
+    assert [c.title for c in listed] == ["Who lights the lamp?", "Salt and tides"]
+    shown = await do(engine, "conversations.show", id=listed[1].id)
+    assert [m.role for m in shown.messages] == ["user", "assistant"] * 2
+    assert shown.messages[0].content == "Why is the sea salty?"
+    assert shown.messages[1].grounding == "cited"
+    assert shown.messages[1].sources[0].path == f"{PROJECT}/notes/sea.md"
+    assert await engine.embedder.name() == "local/all-MiniLM-L6-v2-int8"
+    assert await engine.catalog.get_setting("chat_model") == "echo"
+    assert await engine.catalog.get_setting("forgotten") == f'["{PROJECT}/notes/diary.md"]'
+
+
+async def test_a_data_directory_of_the_first_version_opens_as_it_is(former: Config) -> None:
+    before = snapshot(former.data_dir)
+    async with open_engine(former) as engine:
+        await check(engine)
+        assert [w.path for w in (await do(engine, "status")).workspaces] == [PROJECT]
+        await engine.vectors.settled()
+    after = snapshot(former.data_dir)
+    assert (after.documents, after.chunks) == (before.documents, before.chunks)
+
+
+async def test_an_archive_of_the_first_version_is_imported(archive: Path, tmp_path: Path) -> None:
+    config = Config(data_dir=tmp_path / "there", chat_provider="scripted", watch=False)
+    await import_data(str(archive), config.data_dir, replace=False)
+    async with open_engine(config) as engine:
+        await check(engine)
+        await engine.vectors.settled()
+
+
+async def test_a_settings_file_of_the_first_version_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLMA_CONFIG", str(FIXTURES / "config.toml"))
+    config = load_config({"data_dir": str(tmp_path)})
+    assert (config.chat_model, config.embed_threads, config.top_k) == ("llama3.2", 2, 5)
+    assert config.embedder == "local/all-MiniLM-L6-v2-int8"
+    assert config.openai_url == "http://127.0.0.1:8080/v1"
