@@ -20,7 +20,7 @@ from pathlib import Path
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.ports import Vector
+from allma_server.ports import Vectors
 from tests.audit import differences, faults, fresh, snapshot
 
 HERE = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ async def counted(engine: Engine) -> list[int]:
     embedder = await engine.embedder.chosen()
     embed, count = embedder.embed_documents, [0]
 
-    async def counting(texts: Sequence[str]) -> Sequence[Vector]:
+    async def counting(texts: Sequence[str]) -> Vectors:
         count[0] += len(texts)
         return await embed(texts)
 

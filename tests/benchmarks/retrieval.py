@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, md5
 from pathlib import Path
 from statistics import mean, quantiles
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class Outcome:
     search_ms: float
 
 
-def lines(path: Path) -> Iterator[dict[str, str]]:
+def lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         yield from map(json.loads, file)
 

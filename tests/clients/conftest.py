@@ -42,7 +42,7 @@ class Home:
         return kept | {"HOME": str(self.path)}
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         return {
             "ALLMA_DATA_DIR": str(self.path / "data"),
             "ALLMA_CONFIG": str(self.path / "allma.toml"),
@@ -53,7 +53,7 @@ class Home:
     def allma(self, *arguments: str) -> str:
         return self.run([ALLMA, *arguments], **self.settings)
 
-    def client(self, name: str, *arguments: str, **variables: str) -> str:
+    def client(self, name: str, *arguments: str, **variables: Any) -> str:
         return self.run([*program(name), *arguments], **variables)
 
     def run(

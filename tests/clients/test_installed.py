@@ -9,7 +9,7 @@ import pytest
 from tests.clients.conftest import Home, program
 from tests.clients.scripted_model import SAID, scripted_model
 
-TRUSTED = {"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_API_KEY": "none"}
+TRUSTED: dict[str, Any] = {"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_API_KEY": "none"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -93,6 +93,7 @@ def test_the_mcp_entry_starts_a_server_that_answers() -> None:
 
 def test_the_commands_for_ai_clients_work_in_this_order(isolated: Path) -> None:
     [block] = blocks("sh", "In your AI client (MCP)")
+    said = ""
     for line in block.splitlines():
         done = subprocess.run(
             [sys.executable, "-m", "allma_server", *shlex.split(line)[1:]],
@@ -103,8 +104,9 @@ def test_the_commands_for_ai_clients_work_in_this_order(isolated: Path) -> None:
             timeout=60,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        said = done.stdout
     assert "allma" in json.loads((isolated / ".claude.json").read_text())["mcpServers"]
-    assert "8: search, ask" in done.stdout
+    assert "8: search, ask" in said
 
 
 def test_the_clients_that_are_named_are_those_that_are_known() -> None:

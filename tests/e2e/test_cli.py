@@ -137,7 +137,7 @@ def assert_like(data: Any, kind: type) -> None:
     assert set(data) == {field.name for field in dataclasses.fields(kind)}
 
 
-SCRIPTED = {"ALLMA_CHAT_PROVIDER": "scripted", "ALLMA_CHAT_MODEL": "echo"}
+SCRIPTED: dict[str, Any] = {"ALLMA_CHAT_PROVIDER": "scripted", "ALLMA_CHAT_MODEL": "echo"}
 
 
 # --- results ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import xllamacpp
@@ -33,7 +34,7 @@ class Runner:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._server: xllamacpp.Server | None = None
+        self._server: Any = None
         self._turn = asyncio.Lock()
         self.context = 0
         self.active = 0
@@ -138,8 +139,9 @@ class Runner:
         return answer.json()["tokens"]
 
 
-def _start(path: Path, context: int) -> xllamacpp.Server:
-    parameters = xllamacpp.CommonParams()
+def _start(path: Path, context: int) -> Any:
+    llama: Any = xllamacpp  # it has no types
+    parameters = llama.CommonParams()
     parameters.model.path = str(path)
     parameters.n_ctx = context
     parameters.n_parallel = 1
@@ -148,4 +150,4 @@ def _start(path: Path, context: int) -> xllamacpp.Server:
     parameters.port = 0
     parameters.warmup = False
     parameters.ui = False
-    return xllamacpp.Server(parameters)
+    return llama.Server(parameters)

@@ -14,7 +14,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +60,7 @@ class Ollama:
         self.expires: dict[str, float] = {}
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(self, app: Starlette) -> AsyncGenerator[None]:
         async with self.http, open_local(MODEL, Config(embed_threads=1)) as self.embedder:
             yield
         for runner in self.library.runners:

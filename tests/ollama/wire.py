@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +65,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[Wire]:
+async def serving(script: Script) -> AsyncGenerator[Wire]:
     """A server whose every request is answered by `script`."""
     wire = Wire("")
     open_connections: set[asyncio.StreamWriter] = set()

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 
 import pytest
@@ -29,7 +30,7 @@ def said(text: str) -> dict[str, object]:
 END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "eval_count": 2}
 
 
-def scripted(chat: Script, shown: dict[str, object] = SHOWN) -> Script:
+def scripted(chat: Script, shown: Mapping[str, object] = SHOWN) -> Script:
     """A server that shows its model, and chats as `chat` says."""
 
     async def script(exchange: Exchange) -> None:

@@ -15,7 +15,7 @@ from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError
 from allma_server.ingest import ingestion
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
-from allma_server.ports import Progress
+from allma_server.ports import Progress, Vectors
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def test_a_text_that_is_in_many_files_is_embedded_once(config: Config, fol
         embedder = await engine.embedder.chosen()
         embed, texts = embedder.embed_documents, list[str]()
 
-        async def noted(given: Sequence[str]) -> Sequence[Any]:
+        async def noted(given: Sequence[str]) -> Vectors:
             texts.extend(given)
             return await embed(given)
 

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ async def root(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def watching(*roots: Path) -> AsyncIterator[tuple[Changes, Watch]]:
+async def watching(*roots: Path) -> AsyncGenerator[tuple[Changes, Watch]]:
     changes = Changes()
     watch = Watch(changes, Path("/no-data-directory"))
     async with asyncio.TaskGroup() as group:
@@ -74,7 +74,7 @@ async def test_an_atomic_save_is_noticed_under_the_file_s_own_name(root: Path) -
 
 
 async def test_files_written_into_a_new_folder_at_once_are_not_missed(root: Path) -> None:
-    async with watching(root) as (changes, watch):
+    async with watching(root) as (changes, _):
         for n in range(30):
             folder = root / "new" / f"deep{n}"
             folder.mkdir(parents=True)
@@ -100,7 +100,7 @@ async def test_an_ignored_tree_costs_no_watches(root: Path) -> None:
     (root / ".gitignore").write_text("generated/\n")
     for n in range(20):
         (root / "generated" / str(n)).mkdir(parents=True)
-    async with watching(root) as (changes, watch):
+    async with watching(root) as (changes, _):
         (root / "generated" / "3" / "x.md").write_text("no")
         (root / "a.md").write_text("yes")
         await changes.mention(root / "a.md")

@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def passages(*texts: str) -> list[Passage]:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Reranker]:
+async def opened(path: Path) -> AsyncGenerator[Reranker]:
     chat: Chat = None  # type: ignore[assignment]  # it asks no chat model
     async with open_cross_encoder(str(path), chat) as reranker:
         yield reranker

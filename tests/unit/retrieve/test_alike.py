@@ -7,7 +7,7 @@ from allma_server.retrieve.alike import alike, shares
 
 def unit(*numbers: float) -> Vector:
     vector = np.array(numbers, np.float32)
-    return vector / np.linalg.norm(vector)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def test_the_best_has_the_most_say_and_all_together_are_one():

@@ -1,6 +1,7 @@
 """Documents made of nothing: texts that differ, vectors at random."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ RNG = np.random.default_rng(11)
 
 def random_vector() -> Vector:
     vector = RNG.standard_normal(DIMENSIONS).astype(np.float32)
-    return vector / np.linalg.norm(vector)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def storable_vector() -> Vector:
@@ -27,7 +28,7 @@ def facts(path: str, mtime_ns: int = 1) -> FileFacts:
     return FileFacts(path, size=100, mtime_ns=mtime_ns, inode=7)
 
 
-def parsed(texts: Sequence[str], format: str = "text", **of_chunks: str) -> Parsed:
+def parsed(texts: Sequence[str], format: str = "text", **of_chunks: Any) -> Parsed:
     chunks: list[Chunk] = []
     start = 0
     for index, text in enumerate(texts):

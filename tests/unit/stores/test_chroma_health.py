@@ -24,7 +24,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     collection.upsert(ids=ids, embeddings=vectors)
     collection.delete(ids=ids[:200])
     collection.upsert(ids=ids[:1000], embeddings=vectors[:1000])
-    client.close()
+    client.close()  # pyright: ignore[reportAttributeAccessIssue]  # the interface lacks it
     return directory
 
 

@@ -1,5 +1,7 @@
 """Chat history, jobs and settings: what people come back to."""
 
+from typing import Any
+
 import pytest
 
 from allma_server.errors import ConversationNotFound, InvalidArgument, JobNotFound
@@ -128,7 +130,7 @@ async def test_conversations_are_renamed_and_deleted(catalog: Catalog):
     assert (await catalog.conversation_page(None, None, 10)).conversations == []
 
 
-def job(number: int, state: str = "running", report: IngestReport | None = None) -> Job:
+def job(number: int, state: Any = "running", report: IngestReport | None = None) -> Job:
     return Job(
         f"job{number}", "ingest", state, "/w", 1, None, "", f"2026-01-01T00:00:{number:02}Z", report
     )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,9 @@ async def test_cancelling_stops_a_long_statement_at_its_source(database: Databas
             await tx.rows(ENDLESS)
 
     async with asyncio.TaskGroup() as tasks:
-        endless = [tasks.create_task(database.rows(ENDLESS)) for _ in range(5)]
+        endless: list[asyncio.Task[Any]] = [
+            tasks.create_task(database.rows(ENDLESS)) for _ in range(5)
+        ]
         endless.append(tasks.create_task(write()))
         # Long enough for the statements to run in their threads.
         await asyncio.wait(endless, timeout=0.2)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ QUICK = VectorOptions(settle=0.0, pauses=(0.0, 0.05))
 @contextlib.asynccontextmanager
 async def opened(
     database: Database, directory: Path, options: VectorOptions = QUICK, embedder: str = EMBEDDER
-) -> AsyncIterator[VectorIndex]:
+) -> AsyncGenerator[VectorIndex]:
     async with (
         asyncio.TaskGroup() as tasks,
         open_vectors(database, directory, tasks, options) as vectors,
@@ -285,7 +285,7 @@ async def test_many_deleted_slots_lead_to_a_rebuild(
 async def test_another_embedder_gets_its_own_collection_and_the_old_one_goes(
     catalog: Catalog, database: Database, chroma: Path
 ):
-    [document, _] = await some_documents(catalog, 2, 10)
+    await some_documents(catalog, 2, 10)
     async with opened(database, chroma) as vectors:
         await vectors.settled()
         [before] = entries(chroma)
