@@ -26,19 +26,29 @@ Reply = tuple[Any, Blobs]
 Handler = Callable[[Any, list[bytes]], Reply]
 
 _LENGTH = struct.Struct(">I")
+_EXIT_SECONDS = 10.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 class ChildFailed(Exception):
     """The child died, hung past its limit, or raised what it did not foresee.
 
-    `hung` tells a time limit from a death; `bug` carries the child's traceback when there is one.
+    `hung` tells a time limit from a death; `bug` carries the child's traceback when there is one;
+    `exit_code` is that of a child that ended by itself, negative for a signal.
     """
 
-    def __init__(self, message: str, *, hung: bool = False, bug: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hung: bool = False,
+        bug: str | None = None,
+        exit_code: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.hung = hung
         self.bug = bug
+        self.exit_code = exit_code
 
 
 class Child:
@@ -93,8 +103,8 @@ class Child:
                 await self._kill()
                 raise ChildFailed(f"{method} took longer than {limit:g} s", hung=True) from None
             except (asyncio.IncompleteReadError, ConnectionError, OSError) as exc:
-                await self._kill()
-                raise ChildFailed(f"the process ended during {method}") from exc
+                code = await self._exit_code()
+                raise ChildFailed(f"the process ended during {method}", exit_code=code) from exc
             except asyncio.CancelledError:
                 # The answer would be read as the next call's: this child cannot be used again.
                 await self._kill()
@@ -132,6 +142,16 @@ class Child:
                 limit=1 << 22,
             )
         return self._process
+
+    async def _exit_code(self) -> int | None:
+        """How the child ended whose pipe is closed; one that lives on nevertheless is killed."""
+        process = self._process
+        with contextlib.suppress(TimeoutError):
+            if process is not None:
+                async with asyncio.timeout(_EXIT_SECONDS):
+                    await process.wait()
+        await self._kill()
+        return process.returncode if process is not None else None
 
     async def _kill(self) -> None:
         process, self._process = self._process, None

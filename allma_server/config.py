@@ -73,7 +73,10 @@ class Config(BaseModel):
         default=50, ge=1, le=2000, description="Larger files are skipped, in megabytes."
     )
     parse_seconds: int = Field(
-        default=20, ge=1, le=600, description="Time limit for reading one file."
+        default=20,
+        ge=1,
+        le=600,
+        description="Processor time for reading one file, in seconds; large files get more.",
     )
     parse_workers: int = Field(
         default=0, ge=0, le=32, description="Processes that read files; 0 chooses."

@@ -10,7 +10,8 @@
     │   └── JobNotFound          job_not_found
     ├── FolderNotAllowed         folder_not_allowed
     ├── UnreadableDocument       unreadable_document
-    │   └── NothingToIndex       nothing_to_index
+    │   ├── NothingToIndex       nothing_to_index
+    │   └── LimitReached         limit_reached
     ├── ProviderError            provider_error
     │   ├── ProviderUnreachable  provider_unreachable
     │   ├── ProviderBusy         provider_busy
@@ -108,6 +109,15 @@ class NothingToIndex(UnreadableDocument):
     """A sound file without text to index; its ledger row becomes `skipped` with this reason."""
 
     code = "nothing_to_index"
+
+
+class LimitReached(UnreadableDocument):
+    """Reading a file was stopped by a time limit; the file may be sound, and is worth another try.
+
+    Its ledger row becomes `failed` with this code.
+    """
+
+    code = "limit_reached"
 
 
 class ProviderError(AllmaError):

@@ -179,7 +179,13 @@ class Ledger(Protocol):
         vectors: Mapping[bytes, Vector],
     ) -> Document: ...
     async def record(
-        self, workspace: Workspace, file: FileFacts, format: str, state: str, reason: str
+        self,
+        workspace: Workspace,
+        file: FileFacts,
+        format: str,
+        state: str,
+        reason: str,
+        reason_code: str | None = None,
     ) -> Document: ...
     async def touch(self, document_id: int, file: FileFacts) -> None: ...
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None: ...

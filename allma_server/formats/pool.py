@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from allma_server.child import Child, ChildFailed
 from allma_server.chunking import ChunkSettings
 from allma_server.config import Config, child_environment
-from allma_server.errors import UnreadableDocument
+from allma_server.errors import LimitReached, UnreadableDocument
+from allma_server.formats import cpu_limit
 from allma_server.formats.worker import Limits, unpacked
 from allma_server.model import Chunk, Parsed
 from allma_server.ports import Embedder
@@ -19,6 +20,13 @@ FILES_PER_PROCESS = 2_000
 PEAK_MEMORY = 600 << 20
 SIZE_FOR_TWICE = 5 << 20
 """Bytes of a file that is given twice the time limit of a small one."""
+
+WALL_FACTOR = 30
+"""How many times its processor time a file may take to wait for the processor or the disk.
+
+Only a process that is blocked or stopped reaches it: a reader gives way to everything else, and
+on a busy machine gets a small share.
+"""
 
 _GRACE = 1.0
 
@@ -30,12 +38,19 @@ class ParserPool:
 
     A process is started when a file waits for it, and ends when it has had nothing to do for
     `idle_seconds`, has read FILES_PER_PROCESS files, or once held more than PEAK_MEMORY bytes.
+    A small file may take `cpu_seconds` of processor time, and WALL_FACTOR times as long in all.
     """
 
     def __init__(
-        self, limits: Limits, workers: int, seconds: float, idle_seconds: float = IDLE_SECONDS
+        self,
+        limits: Limits,
+        workers: int,
+        cpu_seconds: float,
+        idle_seconds: float = IDLE_SECONDS,
+        wall_factor: float = WALL_FACTOR,
     ) -> None:
-        self._seconds = seconds
+        self._cpu_seconds = cpu_seconds
+        self._wall_factor = wall_factor
         arguments = (limits.to_json(),)
         environment = child_environment()
         self._free = [
@@ -55,13 +70,14 @@ class ParserPool:
 
     async def parse(self, path: str) -> Parsed:
         async with self._slots:
-            seconds = _allowed(self._seconds, path)
+            cpu = _allowed(self._cpu_seconds, path)
+            wall = cpu * self._wall_factor
             # The last one used first, so that those not needed fall idle.
             worker = self._free.pop()
             try:
-                return await worker.parse(path, seconds)
+                return await worker.parse(path, cpu, wall)
             except ChildFailed as exc:
-                raise _reason(exc, path, seconds) from exc
+                raise _reason(exc, path, cpu, wall) from exc
             finally:
                 self._free.append(worker)
 
@@ -110,11 +126,12 @@ class _Worker:
         self._clock: asyncio.TimerHandle | None = None
         self._files = 0
 
-    async def parse(self, path: str, seconds: float) -> Parsed:
+    async def parse(self, path: str, cpu: float, wall: float) -> Parsed:
         if self._clock:
             self._clock.cancel()
+        params = {"path": path, "cpu_seconds": cpu}
         try:
-            head, blobs = await self.child.call("parse", path, limit=seconds)
+            head, blobs = await self.child.call("parse", params, limit=wall)
         finally:
             self._clock = asyncio.get_running_loop().call_later(
                 self._idle_seconds, self.child.dismiss
@@ -135,9 +152,11 @@ class _Worker:
         await self.child.close(_GRACE)
 
 
-def _reason(exc: ChildFailed, path: str, seconds: float) -> UnreadableDocument:
+def _reason(exc: ChildFailed, path: str, cpu: float, wall: float) -> UnreadableDocument:
+    if exc.exit_code == cpu_limit.EXIT_CODE:
+        return LimitReached(f"Reading it took more than {cpu:.3g} s of processor time.")
     if exc.hung:
-        return UnreadableDocument(f"Reading it took longer than {seconds:.0f} s.")
+        return LimitReached(f"Reading it did not end within {wall:.3g} s.")
     if exc.bug:
         _log.error("The worker failed on %s:\n%s", path, exc.bug)
         return UnreadableDocument("The reader failed on it.")

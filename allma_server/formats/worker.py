@@ -1,7 +1,8 @@
 """The process that reads untrusted files: finds the reader, reads, chunks, answers.
 
-It runs as `python -m allma_server.formats.worker LIMITS` (JSON) behind the pipe of `child.py`. The
-time limit is kept by the other end, `pool.py`.
+It runs as `python -m allma_server.formats.worker LIMITS` (JSON) behind the pipe of `child.py`. It
+keeps the limits of memory and processor time itself; how long a call may take in all is kept by the
+other end, `pool.py`.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from allma_server.child import Reply, serve
 from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.formats import reader_for
+from allma_server.formats.cpu_limit import cpu_limit
 from allma_server.model import Chunk, Parsed
 
 MEMORY = 2 << 30
@@ -106,18 +108,20 @@ def _bytes(descriptor: int, most: int) -> bytes:
 # --- the wire -----------------------------------------------------------------------------------
 
 
-def answer(limits: Limits, path: str, _: list[bytes]) -> Reply:
+def answer(limits: Limits, params: dict[str, Any], _: list[bytes]) -> Reply:
     """The reply to one call; `unpacked` reads it."""
-    parsed = parse(path, limits)
-    rows = [_row(chunk) for chunk in parsed.chunks]
-    batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    with cpu_limit(params["cpu_seconds"]):
+        parsed = parse(params["path"], limits)
+        rows = [_row(chunk) for chunk in parsed.chunks]
+        batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+        blobs = [json.dumps(batch).encode("ascii") for batch in batches]
     head = {
         "format": parsed.format,
         "title": parsed.title,
         "metadata": parsed.metadata,
         "peak": _peak_memory(),
     }
-    return head, [json.dumps(batch).encode("ascii") for batch in batches]
+    return head, blobs
 
 
 def _row(chunk: Chunk) -> list[Any]:

@@ -141,11 +141,14 @@ class Pipeline:
                 await self._skip(file, reason)
 
     async def _skip(self, file: FileFacts, reason: str) -> None:
-        await self._ledger.record(self._workspace, file, "", "skipped", reason)
+        code = NothingToIndex.code
+        await self._ledger.record(self._workspace, file, "", "skipped", reason, code)
         self._tally.skipped.append(FileReason(file.path, reason))
 
-    async def _fail(self, file: FileFacts, reason: str) -> None:
-        await self._ledger.record(self._workspace, file, "", "failed", reason)
+    async def _fail(
+        self, file: FileFacts, reason: str, code: str = UnreadableDocument.code
+    ) -> None:
+        await self._ledger.record(self._workspace, file, "", "failed", reason, code)
         self._tally.failed.append(FileReason(file.path, reason))
 
     async def _read_embed_store(self, to_read: Sequence[Add | Update]) -> None:
@@ -195,7 +198,7 @@ class Pipeline:
         except NothingToIndex as exc:
             await self._skip(file, exc.message)
         except UnreadableDocument as exc:
-            await self._fail(file, exc.message)
+            await self._fail(file, exc.message, exc.code)
         except OSError as exc:
             await self._fail(file, f"cannot be read: {exc.strerror or exc}")
         return None

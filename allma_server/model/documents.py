@@ -17,7 +17,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A ledger row: every file that was seen, and what became of it."""
+    """A ledger row: every file that was seen, and what became of it.
+
+    `reason_code`: the code of the error that `reason` is the sentence of.
+    """
 
     id: int
     workspace_id: int
@@ -33,6 +36,7 @@ class Document:
     metadata: dict[str, str]
     chunks: int
     indexed_at: str
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,18 @@ class Ledger(Stored):
         format: str,
         state: str,
         reason: str,
+        reason_code: str | None = None,
     ) -> Document:
         """Notes that a file was skipped or failed, and why; its chunks go."""
         async with self._db.transaction() as tx:
             document_id = await _write_document(
-                tx, workspace, file, format=format, state=state, reason=rows.storable(reason)
+                tx,
+                workspace,
+                file,
+                format=format,
+                state=state,
+                reason=rows.storable(reason),
+                reason_code=reason_code,
             )
             await _replace_chunks(tx, document_id, [])
             recorded = await _document(tx, document_id)
@@ -206,6 +213,7 @@ async def _write_document(
         "inode": file.inode,
         "content_hash": "",
         "reason": None,
+        "reason_code": None,
         "title": "",
         "metadata": "{}",
         "chunks": 0,

@@ -186,9 +186,15 @@ async def groundings_of_answers(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE messages ADD COLUMN grounding TEXT")
 
 
+async def codes_of_reasons(tx: Migrating) -> None:
+    """The error code of a file that was skipped or failed; NULL before this step."""
+    await tx.execute("ALTER TABLE documents ADD COLUMN reason_code TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
     summaries_of_conversations,
     groundings_of_answers,
+    codes_of_reasons,
 )

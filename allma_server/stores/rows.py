@@ -54,6 +54,7 @@ def document(row: sqlite3.Row) -> Document:
         content_hash=row["content_hash"],
         state=row["state"],
         reason=row["reason"],
+        reason_code=row["reason_code"],
         title=row["title"],
         metadata=json.loads(row["metadata"]),
         chunks=row["chunks"],

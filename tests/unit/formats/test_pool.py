@@ -14,7 +14,7 @@ from allma_server.chunking import ChunkSettings, chunk
 from allma_server.config import Config
 from allma_server.embedders import open_embedder
 from allma_server.embedders.local import FOLDER
-from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
 from allma_server.formats import pool as pool_module
 from allma_server.formats.markdown import MarkdownReader
 from allma_server.formats.pool import ParserPool, open_parsers
@@ -25,7 +25,7 @@ SETTINGS = ChunkSettings(tokenizer_file=str(FOLDER / "tokenizer.json"))
 
 @pytest.fixture
 async def parser() -> AsyncIterator[ParserPool]:
-    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=2, seconds=30)
+    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=2, cpu_seconds=30)
     yield pool
     await pool.close()
 
@@ -115,10 +115,21 @@ SLOW = "a\n" * 2_400_000
 """Markdown that takes seconds to read."""
 
 
-async def test_a_file_that_takes_too_long_fails_and_its_process_is_ended(tmp_path: Path) -> None:
-    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, seconds=1)
-    with pytest.raises(UnreadableDocument, match="longer than 2 s"):
+async def test_a_file_that_takes_too_much_work_fails_and_its_process_is_ended(
+    tmp_path: Path,
+) -> None:
+    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, cpu_seconds=0.1)
+    with pytest.raises(LimitReached, match=r"0\.192 s of processor time"):
         await pool.parse(write(tmp_path / "slow.md", SLOW))
+    assert pool.pids == []
+    await pool.close()
+
+
+async def test_a_process_that_does_not_go_on_is_ended_too(tmp_path: Path) -> None:
+    # Less than a process takes to start, so that nothing has to be waited for.
+    pool = ParserPool(Limits(5_000_000, SETTINGS), 1, cpu_seconds=30, wall_factor=0.0005)
+    with pytest.raises(LimitReached, match=r"did not end within 0\.015 s"):
+        await pool.parse(write(tmp_path / "quick.md", "quick"))
     assert pool.pids == []
     await pool.close()
 
@@ -145,7 +156,7 @@ async def test_a_file_that_needs_too_much_memory_fails_alone(tmp_path: Path) -> 
     hungry, quick = tmp_path / "hungry.txt", write(tmp_path / "quick.md", "quick")
     with hungry.open("wb") as file:
         file.truncate(1 << 30)
-    pool = ParserPool(Limits(2 << 30, SETTINGS, memory=512 << 20), workers=1, seconds=60)
+    pool = ParserPool(Limits(2 << 30, SETTINGS, memory=512 << 20), workers=1, cpu_seconds=60)
     with pytest.raises(UnreadableDocument, match="too much memory"):
         await pool.parse(str(hungry))
     assert (await pool.parse(quick)).chunks
@@ -196,7 +207,7 @@ async def ended(pid: int) -> None:
 
 async def test_an_idle_process_ends_and_the_next_file_starts_another(tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "text")
-    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, seconds=30, idle_seconds=0.1)
+    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, cpu_seconds=30, idle_seconds=0.1)
     await pool.parse(path)
     (pid,) = pool.pids
     await ended(pid)
@@ -242,7 +253,7 @@ async def test_what_this_process_held_is_not_counted_as_the_readers(
 
 async def test_closing_ends_all_processes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "text")
-    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=2, seconds=30)
+    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=2, cpu_seconds=30)
     await asyncio.gather(pool.parse(path), pool.parse(path))
     pids = pool.pids
     assert len(pids) == 2

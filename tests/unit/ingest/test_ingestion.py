@@ -211,6 +211,28 @@ async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folde
         assert ".env" not in await found(engine, "hunter2 PASSWORD")
 
 
+async def test_a_file_stopped_by_a_limit_is_told_from_a_damaged_one(
+    config: Config, folder: Path
+) -> None:
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 this is not one")
+    (folder / "empty.md").touch()
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+    (folder / "retry.py").write_text("def retry_limit():\n    return 55\n")
+    hasty = config.model_copy(update={"parse_seconds": 0.001})
+    async with open_engine(hasty) as engine:
+        await do(engine, "sync")
+        [workspace] = await engine.catalog.workspaces()
+        documents = await engine.catalog.documents(workspace.id)
+        assert {Path(d.path).name: d.reason_code for d in documents} == {
+            "broken.pdf": "unreadable_document",
+            "empty.md": "nothing_to_index",
+            "retry.py": "limit_reached",
+            "sea.md": None,
+            "moon.md": None,
+        }
+
+
 async def test_a_file_that_became_unreadable_is_no_longer_found(
     config: Config, folder: Path
 ) -> None:

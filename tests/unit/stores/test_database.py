@@ -118,9 +118,23 @@ def schema(path: Path) -> set[str]:
     return found
 
 
+FIRST_VERSION = (
+    "INSERT INTO workspaces VALUES (1, '/w', '')",
+    """
+    INSERT INTO documents VALUES
+      (1, 1, '/w/a.txt', 'w a.txt', 'text', 9, 1, 1, 'hash', 'indexed', NULL, 'a', '{}', 1, '')
+    """,
+    "INSERT INTO chunks VALUES (1, 1, 0, 'kept text', '', 0, 9, 1, 1, NULL, '[]', x'00')",
+    "INSERT INTO chunks_fts (rowid, name, heading, text) VALUES (1, 'w a.txt', '[]', 'kept text')",
+)
+"""A document as the first version stored it."""
+
+
 async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: Path):
     async with open_database(tmp_path / "old.sqlite3", MIGRATIONS[:1]) as database:
-        await publish(Catalog(database), "/w/a.txt", ["kept text"])
+        async with database.transaction() as tx:
+            for statement in FIRST_VERSION:
+                await tx.execute(statement)
     async with open_database(tmp_path / "old.sqlite3") as database:
         assert await Catalog(database).search_text("kept", 5)
     async with open_database(tmp_path / "new.sqlite3"):

@@ -1,0 +1,57 @@
+"""A limit on the processor time of one call, kept by the process that makes it.
+
+Waiting is not counted, so a sound file does not fail because the machine is busy.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+
+_WINDOWS_EXIT = 124
+
+EXIT_CODE = _WINDOWS_EXIT if sys.platform == "win32" else -signal.SIGPROF
+"""How the parent sees a process end that reached its limit."""
+
+
+@contextlib.contextmanager
+def cpu_limit(seconds: float) -> Generator[None]:
+    """Ends this process with EXIT_CODE when the block uses more than `seconds`, user and system."""
+    if sys.platform == "win32":
+        with _watched(seconds):
+            yield
+        return
+    # The kernel keeps the time and ends the process: native code that never returns to the
+    # interpreter is stopped too.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@contextlib.contextmanager
+def _watched(seconds: float) -> Generator[None]:
+    """The same by a thread, where the system has no such timer.
+
+    Native code that holds the interpreter's lock is seen when it gives it back.
+    """
+    end = time.process_time() + seconds
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(max(0.05, end - time.process_time())):
+            if time.process_time() >= end:
+                os._exit(_WINDOWS_EXIT)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
