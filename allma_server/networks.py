@@ -32,7 +32,6 @@ class Network:
         except ImportError as exc:
             raise ProviderError(f"ONNX models cannot run on this machine: {exc}.", instead) from exc
         runtime: Any = onnxruntime  # it carries no types
-        runtime.disable_telemetry_events()
         options = runtime.SessionOptions()
         # One thread each: texts run side by side instead. Waiting threads must not spin, and a
         # memory arena would keep its peak for ever (it gained no speed).

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"chunking", "imports", "logs"},
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"},
     {"ports", "config"},
-    {"locations"},
+    {"locations", "telemetry"},
     {"model", "errors"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}

@@ -1,0 +1,57 @@
+"""No connection but to configured providers, and no file but Allma's own, whoever makes them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.test_reader import SAMPLES
+from tests.e2e.test_main_job import SUFFIXES
+
+NAMESPACE = ["unshare", "--map-root-user", "--net"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace() -> None:
+    """A network of our own, where the machine grants one."""
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        pytest.skip("a network of its own takes Linux's `unshare` and `ip`")
+    tried = subprocess.run([*NAMESPACE, "ip", "link", "set", "lo", "up"], capture_output=True)
+    if tried.returncode != 0:
+        pytest.skip(f"this machine grants no network of its own: {tried.stderr.decode()}")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty home folder, of a short name: the daemon's socket is below it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.mark.timeout(240)
+def test_the_main_job_connects_to_nobody_and_writes_nothing_elsewhere(
+    home: Path, tmp_path: Path
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name, sample in SAMPLES.items():
+        (docs / f"{name}{SUFFIXES[name]}").write_bytes(sample())
+    env = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],  # noqa: TID251
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    job = [sys.executable, "-m", "tests.e2e.network_job", str(docs)]
+    done = subprocess.run([*NAMESPACE, *job], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == [""] * 2, "nothing was sent"
+    written = {path.relative_to(home) for path in home.rglob("*") if path.is_file()}
+    own = [Path(".cache/allma"), Path(".local/share/allma")]
+    assert written, "the job keeps its data below the home folder"
+    assert [str(path) for path in written if not any(o in path.parents for o in own)] == []
