@@ -55,6 +55,7 @@ def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
         except Unreachable as exc:
             warn(f"no shared engine, {exc}; it runs in this process")
 
+    os.umask(0o077)  # whatever a library writes is its user's alone
     from allma_server.doors.streams import open_stdio
 
     wire = open_stdio()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import platformdirs
 
+from allma_server.private import make_private_folder, tighten_folder
+
 RUNTIME_FOLDERS = Path("/run/user")
 """Where Linux has the users' runtime folders."""
 
@@ -92,13 +94,12 @@ def meeting_place(data: Path) -> Path:
     """
     runtime = _runtime_folder()
     folder = runtime / "allma" if runtime else Path.home() / ".cache" / "allma"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     if os.name == "posix":
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to somebody else")
-        if status.st_mode & 0o077:
-            folder.chmod(0o700)
+        tighten_folder(folder)
     name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]
     place = folder / f"{name}.sock"
     if len(os.fsencode(place)) > 100:

@@ -4,8 +4,11 @@ import logging
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from allma_server.private import make_private_file, make_private_folder
 
 _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
@@ -43,10 +46,8 @@ def logging_to(data_dir: Path, *, verbose: bool = False) -> Generator[None]:
 def _handlers(path: Path, *, verbose: bool) -> list[logging.Handler]:
     handlers: list[logging.Handler] = []
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(
-            RotatingFileHandler(path, maxBytes=2_000_000, backupCount=4, encoding="utf-8")
-        )
+        make_private_folder(path.parent)
+        handlers.append(_PrivateLog(path, maxBytes=2_000_000, backupCount=4, encoding="utf-8"))
     except OSError:
         verbose = True
     if verbose:
@@ -54,3 +55,11 @@ def _handlers(path: Path, *, verbose: bool) -> list[logging.Handler]:
         stderr.setLevel(logging.WARNING)
         handlers.append(stderr)
     return handlers
+
+
+class _PrivateLog(RotatingFileHandler):
+    """It tells of paths and questions: each of its files is its user's alone."""
+
+    def _open(self) -> TextIOWrapper:
+        make_private_file(Path(self.baseFilename))
+        return super()._open()

@@ -5,15 +5,19 @@ import os
 import tempfile
 from pathlib import Path
 
+from allma_server.private import make_private_folder
+
 
 def replace_file(path: Path, data: bytes) -> None:
     """Puts `data` in place of what the file holds; its permissions stay, and so do links to it.
+
+    A new file, and the folders that are missing above it, are their user's alone.
 
     Raises:
         OSError: the file or its folder cannot be written; it is as it was.
     """
     path = path.resolve()  # a link into a folder of dotfiles stays one
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
     try:
         with open(handle, "wb") as file:

@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"},
     {"ports", "config"},
     {"locations", "telemetry"},
-    {"model", "errors"},
+    {"model", "errors", "private"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}
 PROVIDERS = {"formats", "embedders", "chat_models", "rerankers", "stores"}

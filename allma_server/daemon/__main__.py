@@ -8,6 +8,7 @@ from pathlib import Path
 
 from allma_server.daemon.serve import serve
 
+os.umask(0o077)  # whatever a library writes is its user's alone
 logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 status = asyncio.run(serve(Path(sys.argv[1])))
 sys.stderr.flush()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from allma_server.locations import build_stamp, meeting_place
+from allma_server.private import private_opener
 
 START_SECONDS = 20.0
 HELLO_SECONDS = 5.0
@@ -106,7 +107,7 @@ def _start(data: Path, place: Path, deadline: float) -> None:
             # Somebody else was faster; or an old one is still about to leave.
             time.sleep(0.02)
             return
-        with place.with_suffix(".log").open("ab") as log:
+        with open(place.with_suffix(".log"), "ab", opener=private_opener) as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "allma_server.daemon", str(data)],
                 stdin=subprocess.DEVNULL,
@@ -143,7 +144,7 @@ def _detached() -> int:
 @contextlib.contextmanager
 def _election(lock: Path, deadline: float) -> Generator[None]:
     """Lets one starter in at a time. The file stays: deleting it would make two locks of one."""
-    with lock.open("a+b") as file:
+    with open(lock, "a+b", opener=private_opener) as file:
         if sys.platform == "win32":
             import msvcrt
 

@@ -14,6 +14,7 @@ from allma_server.errors import InvalidArgument, ModelNotFound, PathNotFound
 from allma_server.model import Evaluation, Passage, QuestionPlace
 from allma_server.operations.call import Call
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
+from allma_server.operations.targets import target, write_new, write_picture
 from allma_server.retrieve.chart import chart
 from allma_server.retrieve.evaluate import Searched, scores, searched
 from allma_server.retrieve.questions import (
@@ -67,6 +68,8 @@ async def evaluate(
     """
     if picture is not None and not picture.endswith(".svg"):
         raise InvalidArgument(f"The picture {picture!r} is not named .svg.")
+    if picture is not None:
+        target(picture)
     before = await _earlier(against) if against else None
     scope = await scope_of(call, workspace, path)
     if generate is not None:
@@ -76,7 +79,7 @@ async def evaluate(
     if before is not None:
         result = compared(result, before)
     if picture is not None:
-        await _write(picture, chart(result))
+        await asyncio.to_thread(write_picture, picture, chart(result))
     return result
 
 
@@ -122,7 +125,7 @@ def compared(result: Evaluation, before: Evaluation) -> Evaluation:
 
 
 async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
-    if await asyncio.to_thread(Path(file).exists):
+    if await asyncio.to_thread(target(file).exists):
         raise InvalidArgument(
             f"{file} is there already.", "Leave `generate` out to use its questions."
         )
@@ -145,7 +148,7 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
             f"{model} wrote no question about the indexed documents.",
             "Index more, or use another model: `allma models use NAME`.",
         )
-    await _write(file, written(questions))
+    await asyncio.to_thread(write_new, file, written(questions))
 
 
 async def _passages(call: Call, scope: Scope) -> list[Passage]:
@@ -176,10 +179,3 @@ async def _read(file: str) -> str:
         return await asyncio.to_thread(Path(file).read_text, "utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise PathNotFound(f"The file {file} cannot be read: {exc}.") from exc
-
-
-async def _write(file: str, content: str) -> None:
-    try:
-        await asyncio.to_thread(Path(file).write_text, content, "utf-8")
-    except OSError as exc:
-        raise InvalidArgument(f"The file {file} cannot be written: {exc}.") from exc

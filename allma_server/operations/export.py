@@ -6,6 +6,7 @@ from pydantic import Field
 
 from allma_server.model import Done
 from allma_server.operations.call import Call
+from allma_server.operations.targets import target
 
 
 async def export(
@@ -13,5 +14,8 @@ async def export(
     path: Annotated[str, Field(description="The file to write, absolute; it must be a new one.")],
 ) -> Done:
     """Copy the index and the conversations into one file, to be imported elsewhere."""
-    size = await call.engine.catalog.export(path)
-    return Done(f"Everything is in {path} now ({size / 1e6:.1f} MB): your texts too, so keep it.")
+    size = await call.engine.catalog.export(target(path))
+    return Done(
+        f"Exported to {path} ({size / 1e6:.1f} MB). "
+        "It contains your documents' text; store it safely."
+    )

@@ -9,12 +9,14 @@ import contextlib
 import errno
 import os
 import sqlite3
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 from allma_server import __version__
 from allma_server.errors import DataDirectoryTooNew, DiskFull, InvalidArgument, StorageError
 from allma_server.model import now
+from allma_server.private import FILE_MODE
 from allma_server.stores.chroma import delete_collections
 from allma_server.stores.database import Stored
 from allma_server.stores.lock import own_data_directory
@@ -29,46 +31,68 @@ _OF_THE_PLACE = ("vector_collection", "vector_index_id")
 class Archive(Stored):
     """Writes the file."""
 
-    async def export(self, path: str) -> int:
+    async def export(self, path: Path) -> int:
         """Writes everything to a new file that only its owner may read; its size in bytes.
 
         Raises:
             InvalidArgument: it exists already, or may not be written there.
             DiskFull: no space is left for it.
         """
-        draft = Path(f"{path}.part")
-        await asyncio.to_thread(_claim, Path(path), draft)
+        draft = await asyncio.to_thread(_make_draft, path)
         try:
             await self._db.rows("VACUUM INTO ?", (str(draft),))
-            return await asyncio.to_thread(_finish, draft, Path(path))
+            return await asyncio.to_thread(_finish, draft, path)
         except DiskFull as exc:
             raise DiskFull(f"No space is left for {path}.", "Free some space.") from exc
         finally:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
 
 
-def _claim(path: Path, draft: Path) -> None:
+def _make_draft(path: Path) -> Path:
+    """An empty file beside `path`, with a name that nobody else has."""
     try:
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        draft.unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".allma-export-", suffix=".part")
     except OSError as exc:
-        raise InvalidArgument(
-            f"{path} cannot be written: {exc.strerror}.", "Name a file that does not exist yet."
-        ) from exc
+        raise _unwritable(path, exc) from exc
+    os.close(handle)
+    return Path(name)
 
 
 def _finish(draft: Path, path: Path) -> int:
-    with contextlib.closing(sqlite3.connect(draft)) as copy:
+    with contextlib.closing(sqlite3.connect(draft)) as copy, _disk_failures(path):
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
             "INSERT INTO manifest VALUES (?, ?)",
             [("format", str(FORMAT)), ("version", __version__), ("exported_at", now())],
         )
         copy.commit()
-    os.replace(draft, path)
-    return path.stat().st_size
+    try:
+        _name_finally(draft, path)
+        return path.stat().st_size
+    except OSError as exc:
+        raise _unwritable(path, exc) from exc
+
+
+def _name_finally(draft: Path, path: Path) -> None:
+    """Gives the draft its name, unless another file has taken it meanwhile."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links: the name is taken by a file of ours first.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        os.replace(draft, path)
+
+
+def _unwritable(path: Path, exc: OSError) -> InvalidArgument | DiskFull:
+    if exc.errno == errno.ENOSPC:
+        return DiskFull(f"No space is left for {path}.", "Free some space.")
+    return InvalidArgument(
+        f"{path} cannot be written: {exc.strerror}.", "Name a file that does not exist yet."
+    )
 
 
 def import_archive(file: Path, data: Path, database: str, vectors: str, *, replace: bool) -> None:

@@ -20,6 +20,7 @@ from allma_server.config import child_environment
 from allma_server.errors import AllmaError, VectorStoreDown
 from allma_server.model import Hit
 from allma_server.ports import Vector, VectorRecord
+from allma_server.private import make_private_folder
 from allma_server.stores.place import Inspection, StorePlace
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ def _encodable(path: str) -> str:
 
 
 def _make_directory(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_folder(directory)
     for leftover in directory.parent.glob("*.old"):
         shutil.rmtree(leftover, ignore_errors=True)
 

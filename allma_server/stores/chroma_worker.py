@@ -6,6 +6,7 @@ chromadb takes settings from both. Started by `chroma.py`, which holds the other
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -204,6 +205,7 @@ def _guarded(worker: Worker, answer: Handler) -> Handler:
 
 def main() -> None:
     """Serves the collection named by the JSON object in the first argument."""
+    os.umask(0o077)  # what Chroma writes is its user's alone
     options = json.loads(sys.argv[1])
     place = Place(
         Path(options["directory"]), options["collection"], options["with_payload"], options["url"]

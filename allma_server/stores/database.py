@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import aiosqlite
 
 from allma_server.errors import DataDirectoryTooNew, DiskFull, StorageError
+from allma_server.private import make_private_file
 from allma_server.stores.migrations import MIGRATIONS, Migration
 from allma_server.tokens import TOKENS_VERSION, lexemes
 
@@ -167,6 +168,7 @@ async def open_database(
     """
     async with contextlib.AsyncExitStack() as stack:
         with _translated(path):
+            await asyncio.to_thread(_make_private, path)
             writer = await _connect(stack, path, "rwc")
             await _prepare_writer(writer, path)
             await _migrate(Database(path, writer, ()), migrations)
@@ -178,6 +180,12 @@ async def open_database(
         with _translated(path):
             await writer.execute_fetchall("PRAGMA optimize")
             await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its other files the permissions of this one."""
+    with contextlib.suppress(OSError):  # SQLite says what is wrong
+        make_private_file(path)
 
 
 async def _connect(stack: contextlib.AsyncExitStack, path: Path, mode: str) -> aiosqlite.Connection:

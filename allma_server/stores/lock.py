@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import IO
 
 from allma_server.errors import DataDirectoryBusy, DiskFull, StorageError
+from allma_server.private import (
+    make_private_folder,
+    private_opener,
+    tighten,
+    tighten_folder,
+)
 
 LOCK_FILE = "allma.lock"
+
+_OURS = ("allma.", "chroma.", "logs", "vectors")
+"""How the names begin of what Allma keeps in a data directory."""
 
 
 @contextlib.contextmanager
 def own_data_directory(path: Path) -> Generator[None]:
     """Holds the data directory for this process alone; creates it, readable by its user only.
+
+    One that others may read is taken from them, with everything in it that is Allma's.
 
     Raises:
         DataDirectoryBusy: another process holds it; the message names its process id.
@@ -23,8 +34,8 @@ def own_data_directory(path: Path) -> Generator[None]:
         StorageError: the directory cannot be created or written.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (path / LOCK_FILE).open("a+b", buffering=0)
+        make_private_folder(path)
+        file = open(path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
     except OSError as exc:
         raise _unusable(path, exc) from exc
     # The file stays when the lock goes: deleting it would let two processes lock two files.
@@ -34,6 +45,7 @@ def own_data_directory(path: Path) -> Generator[None]:
                 f"The data directory {path} is in use by process {_owner(file)}.",
                 "End that process, or choose another directory with --data.",
             )
+        _make_private(path)
         try:
             file.truncate(0)
             file.write(f"{os.getpid()}\n".encode())
@@ -44,6 +56,13 @@ def own_data_directory(path: Path) -> Generator[None]:
         finally:
             file.truncate(0)
             _release(file)
+
+
+def _make_private(path: Path) -> None:
+    tighten_folder(path)
+    for entry in path.iterdir():
+        if entry.name.startswith(_OURS):
+            tighten(entry)
 
 
 def _unusable(path: Path, exc: OSError) -> StorageError:

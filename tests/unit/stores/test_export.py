@@ -1,0 +1,101 @@
+"""An export writes one new file and touches no other."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.errors import InvalidArgument
+from allma_server.operations.targets import write_new, write_picture
+from tests.unit.ingest.test_ingestion import do
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    place = tmp_path / "exports"
+    place.mkdir()
+    return place
+
+
+async def test_files_with_names_like_a_draft_stay(engine: Engine, place: Path) -> None:
+    for name in ("copy.allma.part", "copy.allma.new", ".copy.allma.part", "copy.allma.tmp"):
+        (place / name).write_text("the user's")
+    before = set(os.listdir(place))
+    await do(engine, "export", path=str(place / "copy.allma"))
+    assert set(os.listdir(place)) == before | {"copy.allma"}
+    assert all((place / name).read_text() == "the user's" for name in before)
+
+
+def a_file(path: Path) -> None:
+    path.write_text("the user's")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_dangling_link(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize("make", [a_file, a_folder, a_dangling_link])
+async def test_what_is_there_is_not_replaced(
+    engine: Engine, place: Path, make: Callable[[Path], None]
+) -> None:
+    make(place / "copy.allma")
+    status = (place / "copy.allma").lstat()
+    with pytest.raises(InvalidArgument, match="exists"):
+        await do(engine, "export", path=str(place / "copy.allma"))
+    after = (place / "copy.allma").lstat()
+    assert (after.st_ino, after.st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
+    assert os.listdir(place) == ["copy.allma"]
+
+
+async def test_a_file_that_comes_meanwhile_stays(engine: Engine, place: Path) -> None:
+    target = place / "copy.allma"
+    export = engine.catalog._db.rows  # pyright: ignore[reportPrivateUsage]
+
+    async def slow(sql: str, values: tuple[str, ...] = ()) -> object:
+        target.write_text("the user's")
+        return await export(sql, values)
+
+    engine.catalog._db.rows = slow  # type: ignore[assignment, method-assign]
+    with pytest.raises(InvalidArgument, match="exists"):
+        await engine.catalog.export(target)
+    assert target.read_text() == "the user's"
+    assert os.listdir(place) == ["copy.allma"]
+
+
+@pytest.mark.parametrize("path", ["copy.allma", "./copy.allma", "", "a\0b", "/no/such/folder/x"])
+async def test_a_place_that_is_none_is_refused(engine: Engine, path: str) -> None:
+    before = set(os.listdir("."))
+    with pytest.raises(InvalidArgument):
+        await do(engine, "export", path=path)
+    assert set(os.listdir(".")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+async def test_an_export_is_its_users_alone_under_any_umask(engine: Engine, place: Path) -> None:
+    mask = os.umask(0)
+    try:
+        await do(engine, "export", path=str(place / "copy.allma"))
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((place / "copy.allma").stat().st_mode) == 0o600
+
+
+def test_a_picture_takes_the_place_of_a_picture_only(place: Path) -> None:
+    picture, letter = place / "a.svg", place / "b.svg"
+    write_picture(str(picture), "<svg/>")
+    write_picture(str(picture), "<svg></svg>")
+    assert picture.read_text() == "<svg></svg>"
+    letter.write_text("Dear Ann")
+    with pytest.raises(InvalidArgument, match="no picture"):
+        write_picture(str(letter), "<svg/>")
+    with pytest.raises(InvalidArgument, match="File exists"):
+        write_new(str(letter), "{}")
+    assert letter.read_text() == "Dear Ann"
+    assert sorted(os.listdir(place)) == ["a.svg", "b.svg"]
