@@ -51,6 +51,13 @@ def project_folder() -> str | None:
     return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
 
 
+def git_files() -> tuple[list[Path], Path]:
+    """The user's settings files for git, and where git has the user's excludes by default."""
+    home = Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")  # noqa: TID251
+    return [home / ".gitconfig", config / "git" / "config"], config / "git" / "ignore"
+
+
 def application_folders() -> dict[str, str]:
     """The folders below which other programs keep their settings, by the names used for them."""
     env = os.environ  # noqa: TID251

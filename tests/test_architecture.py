@@ -24,7 +24,8 @@ LAYERS: list[set[str]] = [
     {"ingest", "retrieve", "answer"}
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},
     {"chunking", "imports", "logs"},
-    {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"},
+    {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"}
+    | {"workspace_files"},
     {"ports", "config"},
     {"locations", "telemetry"},
     {"model", "errors", "private"},
@@ -40,7 +41,6 @@ HOMES: dict[str, set[str]] = {
     "chromadb": {"stores/chroma_worker.py"},
     "docx": {"formats/docx.py"},
     "httpx": {"http_client.py", "embedders", "chat_models"},
-    "ignore": {"ingest/scope.py"},
     "lsprotocol": {"doors/lsp.py", "doors/lsp"},
     "lxml": {"formats"},
     "mcp": {"doors/mcp.py", "doors/mcp", "doors/http.py"},

@@ -9,7 +9,6 @@ import contextlib
 import faulthandler
 import json
 import os
-import stat
 import sys
 import traceback
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.formats import reader_for
 from allma_server.formats.cpu_limit import cpu_limit
 from allma_server.model import Chunk, Parsed
+from allma_server.workspace_files import open_file
 
 MEMORY = 2 << 30
 """Address space of a worker in bytes; a sound file needs a small part of it."""
@@ -83,26 +83,11 @@ def parse(path: str, limits: Limits) -> Parsed:
 
 
 def _content(path: str, most: int) -> bytes:
-    # A pipe would block at open, and a link may point to where nobody allowed to read.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
-        try:
-            return _bytes(descriptor, most)
-        finally:
-            os.close(descriptor)
+        with open_file(path, most) as file:
+            return file.content()
     except OSError as exc:
         raise UnreadableDocument(f"It cannot be opened: {exc.strerror}.") from exc
-
-
-def _bytes(descriptor: int, most: int) -> bytes:
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        raise NothingToIndex("It is not a regular file.")
-    if facts.st_size > most:
-        raise NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(facts.st_size)
 
 
 # --- the wire -----------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 from allma_server.errors import AllmaError
+from allma_server.ingest.ignore_rules import IGNORE_FILES
 from allma_server.ingest.jobs import Run
-from allma_server.ingest.scope import IGNORE_FILES
 from allma_server.ingest.watch import Watch
 from allma_server.model import Workspace
 

@@ -63,6 +63,7 @@ class Ingestion:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._config = config
+        self._most = config.max_file_mb * 1_000_000
         self._catalogue = catalogue
         self._parser = parser
         self._embedder = embedder
@@ -277,7 +278,7 @@ class Ingestion:
             return plan(
                 known,
                 passed_over(self._seen(workspace, only), forgotten),
-                lambda path: hash_file(Path(path), recipe),
+                lambda path: hash_file(path, recipe, self._most),
                 retry_failed=retry_failed,
                 reread=reread,
             )
@@ -288,6 +289,7 @@ class Ingestion:
             parser=await self._parser(),
             embedder=await self._embedder(),
             recipe=recipe,
+            most=self._most,
             progress=progress,
             clear=self._clear,
         )
@@ -298,11 +300,10 @@ class Ingestion:
 
     def _seen(self, workspace: Workspace, only: Collection[str] | None) -> Iterable[SeenFile]:
         root, data_dir = Path(workspace.path), self._config.data_dir
-        limit = self._config.max_file_mb * 1_000_000
         if only is None:
-            return scope.walk(root, data_dir, limit)
+            return scope.walk(root, data_dir, self._most)
         # A folder and a file inside it may both be named; each file is seen once.
-        part = scope.walk_part(root, map(Path, sorted(only)), data_dir, limit)
+        part = scope.walk_part(root, map(Path, sorted(only)), data_dir, self._most)
         return {file.file.path: file for file in part}.values()
 
     async def _known(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.model import (
@@ -27,6 +26,7 @@ from allma_server.model import (
     Workspace,
 )
 from allma_server.ports import Embedder, Ledger, Parser, Progress, Vector
+from allma_server.workspace_files import open_file
 
 PARSED_AHEAD = 32
 """Documents that may wait between two stages."""
@@ -83,7 +83,8 @@ async def _at_once() -> None: ...
 class Pipeline:
     """One run over the changes of one workspace.
 
-    `clear` is awaited before each batch is embedded, and may hold it up.
+    `most`: bytes of a file that is read. `clear` is awaited before each batch is embedded, and may
+    hold it up.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Pipeline:
         parser: Parser,
         embedder: Embedder,
         recipe: str,
+        most: int,
         progress: Progress,
         clear: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
@@ -102,6 +104,7 @@ class Pipeline:
         self._parser = parser
         self._embedder = embedder
         self._recipe = recipe
+        self._most = most
         self._progress = progress
         self._clear = clear
         self._tally = _Tally(0)
@@ -188,7 +191,7 @@ class Pipeline:
         known = change.known if isinstance(change, Update) else None
         digest = ""
         try:
-            digest = await asyncio.to_thread(hash_file, Path(file.path), self._recipe)
+            digest = await asyncio.to_thread(hash_file, file.path, self._recipe, self._most)
             if known is not None and known.content_hash == digest and known.state == "indexed":
                 await self._ledger.touch(known.id, file)
                 self._tally.unchanged += 1
@@ -273,15 +276,19 @@ class Pipeline:
         await self._progress.report(self._tally.done, self._tally.total, path)
 
 
-def hash_file(path: Path, recipe: str) -> str:
+def hash_file(path: str, recipe: str, most: int) -> str:
     """32 hex digits for what a file holds and how it would be cut; blocks.
 
     The recipe (chunker version and sizes) is part of it, so that another recipe makes every
     document a changed one.
+
+    Raises:
+        NothingToIndex: it is not a regular file of at most `most` bytes, come to without a link.
+        OSError: it cannot be read.
     """
     digest = blake2b(recipe.encode(), digest_size=16)
-    with path.open("rb") as source:
-        while block := source.read(1 << 20):
+    with open_file(path, most) as source:
+        for block in source.blocks():
             digest.update(block)
     return digest.hexdigest()
 

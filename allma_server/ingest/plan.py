@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
+from allma_server.errors import NothingToIndex
 from allma_server.model import (
     Add,
     Change,
@@ -76,7 +77,7 @@ def _moves(
             continue
         try:
             digest = content_hash(file.path)
-        except OSError:
+        except (NothingToIndex, OSError):
             continue  # the pipeline will meet the same file and say what is wrong with it
         same = [
             document

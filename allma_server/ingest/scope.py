@@ -1,18 +1,20 @@
 """Which folders may be indexed, and which files in them are seen.
 
-`.gitignore` (nested, negated, from parent folders too), `.ignore`, `.git/info/exclude` and
-`.allmaignore` are honoured by the Rust `ignore` crate, the walker of ripgrep. Allma's own rules
-come on top and cannot be widened from inside a workspace.
+`ignore_rules.py` says which ignore files are honoured. Allma's own rules come on top and cannot be
+widened from inside a workspace.
 """
 
+import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from allma_server.errors import FolderNotAllowed, PathNotFound
+from allma_server.errors import FolderNotAllowed, NothingToIndex, PathNotFound
+from allma_server.ingest.tree import Tree
 from allma_server.model import FileFacts, SeenFile
+from allma_server.workspace_files import status_of
 
 IGNORED_FOLDERS = frozenset(
     ".git .hg .svn .jj .bzr node_modules bower_components jspm_packages .venv venv virtualenv "
@@ -25,11 +27,8 @@ IGNORED_FILES = frozenset(
     "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb uv.lock "
     "poetry.lock pdm.lock Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock "
     "mix.lock packages.lock.json tokenizer.json vocab.json vocab.txt merges.txt "
-    ".DS_Store Thumbs.db desktop.ini .allmaignore".split()
+    ".git .DS_Store Thumbs.db desktop.ini .allmaignore".split()
 )
-IGNORE_FILES = frozenset({".gitignore", ".ignore", ".allmaignore"})
-"""Files that say what is ignored in their folder."""
-
 IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
 
 SECRET_NAMES = frozenset(
@@ -105,16 +104,21 @@ def _refusal(real: Path, data_dir: Path) -> str | None:
 def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
     """Every file under `root` (or `root` itself, a file) that is not ignored.
 
+    Ignore files whose rules cannot be applied are among them, with that as their reason.
     Blocks; run it in a thread. A folder that cannot be read is passed over.
     """
     if not _is_folder(root):
         if (seen := look_at(root, max_bytes)) is not None:
             yield seen
         return
-    data_dir = data_dir.resolve()
-    for path in _unignored(root):
-        if data_dir not in path.parents and (seen := look_at(path, max_bytes)) is not None:
-            yield seen
+    tree = _tree(root, data_dir)
+    told: set[str] = set()
+    for seen in _files(tree, (), max_bytes):
+        told.add(seen.file.path)
+        yield seen
+    for path, why in tree.refused.items():
+        if path not in told:
+            yield SeenFile(_facts(path), why)
 
 
 def folders(root: Path, data_dir: Path) -> Iterator[str]:
@@ -123,77 +127,65 @@ def folders(root: Path, data_dir: Path) -> Iterator[str]:
         yield str(root.parent)
         return
     yield str(root)
-    data_dir = data_dir.resolve()
-    for path in _unignored(root):
-        if path != data_dir and data_dir not in path.parents and _is_folder(path):
-            yield str(path)
+    for visit in _tree(root, data_dir).visits():
+        if visit.folder.path != str(root):
+            yield visit.folder.path
 
 
 def walk_part(
     root: Path, parts: Iterable[Path], data_dir: Path, max_bytes: int
 ) -> Iterator[SeenFile]:
     """What a walk of `root` would see of these files and folders inside it; blocks."""
-    listings: dict[Path, frozenset[Path]] = {}
-
-    def is_listed(path: Path) -> bool:
-        if path == root:
-            return True
-        parent = path.parent
-        if not is_listed(parent):
-            return False
-        if parent not in listings:
-            listings[parent] = (
-                frozenset(_unignored(parent, depth=1)) if parent.is_dir() else (frozenset())
-            )
-        return path in listings[parent]
-
+    tree = _tree(root, data_dir) if _is_folder(root) else None
     for part in parts:
-        if is_listed(part):
-            yield from walk(part, data_dir, max_bytes)
+        if part == root:
+            yield from walk(root, data_dir, max_bytes)
+        elif tree is not None and part.is_relative_to(root):
+            yield from _files(tree, part.relative_to(root).parts, max_bytes)
 
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _unignored(root: Path, depth: int | None = None) -> Iterator[Path]:
-    # The native walker is only needed once there is something to walk.
-    import ignore
-    from ignore.overrides import OverrideBuilder
+def _tree(root: Path, data_dir: Path) -> Tree:
+    return Tree(str(root), IGNORED_FOLDERS, os.path.realpath(data_dir))
 
-    overrides = OverrideBuilder(root)
-    for folder in sorted(IGNORED_FOLDERS):
-        overrides.add(f"!**/{folder}/")
-    walker = ignore.WalkBuilder(root)
-    walker.overrides(overrides.build())
-    walker.hidden(False).require_git(False).follow_links(False)
-    walker.add_custom_ignore_filename(".allmaignore")
-    walker.max_depth(depth)
-    entries = iter(walker.build())
-    while True:
-        try:
-            entry = next(entries)
-        except StopIteration:
-            return
-        except (ignore.Error, ignore.IOError, OSError):
-            continue  # one unreadable folder does not end the walk
-        if entry.depth() > 0:
-            yield entry.path()
+
+def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
+    for visit in tree.visits(*names):
+        for name in visit.files:
+            path = os.path.join(visit.folder.path, name)
+            if (why := tree.refused.get(path)) is not None:
+                yield SeenFile(_facts(path), why)
+                continue
+            with contextlib.suppress(OSError):
+                if (seen := _seen(path, visit.folder.status(name), max_bytes)) is not None:
+                    yield seen
 
 
 def look_at(path: Path, max_bytes: int) -> SeenFile | None:
     """A file as the disk shows it now; None for a folder, an ignored name or nothing at all."""
-    name = path.name
-    if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS):
-        return None
     try:
-        status = os.lstat(path)
-    except (OSError, ValueError):
+        return _seen(str(path), status_of(str(path)), max_bytes)
+    except (NothingToIndex, OSError, ValueError):
         return None
-    if stat.S_ISDIR(status.st_mode):
+
+
+def _seen(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
+    name = os.path.basename(path)
+    if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS) or stat.S_ISDIR(status.st_mode):
         return None
-    file = FileFacts(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
-    return SeenFile(file, _reason_to_skip(path, status, max_bytes))
+    file = FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return SeenFile(file, _reason_to_skip(Path(path), status, max_bytes))
+
+
+def _facts(path: str) -> FileFacts:
+    """What is known of an ignore file that cannot be used, even if it cannot be looked at."""
+    with contextlib.suppress(NothingToIndex, OSError):
+        status = status_of(path)
+        return FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return FileFacts(path, 0, 0, 0)
 
 
 def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str | None:

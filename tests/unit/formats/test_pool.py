@@ -96,7 +96,7 @@ async def test_only_regular_files_are_opened(parser: ParserPool, tmp_path: Path)
     with pytest.raises(NothingToIndex, match="regular"):
         await parser.parse(str(tmp_path))
     (tmp_path / "link.txt").symlink_to("/etc/hostname")
-    with pytest.raises(UnreadableDocument, match="cannot be opened"):
+    with pytest.raises(NothingToIndex, match="link"):
         await parser.parse(str(tmp_path / "link.txt"))
     with pytest.raises(UnreadableDocument, match="No such file"):
         await parser.parse(str(tmp_path / "gone.txt"))

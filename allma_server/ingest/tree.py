@@ -1,0 +1,115 @@
+"""The folders of a workspace and the files in them, as its ignore files and nothing else let see.
+
+Folders are opened one after another from the workspace's own, which stays open, so that none that
+was swapped for a link is entered, and a deep tree takes no more descriptors than a flat one.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import dataclass
+
+from allma_server.errors import NothingToIndex
+from allma_server.ingest.ignore_rules import FolderRules, rules_of
+from allma_server.workspace_files import OpenFolder, open_folder
+
+_Way = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A folder, open for the time of the visit, and the names of the files seen in it."""
+
+    folder: OpenFolder
+    files: list[str]
+
+
+class Tree:
+    """What is seen below `root`. Folders named in `never`, and the one at `hidden`, are not.
+
+    A folder that cannot be opened is passed over.
+    """
+
+    def __init__(self, root: str, never: Collection[str], hidden: str) -> None:
+        self.root = root
+        self._never = never
+        self._hidden = hidden
+        self._rules: FolderRules | None = None
+        with contextlib.suppress(NothingToIndex, OSError):
+            self._rules = rules_of(root)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Ignore files met so far whose rules are not applied, by path, and why."""
+        return self._rules.files.refused if self._rules else {}
+
+    def visits(self, *names: str) -> Iterator[Visit]:
+        """The folder that names below the root lead to, and all folders in it.
+
+        Where they lead to a file, its folder with that file alone; nothing where it is not seen.
+        """
+        if self._rules is None:
+            return
+        with contextlib.suppress(NothingToIndex, OSError), open_folder(self.root) as root:
+            if not names:
+                yield from self._below(root, self._rules, ())
+                return
+            *above, name = names
+            rules = self._rules_in(root, tuple(above), self._rules)
+            if rules is None:
+                return
+            with _opened(root, tuple(above)) as folder:
+                is_folder = stat.S_ISDIR(folder.status(name).st_mode)
+                if not self._is_seen(folder, rules, name, is_folder):
+                    return
+                if not is_folder:
+                    yield Visit(folder, [name])
+                    return
+            yield from self._below(root, rules, names)
+
+    def _below(self, root: OpenFolder, above: FolderRules, first: _Way) -> Iterator[Visit]:
+        todo = [(above, first)]
+        while todo:
+            rules, way = todo.pop()
+            with contextlib.suppress(NothingToIndex, OSError), _opened(root, way) as folder:
+                entries = folder.entries()
+                if way:
+                    names = {entry.name for entry in entries}
+                    if ".git" in names and rules.is_linked_worktree(folder):
+                        continue
+                    rules = rules.inside(folder, names)
+                folders: list[str] = []
+                files: list[str] = []
+                for entry in entries:
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if self._is_seen(folder, rules, entry.name, is_folder):
+                        (folders if is_folder else files).append(entry.name)
+                todo += [(rules, (*way, name)) for name in reversed(folders)]
+                yield Visit(folder, files)
+
+    def _rules_in(self, root: OpenFolder, way: _Way, rules: FolderRules) -> FolderRules | None:
+        """The rules in a folder further down; None where it is not seen."""
+        for depth, name in enumerate(way):
+            with _opened(root, way[:depth]) as folder:
+                if not self._is_seen(folder, rules, name, is_folder=True):
+                    return None
+            with _opened(root, way[: depth + 1]) as folder:
+                if rules.is_linked_worktree(folder):
+                    return None
+                rules = rules.inside(folder)
+        return rules
+
+    def _is_seen(self, folder: OpenFolder, rules: FolderRules, name: str, is_folder: bool) -> bool:
+        if is_folder and (name in self._never or os.path.join(folder.path, name) == self._hidden):
+            return False
+        return not rules.ignores(name, is_folder)
+
+
+@contextlib.contextmanager
+def _opened(root: OpenFolder, way: _Way) -> Generator[OpenFolder]:
+    if not way:
+        yield root
+        return
+    with root.open_folder(*way) as folder:
+        yield folder
