@@ -9,6 +9,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.daemon.link import dial, greet
 from allma_server.engine import Engine, open_engine
+from allma_server.stores.lock import LOCK_FILE, own_data_directory
 from tests.ollama.fixtures import ollama as ollama
 from tests.ollama.fixtures import unused_url as unused_url
 
@@ -26,6 +27,23 @@ def interruptible() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No module's tests leave a process, a socket or a held lock below their folders."""
+    yield
+    base = tmp_path_factory.getbasetemp()
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(base) in " ".join(_words(p))]
+    assert not left, f"still running: {[_words(process) for process in left]}"
+    assert not list(base.rglob("allma/*.sock")), "a daemon left its socket"
+    for lock in base.rglob(LOCK_FILE):
+        with own_data_directory(lock.parent):
+            pass
+
+
+def _words(process: psutil.Process) -> list[str]:
+    return process.info["cmdline"] or []
 
 
 @pytest.fixture

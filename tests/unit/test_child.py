@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from allma_server import telemetry
 from allma_server.child import Child, ChildFailed
 from allma_server.errors import DocumentNotFound
 
@@ -135,7 +136,7 @@ async def test_only_the_given_environment_is_passed_on(
     monkeypatch.setenv("ALLMA_STRANGE", "1")
     async with pipe_child as child:
         names, _ = await child.call("environment", limit=LIMIT)
-        assert set(names) <= {"PATH", "PYTHONPATH", "LC_CTYPE"}
+        assert set(names) <= {"PATH", "PYTHONPATH", "LC_CTYPE", *telemetry.SWITCHES}
 
 
 async def test_children_end_when_their_parent_is_killed() -> None:
