@@ -3,8 +3,11 @@
 The catalogue names files by their real paths; a client may name one through a link.
 """
 
-import asyncio
 import os
+
+from allma_server.disk_calls import call_disk
+
+_REAL_SECONDS = 2.0
 
 
 def absolute(path: str) -> str:
@@ -13,8 +16,14 @@ def absolute(path: str) -> str:
 
 
 async def real(path: str) -> str:
-    """An absolute path with all links followed; nothing need be there."""
-    return await asyncio.to_thread(_real, path)
+    """An absolute path with all links followed; nothing need be there.
+
+    Where the disk does not answer, links are not followed.
+    """
+    try:
+        return await call_disk(("real", path), _REAL_SECONDS, _real, path)
+    except TimeoutError:
+        return absolute(path)
 
 
 def _real(path: str) -> str:

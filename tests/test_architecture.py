@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"chunking", "imports", "logs"},
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"}
     | {"workspace_files"},
+    {"disk_calls", "lines"},
     {"ports", "config"},
     {"locations", "telemetry"},
     {"model", "errors", "private"},

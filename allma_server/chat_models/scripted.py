@@ -16,6 +16,7 @@ from itertools import cycle, islice
 
 from allma_server.config import Config
 from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable
+from allma_server.lines import split_lines
 from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 CONTEXT_LENGTH = 8192
@@ -105,7 +106,7 @@ def _info(name: str) -> ModelInfo:
 
 
 def _answer(messages: Sequence[ChatMessage]) -> list[str]:
-    lines = messages[-1].content.splitlines() if messages else []
+    lines = split_lines(messages[-1].content) if messages else []
     said = [line for line in lines if line.strip()]
     questions = [line for line in said if line.startswith(_QUESTION)]
     asked = (questions or said or ["nothing"])[-1]

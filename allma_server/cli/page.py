@@ -19,6 +19,7 @@ from rich.style import Style
 from rich.text import Text
 
 from allma_server.cli.streams import CONTROLS
+from allma_server.lines import split_lines
 from allma_server.tokens import lexemes, query_terms
 
 SNIPPET_LINES = 6
@@ -117,7 +118,7 @@ def page_of(console: Console, words: str = "") -> Page:
 def _rows(text: str, width: int) -> list[str]:
     """A passage's lines, cut to the width, without the blank ones and common indentation."""
     rows: list[str] = []
-    for line in textwrap.dedent(text.expandtabs(4)).splitlines():
+    for line in split_lines(textwrap.dedent(text.expandtabs(4))):
         margin = line[: len(line) - len(line.lstrip())][: width // 2]
         rows += textwrap.wrap(
             line, max(width, 16), subsequent_indent=margin, replace_whitespace=False

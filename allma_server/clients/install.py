@@ -15,6 +15,7 @@ from typing import Literal, cast
 from allma_server.clients import CLIENTS, Client, Format, Launch
 from allma_server.clients.text import Unreadable
 from allma_server.errors import InvalidArgument, StorageError, Unsupported
+from allma_server.lines import split_lines
 from allma_server.locations import application_folders, variables_for_clients
 from allma_server.replace import replace_file
 
@@ -248,7 +249,7 @@ def _change(
     write: bool,
 ) -> Installation:
     lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), str(file), str(file), lineterm="", n=0
+        split_lines(before), split_lines(after), str(file), str(file), lineterm="", n=0
     )
     change = "\n".join(list(lines))
     if not change or not write:

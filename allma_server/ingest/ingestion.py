@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -16,8 +17,10 @@ from typing import Protocol
 
 from allma_server import __version__
 from allma_server.config import Config
-from allma_server.errors import DocumentNotFound
+from allma_server.disk_calls import call_disk
+from allma_server.errors import DocumentNotFound, PathNotFound, StorageError
 from allma_server.ingest import forgetting, jobs, scope
+from allma_server.ingest.current import CurrentFiles
 from allma_server.ingest.following import Following
 from allma_server.ingest.forgetting import Forgetting, passed_over
 from allma_server.ingest.jobs import Jobs, Run
@@ -36,6 +39,9 @@ from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 
 COURTESY_SECONDS = 20.0
+
+ANSWER_SECONDS = 10.0
+"""A disk that takes longer to answer at all counts as gone."""
 
 
 class Catalogue(Ledger, forgetting.Catalogue, jobs.Records, Protocol):
@@ -69,6 +75,7 @@ class Ingestion:
         self._embedder = embedder
         self._prepare = prepare
         self._recipe = recipe
+        self.current = CurrentFiles(catalogue.workspaces, config.data_dir, self._most)
         self._forgetting = Forgetting(catalogue, erase)
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
@@ -87,7 +94,12 @@ class Ingestion:
         Raises:
             PathNotFound, FolderNotAllowed: it may not be indexed.
         """
-        real = await asyncio.to_thread(scope.approve, path, self._config.data_dir)
+        try:
+            real = await call_disk(
+                ("approve", path), ANSWER_SECONDS, scope.approve, path, self._config.data_dir
+            )
+        except TimeoutError as exc:
+            raise PathNotFound(f"The disk of {path!r} does not answer.", "Is it mounted?") from exc
         await self._forgetting.admit(str(real))
         workspace = await self._catalogue.add_workspace(str(real))
         await self._following.workspaces_changed()
@@ -293,10 +305,24 @@ class Ingestion:
             progress=progress,
             clear=self._clear,
         )
-        report = await pipeline.run(await asyncio.to_thread(changes))
+        report = await pipeline.run(await self._looked_through(workspace, changes))
         if reread:
             await self._catalogue.set_workspace_rules(workspace.id, rules)
         return report
+
+    async def _looked_through(
+        self, workspace: Workspace, changes: Callable[[], list[Change]]
+    ) -> list[Change]:
+        """What has changed; a disk that is gone is found out before the walk, which takes long."""
+        place = ("walk", workspace.path)
+        try:
+            await call_disk(place, ANSWER_SECONDS, os.path.lexists, workspace.path)
+            return await call_disk(place, None, changes)
+        except TimeoutError as exc:
+            raise StorageError(
+                f"The disk of {workspace.path} does not answer.",
+                "What is indexed of it serves; it is looked at again later.",
+            ) from exc
 
     def _seen(self, workspace: Workspace, only: Collection[str] | None) -> Iterable[SeenFile]:
         root, data_dir = Path(workspace.path), self._config.data_dir

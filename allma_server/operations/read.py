@@ -33,5 +33,6 @@ async def read(
         end_line,
         neighbors,
         catalog=call.engine.catalog,
+        disk=call.engine.ingestion.current,
         live=PLAIN_FORMATS,
     )

@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, cast
 
 from allma_server.errors import InvalidArgument
+from allma_server.lines import split_lines
 from allma_server.model import ChatMessage, Passage, TextDelta
 from allma_server.ports import ChatModels
 
@@ -122,7 +123,7 @@ def _made(said: str, passage: Passage) -> Question | None:
 
 
 def _json_lines(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(split_lines(content), start=1):
         if not line.strip():
             continue
         try:

@@ -1,10 +1,10 @@
 """Read a document's lines, wherever they can be had."""
 
-import asyncio
 from pathlib import Path
 from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
+from allma_server.lines import FileLines, split_lines
 from allma_server.model import Document, Excerpt, Passage
 from allma_server.paths import real
 
@@ -23,6 +23,19 @@ class Library(Protocol):
     ) -> tuple[str, int]: ...
 
 
+class Disk(Protocol):
+    """The documents' files as they are now.
+
+    Raises:
+        UnreadableDocument: a file may not be read any more.
+    """
+
+    async def lines(
+        self, document: Document, first: int, last: int | None, most: int
+    ) -> FileLines | None: ...
+    async def check(self, document: Document) -> None: ...
+
+
 async def read_excerpt(
     source: str,
     start_line: int | None,
@@ -30,6 +43,7 @@ async def read_excerpt(
     neighbors: int,
     *,
     catalog: Library,
+    disk: Disk,
     live: frozenset[str],
 ) -> Excerpt:
     """Lines of a document named by path, `allma://document/ID` or chunk id.
@@ -39,7 +53,8 @@ async def read_excerpt(
 
     Raises:
         DocumentNotFound: it is not in the index.
-        InvalidArgument: the lines are the wrong way round.
+        UnreadableDocument: its file may not be read any more.
+        InvalidArgument: the lines are the wrong way round, or beyond the last one.
     """
     if start_line and end_line and end_line < start_line:
         raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
@@ -52,8 +67,13 @@ async def read_excerpt(
             f"{source!r} is not in the index.",
             "The documents list shows what is; only indexed files are read.",
         )
-    if document.format in live and (text := await _on_disk(document.path)) is not None:
-        return _excerpt(document, text, 1, start_line, end_line, "disk")
+    if document.format not in live:
+        await disk.check(document)
+    else:
+        first = start_line or 1
+        found = await disk.lines(document, first, end_line, 4 * LARGEST_EXCERPT)
+        if found is not None and (excerpt := _of_file(document, found)) is not None:
+            return excerpt
     text, first = await catalog.extracted_text(document.id)
     return _excerpt(document, text, first, start_line, end_line, "index")
 
@@ -66,12 +86,32 @@ async def _document(name: str, catalog: Library) -> Document | None:
     return await catalog.document_by_id(int(number)) if number.isdigit() else None
 
 
-async def _on_disk(path: str) -> str | None:
-    """A file's text; None when it moved or has another encoding: the index still has its text."""
-    try:
-        return await asyncio.to_thread(Path(path).read_text, "utf-8")
-    except (OSError, UnicodeDecodeError):
+def _of_file(document: Document, found: FileLines) -> Excerpt | None:
+    """Lines of a file as an excerpt; None when it is not UTF-8: the index has its text."""
+    _check_first(document, found.first, found.total)
+    if found.head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         return None
+    try:
+        *whole, last = found.lines or [b""]
+        kept = [line.decode() for line in whole]
+        # Where there was too much to read, the last one ends anywhere.
+        is_cut = sum(map(len, found.lines)) >= 3 * LARGEST_EXCERPT
+        kept.append(last.decode(errors="ignore" if is_cut else "strict"))
+    except UnicodeDecodeError:
+        return None
+    if found.first == 1:
+        kept[0] = kept[0].removeprefix("\ufeff")
+    if any("\0" in line for line in kept):
+        return None
+    return _shown(document, kept, found.first, found.total, "disk")
+
+
+def _check_first(document: Document, first: int, last: int) -> None:
+    if first > max(last, 1):
+        raise InvalidArgument(
+            f"{document.path} ends at line {last}, before line {first}.",
+            "Read from an earlier line.",
+        )
 
 
 async def _around_chunk(chunk_id: int, neighbors: int, catalog: Library) -> Excerpt:
@@ -95,24 +135,37 @@ def _excerpt(
     end_line: int | None,
     source: Literal["disk", "index"],
 ) -> Excerpt:
-    lines = text.splitlines()
+    lines = split_lines(text)
     last = first + len(lines) - 1
-    start = min(max(start_line or first, first), max(last, first))
+    if start_line is not None:
+        _check_first(document, start_line, last)
+    start = max(start_line or first, first)
     end = min(end_line or last, last)
+    return _shown(document, lines[start - first : max(0, end - first + 1)], start, last, source)
+
+
+def _shown(
+    document: Document,
+    lines: list[str],
+    start: int,
+    last: int,
+    source: Literal["disk", "index"],
+) -> Excerpt:
+    """As many of these lines, the first of which is `start`, as an excerpt holds."""
     kept: list[str] = []
     size = 0
-    for line in lines[start - first : end - first + 1]:
+    for line in lines:
         size += len(line) + 1
         if size > LARGEST_EXCERPT and kept:
             break
         kept.append(line[:LARGEST_EXCERPT])
-    end = start + len(kept) - 1
+    end = max(start + len(kept) - 1, start)
     return Excerpt(
         path=document.path,
         text="\n".join(kept),
         start_line=start,
-        end_line=max(end, start),
+        end_line=end,
         total_lines=last,
-        uri=f"{Path(document.path).as_uri()}#L{start}-L{max(end, start)}",
+        uri=f"{Path(document.path).as_uri()}#L{start}-L{end}",
         source=source,
     )

@@ -7,12 +7,13 @@ them (`alike.py`) and, where the settings name one, by a model; `choose.py` says
 """
 
 import asyncio
-import os
+import stat
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from allma_server.errors import AllmaError, InvalidArgument, ProviderError
+from allma_server.disk_calls import call_disk
+from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
@@ -20,6 +21,7 @@ from allma_server.retrieve.choose import SHOWN, Chosen, chosen
 from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
+from allma_server.workspace_files import status_of
 
 CANDIDATES = 100
 """Hits taken from each retriever."""
@@ -30,6 +32,9 @@ RERANKED = 30
 LONGEST_QUERY = 4000
 """Characters of a query that are searched for; no retriever gains from more."""
 
+
+STALE_SECONDS = 1.0
+"""How long a disk may take to tell whether files have changed."""
 
 JUDGED = 20
 """Passages that a second reranker is given: a model takes a while for each of them."""
@@ -109,7 +114,7 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
         sources.shelf.facts([each.passage for each in shown]),
         asyncio.gather(*(_whole(each, sources.shelf) for each in shown)),
     )
-    passages = await asyncio.to_thread(_mark_stale, passages, facts)
+    passages = await mark_stale(passages, facts)
     return SearchResult(passages, ranking.notice, int((time.monotonic() - began) * 1000))
 
 
@@ -204,16 +209,39 @@ async def _judgement(
     return None, f"Reranking by {judge.name} was skipped: {why}"
 
 
-def _mark_stale(passages: list[Passage], facts: dict[int, tuple[int, int]]) -> list[Passage]:
-    return [
-        replace(passage, stale=_changed(passage.path, facts.get(passage.document_id)))
-        for passage in passages
-    ]
+async def mark_stale(
+    passages: Sequence[Passage], facts: Mapping[int, tuple[int, int]]
+) -> list[Passage]:
+    """The passages, those marked whose files are not as they were indexed.
+
+    One whose disk does not answer in time cannot be relied on either.
+    """
+    workspaces = {passage.workspace for passage in passages}
+    found = await asyncio.gather(
+        *(
+            _changed_in(workspace, [p for p in passages if p.workspace == workspace], facts)
+            for workspace in workspaces
+        )
+    )
+    changed = frozenset[str]().union(*found)
+    return [replace(passage, stale=passage.path in changed) for passage in passages]
+
+
+async def _changed_in(
+    workspace: str, passages: Sequence[Passage], facts: Mapping[int, tuple[int, int]]
+) -> set[str]:
+    def changed() -> set[str]:
+        return {p.path for p in passages if _changed(p.path, facts.get(p.document_id))}
+
+    try:
+        return await call_disk(("stale", workspace), STALE_SECONDS, changed)
+    except TimeoutError:
+        return {passage.path for passage in passages}
 
 
 def _changed(path: str, known: tuple[int, int] | None) -> bool:
     try:
-        status = os.stat(path)
-    except OSError:
+        status = status_of(path)
+    except (NothingToIndex, OSError):
         return True
-    return known != (status.st_size, status.st_mtime_ns)
+    return known != (status.st_size, status.st_mtime_ns) or not stat.S_ISREG(status.st_mode)

@@ -16,7 +16,7 @@ def _installations(result: Installations, page: Page) -> View:
 
 
 def _installation(result: Installation, page: Page) -> View:
-    for line in result.change.splitlines()[2:]:
+    for line in result.change.split("\n")[2:]:
         style = {"+": "green", "-": "red", "@": "dim"}[line[0]]
         yield Text(line, style)
     if not result.change:

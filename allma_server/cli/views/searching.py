@@ -113,7 +113,7 @@ def _excerpt(result: Excerpt, page: Page) -> View:
         return
     yield page.place(result.path, result.start_line)
     digits = len(str(result.end_line))
-    for number, line in enumerate(result.text.splitlines(), start=result.start_line):
+    for number, line in enumerate(result.text.split("\n"), start=result.start_line):
         yield Text.assemble((f"{number:>{digits}}  ", "dim"), line)
 
 

@@ -1,0 +1,56 @@
+"""A disk that does not answer stops nobody but those who ask it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from allma_server.disk_calls import AT_ONCE, call_disk
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
+
+
+def open_(path: Path) -> int:
+    return os.open(path, os.O_RDONLY)
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Path:
+    """A file that keeps whoever opens it waiting, until the test ends."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+async def test_what_a_call_returns_and_raises_comes_back() -> None:
+    assert await call_disk("here", 10, len, "four") == 4
+    with pytest.raises(FileNotFoundError):
+        await call_disk("here", 10, os.stat, "/nowhere/at/all")
+
+
+async def test_a_place_that_does_not_answer_fails_its_calls_and_no_others(stuck: Path) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3 * AT_ONCE):
+            group.create_task(_expect_no_answer(stuck))
+        for number in range(100):
+            group.create_task(call_disk("elsewhere", 10, len, "x" * number))
+    # Whoever waits is let go, and then the place answers again.
+    with stuck.open("w"):
+        await call_disk("gone", 10, len, "")
+
+
+async def _expect_no_answer(path: Path) -> None:
+    with pytest.raises(TimeoutError, match="does not answer"):
+        await call_disk("gone", 0.2, open_, path)
+
+
+async def test_a_cancelled_call_leaves_room_for_others(stuck: Path) -> None:
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(call_disk("gone", 10, open_, stuck)) for _ in range(AT_ONCE)]
+        await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+    with stuck.open("w"):
+        assert await call_disk("gone", 10, len, "four") == 4
