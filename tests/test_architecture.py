@@ -55,7 +55,7 @@ HOMES: dict[str, set[str]] = {
     "semantic_text_splitter": {"chunking/splitting.py"},
     "tokenizers": {"networks.py", "chunking/counting.py"},
     "tomlkit": {"config.py", "cli", "cli.py", "clients/toml.py"},
-    "trafilatura": {"formats/html.py"},
+    "trafilatura": {"formats/html_content.py"},
     "typer": {"cli", "cli.py"},
     "yaml": {"clients/yaml.py"},
     "watchfiles": {"ingest/watch.py"},

@@ -19,7 +19,7 @@ from allma_server.model import Chunk, Extract
 
 __all__ = ["CHUNKER_VERSION", "ChunkSettings", "chunk", "token_counter"]
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 """Changes whenever the same file would yield other chunks; the index is then rebuilt."""
 
 
@@ -40,19 +40,22 @@ def chunk(
     for section in extract.sections:
         span = (section.start, section.end)
         pieces += joiner.joined(cutter.cut(section, span, settings.natural, settings.size))
-    return tuple(_chunks(joiner.joined(pieces), extract.text, context))
+    return tuple(_chunks(joiner.joined(pieces), extract, context))
 
 
-def _chunks(pieces: list[Piece], text: str, context: Context) -> Iterator[Chunk]:
+def _chunks(pieces: list[Piece], extract: Extract, context: Context) -> Iterator[Chunk]:
+    text = extract.text
     line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    lines = extract.lines or range(1, len(line_starts) + 1)
     for index, piece in enumerate(pieces):
+        first = lines[bisect_right(line_starts, piece.start) - 1]
         yield Chunk(
             index=index,
             text=piece.repeat + text[piece.start : piece.end],
             start=piece.start,
             end=piece.end,
-            start_line=bisect_right(line_starts, piece.start),
-            end_line=bisect_right(line_starts, piece.end - 1),
+            start_line=first,
+            end_line=max(first, lines[bisect_right(line_starts, piece.end - 1) - 1]),
             page=piece.section.page,
             heading=piece.heading,
             context=context.of(piece.heading)[0],

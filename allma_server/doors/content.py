@@ -70,6 +70,9 @@ async def _document(call: Call, id: str) -> str:
         raise DocumentNotFound(f"{source!r} names no document.", "The id is a number.")
     while True:
         part: Excerpt = await BY_NAME["read"](call, {"source": source, "start_line": line})
+        if part.source == "index":
+            # Its lines may be too long for an excerpt.
+            return (await call.engine.catalog.extracted_text(int(id)))[0]
         text += part.text + "\n"
         if part.end_line >= part.total_lines or part.end_line < line:
             return text

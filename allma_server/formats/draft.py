@@ -1,13 +1,15 @@
 """A document's text as it is put together, for formats whose text is not the file's own."""
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.text import clean, is_blank, without_blobs
 from allma_server.model import Extract, Section
 
+_ITEM = re.compile(r"\s*(?:-|[0-9]{1,9}\.) ")
 _PLAIN = Section(0, 0)
 _TABLE_OF_ITS_OWN = 600
 _LONGEST_REPEAT = 400
@@ -19,17 +21,24 @@ class Draft:
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._sections: list[Section] = []
+        self._lines: list[int] = []
         self._length = 0
 
-    def add(self, text: str, like: Section = _PLAIN) -> None:
+    def add(self, text: str, like: Section = _PLAIN, lines: Sequence[int] = ()) -> None:
         """Appends `text` as a section with the marks of `like`; its breaks count from `text`.
 
-        With breaks, `text` must be clean already, or they would point elsewhere.
+        With breaks, `text` must be clean already, or they would point elsewhere. `lines` has the
+        file's line for each line of `text`, in a document whose places are those of the file.
         """
         if not like.breaks:
-            text = clean(without_blobs(text)).strip("\n")
+            text = clean(without_blobs(text))
+            lines = lines[len(text) - len(text.lstrip("\n")) :]
+            text = text.strip("\n")
         if is_blank(text):
             return
+        if lines:
+            gap = self._lines[-1:] if self._parts else []
+            self._lines += [*gap, *lines[: text.count("\n") + 1]]
         if self._parts:
             # The gap belongs to the section before, so that sections cover the text.
             self._parts[-1] += "\n\n"
@@ -52,18 +61,32 @@ class Draft:
             raise NothingToIndex(nothing)
         title = " ".join(clean(title or "").split())
         kept = {key: clean(value) for key, value in (metadata or {}).items() if value}
-        return Extract("".join(self._parts), tuple(self._sections), title or None, kept)
+        text, sections = "".join(self._parts), tuple(self._sections)
+        return Extract(text, sections, title or None, kept, tuple(self._lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block of text, the file's lines of its lines, and whether it stands close to the last."""
+
+    text: str
+    lines: Sequence[int] = ()
+    close: bool = False
 
 
 class Outline:
-    """Paragraphs and tables under headings, which become the sections of a draft."""
+    """Paragraphs and tables under headings, which become the sections of a draft.
+
+    Lines, where they are given, are the file's for each line of a text or row of a table; they
+    are given for all of a document or for nothing in it.
+    """
 
     def __init__(self) -> None:
         self._draft = Draft()
         self._path: list[tuple[int, str]] = []
-        self._blocks: list[str] = []
+        self._blocks: list[_Block] = []
 
-    def heading(self, level: int, title: str) -> None:
+    def heading(self, level: int, title: str, line: int | None = None) -> None:
         """Begins a section below the nearest heading of a smaller level."""
         title = " ".join(clean(title).split())
         if not title:
@@ -72,26 +95,28 @@ class Outline:
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, title))
-        self._blocks.append(title)
+        self._blocks.append(_Block(title, () if line is None else (line,)))
 
-    def paragraph(self, text: str) -> None:
-        """Appends a block of text to the section that is open."""
+    def paragraph(self, text: str, lines: Sequence[int] = (), *, close: bool = False) -> None:
+        """Appends a block of text to the section that is open; `close` to the block before."""
         if not is_blank(text):
-            self._blocks.append(text)
+            self._blocks.append(_Block(text, lines, close))
 
-    def table(self, rows: Iterable[Sequence[str]]) -> None:
+    def table(self, rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> None:
         """Appends a table, one line per row; a large one is a section, its first row repeated."""
-        lines = [clean(" | ".join(" ".join(cell.split()) for cell in row)) for row in rows]
-        lines = [line for line in lines if line.strip(" |")]
+        texts = [clean(" | ".join(" ".join(cell.split()) for cell in row)) for row in rows]
+        shown = [n for n, text in enumerate(texts) if text.strip(" |")]
+        lines, numbers = [texts[n] for n in shown], [numbers[n] for n in shown if numbers]
         if sum(map(len, lines)) < _TABLE_OF_ITS_OWN or len(lines) < 3:
-            self.paragraph("\n".join(lines))
+            self.paragraph("\n".join(lines), numbers)
             return
         self._close()
         breaks: list[int] = [0]
         for line in lines[:-1]:
             breaks.append(breaks[-1] + len(line) + 1)
         repeat = lines[0] if len(lines[0]) <= _LONGEST_REPEAT else ""
-        self._add("\n".join(lines), Section(0, 0, "records", repeat=repeat, breaks=tuple(breaks)))
+        like = Section(0, 0, "records", repeat=repeat, breaks=tuple(breaks))
+        self._add("\n".join(lines), like, numbers)
 
     def draft(self) -> Draft:
         """The draft, with the section that was open as its last."""
@@ -100,14 +125,20 @@ class Outline:
 
     def _close(self) -> None:
         blocks, self._blocks = self._blocks, []
-        text = "".join(f"{_gap(before, block)}{block}" for before, block in pairwise(["", *blocks]))
-        self._add(text, _PLAIN)
+        text: list[str] = []
+        lines: list[int] = []
+        for before, block in pairwise([_Block(""), *blocks]):
+            gap = _gap(before, block)
+            text += (gap, block.text)
+            lines += [*lines[-1:] * (len(gap) - 1), *block.lines]
+        self._add("".join(text), _PLAIN, lines)
 
-    def _add(self, text: str, like: Section) -> None:
-        self._draft.add(text, replace(like, heading=tuple(title for _, title in self._path)))
+    def _add(self, text: str, like: Section, lines: Sequence[int]) -> None:
+        heading = tuple(title for _, title in self._path)
+        self._draft.add(text, replace(like, heading=heading), lines)
 
 
-def _gap(before: str, block: str) -> str:
+def _gap(before: _Block, block: _Block) -> str:
     """Items of a list stand close, other blocks apart."""
-    close = before.lstrip().startswith("- ") and block.lstrip().startswith("- ")
-    return "\n" if close else "\n\n" if before else ""
+    close = block.close or (_ITEM.match(before.text) and _ITEM.match(block.text))
+    return "\n" if close else "\n\n" if before.text else ""

@@ -1,7 +1,12 @@
-"""HTML: the main content without menus and adverts, in sections that follow its headings."""
+"""HTML: what a person sees of a page, in sections that follow its headings.
 
-import logging
+A page that was saved from the web carries menus, adverts and teasers in elements like those of
+its text, so trafilatura says which blocks are content. Any other page, such as documentation, is
+kept whole, without what its markup says is navigation or hidden.
+"""
+
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import PurePath
@@ -9,6 +14,8 @@ from typing import Any
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.draft import Outline
+from allma_server.formats.html_blocks import LINE, PARSER_LINES, Block, blocks_of
+from allma_server.formats.html_content import is_saved_from_web, main_blocks, unseen
 from allma_server.formats.text import decode, is_blank, without_blobs
 from allma_server.model import Extract
 
@@ -17,183 +24,110 @@ _DECLARED = re.compile(
 )
 # The parser compares each attribute of a tag with all others.
 _HUGE_TAG = re.compile(r"<([A-Za-z][\w:-]*)\s[^<>]{30000,}>")
-_UNSEEN = (
-    "script style template noscript svg math canvas iframe object embed audio video map select "
-    "datalist button"
-).split()
-_CONTENT = (
-    ".//text()[not(ancestor::nav or ancestor::aside or ancestor::footer or ancestor::header"
-    " or ancestor::form)]"
-)
-_HIDDEN = "//*[@hidden or contains(translate(@style, ' ', ''), 'display:none')]"
-
-# Both HTML's names and those of the extractor's output (head, list, item, quote, row, cell).
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset "
-    "figcaption figure footer form header hr item legend li list main nav ol p quote section "
-    "summary ul".split()
-)
-_ITEMS = frozenset({"li", "item", "dd"})
-_ROWS = frozenset({"tr", "row"})
-_CELLS = frozenset({"td", "th", "cell"})
-_BREAKS = frozenset({"br", "lb"})
-_LEVEL = re.compile(r"h([1-6])$")
-_SPACES = re.compile(r"\s+")
-
-_SMALL_SHARE = 0.2
-_SHORT_PAGE = 500
+_START_TAG = re.compile(r"<([A-Za-z][\w:-]*)([^<>]*)>")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)[^<>]*>")
+# Their content is no text, or they have none.
+_KEPT_WHOLE = frozenset("script style template textarea title br hr img input meta link".split())
+_DEEPEST = 400
+_LINE_MARK = re.compile(rf" {LINE}=\d+")
 
 # lxml has no types of its own. It is loaded late, for the registry is needed without it.
 _Element = Any
 
 
-def _lxml(module: str) -> Any:
-    return import_module(f"lxml.{module}")
-
-
 class HtmlReader:
-    """Web pages as saved; nothing they link to is ever fetched."""
+    """Web pages; nothing they link to is ever fetched, no script in them runs."""
 
     name = "html"
     suffixes = frozenset({".html", ".htm", ".xhtml", ".shtml"})
 
     def read(self, data: bytes, path: PurePath) -> Extract:
-        etree, html = _lxml("etree"), _lxml("html")
         declared = _DECLARED.search(data[:4096])
         text = decode(data, declared[1].decode("ascii") if declared else None)
         if is_blank(text):
             raise NothingToIndex("The file is empty.")
-        try:
-            parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-            source = _HUGE_TAG.sub(r"<\1>", without_blobs(text))
-            page = html.document_fromstring(source.encode("utf-8"), parser=parser)
-            title = page.xpath("string(//title)")
-            walk = _Walk()
-            walk.write(_main_content(page))
-        except (etree.LxmlError, ValueError) as exc:
-            raise UnreadableDocument(f"The page cannot be parsed: {exc}.") from exc
-        return walk.outline.draft().extract("The page has no text.", title=title)
+        page = parsed(text)
+        blocks = _blocks(page)
+        title = _LINE_MARK.sub("", page.xpath("string(//head/title)"))
+        outline = Outline()
+        write(blocks, outline)
+        return outline.draft().extract("The page has no text.", title=title)
 
 
-def _main_content(page: _Element) -> _Element:
-    """The element that holds what the page is about; the whole page when that is hard to say."""
-    import trafilatura  # heavy, like lxml
-
-    etree = _lxml("etree")
-    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    found = trafilatura.bare_extraction(page, fast=True, include_comments=False)
-    body = getattr(found, "body", None)
-
-    etree.strip_elements(page, *_UNSEEN, with_tail=False)
-    for hidden in page.xpath(_HIDDEN):
-        if hidden.getparent() is not None:
-            hidden.drop_tree()
-    whole = page.find("body")
-    whole = page if whole is None else whole
-    if body is None:
-        return whole
-    visible = _length(whole.xpath(_CONTENT))
-    little = visible < _SHORT_PAGE or _length(body.itertext()) < visible * _SMALL_SHARE
-    return whole if little else body
+def parsed(text: str) -> _Element:
+    """The root element of a page. Raises UnreadableDocument when there is no page in it."""
+    etree = import_module("lxml.etree")
+    source = _HUGE_TAG.sub(_short_tag, without_blobs(text)).replace("\0", "\ufffd")
+    source = _with_lines(source)
+    try:
+        page, errors = _parsed(source)
+        # The parser stops where elements are nested too deeply, and would lose what follows.
+        if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in errors):
+            page, _ = _parsed(_flattened(source))
+    except (etree.LxmlError, ValueError) as exc:
+        raise UnreadableDocument(f"The page cannot be parsed: {exc}.") from exc
+    return page
 
 
-def _length(texts: Iterable[str]) -> int:
-    return sum(len(text.strip()) for text in texts)
+def _parsed(source: str) -> tuple[_Element, Any]:
+    html = import_module("lxml.html")
+    parser = html.HTMLParser(encoding="utf-8", remove_pis=True, huge_tree=True, no_network=True)
+    page = html.document_fromstring(source.encode("utf-8"), parser=parser)
+    return page, parser.error_log
 
 
-class _Walk:
-    """Writes a tree of elements into an outline, block by block, without recursion."""
-
-    def __init__(self) -> None:
-        self.outline = Outline()
-        self._text: list[str] = []
-        self._rows: list[list[str]] = []
-        self._table: _Element = None
-        self._verbatim: _Element = None
-
-    def write(self, root: _Element) -> None:
-        """Appends what stands in `root`, its own tail left out."""
-        for event, element in _lxml("etree").iterwalk(root, events=("start", "end")):
-            if event == "start":
-                self._start(element)
-                self._text.append(element.text or "")
-            else:
-                self._end(element)
-                self._text.append((element.tail if element is not root else "") or "")
-        self._flush()
-
-    def _start(self, element: _Element) -> None:
-        tag = element.tag
-        if self._verbatim is not None:
-            return
-        if self._table is not None:
-            if tag in _ROWS:
-                self._flush()
-                self._rows.append([])
-            elif tag in _CELLS:
-                self._text.clear()
-            elif tag in _BLOCKS or tag in _BREAKS:
-                self._text.append(" ")
-        elif tag in _BREAKS:
-            self._text.append("\n")
-        elif _is_preformatted(element):
-            self._flush()
-            self._verbatim = element
-        elif tag in _BLOCKS or tag in _ROWS or tag in _CELLS or _level(element):
-            self._flush()
-            if tag in _ITEMS:
-                self._text.append("- ")
-        elif tag == "table":
-            self._flush()
-            if _is_grid(element):
-                self._table = element
-
-    def _end(self, element: _Element) -> None:
-        tag = element.tag
-        if self._verbatim is not None:
-            if element is self._verbatim:
-                self.outline.paragraph("".join(self._text).strip("\n"))
-                self._text.clear()
-                self._verbatim = None
-        elif self._table is not None:
-            if element is self._table:
-                self.outline.table(self._rows)
-                self._rows, self._table = [], None
-                self._text.clear()
-            elif tag in _CELLS and self._rows:
-                self._rows[-1].append(self._taken())
-            elif tag in _BLOCKS:
-                self._text.append(" ")
-        elif level := _level(element):
-            self.outline.heading(level, self._taken())
-        elif tag in _BLOCKS or tag in _ROWS or tag in _CELLS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if (text := self._taken()) == "-":
-            self._text.append("- ")  # the item's text is in a block of its own
+def write(blocks: Iterable[Block], outline: Outline) -> None:
+    """Appends `blocks` to `outline`."""
+    kind = ""
+    for block in blocks:
+        text = _LINE_MARK.sub("", block.text)
+        if block.kind == "heading":
+            outline.heading(block.level, text, block.lines[0])
+        elif block.kind == "table":
+            outline.table(block.rows, block.lines)
         else:
-            self.outline.paragraph(text)
-
-    def _taken(self) -> str:
-        text = "".join(self._text)
-        self._text.clear()
-        return _SPACES.sub(lambda run: "\n" if "\n" in run[0] else " ", text).strip()
+            close = block.kind == "definition" and kind == "term"
+            outline.paragraph(block.mark + text, block.lines, close=close)
+        kind = block.kind
 
 
-def _level(element: _Element) -> int:
-    """The level of a heading, 0 for anything else."""
-    name = element.get("rend") if element.tag == "head" else element.tag
-    found = _LEVEL.match(name or "")
-    return int(found[1]) if found else 0
+def _blocks(page: _Element) -> list[Block]:
+    body = page.find("body")
+    body = page if body is None else body
+    blocks = blocks_of(body, unseen)
+    if is_saved_from_web(page):
+        return main_blocks(page, blocks)
+    # A page of nothing but navigation, such as a manual's index, is made to be read.
+    return blocks or blocks_of(body, lambda element: unseen(element, navigation=True))
 
 
-def _is_preformatted(element: _Element) -> bool:
-    return element.tag == "pre" or (element.tag == "code" and "\n" in "".join(element.itertext()))
+def _short_tag(match: re.Match[str]) -> str:
+    return f"<{match[1]}" + "\n" * match[0].count("\n") + ">"
 
 
-def _is_grid(table: _Element) -> bool:
-    """Whether a table holds data; old pages use tables to lay out whole articles."""
-    if any(_level(part) or part.tag == "table" for part in table.iterdescendants()):
-        return False
-    return any(sum(cell.tag in _CELLS for cell in row) > 1 for row in table.iterdescendants(*_ROWS))
+def _with_lines(source: str) -> str:
+    """`source`, each tag with its line where the parser cannot count as far."""
+    starts = [match.end() for match in re.finditer("\n", source)]
+    if len(starts) < PARSER_LINES:
+        return source
+
+    def marked(match: re.Match[str]) -> str:
+        line = bisect_right(starts, match.end() - 1) + 1
+        return f"<{match[1]} {LINE}={line}{match[2]}>"
+
+    return _START_TAG.sub(marked, source)
+
+
+def _flattened(source: str) -> str:
+    """`source` without the tags of elements that are nested too deeply; lines stay."""
+    depth = 0
+
+    def shallow(match: re.Match[str]) -> str:
+        nonlocal depth
+        closing, name = match[1], match[2].lower()
+        if name in _KEPT_WHOLE:
+            return match[0]
+        depth = max(0, depth - 1) if closing else depth + 1
+        return match[0] if depth < _DEEPEST else " " + "\n" * match[0].count("\n")
+
+    return _TAG.sub(shallow, source)

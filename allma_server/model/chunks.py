@@ -27,12 +27,17 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a reader makes of a file: its whole text, and the sections that cover it in order."""
+    """What a reader makes of a file: its whole text, and the sections that cover it in order.
+
+    `lines` has the line of the file (1-based) that each line of `text` comes from; empty where
+    they are the same, or where the file has no lines.
+    """
 
     text: str
     sections: tuple[Section, ...]
     title: str | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ SHOWN, JOINED = 0.35, 0.2
 
 FEW = 5
 
+_SEAM = 40
+"""Characters that are at both ends where chunks overlap."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -119,4 +122,9 @@ def _overlap(a: Passage, b: Passage) -> bool:
     if a.document_id != b.document_id or abs(a.chunk_index - b.chunk_index) > 1:
         return False
     shared = min(a.end_line, b.end_line) - max(a.start_line, b.start_line) + 1
-    return shared > 0.5 * min(a.end_line - a.start_line + 1, b.end_line - b.start_line + 1)
+    fewer = min(a.end_line - a.start_line + 1, b.end_line - b.start_line + 1)
+    if fewer == 1 and shared == 1:
+        # All of a page may stand on one line: what the first ends with says more.
+        first, second = (a, b) if a.chunk_index < b.chunk_index else (b, a)
+        return first.text.rstrip()[-_SEAM:] in second.text
+    return shared > 0.5 * fewer

@@ -1,5 +1,7 @@
 """Read a document's lines, wherever they can be had."""
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,7 +22,7 @@ class Library(Protocol):
     async def chunk(self, chunk_id: int) -> Passage | None: ...
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
-    ) -> tuple[str, int]: ...
+    ) -> tuple[str, list[int]]: ...
 
 
 class Disk(Protocol):
@@ -74,8 +76,8 @@ async def read_excerpt(
         found = await disk.lines(document, first, end_line, 4 * LARGEST_EXCERPT)
         if found is not None and (excerpt := _of_file(document, found)) is not None:
             return excerpt
-    text, first = await catalog.extracted_text(document.id)
-    return _excerpt(document, text, first, start_line, end_line, "index")
+    text, lines = await catalog.extracted_text(document.id)
+    return _excerpt(document, text, lines, start_line, end_line, "index")
 
 
 async def _document(name: str, catalog: Library) -> Document | None:
@@ -103,7 +105,8 @@ def _of_file(document: Document, found: FileLines) -> Excerpt | None:
         kept[0] = kept[0].removeprefix("\ufeff")
     if any("\0" in line for line in kept):
         return None
-    return _shown(document, kept, found.first, found.total, "disk")
+    lines = range(found.first, found.first + len(kept))
+    return _shown(document, kept, lines, found.total, "disk")
 
 
 def _check_first(document: Document, first: int, last: int) -> None:
@@ -121,45 +124,49 @@ async def _around_chunk(chunk_id: int, neighbors: int, catalog: Library) -> Exce
         raise DocumentNotFound(
             f"There is no chunk {chunk_id}.", "Its document may have changed; search again."
         )
-    text, first = await catalog.extracted_text(
+    text, lines = await catalog.extracted_text(
         document.id, max(0, passage.chunk_index - neighbors), passage.chunk_index + neighbors
     )
-    return _excerpt(document, text, first, None, None, "index")
+    return _excerpt(document, text, lines, None, None, "index")
 
 
 def _excerpt(
     document: Document,
     text: str,
-    first: int,
+    lines: Sequence[int],
     start_line: int | None,
     end_line: int | None,
     source: Literal["disk", "index"],
 ) -> Excerpt:
-    lines = split_lines(text)
-    last = first + len(lines) - 1
+    """The part of `text` on lines `start_line` to `end_line`; `lines` has those of its own."""
+    rows = split_lines(text)
+    lines = lines[: len(rows)] or [1]
+    first, last = lines[0], lines[-1]
     if start_line is not None:
         _check_first(document, start_line, last)
-    start = max(start_line or first, first)
-    end = min(end_line or last, last)
-    return _shown(document, lines[start - first : max(0, end - first + 1)], start, last, source)
+    begin = bisect_left(lines, max(start_line or first, first))
+    stop = bisect_right(lines, min(end_line or last, last), begin)
+    # Where lines are those of another text, there may be none of the ones that were asked for.
+    stop = max(stop, begin + 1)
+    return _shown(document, rows[begin:stop], lines[begin:stop], last, source)
 
 
 def _shown(
     document: Document,
-    lines: list[str],
-    start: int,
+    rows: list[str],
+    lines: Sequence[int],
     last: int,
     source: Literal["disk", "index"],
 ) -> Excerpt:
-    """As many of these lines, the first of which is `start`, as an excerpt holds."""
+    """As many of these rows, which stand on `lines`, as an excerpt holds."""
     kept: list[str] = []
     size = 0
-    for line in lines:
-        size += len(line) + 1
+    for row in rows:
+        size += len(row) + 1
         if size > LARGEST_EXCERPT and kept:
             break
-        kept.append(line[:LARGEST_EXCERPT])
-    end = max(start + len(kept) - 1, start)
+        kept.append(row[:LARGEST_EXCERPT])
+    start, end = lines[0], lines[max(len(kept) - 1, 0)]
     return Excerpt(
         path=document.path,
         text="\n".join(kept),

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from allma_server.model import Chunk, Hit, Passage
@@ -76,15 +76,15 @@ class Passages(Stored):
 
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
-    ) -> tuple[str, int]:
-        """The text of a document's chunks without their overlaps, and the line it begins at."""
+    ) -> tuple[str, list[int]]:
+        """The text of a document's chunks without their overlaps, and the line of each line."""
         chunks = [
             chunk
             for chunk in await self.chunks_of(document_id)
             if (first_chunk is None or chunk.index >= first_chunk)
             and (last_chunk is None or chunk.index <= last_chunk)
         ]
-        return joined(chunks), chunks[0].start_line if chunks else 1
+        return joined(chunks), lines_of(chunks)
 
     async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int]]:
         """Size and modification time (ns) of the passages' documents as they were indexed."""
@@ -101,22 +101,57 @@ def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
     What lay between two chunks (blank lines, as a rule) comes back as line ends. With `repeat`, a
     table's header that the first chunk repeats stays.
     """
-    parts: list[str] = []
+    parts = list(_parts(chunks))
+    if repeat and chunks:
+        parts[0] = chunks[0].text
+    return "".join(parts)
+
+
+def lines_of(chunks: Sequence[Chunk]) -> list[int]:
+    """The line in the file of each line of `joined(chunks)`, where chunks say no more: nearly."""
+    lines: list[int] = []
+    fresh = True
+    for chunk, part in zip(chunks, _parts(chunks), strict=True):
+        rows = part.split("\n")
+        last = max(chunk.end_line, lines[-1] if lines else 1)
+        gap = max(0, len(rows) - 1 - _own(chunk).count("\n"))
+        start = last - len(rows) + 1 if _is_exact(chunk) else chunk.start_line - gap
+        own = [min(max(start + n, lines[-1] if lines else 1), last) for n in range(len(rows))]
+        lines += own if fresh else own[1:]
+        fresh = False
+    return lines
+
+
+def _is_exact(chunk: Chunk) -> bool:
+    """Whether the lines of a chunk are the file's own, one by one."""
+    return _own(chunk).count("\n") == chunk.end_line - chunk.start_line
+
+
+def _own(chunk: Chunk) -> str:
+    # A table's repeated header stands before the chunk's own text.
+    return chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
+
+
+def _parts(chunks: Sequence[Chunk]) -> Iterator[str]:
+    """What each chunk adds to those before it, with what lay between them."""
     position = line = None
     for chunk in chunks:
-        # A table's repeated header stands before the chunk's own text.
-        own = chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
-        if repeat and position is None:
-            own = chunk.text
+        own = _own(chunk)
         if position is not None and line is not None:
             if chunk.start < position:
                 own = own[position - chunk.start :]
             else:
-                parts.append("\n" * max(0, chunk.start_line - line))
-        parts.append(own)
+                own = _between(chunk.start - position, chunk.start_line - line) + own
+        yield own
         position = max(position or 0, chunk.end)
         line = max(line or 0, chunk.end_line)
-    return "".join(parts)
+
+
+def _between(characters: int, lines: int) -> str:
+    """What lay between two chunks that are so many characters and lines apart."""
+    if lines > 0:
+        return "\n" * min(lines, characters)
+    return ("", " ")[characters] if characters < 2 else "\n\n"
 
 
 def _passage(row: sqlite3.Row, score: float) -> Passage:

@@ -112,8 +112,12 @@ def _excerpt(result: Excerpt, page: Page) -> View:
         yield Text(result.text.removesuffix("\n"))
         return
     yield page.place(result.path, result.start_line)
+    lines = result.text.split("\n")
+    if len(lines) != result.end_line - result.start_line + 1:
+        yield from map(Text, lines)  # what was read of a page has not the lines of its file
+        return
     digits = len(str(result.end_line))
-    for number, line in enumerate(result.text.split("\n"), start=result.start_line):
+    for number, line in enumerate(lines, start=result.start_line):
         yield Text.assemble((f"{number:>{digits}}  ", "dim"), line)
 
 

@@ -26,6 +26,16 @@ def test_a_chunk_that_shares_most_lines_with_a_better_one_is_dropped():
     assert outcomes(FIRST, overlapping) == ["shown", "shown"]
 
 
+def test_chunks_of_one_line_overlap_where_their_texts_do():
+    one = passage(1, "one two " * 9 + "and then three", start_line=1, end_line=1)
+    apart = replace(one, chunk_id=2, chunk_index=3, text="four five")
+    beside = replace(one, chunk_id=2, chunk_index=1, text="four five", score=1.0)
+    overlapping = replace(beside, text=one.text[8:] + " four")
+    assert outcomes(one, apart) == ["shown", "shown"]
+    assert outcomes(one, beside) != ["shown", "overlaps"]
+    assert outcomes(one, overlapping) == ["shown", "overlaps"]
+
+
 def test_no_more_are_shown_than_were_asked_for():
     many = [passage(n, f"text {n}") for n in range(2, 6)]
     assert outcomes(*many, k=2) == ["shown", "shown", "over_limit", "over_limit"]

@@ -6,7 +6,7 @@ import pytest
 
 from allma_server.model import Chunk, Hit, Parsed
 from allma_server.stores.catalog import Catalog
-from allma_server.stores.passages import joined
+from allma_server.stores.passages import joined, lines_of
 from tests.unit.stores.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
 
 FILES = {
@@ -251,6 +251,25 @@ def test_overlapping_chunks_give_back_the_text_they_were_cut_from():
     ]
     assert joined(chunks) == text
     assert joined([]) == ""
+
+
+def test_chunks_whose_lines_are_those_of_another_file_are_read_with_them():
+    text = "Head\n\none\n\ntwo\n\nthree"
+    chunks = [
+        Chunk(0, text[0:9], 0, 9, 40, 41),
+        Chunk(1, text[11:14], 11, 14, 600, 600),
+        Chunk(2, text[16:], 16, len(text), 600, 600),
+    ]
+    assert joined(chunks) == text
+    assert lines_of(chunks) == [40, 41, 41, 599, 600, 600, 600]
+    exact = [Chunk(0, "a\nb", 0, 3, 5, 6), Chunk(1, "c", 5, 6, 8, 8)]
+    assert (joined(exact), lines_of(exact)) == ("a\nb\n\nc", [5, 6, 7, 8])
+    assert lines_of([]) == []
+
+
+def test_words_of_one_line_do_not_grow_together_where_it_was_cut():
+    chunks = [Chunk(0, "one two", 0, 7, 1, 1), Chunk(1, "three", 8, 13, 1, 1)]
+    assert joined(chunks) == "one two three"
 
 
 async def test_a_page_is_part_of_the_uri(catalog: Catalog):
