@@ -1,48 +1,33 @@
-"""PDF: one section per page, so that an answer can name the page."""
+"""PDF: one section per page, so that an answer can name the page.
 
-import logging
+The text is pdfium's. pypdf is asked for form fields and notes, and for what pdfium cannot read.
+"""
+
 import re
 from collections.abc import Iterator
-from functools import cache
-from io import BytesIO
-from itertools import islice
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.draft import Draft
-from allma_server.formats.pdf_cids import unicode_table
-from allma_server.formats.pdf_operators import Operation, text_operations
+from allma_server.formats.pdf_spare import SpareDocument
+from allma_server.formats.pdf_text import page_text
 from allma_server.model import Extract, Section
 
 if TYPE_CHECKING:
-    import pypdf
-    from pypdf.generic import ContentStream
+    from pypdfium2 import PdfDocument, PdfPage  # pyright: ignore[reportMissingTypeStubs]
 
-_UNPACKED_LIMIT = 32 << 20
-"""The most a stream may unpack to, in bytes."""
-
-_MOST_NOTES = 2000
-"""Form fields and notes that are looked at on one page; drawings can consist of them."""
-
-_PAGE = re.compile(
-    rb"\b(\d{1,7}) (\d{1,5}) obj\b(?:(?!endobj).){0,2000}?/Type\s*/Page\b", re.DOTALL
-)
-_BROKEN_WORD = re.compile(r"(\w+)[-\u00ad\u2010] *\n(\w+) ?")
 _PROGRAM = re.compile(r"^Microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|dvi|tex|indd|qxd|pdf)$", re.I)
 
-# pypdf: "broken PDF files might cause other exceptions" than its own. These are what a parser
-# that trusts its input runs into.
-_STUMBLES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What stands on a page; `text` is None when it cannot be read."""
+
+    text: str | None
+    notes: tuple[str, ...] = ()
 
 
 class PdfReader:
@@ -52,187 +37,85 @@ class PdfReader:
     suffixes = frozenset({".pdf"})
 
     def read(self, data: bytes, path: PurePath) -> Extract:
-        # Heavy, and the registry is loaded where nothing is parsed.
-        from pypdf import apply_configuration
-
         if not data:
             raise NothingToIndex("The file is empty.")
         if b"%PDF-" not in data[:1024] and b" obj" not in data:
             raise UnreadableDocument("It is not a PDF, although its name says so.")
-        logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-        with apply_configuration(
-            array_based_stream_maximum_output_length=_UNPACKED_LIMIT,
-            lzw_maximum_output_length=_UNPACKED_LIMIT,
-            run_length_maximum_output_length=_UNPACKED_LIMIT,
-            zlib_maximum_output_length=_UNPACKED_LIMIT,
-            jbig2dec_binary=None,  # no foreign program is ever run on a file
-        ):
-            return _read(*_opened(data))
+        pages, title = _pages(data)
+        draft = Draft()
+        for number, page in enumerate(pages, start=1):
+            draft.add("\n".join([page.text or "", *page.notes]), Section(0, 0, page=number))
+        if all(page.text is None for page in pages) and not any(page.notes for page in pages):
+            raise UnreadableDocument("It is damaged: no page can be read.")
+        return draft.extract(
+            f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
+            "may be a scan, which text recognition (OCR) would make searchable.",
+            title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
+            metadata={
+                "pages": str(len(pages)),
+                "unreadable_pages": _numbers([page.text is None for page in pages]),
+                "pages_without_text": _numbers([page.text == "" for page in pages]),
+            },
+        )
 
 
-def _read(document: "pypdf.PdfReader", pages: "list[pypdf.PageObject]") -> Extract:
-    from pypdf.errors import DependencyError, DeprecationError, PyPdfError
+def _pages(data: bytes) -> tuple[list[_Page], str]:
+    """The pages of a document, and its title."""
+    # Heavy, and the registry is loaded where nothing is parsed.
+    from pypdfium2 import PdfDocument, PdfiumError  # pyright: ignore[reportMissingTypeStubs]
 
-    draft = Draft()
-    unreadable: list[str] = []
-    for number, page in enumerate(pages, start=1):
-        text = ""
-        try:
-            text = _tidy(_with_meaning(_quickened(page)).extract_text())
-        except (PyPdfError, DependencyError, DeprecationError, *_STUMBLES):
-            unreadable.append(str(number))
-        try:
-            text = "\n".join([text, *_fields_and_notes(page)])
-        except (PyPdfError, *_STUMBLES):
-            pass  # the page's own text is what matters
-        draft.add(text, Section(0, 0, page=number))
-    if len(unreadable) == len(pages):
-        raise UnreadableDocument("It is damaged: no page can be read.")
-    return draft.extract(
-        f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it may be "
-        "a scan, which text recognition (OCR) would make searchable.",
-        title=_title(document),
-        metadata={"pages": str(len(pages)), "unreadable_pages": ", ".join(unreadable)},
-    )
-
-
-@cache
-def _quick_content() -> "type[ContentStream]":
-    """A content stream of pypdf that is taken apart by `pdf_operators` where that is possible."""
-    from pypdf.generic import ArrayObject, ContentStream
-
-    class QuickContent(ContentStream):
-        @property
-        def operations(self) -> list[Operation]:  # pyright: ignore[reportIncompatibleMethodOverride]
-            quick = text_operations(self.get_data(), ArrayObject)
-            return super().operations if quick is None else quick
-
-    return QuickContent
-
-
-def _quickened(page: "pypdf.PageObject") -> "pypdf.PageObject":
-    from pypdf.generic import NameObject
-
-    if (contents := page.get("/Contents")) is not None:
-        content = _quick_content()(contents.get_object(), page.pdf, "bytes")
-        page[NameObject("/Contents")] = content
-    return page
-
-
-def _with_meaning(page: "pypdf.PageObject") -> "pypdf.PageObject":
-    """`page` with a table to Unicode for each CJK font that came without one."""
-    from pypdf.generic import DecodedStreamObject, NameObject
-
-    resources: Any = page.get("/Resources")
-    fonts: Any = resources.get_object().get("/Font") if resources is not None else None
-    for reference in fonts.get_object().values() if fonts is not None else ():
-        font = reference.get_object()
-        if "/ToUnicode" in font or font.get("/Encoding") not in ("/Identity-H", "/Identity-V"):
-            continue
-        system = font["/DescendantFonts"][0].get_object().get("/CIDSystemInfo")
-        table = unicode_table(str(system.get_object().get("/Ordering"))) if system else None
-        if table is not None:
-            stream = DecodedStreamObject()
-            stream.set_data(table)
-            font[NameObject("/ToUnicode")] = stream
-    return page
-
-
-# --- opening ------------------------------------------------------------------------------------
-
-
-def _opened(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
-    """The document and its pages; what is left of them when the file is damaged.
-
-    Raises:
-        UnreadableDocument: encrypted, or damaged beyond repair.
-    """
-    from pypdf import PasswordType, PdfReader
-    from pypdf.errors import DependencyError, DeprecationError, PyPdfError
-
-    reason: Exception | None = None
-    for repaired in (bytes, _with_new_end, _with_new_root):
-        try:
-            document = PdfReader(BytesIO(repaired(data)))
-            if document.is_encrypted and document.decrypt("") is PasswordType.NOT_DECRYPTED:
-                raise UnreadableDocument("A password is needed to open the document.")
-            if pages := list(document.pages):
-                return document, pages
-        except (PyPdfError, DependencyError, DeprecationError, *_STUMBLES) as exc:
-            reason = reason or exc
-    if b"/Encrypt" in data:
-        raise UnreadableDocument("It is encrypted in a way that cannot be opened.") from reason
-    cause = str(reason or "it has no pages").rstrip(".")
-    raise UnreadableDocument(f"It is damaged: {cause[:200]}.") from reason
-
-
-def _with_new_end(data: bytes) -> bytes:
-    """The file with an end that points nowhere, so that pypdf looks for the objects itself."""
-    return data + b"\nstartxref\n0\n%%EOF\n"
-
-
-def _with_new_root(data: bytes) -> bytes:
-    """The file with a table of contents made of the pages that lie in it.
-
-    Helps where the end of the file is missing or its page tree leads nowhere.
-    """
-    found = dict.fromkeys(match.groups() for match in _PAGE.finditer(data))
-    kids = b" ".join(b"%b %b R" % reference for reference in found)
-    return data + (
-        b"\nendobj\n9999998 0 obj\n<</Type/Catalog/Pages 9999999 0 R>>\nendobj\n"
-        b"9999999 0 obj\n<</Type/Pages/Kids[%b]/Count %d>>\nendobj\n"
-        b"trailer\n<</Root 9999998 0 R/Size 10000000>>\nstartxref\n0\n%%%%EOF\n"
-    ) % (kids, len(found))
-
-
-# --- text ---------------------------------------------------------------------------------------
-
-
-def _tidy(text: str) -> str:
-    """The text of a page, with words put together again that were hyphenated at line ends."""
-    text = _BROKEN_WORD.sub(lambda match: _mended(match, text), text)
-    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()
-
-
-def _mended(match: re.Match[str], text: str) -> str:
-    left, right = match.groups()
-    if not (left[-1].isalpha() and right[0].islower()):
-        return match[0]
-    # A compound is written with its hyphen elsewhere, too.
-    hyphen = "-" if f"{left}-{right}" in text else ""
-    return f"{left}{hyphen}{right}\n"
-
-
-def _fields_and_notes(page: "pypdf.PageObject") -> Iterator[str]:
-    """What was filled into a page's form fields or written beside it; it is not in its text."""
-    for reference in islice(page.annotations or (), _MOST_NOTES):
-        note: Any = reference.get_object()
-        kind = note.get("/Subtype")
-        if kind == "/Widget":
-            filled, name = _inherited(note, "/V"), _inherited(note, "/T")
-            if isinstance(filled, str) and filled not in ("/Off", ""):
-                yield f"{name or 'field'}: {filled.removeprefix('/')}"
-        elif kind in ("/Text", "/FreeText", "/Highlight", "/Underline", "/StrikeOut", "/Stamp"):
-            if isinstance(written := note.get("/Contents"), str):
-                yield written
-
-
-def _inherited(field: Any, key: str) -> Any:
-    for _ in range(10):
-        if field is None or key in field:
-            break
-        field = field.get("/Parent")
-        field = field.get_object() if field is not None else None
-    found = field.get(key) if field is not None else None
-    return found.get_object() if found is not None else None
-
-
-def _title(document: "pypdf.PdfReader") -> str:
-    from pypdf.errors import PyPdfError
-
+    spare = SpareDocument(data)
     try:
-        metadata = document.metadata
-        title = (metadata.title if metadata else "") or ""
-    except (PyPdfError, *_STUMBLES):
-        return ""
-    return "" if title.lower() == "untitled" else _PROGRAM.sub("", title)
+        document = PdfDocument(data)
+    except PdfiumError:
+        document = None
+    if document is not None and len(document):
+        pages = list(_read(document, spare))
+        if any(page.text is not None or page.notes for page in pages):
+            title: str = document.get_metadata_value("Title")  # pyright: ignore[reportUnknownMemberType]
+            return pages, title
+    return [_Page(text, notes) for text, notes in spare.pages()], spare.title()
+
+
+def _read(document: "PdfDocument", spare: SpareDocument) -> Iterator[_Page]:
+    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
+    from pypdfium2 import PdfiumError  # pyright: ignore[reportMissingTypeStubs]
+
+    for index in range(len(document)):
+        try:
+            page = document[index]
+        except PdfiumError:
+            yield _Page(spare.text(index))
+            continue
+        try:
+            text = page_text(page)
+        except PdfiumError:
+            text = ""
+        handle: Any = page.raw
+        if not text and not pdfium.FPDFPage_CountObjects(handle):
+            text = spare.text(index)  # it is empty, or damaged
+        yield _Page(text, spare.notes(index) if _has_notes(page) else ())
+        page.close()
+
+
+def _has_notes(page: "PdfPage") -> bool:
+    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
+
+    handle: Any = page.raw
+    for i in range(pdfium.FPDFPage_GetAnnotCount(handle)):
+        note = pdfium.FPDFPage_GetAnnot(handle, i)
+        kind = pdfium.FPDFAnnot_GetSubtype(note)
+        pdfium.FPDFPage_CloseAnnot(note)
+        if kind not in (pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP):
+            return True
+    return False
+
+
+def _numbers(pages: list[bool]) -> str:
+    """The numbers of the pages that are marked, as in `2, 5-9`."""
+    ranges: list[str] = []
+    for marked, group in groupby(enumerate(pages, start=1), key=lambda page: page[1]):
+        numbers = [number for number, _ in group]
+        if marked:
+            ranges.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]))
+    return ", ".join(ranges)
