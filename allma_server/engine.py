@@ -18,16 +18,20 @@ from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config
-from allma_server.embedders import choose, open_embedder
-from allma_server.errors import ModelNotFound, ProviderError
+from allma_server.embedders import EMBEDDERS, choose, open_embedder
+from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
+from allma_server.formats import READERS
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
+from allma_server.ingest.scope import why_refused
+from allma_server.model import ImportReport
 from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
 from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import open_database
+from allma_server.stores.intake import Taken
 from allma_server.stores.lock import own_data_directory
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 from allma_server.tasks import background_tasks
@@ -36,6 +40,7 @@ DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
 EMBEDDER = "embedder"
 SWITCHED_AT_ONCE = 128
+UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
 
 
 class ChosenEmbedder:
@@ -213,16 +218,38 @@ def _chat_model(config: Config, catalog: Catalog, chat: ChatModels) -> Chat:
     return Chat(chat, model)
 
 
-async def import_data(file: str, data_dir: Path, *, replace: bool) -> None:
+async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportReport:
     """Makes an exported file the content of a data directory.
+
+    Its workspaces are proposed: what was imported of them is found, but no file of theirs is read
+    before their user indexes them.
 
     Raises:
         InvalidArgument: it is no such file, or there is something that would be lost.
         DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: it cannot be done.
     """
-    await asyncio.to_thread(
-        import_archive, Path(file), data_dir, DATABASE, VECTORS, replace=replace
+
+    def refuse(taken: Taken) -> None:
+        _refuse_import(taken, data_dir)
+
+    taken = await import_archive(
+        Path(file), data_dir, DATABASE, VECTORS, replace=replace, refuse=refuse
     )
+    return ImportReport(file, str(data_dir), taken.documents, taken.conversations, taken.workspaces)
+
+
+def _refuse_import(taken: Taken, data_dir: Path) -> None:
+    """Raises InvalidArgument for folders, formats or an embedder that this Allma does not take."""
+    for path in taken.workspaces:
+        if (why := why_refused(Path(path), data_dir)) is not None:
+            raise InvalidArgument(
+                f"The folder {path} is not taken over: it is {why}.",
+                "`allma forget` it where the file was exported, and export again.",
+            )
+    if unknown := set(taken.formats) - {reader.name for reader in READERS} - {""}:
+        raise InvalidArgument(f"There are no files of the format {min(unknown)!r}.", UPDATE_FIRST)
+    if taken.embedder is not None and taken.embedder.partition("/")[0] not in EMBEDDERS:
+        raise InvalidArgument(f"There is no embedder {taken.embedder[:80]!r}.", UPDATE_FIRST)
 
 
 class _Parsers:

@@ -211,7 +211,7 @@ class Shelf(Protocol):
         """Two passages that stand side by side in their document as one; the first one's score."""
         ...
 
-    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int]]:
+    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
         """Size and mtime_ns of each passage's document when it was indexed, by document id."""
         ...
 

@@ -21,7 +21,7 @@ NOTICE = "The vector index is built anew without it, in the background."
 class Catalogue(Protocol):
     """What forgetting needs of the catalogue."""
 
-    async def workspaces(self) -> list[Workspace]: ...
+    async def workspaces(self, *, proposed: bool = False) -> list[Workspace]: ...
     async def remove_workspace(self, workspace_id: int) -> None: ...
     async def documents_inside(self, folder: str) -> list[Document]: ...
     async def remove(self, document_ids: Sequence[int]) -> None: ...
@@ -65,7 +65,8 @@ class Forgetting:
 
     async def forget(self, path: str) -> ForgetReport | None:
         """Removes everything at or below an absolute path; None when nothing is there."""
-        whole = [w for w in await self._catalogue.workspaces() if path in (w.path, *_above(w.path))]
+        known = await self._catalogue.workspaces(proposed=True)
+        whole = [w for w in known if path in (w.path, *_above(w.path))]
         documents = await self._catalogue.documents_inside(path)
         if not whole and not documents:
             return None
@@ -84,7 +85,8 @@ class Forgetting:
             await self._finish(path)
 
     async def _finish(self, path: str) -> None:
-        within = any(w.path in _above(path) for w in await self._catalogue.workspaces())
+        known = await self._catalogue.workspaces(proposed=True)
+        within = any(w.path in _above(path) for w in known)
         outside = [other for other in await self.forgotten() if path not in (other, *_above(other))]
         await self._keep([*outside, path] if within else outside)
         await self._catalogue.erase_removed(path)

@@ -75,14 +75,16 @@ def approve(path: str, data_dir: Path) -> Path:
         raise PathNotFound(
             f"There is no file or folder at {path!r}.", "Give an absolute path that exists."
         ) from exc
-    if (why := _refusal(real, data_dir.resolve())) is not None:
+    if (why := why_refused(real, data_dir)) is not None:
         raise FolderNotAllowed(
             f"{real} is not indexed: it is {why}.", "Choose a project or document folder inside it."
         )
     return real
 
 
-def _refusal(real: Path, data_dir: Path) -> str | None:
+def why_refused(real: Path, data_dir: Path) -> str | None:
+    """What forbids to index a folder, by its real path alone; nothing need be there."""
+    data_dir = data_dir.resolve()
     home = Path.home().resolve()
     if real == real.parent:
         return "the root of a file system"

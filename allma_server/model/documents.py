@@ -8,11 +8,16 @@ DocumentState = Literal["indexed", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A folder (or a single file) the user approved for indexing."""
+    """A folder (or a single file) the user approved for indexing.
+
+    One that is not `approved` came with an import: what was imported of it is found, but nothing
+    on the disk is looked at.
+    """
 
     id: int
     path: str
     added_at: str
+    approved: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class WorkspaceStatus:
     """A workspace in numbers. `pending`: known changes that are not in the index yet.
 
     `notice`: why changes are found by looking from time to time only, where the system refuses to
-    tell them.
+    tell them. One that is not `approved` came with an import, and is not read before it is indexed.
     """
 
     path: str
@@ -50,6 +50,7 @@ class WorkspaceStatus:
     skipped: int
     watching: bool
     notice: str | None = None
+    approved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,18 @@ class Done:
     """A change that has nothing more to tell."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import put into a data directory.
+
+    `workspaces` are the folders that the documents came from: found, but not read on this machine
+    before they are indexed.
+    """
+
+    file: str
+    data_dir: str
+    documents: int
+    conversations: int
+    workspaces: list[str]

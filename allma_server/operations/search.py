@@ -27,6 +27,6 @@ async def search(
     something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
     """
     found = noted(call, await find(call, query, top_k, await scope_of(call, workspace, path)))
-    if found.passages or await call.engine.catalog.workspaces():
+    if found.passages or await call.engine.catalog.workspaces(proposed=True):
         return found
     return replace(found, notice=EMPTY)

@@ -72,8 +72,9 @@ async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
             pending=engine.ingestion.pending(count.workspace),
             failed=count.failed,
             skipped=count.skipped,
-            watching=engine.ingestion.watching,
+            watching=engine.ingestion.watching and count.workspace.approved,
             notice=engine.ingestion.trouble,
+            approved=count.workspace.approved,
         )
         for count in await engine.catalog.workspace_counts()
     ]

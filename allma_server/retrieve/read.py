@@ -19,6 +19,7 @@ class Library(Protocol):
 
     async def document(self, path: str) -> Document | None: ...
     async def document_by_id(self, document_id: int) -> Document | None: ...
+    async def is_approved(self, document_id: int) -> bool: ...
     async def chunk(self, chunk_id: int) -> Passage | None: ...
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
@@ -69,15 +70,27 @@ async def read_excerpt(
             f"{source!r} is not in the index.",
             "The documents list shows what is; only indexed files are read.",
         )
-    if document.format not in live:
-        await disk.check(document)
-    else:
-        first = start_line or 1
-        found = await disk.lines(document, first, end_line, 4 * LARGEST_EXCERPT)
-        if found is not None and (excerpt := _of_file(document, found)) is not None:
+    if await catalog.is_approved(document.id):
+        excerpt = await _from_disk(document, start_line, end_line, disk, live)
+        if excerpt is not None:
             return excerpt
     text, lines = await catalog.extracted_text(document.id)
     return _excerpt(document, text, lines, start_line, end_line, "index")
+
+
+async def _from_disk(
+    document: Document,
+    start_line: int | None,
+    end_line: int | None,
+    disk: Disk,
+    live: frozenset[str],
+) -> Excerpt | None:
+    """The lines of a document's file as they are now; None where only the index has them."""
+    if document.format not in live:
+        await disk.check(document)
+        return None
+    found = await disk.lines(document, start_line or 1, end_line, 4 * LARGEST_EXCERPT)
+    return None if found is None else _of_file(document, found)
 
 
 async def _document(name: str, catalog: Library) -> Document | None:

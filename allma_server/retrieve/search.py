@@ -209,8 +209,12 @@ async def _judgement(
     return None, f"Reranking by {judge.name} was skipped: {why}"
 
 
+GONE = (-1, -1)
+"""The facts of a document that has left the index meanwhile: its passages are stale."""
+
+
 async def mark_stale(
-    passages: Sequence[Passage], facts: Mapping[int, tuple[int, int]]
+    passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
 ) -> list[Passage]:
     """The passages, those marked whose files are not as they were indexed.
 
@@ -228,10 +232,10 @@ async def mark_stale(
 
 
 async def _changed_in(
-    workspace: str, passages: Sequence[Passage], facts: Mapping[int, tuple[int, int]]
+    workspace: str, passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
 ) -> set[str]:
     def changed() -> set[str]:
-        return {p.path for p in passages if _changed(p.path, facts.get(p.document_id))}
+        return {p.path for p in passages if _changed(p.path, facts.get(p.document_id, GONE))}
 
     try:
         return await call_disk(("stale", workspace), STALE_SECONDS, changed)
@@ -240,6 +244,8 @@ async def _changed_in(
 
 
 def _changed(path: str, known: tuple[int, int] | None) -> bool:
+    if known is None:
+        return False  # a file that may not be looked at
     try:
         status = status_of(path)
     except (NothingToIndex, OSError):

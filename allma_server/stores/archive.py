@@ -1,7 +1,8 @@
 """The whole of a data directory in one file, and back.
 
 The file is a database like the one in use, whole at one moment, with a table that says what it
-is. Chroma's index is not in it: it is built anew from the vectors where the file is imported.
+is. It is never opened as ours: an import reads its rows into a new database (`archive_reader.py`).
+Chroma's index is not in it: it is built anew from the vectors where the file is imported.
 """
 
 import asyncio
@@ -10,22 +11,20 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from allma_server import __version__
-from allma_server.errors import DataDirectoryTooNew, DiskFull, InvalidArgument, StorageError
+from allma_server.errors import DiskFull, InvalidArgument, StorageError
 from allma_server.model import now
 from allma_server.private import FILE_MODE
+from allma_server.stores.archive_reader import FORMAT
+from allma_server.stores.archive_worker import convert
 from allma_server.stores.chroma import delete_collections
 from allma_server.stores.database import Stored
+from allma_server.stores.exchange import delete_database, exchange
+from allma_server.stores.intake import Taken
 from allma_server.stores.lock import own_data_directory
-from allma_server.stores.migrations import MIGRATIONS
-
-FORMAT = 1
-
-_OF_THE_PLACE = ("vector_collection", "vector_index_id")
-"""Settings that name the vector index of the directory the file came from."""
 
 
 class Archive(Stored):
@@ -95,15 +94,27 @@ def _unwritable(path: Path, exc: OSError) -> InvalidArgument | DiskFull:
     )
 
 
-def import_archive(file: Path, data: Path, database: str, vectors: str, *, replace: bool) -> None:
+async def import_archive(
+    file: Path,
+    data: Path,
+    database: str,
+    vectors: str,
+    *,
+    replace: bool,
+    refuse: Callable[[Taken], None],
+) -> Taken:
     """Makes what `file` holds the content of a data directory that no engine uses.
 
+    The rows are read into a new database, which takes the place of the former one at the end:
+    whatever fails before, the former one stays.
+
     Args:
-        file: what `Archive.export` wrote.
+        file: what `Archive.export` wrote, or what anybody made look like it.
         data: the data directory; created when it is not there.
         database: the name of its database.
         vectors: the name of its folder of vector indexes.
         replace: whether what is there may be overwritten.
+        refuse: raises InvalidArgument for content that may not be taken over.
 
     Raises:
         InvalidArgument: it is not such a file, or there is something to overwrite.
@@ -111,53 +122,26 @@ def import_archive(file: Path, data: Path, database: str, vectors: str, *, repla
         DataDirectoryBusy: an engine uses the directory.
         DiskFull, StorageError: it cannot be copied.
     """
-    _check(file)
+    if not await asyncio.to_thread(file.is_file):
+        raise InvalidArgument(f"There is no file {file}.")
     with own_data_directory(data), _disk_failures(data):
-        target, draft = data / database, data / f"{database}.part"
-        if target.exists() and not replace:
+        target, draft = data / database, data / f"{database}.import"
+        if target.exists() and target.stat().st_size and not replace:
             raise InvalidArgument(
                 f"There is an index in {data} already.",
                 "Add --replace to put the file in its place, or choose another with --data.",
             )
-        draft.unlink(missing_ok=True)
-        with contextlib.closing(_opened(file)) as source:
-            with contextlib.closing(sqlite3.connect(draft)) as copy:
-                source.backup(copy)
-                copy.execute("DROP TABLE manifest")
-                copy.executemany(
-                    "DELETE FROM settings WHERE key = ?", [(k,) for k in _OF_THE_PLACE]
-                )
-                copy.commit()
-        draft.chmod(0o600)
-        # The former database's log must not be taken for the new one's.
-        for ending in ("-wal", "-shm"):
-            target.with_name(database + ending).unlink(missing_ok=True)
-        os.replace(draft, target)
-        delete_collections(data / vectors)
-
-
-def _check(file: Path) -> None:
-    wrong = InvalidArgument(f"{file} is not a whole file of `allma export`.", "Choose another one.")
-    if not file.is_file():
-        raise InvalidArgument(f"There is no file {file}.")
-    try:
-        with contextlib.closing(_opened(file)) as source:
-            manifest = dict(source.execute("SELECT key, value FROM manifest"))
-            [schema] = source.execute("PRAGMA user_version").fetchone()
-            [state] = source.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as exc:
-        raise wrong from exc
-    if int(manifest["format"]) > FORMAT or schema > len(MIGRATIONS):
-        raise DataDirectoryTooNew(
-            f"{file} was written by a newer version of Allma ({manifest['version']}).",
-            "Update Allma first.",
-        )
-    if state != "ok":
-        raise wrong
-
-
-def _opened(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+        delete_database(draft)
+        try:
+            taken = await convert(file, draft)
+            refuse(taken)
+            former = target.with_name(f"{database}.former")
+            await asyncio.to_thread(exchange, draft, target, former)
+            delete_database(former)
+        finally:
+            delete_database(draft)
+        await asyncio.to_thread(delete_collections, data / vectors)
+        return taken
 
 
 @contextlib.contextmanager

@@ -37,6 +37,15 @@ class Documents(Stored):
         row = await self._db.row("SELECT * FROM documents WHERE id = ?", (document_id,))
         return rows.document(row) if row else None
 
+    async def is_approved(self, document_id: int) -> bool:
+        """Whether a document's file may be looked at: not before its folder was approved."""
+        row = await self._db.row(
+            "SELECT w.approved FROM documents d JOIN workspaces w ON w.id = d.workspace_id "
+            "WHERE d.id = ?",
+            (document_id,),
+        )
+        return row is not None and bool(row["approved"])
+
     async def documents_inside(self, folder: str) -> list[Document]:
         """Every ledger row of a file or of the files below a folder."""
         condition, values = inside(folder)

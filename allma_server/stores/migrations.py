@@ -191,10 +191,16 @@ async def codes_of_reasons(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE documents ADD COLUMN reason_code TEXT")
 
 
+async def approval_of_workspaces(tx: Migrating) -> None:
+    """Folders that came with an import are proposed: approved ones alone are read and followed."""
+    await tx.execute("ALTER TABLE workspaces ADD COLUMN approved INTEGER NOT NULL DEFAULT 1")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
     summaries_of_conversations,
     groundings_of_answers,
     codes_of_reasons,
+    approval_of_workspaces,
 )

@@ -86,13 +86,20 @@ class Passages(Stored):
         ]
         return joined(chunks), lines_of(chunks)
 
-    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int]]:
-        """Size and modification time (ns) of the passages' documents as they were indexed."""
+    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
+        """Size and modification time (ns) of the passages' documents as they were indexed.
+
+        None for those whose files may not be looked at: their folder came with an import.
+        """
         found = await self._db.rows(
-            "SELECT id, size, mtime_ns FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+            "SELECT d.id, d.size, d.mtime_ns, w.approved FROM documents d "
+            "JOIN workspaces w ON w.id = d.workspace_id "
+            "WHERE d.id IN (SELECT value FROM json_each(?))",
             (rows.as_json({passage.document_id for passage in passages}),),
         )
-        return {row["id"]: (row["size"], row["mtime_ns"]) for row in found}
+        return {
+            row["id"]: (row["size"], row["mtime_ns"]) if row["approved"] else None for row in found
+        }
 
 
 def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:

@@ -1,11 +1,13 @@
 """The folders that are indexed, none of them inside another."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allma_server.model import Workspace, now
 from allma_server.paths import is_inside
-from allma_server.stores.database import Stored
+from allma_server.stores.database import Stored, Transaction
+from allma_server.stores.documents import inside
 from allma_server.stores.ledger import remove_documents
 from allma_server.stores.rows import as_json, shown_path, stored_path
 
@@ -24,9 +26,15 @@ class WorkspaceCounts:
 class Workspaces(Stored):
     """The workspaces' side of the catalogue."""
 
-    async def workspaces(self) -> list[Workspace]:
-        rows = await self._db.rows("SELECT * FROM workspaces ORDER BY path")
-        return [Workspace(r["id"], shown_path(r["path"]), r["added_at"]) for r in rows]
+    async def workspaces(self, *, proposed: bool = False) -> list[Workspace]:
+        """The folders that are indexed; with `proposed`, those as well that only an import named.
+
+        No file of a proposed folder is read before its user indexes it.
+        """
+        rows = await self._db.rows(
+            "SELECT * FROM workspaces WHERE approved OR ? ORDER BY path", (proposed,)
+        )
+        return [_workspace(row) for row in rows]
 
     async def covering_workspace(self, path: str) -> Workspace | None:
         """The workspace that is `path` or holds it."""
@@ -36,19 +44,26 @@ class Workspaces(Stored):
         """Registers an absolute path, and returns the workspace that covers it from now on.
 
         A path inside a workspace is covered already. Workspaces inside the new one become part
-        of it, with their documents and vectors as they are.
+        of it, with their documents and vectors as they are; so do the documents at this path of
+        a proposed folder around it.
         """
         async with self._db.transaction() as tx:
             rows = await tx.rows("SELECT * FROM workspaces")
-            known = [Workspace(r["id"], shown_path(r["path"]), r["added_at"]) for r in rows]
-            if covering := _covering(known, path):
+            known = [_workspace(row) for row in rows]
+            if covering := _covering([w for w in known if w.approved], path):
                 return covering
             added_at = now()
-            workspace_id = await tx.insert(
-                "INSERT INTO workspaces (path, added_at) VALUES (?, ?)",
+            # A proposed folder of this path is approved.
+            await tx.execute(
+                "INSERT INTO workspaces (path, added_at) VALUES (?, ?) "
+                "ON CONFLICT (path) DO UPDATE SET approved = 1, added_at = excluded.added_at",
                 (stored_path(path), added_at),
             )
-            inner = as_json(w.id for w in known if is_inside(w.path, path))
+            row = await tx.row("SELECT id FROM workspaces WHERE path = ?", (stored_path(path),))
+            assert row is not None
+            workspace_id = row["id"]
+            await _take_documents(tx, workspace_id, path)
+            inner = as_json(w.id for w in known if is_inside(w.path, path) and w.path != path)
             await tx.execute(
                 "UPDATE documents SET workspace_id = ? "
                 "WHERE workspace_id IN (SELECT value FROM json_each(?))",
@@ -80,7 +95,7 @@ class Workspaces(Stored):
     async def workspace_counts(self) -> list[WorkspaceCounts]:
         rows = await self._db.rows(
             """
-            SELECT w.id, w.path, w.added_at,
+            SELECT w.id, w.path, w.added_at, w.approved,
               count(CASE d.state WHEN 'indexed' THEN 1 END) AS documents,
               coalesce(sum(d.chunks), 0) AS chunks,
               count(CASE d.state WHEN 'failed' THEN 1 END) AS failed,
@@ -91,7 +106,7 @@ class Workspaces(Stored):
         )
         return [
             WorkspaceCounts(
-                Workspace(r["id"], shown_path(r["path"]), r["added_at"]),
+                _workspace(r),
                 r["documents"],
                 r["chunks"],
                 r["failed"],
@@ -99,6 +114,19 @@ class Workspaces(Stored):
             )
             for r in rows
         ]
+
+
+async def _take_documents(tx: Transaction, workspace_id: int, path: str) -> None:
+    condition, values = inside(path)
+    await tx.execute(
+        f"UPDATE documents AS d SET workspace_id = ? WHERE {condition}", (workspace_id, *values)
+    )
+
+
+def _workspace(row: sqlite3.Row) -> Workspace:
+    return Workspace(
+        row["id"], shown_path(row["path"]), row["added_at"], approved=bool(row["approved"])
+    )
 
 
 def _covering(workspaces: Sequence[Workspace], path: str) -> Workspace | None:

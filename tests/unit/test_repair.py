@@ -66,11 +66,15 @@ async def test_what_is_exported_is_the_same_after_an_import_elsewhere(
     assert not file.with_name("copy.allma.part").exists()
 
     there = config.model_copy(update={"data_dir": tmp_path / "there"})
-    await import_data(str(file), there.data_dir, replace=False)
+    imported = await import_data(str(file), there.data_dir, replace=False)
+    assert (imported.documents, imported.conversations) == (3, 1)
+    assert imported.workspaces == [str(folder)]
     async with open_engine(there) as engine:
         assert await do(engine, "conversations.show", id=answer.conversation_id) == before
         assert (await found(engine, "moon tides"))[0] == "moon.md"
-        assert (await do(engine, "sync")).unchanged == 3
+        assert (await do(engine, "sync")).unchanged == 0  # its folder is not approved here
+        report = await index(engine, folder)
+        assert (report.unchanged, report.chunks) == (3, 0)
         await engine.vectors.settled()
         with pytest.raises(DataDirectoryBusy):
             await import_data(str(file), there.data_dir, replace=True)

@@ -67,12 +67,10 @@ async def import_(
     """Put what was exported into the data directory."""
     from allma_server.daemon.remote import daemon_status
     from allma_server.engine import import_data
-    from allma_server.model import Done
 
     # No engine may use the directory meanwhile; the next client starts one again.
     await daemon_status(shell.config.data_dir, "stop")
-    await import_data(file, shell.config.data_dir, replace=replace)
-    shell.show(Done(f"{file} is now what {shell.config.data_dir} holds."))
+    shell.show(await import_data(file, shell.config.data_dir, replace=replace))
 
 
 async def daemon_status(shell: Shell) -> None:

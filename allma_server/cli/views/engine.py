@@ -5,7 +5,14 @@ from rich.text import Text
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views.indexing import job
-from allma_server.model import DaemonStatus, Diagnosis, Done, Status, WorkspaceStatus
+from allma_server.model import (
+    DaemonStatus,
+    Diagnosis,
+    Done,
+    ImportReport,
+    Status,
+    WorkspaceStatus,
+)
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
@@ -42,6 +49,8 @@ def _numbers(workspace: WorkspaceStatus) -> str:
     ):
         if number:
             parts.append(f"{number:,} {word}")
+    if not workspace.approved:
+        return ", ".join([*parts, "imported; `allma index` with its path lets it be followed"])
     if workspace.notice:
         parts.append(workspace.notice)
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
@@ -72,6 +81,16 @@ def _done(result: Done, page: Page) -> View:
     yield Text(result.message)
 
 
+def _import(result: ImportReport, page: Page) -> View:
+    documents = count(result.documents, "document")
+    conversations = count(result.conversations, "conversation")
+    yield f"Imported {result.file} into {result.data_dir}: {documents}, {conversations}."
+    if result.workspaces:
+        yield "Its folders are not read or followed before you index them yourself:"
+        for path in result.workspaces:
+            yield Text("    allma index ") + page.place(path, style="", whole=True)
+
+
 def _settings(result: Settings, page: Page) -> View:
     for each in result.settings:
         yield Text.assemble((f"{each.key} = ", "cyan"), (each.shown, "bold"), _origin(each))
@@ -93,6 +112,7 @@ VIEWS: Views = {
     DaemonStatus: _daemon,
     Diagnosis: _diagnosis,
     Done: _done,
+    ImportReport: _import,
     Settings: _settings,
     Setting: _setting,
 }

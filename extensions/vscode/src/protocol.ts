@@ -338,6 +338,7 @@ export interface WorkspaceStatus {
   skipped: number;
   watching: boolean;
   notice: string | null;
+  approved: boolean;
 }
 
 /** Comes first: the question is stored, as this message of this conversation. */

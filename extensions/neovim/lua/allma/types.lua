@@ -256,6 +256,7 @@
 ---@field skipped integer
 ---@field watching boolean
 ---@field notice? string
+---@field approved boolean
 
 ---@class allma.AnswerStarted
 ---@field kind "started"

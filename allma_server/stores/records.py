@@ -1,0 +1,236 @@
+"""What the rows of a data directory may hold: the one list that import and salvage check by.
+
+Rows from elsewhere, of an archive or a damaged file, are data: a value that Allma never writes is
+not taken over. Columns stand in the order of the schema, so that a record without names can be
+told by its shape.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from allma_server.model import DocumentState, Grounding, Role
+
+Check = Callable[[Any], bool]
+
+LARGEST_ID = 1 << 48
+LONGEST_TEXT = 20_000_000
+LONGEST_LINE = 100_000
+LONGEST_PATH = 32_768
+MOST_DIMENSIONS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, what it may hold, and the schema version that has it first."""
+
+    name: str
+    holds: Check
+    since: int = 1
+
+
+def integer(least: int, most: int = LARGEST_ID) -> Check:
+    """A whole number; one that is stored as text is none."""
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def text(longest: int = LONGEST_LINE, pattern: str | None = None) -> Check:
+    """Characters; a NUL is one."""
+    compiled = re.compile(pattern) if pattern else None
+
+    def holds(value: Any) -> bool:
+        return (
+            isinstance(value, str)
+            and len(value) <= longest
+            and (compiled is None or compiled.fullmatch(value) is not None)
+        )
+
+    return holds
+
+
+def optional(check: Check) -> Check:
+    """The same, or NULL."""
+    return lambda value: value is None or check(value)
+
+
+def one_of(*values: str) -> Check:
+    """One of a few words."""
+    return lambda value: isinstance(value, str) and value in values
+
+
+def path(value: Any) -> bool:
+    """An absolute path of this system, without `..` and the like."""
+    return (
+        isinstance(value, str)
+        and len(value) <= LONGEST_PATH
+        and "\0" not in value
+        and os.path.isabs(value)
+        and os.path.normpath(value) == value
+        and not value.startswith("//")
+    )
+
+
+def moment(value: Any) -> bool:
+    """A time as `model.now` writes it, or a date."""
+    if not isinstance(value, str) or len(value) > 40:
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def digest(value: Any) -> bool:
+    """The hash of a text."""
+    return isinstance(value, bytes) and 1 <= len(value) <= 64
+
+
+def vector(value: Any) -> bool:
+    """A float16 vector of finite numbers."""
+    if not isinstance(value, bytes) or len(value) % 2 or not 0 < len(value) <= 2 * MOST_DIMENSIONS:
+        return False
+    return bool(np.isfinite(np.frombuffer(value, "<f2")).all())
+
+
+def number(value: Any) -> bool:
+    """A finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def headings(value: Any) -> bool:
+    """A JSON list of texts."""
+    listed = _parsed(value)
+    return isinstance(listed, list) and _texts(cast(list[object], listed))
+
+
+def facts(value: Any) -> bool:
+    """A JSON object of texts."""
+    read = _parsed(value)
+    return isinstance(read, dict) and _texts(cast(dict[str, object], read).values())
+
+
+def _texts(values: Iterable[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        return None
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+_ID, _COUNT = integer(1), integer(0)
+_NAME = text(64, r"[0-9A-Za-z_-]+")
+_LONG = text(LONGEST_TEXT)
+
+TABLES: Mapping[str, Sequence[Column]] = {
+    "workspaces": (
+        Column("id", _ID),
+        Column("path", path),
+        Column("added_at", moment),
+        Column("rules", text(), since=2),
+        Column("approved", integer(0, 1), since=6),
+    ),
+    "documents": (
+        Column("id", _ID),
+        Column("workspace_id", _ID),
+        Column("path", path),
+        Column("name", text()),
+        Column("format", text(40, "[a-z0-9_-]*")),
+        Column("size", integer(0, (1 << 63) - 1)),
+        Column("mtime_ns", integer(-(1 << 63), (1 << 63) - 1)),
+        Column("inode", integer(-(1 << 63), (1 << 63) - 1)),
+        Column("content_hash", text(128, "[0-9a-f]*")),
+        Column("state", one_of(*get_args(DocumentState))),
+        Column("reason", optional(text())),
+        Column("title", text()),
+        Column("metadata", facts),
+        Column("chunks", _COUNT),
+        Column("indexed_at", moment),
+        Column("reason_code", optional(text(64)), since=5),
+    ),
+    "chunks": (
+        Column("id", _ID),
+        Column("document_id", _ID),
+        Column("chunk_index", _COUNT),
+        Column("text", _LONG),
+        Column("context", text()),
+        Column("start_offset", _COUNT),
+        Column("end_offset", _COUNT),
+        Column("start_line", _COUNT),
+        Column("end_line", _COUNT),
+        Column("page", optional(_COUNT)),
+        Column("heading", headings),
+        Column("text_hash", digest),
+    ),
+    "embedders": (
+        Column("id", _ID),
+        Column("identity", text(1000)),
+    ),
+    "embeddings": (
+        Column("id", _ID),
+        Column("embedder_id", _ID),
+        Column("text_hash", digest),
+        Column("vector", vector),
+        Column("used_on", moment),
+    ),
+    "conversations": (
+        Column("id", _NAME),
+        Column("title", text()),
+        Column("created_at", moment),
+        Column("updated_at", moment),
+    ),
+    "messages": (
+        Column("seq", _ID),
+        Column("id", _NAME),
+        Column("conversation_id", _NAME),
+        Column("role", one_of(*get_args(Role))),
+        Column("content", _LONG),
+        Column("model", optional(text(1000))),
+        Column("created_at", moment),
+        Column("grounding", optional(one_of(*get_args(Grounding))), since=4),
+    ),
+    "message_sources": (
+        Column("id", _ID),
+        Column("message_id", _NAME),
+        Column("number", _COUNT),
+        Column("document_id", _COUNT),
+        Column("chunk_id", _COUNT),
+        Column("relevance_score", number),
+        Column("path", path),
+        Column("start_line", _COUNT),
+        Column("end_line", _COUNT),
+        Column("page", optional(_COUNT)),
+        Column("heading", headings),
+        Column("text", _LONG),
+    ),
+    "summaries": (
+        Column("conversation_id", _NAME, since=3),
+        Column("until", _NAME, since=3),
+        Column("text", _LONG, since=3),
+    ),
+    "settings": (
+        Column("key", text(64, "[a-z_]+")),
+        Column("value", _LONG),
+    ),
+}
+"""In this order each row finds those that it refers to."""
+
+
+def wrong_column(table: str, values: Sequence[Any]) -> str | None:
+    """The name of the first column that holds what it may not; values may end early."""
+    for column, value in zip(TABLES[table], values, strict=False):
+        if not column.holds(value):
+            return column.name
+    return None
