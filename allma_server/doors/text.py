@@ -64,7 +64,7 @@ def place(passage: Passage) -> str:
 @_text.register
 def _(result: SearchResult) -> str:
     blocks = [
-        f"{n}. {place(p)} ({p.score:.2f}){_warnings(p)}\n{p.text.strip()}"
+        f"{n}. {place(p)} (chunk {p.chunk_id}, {p.score:.2f}){_warnings(p)}\n{p.text.strip()}"
         for n, p in enumerate(result.passages, start=1)
     ]
     if not blocks:

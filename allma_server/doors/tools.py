@@ -4,10 +4,13 @@ A tool is one operation, or several chosen by its argument `action`: few tools c
 context less than many. Names, arguments and descriptions are read off the operations.
 """
 
+import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+from pydantic.alias_generators import to_snake
 
 from allma_server.errors import InvalidArgument
 from allma_server.operations import BY_NAME, Operation
@@ -17,10 +20,20 @@ _HIDDEN = {"limit", "replaces"}
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The operation that a call means, its arguments, and what of the call was left out."""
+
+    operation: Operation
+    arguments: dict[str, Any]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool: its operations by action, and the one without an action under None.
 
     `single`: list arguments of an operation that the tool takes one value for, by its own name.
+    `returns`: the fields of its result that its output schema names, with their JSON types.
     """
 
     name: str
@@ -28,14 +41,24 @@ class Tool:
     operations: Mapping[str | None, Operation]
     about: str = ""
     single: Mapping[str, str] = field(default_factory=dict[str, str])
+    returns: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def reads_only(self) -> bool:
         return not any(operation.writes for operation in self.operations.values())
 
     @property
-    def destroys(self) -> bool:
-        return any(operation.destroys for operation in self.operations.values())
+    def loses_data(self) -> bool:
+        """Whether it can delete what cannot be made again: the index can, from the files."""
+        operations = self.operations.values()
+        return any(operation.destroys and not operation.rebuildable for operation in operations)
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """The main fields of its result; none is required, for a failure has others."""
+        if not self.returns:
+            return None
+        return {"type": "object", "properties": {n: {"type": t} for n, t in self.returns.items()}}
 
     @property
     def description(self) -> str:
@@ -74,37 +97,56 @@ class Tool:
         schema = {"type": "object", "properties": properties}
         return schema | {"required": required} if required else schema
 
-    def choose(self, arguments: Mapping[str, Any]) -> tuple[Operation, dict[str, Any]]:
-        """The operation that is meant, with its arguments; null counts as not given.
+    def choose(self, arguments: Mapping[str, Any]) -> Chosen:
+        """What a call means. Null and, where it is optional, an empty string count as not given.
 
         Arguments of the tool's other actions are left out: models like to fill in everything.
+        So are unknown ones, which some clients add to every call; the note says so.
 
         Raises:
-            InvalidArgument: an argument the tool does not have, or no such action.
+            InvalidArgument: an argument is missing, or there is no such action.
         """
-        given = {name: value for name, value in arguments.items() if value is not None}
-        known = self.schema["properties"]
-        if unknown := [name for name in given if name not in known]:
-            raise InvalidArgument(
-                f"{self.name} has no argument {unknown[0]!r}; it takes: {', '.join(known)}."
-            )
+        given, unknown = self._known(arguments)
         operation = self._operation(given.pop("action", None))
         chosen: dict[str, Any] = {}
-        for name in operation.arguments.model_fields:
-            shown = self._shown(name)
-            if shown in given:
-                value = given[shown]
-                chosen[name] = [value] if shown != name else value
-        missing = [
-            self._shown(name)
-            for name, known_field in operation.arguments.model_fields.items()
-            if known_field.is_required() and name not in chosen
-        ]
+        missing: list[str] = []
+        for name, known_field in operation.arguments.model_fields.items():
+            shown, required = self._shown(name), known_field.is_required()
+            value = given.get(shown)
+            if value is None or (value == "" and not required):
+                if required:
+                    missing.append(shown)
+                continue
+            chosen[name] = [value] if shown != name and not isinstance(value, list) else value
+        note = self._note(unknown)
         if missing:
             action = self._action(operation)
             where = f" with action {action!r}" if action else ""
-            raise InvalidArgument(f"{self.name}{where} needs the argument {missing[0]!r}.")
-        return operation, chosen
+            raise InvalidArgument(f"{self.name}{where} needs the argument {missing[0]!r}.", note)
+        return Chosen(operation, chosen, note)
+
+    def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The arguments that the tool has, by their own names, and the names of the others."""
+        known = self.schema["properties"]
+        hidden = {n for o in self.operations.values() for n in o.arguments.model_fields}
+        given: dict[str, Any] = {}
+        unknown: list[str] = []
+        for name, value in arguments.items():
+            own = self._shown(to_snake(name))
+            if own in known:
+                given[own] = value
+            elif own not in hidden:
+                unknown.append(name)
+        return given, unknown
+
+    def _note(self, unknown: Sequence[str]) -> str | None:
+        if not unknown:
+            return None
+        known = list(self.schema["properties"])
+        near = difflib.get_close_matches(to_snake(unknown[0]), known, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        names = ", ".join(map(repr, unknown))
+        return f"Ignored: {names}. {self.name} takes: {', '.join(known)}.{meant}"
 
     def _operation(self, action: object) -> Operation:
         for known, operation in self.operations.items():
@@ -125,7 +167,9 @@ def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {**(kinds[0] if kinds else {}), **schema}
     if merged.get("type") == "array":
         merged["type"] = merged["items"]["type"]
-    kept = ("type", "enum", "default", "minimum", "maximum", "description")
+    kept = ["type", "enum", "default", "description"]
+    if "maximum" in merged:
+        kept += ["minimum", "maximum"]
     return {k: merged[k] for k in kept if k in merged and merged[k] is not None}
 
 
@@ -140,9 +184,20 @@ TOOLS = (
         "Search the user's files",
         {None: BY_NAME["search"], "explain": BY_NAME["explain"]},
         "Action explain tells why it finds that.",
+        returns={"passages": "array"},
     ),
-    _tool("ask", "Ask the user's files"),
-    _tool("read", "Read a document"),
+    Tool(
+        "ask",
+        "Ask the user's files",
+        {None: BY_NAME["ask"]},
+        returns={"text": "string", "citations": "array", "conversation_id": "string"},
+    ),
+    Tool(
+        "read",
+        "Read a document",
+        {None: BY_NAME["read"]},
+        returns={"path": "string", "text": "string", "end_line": "integer"},
+    ),
     Tool(
         "index",
         "Index folders",

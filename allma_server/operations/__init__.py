@@ -34,7 +34,7 @@ OPERATIONS = (
     Operation("read", read),
     Operation("ingest", ingest, writes=True),
     Operation("sync", sync, writes=True),
-    Operation("forget", forget, writes=True, destroys=True),
+    Operation("forget", forget, writes=True, destroys=True, rebuildable=True),
     Operation("documents", documents),
     Operation("conversations.list", list_conversations),
     Operation("conversations.show", show_conversation),

@@ -13,13 +13,11 @@ from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
 async def ask(
     call: Call,
     question: Annotated[str, Field(description="The question, in plain language.")],
-    conversation_id: Annotated[
-        str | None, Field(description="Continue this conversation; a new one starts without it.")
-    ] = None,
+    conversation_id: Annotated[str | None, Field(description="Continue this conversation.")] = None,
     use_rag: Annotated[
-        bool, Field(description="Answer from the indexed documents; false is a plain chat.")
+        bool, Field(description="false: a plain chat without the documents.")
     ] = True,
-    model: Annotated[str | None, Field(description="A chat model other than the one in use.")] = (
+    model: Annotated[str | None, Field(description="Another chat model than the one in use.")] = (
         None
     ),
     replaces: Annotated[
@@ -30,7 +28,7 @@ async def ask(
         ),
     ] = None,
     top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="How many passages to use (default 5).")
+        int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
     ] = None,
     path: Annotated[
         str | None, Field(description="Only files that match this glob, such as docs/**/*.md.")
@@ -39,8 +37,8 @@ async def ask(
 ) -> Answer:
     """Answer a question from the user's documents, with numbered sources.
 
-    A local model writes the answer; it streams as it is made. Without a model the passages are
-    returned instead. Use search when you want to read and judge the passages yourself.
+    A local model writes it; without one the passages are returned. Use search to judge the
+    passages yourself.
     """
     engine = call.engine
     scope = await scope_of(call, workspace, path)

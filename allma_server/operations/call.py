@@ -49,13 +49,15 @@ class Call:
 class Operation:
     """A named operation. `name` is dotted where several belong together (`models.pull`).
 
-    `writes`: changes what is stored. `destroys`: removes something that is not easily had again.
+    `writes`: changes what is stored. `destroys`: removes something, so the user is asked first.
+    `rebuildable`: what it removes can be made again from the user's files.
     """
 
     name: str
     run: Callable[..., Awaitable[Any]]
     writes: bool = False
     destroys: bool = False
+    rebuildable: bool = False
 
     @property
     def summary(self) -> str:

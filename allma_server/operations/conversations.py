@@ -9,25 +9,21 @@ from allma_server.errors import InvalidArgument
 from allma_server.model import Conversation, ConversationPage, Done, Export
 from allma_server.operations.call import Call
 
-ConversationId = Annotated[str, Field(description="The id of a conversation.")]
+ConversationId = Annotated[str, Field(description="A conversation's id.")]
 
 
 async def list_conversations(
     call: Call,
-    query: Annotated[
-        str | None, Field(description="Only those with these words in title or text.")
-    ] = None,
-    cursor: Annotated[
-        str | None, Field(description="next_cursor of the page before this one.")
-    ] = None,
+    query: Annotated[str | None, Field(description="Only those with these words.")] = None,
+    cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=200, description="Rows in a page.")] = 50,
 ) -> ConversationPage:
-    """List conversations, the latest first."""
+    """List them, the latest first."""
     return await call.engine.catalog.conversation_page(query, cursor, limit)
 
 
 async def show_conversation(call: Call, id: ConversationId) -> Conversation:
-    """Show a conversation with its messages and their sources."""
+    """Show messages and sources of one."""
     return await call.engine.catalog.conversation(id)
 
 
@@ -36,7 +32,7 @@ async def rename_conversation(
     id: ConversationId,
     title: Annotated[str, Field(max_length=200, description="The new title.")],
 ) -> Conversation:
-    """Give a conversation another title."""
+    """Change a title."""
     title = " ".join(title.split())
     if not title:
         raise InvalidArgument("A title needs at least one word.")
@@ -45,12 +41,12 @@ async def rename_conversation(
 
 
 async def delete_conversation(call: Call, id: ConversationId) -> Done:
-    """Delete a conversation with all its messages."""
+    """Delete one with all its messages."""
     await call.engine.catalog.delete_conversation(id)
     return Done(f"Conversation {id} is deleted.")
 
 
 async def export_conversation(call: Call, id: ConversationId) -> Export:
-    """Export a conversation as Markdown, with its sources."""
+    """Export one as Markdown."""
     conversation = await call.engine.catalog.conversation(id)
     return Export(conversation.title, as_markdown(conversation))

@@ -12,14 +12,10 @@ from allma_server.paths import real
 async def documents(
     call: Call,
     workspace: Annotated[str | None, Field(description="Only this workspace folder.")] = None,
-    state: Annotated[
-        DocumentState | None, Field(description="Only indexed, skipped or failed ones.")
-    ] = None,
-    cursor: Annotated[
-        str | None, Field(description="next_cursor of the page before this one.")
-    ] = None,
+    state: Annotated[DocumentState | None, Field(description="Only these.")] = None,
+    cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,
 ) -> DocumentPage:
-    """List what was seen in the workspaces, and why a file was skipped or failed."""
+    """List the files of the workspaces, and why one was skipped or failed."""
     folder = await real(workspace) if workspace else None
     return await call.engine.catalog.document_page(folder, state, cursor, limit)

@@ -12,5 +12,5 @@ async def forget(
     call: Call,
     path: Annotated[str, Field(description="A file, a folder or a workspace that is indexed.")],
 ) -> ForgetReport:
-    """Remove a file, folder or workspace from the index. Nothing on disk is touched."""
+    """Remove a file, folder or workspace from the index, never from disk."""
     return await call.engine.ingestion.forget(path)

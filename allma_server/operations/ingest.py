@@ -10,11 +10,9 @@ from allma_server.operations.call import Call
 
 async def ingest(
     call: Call,
-    paths: Annotated[
-        list[str], Field(min_length=1, description="Absolute paths of folders or files.")
-    ],
+    paths: Annotated[list[str], Field(min_length=1, description="Folders or files.")],
 ) -> IngestReport | Job:
-    """Index folders or files, and keep them indexed: each becomes a workspace.
+    """Index folders or files, and follow their changes.
 
     Only what changed since the last time is read again. Long work goes on as a job, whose
     progress status tells.
@@ -32,7 +30,7 @@ async def sync(
         str | None, Field(description="Only this workspace; all of them without it.")
     ] = None,
 ) -> IngestReport | Job:
-    """Bring the index up to date with the disk now, without waiting for the watcher."""
+    """Update the index from the disk now."""
     engine = call.engine
     workspaces = await engine.ingestion.registered(path)
     return await engine.ingestion.run(workspaces, call.progress, patience=call.patience)

@@ -12,7 +12,7 @@ ModelName = Annotated[str, Field(description="A model's name, such as llama3.2:3
 
 
 async def list_models(call: Call) -> ModelList:
-    """List the models that are installed, and the one in use."""
+    """List the installed models."""
     engine = call.engine
     models = await engine.chat.list()
     in_use = await model_in_use(None, engine.config, engine.catalog, engine.chat)
@@ -33,25 +33,25 @@ async def list_models(call: Call) -> ModelList:
 
 
 async def show_model(call: Call, name: ModelName) -> ModelInfo:
-    """Show a model's size, context length and capabilities."""
+    """Show size, context and capabilities."""
     return await call.engine.chat.show(name)
 
 
 async def use_model(call: Call, name: ModelName) -> Done:
-    """Choose the model that answers from now on."""
+    """Choose the model that answers."""
     engine = call.engine
     chosen = await use(name, engine.catalog, engine.chat)
     return Done(f"{chosen} answers from now on.")
 
 
 async def pull_model(call: Call, name: ModelName) -> Done:
-    """Download a model; its progress is reported."""
+    """Download a model."""
     async for step in call.engine.chat.pull(name):
         await call.progress.report(step.completed or 0, step.total, step.status)
     return Done(f"{name} is installed.")
 
 
 async def delete_model(call: Call, name: ModelName) -> Done:
-    """Delete a model from the provider's disk."""
+    """Delete a model from disk."""
     await call.engine.chat.delete(name)
     return Done(f"{name} is deleted.")

@@ -14,18 +14,16 @@ PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json"})
 
 async def read(
     call: Call,
-    source: Annotated[
-        str, Field(description="A file path, an allma:// URI, or the chunk_id of a passage.")
-    ],
+    source: Annotated[str, Field(description="A file path, an allma:// URI or a chunk id.")],
     start_line: Annotated[int | None, Field(ge=1, description="First line to read.")] = None,
     end_line: Annotated[int | None, Field(ge=1, description="Last line to read.")] = None,
     neighbors: Annotated[
-        int, Field(ge=0, le=20, description="With a chunk_id: chunks before and after it.")
+        int, Field(ge=0, le=20, description="With a chunk id: chunks before and after it.")
     ] = 0,
 ) -> Excerpt:
-    """Read lines of an indexed document, or what stands around a found passage.
+    """Read lines of an indexed document, or the surroundings of a passage.
 
-    Works for PDF and DOCX as well: their extracted text is returned.
+    PDF and DOCX are read as their extracted text.
     """
     return await read_excerpt(
         source,

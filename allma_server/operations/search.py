@@ -14,17 +14,17 @@ EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the too
 
 async def search(
     call: Call,
-    query: Annotated[str, Field(description="What to look for: words, a question, a symbol.")],
+    query: Annotated[str, Field(description="Words, a question or a symbol.")],
     top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="At most so many passages (default 5).")
+        int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
     ] = None,
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
 ) -> SearchResult:
-    """Find the passages that best match a query, with file, lines and page.
+    """Find the passages that best match a query by meaning and words, with file, lines and page.
 
-    Understands meaning and exact words. Use it before opening files when you do not know where
-    something is, for documents that text search cannot read (PDF, DOCX), and for concepts.
+    Use it before opening files when you do not know where something is, and for documents that
+    text search cannot read (PDF, DOCX).
     """
     found = noted(call, await find(call, query, top_k, await scope_of(call, workspace, path)))
     if found.passages or await call.engine.catalog.workspaces(proposed=True):

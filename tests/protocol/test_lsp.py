@@ -79,6 +79,37 @@ async def test_initialize_tells_what_the_server_can_do(source: EngineSource) -> 
     assert "hoverProvider" not in can and "completionProvider" not in can
 
 
+OF_ANOTHER_REVISION = {
+    "workspace": {
+        "symbol": {"symbolKind": {"valueSet": [1, 255]}, "tagSupport": {"valueSet": [-1]}},
+        "workspaceEdit": {"resourceOperations": ["create", "zap"], "failureHandling": "magic"},
+        "workspaceFolders": True,
+    },
+    "textDocument": {
+        "hover": {"contentFormat": ["html", "markdown", 7]},
+        "completion": {"completionItem": {"documentationFormat": ["html"]}},
+        "codeAction": {"codeActionLiteralSupport": "yes"},
+    },
+    "window": {"workDoneProgress": True, "showMessage": []},
+    "general": {"positionEncodings": ["utf-99", "utf-16"], "markdown": None},
+    "vendor": {"anything": {"at": ["all"]}},
+}
+
+
+async def test_values_of_another_revision_of_the_protocol_are_ignored(
+    source: EngineSource,
+) -> None:
+    async with raw(source) as wire:
+        result = await wire.result(
+            "initialize",
+            {"processId": None, "trace": "compact", "capabilities": OF_ANOTHER_REVISION},
+        )
+        wire.notify("initialized")
+        wire.notify("$/setTrace", {"value": "everything"})
+        assert result["serverInfo"]["name"] == "allma"
+        assert (await wire.result("allma/status"))["version"] == __version__
+
+
 async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> None:
     async def source() -> Engine:
         raise AssertionError("the engine was asked for")
@@ -648,6 +679,24 @@ async def test_a_setting_of_the_data_directory_is_noted_where_it_differs(
 async def indexed(wire: Frames, folder: Path) -> int:
     status = await wire.result("allma/status")
     return sum(w["documents"] for w in status["workspaces"] if w["path"] == str(folder))
+
+
+@pytest.mark.parametrize("key", ["rootUri", "rootPath"])
+@pytest.mark.parametrize("folders", [{}, {"workspaceFolders": None}, {"workspaceFolders": []}])
+async def test_the_root_of_an_older_editor_is_its_folder(
+    source: EngineSource, tmp_path: Path, key: str, folders: dict[str, Any]
+) -> None:
+    (tmp_path / "a.md").write_text("# Glacier\n\nOld ice.\n")
+    root = tmp_path.as_uri() if key == "rootUri" else str(tmp_path)
+    async with raw(source) as wire:
+        await wire.result(
+            "initialize", {"processId": None, "capabilities": {}, key: root, **folders}
+        )
+        wire.notify("initialized")
+        async with asyncio.timeout(20):
+            while not await indexed(wire, tmp_path):
+                pass
+        await wire.result("allma/forget", {"path": str(tmp_path)})
 
 
 async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_go(

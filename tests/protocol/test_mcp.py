@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -133,9 +134,10 @@ async def test_there_are_the_eight_tools_of_the_contract_and_they_cost_little(
     assert [n for n, a in hints.items() if a.read_only_hint] == [
         "search", "read", "documents", "status"
     ]  # fmt: skip
-    assert [n for n, a in hints.items() if a.destructive_hint] == [
-        "index", "conversations", "models"
-    ]  # fmt: skip
+    # The index can be made again from the files, a conversation cannot.
+    assert [n for n, a in hints.items() if a.destructive_hint] == ["conversations", "models"]
+    outputs = {tool.name: tool.output_schema for tool in listed if tool.output_schema}
+    assert set(outputs) == {"search", "ask", "read"}
     for tool in listed:
         assert tool.description and len(tool.description) < 1024
         assert not {"$ref", "anyOf", "oneOf", "allOf", "title"} & _keys(tool.input_schema)
@@ -317,6 +319,88 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
     assert [p for p, _ in heard] == sorted({p for p, _ in heard})
 
 
+# --- what clients and models add or leave out -------------------------------------------------
+
+
+async def test_arguments_that_a_client_adds_are_ignored_with_a_note(source: EngineSource) -> None:
+    async with legacy(source) as wire:
+        result = await wire.tool("search", query="glacier", task_progress="- [ ] look", topk=1)
+        plain = await wire.tool("search", query="glacier")
+    assert not result.get("isError")
+    assert result["structuredContent"]["passages"] == plain["structuredContent"]["passages"]
+    assert "Ignored: 'task_progress', 'topk'." in result["content"][-1]["text"]
+    assert not any("Ignored" in block.get("text", "") for block in plain["content"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"topK": 1},
+        {"top_k": 1, "path": "", "workspace": ""},
+        {"top_k": "1", "action": None},
+        {"top_k": 1, "limit": 7},
+    ],
+)
+async def test_arguments_are_understood_as_models_write_them(
+    source: EngineSource, arguments: dict[str, Any]
+) -> None:
+    async with legacy(source) as wire:
+        result = await wire.tool("search", query="how long is the glacier", **arguments)
+    assert not result.get("isError"), result["content"]
+    assert len(result["structuredContent"]["passages"]) == 1
+
+
+async def test_members_that_are_null_count_as_absent(source: EngineSource) -> None:
+    async with raw(source) as wire:
+        await wire.result(
+            "initialize",
+            {
+                "protocolVersion": LATEST_LEGACY,
+                "capabilities": {"roots": None, "elicitation": None},
+                "clientInfo": {"name": "test", "version": "0", "title": None},
+                "_meta": None,
+            },
+        )
+        wire.notify("notifications/initialized", None)
+        call = {
+            "name": "status",
+            "arguments": None,
+            "_meta": {"progressToken": None},
+            "task": None,
+        }
+        assert not (await wire.result("tools/call", call)).get("isError")
+        assert (await wire.result("tools/list", {"cursor": None}))["tools"]
+
+
+async def test_a_found_passage_can_be_read_by_the_number_in_the_text(source: EngineSource) -> None:
+    async with legacy(source) as wire:
+        text = (await wire.tool("search", query="how long is the glacier"))["content"][0]["text"]
+        number = re.search(r"\(chunk (\d+), ", text)
+        assert number is not None
+        read = await wire.tool("read", source=number[1])
+    assert "twenty three kilometres" in read["content"][0]["text"]
+
+
+async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
+    source: EngineSource, engine: Engine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    lines = [f"Line {n} of the long book about lanterns." for n in range(1, 1001)]
+    (folder / "book.txt").write_text("\n".join(lines))
+    await BY_NAME["ingest"](Call(engine), {"paths": [str(folder)]})
+    async with legacy(source) as wire:
+        read = await wire.tool("read", source=str(folder / "book.txt"))
+        last = read["structuredContent"]["end_line"]
+        rest = await wire.tool("read", source=str(folder / "book.txt"), start_line=last + 1)
+        told = await wire.tool("search", query="lanterns", action="explain", top_k=20)
+    assert len(json.dumps(read)) < 40_000 and len(json.dumps(told)) < 40_000
+    assert f"more from line {last + 1}" in read["content"][0]["text"]
+    assert read["structuredContent"]["text"].split("\n")[-1] == lines[last - 1]
+    assert rest["structuredContent"]["text"].split("\n")[0] == lines[last]
+    await BY_NAME["forget"](Call(engine), {"path": str(folder)})
+
+
 # --- failures ---------------------------------------------------------------------------------
 
 
@@ -324,7 +408,13 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
     ("tool", "arguments", "sentence"),
     [
         ("search", {}, "search needs the argument 'query'."),
-        ("search", {"query": "x", "k": 3}, "search has no argument 'k'; it takes: query"),
+        (
+            "search",
+            {"q": "x"},
+            "search needs the argument 'query'. Ignored: 'q'. search takes:",
+        ),
+        ("search", {"question": "x"}, "search needs the argument 'query'."),
+        ("search", {"query": ""}, "The query is empty"),
         ("search", {"query": "x", "top_k": "many"}, "The argument 'top_k' of search is not valid"),
         ("search", {"query": ["x"]}, "The argument 'query' of search is not valid"),
         ("index", {"action": "add"}, "index with action 'add' needs the argument 'path'."),

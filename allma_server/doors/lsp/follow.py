@@ -52,7 +52,7 @@ class Following:
     def initialize(self, params: types.InitializeParams) -> None:
         self._initial = self._applied(params.initialization_options)
         self._editor.settings = self._initial
-        self._editor.folders.add(_paths(params.workspace_folders or []))
+        self._editor.folders.add(_folders(params))
         if params.process_id is not None:
             self._background.create_task(self._end_with(params.process_id))
 
@@ -215,6 +215,15 @@ class Following:
             declared and declared.code_action and declared.code_action.code_action_literal_support
         )
         return code_actions(params, self._editor.server.workspace, literals=literals)
+
+
+def _folders(params: types.InitializeParams) -> list[str]:
+    """The editor's folders; of an older editor the one it names by `rootUri` or `rootPath`."""
+    if params.workspace_folders:
+        return _paths(params.workspace_folders)
+    if params.root_uri:
+        return [path] if (path := file_path(params.root_uri)) else []
+    return [params.root_path] if params.root_path else []
 
 
 def _paths(folders: Sequence[types.WorkspaceFolder]) -> list[str]:

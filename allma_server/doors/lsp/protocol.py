@@ -24,6 +24,7 @@ from pygls.protocol import (
 
 from allma_server import __version__
 from allma_server.doors.frames import INVALID_PARAMS
+from allma_server.doors.lsp.lenient import without_unknown_values
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 
 INTERNAL_ERROR = -32603
@@ -57,11 +58,24 @@ class Protocol(LanguageServerProtocol):
     def structure_message(self, data: dict[str, Any]) -> Any:
         # Without a type pygls makes attribute objects of the parameters, and renames keys.
         method = data.get("method")
-        if method is None or self.get_message_type(method) is not None:
+        if method is None:
             return super().structure_message(data)
+        if self.get_message_type(method) is not None:
+            return self._structured(data)
         if "id" in data:
             return JsonRPCRequestMessage(data["id"], method, "2.0", data.get("params"))
         return JsonRPCNotification(method, "2.0", data.get("params"))
+
+    def _structured(self, data: dict[str, Any]) -> Any:
+        declares = data["method"] == types.INITIALIZE or "id" not in data
+        while True:
+            try:
+                return super().structure_message(data)
+            except JsonRpcException as exc:
+                known = without_unknown_values(data, exc.__cause__, enums_only=not declares)
+                if known == data:
+                    raise
+                data = known
 
     def _send_response(
         self, msg_id: str | int, result: Any = None, error: types.ResponseError | None = None

@@ -11,12 +11,11 @@ from mcp.shared.exceptions import MCPError
 from allma_server.doors.mcp.client import INTERNAL, Client, Context
 from allma_server.doors.mcp.consent import consent
 from allma_server.doors.mcp.resources import Resources
+from allma_server.doors.mcp.results import failed, succeeded, unfinished, with_note
 from allma_server.doors.patience import Relay, StillRunning, within
-from allma_server.doors.text import as_text
 from allma_server.doors.tools import BY_TOOL_NAME, TOOLS, Tool
 from allma_server.errors import AllmaError, as_dict
-from allma_server.model import Answer, Passage, SearchResult
-from allma_server.operations import BY_NAME, Operation, jsonable
+from allma_server.operations import BY_NAME, Operation
 
 CALL_SECONDS = 40.0
 """After this long a call is answered with what there is; clients stop waiting at 60."""
@@ -50,13 +49,14 @@ class Calls:
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         try:
-            operation, arguments = tool.choose(params.arguments or {})
-            return await self._run(context, params, operation, arguments)
+            chosen = tool.choose(params.arguments or {})
+            result = await self._run(context, params, chosen.operation, chosen.arguments)
+            return with_note(result, chosen.note)
         except AllmaError as exc:
-            return _failed(as_dict(exc), str(exc))
+            return failed(as_dict(exc), str(exc))
         except Exception:
             _log.exception("the tool %s failed", params.name)
-            return _failed({"code": "internal_error", "message": INTERNAL, "hint": None}, INTERNAL)
+            return failed({"code": "internal_error", "message": INTERNAL, "hint": None}, INTERNAL)
 
     async def _run(
         self,
@@ -80,11 +80,11 @@ class Calls:
             try:
                 result = await within(left, operation, call, arguments, call.engine.tasks)
             except StillRunning:
-                return _unfinished(operation, relay)
+                return unfinished(operation, relay)
         if operation.writes:
             await self._resources.changed()
         result = self._client.folders.noted(result)
-        return _succeeded(result, links=context.protocol_version >= _FIRST_LINKS)
+        return succeeded(result, links=context.protocol_version >= _FIRST_LINKS)
 
 
 def _described(tool: Tool) -> types.Tool:
@@ -93,61 +93,13 @@ def _described(tool: Tool) -> types.Tool:
         title=tool.title,
         description=tool.description,
         input_schema=tool.schema,
+        output_schema=tool.output_schema,
         annotations=types.ToolAnnotations(
             read_only_hint=tool.reads_only,
-            destructive_hint=tool.destroys,
+            # Without meaning where nothing is written; each word counts in the list.
+            destructive_hint=None if tool.reads_only else tool.loses_data,
             open_world_hint=False,
         ),
-    )
-
-
-def _succeeded(result: Any, *, links: bool) -> types.CallToolResult:
-    """A result for those who read text, for those who read data, and with what can be opened.
-
-    Some clients show their model only the text, others only the data: each is complete.
-    """
-    blocks: list[types.ContentBlock] = [types.TextContent(text=as_text(result))]
-    if links:
-        blocks += _links(result)
-    return types.CallToolResult(content=blocks, structured_content=jsonable(result))
-
-
-def _links(result: Any) -> list[types.ResourceLink]:
-    shown: list[Passage] = []
-    match result:
-        case SearchResult(passages=passages):
-            shown = passages
-        case Answer(citations=citations):
-            shown = [c.passage for c in citations if c.cited]
-        case _:
-            pass
-    paths = {p.document_id: p.path for p in shown}
-    return [
-        types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
-    ]
-
-
-def _failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
-    return types.CallToolResult(
-        content=[types.TextContent(text=text)], structured_content=error, is_error=True
-    )
-
-
-def _unfinished(operation: Operation, relay: Relay) -> types.CallToolResult:
-    """What there is of a call that goes on, and how to get the rest."""
-    data: dict[str, Any] = {"state": "running"}
-    if (id := relay.conversation_id) is not None:
-        note = (
-            "The answer is still being written. In a minute, call conversations with action "
-            f'"show" and id "{id}" for the whole of it.'
-        )
-        data |= {"text": relay.written, "conversation_id": id}
-    else:
-        how_far = relay.message or "working"
-        note = f"{operation.name} goes on by itself ({how_far}); look again in a minute."
-    text = f"{relay.written} …\n\n{note}" if relay.written else note
-    return types.CallToolResult(
-        content=[types.TextContent(text=text)], structured_content=data | {"notice": note}
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import mcp_types as types
@@ -121,8 +121,24 @@ def _message(line: bytes) -> SessionMessage | Malformed:
     parsed = parse(line)
     if isinstance(parsed, Malformed):
         return parsed
+    if "params" in parsed:
+        parsed = {**parsed, "params": _without_nulls(parsed["params"])}
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(parsed, by_name=False))
     except ValidationError:
         id = parsed.get("id")
         return Malformed(INVALID_REQUEST, "The message is not valid JSON-RPC.", id)
+
+
+def _without_nulls(params: Any) -> Any:
+    """Parameters without members that are null: some clients send them for what they leave out.
+
+    The arguments of a tool are its own business.
+    """
+    if not isinstance(params, dict):
+        return params
+    return {
+        name: value if name == "arguments" else _without_nulls(value)
+        for name, value in cast(dict[str, Any], params).items()
+        if value is not None
+    }

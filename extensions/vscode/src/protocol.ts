@@ -361,11 +361,11 @@ export interface AnswerSources {
   citations: Citation[];
 }
 
-/** Find the passages that best match a query, with file, lines and page. */
+/** Find the passages that best match a query by meaning and words, with file, lines and page. */
 export interface SearchParams {
-  /** What to look for: words, a question, a symbol. */
+  /** Words, a question or a symbol. */
   query: string;
-  /** At most so many passages (default 5). */
+  /** Maximum number of passages (default 5). */
   topK?: number;
   /** Only files that match this glob, such as src/**\/*.py. */
   path?: string;
@@ -410,17 +410,17 @@ export interface EvalParams {
 export interface AskParams {
   /** The question, in plain language. */
   question: string;
-  /** Continue this conversation; a new one starts without it. */
+  /** Continue this conversation. */
   conversationId?: string;
-  /** Answer from the indexed documents; false is a plain chat. */
+  /** false: a plain chat without the documents. */
   useRag?: boolean;
-  /** A chat model other than the one in use. */
+  /** Another chat model than the one in use. */
   model?: string;
   /**
    * Ask in the place of this message: its turn and all later ones go, once the new answer begins.
    */
   replaces?: string;
-  /** How many passages to use (default 5). */
+  /** Maximum number of passages (default 5). */
   topK?: number;
   /** Only files that match this glob, such as docs/**\/*.md. */
   path?: string;
@@ -428,106 +428,106 @@ export interface AskParams {
   workspace?: string;
 }
 
-/** Read lines of an indexed document, or what stands around a found passage. */
+/** Read lines of an indexed document, or the surroundings of a passage. */
 export interface ReadParams {
-  /** A file path, an allma:// URI, or the chunk_id of a passage. */
+  /** A file path, an allma:// URI or a chunk id. */
   source: string;
   /** First line to read. */
   startLine?: number;
   /** Last line to read. */
   endLine?: number;
-  /** With a chunk_id: chunks before and after it. */
+  /** With a chunk id: chunks before and after it. */
   neighbors?: number;
 }
 
-/** Index folders or files, and keep them indexed: each becomes a workspace. */
+/** Index folders or files, and follow their changes. */
 export interface IngestParams {
-  /** Absolute paths of folders or files. */
+  /** Folders or files. */
   paths: string[];
 }
 
-/** Bring the index up to date with the disk now, without waiting for the watcher. */
+/** Update the index from the disk now. */
 export interface SyncParams {
   /** Only this workspace; all of them without it. */
   path?: string;
 }
 
-/** Remove a file, folder or workspace from the index. Nothing on disk is touched. */
+/** Remove a file, folder or workspace from the index, never from disk. */
 export interface ForgetParams {
   /** A file, a folder or a workspace that is indexed. */
   path: string;
 }
 
-/** List what was seen in the workspaces, and why a file was skipped or failed. */
+/** List the files of the workspaces, and why one was skipped or failed. */
 export interface DocumentsParams {
   /** Only this workspace folder. */
   workspace?: string;
-  /** Only indexed, skipped or failed ones. */
+  /** Only these. */
   state?: DocumentState;
-  /** next_cursor of the page before this one. */
+  /** next_cursor of the previous page. */
   cursor?: string;
   /** Rows in a page. */
   limit?: number;
 }
 
-/** List conversations, the latest first. */
+/** List them, the latest first. */
 export interface ConversationsListParams {
-  /** Only those with these words in title or text. */
+  /** Only those with these words. */
   query?: string;
-  /** next_cursor of the page before this one. */
+  /** next_cursor of the previous page. */
   cursor?: string;
   /** Rows in a page. */
   limit?: number;
 }
 
-/** Show a conversation with its messages and their sources. */
+/** Show messages and sources of one. */
 export interface ConversationsShowParams {
-  /** The id of a conversation. */
+  /** A conversation's id. */
   id: string;
 }
 
-/** Give a conversation another title. */
+/** Change a title. */
 export interface ConversationsRenameParams {
-  /** The id of a conversation. */
+  /** A conversation's id. */
   id: string;
   /** The new title. */
   title: string;
 }
 
-/** Delete a conversation with all its messages. */
+/** Delete one with all its messages. */
 export interface ConversationsDeleteParams {
-  /** The id of a conversation. */
+  /** A conversation's id. */
   id: string;
 }
 
-/** Export a conversation as Markdown, with its sources. */
+/** Export one as Markdown. */
 export interface ConversationsExportParams {
-  /** The id of a conversation. */
+  /** A conversation's id. */
   id: string;
 }
 
-/** List the models that are installed, and the one in use. */
+/** List the installed models. */
 export type ModelsListParams = Record<string, never>;
 
-/** Show a model's size, context length and capabilities. */
+/** Show size, context and capabilities. */
 export interface ModelsShowParams {
   /** A model's name, such as llama3.2:3b. */
   name: string;
 }
 
-/** Choose the model that answers from now on. */
+/** Choose the model that answers. */
 export interface ModelsUseParams {
   /** A model's name, such as llama3.2:3b. */
   name: string;
 }
 
-/** Download a model; its progress is reported. */
+/** Download a model. */
 export interface ModelsPullParams {
   /** A model's name, such as llama3.2:3b. */
   name: string;
 }
 
-/** Delete a model from the provider's disk. */
+/** Delete a model from disk. */
 export interface ModelsDeleteParams {
   /** A model's name, such as llama3.2:3b. */
   name: string;

@@ -273,8 +273,8 @@
 ---@field citations allma.Citation[]
 
 ---@class allma.SearchParams
----@field query string What to look for: words, a question, a symbol.
----@field topK? integer At most so many passages (default 5).
+---@field query string Words, a question or a symbol.
+---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
@@ -295,22 +295,22 @@
 
 ---@class allma.AskParams
 ---@field question string The question, in plain language.
----@field conversationId? string Continue this conversation; a new one starts without it.
----@field useRag? boolean Answer from the indexed documents; false is a plain chat.
----@field model? string A chat model other than the one in use.
+---@field conversationId? string Continue this conversation.
+---@field useRag? boolean false: a plain chat without the documents.
+---@field model? string Another chat model than the one in use.
 ---@field replaces? string Ask in the place of this message: its turn and all later ones go, once the new answer begins.
----@field topK? integer How many passages to use (default 5).
+---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob, such as docs/**/*.md.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ReadParams
----@field source string A file path, an allma:// URI, or the chunk_id of a passage.
+---@field source string A file path, an allma:// URI or a chunk id.
 ---@field startLine? integer First line to read.
 ---@field endLine? integer Last line to read.
----@field neighbors? integer With a chunk_id: chunks before and after it.
+---@field neighbors? integer With a chunk id: chunks before and after it.
 
 ---@class allma.IngestParams
----@field paths string[] Absolute paths of folders or files.
+---@field paths string[] Folders or files.
 
 ---@class allma.SyncParams
 ---@field path? string Only this workspace; all of them without it.
@@ -320,27 +320,27 @@
 
 ---@class allma.DocumentsParams
 ---@field workspace? string Only this workspace folder.
----@field state? "indexed"|"skipped"|"failed" Only indexed, skipped or failed ones.
----@field cursor? string next_cursor of the page before this one.
+---@field state? "indexed"|"skipped"|"failed" Only these.
+---@field cursor? string next_cursor of the previous page.
 ---@field limit? integer Rows in a page.
 
 ---@class allma.ConversationsListParams
----@field query? string Only those with these words in title or text.
----@field cursor? string next_cursor of the page before this one.
+---@field query? string Only those with these words.
+---@field cursor? string next_cursor of the previous page.
 ---@field limit? integer Rows in a page.
 
 ---@class allma.ConversationsShowParams
----@field id string The id of a conversation.
+---@field id string A conversation's id.
 
 ---@class allma.ConversationsRenameParams
----@field id string The id of a conversation.
+---@field id string A conversation's id.
 ---@field title string The new title.
 
 ---@class allma.ConversationsDeleteParams
----@field id string The id of a conversation.
+---@field id string A conversation's id.
 
 ---@class allma.ConversationsExportParams
----@field id string The id of a conversation.
+---@field id string A conversation's id.
 
 ---@class allma.ModelsListParams
 

@@ -1,0 +1,108 @@
+"""Results of tools, as text for a model and as data for a program, bounded for both."""
+
+from dataclasses import replace
+from typing import Any
+
+import mcp_types as types
+
+from allma_server.doors.patience import Relay
+from allma_server.doors.text import as_text
+from allma_server.model import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
+from allma_server.operations import Operation, jsonable
+
+LARGEST_EXCERPT = 16_000
+"""Characters of a document that are read at once: about four thousand tokens."""
+
+EXPLAINED = 20
+"""Candidates of an explained search, and for each of them SNIPPET characters of its text."""
+
+SNIPPET = 200
+
+
+def succeeded(result: Any, *, links: bool) -> types.CallToolResult:
+    """A result for those who read text, for those who read data, and with what can be opened.
+
+    Some clients show their model only the text, others only the data: each is complete.
+    """
+    result = _bounded(result)
+    blocks: list[types.ContentBlock] = [types.TextContent(text=as_text(result))]
+    if links:
+        blocks += _links(result)
+    return types.CallToolResult(content=blocks, structured_content=jsonable(result))
+
+
+def _links(result: Any) -> list[types.ResourceLink]:
+    shown: list[Passage] = []
+    match result:
+        case SearchResult(passages=passages):
+            shown = passages
+        case Answer(citations=citations):
+            shown = [c.passage for c in citations if c.cited]
+        case _:
+            pass
+    paths = {p.document_id: p.path for p in shown}
+    return [
+        types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
+    ]
+
+
+def failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
+    """A failure: the sentence for a model, the error object for a program."""
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)], structured_content=error, is_error=True
+    )
+
+
+def unfinished(operation: Operation, relay: Relay) -> types.CallToolResult:
+    """What there is of a call that goes on, and how to get the rest."""
+    data: dict[str, Any] = {"state": "running"}
+    if (id := relay.conversation_id) is not None:
+        note = (
+            "The answer is still being written. In a minute, call conversations with action "
+            f'"show" and id "{id}" for the whole of it.'
+        )
+        data |= {"text": relay.written, "conversation_id": id}
+    else:
+        how_far = relay.message or "working"
+        note = f"{operation.name} goes on by itself ({how_far}); look again in a minute."
+    text = f"{relay.written} …\n\n{note}" if relay.written else note
+    return types.CallToolResult(
+        content=[types.TextContent(text=text)], structured_content=data | {"notice": note}
+    )
+
+
+def with_note(
+    result: types.CallToolResult | types.InputRequiredResult, note: str | None
+) -> types.CallToolResult | types.InputRequiredResult:
+    """The result, followed by a note on how the call was understood."""
+    if note is None or not isinstance(result, types.CallToolResult):
+        return result
+    return result.model_copy(update={"content": [*result.content, types.TextContent(text=note)]})
+
+
+def _bounded(result: Any) -> Any:
+    """A result that could fill a model's context, cut where the rest can be asked for."""
+    match result:
+        case Excerpt(text=text) if len(text) > LARGEST_EXCERPT:
+            lines = text[:LARGEST_EXCERPT].split("\n")
+            # Whole lines, but for a first one that is longer.
+            kept = lines[:-1] or lines
+            last = result.start_line + len(kept) - 1
+            return replace(result, text="\n".join(kept), end_line=last)
+        case Explanation(candidates=candidates):
+            more = len(candidates) - EXPLAINED
+            note = f"{more} candidates further down are left out." if more > 0 else None
+            return replace(
+                result,
+                candidates=[_shortened(candidate) for candidate in candidates[:EXPLAINED]],
+                notice=" ".join(filter(None, (result.notice, note))) or None,
+            )
+        case _:
+            return result
+
+
+def _shortened(candidate: Candidate) -> Candidate:
+    text = candidate.passage.text
+    if len(text) <= SNIPPET:
+        return candidate
+    return replace(candidate, passage=replace(candidate.passage, text=f"{text[:SNIPPET]} …"))
