@@ -13,8 +13,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from allma_server.addresses import OLLAMA_PORT, server_address
 from allma_server.errors import InvalidArgument, UnknownSetting
 from allma_server.locations import config_file, default_data_dir
+
+_KEY = "_API_KEY"
+"""How variables end that hold a secret, and are no setting."""
 
 Source = Literal["default", "config.toml", "environment", "client"]
 
@@ -105,13 +109,15 @@ class Config(BaseModel):
     def _absolute(cls, value: Path) -> Path:
         return Path(os.path.abspath(value.expanduser()))
 
-    @field_validator("ollama_url", "openai_url", "chroma_url", mode="after")
+    @field_validator("ollama_url", mode="before")
     @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        url = value if "://" in value else f"http://{value}"
-        return url.rstrip("/").replace("://0.0.0.0", "://127.0.0.1")
+    def _ollama_address(cls, value: Any) -> Any:
+        return _address(value, OLLAMA_PORT) or cls.model_fields["ollama_url"].default
+
+    @field_validator("openai_url", "chroma_url", mode="before")
+    @classmethod
+    def _other_address(cls, value: Any) -> Any:
+        return _address(value, None)
 
 
 def load_config(client: Mapping[str, Any] | None = None) -> Config:
@@ -153,6 +159,10 @@ def load_with_sources(
 
 def check_key(key: str) -> None:
     """Raises UnknownSetting, naming the nearest key, unless `key` is a setting."""
+    if key.upper().endswith(_KEY):
+        raise UnknownSetting(
+            "An API key is not a setting.", "`allma config set-key ollama` (or openai) stores it."
+        )
     if key not in Config.model_fields:
         near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)
         raise UnknownSetting(
@@ -173,16 +183,46 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from exc
 
 
+def _address(value: Any, default_port: int | None) -> Any:
+    """An address in its usual form; what is none is told of when it is opened."""
+    try:
+        return server_address(value, default_port) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def key_variable(provider: str) -> str:
+    """The environment variable that holds the API key of a provider."""
+    return f"ALLMA_{provider.upper()}{_KEY}"
+
+
+def key_in_environment(provider: str) -> str | None:
+    """The API key of a provider that the environment gives; never among the settings."""
+    return os.environ.get(key_variable(provider), "").strip() or None  # noqa: TID251
+
+
 def _environment() -> dict[str, str]:
     env = os.environ  # noqa: TID251
     found = {
         name.removeprefix("ALLMA_").lower(): value
         for name, value in env.items()
-        if name.startswith("ALLMA_") and name != "ALLMA_CONFIG"
+        if name.startswith("ALLMA_") and name != "ALLMA_CONFIG" and not name.endswith(_KEY)
     }
-    if "ollama_url" not in found and (host := env.get("OLLAMA_HOST")):
-        found["ollama_url"] = host if ":" in host.split("://")[-1] else f"{host}:11434"
+    if "ollama_url" not in found and (url := _ollama_host(env.get("OLLAMA_HOST", ""))):
+        found["ollama_url"] = url
     return found
+
+
+def _ollama_host(value: str) -> str | None:
+    """Where Ollama's own variable says that it is."""
+    try:
+        return server_address(value, OLLAMA_PORT)
+    except ValueError as exc:
+        raise InvalidArgument(
+            f"OLLAMA_HOST in the environment is not the address of a server: {exc}.",
+            "It looks like 127.0.0.1:11434 or https://host; ollama_url in the settings goes "
+            "before it.",
+        ) from exc
 
 
 def child_environment() -> dict[str, str]:

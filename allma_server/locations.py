@@ -76,7 +76,12 @@ def variables_for_clients() -> dict[str, str]:
     """What decides here where Allma's settings and data are, and is not handed on by AI clients."""
     folders = ("OLLAMA_HOST", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
     env = os.environ  # noqa: TID251
-    return {k: v for k, v in env.items() if v and (k.startswith("ALLMA_") or k in folders)}
+    # The files of AI clients are no place for a key: these are read from the key ring instead.
+    return {
+        k: v
+        for k, v in env.items()
+        if v and (k.startswith("ALLMA_") or k in folders) and not k.endswith("_API_KEY")
+    }
 
 
 def client_environment() -> dict[str, str]:

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     | {"workspace_files"},
     {"disk_calls", "lines"},
     {"ports", "config"},
-    {"locations", "telemetry"},
+    {"locations", "telemetry", "addresses"},
     {"model", "errors", "private"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}
