@@ -15,9 +15,11 @@
     ├── ProviderError            provider_error
     │   ├── ProviderUnreachable  provider_unreachable
     │   ├── ProviderBusy         provider_busy
+    │   ├── ApiKeyRefused        api_key_refused
     │   ├── ModelNotFound        model_not_found
     │   ├── ModelUnsuitable      model_unsuitable
     │   ├── InputTooLong         input_too_long
+    │   ├── EmptyAnswer          empty_answer
     │   └── AnswerInterrupted    answer_interrupted
     ├── StorageError             storage_error
     │   ├── DataDirectoryBusy    data_directory_busy
@@ -138,6 +140,12 @@ class ProviderBusy(ProviderError):
     code = "provider_busy"
 
 
+class ApiKeyRefused(ProviderError):
+    """The provider wants an API key, or another one than it was given."""
+
+    code = "api_key_refused"
+
+
 class ModelNotFound(ProviderError):
     """The provider does not have this model."""
 
@@ -154,6 +162,12 @@ class InputTooLong(ProviderError):
     """A text exceeds the model's context length."""
 
     code = "input_too_long"
+
+
+class EmptyAnswer(ProviderError):
+    """The model ended without writing anything that is an answer."""
+
+    code = "empty_answer"
 
 
 class AnswerInterrupted(ProviderError):

@@ -48,8 +48,14 @@ class Writer:
         stream = self.chat.stream(
             self.model, messages, context_length=self.context, max_tokens=tokens, temperature=0.0
         )
+        said, whole = "", None
         async with aclosing(stream) as events:
-            return "".join([e.text async for e in events if isinstance(e, TextDelta)])
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    said += event.text
+                else:
+                    whole = event.text
+        return said if whole is None else whole
 
 
 async def writer_in_use(

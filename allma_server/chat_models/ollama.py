@@ -7,23 +7,34 @@ loaded (`keep_alive`) is left to Ollama, whose user may have set it.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from allma_server.chat_models.reply import Reply
 from allma_server.config import Config
-from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable, ProviderError
-from allma_server.http_client import ProviderClient, ollama, open_client
+from allma_server.errors import ModelNotFound, ModelUnsuitable, ProviderError
+from allma_server.http_client import (
+    Count,
+    Listening,
+    ProviderClient,
+    WireModel,
+    ollama,
+    one_line,
+    open_client,
+)
 from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
-# A large model may have to be read from a slow disk first, and a long prompt be worked through.
-FIRST_TOKEN_SECONDS = 600.0
-NEXT_TOKEN_SECONDS = 120.0
+LIST_SECONDS = 30.0
+SHOWN_AT_ONCE = 8
 # Nothing is said while a download of many gigabytes is verified.
 PULL_SECONDS = 900.0
+DOWNLOAD_SECONDS = 7 * 24 * 3600.0
 SHOWN_SECONDS = 300.0
+MOST_MODELS = 5000
+LEAST_CONTEXT = 128
 
 
 class OllamaChatModels:
@@ -43,9 +54,18 @@ class OllamaChatModels:
     async def list(self) -> list[ModelInfo]:
         """All models Ollama has, newest first, embedding models among them."""
         tags = await self._client.call("GET", "/api/tags", _Tags)
-        async with asyncio.TaskGroup() as group:
-            shows = [group.create_task(self._completed(entry)) for entry in tags.models]
-        return [show.result() for show in shows]
+        listed = [entry.as_info(entry.name) for entry in tags.models or []]
+        turns = asyncio.Semaphore(SHOWN_AT_ONCE)
+
+        async def complete(at: int, info: ModelInfo) -> None:
+            async with turns:
+                listed[at] = await self._completed(info)
+
+        with suppress(TimeoutError):  # what is known by then is told
+            async with asyncio.timeout(LIST_SECONDS), asyncio.TaskGroup() as group:
+                for at, info in enumerate(listed):
+                    group.create_task(complete(at, info))
+        return listed
 
     async def show(self, name: str) -> ModelInfo:
         """One model in full.
@@ -75,9 +95,11 @@ class OllamaChatModels:
 
         A model that thinks is asked not to: thoughts would use up `max_tokens` unseen.
         """
+        able = await self._abilities(model)
+        reply = Reply(self._client.provider.name, model, max_tokens)
         options = {
             "num_ctx": context_length,
-            "num_predict": max_tokens,
+            "num_predict": reply.max_tokens,
             "temperature": temperature,
         }
         body = {
@@ -85,23 +107,26 @@ class OllamaChatModels:
             "messages": [asdict(message) for message in messages],
             "stream": True,
             "options": {key: value for key, value in options.items() if value is not None},
-            **({"think": False} if "thinking" in await self._abilities(model) else {}),
+            **({"think": False} if "thinking" in able else {}),
         }
-        lines = self._client.lines(
-            "/api/chat", body, model=model, first=FIRST_TOKEN_SECONDS, between=NEXT_TOKEN_SECONDS
-        )
+        lines = self._client.lines("/api/chat", body, model=model, listening=reply.listening)
         async with aclosing(lines):
             async for line in lines:
-                event = self._said(line)
-                if event.message.content:
-                    yield TextDelta(event.message.content)
-                if event.done:
-                    reason = "length" if event.done_reason == "length" else "stop"
-                    yield Finish(reason, event.prompt_eval_count, event.eval_count)
+                said = self._client.read(_ChatLine, line)
+                if said.error:
+                    raise self._client.broken_off(said.error, model, begun=reply.begun)
+                message = said.message
+                for delta in reply.add(message.thinking, thought=True):
+                    yield delta
+                for delta in reply.add(message.content, tool=bool(message.tool_calls)):
+                    yield delta
+                if said.done:
+                    for event in reply.end(
+                        said.done_reason, said.prompt_eval_count, said.eval_count
+                    ):
+                        yield event
                     return
-        raise AnswerInterrupted(
-            "Ollama ended the answer before it was complete.", "Ask again to have it repeated."
-        )
+        raise reply.cut_short()
 
     async def _abilities(self, model: str) -> Sequence[str]:
         """What a model is made for, to chat among it; empty where an older server does not say.
@@ -117,14 +142,6 @@ class OllamaChatModels:
             )
         return capabilities
 
-    def _said(self, line: str) -> "_ChatLine":
-        event = self._client.read(_ChatLine, line)
-        if event.error:
-            raise AnswerInterrupted(
-                f"Ollama broke off the answer: {event.error}.", "Ask again to repeat it."
-            )
-        return event
-
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
         """Downloads a model; closing the generator stops it, a later pull resumes.
 
@@ -132,20 +149,18 @@ class OllamaChatModels:
             ModelNotFound: the library has no such model.
         """
         self._shown.clear()
+        listening = Listening(PULL_SECONDS, PULL_SECONDS, DOWNLOAD_SECONDS)
         lines = self._client.lines(
-            "/api/pull",
-            {"model": name, "stream": True},
-            model=name,
-            first=PULL_SECONDS,
-            between=PULL_SECONDS,
-            broken=ProviderError,
+            "/api/pull", {"model": name, "stream": True}, model=name, listening=listening
         )
         status = ""
         async with aclosing(lines):
             async for line in lines:
+                listening.heard()
+                listening.broken = ProviderError
                 step = self._client.read(_PullLine, line)
                 if step.error:
-                    raise _pull_failure(name, step.error)
+                    raise _pull_failure(name, one_line(step.error) or "it does not say why")
                 status = step.status
                 yield PullProgress(status, step.completed, step.total)
         if status != "success":
@@ -163,13 +178,12 @@ class OllamaChatModels:
         self._shown.clear()
         await self._client.send("DELETE", "/api/delete", {"model": name}, model=name)
 
-    async def _completed(self, entry: "_Model") -> ModelInfo:
+    async def _completed(self, info: ModelInfo) -> ModelInfo:
         """Older servers tell a model's abilities and context length only when it is shown."""
-        info = entry.as_info(entry.name)
-        if entry.capabilities and entry.details.context_length:
+        if info.capabilities and info.context_length:
             return info
         try:
-            shown = await self.show(entry.name)
+            shown = await self.show(info.name)
         except ProviderError:  # deleted meanwhile, or broken: it is listed all the same
             return info
         return replace(
@@ -208,55 +222,59 @@ class _Version(BaseModel):
     version: str
 
 
-class _Details(BaseModel):
+class _Details(WireModel):
     parameter_size: str | None = None
     quantization_level: str | None = None
-    context_length: int | None = None
+    context_length: Count = None
 
 
-class _Model(BaseModel):
+class _Model(WireModel):
     """A model as `/api/tags` and `/api/show` tell of it, each leaving some of this out."""
 
     name: str = ""
-    size: int | None = None
+    size: Count = None
     modified_at: str | None = None
     details: _Details = Field(default_factory=_Details)
-    capabilities: list[str] = Field(default_factory=list[str])
+    capabilities: list[str] = Field(default_factory=list[str], max_length=100)
     model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
 
     def as_info(self, name: str) -> ModelInfo:
         # The context length stands under the architecture's name, as in `llama.context_length`.
         lengths = [v for k, v in self.model_info.items() if k.endswith(".context_length")]
+        known = [*(v for v in lengths if isinstance(v, int)), self.details.context_length]
         return ModelInfo(
             name=name,
             size=self.size,
             parameters=self.details.parameter_size or None,
             quantization=self.details.quantization_level or None,
-            context_length=lengths[0] if lengths else self.details.context_length,
+            # A length in which no answer has room is none.
+            context_length=next((v for v in known if v and v >= LEAST_CONTEXT), None),
             capabilities=self.capabilities,
             modified_at=self.modified_at,
         )
 
 
 class _Tags(BaseModel):
-    models: list[_Model] = Field(default_factory=list[_Model])
+    models: list[_Model] | None = Field(default=None, max_length=MOST_MODELS)
 
 
-class _Said(BaseModel):
+class _Said(WireModel):
     content: str = ""
+    thinking: str = ""
+    tool_calls: Any = None
 
 
-class _ChatLine(BaseModel):
+class _ChatLine(WireModel):
     message: _Said = Field(default_factory=_Said)
     done: bool = False
-    done_reason: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-    error: str | None = None
+    done_reason: str = "stop"
+    prompt_eval_count: Count = None
+    eval_count: Count = None
+    error: Any = None
 
 
-class _PullLine(BaseModel):
+class _PullLine(WireModel):
     status: str = ""
-    completed: int | None = None
-    total: int | None = None
+    completed: Count = None
+    total: Count = None
     error: str | None = None

@@ -127,6 +127,20 @@ class Shell:
         with Bar(self.err, doing, unit) as bar:
             yield bar
 
+    def secret(self, what: str) -> str:
+        """What somebody types without seeing it, or the first line of a pipe; at most 10,000 signs.
+
+        Never an argument: other users of the machine may see those.
+        """
+        if not sys.stdin.isatty():
+            return sys.stdin.readline(10_000)
+        import getpass
+
+        try:
+            return getpass.getpass(f"{what}: ")
+        except EOFError:
+            return ""
+
     @contextmanager
     def answering(self, doing: str) -> "Generator[Progress | None]":
         """An answer on stdout while it is written; nothing when JSON was asked for."""

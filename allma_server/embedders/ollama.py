@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 from allma_server.config import Config
 from allma_server.embedders.served import ServedEmbedder
 from allma_server.errors import ModelUnsuitable, ProviderError
-from allma_server.http_client import ProviderClient, ollama, open_client
+from allma_server.http_client import ProviderClient, WireModel, ollama, open_client
 
 # The model may have to be loaded first, and a batch worked through on a busy CPU.
 EMBED_SECONDS = 300.0
+MOST_MODELS = 5000
 
 
 class OllamaWire:
@@ -67,7 +68,7 @@ async def has_model(config: Config, model: str, seconds: float) -> bool:
             tags = await client.call("GET", "/api/tags", _Tags)
     except (ProviderError, TimeoutError):
         return False
-    return any(entry.name.removesuffix(":latest") == model for entry in tags.models)
+    return any(entry.name.removesuffix(":latest") == model for entry in tags.models or [])
 
 
 # --- the wire -----------------------------------------------------------------------------------
@@ -78,10 +79,10 @@ class _Entry(BaseModel):
 
 
 class _Tags(BaseModel):
-    models: list[_Entry] = Field(default_factory=list[_Entry])
+    models: list[_Entry] | None = Field(default=None, max_length=MOST_MODELS)
 
 
-class _Show(BaseModel):
+class _Show(WireModel):
     capabilities: list[str] = Field(default_factory=list[str])
     model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
 
@@ -89,7 +90,7 @@ class _Show(BaseModel):
     def dimensions(self) -> int | None:
         """Stands under the architecture's name, as in `nomic-bert.embedding_length`."""
         for key, value in self.model_info.items():
-            if key.endswith(".embedding_length") and isinstance(value, int):
+            if key.endswith(".embedding_length") and isinstance(value, int) and value > 0:
                 return value
         return None
 

@@ -32,7 +32,10 @@ class OpenAIWire:
             model=self._model,
             seconds=EMBED_SECONDS,
         )
-        return [row.embedding for row in sorted(answer.data, key=lambda row: row.index)]
+        rows = answer.data
+        if sorted(row.index for row in rows) == list(range(len(rows))):
+            rows = sorted(rows, key=lambda row: row.index)
+        return [row.embedding for row in rows]
 
 
 @asynccontextmanager
@@ -47,7 +50,7 @@ async def open_openai(model: str, config: Config) -> AsyncGenerator[ServedEmbedd
 
 
 class _Row(BaseModel):
-    index: int
+    index: int = 0
     embedding: list[float]
 
 

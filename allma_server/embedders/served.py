@@ -18,6 +18,8 @@ BATCH = 16
 BUSY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a busy server is asked again."""
 
+_OTHER_MODEL = "Its server's log may say why; another embedding model may do."
+
 # A text is not cut into smaller pieces than this to make it fit.
 _SHORTEST = 200
 
@@ -104,16 +106,29 @@ class ServedEmbedder:
         return await self._wire.embed(texts)
 
     def _normalised(self, raw: list[list[float]], count: int) -> list[Vector]:
-        if len(raw) != count or any(len(row) != len(raw[0]) or not row for row in raw):
-            raise ProviderError(f"The server gave {len(raw)} vectors for {count} texts.")
+        if len(raw) != count:
+            raise ProviderError(
+                f"{self.identity} gave {_counted(len(raw), 'vector')} for "
+                f"{_counted(count, 'text')}.",
+                _OTHER_MODEL,
+            )
         found = len(raw[0])
+        if not found or any(len(row) != found for row in raw):
+            raise ProviderError(f"{self.identity} gave vectors of unequal lengths.", _OTHER_MODEL)
         if self._seen not in (0, found):
             raise ProviderError(
                 f"{self.identity} now gives {found} dimensions instead of {self._seen}.",
                 "The model was replaced: `allma daemon restart` makes a new index.",
             )
+        # What is too large for a vector's numbers becomes infinite, and is refused as such.
+        with np.errstate(over="ignore"):
+            rows = [_unit(np.asarray(row, np.float32)) for row in raw]
         self.dimensions = self._seen = found
-        return [_unit(np.asarray(row, np.float32)) for row in raw]
+        return rows
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _visible(text: str) -> str:
@@ -124,5 +139,8 @@ def _visible(text: str) -> str:
 def _unit(vector: Vector) -> Vector:
     length = float(np.linalg.norm(vector))
     if not (length > 0 and np.isfinite(length)):
-        raise ProviderError("The model gave a vector without a direction.")
+        raise ProviderError(
+            "The model gave a vector that cannot be used: its numbers are zero, or none.",
+            _OTHER_MODEL,
+        )
     return vector / np.float32(length)

@@ -26,11 +26,13 @@ class Finish:
     """The end of an answer. Token counts are the model's own, None where it gave none.
 
     `reason`: `stop` (the model ended) or `length` (the token limit was reached).
+    `text`: the whole answer, where the pieces before held thinking that showed as such too late.
     """
 
     reason: str
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

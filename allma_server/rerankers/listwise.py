@@ -75,6 +75,8 @@ class ListwiseReranker:
             async for event in events:
                 if isinstance(event, TextDelta):
                     said += event.text
+                elif event.text is not None:
+                    said = event.text
         return scores(said, len(passages))
 
 

@@ -18,6 +18,7 @@ class Exchange:
     path: str
     body: Any
     writer: asyncio.StreamWriter
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
     async def answer(self, body: object, status: int = 200, kind: str = "application/json") -> None:
         content = body if isinstance(body, str) else json.dumps(body)
@@ -102,6 +103,7 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         return None
     first, *fields = head.split("\r\n")
     method, path, _ = first.split(" ")
-    headers = dict(line.lower().split(": ", 1) for line in fields if line)
+    pairs = [line.split(": ", 1) for line in fields if line]
+    headers = {name.lower(): value for name, value in pairs}
     content = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Exchange(method, path, json.loads(content) if content else None, writer)
+    return Exchange(method, path, json.loads(content) if content else None, writer, headers)

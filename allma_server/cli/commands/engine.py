@@ -135,6 +135,30 @@ async def unset_setting(shell: Shell, key: Key) -> None:
     _show_stored(shell, key)
 
 
+Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or openai.")]
+
+
+@command(config, "set-key")
+async def set_key(shell: Shell, provider: Provider) -> None:
+    """Store a model server's API key in the system's key ring."""
+    from allma_server.api_keys import check_provider, store_key
+    from allma_server.model import Done
+
+    check_provider(provider)
+    await store_key(provider, shell.secret(f"API key for {provider}"))
+    shell.show(Done(f"The key for {provider} is in the system's key ring."))
+
+
+@command(config, "unset-key")
+async def unset_key(shell: Shell, provider: Provider) -> None:
+    """Take a model server's API key out of the system's key ring."""
+    from allma_server.api_keys import remove_key
+    from allma_server.model import Done
+
+    await remove_key(provider)
+    shell.show(Done(f"There is no key for {provider} in the system's key ring."))
+
+
 def _show_stored(shell: Shell, key: str) -> None:
     stored = settings.setting(key)
     shell.show(stored)

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
-from allma_server.chat_models import ollama as module
+from allma_server.chat_models import reply
 from allma_server.chat_models.ollama import open_ollama
 from allma_server.config import Config
 from allma_server.errors import (
@@ -71,7 +71,7 @@ async def test_lengths_and_temperature_are_handed_on_and_what_is_not_set_is_left
         await answer(wire)
     full, bare = wire.bodies("/api/chat")
     assert full["options"] == {"num_ctx": 2048, "num_predict": 9, "temperature": 0.1}
-    assert bare["options"] == {}
+    assert bare["options"] == {"num_predict": reply.LONGEST_REPLY}
     assert "think" not in full and "keep_alive" not in full
 
 
@@ -130,7 +130,7 @@ async def test_silence_between_tokens_is_not_waited_out_for_ever(
         await exchange.lines(said("Be"))
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "NEXT_TOKEN_SECONDS", 0.1)
+    monkeypatch.setattr(reply, "NEXT_TOKEN_SECONDS", 0.1)
     async with serving(scripted(chat)) as wire:
         text, error = await interrupted(wire)
     assert text == "Be"
@@ -143,7 +143,7 @@ async def test_silence_before_the_first_token_is_not_waited_out_for_ever(
     async def chat(exchange: Exchange) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "FIRST_TOKEN_SECONDS", 0.1)
+    monkeypatch.setattr(reply, "FIRST_TOKEN_SECONDS", 0.1)
     async with serving(scripted(chat)) as wire:
         _, error = await interrupted(wire)
     assert isinstance(error, ProviderUnreachable)
@@ -299,11 +299,11 @@ async def test_a_pull_that_breaks_off_is_no_success_and_no_interrupted_answer(en
 async def test_the_context_length_reaches_ollama_and_a_cut_prompt_shows_in_its_counts(
     ollama: str,
 ) -> None:
-    long = [ChatMessage("user", "word " * 150)]
+    long = [ChatMessage("user", "word " * 150 + "What is the capital of France?")]
     async with open_ollama(Config(ollama_url=ollama)) as chat:
         counts: list[int | None] = []
         for length in (128, 512):
-            stream = chat.stream("smollm2:135m", long, context_length=length, max_tokens=1)
+            stream = chat.stream("smollm2:135m", long, context_length=length, max_tokens=9)
             async with aclosing(stream) as events:
                 counts += [e.prompt_tokens async for e in events if isinstance(e, Finish)]
     small, large = counts

@@ -156,9 +156,15 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever(
     ("embeddings", "words"),
     [
         ([], "0 vectors for 2"),
-        ([[1.0, 2.0], [1.0]], "2 vectors for 2"),
-        ([[], []], "2 vectors for 2"),
-        ([[0.0, 0.0], [0.0, 1.0]], "without a direction"),
+        ([[1.0, 2.0]], "1 vector for 2 texts"),
+        ([[1.0, 2.0], [1.0]], "unequal lengths"),
+        ([[], []], "unequal lengths"),
+        ([[0.0, 0.0], [0.0, 1.0]], "cannot be used"),
+        ([[float("nan"), 1.0], [0.0, 1.0]], "cannot be used"),
+        ([[1e300, 1.0], [0.0, 1.0]], "cannot be used"),
+        (None, "something unexpected"),
+        ([None, [1.0]], "something unexpected"),
+        ([[None], [1.0]], "something unexpected"),
         ("nonsense", "something unexpected"),
     ],
 )

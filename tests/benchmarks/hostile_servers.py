@@ -1,0 +1,108 @@
+"""What is said of model servers that are broken or mean harm, with the memory and time it takes.
+
+`python -m tests.benchmarks.hostile_servers [--json]` runs every case of `tests/ollama/hostile.py`
+against the real client. Silence is waited out for 1 or 2 seconds here, not for minutes.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from allma_server.chat_models import reply
+from allma_server.chat_models.ollama import open_ollama
+from allma_server.chat_models.openai import open_openai
+from allma_server.config import Config
+from allma_server.embedders import open_embedder
+from allma_server.errors import ProviderError
+from allma_server.model import ChatMessage
+from tests.ollama.hostile import CASES, Call, Case, hostile
+
+QUESTION = [ChatMessage("user", "Why?")]
+STATUS = Path("/proc/self/status")
+MEASURED = STATUS.exists()
+"""Whether this system tells the highest memory of a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a case. `grown_mb`: memory at its highest over that before."""
+
+    case: str
+    kind: str
+    said: str
+    seconds: float
+    grown_mb: float | None
+
+
+async def run(name: str, case: Case) -> Result:
+    async with hostile(case) as url:
+        before = _highest_mb(anew=True)
+        began = time.monotonic()
+        try:
+            await _called(case.call, Config(ollama_url=url, openai_url=url))
+        except ProviderError as exc:
+            kind, said = exc.code, exc.message.replace(url, "URL")
+        else:
+            kind, said = "no error", ""
+        seconds = time.monotonic() - began
+        after = _highest_mb()
+    grown = after - before if before is not None and after is not None else None
+    return Result(name, kind, said, round(seconds, 2), grown and round(grown, 1))
+
+
+async def _called(call: Call, config: Config) -> None:
+    match call:
+        case "embed" | "openai embed":
+            provider = "ollama" if call == "embed" else "openai"
+            async with open_embedder(f"{provider}/m", config) as embedder:
+                await embedder.embed_documents(["a", "b"])
+        case "openai":
+            async with open_openai(config) as chat:
+                async for _ in chat.stream("m", QUESTION, max_tokens=1024):
+                    pass
+        case _:
+            async with open_ollama(config) as chat:
+                if call == "chat":
+                    async for _ in chat.stream("m", QUESTION, max_tokens=1024):
+                        pass
+                elif call == "pull":
+                    async for _ in chat.pull("m"):
+                        pass
+                elif call == "show":
+                    await chat.show("m")
+                else:
+                    await (chat.version() if call == "version" else chat.list())
+
+
+def _highest_mb(*, anew: bool = False) -> float | None:
+    """The most memory this process has had, `anew` from now on."""
+    if not MEASURED:
+        return None
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
+    line = next(row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+async def main() -> list[Result]:
+    reply.FIRST_TOKEN_SECONDS, reply.NEXT_TOKEN_SECONDS, reply.REPLY_SECONDS = 2.0, 1.0, 4.0
+    return [await run(name, case) for name, case in CASES.items()]
+
+
+def table(results: list[Result]) -> str:
+    rows = [f"{'case':38} {'MB':>6} {'s':>6}  said"]
+    rows += [
+        f"{r.case:38} {'-' if r.grown_mb is None else r.grown_mb:>6} {r.seconds:>6}  "
+        f"{r.kind}: {r.said}"
+        for r in results
+    ]
+    most = max((r.grown_mb or 0) for r in results)
+    return "\n".join([*rows, f"{len(results)} cases, memory grew by {most} MB at most"])
+
+
+if __name__ == "__main__":
+    found = asyncio.run(main())
+    print(json.dumps([asdict(r) for r in found]) if "--json" in sys.argv else table(found))
