@@ -16,13 +16,13 @@ from allma_server.answer.draft import Draft
 from allma_server.answer.followup import standalone, summed_up
 from allma_server.answer.models import AUTO
 from allma_server.answer.prompts import Prompt, build_prompt
-from allma_server.answer.refusal import NOT_SAID
 from allma_server.answer.turns import Conversations, TurnT
 from allma_server.answer.writer import Writer, writer_in_use
 from allma_server.config import Config
 from allma_server.errors import (
     AllmaError,
     AnswerInterrupted,
+    EmptyAnswer,
     InvalidArgument,
     ModelNotFound,
     ProviderUnreachable,
@@ -37,6 +37,8 @@ from allma_server.model import (
     TextDelta,
 )
 from allma_server.ports import ChatModels, Progress
+
+NOTHING_FOUND = "No passage was found for this question."
 
 HISTORY_SHARE = 0.25
 """Of the room for a prompt, what earlier turns may take before they are summed up."""
@@ -69,7 +71,8 @@ async def answer(
         ConversationNotFound: the conversation to continue or the message to replace is not there.
         ModelNotFound, ModelUnsuitable: the model that was asked for by name cannot answer.
         ProviderUnreachable: nobody answers, and the question was to replace another.
-        AnswerInterrupted: the stream broke off; what had come is stored.
+        EmptyAnswer: the model said nothing; nothing is stored in the place of its answer.
+        AnswerInterrupted: the stream broke off; what had come is stored, marked as cut off.
     """
     if not question.text.strip():
         raise InvalidArgument("The question is empty.", "Ask with at least one word.")
@@ -112,6 +115,7 @@ class _Work(Generic[TurnT]):
     retrieval_ms: int = 0
     first_token_ms: int | None = None
     finish: Finish | None = None
+    draft: Draft = field(default_factory=lambda: Draft("", []))
 
     async def search(
         self, find: Callable[[str], Awaitable[SearchResult]], writer: Writer | None
@@ -130,30 +134,30 @@ class _Work(Generic[TurnT]):
         if self.question.use_rag and not self.found.passages:
             return await self._decline()
         prompt = await self._prompt(writer)
-        draft = Draft(self.question.text, prompt.passages)
+        self.draft = Draft(self.question.text, prompt.passages)
         try:
-            await self._generate(writer, prompt, draft)
+            await self._generate(writer, prompt)
         except BaseException as exc:
-            rest = draft.finish()
+            rest = self.draft.cut_off()
             if isinstance(exc, AllmaError):
                 await self._show(rest)
-            if draft.text:
-                await asyncio.shield(self._keep(draft, writer, " …"))
+            if self.draft.text:
+                await asyncio.shield(self._keep(writer))
             elif isinstance(exc, ProviderUnreachable):
                 return await self.give_passages(exc)
             raise
-        message_id = await self._keep(draft, writer)
-        await self.progress.sources(draft.citations)
+        message_id = await self._keep(writer)
+        await self.progress.sources(self.draft.citations)
         return Answer(
-            text=draft.text,
-            citations=draft.citations,
+            text=self.draft.text,
+            citations=self.draft.citations,
             conversation_id=self.turn.conversation_id,
             message_id=message_id,
             model=writer.model,
             mode="generated",
             stats=self._stats(prompt),
             notice=self.found.notice,
-            grounding=draft.grounding,
+            grounding=self.draft.grounding,
         )
 
     async def give_passages(self, why: AllmaError) -> Answer:
@@ -167,15 +171,17 @@ class _Work(Generic[TurnT]):
             raise why
         text, passages = str(why), self.found.passages
         if passages:
-            text += f" Until then, here are the {len(passages)} passages that fit best."
+            several = f"{len(passages)} best-matching passages"
+            shown = "best-matching passage" if len(passages) == 1 else several
+            text += f" Showing the {shown} instead."
         citations = [Citation(n, passage) for n, passage in enumerate(passages, start=1)]
         return await self._say(text, citations, "none")
 
     async def _decline(self) -> Answer:
-        """No model knows what stands in documents that were not found."""
+        """No model is asked about documents that were not found: nobody has read any."""
         if self.turn.replaces:
             await self.history.take_place(self.turn)
-        return await self._say(NOT_SAID, [], "declined")
+        return await self._say(NOTHING_FOUND, [], "declined")
 
     async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
         """An answer without a model."""
@@ -210,26 +216,38 @@ class _Work(Generic[TurnT]):
             summary=summary.text if summary else None,
         )
 
-    async def _generate(self, writer: Writer, prompt: Prompt, draft: Draft) -> None:
+    async def _generate(self, writer: Writer, prompt: Prompt) -> None:
         stream = writer.stream(prompt.messages, again=self.turn.replaces is not None)
         async with aclosing(stream) as events:
             async for event in events:
-                await self._take(event, draft)
+                await self._take(event)
         if self.finish is None:
             raise AnswerInterrupted(
                 f"{writer.model} stopped before its answer was complete.",
                 "Ask again to have it repeated.",
             )
-        await self._show(draft.finish())
+        if self.finish.text is not None:
+            # What was shown before was thinking: what is kept is the answer alone.
+            self.draft = Draft(self.question.text, prompt.passages)
+            self.draft.add(self.finish.text)
+        if self.finish.reason == "length":
+            await self._show(self.draft.cut_off())
+        else:
+            await self._show(self.draft.finish())
+        if not self.draft.text.strip():
+            raise EmptyAnswer(
+                f"{writer.model} ended without saying anything.",
+                "Ask again, or choose another model: `allma models list` shows them.",
+            )
 
-    async def _take(self, event: TextDelta | Finish, draft: Draft) -> None:
+    async def _take(self, event: TextDelta | Finish) -> None:
         if self.first_token_ms is None:
             self.first_token_ms = _since(self.began)
             if self.turn.replaces:
                 await self.history.take_place(self.turn)
         match event:
             case TextDelta(text):
-                await self._show(draft.add(text))
+                await self._show(self.draft.add(text))
             case Finish():
                 self.finish = event
 
@@ -237,8 +255,9 @@ class _Work(Generic[TurnT]):
         if text:
             await self.progress.text(text)
 
-    async def _keep(self, draft: Draft, writer: Writer, end: str = "") -> str:
-        return await self._store(draft.text + end, draft.citations, writer.model, draft.grounding)
+    async def _keep(self, writer: Writer) -> str:
+        draft = self.draft
+        return await self._store(draft.text, draft.citations, writer.model, draft.grounding)
 
     async def _store(
         self, text: str, citations: Sequence[Citation], model: str | None, grounding: Grounding

@@ -2,8 +2,9 @@
 
 A beginning that may become a refusal is held back until its sentence is complete; a refusal is
 told in one sentence, whatever words the model found, and what follows it is let through only if
-it cites a passage. Every number is checked on its way (`citations.py`), and an answer that cites
-nothing gets the number of the passage that says it, where one does (`evidence.py`).
+it cites a passage. Only a whole answer can be a refusal: what is cut off is shown as it came.
+Every number is checked on its way (`citations.py`), and an answer that cites nothing gets the
+number of the passage that says it, where one does (`evidence.py`).
 """
 
 import re
@@ -15,6 +16,9 @@ from allma_server.answer.refusal import NOT_SAID, declines, may_decline
 from allma_server.model import Citation, Grounding, Passage
 
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s)|\n")
+CUT_OFF = " …"
+"""What stands where an answer breaks off."""
+
 _CITED = re.compile(r"\[\d")
 
 
@@ -27,6 +31,7 @@ class Draft:
         self._checked = CheckedText(len(passages), self._evidence.corrected)
         self._held: str | None = "" if passages else None
         self._declined = False
+        self._cut_off = False
         self._plain = "" if not passages else None
 
     @property
@@ -42,6 +47,8 @@ class Draft:
     @property
     def grounding(self) -> Grounding:
         """What the answer rests on."""
+        if self._cut_off:
+            return "cut_off"
         if self._plain is not None:
             return "none"
         if self._checked.cited:
@@ -59,15 +66,33 @@ class Draft:
         return self._decided(final=False)
 
     def finish(self) -> str:
-        """The rest, once the model has ended."""
+        """The rest, once the model has ended; `text` stays empty if it said nothing."""
         if self._plain is not None:
             return ""
         rest = self._decided(final=True) if self._held is not None else ""
         rest += self._checked.finish()
-        if not self._checked.text:
-            self._declined = True
-            rest += self._checked.add(NOT_SAID) + self._checked.finish()
         return rest + self._attributed()
+
+    def cut_off(self) -> str:
+        """The rest of an answer that ended before its time, with a sign that more was to come.
+
+        It is given no source that it does not name: nobody knows what it was to say. Without a
+        word of it there is nothing to show.
+        """
+        rest = ""
+        if self._plain is None:
+            if not self._declined:
+                rest = self._release()
+            rest += self._checked.finish()
+        if not self.text.strip():
+            return ""
+        self._cut_off = True
+        rest += CUT_OFF
+        if self._plain is None:
+            self._checked.text += CUT_OFF
+        else:
+            self._plain += CUT_OFF
+        return rest
 
     def _decided(self, *, final: bool) -> str:
         assert self._held is not None

@@ -200,7 +200,7 @@ def _reasons(title: str, files: Sequence[FileReason]) -> list[str]:
 def _(result: Job) -> str:
     done = f"{result.done}" if result.total is None else f"{result.done} of {result.total}"
     line = f"Job {result.id} ({result.kind} {result.path}) is {result.state}: {done}"
-    line += f", {result.message}." if result.message else "."
+    line += f", {result.message.rstrip('.')}." if result.message else "."
     if result.state in ("queued", "running"):
         line += f' It goes on by itself; ask status with job_id "{result.id}" how it is doing.'
     return f"{line}\n{_text(result.report)}" if result.report else line
@@ -288,7 +288,8 @@ def _(result: Done) -> str:
 
 @_text.register
 def _(result: Status) -> str:
-    ollama = "reachable" if result.ollama.reachable else result.ollama.reason or "not reachable"
+    reason = (result.ollama.reason or "not reachable").rstrip(".")
+    ollama = "reachable" if result.ollama.reachable else reason
     lines = [
         f"Allma {result.version}; data in {result.data_dir}.",
         f"Embedder: {result.embedder.name or 'decided at the first indexing'}.",

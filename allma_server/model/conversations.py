@@ -6,9 +6,12 @@ from typing import Literal
 from allma_server.model.chat import Role
 from allma_server.model.search import Passage
 
-Grounding = Literal["cited", "uncited", "declined", "none"]
+Grounding = Literal["cited", "uncited", "declined", "none", "cut_off"]
 
-_CAUTIONS = {"uncited": "No source is named for this: check it before you rely on it."}
+_CAUTIONS = {
+    "uncited": "No source is named for this: check it before you rely on it.",
+    "cut_off": "This answer is incomplete: it was cut off.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class Answer:
     """An answer with its sources. `passages_only`: no model could be asked; `text` says why.
 
     `grounding`: `cited` (statements name their sources), `uncited` (they name none: check them),
-    `declined` (the documents do not say it), `none` (no documents were asked).
-    `notice`: a sentence when the search was limited, such as words only.
+    `declined` (the documents do not say it), `none` (no documents were asked), `cut_off` (it
+    ended before it was complete).
+    `notice`: a sentence when the search was limited, such as words only, or when the answer was.
     """
 
     text: str

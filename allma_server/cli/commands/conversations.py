@@ -58,7 +58,7 @@ async def ask(
     shell.show(answer, words=question)
     shell.warn(answer.caution)
     shell.warn(answer.notice)
-    if answer.stats.truncated:
+    if answer.stats.truncated and answer.grounding != "cut_off":
         shell.warn("The model's limit was reached: the answer may lack something.")
     shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
 

@@ -13,7 +13,7 @@ export interface Failure {
 
 export type Role = "user" | "assistant" | "system";
 
-export type Grounding = "cited" | "uncited" | "declined" | "none";
+export type Grounding = "cited" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
 

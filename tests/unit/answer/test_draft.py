@@ -100,9 +100,38 @@ def test_a_number_before_its_statement_is_checked_as_well() -> None:
 
 
 @pytest.mark.parametrize("said", ["", " \n", "[1] [2]", "[7]"])
-def test_an_answer_that_says_nothing_is_a_refusal(said: str) -> None:
+def test_an_answer_that_says_nothing_is_no_refusal(said: str) -> None:
     shown, draft = written(said)
-    assert ("".join(shown), draft.grounding) == (NOT_SAID, "declined")
+    assert "".join(shown) == draft.text == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("It holds 35 grams in a li", "It holds 35 grams in a li …"),
+        ("The documents do not", "The documents do not …"),
+        ("I don't know who", "I don't know who …"),
+        ("It is salty [1", "It is salty [1 …"),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_marked_and_neither_attributed_nor_a_refusal(
+    said: str, shown: str
+) -> None:
+    draft = Draft(QUESTION, [SEA, RIVER])
+    pieces = [draft.add(piece) for piece in said] + [draft.cut_off()]
+    assert "".join(pieces) == draft.text == shown
+    assert draft.grounding == "cut_off"
+
+
+def test_what_is_cut_off_before_its_first_word_is_nothing() -> None:
+    draft = Draft(QUESTION, [SEA, RIVER])
+    assert (draft.cut_off(), draft.text) == ("", "")
+
+
+def test_a_plain_answer_that_is_cut_off_is_marked_as_well() -> None:
+    draft = Draft("Hello?", [])
+    assert draft.add("Well,") + draft.cut_off() == draft.text == "Well, …"
+    assert draft.grounding == "cut_off"
 
 
 def test_a_paraphrase_keeps_its_number() -> None:

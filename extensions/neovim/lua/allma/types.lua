@@ -58,7 +58,7 @@
 ---@field mode "generated"|"passages_only"
 ---@field stats allma.AnswerStats
 ---@field notice? string
----@field grounding "cited"|"uncited"|"declined"|"none"
+---@field grounding "cited"|"uncited"|"declined"|"none"|"cut_off"
 
 ---@class allma.AnswerStats
 ---@field retrievalMs integer
@@ -97,7 +97,7 @@
 ---@field model? string
 ---@field createdAt string
 ---@field sources allma.MessageSource[]
----@field grounding? "cited"|"uncited"|"declined"|"none"
+---@field grounding? "cited"|"uncited"|"declined"|"none"|"cut_off"
 
 ---@class allma.MessageSource
 ---@field number integer

@@ -145,12 +145,13 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
 
 /** What should be known about an answer, in sentences. */
 export function remarksOn(answer: Answer): string[] {
-  const caution = cautionOn(answer.grounding);
+  const caution = answer.stats.truncated ? null : cautionOn(answer.grounding);
   return caution === null ? limitsOf(answer) : [caution, ...limitsOf(answer)];
 }
 
 /** What should be said beside an answer as long as it is kept. */
 export function cautionOn(grounding: Grounding | null): string | null {
+  if (grounding === "cut_off") return "This answer is incomplete: it was cut off.";
   if (grounding !== "uncited") return null;
   return "No source is named for this: check it before you rely on it.";
 }

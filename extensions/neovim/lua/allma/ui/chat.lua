@@ -30,6 +30,7 @@ local Chat = {}
 Chat.__index = Chat
 
 local UNCITED = "No source is named for this: check it before you rely on it."
+local CUT_OFF = "This answer is incomplete: it was cut off."
 local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
 
 -- --- asking --------------------------------------------------------------------------------
@@ -278,6 +279,8 @@ function Chat:show_message(message)
   self.text:add_sources(sources, message.model == nil)
   if message.grounding == "uncited" then
     self.text:note(UNCITED)
+  elseif message.grounding == "cut_off" then
+    self.text:note(CUT_OFF)
   end
 end
 
