@@ -12,10 +12,12 @@ from allma_server.formats.csv import CsvReader
 from allma_server.formats.docx import DocxReader
 from allma_server.formats.html import HtmlReader
 from allma_server.formats.json import JsonReader
+from allma_server.formats.mail import MailReader
 from allma_server.formats.markdown import MarkdownReader
 from allma_server.formats.notebook import NotebookReader
 from allma_server.formats.pdf import PdfReader
 from allma_server.formats.text import TextReader
+from allma_server.formats.xml import XmlReader
 
 if TYPE_CHECKING:
     # It brings numpy, which a worker process can do without.
@@ -28,6 +30,8 @@ READERS: "tuple[Reader, ...]" = (
     MarkdownReader(),
     CodeReader(),
     HtmlReader(),
+    XmlReader(),
+    MailReader(),
     PdfReader(),
     DocxReader(),
     JsonReader(),
@@ -42,7 +46,7 @@ _OPAQUE = frozenset(
     ".7z .a .aac .apk .avi .avif .bin .bmp .bz2 .class .db .deb .dll .dmg .doc .dylib .eot .exe "
     ".flac .gguf .gif .gz .heic .ico .iso .jar .jpeg .jpg .lib .m4a .mkv .mov .mp3 .mp4 .mpeg .npy "
     ".npz .o .obj .odp .ods .odt .ogg .onnx .otf .parquet .pkl .png .ppt .pptx .psd .pt .pyc .pyd "
-    ".rar .rpm .rtf .safetensors .so .sqlite .sqlite3 .svg .swp .tar .tgz .tif .tiff .ttf .wasm "
+    ".rar .rpm .rtf .safetensors .so .sqlite .sqlite3 .swp .tar .tgz .tif .tiff .ttf .wasm "
     ".wav .webm .webp .whl .wmv .woff .woff2 .xls .xlsx .xz .zip .zst".split()
 )
 

@@ -142,3 +142,24 @@ def _gap(before: _Block, block: _Block) -> str:
     """Items of a list stand close, other blocks apart."""
     close = block.close or (_ITEM.match(before.text) and _ITEM.match(block.text))
     return "\n" if close else "\n\n" if before.text else ""
+
+
+def rows_of_pieces(pieces: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Pieces of text, each with the line it begins at, as lines with theirs.
+
+    A line has the number of the first piece in it that is not blank.
+    """
+    rows: list[tuple[str, int]] = []
+    row: list[str] = []
+    begun = line = 0
+    for text, first in pieces:
+        for n, part in enumerate(text.split("\n")):
+            if n:
+                rows.append(("".join(row), begun or line))
+                row, begun = [], 0
+            line = first + n
+            if not begun and part.strip():
+                begun = line
+            row.append(part)
+    rows.append(("".join(row), begun or line))
+    return rows

@@ -8,6 +8,7 @@ kept whole, without what its markup says is navigation or hidden.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
 from pathlib import PurePath
 from typing import Any
@@ -26,9 +27,16 @@ _DECLARED = re.compile(
 _HUGE_TAG = re.compile(r"<([A-Za-z][\w:-]*)\s[^<>]{30000,}>")
 _START_TAG = re.compile(r"<([A-Za-z][\w:-]*)([^<>]*)>")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)[^<>]*>")
+# XHTML may close any element at once; to a parser of HTML it would go on.
+_CLOSED_AT_ONCE = re.compile(
+    r"<(script|style|title|textarea|iframe|div|span|a|p|td|th|li|i|b|em|object|video|audio)"
+    r"((?:\s[^<>]*)?)/>",
+    re.I,
+)
 # Their content is no text, or they have none.
 _KEPT_WHOLE = frozenset("script style template textarea title br hr img input meta link".split())
 _DEEPEST = 400
+_XML = re.compile(r"\s*(?:<\?xml\b|<!DOCTYPE[^<>]{0,200}XHTML)", re.I)
 _LINE_MARK = re.compile(rf" {LINE}=\d+")
 
 # lxml has no types of its own. It is loaded late, for the registry is needed without it.
@@ -58,6 +66,8 @@ def parsed(text: str) -> _Element:
     """The root element of a page. Raises UnreadableDocument when there is no page in it."""
     etree = import_module("lxml.etree")
     source = _HUGE_TAG.sub(_short_tag, without_blobs(text)).replace("\0", "\ufffd")
+    if _XML.match(source):
+        source = _CLOSED_AT_ONCE.sub(r"<\1\2></\1>", source)
     source = _with_lines(source)
     try:
         page, errors = _parsed(source)
@@ -76,29 +86,37 @@ def _parsed(source: str) -> tuple[_Element, Any]:
     return page, parser.error_log
 
 
-def write(blocks: Iterable[Block], outline: Outline) -> None:
-    """Appends `blocks` to `outline`."""
+def whole_page(text: str) -> list[Block]:
+    """All that is seen of a page or a piece of one. Raises UnreadableDocument if it has none."""
+    return _whole(parsed(text))
+
+
+def write(blocks: Iterable[Block], outline: Outline, *, below: int = 0, before: int = 0) -> None:
+    """Appends `blocks` to `outline`, headings `below` a level, `before` counts earlier lines."""
     kind = ""
     for block in blocks:
         text = _LINE_MARK.sub("", block.text)
+        lines = [before + line for line in block.lines] if before else block.lines
         if block.kind == "heading":
-            outline.heading(block.level, text, block.lines[0])
+            outline.heading(below + block.level, text, lines[0])
         elif block.kind == "table":
-            outline.table(block.rows, block.lines)
+            outline.table(block.rows, lines)
         else:
             close = block.kind == "definition" and kind == "term"
-            outline.paragraph(block.mark + text, block.lines, close=close)
+            outline.paragraph(block.mark + text, lines, close=close)
         kind = block.kind
 
 
 def _blocks(page: _Element) -> list[Block]:
+    blocks = _whole(page)
+    return main_blocks(page, blocks) if is_saved_from_web(page) else blocks
+
+
+def _whole(page: _Element) -> list[Block]:
     body = page.find("body")
     body = page if body is None else body
-    blocks = blocks_of(body, unseen)
-    if is_saved_from_web(page):
-        return main_blocks(page, blocks)
     # A page of nothing but navigation, such as a manual's index, is made to be read.
-    return blocks or blocks_of(body, lambda element: unseen(element, navigation=True))
+    return blocks_of(body, unseen) or blocks_of(body, partial(unseen, navigation=True))
 
 
 def _short_tag(match: re.Match[str]) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
+from allma_server.formats.draft import rows_of_pieces
+
 LINE = "allma-line"
 """Attribute with an element's line, in files that have more lines than the parser can count."""
 
@@ -332,19 +334,7 @@ class _Walk:
 
     def _rows(self) -> list[tuple[str, int]]:
         """The text since the last block, line by line, each with its line in the file."""
-        rows: list[tuple[str, int]] = []
-        row: list[str] = []
-        begun = blank = 0
-        for text, line in self._text:
-            for n, part in enumerate(text.split("\n")):
-                if n:
-                    rows.append(("".join(row), begun or blank))
-                    row, begun = [], 0
-                blank = line + n
-                if not begun and part.strip():
-                    begun = blank
-                row.append(part)
-        rows.append(("".join(row), begun or blank))
+        rows = rows_of_pieces(self._text)
         self._text.clear()
         return rows
 

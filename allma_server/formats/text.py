@@ -24,8 +24,8 @@ class TextReader:
 
     name = "text"
     suffixes = frozenset(
-        ".txt .text .log .rst .adoc .asciidoc .org .tex .bib .ini .cfg .conf .toml .yaml .yml .xml "
-        ".xsd .xsl .properties .env .srt .vtt .eml .mbox .ics .vcf .diff .patch .po .pot .nfo "
+        ".txt .text .log .rst .adoc .asciidoc .org .tex .bib .ini .cfg .conf .toml .yaml .yml "
+        ".properties .env .srt .vtt .ics .vcf .diff .patch .po .pot .nfo "
         ".list".split()
     )
 

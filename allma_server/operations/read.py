@@ -8,7 +8,7 @@ from allma_server.model import Excerpt
 from allma_server.operations.call import Call
 from allma_server.retrieve.read import read_excerpt
 
-PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json"})
+PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
 """Formats whose lines are the file's own lines, so that the file itself can be shown."""
 
 

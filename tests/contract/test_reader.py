@@ -30,6 +30,10 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
     "markdown": lambda: b"# Findings\n\nThe needle lies in the haystack.\n",
     "code": lambda: b"def find():\n    return 'The needle lies in the haystack.'\n",
     "html": lambda: b"<h1>Findings</h1><p>The needle lies in the haystack.</p>",
+    "xml": lambda: (
+        b"<report><title>Findings</title><p>The needle lies in the haystack.</p></report>"
+    ),
+    "mail": lambda: b"Subject: Findings\r\n\r\nThe needle lies in the haystack.\r\n",
     "pdf": lambda: pdf_with_pages("The needle lies in the haystack."),
     "docx": docx_sample,
     "json": lambda: b'[{"found": "The needle lies in the haystack."}]',
