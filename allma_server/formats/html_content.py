@@ -24,7 +24,6 @@ _REMARK = re.compile(
 )
 _STRUCTURE = frozenset("article dl h1 h2 h3 h4 h5 h6 main ol p pre section table ul".split())
 _LARGEST_ORNAMENT = 300
-_LINK_TO_ITSELF = frozenset("¶ # § 🔗 ∞ ⚓ ↩ ↩︎".split())
 
 # lxml has no types of its own.
 _Element = Any
@@ -38,9 +37,7 @@ def unseen(element: _Element, *, navigation: bool = False) -> bool:
     tag = element.tag
     if tag in _UNSEEN:
         return True
-    if tag == "a":
-        return _links_to_itself(element)
-    if _is_hidden(element):
+    if _is_hidden(element) or (tag == "a" and _links_to_itself(element)):
         return True
     role = (element.get("role") or "").lower()
     if navigation or (tag not in _NAVIGATION and role not in _LANDMARKS):
@@ -76,8 +73,9 @@ def _is_remark(element: _Element, role: str) -> bool:
 def _links_to_itself(anchor: _Element) -> bool:
     """Whether it is the sign beside a heading that links to the heading."""
     if not (anchor.get("href") or "").startswith("#"):
-        return _is_hidden(anchor)
-    return _is_hidden(anchor) or "".join(islice(anchor.itertext(), 4)).strip() in _LINK_TO_ITSELF
+        return False
+    text = "".join(islice(anchor.itertext(), 4)).strip()
+    return len(text) <= 2 and not any(map(str.isalnum, text))
 
 
 # --- pages saved from the web -------------------------------------------------------------------

@@ -225,6 +225,12 @@ def test_what_is_hidden_is_not_read(part: str) -> None:
     assert read(f"<p>seen</p>{part}tail").text == "seen\n\ntail"
 
 
+@pytest.mark.parametrize("sign", ["¶", "#", "§", "\uf0c1", "\u200b", ""])
+def test_the_sign_that_links_to_a_heading_is_not_part_of_it(sign: str) -> None:
+    extract = read(f"<h2>Use <a href='#use'>{sign}</a></h2><p>See <a href='#use'>it</a>.</p>")
+    assert (extract.sections[0].heading, extract.text) == (("Use",), "Use\n\nSee it.")
+
+
 def test_what_a_dialog_covers_and_what_the_browser_can_find_is_read() -> None:
     page = "<div aria-hidden=true><p>covered</p></div><p hidden=until-found>folded</p>"
     assert read(page).text == "covered\n\nfolded"
