@@ -5,6 +5,7 @@ paragraphs lack footnotes, text boxes, content controls and tracked insertions. 
 count as accepted. Comments, headers and footers come last, under headings of their own.
 """
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.formats.docx_drawings import chart_rows, description, symbol
+from allma_server.formats.docx_math import linear
 from allma_server.formats.docx_parts import (
     PASSED_OVER,
     ListLabels,
@@ -40,6 +43,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_EXPONENT = re.compile(r"[-+\u2212\u2013]?(?:[\d.,]+|[ijkmnptxyN](?:[-+\u2212]\d+)?)")
 _HEADING_LEVELS = frozenset("012345678")  # of nine; the tenth, "9", is ordinary text
 
 # lxml has no types of its own.
@@ -111,6 +115,8 @@ class _Document:
         self._noted: list[tuple[int, _Element]] = []
         self._note_count = 0
         self._boxes: list[_Element] = []
+        self._charts: list[str] = []
+        self._described = ""
         self._fields: list[bool] = []
         self._carried = ""
         self._title = ""
@@ -180,7 +186,11 @@ class _Document:
                 self._blocks(cell)
 
     def _set_aside(self) -> None:
-        """Writes the notes and text boxes that the block before referred to."""
+        """Writes the charts, notes and text boxes that the block before referred to."""
+        charts, self._charts = self._charts, []
+        for chart in charts:
+            if (root := self._target(chart)) is not None:
+                self._outline.table(chart_rows(root))
         while self._boxes or self._noted:
             boxes, self._boxes = self._boxes, []
             noted, self._noted = self._noted, []
@@ -228,7 +238,7 @@ class _Document:
     def _inline(self, paragraph: _Element) -> str:
         # A field may span paragraphs, but one that is never closed must not hide the rest.
         self._fields.clear()
-        return "".join(self._pieces(paragraph))
+        return "".join(self._pieces(paragraph)).strip(" ")
 
     def _pieces(self, element: _Element) -> Iterator[str]:
         for part in chosen(element):
@@ -238,6 +248,14 @@ class _Document:
                     yield part.text or ""
             elif kind in _SIGNS:
                 yield _SIGNS[kind]
+            elif kind == "sym":
+                yield symbol(part)
+            elif kind == "r":
+                yield from self._run(part)
+            elif kind == "oMath":
+                yield linear(part)
+            elif kind == "oMathPara":
+                yield "\n".join(linear(formula) for formula in part if name(formula) == "oMath")
             elif kind == "fldChar":
                 self._field(attribute(part, "fldCharType"))
             elif kind in ("footnoteReference", "endnoteReference"):
@@ -246,8 +264,27 @@ class _Document:
                 self._boxes.append(part)
             elif kind == "relIds":
                 yield from self._diagram(attribute(part, "dm"))
+            elif kind == "chart":
+                self._charts.append(attribute(part, "id"))
             elif kind not in PASSED_OVER:
+                yield from self._drawn(part)
                 yield from self._pieces(part)
+
+    def _run(self, run: _Element) -> Iterator[str]:
+        text = "".join(self._pieces(run))
+        raised = value(child(run, "rPr"), "vertAlign") == "superscript"
+        yield f"^{text}" if raised and _EXPONENT.fullmatch(text) else text
+
+    def _drawn(self, part: _Element) -> Iterator[str]:
+        """What stands in the attributes of a drawing, once: pictures repeat that of their frame."""
+        kind = name(part)
+        if kind == "textpath":
+            yield attribute(part, "string") + "\n"
+        elif kind in ("docPr", "cNvPr", "shape"):
+            text = description(part)
+            if text and text != self._described:
+                yield f" [Image: {text}] "
+            self._described = text
 
     def _field(self, step: str) -> None:
         """Between `begin` and `separate` stands a field's instruction, after it the result."""
@@ -266,10 +303,14 @@ class _Document:
             yield f"[{self._note_count}]"
 
     def _diagram(self, relation: str) -> Iterator[str]:
+        root = self._target(relation)
+        for paragraph in root.iter("{*}p") if root is not None else ():
+            yield "".join(self._pieces(paragraph)) + "\n"
+
+    def _target(self, relation: str) -> _Element:
+        """The content of the part that the main one names so, or None."""
         target = self._main.rels.get(relation)
-        if target is not None and not target.is_external:
-            for paragraph in _root_of(target.target_part).iter("{*}p"):
-                yield "".join(self._pieces(paragraph)) + "\n"
+        return None if target is None or target.is_external else _root_of(target.target_part)
 
     def _part(self, kind: str, empty: bool = False) -> _Element:
         parts = _related(self._main.rels, kind)

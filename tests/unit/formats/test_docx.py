@@ -229,6 +229,79 @@ def test_headers_footers_and_comments_come_last_under_their_own_headings() -> No
     }
 
 
+# --- what is not text of its own ----------------------------------------------------------------
+
+MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+
+
+def raised(text: str) -> str:
+    return f'<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{text}</w:t></w:r>'
+
+
+def test_formulas_stand_where_they_are_in_the_text() -> None:
+    power = (
+        f'<m:oMath xmlns:m="{MATH}"><m:sSup><m:e><m:r><m:t>10</m:t></m:r></m:e>'
+        "<m:sup><m:r><m:t>-6</m:t></m:r></m:sup></m:sSup></m:oMath>"
+    )
+    display = f'<m:oMathPara xmlns:m="{MATH}">{power}{power}</m:oMathPara>'
+    extract = read(package(p(r("about ") + power + r(" m")) + p(display)))
+    assert extract.text == "about 10^-6 m\n\n10^-6\n10^-6"
+
+
+def test_raised_numbers_are_told_from_those_before_them() -> None:
+    powers = p(r("10") + raised("-6") + r(" m") + raised("2"))
+    words = p(r("the 1") + raised("st") + r(" M") + raised("me"))
+    assert read(package(powers + words)).text == "10^-6 m^2\n\nthe 1st Mme"
+
+
+CHART = """
+<c:chart xmlns:c="urn:c" xmlns:a="urn:a"><c:title><a:t>Ferries </a:t><a:t>a day</a:t></c:title>
+<c:ser><c:tx><c:v>North</c:v></c:tx>
+<c:cat><c:pt idx="0"><c:v>May</c:v></c:pt><c:pt idx="1"><c:v>June</c:v></c:pt></c:cat>
+<c:val><c:pt idx="0"><c:v>7</c:v></c:pt><c:pt idx="1"><c:v>9</c:v></c:pt></c:val></c:ser>
+<c:ser><c:tx><c:v>South</c:v></c:tx><c:val><c:pt idx="1"><c:v>4</c:v></c:pt></c:val></c:ser>
+<c:valAx><c:title><a:t>Crossings</a:t></c:title></c:valAx></c:chart>
+"""
+
+
+def test_a_chart_is_a_table_of_its_series() -> None:
+    body = p('<w:r><w:drawing><c:chart xmlns:c="urn:c" r:id="r0"/></w:drawing></w:r>')
+    extract = read(package(body + p(r("after")), {"chart": CHART}))
+    assert [line.strip() for line in extract.text.split("\n")] == [
+        "Ferries a day",
+        "Crossings",
+        "| North | South",
+        "May | 7 |",
+        "June | 9 | 4",
+        "",
+        "after",
+    ]
+
+
+def test_pictures_are_described_once_and_not_by_the_names_of_files() -> None:
+    def drawing(text: str) -> str:
+        frame = f'<wp:docPr xmlns:wp="urn:wp" descr="{text}"/>'
+        picture = f'<pic:cNvPr xmlns:pic="urn:pic" descr="{text}"/>'
+        return f"<w:r><w:drawing>{frame}{picture}</w:drawing></w:r>"
+
+    machine = "A cat Description automatically generated"
+    pictures = ("A map of the harbour", "photo.jpg", "", machine)
+    body = "".join(p(r("see") + drawing(text)) for text in pictures)
+    assert read(package(body)).text.split("\n\n") == [
+        "see [Image: A map of the harbour]",
+        "see",
+        "see",
+        "see [Image: A cat]",
+    ]
+
+
+def test_symbols_and_word_art_are_text() -> None:
+    greek = '<w:sym w:font="Symbol" w:char="F06D"/>'
+    symbols = f'<w:r>{greek}<w:sym w:font="Arial" w:char="00B5"/></w:r>'
+    art = '<w:r><w:pict><v:shape><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>'
+    assert read(package(p(symbols) + p(art))).text == "μµ\n\nDRAFT"
+
+
 def test_strict_documents_have_other_names_for_the_same() -> None:
     data = package(p(r("strict text"), '<w:outlineLvl w:val="0"/>'))
     strict = BytesIO()
