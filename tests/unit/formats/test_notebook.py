@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.errors import NothingToIndex
 from allma_server.formats.notebook import NotebookReader
 from allma_server.model import Extract
 
@@ -50,7 +50,7 @@ def test_what_a_cell_printed_is_kept_and_its_pictures_are_not() -> None:
     )
     section = extract.sections[1]
     assert section.heading == ("cell 1", "output")
-    assert extract.text[section.start :] == "line\ntwo\n\n42\nKeyError: 'x'"
+    assert extract.text[section.start :] == "line\ntwo\n42\nKeyError: 'x'\nlong"
 
 
 def test_a_long_output_is_cut() -> None:
@@ -70,7 +70,67 @@ def test_a_notebook_without_cells_has_nothing_to_index(notebook: object) -> None
         read(notebook)
 
 
-@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"text"])
-def test_what_is_not_json_is_refused(data: bytes) -> None:
-    with pytest.raises(UnreadableDocument, match="not valid JSON"):
-        NotebookReader().read(data, PurePath("file.ipynb"))
+CONFLICT = """{
+ "cells": [
+<<<<<<< HEAD
+  {"cell_type": "code", "source": ["ours = 1\\n"]}
+=======
+  {"cell_type": "code", "source": ["theirs = 2\\n"]}
+>>>>>>> branch
+ ]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (CONFLICT.encode(), "theirs = 2"),
+        (b'{"cells": [{"source": "half a note', "half a note"),
+        (b"not a notebook at all", "not a notebook"),
+        (b"[" * 100_000, "[["),
+    ],
+)
+def test_what_is_not_json_is_read_as_text_with_a_notice(data: bytes, kept: str) -> None:
+    extract = NotebookReader().read(data, PurePath("file.ipynb"))
+    assert kept in extract.text
+    assert "not valid JSON" in extract.metadata["notice"]
+
+
+HTML_OBJECT = {"text/plain": ["<IPython.core.display.HTML object>"]}
+FIGURE = {"text/plain": "<Figure size 640x480 with 1 Axes>", "image/png": "iVBORw0KGgo="}
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"data": {"text/html": "<b>48 ferries</b><script>no()</script>"}}, "48 ferries"),
+        ({"data": HTML_OBJECT | {"text/html": ["<p>of the", " harbour</p>"]}}, "of the harbour"),
+        ({"data": {"text/latex": "$\\displaystyle x^{2}$"}}, "\\displaystyle x^{2}"),
+        ({"data": {"application/json": {"port": 8080}}}, '{\n "port": 8080\n}'),
+        ({"data": {"text/markdown": "**bold**", "text/html": "<b>bold</b>"}}, "**bold**"),
+        ({"data": {"text/plain": "a  b", "text/html": "<table></table>"}}, "a  b"),
+        ({"data": {"image/svg+xml": "<svg><text>north</text></svg>"}}, "north"),
+        ({"data": FIGURE}, ""),
+        ({"data": FIGURE, "metadata": {"image/png": {"alt": "A map"}}}, "[Image: A map]"),
+        (
+            {"data": {"text/plain": "<__main__.Ship object at 0x7f>"}},
+            "<__main__.Ship object at 0x7f>",
+        ),
+        ({"output_type": "pyout", "html": "<i>old</i>", "metadata": {}}, "old"),
+        ({"text": "\x1b[0;31mred\x1b[0m"}, "red"),
+        ({"text": " 10%|#\r 50%|###\r100%|#####\ndone\r\n"}, "100%|#####\ndone"),
+        ({"data": {"text/plain": 7, "text/html": {"a": 1}}}, ""),
+    ],
+)
+def test_an_output_is_what_a_reader_of_the_notebook_sees(output: dict[str, Any], text: str) -> None:
+    extract = read({"cells": [code("run()", output)]})
+    assert extract.text.removeprefix("run()").strip() == text
+
+
+def test_a_traceback_is_kept_to_its_end() -> None:
+    way = ["\x1b[31mValueError\x1b[0m", *(f"frame {i}" for i in range(500)), "ValueError: no"]
+    output = {"ename": "ValueError", "evalue": "no", "traceback": way}
+    extract = read({"cells": [code("run()", output)]})
+    assert "frame 499" in extract.text and "\x1b" not in extract.text
+    assert extract.text.endswith("ValueError: no") and len(extract.text) < 1300
