@@ -176,15 +176,18 @@ def status_of(path: str) -> os.stat_result:
         return opened.status(name)
 
 
-def read_trusted(path: str, most: int, owners: Collection[int]) -> bytes:
-    """What a file holds that decides what Allma does; a link to it is followed.
+def read_named(path: str, most: int, owners: Collection[int] | None = None) -> bytes:
+    """What a file outside of workspaces holds, which the user named; a link to it is followed.
+
+    One that decides what Allma does must be of one of the `owners`.
 
     Raises:
         NothingToIndex: it is no regular file, larger than `most` bytes, or another user's.
         OSError: it is not there, or may not be read.
     """
     with open_file(os.path.realpath(path), most) as file:
-        check_owner(file, owners)
+        if owners is not None:
+            check_owner(file, owners)
         return file.content()
 
 

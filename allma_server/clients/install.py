@@ -14,10 +14,14 @@ from typing import Literal, cast
 
 from allma_server.clients import CLIENTS, Client, Format, Launch
 from allma_server.clients.text import Unreadable
-from allma_server.errors import InvalidArgument, StorageError, Unsupported
+from allma_server.errors import InvalidArgument, NothingToIndex, StorageError, Unsupported
 from allma_server.lines import split_lines
 from allma_server.locations import application_folders, variables_for_clients
 from allma_server.replace import replace_file
+from allma_server.workspace_files import read_named, trusted_owners
+
+LARGEST = 16 << 20
+"""Bytes of a client's file; some keep their history in it."""
 
 SERVER = "allma"
 """The name of our server in every client."""
@@ -263,9 +267,16 @@ def _change(
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        # Of the user, or of the owner of the folder, who has all say there.
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        return read_named(str(path), LARGEST, trusted_owners(str(folder))).decode("utf-8-sig")
     except FileNotFoundError:
         return ""
+    except NothingToIndex as exc:
+        raise StorageError(
+            f"{path} is not used as a configuration file. {exc.message}",
+            "Put a file of your own in its place, or move it away.",
+        ) from exc
     except UnicodeDecodeError as exc:
         raise Unreadable("it is not UTF-8") from exc
     except OSError as exc:

@@ -22,7 +22,7 @@ from allma_server.workspace_files import (
     OpenFolder,
     check_owner,
     open_folder,
-    read_trusted,
+    read_named,
     status_of,
     trusted_owners,
 )
@@ -73,7 +73,7 @@ class RuleFiles:
         if not os.path.lexists(path):
             return None
         try:
-            return self._checked(read_trusted(path, LARGEST, self.owners))
+            return self._checked(read_named(path, LARGEST, self.owners))
         except (NothingToIndex, OSError) as exc:
             self._refuse(path, exc)
             return None
@@ -199,7 +199,7 @@ def _common_folder(folder: OpenFolder, files: RuleFiles) -> str | None:
     if gitdir is None:
         return None
     with contextlib.suppress(NothingToIndex, OSError):
-        common = read_trusted(os.path.join(gitdir, "commondir"), _POINTER, files.owners)
+        common = read_named(os.path.join(gitdir, "commondir"), _POINTER, files.owners)
         return os.path.normpath(os.path.join(gitdir, os.fsdecode(common).strip()))
     return gitdir
 
@@ -208,7 +208,7 @@ def _user_excludes(files: RuleFiles) -> Rules | None:
     settings, usual = git_files()
     for file in settings:
         with contextlib.suppress(NothingToIndex, OSError):
-            text = os.fsdecode(read_trusted(str(file), LARGEST, files.owners))
+            text = os.fsdecode(read_named(str(file), LARGEST, files.owners))
             if named := _EXCLUDES_FILE.search(text):
                 return files.read_elsewhere(os.path.expanduser(named[1]))
     return files.read_elsewhere(str(usual))

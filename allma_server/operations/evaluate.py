@@ -3,14 +3,14 @@
 import asyncio
 import time
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from allma_server.answer.models import model_in_use
-from allma_server.errors import InvalidArgument, ModelNotFound, PathNotFound
+from allma_server.disk_calls import call_disk
+from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
 from allma_server.model import Evaluation, Passage, QuestionPlace
 from allma_server.operations.call import Call
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
@@ -26,6 +26,10 @@ from allma_server.retrieve.questions import (
     written,
 )
 from allma_server.retrieve.search import Scope
+from allma_server.workspace_files import read_named
+
+LARGEST_FILE = 50_000_000
+FILE_SECONDS = 30.0
 
 MOST_DOCUMENTS = 200
 """Documents that questions are made from."""
@@ -176,6 +180,9 @@ async def _earlier(file: str) -> Evaluation:
 
 async def _read(file: str) -> str:
     try:
-        return await asyncio.to_thread(Path(file).read_text, "utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+        content = await call_disk(("eval", file), FILE_SECONDS, read_named, file, LARGEST_FILE)
+        return content.decode("utf-8")
+    except NothingToIndex as exc:
+        raise PathNotFound(f"The file {file} cannot be read. {exc.message}") from exc
+    except (OSError, ValueError) as exc:
         raise PathNotFound(f"The file {file} cannot be read: {exc}.") from exc

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.errors import NothingToIndex
-from allma_server.workspace_files import open_file, open_folder, read_trusted, trusted_owners
+from allma_server.workspace_files import open_file, open_folder, read_named, trusted_owners
 
 MOST = 1000
 
@@ -194,7 +194,7 @@ def test_descriptors_are_given_back_whatever_happens(folder: Path) -> None:
 def test_a_link_to_a_file_of_the_user_s_is_followed_where_files_are_trusted(folder: Path) -> None:
     link = folder / "dotfile"
     link.symlink_to(folder / "notes" / "a.md")
-    assert read_trusted(str(link), MOST, trusted_owners(str(folder))) == b"inside"
+    assert read_named(str(link), MOST, trusted_owners(str(folder))) == b"inside"
 
 
 @posix
@@ -202,7 +202,7 @@ def test_a_file_of_another_user_is_not_trusted(folder: Path) -> None:
     path = folder / "notes" / "a.md"
     owners = {path.stat().st_uid + 1}
     with pytest.raises(NothingToIndex, match="another user"):
-        read_trusted(str(path), MOST, owners)
+        read_named(str(path), MOST, owners)
 
 
 @posix
@@ -210,4 +210,4 @@ def test_a_link_to_a_device_is_not_trusted(folder: Path) -> None:
     link = folder / "dotfile"
     link.symlink_to("/dev/zero")
     with pytest.raises(NothingToIndex, match="regular"):
-        read_trusted(str(link), MOST, trusted_owners(str(folder)))
+        read_named(str(link), MOST, trusted_owners(str(folder)))

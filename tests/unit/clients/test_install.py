@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,66 @@ def test_permissions_links_and_the_old_contents_are_kept(home: Path) -> None:
     assert json.loads(real.read_text())["numStartups"] == 3
     assert done.backup and Path(done.backup).read_text() == '{"numStartups": 3}'
     assert stat.S_IMODE(os.stat(done.backup).st_mode) == 0o640
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.parametrize("make", [_pipe, _device, _folder, _huge])
+@pytest.mark.parametrize("name", ["cursor", "codex", "goose"])
+def test_what_is_no_file_of_a_client_is_refused_at_once(
+    name: str, make: Callable[[Path], None]
+) -> None:
+    client = find_client(name)
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    make(path)
+    for change in (lambda: install(client, LAUNCH), lambda: remove(client)):
+        with pytest.raises(StorageError, match="configuration file") as refused:
+            change()
+        assert str(path) in refused.value.message and refused.value.hint
+    with pytest.raises(StorageError):
+        installed(client)
+    assert {found.client for found in overview().clients if found.state == "unreadable"} == {name}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
+def test_a_link_to_a_file_of_another_user_is_not_used(home: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only the administrator can give files away")
+    client = find_client("cursor")
+    other = home / "other.json"
+    other.write_text("{}")
+    os.chown(other, 12345, 12345)
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.symlink_to(other)
+    with pytest.raises(StorageError, match="another user"):
+        install(client, LAUNCH)
+
+
+def test_a_letter_that_some_take_for_a_line_end_does_no_harm() -> None:
+    client = find_client("cursor")
+    path = client_file(client)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"mcpServers": {}, "note": "a\u2028b\x85c"}', "utf-8")
+    change = install(client, LAUNCH).change
+    assert all(line[0] in "+-@" for line in change.split("\n"))
 
 
 @pytest.mark.parametrize(
