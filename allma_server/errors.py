@@ -36,6 +36,8 @@ above is compared with the classes by a test.
 from collections.abc import Mapping
 from typing import ClassVar
 
+from allma_server.path_text import shown
+
 
 class AllmaError(Exception):
     """A foreseen failure: a stable code, one sentence, and the next step when there is one."""
@@ -44,8 +46,8 @@ class AllmaError(Exception):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = shown(message)
+        self.hint = None if hint is None else shown(hint)
         self.conversation_id: str | None = None
         """Where the question that failed is kept, and can be taken up again."""
 

@@ -6,6 +6,7 @@ The catalogue names files by their real paths; a client may name one through a l
 import os
 
 from allma_server.disk_calls import call_disk
+from allma_server.path_text import actual
 
 _REAL_SECONDS = 2.0
 
@@ -27,7 +28,7 @@ async def real(path: str) -> str:
 
 
 def _real(path: str) -> str:
-    return os.path.realpath(os.path.expanduser(path))
+    return os.path.realpath(actual(os.path.expanduser(path)))
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
     {"ports", "config"},
     {"locations", "telemetry", "addresses"},
     {"model", "errors", "private"},
+    {"path_text"},
 ]
 VERBS = {"ingest", "retrieve", "answer"}
 PROVIDERS = {"formats", "embedders", "chat_models", "rerankers", "stores"}

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from allma_server.cli.streams import CONTROLS
 from allma_server.lines import split_lines
+from allma_server.path_text import actual, shown
 from allma_server.tokens import lexemes, query_terms
 
 SNIPPET_LINES = 6
@@ -58,10 +59,10 @@ class Page:
     ) -> Text:
         """A path, or a line of it, as terminals and editors recognise it; a link on terminals."""
         below = self.cwd and not whole
-        shown = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if below else path
-        text = Text(f"{shown}:{line}" if line else shown, style=style)
+        named = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if below else path
+        text = Text(shown(f"{named}:{line}" if line else named), style=style)
         if self.terminal and Path(path).is_absolute():
-            text.stylize(Style(link=Path(path).as_uri()))
+            text.stylize(Style(link=Path(actual(path)).as_uri()))
         return text
 
     def columns(self, rows: Sequence[Sequence[str | Text]]) -> Iterator[Text]:

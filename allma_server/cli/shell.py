@@ -13,6 +13,7 @@ import typer
 
 from allma_server.cli import streams
 from allma_server.errors import AllmaError, as_dict
+from allma_server.path_text import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,9 +167,11 @@ class Shell:
             page.print(item)
 
     def json(self, data: object) -> None:
-        """Prints one JSON document; in a file name that is not UTF-8, `?` is what is not."""
-        text = json.dumps(data, default=_fields, ensure_ascii=not streams.unicode(), indent=2)
-        streams.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+        """Prints one JSON document; what of a file name is not UTF-8 stands as `%E9` in it."""
+        text = shown(json.dumps(data, default=_fields, ensure_ascii=False, indent=2))
+        if not streams.unicode():
+            text = json.dumps(json.loads(text), indent=2)
+        streams.write(text + "\n")
 
     def say(self, sentence: str, style: str = "") -> None:
         """A remark beside the result; programs that asked for JSON have it in the result."""

@@ -5,13 +5,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
 from allma_server.model import Answer, SearchResult
 from allma_server.operations import BY_NAME, Call
+from allma_server.path_text import path_of_uri
 from allma_server.paths import absolute
 
 _log = logging.getLogger(__name__)
@@ -96,7 +95,5 @@ class Folders:
 
 def file_path(uri: str) -> str | None:
     """The path of a `file:` URI; None for any other."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        return None
-    return absolute(url2pathname(parts.path))
+    path = path_of_uri(uri)
+    return None if path is None else absolute(path)

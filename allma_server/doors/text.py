@@ -29,6 +29,7 @@ from allma_server.model import (
     Standing,
     Status,
 )
+from allma_server.path_text import shown
 
 LONGEST_TEXT = 40_000
 """Characters of a result: what the stricter clients pass on to their model uncut."""
@@ -39,7 +40,7 @@ _EXPLAINED = 40
 
 def as_text(result: Any) -> str:
     """The whole result as text, cut with a note where it exceeds `LONGEST_TEXT`."""
-    text = _text(result).encode("utf-8", "replace").decode("utf-8")
+    text = shown(_text(result))
     if len(text) <= LONGEST_TEXT:
         return text
     note = "\n… cut here: ask for fewer results, or read by lines."

@@ -25,6 +25,7 @@ from allma_server.model import (
     Update,
     Workspace,
 )
+from allma_server.path_text import shown
 from allma_server.ports import Embedder, Ledger, Parser, Progress, Vector
 from allma_server.workspace_files import open_file
 
@@ -276,7 +277,7 @@ class Pipeline:
             await self._say(document.file.path)
 
     async def _say(self, path: str) -> None:
-        await self._progress.report(self._tally.done, self._tally.total, path)
+        await self._progress.report(self._tally.done, self._tally.total, shown(path))
 
 
 def hash_file(path: str, recipe: str, most: int) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from allma_server.errors import FolderNotAllowed, NothingToIndex, PathNotFound
 from allma_server.ingest.tree import Tree
 from allma_server.model import FileFacts, SeenFile
+from allma_server.path_text import actual
 from allma_server.workspace_files import status_of
 
 IGNORED_FOLDERS = frozenset(
@@ -68,7 +69,7 @@ def approve(path: str, data_dir: Path) -> Path:
         PathNotFound: nothing is there.
         FolderNotAllowed: a root, a home, a system folder, or Allma's own data.
     """
-    named = Path(path).expanduser()
+    named = Path(actual(os.path.expanduser(path)))
     try:
         real = named.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as exc:

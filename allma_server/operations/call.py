@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
 from allma_server.model import Citation
+from allma_server.path_text import shown
 from allma_server.ports import Progress
 
 
@@ -122,6 +123,5 @@ def jsonable(value: Any, *, camel: bool = False) -> Any:
     if isinstance(value, list | tuple):
         return [jsonable(v, camel=camel) for v in cast(Sequence[Any], value)]
     if isinstance(value, str):
-        # A file name that is not UTF-8 holds surrogates, which no JSON encoder lets out.
-        return value.encode("utf-8", "replace").decode("utf-8") if not value.isascii() else value
+        return shown(value)
     return value

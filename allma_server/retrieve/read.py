@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.lines import FileLines, split_lines
 from allma_server.model import Document, Excerpt, Passage
+from allma_server.path_text import path_of_uri
 from allma_server.paths import real
 
 LARGEST_EXCERPT = 40_000
@@ -95,7 +96,7 @@ async def _from_disk(
 
 async def _document(name: str, catalog: Library) -> Document | None:
     if not name.startswith("allma://document/"):
-        path = name.removeprefix("file://")
+        path = path_of_uri(name) or name
         return await catalog.document(str(Path(path))) or await catalog.document(await real(path))
     number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
     return await catalog.document_by_id(int(number)) if number.isdigit() else None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from allma_server.errors import InvalidArgument
 from allma_server.model import Document, DocumentPage, DocumentRow, DocumentState
+from allma_server.path_text import meant, shown
 from allma_server.stores import rows
 from allma_server.stores.database import Database, Stored
 
@@ -64,7 +65,7 @@ class Documents(Stored):
         where, values = _all(conditions)
         [total] = await self._db.rows(f"SELECT count(*) FROM documents d WHERE {where}", values)
         if cursor:
-            conditions.append(("d.path > ?", [rows.stored_path(cursor)]))
+            conditions.append(("d.path > ?", [rows.stored_path(meant(cursor))]))
         where, values = _all(conditions)
         found = await self._db.rows(
             "SELECT d.*, w.path AS workspace FROM documents d "
@@ -124,7 +125,8 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
     from pathspec import PathSpec
 
     glob = glob.replace(os.sep, "/") if os.sep != "/" else glob
-    absolute = Path(glob).is_absolute() and any(glob.startswith(r["workspace"]) for r in found)
+    paths = [(row["id"], _shown(row["path"]), _shown(row["workspace"])) for row in found]
+    absolute = Path(glob).is_absolute() and any(glob.startswith(folder) for *_, folder in paths)
     # A leading `!` or `#` would be an instruction to pathspec, not a name.
     pattern = re.sub(r"^[!#]", r"\\\g<0>", glob)
     try:
@@ -132,12 +134,12 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
     except ValueError as exc:
         raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
     if absolute:
-        return [row["id"] for row in found if spec.match_file(row["path"])]
-    return [
-        row["id"]
-        for row in found
-        if any(map(spec.match_file, _names(row["path"], row["workspace"])))
-    ]
+        return [id for id, path, _ in paths if spec.match_file(path)]
+    return [id for id, path, folder in paths if any(map(spec.match_file, _names(path, folder)))]
+
+
+def _shown(stored: str) -> str:
+    return shown(rows.shown_path(stored))
 
 
 def _names(path: str, workspace: str) -> tuple[str, str]:

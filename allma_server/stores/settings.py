@@ -1,6 +1,7 @@
 """What was decided once and holds for the data directory, such as the embedder."""
 
 from allma_server.stores.database import Stored
+from allma_server.stores.rows import shown_path, stored_path
 
 
 class Settings(Stored):
@@ -8,7 +9,7 @@ class Settings(Stored):
 
     async def get_setting(self, key: str) -> str | None:
         row = await self._db.row("SELECT value FROM settings WHERE key = ?", (key,))
-        return row["value"] if row else None
+        return shown_path(row["value"]) if row else None
 
     async def set_setting(self, key: str, value: str | None) -> None:
         """Keeps a value; None removes it."""
@@ -16,4 +17,4 @@ class Settings(Stored):
             if value is None:
                 await tx.execute("DELETE FROM settings WHERE key = ?", (key,))
             else:
-                await tx.execute("REPLACE INTO settings VALUES (?, ?)", (key, value))
+                await tx.execute("REPLACE INTO settings VALUES (?, ?)", (key, stored_path(value)))

@@ -10,6 +10,7 @@ from mcp.shared.exceptions import MCPError
 from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.doors.text import as_text
 from allma_server.operations import BY_NAME, Call
+from allma_server.path_text import shown
 
 _LISTED = 1000
 _SHOWN = 100
@@ -75,7 +76,7 @@ class Prompts:
 
 async def _documents(call: Call) -> dict[int, str]:
     page = await BY_NAME["documents"](call, {"state": "indexed", "limit": _LISTED})
-    return {document.id: document.path for document in page.documents}
+    return {document.id: shown(document.path) for document in page.documents}
 
 
 async def _ask_workspace(call: Call, question: str) -> str:

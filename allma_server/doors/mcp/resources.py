@@ -17,6 +17,7 @@ from allma_server.doors.content import content
 from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME
+from allma_server.path_text import shown
 
 STATUS = "allma://status"
 
@@ -48,7 +49,9 @@ class Resources:
             await self._client.call(context), {"state": "indexed", "cursor": cursor}
         )
         resources = [
-            types.Resource(name=d.path, title=d.title or None, uri=f"allma://document/{d.id}")
+            types.Resource(
+                name=shown(d.path), title=d.title or None, uri=f"allma://document/{d.id}"
+            )
             for d in page.documents
         ]
         if cursor is None:

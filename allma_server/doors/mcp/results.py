@@ -9,6 +9,7 @@ from allma_server.doors.patience import Relay
 from allma_server.doors.text import as_text
 from allma_server.model import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 from allma_server.operations import Operation, jsonable
+from allma_server.path_text import shown
 
 LARGEST_EXCERPT = 16_000
 """Characters of a document that are read at once: about four thousand tokens."""
@@ -32,15 +33,15 @@ def succeeded(result: Any, *, links: bool) -> types.CallToolResult:
 
 
 def _links(result: Any) -> list[types.ResourceLink]:
-    shown: list[Passage] = []
+    passages: list[Passage] = []
     match result:
-        case SearchResult(passages=passages):
-            shown = passages
+        case SearchResult():
+            passages = result.passages
         case Answer(citations=citations):
-            shown = [c.passage for c in citations if c.cited]
+            passages = [c.passage for c in citations if c.cited]
         case _:
             pass
-    paths = {p.document_id: p.path for p in shown}
+    paths = {p.document_id: shown(p.path) for p in passages}
     return [
         types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
     ]

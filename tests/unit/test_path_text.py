@@ -1,0 +1,56 @@
+"""Names that are not UTF-8 are shown to everybody and understood when they come back."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from allma_server.errors import InvalidArgument, as_dict
+from allma_server.path_text import actual, meant, path_of_uri, shown
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"/w/plain.txt", "/w/plain.txt"),
+        (b"/w/caf\xe9.txt", "/w/caf%E9.txt"),
+        ("/w/é.txt".encode() + b"\xff\x80", "/w/é.txt%FF%80"),
+        (b"/w/100%.txt", "/w/100%.txt"),
+        (b"/w/a%20b.txt", "/w/a%20b.txt"),
+    ],
+)
+def test_a_name_is_shown_and_understood(name: bytes, text: str) -> None:
+    path = os.fsdecode(name)
+    assert shown(path) == text
+    text.encode("utf-8")
+    assert meant(text) == path
+
+
+def test_half_of_a_pair_has_no_bytes() -> None:
+    assert shown("a\ud83d") == "a\ufffd"
+
+
+def test_a_file_that_is_really_named_so_comes_first(tmp_path: Path) -> None:
+    named = tmp_path / "caf%E9.txt"
+    assert actual(str(named)) == str(tmp_path / "caf\udce9.txt")
+    named.touch()
+    assert actual(str(named)) == str(named)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths there have drives")
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///w/caf%E9%20a.txt#L3-L4", "/w/caf\udce9 a.txt"),
+        ("file:///w/%C3%A9%23.txt", "/w/é#.txt"),
+        ("/w/a.txt", None),
+        ("allma://document/1", None),
+    ],
+)
+def test_the_path_of_a_uri(uri: str, path: str | None) -> None:
+    assert path_of_uri(uri) == path
+
+
+def test_a_failure_can_be_told_to_everybody() -> None:
+    told = as_dict(InvalidArgument("/w/caf\udce9.txt is wrong.", "Not /w/caf\udce9.txt."))
+    assert (told["message"], told["hint"]) == ("/w/caf%E9.txt is wrong.", "Not /w/caf%E9.txt.")
