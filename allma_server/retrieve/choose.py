@@ -21,7 +21,8 @@ answer of a squad question is as often among the five as without (.971).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from allma_server.model import Outcome, Passage
 
@@ -104,6 +105,26 @@ def choose(
             texts[text] = passage
             kept.append(passage)
             yield Choice(passage, "shown")
+
+
+def originals_first(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages, of those with the same text the one with the shortest path before its copies.
+
+    It takes the place and the score of the best of them.
+    """
+    found = list(passages)
+    firsts: dict[str, int] = {}
+    for index, passage in enumerate(found):
+        first = firsts.setdefault(" ".join(passage.text.split()), index)
+        if _depth(passage) < _depth(found[first]):
+            copy = found[first]
+            found[first] = replace(passage, score=copy.score)
+            found[index] = replace(copy, score=passage.score)
+    return found
+
+
+def _depth(passage: Passage) -> tuple[int, int]:
+    return len(PurePath(passage.path).parts), len(passage.path)
 
 
 def _first(

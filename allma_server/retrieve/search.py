@@ -17,7 +17,7 @@ from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, Pro
 from allma_server.model import Hit, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
-from allma_server.retrieve.choose import SHOWN, Chosen, chosen
+from allma_server.retrieve.choose import SHOWN, Chosen, chosen, originals_first
 from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
@@ -137,9 +137,11 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     found = await sources.shelf.passages(hits)
     first = max(RERANKED, k)
     reranked = await _reranked(query, found[:first], fused, sources)
+    ordered = originals_first([*reranked, *found[first:]])
+    reranked, unranked = ordered[: len(reranked)], ordered[len(reranked) :]
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
     notice = " ".join(filter(None, (notice, skipped))) or None
-    return Ranking(query, fused, reranked, found[first:], judgement, notice)
+    return Ranking(query, fused, reranked, unranked, judgement, notice)
 
 
 async def _whole(shown: Chosen, shelf: Shelf) -> Passage:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from allma_server.model import Passage
-from allma_server.retrieve.choose import Chosen, choose, chosen, distinct
+from allma_server.retrieve.choose import Chosen, choose, chosen, distinct, originals_first
 
 FIRST = Passage("/w/a.txt", "/w", 1, 1, 0, "one two", 9.0, 1, 10, None, [], "file:///w/a.txt")
 
@@ -18,6 +18,14 @@ def test_the_same_text_is_shown_once_however_it_is_spaced():
     copy = passage(2, "one\n  two")
     [_, second] = choose([FIRST, copy], 5)
     assert (second.outcome, second.other) == ("repeats", FIRST)
+
+
+def test_of_copies_the_one_with_the_shortest_path_comes_first() -> None:
+    copy = replace(FIRST, chunk_id=2, document_id=2, path="/w/vendor/x/a.txt", score=9.5)
+    below = passage(3, "three", score=9.2)
+    original = replace(FIRST, score=9.5)
+    assert originals_first([copy, below, FIRST]) == [original, below, replace(copy, score=9.0)]
+    assert originals_first([FIRST, below, copy]) == [FIRST, below, copy]
 
 
 def test_a_chunk_that_shares_most_lines_with_a_better_one_is_dropped():
