@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from allma_server.child import Child, ChildFailed
 from allma_server.chunking import ChunkSettings
 from allma_server.config import Config, child_environment
-from allma_server.errors import LimitReached, UnreadableDocument
+from allma_server.disk_calls import call_disk
+from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
 from allma_server.formats import cpu_limit
 from allma_server.formats.worker import Limits, unpacked
 from allma_server.model import Chunk, Parsed
 from allma_server.ports import Embedder
+from allma_server.workspace_files import status_of
 
 IDLE_SECONDS = 30.0
 FILES_PER_PROCESS = 2_000
@@ -70,7 +72,7 @@ class ParserPool:
 
     async def parse(self, path: str) -> Parsed:
         async with self._slots:
-            cpu = _allowed(self._cpu_seconds, path)
+            cpu = self._cpu_seconds * (1 + await _size(path) / SIZE_FOR_TWICE)
             wall = cpu * self._wall_factor
             # The last one used first, so that those not needed fall idle.
             worker = self._free.pop()
@@ -108,13 +110,12 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
         await pool.close()
 
 
-def _allowed(seconds: float, path: str) -> float:
-    """A large file may take longer: a book of a thousand pages is read in a minute."""
+async def _size(path: str) -> int:
+    """Bytes of a file; 0 where its disk does not tell."""
     try:
-        size = os.path.getsize(path)
-    except (OSError, ValueError):
-        return seconds
-    return seconds * (1 + size / SIZE_FOR_TWICE)
+        return (await call_disk(("size", os.path.dirname(path)), 5, status_of, path)).st_size
+    except (NothingToIndex, OSError, ValueError):
+        return 0
 
 
 class _Worker:

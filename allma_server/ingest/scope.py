@@ -11,7 +11,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from allma_server.errors import FolderNotAllowed, NothingToIndex, PathNotFound
+from allma_server.errors import (
+    FolderNotAllowed,
+    NothingToIndex,
+    PathNotFound,
+    UnreadableDocument,
+)
 from allma_server.ingest.tree import Tree
 from allma_server.model import FileFacts, SeenFile
 from allma_server.path_text import actual
@@ -108,9 +113,12 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
     """Every file under `root` (or `root` itself, a file) that is not ignored.
 
     Ignore files whose rules cannot be applied are among them, with that as their reason.
-    Blocks; run it in a thread. A folder that cannot be read is passed over.
+    Blocks; run it in a thread. A folder in it that cannot be read is passed over.
+
+    Raises:
+        UnreadableDocument: `root` itself cannot be, though it is there.
     """
-    if not _is_folder(root):
+    if not root.is_dir():
         if (seen := look_at(root, max_bytes)) is not None:
             yield seen
         return
@@ -125,7 +133,11 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
 
 
 def folders(root: Path, data_dir: Path) -> Iterator[str]:
-    """Every folder under `root`, itself included, whose files are seen; blocks."""
+    """Every folder under `root`, itself included, whose files are seen; blocks.
+
+    Raises:
+        UnreadableDocument: as `walk`.
+    """
     if not root.is_dir():
         yield str(root.parent)
         return
@@ -138,8 +150,12 @@ def folders(root: Path, data_dir: Path) -> Iterator[str]:
 def walk_part(
     root: Path, parts: Iterable[Path], data_dir: Path, max_bytes: int
 ) -> Iterator[SeenFile]:
-    """What a walk of `root` would see of these files and folders inside it; blocks."""
-    tree = _tree(root, data_dir) if _is_folder(root) else None
+    """What a walk of `root` would see of these files and folders inside it; blocks.
+
+    Raises:
+        UnreadableDocument: as `walk`.
+    """
+    tree = _tree(root, data_dir) if root.is_dir() else None
     for part in parts:
         if part == root:
             yield from walk(root, data_dir, max_bytes)
@@ -147,12 +163,16 @@ def walk_part(
             yield from _files(tree, part.relative_to(root).parts, max_bytes)
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _tree(root: Path, data_dir: Path) -> Tree:
-    return Tree(str(root), IGNORED_FOLDERS, os.path.realpath(data_dir))
+    try:
+        return Tree(str(root), IGNORED_FOLDERS, os.path.realpath(data_dir))
+    except (NothingToIndex, OSError) as exc:
+        # As an empty folder, it would cost the user all that is indexed of it.
+        why = exc.message if isinstance(exc, NothingToIndex) else f"{exc.strerror}."
+        raise UnreadableDocument(
+            f"{root} cannot be looked through. {why}",
+            "What is indexed of it stays. If it has moved, index it where it is now.",
+        ) from exc
 
 
 def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:

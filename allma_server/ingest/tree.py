@@ -28,45 +28,49 @@ class Visit:
 class Tree:
     """What is seen below `root`. Folders named in `never`, and the one at `hidden`, are not.
 
-    A folder that cannot be opened is passed over.
+    A folder in it that cannot be opened is passed over.
+
+    Raises (also while it is visited):
+        NothingToIndex, OSError: `root` itself cannot be opened.
     """
 
     def __init__(self, root: str, never: Collection[str], hidden: str) -> None:
         self.root = root
         self._never = never
         self._hidden = hidden
-        self._rules: FolderRules | None = None
-        with contextlib.suppress(NothingToIndex, OSError):
+        with open_folder(root):
             self._rules = rules_of(root)
 
     @property
     def refused(self) -> dict[str, str]:
         """Ignore files met so far whose rules are not applied, by path, and why."""
-        return self._rules.files.refused if self._rules else {}
+        return self._rules.files.refused
 
     def visits(self, *names: str) -> Iterator[Visit]:
         """The folder that names below the root lead to, and all folders in it.
 
         Where they lead to a file, its folder with that file alone; nothing where it is not seen.
         """
-        if self._rules is None:
-            return
-        with contextlib.suppress(NothingToIndex, OSError), open_folder(self.root) as root:
+        with open_folder(self.root) as root:
             if not names:
                 yield from self._below(root, self._rules, ())
                 return
-            *above, name = names
-            rules = self._rules_in(root, tuple(above), self._rules)
-            if rules is None:
+            with contextlib.suppress(NothingToIndex, OSError):
+                yield from self._at(root, names)
+
+    def _at(self, root: OpenFolder, names: _Way) -> Iterator[Visit]:
+        *above, name = names
+        rules = self._rules_in(root, tuple(above), self._rules)
+        if rules is None:
+            return
+        with _opened(root, tuple(above)) as folder:
+            is_folder = stat.S_ISDIR(folder.status(name).st_mode)
+            if not self._is_seen(folder, rules, name, is_folder):
                 return
-            with _opened(root, tuple(above)) as folder:
-                is_folder = stat.S_ISDIR(folder.status(name).st_mode)
-                if not self._is_seen(folder, rules, name, is_folder):
-                    return
-                if not is_folder:
-                    yield Visit(folder, [name])
-                    return
-            yield from self._below(root, rules, names)
+            if not is_folder:
+                yield Visit(folder, [name])
+                return
+        yield from self._below(root, rules, names)
 
     def _below(self, root: OpenFolder, above: FolderRules, first: _Way) -> Iterator[Visit]:
         todo = [(above, first)]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from allma_server.errors import UnreadableDocument
 from allma_server.ingest import scope
 
 log = logging.getLogger(__name__)
@@ -113,12 +114,13 @@ class Watch:
                 return
 
     def _folders(self) -> frozenset[str]:
-        return frozenset(
-            folder
-            for root in self._roots
-            for folder in scope.folders(Path(root), self._data_dir)
-            if os.path.isdir(folder)
-        )
+        found: set[str] = set()
+        for root in self._roots:
+            # A run over it tells its user why.
+            with contextlib.suppress(UnreadableDocument):
+                inside = scope.folders(Path(root), self._data_dir)
+                found.update(folder for folder in inside if os.path.isdir(folder))
+        return frozenset(found)
 
     def _is_folder_of_ours(self, path: str) -> bool:
         inside = any(path == root or path.startswith(root + os.sep) for root in self._roots)

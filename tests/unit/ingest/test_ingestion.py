@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError
+from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError, UnreadableDocument
 from allma_server.ingest import ingestion
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
@@ -88,6 +89,19 @@ async def test_changed_new_moved_and_deleted_files_leave_the_index_as_a_fresh_on
         assert (report.indexed, report.updated, report.removed) == (1, 2, 1)
         assert (await found(engine, "moon tides"))[0] == "luna.md"
         assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
+async def test_a_workspace_that_was_moved_and_linked_keeps_what_is_indexed_of_it(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        os.rename(folder, f"{folder}-moved")
+        os.symlink(f"{folder}-moved", folder)
+        with pytest.raises(UnreadableDocument, match="cannot be looked through"):
+            await do(engine, "sync")
+        assert (await found(engine, "moon tides"))[0] == "moon.md"
 
 
 async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path) -> None:

@@ -1,9 +1,10 @@
+import sys
 from pathlib import Path
 
 import pytest
 
-from allma_server.errors import FolderNotAllowed, PathNotFound
-from allma_server.ingest.scope import approve, is_secret, walk
+from allma_server.errors import FolderNotAllowed, PathNotFound, UnreadableDocument
+from allma_server.ingest.scope import approve, is_secret, walk, walk_part
 
 LIMIT = 1_000_000
 
@@ -111,3 +112,17 @@ def test_the_data_directory_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_does_not_exist_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(PathNotFound, match="no file or folder"):
         approve(str(tmp_path / "nowhere"), tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
+def test_a_workspace_that_became_a_link_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(root, "a.md")
+    root.rename(tmp_path / "moved")
+    root.symlink_to(tmp_path / "moved")
+    for look in (
+        lambda: list(walk(root, tmp_path / "data", LIMIT)),
+        lambda: list(walk_part(root, [root / "a.md"], tmp_path / "data", LIMIT)),
+    ):
+        with pytest.raises(UnreadableDocument, match="cannot be looked through.*link"):
+            look()
