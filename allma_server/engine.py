@@ -96,7 +96,9 @@ class ChosenEmbedder:
         if name == "auto" or former is None or name == former:
             return
         await self.serving()
-        embedder = await self._stack.enter_async_context(open_embedder(name, self._config))
+        embedder = await self._stack.enter_async_context(
+            open_embedder(name, self._config, self._catalog.dimensions)
+        )
         done = 0
         while missing := await self._catalog.missing_vectors(embedder.identity, SWITCHED_AT_ONCE):
             vectors = await embedder.embed_documents(list(missing.values()))
@@ -130,7 +132,9 @@ class ChosenEmbedder:
                 if not decide:
                     return None
                 name = await choose(self._config)
-            opened = await self._stack.enter_async_context(open_embedder(name, self._config))
+            opened = await self._stack.enter_async_context(
+                open_embedder(name, self._config, self._catalog.dimensions)
+            )
             await self._vectors.use(opened.identity)
             await self._catalog.set_setting(EMBEDDER, name)
             self._open = opened

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from allma_server.config import Config
 from allma_server.embedders.cache import CachedQueries
+from allma_server.embedders.checked import CheckedDimensions, StoredDimensions
 from allma_server.embedders.hashing import open_hashing
 from allma_server.embedders.local import MODEL as LOCAL_MODEL
 from allma_server.embedders.local import open_local
@@ -36,10 +37,13 @@ async def choose(config: Config) -> str:
 
 
 @asynccontextmanager
-async def open_embedder(name: str, config: Config) -> AsyncGenerator[Embedder]:
+async def open_embedder(
+    name: str, config: Config, stored: StoredDimensions | None = None
+) -> AsyncGenerator[Embedder]:
     """The embedder `name` (`provider/model`), with its recent queries remembered.
 
-    Opening succeeds while its server is away.
+    Opening succeeds while its server is away. With `stored`, its vectors are compared with those
+    that are stored of it.
 
     Raises:
         InvalidArgument: no such provider or, where Allma can know it, model.
@@ -51,4 +55,4 @@ async def open_embedder(name: str, config: Config) -> AsyncGenerator[Embedder]:
             f"Write provider/model; the providers are {', '.join(EMBEDDERS)}.",
         )
     async with EMBEDDERS[provider](model, config) as embedder:
-        yield CachedQueries(embedder)
+        yield CachedQueries(embedder if stored is None else CheckedDimensions(embedder, stored))

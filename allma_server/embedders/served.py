@@ -118,7 +118,7 @@ class ServedEmbedder:
         if self._seen not in (0, found):
             raise ProviderError(
                 f"{self.identity} now gives {found} dimensions instead of {self._seen}.",
-                "The model was replaced: `allma daemon restart` makes a new index.",
+                "The model was replaced: put the former one back, or name the new one otherwise.",
             )
         # What is too large for a vector's numbers becomes infinite, and is refused as such.
         with np.errstate(over="ignore"):

@@ -30,6 +30,15 @@ class Embeddings(Stored):
         )
         return {row["text_hash"]: rows.chunk(row).embedded_text for row in found}
 
+    async def dimensions(self, embedder: str) -> int | None:
+        """How many dimensions the vectors of this embedder have; None while there are none."""
+        row = await self._db.row(
+            "SELECT length(vector) / 2 AS dimensions FROM embeddings WHERE embedder_id = "
+            "(SELECT id FROM embedders WHERE identity = ?) LIMIT 1",
+            (embedder,),
+        )
+        return row["dimensions"] if row else None
+
     async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
         """Gives chunks that were published without them their vectors."""
         async with self._db.transaction() as tx:

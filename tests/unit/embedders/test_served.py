@@ -1,6 +1,9 @@
 """Embedding by a server that answers as scripted."""
 
 import asyncio
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.embedders import choose, open_embedder, served
 from allma_server.embedders.cards import card_of
+from allma_server.engine import open_engine
 from allma_server.errors import (
     InvalidArgument,
     ModelNotFound,
@@ -16,6 +20,8 @@ from allma_server.errors import (
     ProviderError,
     ProviderUnreachable,
 )
+from allma_server.operations import BY_NAME
+from allma_server.operations.call import Call
 from tests.ollama.wire import Exchange, Wire, serving
 
 SHOWN = {"capabilities": ["embedding"], "model_info": {"nomic-bert.embedding_length": 3}}
@@ -254,3 +260,32 @@ async def test_a_name_that_names_no_embedder_is_told_with_the_known_providers(na
         async with open_embedder(name, Config()):
             pass
     assert failed.value.hint and "local, ollama, openai, hashing" in failed.value.hint
+
+
+async def test_a_model_that_was_replaced_by_one_of_another_length_never_meets_its_index(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "docs").mkdir()
+    document = tmp_path / "docs" / "sea.md"
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/embed":
+            vectors = [[float(len(text))] * length for text in exchange.body["input"]]
+            await exchange.answer({"embeddings": vectors})
+        else:
+            await exchange.answer({"capabilities": ["embedding"]})
+
+    async with serving(script) as wire:
+        settings = Config(
+            data_dir=tmp_path / "data", embedder="ollama/m", ollama_url=wire.url,
+            chat_provider="scripted",
+        )  # fmt: skip
+        for length in (3, 4):
+            document.write_text(f"The sea is salty, {length} times over.\n")
+            async with open_engine(settings) as engine:
+                run = {name: partial(BY_NAME[name], Call(engine)) for name in ("ingest", "search")}
+                with suppress(ProviderError):
+                    await run["ingest"]({"paths": [str(tmp_path / "docs")]})
+                found = await run["search"]({"query": "sea"})
+                assert found.passages
+    assert found.notice and "vectors of 4 dimensions; the index has 3" in found.notice
