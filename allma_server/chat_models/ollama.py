@@ -21,6 +21,7 @@ from allma_server.http_client import (
     Listening,
     ProviderClient,
     WireModel,
+    known_count,
     ollama,
     one_line,
     open_client,
@@ -241,7 +242,7 @@ class _Model(WireModel):
     def as_info(self, name: str) -> ModelInfo:
         # The context length stands under the architecture's name, as in `llama.context_length`.
         lengths = [v for k, v in self.model_info.items() if k.endswith(".context_length")]
-        known = [*(v for v in lengths if isinstance(v, int)), self.details.context_length]
+        known = [*map(known_count, lengths), self.details.context_length]
         return ModelInfo(
             name=name,
             size=self.size,

@@ -51,7 +51,7 @@ def current(data_dir: str | None = None) -> Settings:
     settings = [
         Setting(
             key,
-            _plain(getattr(config, key)),
+            _shown(key, getattr(config, key)),
             "command line" if sources[key] == "client" else sources[key],
             field.description or "",
         )
@@ -101,6 +101,13 @@ def remove(key: str) -> None:
 
     check_key(key)
     _edit(lambda document: document.pop(key, None))
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A value as it may be seen: an address without the password that it may hold."""
+    from allma_server.addresses import without_password
+
+    return without_password(value) if key.endswith("_url") and value else _plain(value)
 
 
 def _plain(value: Any) -> Any:

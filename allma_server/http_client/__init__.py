@@ -8,7 +8,7 @@ from allma_server.http_client.client import ProviderClient, open_client
 from allma_server.http_client.failures import one_line
 from allma_server.http_client.provider import Provider, ollama, openai
 from allma_server.http_client.reading import Listening
-from allma_server.http_client.wire import Count, WireModel
+from allma_server.http_client.wire import Count, WireModel, known_count
 
 __all__ = [
     "Count",
@@ -16,6 +16,7 @@ __all__ = [
     "Provider",
     "ProviderClient",
     "WireModel",
+    "known_count",
     "ollama",
     "one_line",
     "open_client",

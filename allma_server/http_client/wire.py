@@ -18,10 +18,11 @@ class WireModel(BaseModel):
         return {k: v for k, v in cast(dict[Any, Any], value).items() if v is not None}
 
 
-def _count(value: Any) -> int | None:
+def known_count(value: Any) -> int | None:
+    """A number of JSON that can be a count; None for everything else."""
     known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_COUNT
     return value if known else None
 
 
-Count = Annotated[int | None, BeforeValidator(_count)]
+Count = Annotated[int | None, BeforeValidator(known_count)]
 """A number that is good to know; one that makes no sense is not known."""

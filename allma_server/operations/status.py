@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server import __version__
+from allma_server.addresses import without_password
 from allma_server.answer.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
@@ -49,7 +50,8 @@ async def status(
 
 async def _provider(engine: Engine) -> OllamaStatus:
     config = engine.config
-    url = config.ollama_url if config.chat_provider == "ollama" else config.openai_url or ""
+    address = config.ollama_url if config.chat_provider == "ollama" else config.openai_url
+    url = without_password(address or "")
     try:
         version = await engine.chat.version()
     except AllmaError as exc:

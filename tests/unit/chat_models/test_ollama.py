@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import json
 from collections.abc import Mapping
 from contextlib import aclosing
 
@@ -40,6 +42,11 @@ def scripted(chat: Script, shown: Mapping[str, object] = SHOWN) -> Script:
             await chat(exchange)
 
     return script
+
+
+async def sound(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.lines(said("42"), END)
 
 
 async def answer(wire: Wire, **options: float) -> list[TextDelta | Finish]:
@@ -299,7 +306,7 @@ async def test_a_pull_that_breaks_off_is_no_success_and_no_interrupted_answer(en
 async def test_the_context_length_reaches_ollama_and_a_cut_prompt_shows_in_its_counts(
     ollama: str,
 ) -> None:
-    long = [ChatMessage("user", "word " * 150 + "What is the capital of France?")]
+    long = [ChatMessage("user", "Count from one to ten. " * 40)]
     async with open_ollama(Config(ollama_url=ollama)) as chat:
         counts: list[int | None] = []
         for length in (128, 512):
@@ -309,3 +316,68 @@ async def test_the_context_length_reaches_ollama_and_a_cut_prompt_shows_in_its_c
     small, large = counts
     assert small and large
     assert small < 128 < 150 <= large
+
+
+@pytest.mark.parametrize("sign", ["\u0085", "\u2028", "\u2029"])
+async def test_only_line_feeds_end_a_line(sign: str) -> None:
+    async def chat(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.send(json.dumps(said(f"Be{sign}cause"), ensure_ascii=False) + "\r\n\n")
+        await exchange.lines(END)
+
+    async with serving(scripted(chat)) as wire:
+        assert await answer(wire) == [TextDelta(f"Be{sign}cause"), Finish("stop", None, 2)]
+
+
+async def test_null_is_the_same_as_absent() -> None:
+    async def chat(exchange: Exchange) -> None:
+        await exchange.begin()
+        nothing = {"message": None, "done": None, "error": None}
+        await exchange.lines(nothing, {"message": {"content": None}, "done": False}, said("42"))
+        await exchange.lines({"message": None, "done": True, "done_reason": None})
+
+    shown = {"capabilities": None, "model_info": None, "details": None}
+    async with serving(scripted(chat, shown)) as wire:
+        assert await answer(wire) == [TextDelta("42"), Finish("stop")]
+
+
+@pytest.mark.parametrize("length", ["long", -1, 0, 7, 1.5, None, True, 10**30])
+async def test_a_context_length_that_makes_no_sense_is_not_known(length: object) -> None:
+    shown = {"capabilities": ["completion"], "model_info": {"llama.context_length": length}}
+    async with serving(scripted(sound, shown)) as wire:
+        async with open_ollama(Config(ollama_url=wire.url)) as chat:
+            assert (await chat.show("m")).context_length is None
+
+
+async def test_a_server_without_models_has_none() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer({"models": None})
+
+    async with serving(script) as wire, open_ollama(Config(ollama_url=wire.url)) as chat:
+        assert await chat.list() == []
+
+
+async def test_a_packed_answer_is_unpacked() -> None:
+    async def script(exchange: Exchange) -> None:
+        content = gzip.compress(b'{"version": "1"}')
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}"
+        exchange.writer.write(f"{head}\r\n\r\n".encode() + content)
+
+    async with serving(script) as wire, open_ollama(Config(ollama_url=wire.url)) as chat:
+        assert await chat.version() == "1"
+    assert wire.seen[0].headers["accept-encoding"] == "identity"
+
+
+async def test_a_path_in_the_address_is_kept_and_a_password_is_used_but_not_shown() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer({"version": "1"}, 200 if len(wire.seen) == 1 else 500)
+
+    async with serving(script) as wire:
+        address = wire.url.replace("http://", "http://ada:s3cret@") + "/ollama/"
+        async with open_ollama(Config(ollama_url=address)) as chat:
+            assert await chat.version() == "1"
+            with pytest.raises(ProviderError) as failed:
+                await chat.version()
+    assert wire.seen[0].path == "/ollama/api/version"
+    assert wire.seen[0].headers["authorization"].startswith("Basic ")
+    assert "s3cret" not in str(failed.value)

@@ -4,7 +4,12 @@ import pytest
 
 from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config
-from allma_server.errors import AnswerInterrupted, InputTooLong, InvalidArgument
+from allma_server.errors import (
+    AnswerInterrupted,
+    InputTooLong,
+    InvalidArgument,
+    ProviderError,
+)
 from allma_server.model import ChatMessage, Finish, TextDelta
 from tests.ollama.wire import Exchange, Wire, serving
 
@@ -89,3 +94,76 @@ async def test_without_an_address_it_says_how_to_set_one() -> None:
         async with open_openai(Config()):
             pass
     assert failed.value.hint and "openai_url" in failed.value.hint
+
+
+ODD = {
+    "nulls": '{"choices": null}',
+    "no choices": '{"choices": []}',
+    "no delta": '{"choices": [{"delta": null, "finish_reason": null}]}',
+    "no content": '{"choices": [{"delta": {"content": null, "role": "assistant"}}]}',
+    "odd counts": '{"choices": [], "usage": {"prompt_tokens": "many"}}',
+    "null error": '{"choices": [], "error": null}',
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+async def test_what_says_nothing_is_passed_over(case: str, end: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin("text/event-stream")
+        await exchange.send(f"data: {ODD[case]}{end}" + said("Because") + f"data:{ODD[case]}{end}")
+        await exchange.send(said("", "stop"))
+
+    async with serving(script) as wire:
+        assert await answer(wire) == [TextDelta("Because"), Finish("stop")]
+
+
+@pytest.mark.parametrize("sign", ["\u0085", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1e"])
+async def test_only_line_feeds_end_a_line(sign: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin("text/event-stream")
+        choice = {"delta": {"content": f"Be{sign}cause"}, "finish_reason": "stop"}
+        text = json.dumps({"choices": [choice]}, ensure_ascii=sign < " ")
+        # The last event counts without its blank line too.
+        await exchange.send(f"data: {text}")
+
+    async with serving(script) as wire:
+        assert await answer(wire) == [TextDelta(f"Be{sign}cause"), Finish("stop")]
+
+
+ERRORS = {
+    "a bare line": 'error: {"message": "out of memory", "code": 500}\n\n',
+    "a bare sentence": "error: out of memory\n\n",
+    "an event": 'event: error\ndata: {"error": {"message": "out of memory"}}\n\n',
+    "an event with a sentence": "event: error\ndata: out of memory\n\n",
+    "in the data": 'data: {"error": "out of memory"}\n\n',
+    "nested": 'data: {"error": {"error": {"message": "out of memory"}}}\n\n',
+    "JSON alone": '{"error": {"message": "out of memory"}}',
+    "another framework's": 'data: {"error": {"detail": [{"msg": "out of memory"}]}}\n\n',
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_error_is_told_wherever_it_stands(case: str, begun: bool) -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin("text/event-stream")
+        await exchange.send((said("Be") if begun else "") + ERRORS[case])
+
+    async with serving(script) as wire:
+        with pytest.raises(ProviderError, match="out of memory") as failed:
+            await answer(wire)
+    assert isinstance(failed.value, AnswerInterrupted) == begun
+
+
+async def test_a_model_that_marks_only_the_end_of_its_thinking_is_known_the_next_time() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.begin("text/event-stream")
+        await exchange.send(said("Hm. ") + said("</think>\n\n") + said("Seven.", "stop"))
+
+    async with serving(script) as wire, open_openai(Config(openai_url=wire.url)) as chat:
+        first = [e async for e in chat.stream("m", QUESTION)]
+        second = [e async for e in chat.stream("m", QUESTION)]
+        by_name = [e async for e in chat.stream("qwen3-4b-thinking-2507", QUESTION)]
+    assert first[-1] == Finish("stop", text="Seven.")
+    assert second == by_name == [TextDelta("Seven."), Finish("stop")]
