@@ -45,7 +45,7 @@ class Block:
     """A piece of a page. `lines` has the file's line of each line of `text`, or of each row.
 
     `level` is a heading's; `mark` stands before a list's item; `group` numbers the outermost list
-    or table, 0 outside of one.
+    or table, 0 outside of one; `linked` counts the characters in links.
     """
 
     kind: Literal["text", "heading", "term", "definition", "code", "table"]
@@ -54,6 +54,7 @@ class Block:
     level: int = 0
     mark: str = ""
     group: int = 0
+    linked: int = 0
     rows: list[list[str]] = field(default_factory=list[list[str]])
 
 
@@ -96,6 +97,7 @@ class _Walk:
         self._lists: list[int | None] = []
         self._groups = 0
         self._mark = ""
+        self._links = self._linked = 0
         self._kind: Literal["text", "term", "definition"] = "text"
         self._readings: list[tuple[int, list[tuple[str, int]]]] = []
 
@@ -106,6 +108,7 @@ class _Walk:
         if text:
             self._text.append((text, self._line))
             self._line += text.count("\n")
+            self._linked += len(text.strip()) if self._links else 0
 
     def unread(self, element: _Element) -> None:
         """Passes over what is not shown."""
@@ -130,6 +133,7 @@ class _Walk:
     def start(self, element: _Element) -> None:
         self._at(element)
         tag = element.tag
+        self._links += tag == "a"
         if self._verbatim is None:
             self._open(element, tag)
         elif tag == "br":
@@ -138,6 +142,7 @@ class _Walk:
 
     def end(self, element: _Element) -> None:
         tag = element.tag
+        self._links -= tag == "a"
         if self._verbatim is element:
             self._close_verbatim()
         elif self._verbatim is not None:
@@ -281,9 +286,13 @@ class _Walk:
             return
         mark = "" if kind == "code" else self._mark
         self._mark = ""
-        self.blocks.append(Block(kind, text, lines, mark=mark, group=self._group_now()))
+        self._append(Block(kind, text, lines, mark=mark, group=self._group_now()))
         if kind == "definition":
             self._kind = "text"  # further paragraphs of it stand apart
+
+    def _append(self, block: Block) -> None:
+        block.linked, self._linked = self._linked, 0
+        self.blocks.append(block)
 
     def _group(self) -> int:
         if not self._lists:
@@ -302,10 +311,10 @@ class _Walk:
         text, lines = self._taken()
         text = " ".join(text.split())
         if len(text) > _LONGEST_HEADING:
-            self.blocks.append(Block("text", text, lines[:1]))
+            self._append(Block("text", text, lines[:1]))
         elif text:
             self._mark = ""
-            self.blocks.append(Block("heading", text, lines[:1], level=level))
+            self._append(Block("heading", text, lines[:1], level=level))
 
     def _end_table(self) -> None:
         table = self._table
@@ -314,8 +323,7 @@ class _Walk:
         self._table = None
         if any(cell for row in table.rows for cell in row):
             text = "\n".join(" ".join(row) for row in table.rows)
-            block = Block("table", text, table.lines, group=table.group, rows=table.rows)
-            self.blocks.append(block)
+            self._append(Block("table", text, table.lines, group=table.group, rows=table.rows))
 
     def _close_verbatim(self) -> None:
         self._verbatim = None

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from allma_server.formats.html_blocks import Block
@@ -96,6 +96,8 @@ _DOCUMENTATION = re.compile(
     re.I,
 )
 _SPHINX = re.compile(r"(?:^|/)(?:documentation_options|doctools|searchtools)\.js", re.I)
+_LONGEST_GAP = 40
+_LINKS = 0.3
 _SMALL_SHARE = 0.2
 _SHORT_PAGE = 500
 
@@ -142,6 +144,7 @@ def _completed(blocks: Sequence[Block], held: Sequence[bool]) -> list[bool]:
     groups = {block.group for block, keep in zip(blocks, held, strict=True) if keep}
     groups.discard(0)
     kept = [keep or block.group in groups for block, keep in zip(blocks, held, strict=True)]
+    _keep_between(blocks, kept)
     beside = [*kept[1:], False]
     for n, block in enumerate(blocks):
         if block.kind in ("code", "table"):
@@ -154,6 +157,17 @@ def _completed(blocks: Sequence[Block], held: Sequence[bool]) -> list[bool]:
             kept[n] |= blocks[n].level < over
             over = blocks[n].level if kept[n] else 0
     return kept
+
+
+def _keep_between(blocks: Sequence[Block], kept: list[bool]) -> None:
+    """Adds what has the shape of content, between two blocks that are kept, unless it is links."""
+    for before, after in pairwise([n for n, keep in enumerate(kept) if keep]):
+        gap = blocks[before + 1 : after]
+        links = sum(block.linked for block in gap)
+        if len(gap) > _LONGEST_GAP or links > _LINKS * sum(len(block.text) for block in gap):
+            continue
+        for n, block in enumerate(gap, before + 1):
+            kept[n] = block.kind not in ("text", "heading") or block.mark.strip()[:1].isdigit()
 
 
 class _Texts:

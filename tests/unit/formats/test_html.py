@@ -150,6 +150,7 @@ def test_a_saved_article_keeps_its_headings_lists_and_code_and_loses_its_teasers
         f"<html><head><title>x</title>{CARD}</head><body><div class='menu'>{teasers}</div><article>"
         f"<h2>The flood</h2><p>{STORY}</p><p>{STORY.title()}</p>"
         "<h2>What to do</h2><ol><li>Call 5512 at once</li><li>Go</li></ol>"
+        "<dl><dt>max_open_sluices</dt><dd>48</dd></dl>"
         f"<pre>sluice --open\nsluice --all</pre><p>{STORY.swapcase()}</p></article>"
         f"<div class='related'>{teasers}</div></body></html>"
     )
@@ -157,6 +158,7 @@ def test_a_saved_article_keeps_its_headings_lists_and_code_and_loses_its_teasers
     assert [s.heading for s in extract.sections] == [("The flood",), ("What to do",)]
     assert "1. Call 5512 at once\n2. Go" in extract.text
     assert "sluice --open\nsluice --all" in extract.text
+    assert "max_open_sluices\n48" in extract.text
     assert "Read this too" not in extract.text
 
 
