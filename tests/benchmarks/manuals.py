@@ -83,7 +83,8 @@ def fetch(names: Sequence[str]) -> None:
 
 
 def measured(browser: Browser, package: Path) -> Manual:
-    pages = sorted(page for page in package.rglob("*.htm*") if page.is_file())
+    pages = sorted(page for page in package.rglob("*") if page.suffix in (".html", ".htm"))
+    pages = [page for page in pages if page.is_file()]
     manual = Manual(step=-(-len(pages) // MOST_PAGES))
     reader = HtmlReader()
     for page in pages[:: manual.step]:
