@@ -145,7 +145,7 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
 
 /** What should be known about an answer, in sentences. */
 export function remarksOn(answer: Answer): string[] {
-  const caution = answer.stats.truncated ? null : cautionOn(answer.grounding);
+  const caution = answer.grounding === "cut_off" ? null : cautionOn(answer.grounding);
   return caution === null ? limitsOf(answer) : [caution, ...limitsOf(answer)];
 }
 
