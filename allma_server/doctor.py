@@ -10,13 +10,14 @@ from pathlib import Path
 
 from allma_server.answer.models import can_chat
 from allma_server.engine import Engine
-from allma_server.errors import AllmaError, StorageError
+from allma_server.errors import REPAIR, AllmaError, DataDamaged, ProviderError, StorageError
 from allma_server.model import Check, Diagnosis, IngestReport
 from allma_server.ports import Progress
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 FEW_WATCHES = 65_536
 LITTLE_SPACE = 1 << 30
+CHECK_SECONDS = 20.0
 RAISE_WATCHES = (
     "Raise fs.inotify.max_user_watches; until then large folders are swept from time to time."
 )
@@ -39,26 +40,26 @@ async def repair(engine: Engine, progress: Progress) -> Diagnosis:
     """Puts the index right: whatever can be derived is built anew from the database.
 
     Documents whose rows are not all there are read again. Each step is a check of the result.
+
+    Raises:
+        DataDamaged: the database itself is damaged; `engine.rescue_data` saves what it holds.
     """
     checks: list[Check] = []
     for number, (name, step) in enumerate(REPAIRS.items()):
         await progress.report(number, len(REPAIRS), name)
         try:
             checks.append(Check(name, "ok", await step(engine, progress)))
+        except DataDamaged:
+            raise  # nothing can be built from it; the engine that has it open cannot replace it
         except AllmaError as exc:
             checks.append(Check(name, "failed", exc.message, exc.hint))
-            if name == "Database":
-                break  # nothing can be built from it
     return Diagnosis(all(check.state != "failed" for check in checks), checks)
 
 
 async def _whole_database(engine: Engine, progress: Progress) -> str:
     if damage := await engine.catalog.damage():
-        raise StorageError(
-            f"It is damaged: {damage[0]}",
-            "Import an exported copy with `allma import FILE`, or move the data directory away "
-            "and index your folders again.",
-        )
+        raise DataDamaged(f"The database is damaged: {damage[0]}.", REPAIR)
+    await engine.catalog.check_full_text()
     return "whole"
 
 
@@ -147,6 +148,24 @@ async def _data_directory(engine: Engine) -> Check:
     return Check("Data directory", "ok", detail)
 
 
+async def _database(engine: Engine) -> Check:
+    """Looks at the database's file, as long as somebody may be expected to wait."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            if found := await engine.catalog.quick_damage():
+                return Check("Database", "failed", f"It is damaged: {found}", REPAIR)
+            await engine.catalog.check_full_text()
+            embedder = await engine.embedder.serving()
+            found = await engine.catalog.contradictions(embedder.identity if embedder else None)
+    except TimeoutError:
+        return Check("Database", "ok", f"nothing is wrong in what {CHECK_SECONDS:g} s can look at")
+    except ProviderError:
+        found = await engine.catalog.contradictions(None)
+    if found:
+        return Check("Database", "warning", "; ".join(found), "`allma doctor --repair` mends it.")
+    return Check("Database", "ok", "whole")
+
+
 async def _embedder(engine: Engine) -> Check:
     name = await engine.embedder.name()
     embedder = await engine.embedder.serving()
@@ -212,6 +231,7 @@ PROBES: dict[str, Probe] = {
     "Python": _python,
     "SQLite": _sqlite,
     "Data directory": _data_directory,
+    "Database": _database,
     "Embedder": _embedder,
     "Vector store": _vector_store,
     "Chat provider": _chat_provider,

@@ -24,15 +24,17 @@ from allma_server.formats import READERS
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.ingest.scope import why_refused
-from allma_server.model import ImportReport
+from allma_server.model import ImportReport, Rescue
 from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
 from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
-from allma_server.stores.database import open_database
+from allma_server.stores.chroma import delete_collections
+from allma_server.stores.database import open_database, refuse_emptied
 from allma_server.stores.intake import Taken
 from allma_server.stores.lock import own_data_directory
+from allma_server.stores.salvage import rescue_database
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 from allma_server.tasks import background_tasks
 
@@ -136,7 +138,8 @@ class ChosenEmbedder:
                 open_embedder(name, self._config, self._catalog.dimensions)
             )
             await self._vectors.use(opened.identity)
-            await self._catalog.set_setting(EMBEDDER, name)
+            if await self.name() != name:  # a full disk must not keep a search from its embedder
+                await self._catalog.set_setting(EMBEDDER, name)
             self._open = opened
             return opened
 
@@ -174,7 +177,9 @@ async def open_engine(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(own_data_directory(config.data_dir))
-        database = await stack.enter_async_context(open_database(config.data_dir / DATABASE))
+        path = config.data_dir / DATABASE
+        await asyncio.to_thread(refuse_emptied, path, config.data_dir / VECTORS)
+        database = await stack.enter_async_context(open_database(path))
         catalog = Catalog(database)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
@@ -240,6 +245,22 @@ async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportRepo
         Path(file), data_dir, DATABASE, VECTORS, replace=replace, refuse=refuse
     )
     return ImportReport(file, str(data_dir), taken.documents, taken.conversations, taken.workspaces)
+
+
+async def rescue_data(data_dir: Path) -> Rescue:
+    """Puts a new database in the place of a damaged one, with what that still holds.
+
+    The damaged one is kept beside it. Documents with gaps are read again by the next run.
+
+    Raises:
+        DataDirectoryBusy: an engine uses the directory.
+        DiskFull, StorageError: it cannot be done; the damaged database is as it was.
+    """
+    database = data_dir / DATABASE
+    with own_data_directory(data_dir):
+        kept, taken = await rescue_database(database)
+        await asyncio.to_thread(delete_collections, data_dir / VECTORS)
+    return Rescue(str(kept), taken.documents, taken.conversations, taken.messages)
 
 
 def _refuse_import(taken: Taken, data_dir: Path) -> None:

@@ -24,6 +24,7 @@
     ├── StorageError             storage_error
     │   ├── DataDirectoryBusy    data_directory_busy
     │   ├── DataDirectoryTooNew  data_directory_too_new
+    │   ├── DataDamaged          data_damaged
     │   ├── DiskFull             disk_full
     │   └── VectorStoreDown      vector_store_down
     ├── Unsupported              unsupported
@@ -196,6 +197,12 @@ class DataDirectoryTooNew(StorageError):
     code = "data_directory_too_new"
 
 
+class DataDamaged(StorageError):
+    """The database cannot be read as it was written; a repair keeps what still can be."""
+
+    code = "data_damaged"
+
+
 class DiskFull(StorageError):
     """No space is left for the data directory; what was indexed still serves."""
 
@@ -218,6 +225,10 @@ class TookTooLong(AllmaError):
     """A call was stopped because its client would not have waited for the answer."""
 
     code = "took_too_long"
+
+
+REPAIR = "`allma doctor --repair` keeps the conversations and reads the documents again."
+"""The next step where the database is damaged."""
 
 
 def as_dict(error: AllmaError) -> dict[str, str | None]:

@@ -22,6 +22,7 @@ class Records(Protocol):
 
     async def save_job(self, job: Job) -> None: ...
     async def job(self, job_id: str) -> Job: ...
+    async def damage_behind(self, failure: Exception) -> AllmaError | None: ...
 
 
 @dataclass(slots=True)
@@ -138,9 +139,9 @@ class Jobs:
         except AllmaError as exc:
             run.error = exc
             run.job = replace(run.job, state="failed", message=str(exc))
-        except Exception:
+        except Exception as exc:
             log.exception("an ingestion failed")
-            run.error = AllmaError(
+            run.error = await self._records.damage_behind(exc) or AllmaError(
                 "Indexing failed because of a bug in Allma.", "The log has the details."
             )
             run.job = replace(run.job, state="failed", message=run.error.message)

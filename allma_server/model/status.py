@@ -126,3 +126,13 @@ class ImportReport:
     documents: int
     conversations: int
     workspaces: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """What a new database has of a damaged one, which is kept as the file `damaged`."""
+
+    damaged: str
+    documents: int
+    conversations: int
+    messages: int

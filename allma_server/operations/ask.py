@@ -1,10 +1,12 @@
 """Ask a question and have it answered from the index."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
 from allma_server.answer.ask import Question, answer
+from allma_server.answer.unkept import UnkeptWhenFull
 from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
@@ -47,11 +49,14 @@ async def ask(
         return noted(call, await find(call, query, top_k, scope))
 
     with engine.ingestion.giving_way():
-        return await answer(
+        history = UnkeptWhenFull(engine.catalog)
+        answered = await answer(
             Question(question, conversation_id, use_rag, model, replaces),
             engine.config,
             find=passages,
-            history=engine.catalog,
+            history=history,
             chat=engine.chat,
             progress=call.progress,
         )
+    notice = " ".join(filter(None, (answered.notice, history.notice))) or None
+    return replace(answered, notice=notice)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 
 from allma_server.engine import Engine
-from allma_server.errors import InvalidArgument
+from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.model import Citation
 from allma_server.path_text import shown
 from allma_server.ports import Progress
@@ -82,7 +82,16 @@ class Operation:
             checked = self.arguments.model_validate(dict(arguments))
         except ValidationError as exc:
             raise InvalidArgument(_sentence(self, exc)) from exc
-        return await self.run(call, **{k: getattr(checked, k) for k in type(checked).model_fields})
+        given = {name: getattr(checked, name) for name in type(checked).model_fields}
+        try:
+            return await self.run(call, **given)
+        except AllmaError:
+            raise
+        except Exception as exc:
+            # What a damaged database gives is seldom what was foreseen, and no bug.
+            if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
+                raise damage from exc
+            raise
 
 
 @cache

@@ -72,9 +72,13 @@ async def take_over(file: Path, draft: Path) -> Taken:
 
 
 def _rescue(params: Any, _: list[bytes]) -> Reply:
-    rows = recognised(table_rows(Path(params["file"])))
-    taken = asyncio.run(fill(Path(params["draft"]), rows, mend=True))
+    taken = asyncio.run(save(Path(params["file"]), Path(params["draft"])))
     return dataclasses.asdict(taken), ()
+
+
+async def save(damaged: Path, draft: Path) -> Taken:
+    """`rescue`, in this process."""
+    return await fill(draft, recognised(table_rows(damaged)), mend=True)
 
 
 def _limit_memory() -> None:

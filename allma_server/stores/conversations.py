@@ -1,12 +1,11 @@
 """Conversations: questions, answers, and the sources as they were when they were cited."""
 
-import json
 import sqlite3
 
 from allma_server.errors import ConversationNotFound, InvalidArgument
 from allma_server.model import Conversation, ConversationPage, Message, MessageSource
 from allma_server.stores.database import Stored
-from allma_server.stores.rows import as_json, shown_path, storable
+from allma_server.stores.rows import as_json, shown_path, storable, texts
 
 _CONVERSATION = """
     SELECT c.*, count(*) AS message_count, max(m.seq) AS latest
@@ -155,6 +154,6 @@ def _source(row: sqlite3.Row) -> MessageSource:
         start_line=row["start_line"],
         end_line=row["end_line"],
         page=row["page"],
-        heading=json.loads(row["heading"]),
+        heading=texts(row["heading"]),
         text=row["text"],
     )

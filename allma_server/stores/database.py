@@ -8,20 +8,24 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import aiosqlite
 
-from allma_server.errors import DataDirectoryTooNew, DiskFull, StorageError
+from allma_server.errors import REPAIR, DataDamaged, DataDirectoryTooNew, DiskFull, StorageError
 from allma_server.private import make_private_file
+from allma_server.stores.backup import back_up, delete_backups
 from allma_server.stores.migrations import MIGRATIONS, Migration
 from allma_server.tokens import TOKENS_VERSION, lexemes
 
 log = logging.getLogger(__name__)
 
 READERS = 3
+
+MOST_VERSIONS = 1_000
+"""A schema's number beyond it is no number of a schema."""
 
 Values = Sequence[Any]
 
@@ -62,21 +66,88 @@ class Transaction:
             pass
 
 
+@contextlib.asynccontextmanager
+async def _transaction(writer: aiosqlite.Connection) -> AsyncGenerator[Transaction]:
+    try:
+        await writer.execute_fetchall("BEGIN IMMEDIATE")
+        yield Transaction(writer)
+        await writer.execute_fetchall("COMMIT")
+    except asyncio.CancelledError:
+        await writer.interrupt()
+        await writer.rollback()
+        raise
+    except BaseException:
+        # Queued before anything else on the writer, even if this is cancelled too.
+        await writer.rollback()
+        raise
+
+
 class Database:
-    """An open database. Made by `open_database`."""
+    """An open database. Made by `open_database`.
+
+    Without room for SQLite's own files a database that was closed in order is opened for reading;
+    the first change that finds room again opens it for writing too.
+    """
 
     def __init__(
-        self, path: Path, writer: aiosqlite.Connection, readers: Sequence[aiosqlite.Connection]
+        self,
+        path: Path,
+        open_writer: Callable[[], Awaitable[aiosqlite.Connection]],
+        open_reader: Callable[[str], Awaitable[aiosqlite.Connection]],
     ) -> None:
         self.path = path
-        self._writer = writer
+        self._open_writer = open_writer
+        self._open_reader = open_reader
+        self._writer: aiosqlite.Connection | None = None
         self._turn = asyncio.Lock()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._reader_count = len(readers)
-        for reader in readers:
-            self._readers.put_nowait(reader)
         self.revision = 0
         self.changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """Opens its connections; `open_database` closes them.
+
+        Raises:
+            DataDirectoryTooNew, DiskFull, StorageError: as `open_database`.
+        """
+        try:
+            self._writer = await self._open_writer()
+        except DiskFull:
+            if not await asyncio.to_thread(_is_complete, self.path):
+                raise
+            log.warning("no space for %s: it is read only until there is some", self.path)
+        await self._fill_readers("ro" if self._writer else "ro&immutable=1")
+
+    async def settle(self) -> None:
+        """Empties the log into the database, before it is closed."""
+        if self._writer is None:
+            return
+        try:
+            with _translated(self.path):
+                await self._writer.execute_fetchall("PRAGMA optimize")
+                await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except DiskFull as exc:
+            log.warning("the log of %s stays: %s", self.path, exc)
+
+    async def _fill_readers(self, mode: str) -> None:
+        with _translated(self.path):
+            for _ in range(READERS):
+                self._readers.put_nowait(await self._open_reader(mode))
+
+    async def _write(self) -> aiosqlite.Connection:
+        """The writer; opened now if there was no room before. Its turn is held."""
+        if self._writer is None:
+            writer = await self._open_writer()
+            for _ in range(READERS):
+                await (await self._readers.get()).close()
+            await self._fill_readers("ro")
+            self._writer = writer
+        return self._writer
+
+    @property
+    def read_only(self) -> bool:
+        """Whether there was no room to open it for writing."""
+        return self._writer is None
 
     def note_change(self) -> None:
         """Told after documents or vectors changed.
@@ -113,19 +184,10 @@ class Database:
             StorageError: the database cannot be written.
         """
         async with self._turn:
+            writer = await self._write()
             with _translated(self.path):
-                try:
-                    await self._writer.execute_fetchall("BEGIN IMMEDIATE")
-                    yield Transaction(self._writer)
-                    await self._writer.execute_fetchall("COMMIT")
-                except asyncio.CancelledError:
-                    await self._writer.interrupt()
-                    await self._writer.rollback()
-                    raise
-                except BaseException:
-                    # Queued before anything else on the writer, even if this is cancelled too.
-                    await self._writer.rollback()
-                    raise
+                async with _transaction(writer) as tx:
+                    yield tx
 
     async def empty_log(self) -> None:
         """Moves the write-ahead log into the database and empties it, whoever is reading.
@@ -137,13 +199,18 @@ class Database:
             # While a reader is at work the log would keep what it may still read.
             readers: list[aiosqlite.Connection] = []
             try:
-                while len(readers) < self._reader_count:
+                writer = await self._write()
+                while len(readers) < READERS:
                     readers.append(await self._readers.get())
                 with _translated(self.path):
-                    await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                    await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 for reader in readers:
                     self._readers.put_nowait(reader)
+
+    async def delete_backups(self) -> None:
+        """Deletes former states of the database, which hold what has been removed since."""
+        await asyncio.to_thread(delete_backups, self.path)
 
 
 class Stored:
@@ -167,24 +234,65 @@ async def open_database(
         StorageError: it is damaged, not a database, not writable, or on a network drive.
     """
     async with contextlib.AsyncExitStack() as stack:
-        with _translated(path):
-            await asyncio.to_thread(_make_private, path)
-            writer = await _connect(stack, path, "rwc")
-            await _prepare_writer(writer, path)
-            await _migrate(Database(path, writer, ()), migrations)
-            readers = [await _connect(stack, path, "ro") for _ in range(READERS)]
-        database = Database(path, writer, readers)
+        await asyncio.to_thread(_look_at_file, path)
+
+        async def open_writer() -> aiosqlite.Connection:
+            return await _open_writer(stack, path, migrations)
+
+        async def open_reader(mode: str) -> aiosqlite.Connection:
+            return await _connect(stack, path, mode)
+
+        database = Database(path, open_writer, open_reader)
+        await database.open()
         await _refresh_index(database)
         yield database
-        # Skipped after a failure: the log is replayed at the next start as well.
+        await database.settle()
+
+
+async def _open_writer(
+    stack: contextlib.AsyncExitStack, path: Path, migrations: Sequence[Migration]
+) -> aiosqlite.Connection:
+    """The one connection that writes, to a database of the present schema."""
+    attempt = contextlib.AsyncExitStack()
+    try:
         with _translated(path):
-            await writer.execute_fetchall("PRAGMA optimize")
-            await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer = await _connect(attempt, path, "rwc")
+            await _prepare_writer(writer, path)
+            await _migrate(writer, path, migrations)
+    except BaseException:
+        await attempt.aclose()
+        raise
+    stack.push_async_exit(attempt)
+    return writer
 
 
-def _make_private(path: Path) -> None:
-    """SQLite gives its other files the permissions of this one."""
+def refuse_emptied(path: Path, traces: Path) -> None:
+    """Refuses an empty file where something was: a folder that holds what came from it.
+
+    Raises:
+        DataDamaged: the file has lost all it had.
+    """
+    if path.exists() and path.stat().st_size == 0 and traces.is_dir() and any(traces.iterdir()):
+        raise damaged(path, "it is empty")
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether a database's file by itself holds all: nothing waits in a log."""
+    log_file = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size > 0 and not (log_file.exists() and log_file.stat().st_size)
+
+
+def _look_at_file(path: Path) -> None:
+    """Refuses a file that lost all it had; makes one where there is none, its user's alone.
+
+    SQLite gives its other files the permissions of this one.
+    """
     with contextlib.suppress(OSError):  # SQLite says what is wrong
+        if path.exists():
+            # SQLite would take an empty file for a new database and drop its log.
+            log = path.with_name(f"{path.name}-wal")
+            if path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+                raise damaged(path, "it is empty")
         make_private_file(path)
 
 
@@ -194,6 +302,8 @@ async def _connect(stack: contextlib.AsyncExitStack, path: Path, mode: str) -> a
         aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=5)
     )
     connection.row_factory = sqlite3.Row
+    # In memory: a full disk must not keep a search from sorting what it found.
+    await connection.execute_fetchall("PRAGMA temp_store = MEMORY")
     await connection.create_function(  # pyright: ignore[reportUnknownMemberType]
         "lexemes", 1, _sql_lexemes, deterministic=True
     )
@@ -216,19 +326,33 @@ async def _prepare_writer(writer: aiosqlite.Connection, path: Path) -> None:
         await writer.execute_fetchall(f"PRAGMA {pragma}")
 
 
-async def _migrate(database: Database, migrations: Sequence[Migration]) -> None:
-    async with database.transaction() as tx:
+async def _migrate(
+    writer: aiosqlite.Connection, path: Path, migrations: Sequence[Migration]
+) -> None:
+    async with _transaction(writer) as tx:
         version = await _version(tx)
+        known = await tx.rows("SELECT 1 FROM sqlite_schema LIMIT 1")
+    if not 0 <= version <= MOST_VERSIONS or (version == 0 and known):
+        raise damaged(path, "its header is not Allma's")
     if version > len(migrations):
         raise DataDirectoryTooNew(
-            f"{database.path} was written by a newer version of Allma (schema {version}, "
+            f"{path} was written by a newer version of Allma (schema {version}, "
             f"this one knows {len(migrations)}).",
             "Update Allma, or choose another directory with --data.",
         )
+    if 0 < version < len(migrations):
+        await back_up(writer, path)
     for number, step in enumerate(migrations[version:], start=version + 1):
-        async with database.transaction() as tx:
-            await step(tx)
-            await tx.execute(f"PRAGMA user_version = {number}")
+        try:
+            async with _transaction(writer) as tx:
+                await step(tx)
+                await tx.execute(f"PRAGMA user_version = {number}")
+        except sqlite3.Error as exc:
+            log.exception("the migration to schema %d failed", number)
+            raise StorageError(
+                f"{path} could not be brought to schema {number}: {exc}.",
+                "It is as it was: the version of Allma that wrote it still opens it.",
+            ) from exc
 
 
 async def _version(tx: Transaction) -> int:
@@ -241,7 +365,7 @@ async def _refresh_index(database: Database) -> None:
     """Feeds full-text search anew when the rules that make terms of text have changed."""
     present = str(TOKENS_VERSION)
     row = await database.row("SELECT value FROM settings WHERE key = 'tokens_version'")
-    if row is not None and row["value"] == present:
+    if (row is not None and row["value"] == present) or database.read_only:
         return
     if row is not None:
         log.info("rebuilding the full-text index: its terms are made differently now")
@@ -263,6 +387,9 @@ def _translated(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as exc:
         _raise(exc, path)
+    except UnicodeDecodeError as exc:
+        # SQLite's own sentence quotes a damaged schema.
+        raise damaged(path) from exc
 
 
 def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
@@ -281,6 +408,8 @@ def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
             f"No space is left on the disk that holds {path.parent}.",
             "Free some space; what was indexed before still serves.",
         ) from exc
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _garbled(exc):
+        raise damaged(path) from exc
     known = _SENTENCES.get(code & 0xFF)
     if known is None:
         raise exc
@@ -288,7 +417,19 @@ def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
     raise StorageError(message.format(path=path), hint.format(path=path)) from exc
 
 
-_MOVE_AWAY = "Move {path} away (conversations are in it) and index your folders again."
+def damaged(path: Path, what: str = "") -> DataDamaged:
+    """The failure of a database that is damaged, or whose file is something else."""
+    return DataDamaged(
+        f"The database {path} is damaged{f': {what}' if what else ''}.",
+        REPAIR,
+    )
+
+
+def _garbled(exc: sqlite3.Error) -> bool:
+    """Whether SQLite read what Allma never wrote: another schema, or a text in no encoding."""
+    said = str(exc)
+    return said.startswith(("no such table", "no such column", "Could not decode to UTF-8"))
+
 
 _SENTENCES = {
     sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable."),
@@ -296,7 +437,5 @@ _SENTENCES = {
     sqlite3.SQLITE_AUTH: ("{path} may not be accessed.", "Check the permissions of its folder."),
     sqlite3.SQLITE_CANTOPEN: ("{path} cannot be opened.", "Check the permissions of its folder."),
     sqlite3.SQLITE_IOERR: ("The disk failed while using {path}.", "Check the disk."),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged.", _MOVE_AWAY),
-    sqlite3.SQLITE_NOTADB: ("{path} is not a database.", _MOVE_AWAY),
     sqlite3.SQLITE_BUSY: ("{path} is locked by another program.", "Close that program."),
 }

@@ -26,3 +26,4 @@ class Erasure(Stored):
             await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
         self._db.note_change()
         await self._db.empty_log()
+        await self._db.delete_backups()

@@ -50,7 +50,9 @@ def own_data_directory(path: Path) -> Generator[None]:
             file.truncate(0)
             file.write(f"{os.getpid()}\n".encode())
         except OSError as exc:
-            raise _unusable(path, exc) from exc
+            # Who holds it is only told to people; on a full disk the lock holds without.
+            if exc.errno != errno.ENOSPC:
+                raise _unusable(path, exc) from exc
         try:
             yield
         finally:

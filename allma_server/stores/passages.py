@@ -1,6 +1,5 @@
 """From hits to passages: what is found, with its exact place and its surroundings."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -174,6 +173,6 @@ def _passage(row: sqlite3.Row, score: float) -> Passage:
         start_line=row["start_line"],
         end_line=row["end_line"],
         page=row["page"],
-        heading=json.loads(row["heading"]),
+        heading=rows.texts(row["heading"]),
         uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
     )

@@ -5,7 +5,9 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
+from allma_server.errors import REPAIR, DataDamaged
 from allma_server.model import Chunk, Document
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -41,6 +43,41 @@ def as_json(values: Iterable[int] | Iterable[str]) -> str:
     return json.dumps(list(values))
 
 
+def texts(stored: str) -> list[str]:
+    """A stored list of texts.
+
+    Raises:
+        DataDamaged: it is none.
+    """
+    listed = _read(stored)
+    if not isinstance(listed, list):
+        raise _damaged_row()
+    return cast(list[str], listed)
+
+
+def text_by_name(stored: str) -> dict[str, str]:
+    """A stored object of texts.
+
+    Raises:
+        DataDamaged: it is none.
+    """
+    read = _read(stored)
+    if not isinstance(read, dict):
+        raise _damaged_row()
+    return cast(dict[str, str], read)
+
+
+def _read(stored: str) -> Any:
+    try:
+        return json.loads(stored)
+    except (TypeError, ValueError) as exc:
+        raise _damaged_row() from exc
+
+
+def _damaged_row() -> DataDamaged:
+    return DataDamaged("The database is damaged: a row holds what was never written.", REPAIR)
+
+
 def document(row: sqlite3.Row) -> Document:
     """The document of a row of `documents`."""
     return Document(
@@ -56,7 +93,7 @@ def document(row: sqlite3.Row) -> Document:
         reason=row["reason"],
         reason_code=row["reason_code"],
         title=row["title"],
-        metadata=json.loads(row["metadata"]),
+        metadata=text_by_name(row["metadata"]),
         chunks=row["chunks"],
         indexed_at=row["indexed_at"],
     )
@@ -72,7 +109,7 @@ def chunk(row: sqlite3.Row) -> Chunk:
         start_line=row["start_line"],
         end_line=row["end_line"],
         page=row["page"],
-        heading=tuple(json.loads(row["heading"])),
+        heading=tuple(texts(row["heading"])),
         context=row["context"],
     )
 

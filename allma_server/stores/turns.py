@@ -51,6 +51,17 @@ class Turns(Conversations):
             message_id = await _add_message(tx, conversation_id, "user", question, None)
         return Turn(conversation_id, message_id, question, earlier)
 
+    async def unstored_turn(self, conversation_id: str | None, question: str) -> Turn:
+        """A question that is answered without being kept.
+
+        Raises:
+            ConversationNotFound: the conversation to continue does not exist.
+        """
+        if conversation_id is None:
+            return Turn(_new_id(), _new_id(), question, [])
+        known = await self.conversation(conversation_id)
+        return Turn(conversation_id, _new_id(), question, known.messages)
+
     async def plan_turn(self, replaces: str, question: str) -> Turn:
         """A question in the place of an earlier one, named by its message or by its answer's.
 

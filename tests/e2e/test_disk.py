@@ -104,3 +104,46 @@ async def test_a_read_only_data_directory_is_told_and_works_again_when_it_is_not
         assert "cannot be written: Read-only file system" in failed["content"][0]["text"]
         remount(disk, "rw")
         assert (await names(client, "salty"))[0] == "sea.md"
+
+
+async def test_on_a_full_disk_an_engine_that_starts_serves_what_was_indexed(
+    disk: Path, folder: Path
+) -> None:
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        await client.tool("index", action="add", path=str(folder))
+        asked = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
+    filler = fill(disk)
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        for _ in range(5):
+            assert (await names(client, "salty rivers"))[0] == "sea.md"
+        read = await client.tool("read", source=str(folder / "sea.md"))
+        assert "salty" in read["content"][0]["text"]
+        answer = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
+        assert answer["citations"] and "not kept" in answer["notice"]
+        shown = await client.tool("conversations", action="show", id=asked["conversation_id"])
+        assert not shown.get("isError"), shown
+        further = await client.tool(
+            "ask", question="And why?", conversation_id=asked["conversation_id"]
+        )
+        assert not further.get("isError"), further
+        filler.unlink()
+        kept = (await client.tool("ask", question="Is it kept now?"))["structuredContent"]
+        assert "not kept" not in (kept["notice"] or "")
+        shown = await client.tool("conversations", action="show", id=kept["conversation_id"])
+        assert not shown.get("isError"), shown
+
+
+async def test_a_disk_that_fills_while_an_engine_serves_lets_it_answer(
+    disk: Path, folder: Path
+) -> None:
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        await client.tool("index", action="add", path=str(folder))
+        fill(disk)
+        while not (answer := await client.tool("ask", question="Why?")).get("isError"):
+            if "not kept" in (answer["structuredContent"]["notice"] or ""):
+                break
+        assert not answer.get("isError"), answer
+        assert (await names(client, "salty rivers"))[0] == "sea.md"

@@ -1,5 +1,6 @@
 """The commands about the engine itself: its state, its data, its settings."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,8 @@ from allma_server.cli.program import command, group
 from allma_server.cli.shell import DONE, FAILED, Shell
 
 if TYPE_CHECKING:
-    from allma_server.model import Diagnosis
+    from allma_server.errors import DataDamaged
+    from allma_server.model import Check, Diagnosis
 
 app = typer.Typer()
 
@@ -40,11 +42,41 @@ async def doctor(
         with shell.progress("Connecting"):
             diagnosis: Diagnosis = await check_client(find_client(client))
     elif repair:
-        diagnosis = await shell.run("repair", doing="Repairing", unit="steps")
+        diagnosis = await _repaired(shell)
     else:
         diagnosis = await shell.run("doctor", doing="Checking")
     shell.show(diagnosis)
     return DONE if diagnosis.healthy else FAILED
+
+
+async def _repaired(shell: Shell) -> "Diagnosis":
+    from allma_server.errors import DataDamaged
+
+    try:
+        return await shell.run("repair", doing="Repairing", unit="steps")
+    except DataDamaged as damage:
+        rescued = await _rescued(shell, damage)
+    repaired: Diagnosis = await shell.run("repair", doing="Repairing", unit="steps")
+    return replace(repaired, checks=[rescued, *repaired.checks])
+
+
+async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
+    """Has a new database take the place of the damaged one, which no engine may have open."""
+    from allma_server.cli.page import count
+    from allma_server.daemon.remote import daemon_status
+    from allma_server.engine import rescue_data
+    from allma_server.model import Check
+
+    with shell.progress("Saving what can be read"):
+        await daemon_status(shell.config.data_dir, "stop")
+        saved = await rescue_data(shell.config.data_dir)
+    return Check(
+        "Damage",
+        "warning",
+        f"{damage.message} Saved: {count(saved.conversations, 'conversation')} with "
+        f"{count(saved.messages, 'message')}, {count(saved.documents, 'document')}.",
+        f"The damaged file is kept as {saved.damaged}; delete it when nothing is missing.",
+    )
 
 
 @command(app, "export")

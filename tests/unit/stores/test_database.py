@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from allma_server.errors import (
+    DataDamaged,
     DataDirectoryBusy,
     DataDirectoryTooNew,
     DiskFull,
@@ -130,16 +131,58 @@ FIRST_VERSION = (
 """A document as the first version stored it."""
 
 
-async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: Path):
-    async with open_database(tmp_path / "old.sqlite3", MIGRATIONS[:1]) as database:
+async def make_first_version(path: Path) -> None:
+    async with open_database(path, MIGRATIONS[:1]) as database:
         async with database.transaction() as tx:
             for statement in FIRST_VERSION:
                 await tx.execute(statement)
+
+
+async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: Path):
+    await make_first_version(tmp_path / "old.sqlite3")
     async with open_database(tmp_path / "old.sqlite3") as database:
         assert await Catalog(database).search_text("kept", 5)
     async with open_database(tmp_path / "new.sqlite3"):
         pass
     assert schema(tmp_path / "old.sqlite3") == schema(tmp_path / "new.sqlite3")
+
+
+async def test_what_a_migration_changes_is_kept_beside_it_until_something_is_forgotten(
+    tmp_path: Path,
+):
+    path = tmp_path / "a.sqlite3"
+    await make_first_version(path)
+    assert os.listdir(tmp_path) == ["a.sqlite3"]
+    async with open_database(path):
+        pass
+    backup = tmp_path / "a.sqlite3.backup"
+    with sqlite3.connect(backup) as former:
+        assert former.execute("PRAGMA user_version").fetchone() == (1,)
+        assert "kept" in former.execute("SELECT text FROM chunks").fetchone()[0]
+    former.close()
+    assert os.name != "posix" or backup.stat().st_mode & 0o077 == 0
+    written = backup.stat().st_mtime_ns
+    async with open_database(path) as database:
+        assert backup.stat().st_mtime_ns == written
+        await Catalog(database).erase_removed("/w/a.txt")
+    assert os.listdir(tmp_path) == ["a.sqlite3"]
+
+
+async def test_a_damaged_database_is_not_migrated(tmp_path: Path):
+    path = tmp_path / "a.sqlite3"
+    await make_first_version(path)
+    with sqlite3.connect(path) as opened:
+        opened.executemany(
+            "INSERT INTO settings VALUES (?, ?)", [(f"key{n}", "x" * 900) for n in range(200)]
+        )
+    opened.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(DataDamaged):
+        async with open_database(path):
+            pass
+    assert path.read_bytes()[4096 * 3 :] == content[4096 * 3 :]
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path):
@@ -152,7 +195,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Pa
         await tx.execute("CREATE TABLE half (id)")
         await tx.execute("CREATE TABLE half (id)")
 
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StorageError, match="as it was"):
         async with open_database(path, (*MIGRATIONS, half)):
             pass
     assert schema(path) == before
@@ -194,7 +237,7 @@ async def test_a_file_that_is_no_database_is_named_with_the_next_step(
 ):
     path = tmp_path / "a.sqlite3"
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="Move .*a.sqlite3 away"):
+    with pytest.raises(StorageError, match="doctor --repair"):
         async with open_database(path):
             pass
 
@@ -216,6 +259,7 @@ async def test_a_full_disk_is_said_and_what_was_there_still_serves(database: Dat
     catalog = Catalog(database)
     await publish(catalog, "/w/a.txt", ["a walrus"])
     [[pages]] = await database.rows("PRAGMA page_count")
+    assert database._writer is not None
     await database._writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(DiskFull, match="Free some space"):
         await publish(catalog, "/w/b.txt", [f"large {i} " * 200 for i in range(200)])
