@@ -76,6 +76,11 @@ class Config(BaseModel):
     max_file_mb: int = Field(
         default=50, ge=1, le=2000, description="Larger files are skipped, in megabytes."
     )
+    mask_secrets: bool = Field(
+        default=True,
+        description="Keep passwords, keys and tokens that stand in documents out of the index, "
+        "passages, prompts and what is read.",
+    )
     parse_seconds: int = Field(
         default=20,
         ge=1,

@@ -28,6 +28,7 @@ from allma_server.model import ImportReport, Rescue
 from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
+from allma_server.secrets import MASKED
 from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.chroma import delete_collections
@@ -300,4 +301,6 @@ class _Parsers:
         embedder = await self._embedder.chosen()
         config = self._config
         parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
+        if config.mask_secrets:
+            parts += (MASKED,)
         return ":".join(map(str, parts))

@@ -5,8 +5,12 @@ U+2028, which would shift all that follows.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+CONTEXT_LINES = 400
+CONTEXT_BYTES = 40_000
+"""How much before the lines that are asked for is told too: as much as a private key may take."""
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
@@ -22,12 +26,16 @@ def split_lines(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class FileLines:
-    """Lines of a file from `first` on; `total` is how many it has. `head`: how the file begins."""
+    """Lines of a file from `first` on; `total` is how many it has. `head`: how the file begins.
+
+    `before` are some of the lines that stand before them.
+    """
 
     first: int
     lines: list[bytes]
     total: int
     head: bytes
+    before: list[bytes] = field(default_factory=list[bytes])
 
 
 def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -> FileLines:
@@ -36,9 +44,12 @@ def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -
     Only what is returned is kept in memory; the last line may be cut.
     """
     kept: list[bytes] = []
+    before: dict[int, bytes] = {}
     head, total, left = b"", 0, most
     for total, piece in _numbered(blocks):
         head = head or piece[:4]
+        if first - CONTEXT_LINES <= total < first:
+            before[total] = (before.get(total, b"") + piece)[-CONTEXT_BYTES:]
         if total < first or left <= 0 or (last is not None and total > last):
             continue
         if total - first == len(kept):
@@ -46,7 +57,17 @@ def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -
             left -= 1
         kept[-1] += piece[:left]
         left -= len(piece)
-    return FileLines(first, kept, total, head)
+    return FileLines(first, kept, total, head, _last(before.values(), CONTEXT_BYTES))
+
+
+def _last(lines: Collection[bytes], most: int) -> list[bytes]:
+    """The last of some lines, `most` bytes of them."""
+    kept: list[bytes] = []
+    for line in reversed(list(lines)):
+        if (most := most - len(line) - 1) < 0:
+            break
+        kept.append(line)
+    return kept[::-1]
 
 
 def _numbered(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

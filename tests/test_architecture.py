@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"chunking", "imports", "logs"},
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"}
     | {"workspace_files"},
-    {"disk_calls", "lines", "api_keys"},
+    {"disk_calls", "lines", "api_keys", "secrets"},
     {"ports", "config"},
     {"locations", "telemetry", "addresses"},
     {"model", "errors", "private"},

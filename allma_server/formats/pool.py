@@ -100,7 +100,7 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
         max_tokens=embedder.max_tokens,
         tokenizer_file=str(file) if file else None,
     )
-    limits = Limits(config.max_file_mb * 1_000_000, settings)
+    limits = Limits(config.max_file_mb * 1_000_000, settings, mask_secrets=config.mask_secrets)
     # Half of the cores: the embedder needs the others.
     workers = config.parse_workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     pool = ParserPool(limits, workers, config.parse_seconds)

@@ -22,6 +22,7 @@ from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.formats import reader_for
 from allma_server.formats.cpu_limit import cpu_limit
 from allma_server.model import Chunk, Parsed
+from allma_server.secrets import mask_extract
 from allma_server.workspace_files import open_file
 
 MEMORY = 2 << 30
@@ -40,6 +41,7 @@ class Limits:
     file_bytes: int
     chunks: ChunkSettings
     memory: int = MEMORY
+    mask_secrets: bool = True
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -48,14 +50,14 @@ class Limits:
     def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         chunks = ChunkSettings(**values["chunks"])
-        return cls(values["file_bytes"], chunks, values["memory"])
+        return cls(**values | {"chunks": chunks})
 
 
 def parse(path: str, limits: Limits) -> Parsed:
     """The file at `path`, read and cut into chunks.
 
     Raises:
-        NothingToIndex: it is of no readable format, too large, or holds no text.
+        NothingToIndex: it is of no readable format, too large, holds no text, or only secrets.
         UnreadableDocument: it cannot be read, or its reader failed on it.
     """
     name = PurePath(path)
@@ -64,6 +66,8 @@ def parse(path: str, limits: Limits) -> Parsed:
         raise NothingToIndex(f"Files ending in {name.suffix} hold no text that can be indexed.")
     try:
         extract = reader.read(_content(path, limits.file_bytes), name)
+        if limits.mask_secrets:
+            extract = mask_extract(extract)
         chunks = chunk(extract, extract.title or "", limits.chunks)
     except AllmaError:
         raise

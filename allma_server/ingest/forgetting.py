@@ -26,6 +26,7 @@ class Catalogue(Protocol):
     async def documents_inside(self, folder: str) -> list[Document]: ...
     async def remove(self, document_ids: Sequence[int]) -> None: ...
     async def erase_removed(self, path: str) -> None: ...
+    async def erase_replaced(self, path: str) -> None: ...
     async def get_setting(self, key: str) -> str | None: ...
     async def set_setting(self, key: str, value: str | None) -> None: ...
 
@@ -77,6 +78,11 @@ class Forgetting:
         await self._finish(path)
         chunks = sum(document.chunks for document in documents)
         return ForgetReport(path, len(documents), chunks, bool(whole), NOTICE if chunks else None)
+
+    async def erase_replaced(self, path: str) -> None:
+        """Leaves nothing of what the documents at or below a path held before."""
+        await self._catalogue.erase_replaced(path)
+        await self._erase()
 
     async def resume(self) -> None:
         """Finishes what a crash cut off."""

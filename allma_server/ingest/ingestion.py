@@ -37,6 +37,7 @@ from allma_server.model import (
 )
 from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Embedder, Ledger, Parser, Progress
+from allma_server.secrets import MASKED
 
 COURTESY_SECONDS = 20.0
 
@@ -282,7 +283,8 @@ class Ingestion:
         recipe = await self._recipe()
         rules = f"{__version__}:{self._config.max_file_mb}:{recipe}"
         # Another chunk size, another limit or another version may read any file otherwise.
-        reread = only is None and await self._catalogue.workspace_rules(workspace.id) != rules
+        former = await self._catalogue.workspace_rules(workspace.id)
+        reread = only is None and former != rules
         known = await self._known(workspace, only)
         forgotten = await self._forgetting.forgotten()
 
@@ -307,6 +309,8 @@ class Ingestion:
         )
         report = await pipeline.run(await self._looked_through(workspace, changes))
         if reread:
+            if known and self._config.mask_secrets and MASKED not in former:
+                await self._forgetting.erase_replaced(workspace.path)
             await self._catalogue.set_workspace_rules(workspace.id, rules)
         return report
 

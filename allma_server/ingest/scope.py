@@ -20,6 +20,7 @@ from allma_server.errors import (
 from allma_server.ingest.tree import Tree
 from allma_server.model import FileFacts, SeenFile
 from allma_server.path_text import actual
+from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.workspace_files import status_of
 
 IGNORED_FOLDERS = frozenset(
@@ -27,7 +28,7 @@ IGNORED_FOLDERS = frozenset(
     "__pycache__ .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints "
     ".cache .gradle .terraform .next .nuxt .svelte-kit .parcel-cache .turbo .yarn .pnpm-store "
     ".direnv .idea .eggs site-packages DerivedData Pods .dart_tool .stack-work _build "
-    "$RECYCLE.BIN .Trash .Trashes .ssh .gnupg .aws .azure .kube .docker".split()
+    "$RECYCLE.BIN .Trash .Trashes".split()
 )
 IGNORED_FILES = frozenset(
     "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb uv.lock "
@@ -36,16 +37,6 @@ IGNORED_FILES = frozenset(
     ".git .DS_Store Thumbs.db desktop.ini .allmaignore".split()
 )
 IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
-
-SECRET_NAMES = frozenset(
-    ".netrc _netrc .pgpass .npmrc .pypirc .htpasswd .git-credentials credentials credentials.json "
-    "credentials.yml credentials.yaml secrets.json secrets.yml secrets.yaml secrets.toml "
-    "secrets.env service-account.json .dockercfg .vault-token kubeconfig id_rsa id_dsa id_ecdsa "
-    "id_ed25519 master.key terraform.tfstate".split()
-)
-SECRET_ENDINGS = (
-    ".pem .key .p12 .pfx .jks .keystore .kdbx .kdb .ppk .asc .gpg .pgp .ovpn .tfvars .tfstate"
-).split()
 
 BINARY_ENDINGS = frozenset(
     ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
@@ -104,7 +95,7 @@ def why_refused(real: Path, data_dir: Path) -> str | None:
         return "a system folder"
     if sys.platform == "win32" and len(real.parts) > 1 and real.parts[1].lower() in _WINDOWS_SYSTEM:
         return "a system folder"
-    if any(part in (".ssh", ".gnupg", ".aws", ".kube") for part in real.parts):
+    if is_in_secret_folder(real):
         return "a folder of secrets"
     return None
 
@@ -165,7 +156,7 @@ def walk_part(
 
 def _tree(root: Path, data_dir: Path) -> Tree:
     try:
-        return Tree(str(root), IGNORED_FOLDERS, os.path.realpath(data_dir))
+        return Tree(str(root), IGNORED_FOLDERS | FOLDERS, os.path.realpath(data_dir))
     except (NothingToIndex, OSError) as exc:
         # As an empty folder, it would cost the user all that is indexed of it.
         why = exc.message if isinstance(exc, NothingToIndex) else f"{exc.strerror}."
@@ -216,7 +207,7 @@ def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str |
         return "a symbolic link; what it points to is indexed where it stands"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
-    if is_secret(path):
+    if is_secret_file(path):
         return "looks like a secret; such files are never read"
     if (ending := path.suffix.lower()) in BINARY_ENDINGS:
         return f"a {ending} file, which holds no text Allma can read"
@@ -226,11 +217,3 @@ def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str |
         size, limit = status.st_size / 1e6, max_bytes / 1e6
         return f"{size:.0f} MB, larger than the limit of {limit:.0f} MB (max_file_mb)"
     return None
-
-
-def is_secret(path: Path) -> bool:
-    """Whether the name alone says that the file holds credentials."""
-    name = path.name.lower()
-    if name == ".env" or name.startswith(".env."):
-        return not name.endswith((".example", ".sample", ".template", ".dist"))
-    return name in SECRET_NAMES or name.endswith(tuple(SECRET_ENDINGS))

@@ -33,4 +33,5 @@ async def read(
         catalog=call.engine.catalog,
         disk=call.engine.ingestion.current,
         live=PLAIN_FORMATS,
+        mask_secrets=call.engine.config.mask_secrets,
     )

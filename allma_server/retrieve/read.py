@@ -10,6 +10,7 @@ from allma_server.lines import FileLines, split_lines
 from allma_server.model import Document, Excerpt, Passage
 from allma_server.path_text import path_of_uri
 from allma_server.paths import real
+from allma_server.secrets import mask
 
 LARGEST_EXCERPT = 40_000
 """Characters returned at once; the rest is had by asking for the following lines."""
@@ -49,11 +50,12 @@ async def read_excerpt(
     catalog: Library,
     disk: Disk,
     live: frozenset[str],
+    mask_secrets: bool = True,
 ) -> Excerpt:
     """Lines of a document named by path, `allma://document/ID` or chunk id.
 
     A format in `live` is plain text and is read from disk as it is now; others are given as the
-    text that was extracted from them.
+    text that was extracted from them. Secrets are masked as in the index.
 
     Raises:
         DocumentNotFound: it is not in the index.
@@ -72,7 +74,7 @@ async def read_excerpt(
             "The documents list shows what is; only indexed files are read.",
         )
     if await catalog.is_approved(document.id):
-        excerpt = await _from_disk(document, start_line, end_line, disk, live)
+        excerpt = await _from_disk(document, start_line, end_line, disk, live, mask_secrets)
         if excerpt is not None:
             return excerpt
     text, lines = await catalog.extracted_text(document.id)
@@ -85,13 +87,14 @@ async def _from_disk(
     end_line: int | None,
     disk: Disk,
     live: frozenset[str],
+    mask_secrets: bool,
 ) -> Excerpt | None:
     """The lines of a document's file as they are now; None where only the index has them."""
     if document.format not in live:
         await disk.check(document)
         return None
     found = await disk.lines(document, start_line or 1, end_line, 4 * LARGEST_EXCERPT)
-    return None if found is None else _of_file(document, found)
+    return None if found is None else _of_file(document, found, mask_secrets)
 
 
 async def _document(name: str, catalog: Library) -> Document | None:
@@ -102,7 +105,7 @@ async def _document(name: str, catalog: Library) -> Document | None:
     return await catalog.document_by_id(int(number)) if number.isdigit() else None
 
 
-def _of_file(document: Document, found: FileLines) -> Excerpt | None:
+def _of_file(document: Document, found: FileLines, mask_secrets: bool) -> Excerpt | None:
     """Lines of a file as an excerpt; None when it is not UTF-8: the index has its text."""
     _check_first(document, found.first, found.total)
     if found.head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
@@ -119,8 +122,16 @@ def _of_file(document: Document, found: FileLines) -> Excerpt | None:
         kept[0] = kept[0].removeprefix("\ufeff")
     if any("\0" in line for line in kept):
         return None
+    if mask_secrets:
+        kept = _masked(found.before, kept)
     lines = range(found.first, found.first + len(kept))
     return _shown(document, kept, lines, found.total, "disk")
+
+
+def _masked(before: list[bytes], lines: list[str]) -> list[str]:
+    """The lines without their secrets, some of which begin in the lines before."""
+    above = [line.decode(errors="replace") for line in before]
+    return mask("\n".join([*above, *lines])).text.split("\n")[len(above) :]
 
 
 def _check_first(document: Document, first: int, last: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from allma_server.errors import DocumentNotFound
 from allma_server.model import Chunk, Document, FileFacts, Parsed, Workspace, now
 from allma_server.ports import Vector
+from allma_server.secrets import COUNT
 from allma_server.stores import rows
 from allma_server.stores.database import INDEXED_CHUNK, Stored, Transaction
 from allma_server.stores.embeddings import insert_vectors, read_vectors
@@ -63,6 +64,7 @@ class Ledger(Stored):
                 format=parsed.format,
                 content_hash=content_hash,
                 state="indexed",
+                reason=_masked(parsed),
                 title=rows.storable(parsed.title),
                 metadata=rows.storable(json.dumps(parsed.metadata, ensure_ascii=False)),
                 chunks=len(chunks),
@@ -198,6 +200,12 @@ def _values(chunk: Chunk) -> ChunkValues:
         chunk.end_line,
         chunk.page,
     )
+
+
+def _masked(parsed: Parsed) -> str | None:
+    """What the ledger says of an indexed document that is not there as it stands on the disk."""
+    number = parsed.metadata.get(COUNT)
+    return number and f"{number} {'secret' if number == '1' else 'secrets'} masked"
 
 
 async def _write_document(

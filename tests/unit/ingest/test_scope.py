@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.errors import FolderNotAllowed, PathNotFound, UnreadableDocument
-from allma_server.ingest.scope import approve, is_secret, walk, walk_part
+from allma_server.ingest.scope import approve, walk, walk_part
 
 LIMIT = 1_000_000
 
@@ -53,10 +53,6 @@ def test_files_that_look_like_secrets_are_listed_but_never_read(tmp_path: Path, 
     write(tmp_path, name)
     reason = seen(tmp_path)[name]
     assert reason is not None and "secret" in reason
-
-
-def test_an_example_of_an_environment_file_is_no_secret() -> None:
-    assert not is_secret(Path(".env.example"))
 
 
 def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:

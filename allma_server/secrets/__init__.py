@@ -1,0 +1,20 @@
+"""Secrets: files that hold nothing else are never read, those inside other files are masked.
+
+`names.py` knows files and folders by their names. In texts, `forms.py` knows secrets by their
+form, `contexts.py` by what stands around them and `assignments.py` by the name that they are given;
+`masking.py` puts a word in their place.
+"""
+
+from allma_server.secrets.masking import COUNT, MASKED, Masked, mask, mask_extract
+from allma_server.secrets.names import FOLDERS, is_in_secret_folder, is_secret_file
+
+__all__ = [
+    "COUNT",
+    "FOLDERS",
+    "MASKED",
+    "Masked",
+    "is_in_secret_folder",
+    "is_secret_file",
+    "mask",
+    "mask_extract",
+]

@@ -1,0 +1,137 @@
+"""Puts a word in the place of each secret of a text; its lines stay where they are."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from allma_server.errors import NothingToIndex
+from allma_server.model import Extract, Section
+from allma_server.secrets.assignments import assigned
+from allma_server.secrets.contexts import in_context, private_keys
+from allma_server.secrets.forms import FORMS
+from allma_server.secrets.spans import Span
+
+MASKED = "masked-1"
+"""The mark of an index without secrets, with a version; another one has documents read again."""
+
+COUNT = "secrets masked"
+"""The key of a document's metadata that says how many were."""
+
+
+_ALL_OF_IT = 0.75
+_LONGEST_HEADER = 400
+# The first row of a table with logins, as browsers and password stores export them.
+_PASSWORD_LIST = re.compile(
+    r"(?=.*\b(?:user[ _]?name|login(?:_username)?|e?-?mail|account|url|website|uri)\b)"
+    r"(?:[\w \"-]{1,40}[,;\t|]){1,20}?\"?(?:login_)?passw(?:or)?ds?\"?(?:[,;\t|]|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text without its secrets; in the place of each span of the original stands its mask."""
+
+    text: str
+    spans: tuple[Span, ...] = ()
+    masks: tuple[str, ...] = ()
+
+    def offsets(self, originals: tuple[int, ...]) -> tuple[int, ...]:
+        """Where places of the original are now; of one inside a secret, the end of its mask."""
+        grown = zip(self.spans, self.masks, strict=True)
+        growth = [0, *accumulate(len(mask) - (span.end - span.start) for span, mask in grown)]
+        ends = [span.end for span in self.spans]
+        return tuple(self._moved(original, ends, growth) for original in originals)
+
+    def _moved(self, original: int, ends: list[int], growth: list[int]) -> int:
+        before = bisect_right(ends, original)
+        if before < len(ends) and self.spans[before].start < original:
+            return ends[before] + growth[before + 1]
+        return original + growth[before]
+
+
+def mask(text: str) -> Masked:
+    """The text with `[secret: KIND]` in the place of each secret; it has as many lines as before.
+
+    Linear in the length of the text.
+    """
+    spans = tuple(secrets_in(text))
+    masks = tuple(
+        f"[secret: {span.kind}]" + "\n" * text.count("\n", span.start, span.end) for span in spans
+    )
+    parts: list[str] = []
+    at = 0
+    for span, instead in zip(spans, masks, strict=True):
+        parts += [text[at : span.start], instead]
+        at = span.end
+    return Masked("".join([*parts, text[at:]]), spans, masks)
+
+
+def mask_extract(extract: Extract) -> Extract:
+    """A document without its secrets; its metadata tell how many its text had.
+
+    Raises:
+        NothingToIndex: it holds nothing else.
+    """
+    masked = mask(extract.text)
+    if _is_secret(extract.text, masked):
+        raise NothingToIndex("It holds secrets; such files are not indexed.")
+
+    def section(old: Section) -> Section:
+        start, end, *breaks = masked.offsets((old.start, old.end, *old.breaks))
+        # Several may have stood inside one secret.
+        breaks = sorted({offset for offset in breaks if start <= offset < end})
+        return replace(
+            old,
+            start=start,
+            end=end,
+            breaks=tuple(breaks),
+            heading=tuple(mask(title).text for title in old.heading),
+            repeat=mask(old.repeat).text,
+        )
+
+    metadata = {key: mask(value).text for key, value in extract.metadata.items()}
+    if masked.spans:
+        metadata[COUNT] = str(len(masked.spans))
+    title = mask(extract.title).text if extract.title else None
+    sections = (section(old) for old in extract.sections)
+    kept = tuple(each for each in sections if each.start < each.end)
+    return replace(extract, text=masked.text, sections=kept, title=title, metadata=metadata)
+
+
+def _is_secret(text: str, masked: Masked) -> bool:
+    """Whether a text is a secret, such as a key or an exported list of passwords."""
+    hidden = sum(span.end - span.start for span in masked.spans)
+    if hidden > _ALL_OF_IT * len(text.strip()):
+        return True
+    header = text.lstrip("\ufeff\n ").partition("\n")[0]
+    return len(header) < _LONGEST_HEADER and _PASSWORD_LIST.match(header) is not None
+
+
+def secrets_in(text: str) -> Iterator[Span]:
+    """The secrets of a text, in order and apart from each other."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few capital letters become two
+        lowered = "".join(c.lower() if c.isascii() else c for c in text)
+    found = [*private_keys(text), *_of_known_form(text), *in_context(text, lowered)]
+    found += assigned(text, lowered)
+    held: Span | None = None
+    for span in sorted(found, key=lambda s: (s.start, -s.end)):
+        if held is None or span.start >= held.end:
+            if held is not None:
+                yield held
+            held = span
+        elif span.end > held.end:
+            held = replace(held, end=span.end)
+    if held is not None:
+        yield held
+
+
+def _of_known_form(text: str) -> Iterator[Span]:
+    for form in FORMS:
+        group = "secret" if "secret" in form.pattern.groupindex else 0
+        for match in form.found_in(text):
+            if "EXAMPLE" not in match[group]:
+                yield Span(*match.span(group), form.kind)

@@ -1,0 +1,127 @@
+"""Files and folders that hold secrets by their names: such files are never read.
+
+Names are compared in lower case and without the endings of copies (`id_rsa.bak`, `.env~`). A file
+that shows others how to write one (`.env.example`) is none, and neither are documents and source
+code about secrets (`credentials.md`, `password_reset.html`, `secrets.py`): what stands in those is
+masked.
+"""
+
+import re
+from pathlib import PurePath
+
+_COPY = re.compile(
+    r"(?:~|\.(?:bak|backup|old|orig|save|saved|tmp|copy|disabled|swp|rej|prev|rpmsave|rpmnew|"
+    r"dpkg-old|dpkg-dist|\d{1,8})|[ _-](?:copy|backup|bak|old)|\s?\(\d+\)|[_-]\d{4}-?\d\d-?\d\d)$"
+)
+_MARKED = re.compile(r"^copy of |(?: \(\d+\)|[ _-]{1,3}copy)(?=\.\w+$)")
+_EXAMPLE = re.compile(
+    r"(?:^|[._ -])(?:examples?|samples?|templates?|dist|tmpl|tpl|skeleton|schema|"
+    r"defaults)(?=[._ -]|$)"
+)
+_ENDED = r"\.(?:json|jsonc|json5|ya?ml|ini|toml|properties|env|cfg|conf|config|xml|plist|enc|db)"
+_QUALIFIER = (
+    r"(?:prod|production|dev|develop|development|stag|stage|staging|test|testing|local|live|qa|uat|"
+    r"ci|shared|common|default|private|my|all|app|global|user|root|team|company|work|home|personal|"
+    r"export|saved|backup|aws|gcp|azure|google|github|gitlab|docker|db|database|k8s|kube|server|"
+    r"api|new|\d+)"
+)
+_SECRETS = r"(?:secrets?|credentials?|creds?|passwords?|passwds?|passphrases?)"
+_TOKENS = (
+    r"(?:api|access|auth|secret|private|encryption|signing|root|service|sa|gcp|key)"
+    r"[_-]?(?:keys?|tokens?)"
+)
+
+_KINDS = {
+    "environment": r"\.env|\.env[._-].*|.*\.env|env\.(?:local|prod|production|staging)|\.envrc|"
+    r"\.flaskenv|\.dev\.vars|.*\.tfvars(?:\.json)?",
+    "private key": r"(?:.*[_.-])?(?:rsa|dsa|ecdsa|ed25519)(?:[_-]sk)?(?:\.txt|\.key)?|"
+    r"id_(?:rsa|dsa|ecdsa|ed25519|xmss)\b.*|ssh_host_.*_key|priv(?:ate)?[_-]?key.*|secring\..*|"
+    r".*\.(?:pem|key|p12|pfx|p8|pk8|pkcs12|jks|jceks|bks|keystore|truststore|keytab|ppk|gpg|"
+    r"pgp|agekey|snk|ovpn|tblk|wallet|kdbx?|psafe3|keychain|keychain-db|agilekeychain|opvault|"
+    r"1pif|1pux|kwl|enpassdb|publishsettings|cscfg|mobileprovision)|wg\d+\.conf",
+    "service account": r"(?:.*[_.-])?service[_-]?account.*\.json|"
+    r".*firebase-adminsdk.*\.json|client[_-]?secrets?.*\.json|application_default_credentials\.json|"
+    r"adc\.json|(?:.*[_-])?(?:sa|gcp|gcloud|google)[_-](?:key|creds?|auth)\.json|key(?:file|s)?\.json",
+    "credentials of a tool": r"[._]netrc|\.?pgpass(?:\.conf)?|\.(?:my|mylogin)\.cnf|\.npmrc|"
+    r"\.yarnrc\.yml|\.pypirc|\.ht(?:passwd|digest)|\.git-?(?:credentials|cookies)|\.dockercfg|"
+    r"\.vault[_-](?:token|pass.*)|vault[_-]pass.*|vault\.ya?ml|\.?kubeconfig.*|.*\.kubeconfig|"
+    r"\.s3cfg|\.boto|\.?rclone\.conf|\.?passwd-s3fs|\.?smbcredentials|\.msmtprc|\.fetchmailrc|"
+    r"\.?offlineimaprc|\.terraformrc|terraform\.rc|.*\.tfrc\.json|.*\.tf(?:state|plan)(?:\..*)?|"
+    r"\.?databrickscfg|\.?ngrok\.ya?ml|sitemanager\.xml|recentservers\.xml|filezilla\.xml|"
+    r"winscp\.ini|\.ftpconfig|s?ftp-config\.json|sftp\.json|master\.key|.*\.yml\.enc|"
+    r"(?:keystore|key|signing)\.properties|settings-security\.xml|passwd|shadow-?|gshadow-?|"
+    r"\.?(?:api|auth|access)[_-]?(?:key|token)s?|\.tokens?|\.secrets?",
+    "credentials": rf"\.?{_SECRETS}|\.?(?:.+[._ -])?{_SECRETS}{_ENDED}|"
+    rf"\.?{_SECRETS}(?:[._ -]{_QUALIFIER})+(?:{_ENDED})?|"
+    rf"(?:{_QUALIFIER}[._ -])*(?:secrets|credentials|creds|passwords?|passwds)"
+    r"\.(?:txt|csv|tsv|xlsx?)|"
+    rf"(?:.*[_-])?{_TOKENS}\.(?:json|ya?ml|txt|csv|ini|toml|env)|token\.(?:json|txt)|"
+    r"(?:.*[_-])?(?:access|root)keys?\.csv",
+    "history of a shell": r"\.[\w.-]*(?:_?history|histfile|hsts)|\.lesshst|\.viminfo|\.histdb|"
+    r"consolehost_history\.txt|(?:fish|zsh|bash)_history",
+    "a browser's or wallet's store": r"login data(?: for account)?|logins\.json|key[34]\.db|"
+    r"cookies(?:\.sqlite|\.txt|\.json)?|signons\.sqlite|web data|wallet\.(?:dat|json)|utc--.*|"
+    r"(?:.*[_ -])?(?:recovery|backup)[_ -]?codes?.*\.txt|(?:seed|mnemonic)(?:[_ -]phrase)?\.txt|"
+    r".*\.har",
+}  # fmt: skip
+_SECRET = re.compile("|".join(_KINDS.values()))
+_PUBLIC = re.compile(r".*\.pub|(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|asc|gpg|key|pgp)")
+_ALWAYS = re.compile(_KINDS["private key"])
+_DOCUMENT = (
+    ".md .markdown .rst .adoc .html .htm .pdf .docx .ipynb .tex .org "
+    ".py .pyi .js .mjs .cjs .jsx .ts .tsx .go .rs .java .kt .scala .c .h .cc .cpp .hpp .cs .rb "
+    ".php .swift .m .lua .pl .r .sql .sh .bash .zsh .ps1 .tf .vue .svelte "
+    ".css .scss .ex .exs .clj .hs"
+).split()
+
+FOLDERS = frozenset(
+    ".ssh .gnupg .aws .azure .gcloud .kube .minikube .docker .oci .aliyun .bluemix .ibmcloud "
+    ".password-store .pki .vault .terraform.d .step .acme.sh .cloudflared .databricks .snowflake "
+    ".keychain .keychains .mozilla .thunderbird .electrum "
+    ".bitcoin .ethereum .monero .exodus .1password .bitwarden .secrets".split()
+)
+"""Names of folders that hold nothing but credentials, keys or browsers' profiles."""
+
+FOLDERS_IN = {
+    ".config": frozenset(
+        "gh hub glab-cli op gcloud rclone doctl containers google-chrome chromium microsoft-edge "
+        "vivaldi opera bravesoftware 1password bitwarden keepassxc filezilla sops age "
+        "github-copilot flyctl hcloud stripe heroku".split()
+    ),
+    "letsencrypt": frozenset("live archive keys accounts".split()),
+    "google": frozenset({"chrome"}),
+    "application support": frozenset("firefox bravesoftware chromium 1password bitwarden".split()),
+    ".subversion": frozenset({"auth"}),
+    "library": frozenset({"keychains"}),
+    "share": frozenset("keyrings kwalletd".split()),
+}
+"""The same for folders whose names say so only inside another."""
+
+
+def is_secret_file(path: PurePath) -> bool:
+    """Whether the names alone say that a file holds credentials."""
+    if is_in_secret_folder(path.parent):
+        return True
+    name = _without_copies(path.name.lower())
+    if _PUBLIC.fullmatch(name):
+        return False
+    if _ALWAYS.fullmatch(name):
+        return not name.endswith(tuple(_DOCUMENT))
+    if _EXAMPLE.search(name) or name.endswith(tuple(_DOCUMENT)):
+        return False
+    return _SECRET.fullmatch(name) is not None
+
+
+def is_in_secret_folder(folder: PurePath) -> bool:
+    """Whether a folder, or one around it, holds nothing but credentials."""
+    parts = [part.lower() for part in folder.parts]
+    return any(part in FOLDERS for part in parts) or any(
+        inner in FOLDERS_IN.get(outer, ()) for outer, inner in zip(parts, parts[1:], strict=False)
+    )
+
+
+def _without_copies(name: str) -> str:
+    name = _MARKED.sub("", name)
+    while (shorter := _COPY.sub("", name)) and shorter != name:
+        name = shorter
+    return name

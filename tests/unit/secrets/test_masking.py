@@ -1,0 +1,183 @@
+"""Secrets in texts are masked, what only looks like them is not, and lines stay where they are."""
+
+import random
+import time
+from pathlib import PurePath
+
+import pytest
+
+from allma_server.errors import NothingToIndex
+from allma_server.formats import reader_for
+from allma_server.model import Extract, Section
+from allma_server.secrets import mask, mask_extract
+from tests.unit.secrets.samples import (
+    AROUND_A_NAMED_TOKEN,
+    AROUND_A_PASSWORD,
+    AROUND_A_TOKEN,
+    AROUND_AN_ADDRESS,
+    HEX,
+    NAMED_TOKENS,
+    PASSWORDS,
+    PROVIDERS,
+    drawn,
+    encoded,
+    private_key,
+    uuid,
+)
+
+
+def assert_masked(text: str, secret: str) -> None:
+    masked = mask(text).text
+    assert secret not in masked, masked
+    assert "[secret: " in masked
+    assert masked.count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_provider_s_token_is_masked_wherever_it_stands(provider: str) -> None:
+    for around in AROUND_A_TOKEN:
+        assert_masked(around.replace("{}", PROVIDERS[provider]), PROVIDERS[provider])
+
+
+@pytest.mark.parametrize("around", AROUND_A_NAMED_TOKEN)
+def test_a_token_is_known_by_its_name(around: str) -> None:
+    for token in NAMED_TOKENS:
+        assert_masked(around.replace("{}", token), token)
+
+
+@pytest.mark.parametrize("around", AROUND_A_PASSWORD)
+def test_a_password_is_known_by_its_name(around: str) -> None:
+    for password in PASSWORDS:
+        assert_masked(around.replace("{}", password), password)
+
+
+@pytest.mark.parametrize("around", AROUND_AN_ADDRESS)
+def test_a_password_in_an_address_is_masked_and_the_rest_of_it_kept(around: str) -> None:
+    for password in (*(p for p in PASSWORDS if "#" not in p), "hunter2", "correct-horse"):
+        assert_masked(around.replace("{}", password), password)
+    before, after = around.split("{}")
+    assert mask(around.replace("{}", "hunter2")).text == f"{before}[secret: password]{after}"
+
+
+def test_logins_in_other_forms_are_masked() -> None:
+    login = encoded("bob:" + drawn(12))
+    assert_masked(f"Authorization: Basic {login}", login)
+    assert_masked(f'{{"auths": {{"x": {{"auth": "{login}"}}}}}}', login)
+    for digest in (f"$apr1${drawn(8)}${drawn(22)}", f"$2b$12${drawn(53)}"):
+        assert_masked(f"bob:{digest}", digest)
+    key = encoded(private_key())
+    assert_masked(f"client-key-data: {key}", key)
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "])
+def test_a_private_key_is_masked_whole_whatever_form_it_has(kind: str) -> None:
+    key = private_key(kind)
+    first, *body, _ = key.split("\n")
+    forms = (
+        f"Notes\n\n{key}\n\nmore",
+        '"private_key": "' + key.replace("\n", "\\n") + '\\n",',
+        "key: |\n" + "\n".join(f"    {line}" for line in key.split("\n")) + "\nnext: 1",
+        "\n".join(f"# {line}" for line in key.split("\n")),
+        "\n".join([first, *body[:6]]),
+        key.replace("\n", "\r\n"),
+    )
+    for text in forms:
+        for line in body[:6]:
+            assert_masked(text, line)
+
+
+PLAIN = f"""
+password = "your-password-here"   password = os.environ["DB_PASSWORD"]   password: <password>
+password = get_password()   token = parts[0]   password: str | None = None   password = None
+api_key = "YOUR_API_KEY"   api_key: ${{API_KEY}}   token: "{{{{ secrets.TOKEN }}}}"   password=***
+token_type = "bearer"   max_tokens = 4096   password_field = "form-password-1"
+postgres://user:password@localhost/db   https://example.com:8080/path@v2   http://[::1]:80/
+AKIAIOSFODNN7EXAMPLE   wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+sha256 = "{drawn(64, HEX)}"   commit {drawn(40, HEX)}   id: {uuid()}   etag: "{drawn(32, HEX)}"
+integrity "sha512-{drawn(86)}=="   color: #a1b2c3   next_token = "{drawn(40)}"
+The password must have eight characters. The token expires. Pass "--verbose" to see more.
+PASS: tests/test_7.py   FAIL: x1   A private key begins with -----BEGIN PRIVATE KEY-----.
+def authorize(token: Token2, secret_name: str = "prod/db2-main") -> None: ...
+const tokenPattern = /[a-z0-9]{{16,}}/;   secretKeyRef: {{ name: db-credentials, key: password1 }}
+"""
+
+
+def test_what_only_speaks_of_secrets_is_left_alone() -> None:
+    assert mask(PLAIN).text == PLAIN
+
+
+def test_places_stay_true(seed: int = 7) -> None:
+    chance = random.Random(seed)
+    words = [*PROVIDERS.values(), private_key(), *("plain words of no meaning at all".split() * 20)]
+    chance.shuffle(words)
+    paragraphs = [f"P{number} {word}" for number, word in enumerate(words)]
+    text = "\n\n".join(paragraphs)
+    starts = [text.index(paragraph) for paragraph in paragraphs]
+    sections = tuple(
+        Section(start, end, heading=(f"P{number}",), breaks=(start,))
+        for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True))
+    )
+    masked = mask_extract(Extract(text, sections))
+    assert masked.sections[-1].end == len(masked.text)
+    for number, section in enumerate(masked.sections):
+        assert masked.text[section.start :].startswith(f"P{number} ")
+        assert section.breaks == (section.start,)
+        assert masked.text[: section.start].count("\n") == text[: starts[number]].count("\n")
+    assert masked.metadata["secrets masked"] == str(len(PROVIDERS) + 1)
+
+
+def test_sections_that_end_inside_a_secret_still_cover_the_text() -> None:
+    text = f"{'Before. ' * 40}\n{private_key()}\nAfter."
+    cuts = range(0, len(text), 40)
+    sections = tuple(
+        Section(start, min(start + 40, len(text)), breaks=(start, start + 1)) for start in cuts
+    )
+    masked = mask_extract(Extract(text, sections))
+    ends = [0, *(section.end for section in masked.sections)]
+    assert ends[-1] == len(masked.text) and "After." in masked.text
+    for section, end in zip(masked.sections, ends, strict=False):
+        assert section.start == end < section.end
+        assert all(section.start <= offset < section.end for offset in section.breaks)
+
+
+def test_titles_headings_and_repeated_rows_are_masked_too() -> None:
+    token = PROVIDERS["github"]
+    section = Section(0, 5, heading=(f"Key {token}",), repeat=f"id,{token}")
+    extract = Extract("words", (section,), f"On {token}", {"author": token}, lines=(4,))
+    masked = mask_extract(extract)
+    assert token not in repr(masked) and masked.lines == (4,)
+
+
+def test_a_file_that_is_nothing_but_secrets_is_no_document() -> None:
+    exported = "name,url,username,password\nshop,https://s.example,bob,plainwords\n"
+    for content in (private_key(), f"\n{private_key('EC ')}\n", exported):
+        reader = reader_for(PurePath("notes.txt"))
+        assert reader is not None
+        with pytest.raises(NothingToIndex, match="secrets"):
+            mask_extract(reader.read(content.encode(), PurePath("notes.txt")))
+    note = f"# How to renew the key\n\n{private_key(lines=3)}\n" + "Ask Bob before you do. " * 30
+    assert "Ask Bob" in mask_extract(Extract(note, ())).text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "password",
+        "a" * 50,
+        "AKIA",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "://a:",
+        "eyJ.",
+        "'\"=",
+        "--token ",
+    ],
+)
+def test_hostile_texts_take_time_in_proportion(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = unit * (size // len(unit))
+        began = time.process_time()
+        mask(text)
+        return time.process_time() - began
+
+    small = min(seconds(50_000) for _ in range(3))
+    assert seconds(400_000) < 24 * max(small, 0.02)
