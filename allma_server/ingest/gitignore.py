@@ -20,6 +20,8 @@ _CLASSES = {
     b"xdigit": rb"0-9A-Fa-f",
 }  # fmt: skip
 _ENDING = re.compile(rb"\*([^*?\[\\]+)")
+_STARS_BEHIND_NAME = re.compile(rb"([^*?\[\\]*[^/*?\[\\])\*\*+(?=/|$)")
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _WILD = re.compile(rb"[*?\[\\]")
 
 
@@ -115,16 +117,42 @@ def _parsed(text: bytes) -> Iterator[Rule]:
         ignores = not line.startswith(b"!")
         pattern = line if ignores else line[1:]
         folders_only = pattern.endswith(b"/")
-        pattern = pattern.removesuffix(b"/")
+        pattern = _ESCAPE.sub(_slash, pattern.removesuffix(b"/"))
         anywhere = b"/" not in pattern
-        try:
-            segments = tuple(_segments(pattern.removeprefix(b"/")))
-        except _NeverMatches:
-            continue
-        if segments:
-            last = _ENDING.fullmatch(pattern.rpartition(b"/")[2])
-            ending = last[1] if last and not isinstance(segments[-1], bytes) else None
-            yield Rule(number, ignores, folders_only, anywhere, segments, ending)
+        for variant in [pattern] if anywhere else _variants(pattern):
+            if (rule := _rule(number, variant, ignores, folders_only, anywhere)) is not None:
+                yield rule
+
+
+def _rule(
+    number: int, pattern: bytes, ignores: bool, folders_only: bool, anywhere: bool
+) -> Rule | None:
+    try:
+        segments = tuple(_segments(pattern.removeprefix(b"/")))
+    except _NeverMatches:
+        return None
+    if not segments:
+        return None
+    last = _ENDING.fullmatch(pattern.rpartition(b"/")[2])
+    ending = last[1] if last and not isinstance(segments[-1], bytes) else None
+    return Rule(number, ignores, folders_only, anywhere, segments, ending)
+
+
+def _slash(escape: re.Match[bytes]) -> bytes:
+    """A slash behind a backslash separates all the same; other signs stay escaped."""
+    return b"/" if escape[1] == b"/" else escape[0]
+
+
+def _variants(pattern: bytes) -> list[bytes]:
+    """A pattern as git takes it, which compares what stands before the first wildcard by itself.
+
+    So in `a**/b` the stars stand at the beginning of what is left, and mean any number of folders.
+    """
+    found = _STARS_BEHIND_NAME.match(pattern)
+    if found is None:
+        return [pattern]
+    name, rest = found[1], pattern[found.end() :]
+    return [name + (rest[1:] or b"*"), name + b"*/**" + rest]
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:

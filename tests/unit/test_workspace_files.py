@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from allma_server import workspace_files
 from allma_server.errors import NothingToIndex
 from allma_server.workspace_files import open_file, open_folder, read_named, trusted_owners
 
 MOST = 1000
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these files")
+
+
+@pytest.fixture(params=["step by step", "by whole paths"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is run as on systems that open names relative to a folder, and as on others."""
+    if request.param == "by whole paths":
+        monkeypatch.setattr(workspace_files, "_RELATIVE", False)
 
 
 def content(path: Path, most: int = MOST) -> bytes:
@@ -34,10 +42,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_regular_file_is_read(folder: Path) -> None:
     assert content(folder / "notes" / "a.md") == b"inside"
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_file_that_is_not_there_is_missing_and_nothing_else(folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
         content(folder / "notes" / "b.md")
@@ -78,6 +88,7 @@ def _folder(path: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -102,6 +113,7 @@ def test_what_is_no_regular_file_of_bounded_size_is_refused_at_once(
 
 
 @posix
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("swapped", ["notes", "."])
 def test_a_folder_on_the_way_that_became_a_link_is_not_followed(folder: Path, swapped: str) -> None:
     gone = folder / swapped
@@ -169,6 +181,7 @@ def test_a_folder_that_may_be_passed_but_not_listed_is_passed(folder: Path) -> N
         (folder / "notes").chmod(0o755)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_folder_is_listed_by_name(folder: Path) -> None:
     (folder / "b").touch()
     (folder / "a").touch()
