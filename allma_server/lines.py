@@ -13,6 +13,7 @@ CONTEXT_BYTES = 40_000
 """How much before the lines that are asked for is told too: as much as a private key may take."""
 
 _BREAK = re.compile(r"\r\n|\r|\n")
+_WHOLE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
 
 
@@ -22,6 +23,11 @@ def split_lines(text: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return lines
+
+
+def lines_with_ends(text: str) -> list[str]:
+    """The lines of a text, each with what ends it."""
+    return _WHOLE.findall(text)
 
 
 @dataclass(frozen=True, slots=True)

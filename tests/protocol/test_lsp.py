@@ -837,6 +837,29 @@ async def test_a_selection_can_be_explained_and_related(source: EngineSource) ->
         assert plain["command"] == "allma.ask"
 
 
+async def test_a_selection_is_counted_in_the_lines_of_the_protocol(source: EngineSource) -> None:
+    text = "form\ffeed\u2028and\x85more\rmac\r\nwindows\nglacier\n"
+    document = {"uri": "untitled:draft", "languageId": "text", "version": 1, "text": text}
+    last = selection(end=4)
+    last["range"]["start"]["line"] = 3
+    change = {
+        "range": {"start": {"line": 2, "character": 0}, "end": {"line": 2, "character": 7}},
+        "text": "linux",
+    }
+    async with editor(source) as wire:
+        wire.notify("textDocument/didOpen", {"textDocument": document})
+        [_, relate] = await wire.result("textDocument/codeAction", last)
+        assert relate["arguments"] == [{"query": "glacier"}]
+        wire.notify(
+            "textDocument/didChange",
+            {"textDocument": {"uri": "untitled:draft", "version": 2}, "contentChanges": [change]},
+        )
+        [_, relate] = await wire.result("textDocument/codeAction", selection(end=4))
+        assert relate["arguments"] == [
+            {"query": "form\ffeed\u2028and\x85more\rmac\r\nlinux\nglacier"}
+        ]
+
+
 async def test_a_process_is_seen_while_it_lives() -> None:
     assert parent.alive(os.getpid())
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", "")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from allma_server.lines import lines_of, split_lines
+from allma_server.lines import lines_of, lines_with_ends, split_lines
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ from allma_server.lines import lines_of, split_lines
 )
 def test_what_ends_a_line(text: str, lines: list[str]) -> None:
     assert split_lines(text) == lines
+    assert "".join(lines_with_ends(text)) == text
+    assert [line.rstrip("\r\n") for line in lines_with_ends(text)] == lines
 
 
 def blocks(data: bytes, random_: random.Random) -> Iterator[bytes]:

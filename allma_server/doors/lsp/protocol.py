@@ -24,6 +24,7 @@ from pygls.protocol import (
 
 from allma_server import __version__
 from allma_server.doors.frames import INVALID_PARAMS
+from allma_server.doors.lsp.buffers import buffers_of
 from allma_server.doors.lsp.lenient import without_unknown_values
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 
@@ -92,6 +93,7 @@ class Protocol(LanguageServerProtocol):
         self, params: types.InitializeParams
     ) -> Generator[Any, Any, types.InitializeResult]:
         result = yield from super().lsp_initialize(params)
+        self._workspace = buffers_of(self.workspace)
         result.capabilities.execute_command_provider = types.ExecuteCommandOptions(
             commands=self._server.command_names, work_done_progress=True
         )
