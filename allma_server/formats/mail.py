@@ -41,7 +41,8 @@ class MailReader:
             if (message := _parsed(text)) is not None:
                 letter.add(message, Source(text, line))
             else:
-                letter.draft.add(whole(text.encode("ascii", "replace").decode()).text)
+                plain = whole(text.encode("ascii", "replace").decode()).text
+                letter.draft.add(plain, lines=range(line, line + plain.count("\n") + 1))
         facts = {"messages": str(len(starts))}
         return letter.draft.extract("The mailbox has no text.", metadata=facts)
 

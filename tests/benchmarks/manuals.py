@@ -3,8 +3,9 @@
 The manuals are Debian packages, unpacked in a cache folder. The gold of a page is the text that
 Chromium shows of it, without navigation (nav, aside, footer and ARIA's names for them). Kept is
 the share of its words that the reader keeps, as multisets, over all pages of a manual; headings,
-the share of its visible headings that are headings of sections. Pages that lead elsewhere at once
-are not counted. Of manuals of more than 1,500 pages every n-th page is taken, as the table says.
+the share of its visible headings that are headings of sections. Not counted are pages that lead
+elsewhere at once, and lists of results that a script fills (folders named search). Of manuals of
+more than 1,500 pages every n-th page is taken, as the table says.
 """
 
 import argparse
@@ -84,7 +85,7 @@ def fetch(names: Sequence[str]) -> None:
 
 def measured(browser: Browser, package: Path) -> Manual:
     pages = sorted(page for page in package.rglob("*") if page.suffix in (".html", ".htm"))
-    pages = [page for page in pages if page.is_file()]
+    pages = [page for page in pages if page.is_file() and page.parent.name != "search"]
     manual = Manual(step=-(-len(pages) // MOST_PAGES))
     reader = HtmlReader()
     for page in pages[:: manual.step]:
@@ -126,7 +127,7 @@ def count(
 
 def plain_heading(heading: str) -> str:
     """A heading without the sign that links to it."""
-    return " ".join(heading.rstrip().rstrip("¶#§").split())
+    return " ".join(heading.strip(" \n\xa0¶#§◆").split())
 
 
 def report(names: Sequence[str], verbose: bool) -> bool:

@@ -99,6 +99,14 @@ def test_embedded_images_are_not_text() -> None:
     )
 
 
+def test_elements_of_xhtml_may_be_closed_at_once() -> None:
+    page = (
+        '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title>T</title>'
+        '<script src="x.js"/></head><body><p><a id="top"/>seen</p><div/><p>too</p></body></html>'
+    )
+    assert read(page).text == "seen\n\ntoo"
+
+
 @pytest.mark.parametrize("page", ["", "<html></html>", "<script>only()</script>", "<p> \u200b</p>"])
 def test_a_page_without_text_has_nothing_to_index(page: str) -> None:
     with pytest.raises(NothingToIndex):

@@ -110,6 +110,15 @@ def test_a_mailbox_has_a_section_for_each_message_on_its_lines() -> None:
     assert "From here" in extract.text and ">From" not in extract.text
 
 
+def test_a_message_whose_parts_are_nested_too_deeply_is_text_in_its_mailbox() -> None:
+    head = "From a@b Mon Jan  1 10:00:00 2024\n"
+    deep = HOSTILE["multiparts"].replace("needle", "innermost")
+    extract = read(f"{head}{deep}\n\n{head}Subject: Next\n\nneedle\n", "box.mbox")
+    assert "innermost" in extract.text
+    last, line = extract.text.rstrip().split("\n")[-1], extract.lines[-1]
+    assert (last, line) == ("needle", deep.count("\n") + 7)
+
+
 def test_a_saved_page_is_read_as_html() -> None:
     data = (
         "From: <Saved by Blink>\r\nSubject: =?utf-8?Q?Gezeiten_=C3=BCber?=\r\n"
