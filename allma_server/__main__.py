@@ -46,13 +46,18 @@ def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
     folders = [os.path.abspath(folder) for folder in options.workspace]
     if not options.solo:
         from allma_server.daemon.forward import forward, warn
-        from allma_server.daemon.link import Unreachable
-        from allma_server.locations import data_dir, project_folder
+        from allma_server.daemon.link import NoSockets
+        from allma_server.locations import data_dir, project_folder, question_settings
 
-        hello = {"workspaces": folders, "hint": project_folder(), "cwd": os.getcwd()}
+        hello = {
+            "workspaces": folders,
+            "hint": project_folder(),
+            "cwd": os.getcwd(),
+            "settings": question_settings(),
+        }
         try:
             forward(door, data_dir(options.data), hello)
-        except Unreachable as exc:
+        except NoSockets as exc:
             warn(f"no shared engine, {exc}; it runs in this process")
 
     os.umask(0o077)  # whatever a library writes is its user's alone

@@ -5,17 +5,20 @@ over. Nested keys do not exist, so a setting has the same name everywhere.
 """
 
 import difflib
+import logging
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from allma_server.addresses import OLLAMA_PORT, server_address
 from allma_server.errors import InvalidArgument, UnknownSetting
 from allma_server.locations import config_file, default_data_dir
+
+_log = logging.getLogger(__name__)
 
 _KEY = "_API_KEY"
 """How variables end that hold a secret, and are no setting."""
@@ -160,6 +163,103 @@ def load_with_sources(
             f"The setting {key} is not valid: {first['msg']}.",
             f"It comes from: {sources.get(key, 'client')}. `allma config list` shows all settings.",
         ) from exc
+
+
+LIVE = frozenset({"chat_model", "top_k", "rerank_seconds", "idle_minutes"})
+"""Settings that an engine reads whenever it needs them; it keeps the others until it ends."""
+
+
+class LiveSettings:
+    """The settings of an engine, which follow the settings file while it runs.
+
+    `client`: settings that come before the user's own.
+    """
+
+    def __init__(self, client: Mapping[str, Any]) -> None:
+        self._client = client
+        self._config: Config | None = None
+        self._seen: object = None
+
+    def opened(self) -> Config:
+        """All settings as they are now, for an engine that is about to open.
+
+        Raises:
+            UnknownSetting, InvalidArgument: as `load_config`.
+        """
+        self._seen = _mark(config_file())
+        self._config = load_config(self._client)
+        return self._config
+
+    def refreshed(self) -> Config:
+        """The settings in force: those of the opened engine, with LIVE ones as they are now.
+
+        Raises:
+            UnknownSetting, InvalidArgument: as `load_config`, before an engine was opened.
+        """
+        if self._config is None:
+            return load_config(self._client)
+        if (mark := _mark(config_file())) != self._seen:
+            self._seen = mark
+            try:
+                new = load_config(self._client)
+            except InvalidArgument as exc:
+                _log.warning("the settings stay as they are: %s", exc)
+            else:
+                changes = {key: getattr(new, key) for key in LIVE}
+                self._config = self._config.model_copy(update=changes)
+        return self._config
+
+    def in_force(self) -> dict[str, Any]:
+        """The settings of the opened engine as JSON data; empty while there is none."""
+        return {} if self._config is None else self.refreshed().model_dump(mode="json")
+
+    def waiting(self) -> dict[str, Any]:
+        """The settings that are set otherwise by now, with the values that wait for a restart."""
+        if self._config is None:
+            return {}
+        try:
+            new = load_config(self._client)
+        except InvalidArgument:
+            return {}
+        now = self.refreshed()
+        return {
+            k: getattr(new, k) for k in Config.model_fields if getattr(new, k) != getattr(now, k)
+        }
+
+    def idle_minutes(self) -> float:
+        """How long the engine stays without clients, whatever state the settings are in."""
+        try:
+            return self.refreshed().idle_minutes
+        except InvalidArgument:
+            return Config().idle_minutes
+
+
+def _mark(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def question_defaults(given: object) -> dict[str, Any]:
+    """Arguments of questions that a client's environment decides, of what its hello says.
+
+    What is not valid there is left out: who asks cannot do anything about it.
+    """
+    defaults: dict[str, Any] = {}
+    for key, value in (cast(dict[str, Any], given) if isinstance(given, dict) else {}).items():
+        try:
+            checked = getattr(Config.model_validate({key: value}), key)
+        except (ValidationError, AttributeError):
+            _log.warning("a client's setting %s is not valid", key)
+            continue
+        if (argument := _ARGUMENTS.get(key)) is not None:
+            defaults[argument] = checked
+    return defaults
+
+
+_ARGUMENTS = {"chat_model": "model", "top_k": "top_k"}
 
 
 def check_key(key: str) -> None:

@@ -9,7 +9,7 @@ the first call that needs it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from allma_server.answer.models import model_in_use
 from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
 from allma_server.chunking import CHUNKER_VERSION
-from allma_server.config import Config
+from allma_server.config import Config, LiveSettings
 from allma_server.embedders import EMBEDDERS, choose, open_embedder
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
 from allma_server.formats import READERS
@@ -149,10 +149,11 @@ class ChosenEmbedder:
 class Engine:
     """What operations are called with. One per data directory and process.
 
-    `tasks` owns work that outlives the call that began it; a task in it must not raise.
+    `settings` gives the settings in force. `tasks` owns work that outlives the call that began it;
+    a task in it must not raise.
     """
 
-    config: Config
+    settings: Callable[[], Config]
     catalog: Catalog
     vectors: VectorIndex
     embedder: ChosenEmbedder
@@ -161,21 +162,30 @@ class Engine:
     ingestion: Ingestion
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
+    waiting_settings: Callable[[], Mapping[str, object]] = dict
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self.settings()
 
 
 @contextlib.asynccontextmanager
 async def open_engine(
-    config: Config, clients: Callable[[], int] = lambda: 1
+    config: Config,
+    clients: Callable[[], int] = lambda: 1,
+    live: LiveSettings | None = None,
 ) -> AsyncGenerator[Engine]:
     """The engine over `config.data_dir`, which it owns until the block ends.
 
-    `clients` tells how many share it.
+    `clients` tells how many share it. `live`: where `config` is from, and what it has become.
 
     Raises:
         DataDirectoryBusy: another process owns the data directory.
         DataDirectoryTooNew, DiskFull, StorageError: its database cannot be used.
         InvalidArgument: the settings name a provider that does not exist.
     """
+    settings = live.refreshed if live is not None else lambda: config
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(own_data_directory(config.data_dir))
         path = config.data_dir / DATABASE
@@ -184,7 +194,7 @@ async def open_engine(
         catalog = Catalog(database)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
-            open_reranker(config.reranker, _chat_model(config, catalog, chat))
+            open_reranker(config.reranker, _chat_model(settings, catalog, chat))
         )
         # What is opened by the first call that needs it outlives the tasks that use it.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -210,14 +220,25 @@ async def open_engine(
             erase=embedder.erase_vectors,
             tasks=tasks,
         )
-        yield Engine(config, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients)
+        yield Engine(
+            settings,
+            catalog,
+            vectors,
+            embedder,
+            chat,
+            reranker,
+            ingestion,
+            tasks,
+            clients,
+            live.waiting if live is not None else dict,
+        )
 
 
-def _chat_model(config: Config, catalog: Catalog, chat: ChatModels) -> Chat:
+def _chat_model(settings: Callable[[], Config], catalog: Catalog, chat: ChatModels) -> Chat:
     """The model that also answers, with the same context: another one would load it anew."""
 
     async def model(asked: str | None) -> ChatModel:
-        name = await model_in_use(asked, config, catalog, chat)
+        name = await model_in_use(asked, settings(), catalog, chat)
         if name is None:
             raise ModelNotFound(
                 "No chat model is installed.", "`allma models pull llama3.2` installs one."

@@ -6,10 +6,13 @@ without everything else.
 
 import hashlib
 import os
+import re
 import stat
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -56,6 +59,12 @@ def git_files() -> tuple[list[Path], Path]:
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")  # noqa: TID251
     return [home / ".gitconfig", config / "git" / "config"], config / "git" / "ignore"
+
+
+def question_settings() -> dict[str, str]:
+    """The settings in this environment that concern a client's own questions."""
+    named = {"chat_model": "ALLMA_CHAT_MODEL", "top_k": "ALLMA_TOP_K"}
+    return {key: os.environ[name] for key, name in named.items() if os.environ.get(name)}  # noqa: TID251
 
 
 def application_folders() -> dict[str, str]:
@@ -132,11 +141,39 @@ def _runtime_folder() -> Path | None:
         return None
 
 
-def build_stamp() -> str:
-    """Tells one installation of Allma from another, and from itself after an update."""
+def build() -> dict[str, Any]:
+    """This installation of Allma: its version, where it is, and when it was last changed."""
     from allma_server import __version__
 
     here = Path(__file__).parent
-    installed = max(path.stat().st_mtime_ns for path in (here, *here.glob("*.py")))
-    where = hashlib.sha256(f"{here}:{installed}".encode()).hexdigest()[:12]
-    return f"{__version__}+{where}"
+    modified = max(path.stat().st_mtime_ns for path in (here, *here.glob("*.py")))
+    return {"version": __version__, "path": str(here), "modified": modified}
+
+
+def is_newer(build: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
+    """Whether an installation is of a later version, or the same one after an update.
+
+    Two installations of one version are as good as each other, wherever they are.
+    """
+    theirs, ours = _version(build.get("version")), _version(than.get("version"))
+    if theirs != ours:
+        return theirs > ours
+    same = build.get("path") == than.get("path")
+    return same and _number(build.get("modified")) > _number(than.get("modified"))
+
+
+def _version(version: object) -> tuple[Any, ...]:
+    """A version as it is compared: 0.2 before 0.10, 1.0rc1 before 1.0."""
+    found = re.match(r"(\d+(?:\.\d+)*)(.*)", version) if isinstance(version, str) else None
+    if found is None:
+        return ((), 0, ())
+    release = tuple(int(part) for part in found[1].split("."))
+    while release and not release[-1]:
+        release = release[:-1]
+    rest = found[2]
+    final = 0 if re.match(r"[.-]?(a|b|c|rc|alpha|beta|dev|pre)", rest) else 1
+    return (release, final, tuple(int(number) for number in re.findall(r"\d+", rest)))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "allma_server"
 # Rooms from the top down. A module may import from its own room and from rooms below it.
 LAYERS: list[set[str]] = [
     {"__main__"},
-    {"cli", "session", "doors", "daemon"},
+    {"cli", "doors", "daemon"},
     {"operations"},
     {"doctor", "clients"},
     {"engine"},
@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},
     {"chunking", "imports", "logs"},
     {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"}
-    | {"workspace_files"},
+    | {"workspace_files", "file_lock"},
     {"disk_calls", "lines", "api_keys", "secrets"},
     {"ports", "config"},
     {"locations", "telemetry", "addresses"},

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from allma_server.cli.progress import Bar
     from allma_server.config import Config
+    from allma_server.doors.shell.client import Session
     from allma_server.ports import Progress
-    from allma_server.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -92,12 +92,12 @@ class Shell:
         Raises:
             StorageError: the data directory cannot be used.
         """
-        from allma_server.logs import logging_to
-        from allma_server.session import open_session
+        from allma_server.doors.shell.client import open_session
 
-        with logging_to(self.config.data_dir, verbose=self.options.verbose):
-            async with open_session(self.config, solo=self.options.solo) as session:
-                yield session
+        async with open_session(
+            self.config, solo=self.options.solo, verbose=self.options.verbose
+        ) as session:
+            yield session
 
     async def run(
         self, operation: str, /, doing: str = "", unit: str = "files", **arguments: object

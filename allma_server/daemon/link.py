@@ -1,67 +1,128 @@
-"""Reaching the daemon of a data directory, and starting it when there is none.
+"""Reaching the daemon of a data directory, starting it when there is none, and stopping it.
 
-Standard library only: an editor waits for this.
+Beside its socket a daemon has a file that it holds a lock on while its process lives: who holds
+the lock is the one daemon, whether it answers or not. Standard library only: an editor waits for
+this.
 """
 
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from allma_server.locations import build_stamp, meeting_place
+from allma_server.file_lock import try_lock, unlock
+from allma_server.locations import build, meeting_place
 from allma_server.private import private_opener
 
-START_SECONDS = 20.0
+START_SECONDS = 40.0
 HELLO_SECONDS = 5.0
+STOP_SECONDS = 30.0
+"""How long a daemon that said it would stop may take."""
+
+HANG_SECONDS = 10.0
+"""How long one that says nothing may take; then its process is killed."""
+
+NO_SOCKET = 3
+"""Exit status of a daemon that could not listen."""
+
+_PAUSE = 0.02
+
+_started: list[subprocess.Popen[bytes]] = []
+"""Daemons that this process has started; they outlive it, or are waited for when they end."""
 
 
 class Unreachable(Exception):
     """There is no daemon, and none could be started; the reason is the message."""
 
 
-def connect(data: Path, hello: dict[str, Any], *, start: bool = True) -> socket.socket:
+class NoSockets(Unreachable):
+    """Sockets cannot be used here, so nothing can be shared."""
+
+
+class Refused(Unreachable):
+    """The daemon will not serve this client; `hint` is the next step."""
+
+    def __init__(self, message: str, hint: str | None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Serving(NamedTuple):
+    """The process that serves a data directory; `id` tells it from a later one of the same pid."""
+
+    pid: int
+    id: str
+
+
+class Stopped(NamedTuple):
+    """The process that was stopped, if there was one, and whether it had to be killed."""
+
+    pid: int | None
+    killed: bool
+
+
+def connect(
+    data: Path, hello: dict[str, Any], given_up: Callable[[], bool] = lambda: False
+) -> socket.socket:
     """A connection to the daemon of `data` that has said yes to `hello`.
 
-    A daemon of another build says no and leaves; its successor is started then.
+    A daemon of an older version says no and leaves; its successor is started then. `given_up`:
+    tells when nobody waits for it any more.
 
     Raises:
-        Unreachable: there is none (and it may not be started, or did not start).
+        NoSockets: nothing can be shared here.
+        Refused: the daemon is newer and cannot be used by this version.
+        Unreachable: there is no daemon, and none could be started.
     """
-    try:
-        place = meeting_place(data)
-    except OSError as exc:
-        raise Unreachable(str(exc)) from exc
+    place = _place(data)
     deadline = time.monotonic() + START_SECONDS
+
+    def expired() -> bool:
+        return time.monotonic() > deadline or given_up()
+
     while True:
         if (link := dial(place)) is not None:
-            if greet(link, place, hello) is not None:
+            reply = greet(link, place, hello)
+            if reply is not None and reply.get("ok"):
                 return link
             link.close()
-        elif not start:
-            raise Unreachable("no daemon is running")
-        if not start or time.monotonic() > deadline:
-            raise Unreachable("the daemon did not answer")
-        _start(data, place, deadline)
+            if reply is not None and (error := reply.get("error")):
+                raise Refused(error["message"], error.get("hint"))
+        if expired():
+            pid = owner.pid if (owner := serving(place)) else "unknown"
+            raise Unreachable(f"it (pid {pid}) does not answer; `allma daemon restart` replaces it")
+        _start(data, place, expired)
+
+
+def control(data: Path, command: str) -> dict[str, Any] | None:
+    """What a running daemon answers to a command of the shell; None when none answers."""
+    place = _place(data)
+    link = dial(place)
+    if link is None:
+        return None
+    with link:
+        reply = greet(link, place, {"door": "control", "command": command})
+    return reply if reply is not None and reply.get("ok") else None
 
 
 def greet(link: socket.socket, place: Path, hello: dict[str, Any]) -> dict[str, Any] | None:
-    """Says hello; the daemon's answer when it is yes."""
-    greeting = {**hello, "stamp": build_stamp(), "pid": os.getpid(), "token": _token(place)}
+    """Says hello; the daemon's answer, or None when there is none."""
+    greeting = {**hello, "build": build(), "pid": os.getpid(), "token": _token(place)}
     try:
         link.settimeout(HELLO_SECONDS)
         link.sendall(json.dumps(greeting).encode() + b"\n")
-        answer = read_line(link)
+        reply = json.loads(read_line(link) or b"{}")
         link.settimeout(None)
-    except OSError:
+    except (OSError, ValueError):
         return None
-    reply = json.loads(answer or b"{}")
-    return reply if reply.get("ok") else None
+    return cast(dict[str, Any], reply) if isinstance(reply, dict) and "ok" in reply else None
 
 
 def read_line(link: socket.socket) -> bytes:
@@ -90,6 +151,57 @@ def dial(place: Path) -> socket.socket | None:
         return None
 
 
+def serving(place: Path) -> Serving | None:
+    """The process that serves at `place`, whether it answers or not; None when there is none."""
+    try:
+        with place.with_suffix(".run").open("r+b") as file:
+            if try_lock(file):
+                unlock(file)
+                return None
+            file.seek(0)
+            known = json.loads(file.read(1000) or b"{}")
+            return Serving(int(known["pid"]), str(known["id"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError):
+        return Serving(0, "")  # it has the lock and is just about to write its name
+
+
+def stop(data: Path) -> Stopped:
+    """Stops the daemon of `data`; returns when its process, and all that it held, is gone.
+
+    Raises:
+        Unreachable: its process cannot be ended.
+    """
+    place = _place(data)
+    owner = serving(place)
+    if owner is None:
+        return Stopped(None, killed=False)
+    answered = control(data, "stop") is not None
+    deadline = time.monotonic() + (STOP_SECONDS if answered else HANG_SECONDS)
+    killed = False
+    while serving(place) == owner:
+        if time.monotonic() > deadline:
+            if killed or not owner.pid:
+                raise Unreachable(f"process {owner.pid} does not end")
+            killed, deadline = True, deadline + HANG_SECONDS
+            _kill(owner.pid)
+        time.sleep(_PAUSE)
+    return Stopped(owner.pid, killed)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _place(data: Path) -> Path:
+    try:
+        return meeting_place(data)
+    except OSError as exc:
+        raise NoSockets(str(exc)) from exc
+
+
 def _token(place: Path) -> str | None:
     if sys.platform != "win32":
         return None  # the folder's permissions keep strangers out
@@ -99,15 +211,16 @@ def _token(place: Path) -> str | None:
         return None
 
 
-def _start(data: Path, place: Path, deadline: float) -> None:
+def _start(data: Path, place: Path, expired: Callable[[], bool]) -> None:
     """Starts a daemon, unless somebody else is just doing so; returns when one listens."""
-    with _election(place.with_suffix(".lock"), deadline):
+    with _election(place.with_suffix(".lock"), expired):
         if (link := dial(place)) is not None:
             link.close()
             # Somebody else was faster; or an old one is still about to leave.
-            time.sleep(0.02)
+            time.sleep(_PAUSE)
             return
-        with open(place.with_suffix(".log"), "ab", opener=private_opener) as log:
+        log_file = place.with_suffix(".log")
+        with open(log_file, "ab", opener=private_opener) as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "allma_server.daemon", str(data)],
                 stdin=subprocess.DEVNULL,
@@ -118,14 +231,20 @@ def _start(data: Path, place: Path, deadline: float) -> None:
                 env=_environment(),
                 creationflags=_detached(),
             )
-        while time.monotonic() < deadline:
+        _started[:] = [child for child in _started if child.poll() is None] + [process]
+        while not expired():
             if (link := dial(place)) is not None:
                 link.close()
                 return
-            if process.poll() is not None:
-                log_file = place.with_suffix(".log")
-                raise Unreachable(f"the daemon ended with status {process.returncode}: {log_file}")
-            time.sleep(0.02)
+            match process.poll():
+                case None:
+                    time.sleep(_PAUSE)
+                case 0:
+                    return  # another one serves already
+                case status if status == NO_SOCKET:
+                    raise NoSockets(f"no socket can be made at {place}: {log_file}")
+                case status:
+                    raise Unreachable(f"it ended with status {status}: {log_file}")
 
 
 def _environment() -> dict[str, str]:
@@ -142,22 +261,11 @@ def _detached() -> int:
 
 
 @contextlib.contextmanager
-def _election(lock: Path, deadline: float) -> Generator[None]:
-    """Lets one starter in at a time. The file stays: deleting it would make two locks of one."""
+def _election(lock: Path, expired: Callable[[], bool]) -> Generator[None]:
+    """Lets one starter in at a time."""
     with open(lock, "a+b", opener=private_opener) as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            while True:
-                try:
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise Unreachable("another client is starting the daemon") from None
-                    time.sleep(0.05)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
+        while not try_lock(file):
+            if expired():
+                raise Unreachable("another client is starting it")
+            time.sleep(_PAUSE)
         yield

@@ -1,7 +1,8 @@
 """The daemon: one engine, and a door for every client that comes to the meeting place.
 
 A client says hello first: its build, its door, what it wants the door to know. A daemon that
-meets a newer build leaves the place to it, finishes with the clients it has, and ends.
+meets a newer version leaves the place to it, finishes with the clients it has, and ends. Clients of
+the same version, wherever it is installed, and of older ones are served.
 """
 
 import asyncio
@@ -16,26 +17,39 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from allma_server.config import load_config
+from allma_server.config import LiveSettings, question_defaults
+from allma_server.daemon.link import NO_SOCKET, dial
+from allma_server.doors.shell import WIRE
 from allma_server.doors.solo import engine_on_demand
 from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import MESSAGE_LIMIT, last_resort
+from allma_server.doors.streams import last_resort
+from allma_server.file_lock import try_lock
 from allma_server.imports import imported
-from allma_server.locations import build_stamp, meeting_place
+from allma_server.locations import build, is_newer, meeting_place
+from allma_server.private import private_opener
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
 
 HELLO_SECONDS = 5.0
-DRAIN_SECONDS = 10.0
-"""How long clients of an old build are still served after a newer one has come."""
+HELLO_BYTES = 1 << 20
+"""Of the longest hello, which is one line."""
 
-WAIT_SECONDS = 15.0
-"""How long the engine waits for a predecessor to let go of the data directory."""
+DRAIN_SECONDS = 5.0
+"""How long clients are still served after one of a newer version has come."""
 
-CLOSING_SECONDS = 30.0
+SUCCESSION_SECONDS = 30.0
+"""How long a daemon waits for the one before it to end."""
+
+WAIT_SECONDS = 5.0
+"""How long the engine waits for a process with --solo to let go of the data directory."""
+
+CLOSING_SECONDS = 20.0
+PAUSE_SECONDS = 0.02
+
+DOORS = {"lsp", "mcp", "shell"}
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +71,12 @@ class Daemon:
         engine: EngineSource,
         clients: dict[asyncio.Task[Any], Client],
         token: str | None,
-        idle_seconds: float,
+        settings: LiveSettings,
     ) -> None:
         self._source = engine
         self._token = token
-        self._idle_seconds = idle_seconds
-        self._stamp = build_stamp()
+        self._live = settings
+        self._build = build()
         self._clients = clients
         self._opened: Engine | None = None
         self._began = self._last_busy = time.monotonic()
@@ -75,18 +89,19 @@ class Daemon:
         assert task is not None
         try:
             async with asyncio.timeout(HELLO_SECONDS):
-                hello = _read_hello(await reader.readline())
+                hello = await _read_hello(reader)
             if hello is None or (self._token and hello.get("token") != self._token):
                 return  # a probe, or a stranger
-            if self._refuses(hello):
-                await _say(writer, {"ok": False, "stamp": self._stamp})
+            if (refusal := self._refusal(hello)) is not None:
+                await _say(writer, refusal)
                 return
             door = str(hello.get("door"))
             if door == "control":
                 await _say(writer, {"ok": True} | self._control(hello))
                 return
-            self._clients[task] = Client(door, int(hello.get("pid", 0)))
-            await _say(writer, {"ok": True, "stamp": self._stamp, "pid": os.getpid()})
+            pid = hello.get("pid")
+            self._clients[task] = Client(door, pid if isinstance(pid, int) else 0)
+            await _say(writer, {"ok": True, "pid": os.getpid()})
             await self._serve(door, hello, reader, writer)
         except (TimeoutError, ConnectionError, asyncio.CancelledError):
             # A cancelled callback of a stream server would be logged as an error of it.
@@ -103,7 +118,7 @@ class Daemon:
         while not self.leaving.is_set():
             if self._clients or (self._opened and self._opened.ingestion.busy):
                 self._last_busy = time.monotonic()
-            left = self._idle_seconds - (time.monotonic() - self._last_busy)
+            left = self._live.idle_minutes() * 60 - (time.monotonic() - self._last_busy)
             if left <= 0:
                 log.info("nobody needs the engine: leaving")
                 self.leaving.set()
@@ -134,42 +149,65 @@ class Daemon:
     ) -> None:
         # Only the protocols that are spoken are imported: each takes a second, in which the others
         # are served.
+        cwd, defaults = _folder(hello), question_defaults(hello.get("settings"))
         match door:
             case "lsp":
                 await imported("allma_server.doors.lsp")
                 from allma_server.doors.lsp import serve_lsp
 
-                await serve_lsp(self._engine, reader, writer)
+                await serve_lsp(self._engine, reader, writer, cwd=cwd, defaults=defaults)
             case "mcp":
                 await imported("allma_server.doors.mcp")
                 from allma_server.doors.mcp import serve_mcp
 
                 folders = [str(folder) for folder in hello.get("workspaces", [])]
-                hint = hello.get("hint")
-                await serve_mcp(self._engine, reader, writer, workspaces=folders, hint=hint)
-            case "shell":
-                from allma_server.daemon.calls import serve_calls
-
-                await serve_calls(self._engine, reader, writer)
+                await serve_mcp(
+                    self._engine,
+                    reader,
+                    writer,
+                    workspaces=folders,
+                    hint=hello.get("hint"),
+                    cwd=cwd,
+                    defaults=defaults,
+                )
             case _:
-                log.warning("there is no door %r", door)
+                await imported("allma_server.doors.shell.server")
+                from allma_server.doors.shell.server import serve_shell
 
-    def _refuses(self, hello: Mapping[str, Any]) -> bool:
-        if self.replaced:
-            return True
-        if hello.get("stamp") == self._stamp or hello.get("door") == "control":
-            return False
-        log.info("a client of another build has come: leaving")
-        self.replaced = True
-        self.leaving.set()
-        return True
+                await serve_shell(self._engine, reader, writer, cwd=cwd, defaults=defaults)
+
+    def _refusal(self, hello: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What a client is told instead of being served; None when it is served."""
+        if hello.get("door") == "control":
+            return None
+        build = hello.get("build")
+        theirs = cast(dict[str, Any], build) if isinstance(build, dict) else {}
+        if self.leaving.is_set():
+            return {"ok": False}  # it comes again, to the next daemon
+        if is_newer(theirs, self._build):
+            log.info("a client of a newer version has come: leaving")
+            self.replaced = True
+            self.leaving.set()
+            return {"ok": False}
+        if hello.get("door") not in DOORS or hello.get("wire", WIRE) != WIRE:
+            ours, version = self._build["version"], theirs.get("version", "unknown")
+            error = {
+                "message": f"The engine is Allma {ours}, which this Allma {version} cannot use.",
+                "hint": f"Update it to {ours}: `pip install -U allma-server`.",
+            }
+            return {"ok": False, "error": error}
+        return None
 
     def _control(self, hello: Mapping[str, Any]) -> dict[str, Any]:
-        if hello.get("command") == "stop":
-            self.leaving.set()
-        return {
-            "pid": os.getpid(),
-            "stamp": self._stamp,
+        said: dict[str, Any] = {"pid": os.getpid(), "stamp": self._build["version"]}
+        match hello.get("command"):
+            case "stop":
+                self.leaving.set()
+            case "settings":
+                said["settings"] = self._live.in_force()
+            case _:
+                pass
+        return said | {
             "uptime_seconds": round(time.monotonic() - self._began),
             "clients": [
                 {"door": client.door, "pid": client.pid} for client in self._clients.values()
@@ -177,12 +215,17 @@ class Daemon:
         }
 
 
-def _read_hello(line: bytes) -> dict[str, Any] | None:
+async def _read_hello(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     try:
-        hello = json.loads(line)
-    except ValueError:
+        hello = json.loads(await reader.readline())
+    except (ValueError, RecursionError):
         return None
     return cast(dict[str, Any], hello) if isinstance(hello, dict) else None
+
+
+def _folder(hello: Mapping[str, Any]) -> str | None:
+    cwd = hello.get("cwd")
+    return cwd if isinstance(cwd, str) else None
 
 
 async def _say(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
@@ -193,63 +236,77 @@ async def _say(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
 async def serve(data: Path) -> int:
     """Serves `data` until it is time to leave; the process's exit status."""
     place = meeting_place(data)
+    run_file = await _served_alone(place)
+    if run_file is None:
+        return 0
     token = secrets.token_hex(16) if sys.platform == "win32" else None
-    settings = {"data_dir": str(data)}
-    config = load_config(settings)
+    settings = LiveSettings({"data_dir": str(data)})
     clients: dict[asyncio.Task[Any], Client] = {}
     async with engine_on_demand(
         settings, wait_seconds=WAIT_SECONDS, clients=lambda: len(clients)
     ) as engine:
-        daemon = Daemon(engine, clients, token, config.idle_minutes * 60)
-        async with _listening(daemon, place, token) as listening:
-            if not listening:
-                return 0
-            _end_by_signal(daemon)
-            await daemon.watch_idleness()
-        await daemon.drain(DRAIN_SECONDS if daemon.replaced else 0.5)
+        daemon = Daemon(engine, clients, token, settings)
+        try:
+            async with _listening(daemon, place, token):
+                _end_by_signal(daemon)
+                await daemon.watch_idleness()
+        except OSError:
+            log.exception("no socket can be made at %s", place)
+            return NO_SOCKET
         last_resort(CLOSING_SECONDS)
+        await daemon.drain(DRAIN_SECONDS if daemon.replaced else 0.5)
     return 0
 
 
+async def _served_alone(place: Path) -> IO[bytes] | None:
+    """The locked file of the one daemon at `place`; None when another one serves there.
+
+    The lock goes with the process, so that whoever waits for it finds nothing of it left.
+    """
+    run_file = place.with_suffix(".run")
+    file = await asyncio.to_thread(open, run_file, "a+b", buffering=0, opener=private_opener)
+    deadline = time.monotonic() + SUCCESSION_SECONDS
+    while not try_lock(file):
+        link = await asyncio.to_thread(dial, place)
+        if link is not None:
+            link.close()
+            return None
+        if time.monotonic() > deadline:
+            raise TimeoutError("the daemon before this one does not end")
+        await asyncio.sleep(PAUSE_SECONDS)
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "id": secrets.token_hex(8)}).encode())
+    return file
+
+
 @contextlib.asynccontextmanager
-async def _listening(daemon: Daemon, place: Path, token: str | None) -> AsyncGenerator[bool]:
-    """Listens at the meeting place; False when somebody else does already."""
+async def _listening(daemon: Daemon, place: Path, token: str | None) -> AsyncGenerator[None]:
+    """Listens at the meeting place, which is this daemon's alone.
+
+    Raises:
+        OSError: no socket can be made.
+    """
     if sys.platform == "win32":
-        server = await asyncio.start_server(daemon.meet, "127.0.0.1", 0, limit=MESSAGE_LIMIT)
+        server = await asyncio.start_server(daemon.meet, "127.0.0.1", 0, limit=HELLO_BYTES)
         port = server.sockets[0].getsockname()[1]
         await asyncio.to_thread(
             place.write_text, json.dumps({"port": port, "token": token}), "utf-8"
         )
     else:
-        if await _is_alive(place):
-            yield False
-            return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(place)  # left behind by a daemon that was killed
         mask = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(daemon.meet, place, limit=MESSAGE_LIMIT)
+            server = await asyncio.start_unix_server(daemon.meet, place, limit=HELLO_BYTES)
         finally:
             os.umask(mask)
-    own = os.stat(place).st_ino
     try:
-        yield True
+        yield
     finally:
         # First the place, so that nobody comes to a door that is closing.
         with contextlib.suppress(OSError):
-            if os.stat(place).st_ino == own:
-                os.unlink(place)
+            os.unlink(place)
         server.close()
-
-
-async def _is_alive(place: Path) -> bool:
-    try:
-        async with asyncio.timeout(1):
-            _, writer = await asyncio.open_unix_connection(place)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
 
 
 def _end_by_signal(daemon: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -16,6 +17,15 @@ from allma_server.paths import absolute
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def bases(*folders: str | None) -> tuple[str, ...]:
+    """Where relative paths of a client may start: the folders that there are.
+
+    The root is none: it is where programs are started that work in no folder.
+    """
+    known = [absolute(folder) for folder in folders if folder]
+    return tuple(dict.fromkeys(folder for folder in known if os.path.dirname(folder) != folder))
 
 
 class Folders:

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from allma_server.config import load_config
+from allma_server.config import LiveSettings, question_defaults
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer, last_resort, run_stdio
 from allma_server.errors import AllmaError, DataDirectoryBusy
 from allma_server.imports import imported
-from allma_server.locations import project_folder
+from allma_server.locations import project_folder, question_settings
 from allma_server.logs import logging_to
 from allma_server.tasks import background_tasks
 
@@ -42,18 +43,26 @@ def serve_solo(
     """
 
     async def serve(reader: asyncio.StreamReader, writer: Writer) -> int:
-        async with engine_on_demand(settings) as engine:
+        cwd, defaults = os.getcwd(), question_defaults(question_settings())
+        async with engine_on_demand(LiveSettings(settings)) as engine:
             try:
                 # Only the protocol that is spoken is imported: each takes a second.
                 await imported(f"allma_server.doors.{door}")
                 if door == "lsp":
                     from allma_server.doors.lsp import serve_lsp
 
-                    return await serve_lsp(engine, reader, writer)
+                    return await serve_lsp(engine, reader, writer, cwd=cwd, defaults=defaults)
                 from allma_server.doors.mcp import serve_mcp
 
-                hint = project_folder()
-                await serve_mcp(engine, reader, writer, workspaces=workspaces, hint=hint)
+                await serve_mcp(
+                    engine,
+                    reader,
+                    writer,
+                    workspaces=workspaces,
+                    hint=project_folder(),
+                    cwd=cwd,
+                    defaults=defaults,
+                )
                 return 0
             finally:
                 last_resort(CLOSING_SECONDS)
@@ -67,7 +76,7 @@ def serve_solo(
 
 @asynccontextmanager
 async def engine_on_demand(
-    settings: Mapping[str, Any],
+    settings: LiveSettings,
     *,
     wait_seconds: float = 0.0,
     clients: Callable[[], int] = lambda: 1,
@@ -77,7 +86,7 @@ async def engine_on_demand(
     While it cannot be opened, whoever asks is told why, and the next one has it tried again.
 
     Args:
-        settings: settings that come before the user's own.
+        settings: read when the engine is opened, and followed while it runs.
         wait_seconds: how long to wait for another owner to let go of the data directory.
         clients: tells how many clients there are.
     """
@@ -91,7 +100,7 @@ class _OnDemand:
     """Opens the engine when somebody wants it, and again if it broke down."""
 
     def __init__(
-        self, settings: Mapping[str, Any], wait_seconds: float, clients: Callable[[], int]
+        self, settings: LiveSettings, wait_seconds: float, clients: Callable[[], int]
     ) -> None:
         self._settings = settings
         self._wait_seconds = wait_seconds
@@ -140,10 +149,12 @@ class _OnDemand:
         await imported("allma_server.engine")
         from allma_server.engine import open_engine
 
-        config = load_config(self._settings)
+        config = self._settings.opened()
         async with AsyncExitStack() as stack:
             stack.enter_context(logging_to(config.data_dir))
-            opened = await stack.enter_async_context(open_engine(config, self._clients))
+            opened = await stack.enter_async_context(
+                open_engine(config, self._clients, self._settings)
+            )
             opened.ingestion.follow()
             engine.set_result(opened)
             try:

@@ -97,13 +97,17 @@ class DaemonClient:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """The shared engine process of a data directory; the rest is empty when none is running."""
+    """The shared engine process of a data directory; the rest is empty when none is running.
+
+    `notice`: what became of it, or that it does not answer.
+    """
 
     running: bool
     pid: int | None = None
     build: str | None = None
     uptime_seconds: int | None = None
     clients: list[DaemonClient] = field(default_factory=list[DaemonClient])
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from allma_server.answer.ask import Question, answer
 from allma_server.answer.unkept import UnkeptWhenFull
 from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
 
 
@@ -33,7 +34,9 @@ async def ask(
         int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
     ] = None,
     path: Annotated[
-        str | None, Field(description="Only files that match this glob, such as docs/**/*.md.")
+        str | None,
+        Field(description="Only files that match this glob, such as docs/**/*.md."),
+        ClientPath.GLOB,
     ] = None,
     workspace: WorkspaceFolder = None,
 ) -> Answer:

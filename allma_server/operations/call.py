@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.model import Citation
+from allma_server.operations.paths import resolved
 from allma_server.path_text import shown
 from allma_server.ports import Progress
 
@@ -38,12 +39,16 @@ class Call:
 
     `workspaces` narrow a search that names no workspace; empty means everything indexed.
     `patience`: seconds after which long work should answer with its job instead of its report.
+    `folders`: where the client works; relative paths are taken from them. `defaults`: arguments
+    for operations that take them and were given none.
     """
 
     engine: Engine
     progress: Progress = dataclasses.field(default_factory=Silent)
     workspaces: tuple[str, ...] = ()
     patience: float | None = None
+    folders: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,12 @@ class Operation:
             AllmaError: whatever the operation foresees.
         """
         try:
-            checked = self.arguments.model_validate(dict(arguments))
+            checked = self.arguments.model_validate(self._defaulted(call, arguments))
         except ValidationError as exc:
             raise InvalidArgument(_sentence(self, exc)) from exc
-        given = {name: getattr(checked, name) for name in type(checked).model_fields}
+        values = await self._resolved(call, checked)
         try:
-            return await self.run(call, **given)
+            return await self.run(call, **values)
         except AllmaError:
             raise
         except Exception as exc:
@@ -92,6 +97,38 @@ class Operation:
             if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
                 raise damage from exc
             raise
+
+    async def _resolved(self, call: Call, checked: BaseModel) -> dict[str, Any]:
+        """The arguments with absolute paths.
+
+        Raises:
+            InvalidArgument: one of them is no text, or a relative path to no known folder.
+        """
+        values: dict[str, Any] = {}
+        for name, field in type(checked).model_fields.items():
+            value = getattr(checked, name)
+            if is_path(field.metadata):
+                values[name] = await resolved(value, field.metadata, call.folders)
+            elif isinstance(value, str) and not is_text(value):
+                raise InvalidArgument(
+                    f"The argument {name!r} of {self.name} is no text: it holds NUL, or half of a "
+                    "character."
+                )
+            else:
+                values[name] = value
+        return values
+
+    def _defaulted(self, call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments, with the caller's defaults for what is optional and was not given."""
+        given = dict(arguments)
+        for name, value in call.defaults.items():
+            known = self.arguments.model_fields.get(name)
+            if known is None or known.is_required() or known.default is not None:
+                continue
+            if given.get(name) is None and given.get(to_camel(name)) is None:
+                given.pop(to_camel(name), None)
+                given[name] = value
+        return given
 
 
 @cache

@@ -6,12 +6,15 @@ from pydantic import Field
 
 from allma_server.model import DocumentPage, DocumentState
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.paths import real
 
 
 async def documents(
     call: Call,
-    workspace: Annotated[str | None, Field(description="Only this workspace folder.")] = None,
+    workspace: Annotated[
+        str | None, Field(description="Only this workspace folder."), ClientPath.FILE
+    ] = None,
     state: Annotated[DocumentState | None, Field(description="Only these.")] = None,
     cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,

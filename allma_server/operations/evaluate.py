@@ -13,6 +13,7 @@ from allma_server.disk_calls import call_disk
 from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
 from allma_server.model import Evaluation, Passage, QuestionPlace
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.operations.targets import target, write_new, write_picture
 from allma_server.retrieve.chart import chart
@@ -43,6 +44,7 @@ async def evaluate(
             description="A file of JSON lines or CSV: `question`, and the `path`, `text` or "
             "`lines` to be found."
         ),
+        ClientPath.FILE,
     ],
     generate: Annotated[
         int | None,
@@ -59,11 +61,13 @@ async def evaluate(
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
     against: Annotated[
-        str | None, Field(description="An earlier result, as JSON, to compare with.")
+        str | None,
+        Field(description="An earlier result, as JSON, to compare with."),
+        ClientPath.FILE,
     ] = None,
-    picture: Annotated[str | None, Field(description="An SVG file to draw the result into.")] = (
-        None
-    ),
+    picture: Annotated[
+        str | None, Field(description="An SVG file to draw the result into."), ClientPath.FILE
+    ] = None,
 ) -> Evaluation:
     """Measure search on questions whose answers are known: hit@k, MRR and nDCG of each stage.
 

@@ -6,12 +6,15 @@ from pydantic import Field
 
 from allma_server.model import Done
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.operations.targets import target
 
 
 async def export(
     call: Call,
-    path: Annotated[str, Field(description="The file to write, absolute; it must be a new one.")],
+    path: Annotated[
+        str, Field(description="The file to write; it must be a new one."), ClientPath.FILE
+    ],
 ) -> Done:
     """Copy the index and the conversations into one file, to be imported elsewhere."""
     size = await call.engine.catalog.export(target(path))

@@ -6,11 +6,16 @@ from pydantic import Field
 
 from allma_server.model import ForgetReport
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 
 
 async def forget(
     call: Call,
-    path: Annotated[str, Field(description="A file, a folder or a workspace that is indexed.")],
+    path: Annotated[
+        str,
+        Field(description="A file, a folder or a workspace that is indexed."),
+        ClientPath.FILE,
+    ],
 ) -> ForgetReport:
     """Remove a file, folder or workspace from the index, never from disk."""
     return await call.engine.ingestion.forget(path)

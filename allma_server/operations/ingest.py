@@ -6,11 +6,14 @@ from pydantic import Field
 
 from allma_server.model import IngestReport, Job
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 
 
 async def ingest(
     call: Call,
-    paths: Annotated[list[str], Field(min_length=1, description="Folders or files.")],
+    paths: Annotated[
+        list[str], Field(min_length=1, description="Folders or files."), ClientPath.FILE
+    ],
 ) -> IngestReport | Job:
     """Index folders or files, and follow their changes.
 
@@ -27,7 +30,9 @@ async def ingest(
 async def sync(
     call: Call,
     path: Annotated[
-        str | None, Field(description="Only this workspace; all of them without it.")
+        str | None,
+        Field(description="Only this workspace; all of them without it."),
+        ClientPath.FILE,
     ] = None,
 ) -> IngestReport | Job:
     """Update the index from the disk now."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from allma_server.model import Excerpt
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.retrieve.read import read_excerpt
 
 PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
@@ -14,7 +15,9 @@ PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
 
 async def read(
     call: Call,
-    source: Annotated[str, Field(description="A file path, an allma:// URI or a chunk id.")],
+    source: Annotated[
+        str, Field(description="A file path, an allma:// URI or a chunk id."), ClientPath.SOURCE
+    ],
     start_line: Annotated[int | None, Field(ge=1, description="First line to read.")] = None,
     end_line: Annotated[int | None, Field(ge=1, description="Last line to read.")] = None,
     neighbors: Annotated[

@@ -8,14 +8,19 @@ from pydantic import Field
 from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
+from allma_server.operations.paths import ClientPath
 from allma_server.paths import real
 from allma_server.retrieve.search import Scope, Sources, find_passages
 
 WorkspaceFolder: TypeAlias = Annotated[
-    str | None, Field(description="Only this workspace folder; `all` for every one.")
+    str | None,
+    Field(description="Only this workspace folder; `all` for every one."),
+    ClientPath.WORKSPACE,
 ]
 FileGlob: TypeAlias = Annotated[
-    str | None, Field(description="Only files that match this glob, such as src/**/*.py.")
+    str | None,
+    Field(description="Only files that match this glob, such as src/**/*.py."),
+    ClientPath.GLOB,
 ]
 
 INDEXING = "Indexing still runs: there may be more to find in a while."

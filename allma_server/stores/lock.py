@@ -3,12 +3,12 @@
 import contextlib
 import errno
 import os
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
 from allma_server.errors import DataDirectoryBusy, DiskFull, StorageError
+from allma_server.file_lock import try_lock, unlock
 from allma_server.private import (
     make_private_folder,
     private_opener,
@@ -38,12 +38,12 @@ def own_data_directory(path: Path) -> Generator[None]:
         file = open(path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
     except OSError as exc:
         raise _unusable(path, exc) from exc
-    # The file stays when the lock goes: deleting it would let two processes lock two files.
     with file:
-        if not _acquire(file):
+        if not try_lock(file):
             raise DataDirectoryBusy(
-                f"The data directory {path} is in use by process {_owner(file)}.",
-                "End that process, or choose another directory with --data.",
+                f"Another Allma (pid {_owner(file)}) is using {path}.",
+                "Leave --solo out to share it, try again when it has finished, or choose another "
+                "directory with --data.",
             )
         _make_private(path)
         try:
@@ -57,7 +57,7 @@ def own_data_directory(path: Path) -> Generator[None]:
             yield
         finally:
             file.truncate(0)
-            _release(file)
+            unlock(file)
 
 
 def _make_private(path: Path) -> None:
@@ -79,35 +79,3 @@ def _unusable(path: Path, exc: OSError) -> StorageError:
 def _owner(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read(32).decode("ascii", "replace").strip() or "unknown"
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    # Windows forbids reading locked bytes, so the lock lies far behind the process id.
-    _OFFSET = 1 << 30
-
-    def _acquire(file: IO[bytes]) -> bool:
-        file.seek(_OFFSET)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _release(file: IO[bytes]) -> None:
-        file.seek(_OFFSET)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _acquire(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _release(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from allma_server.daemon.remote import daemon_status
+from allma_server.daemon.controls import stop_daemon
 from allma_server.stores import chroma_health
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import Home, edit, grow, home, settled, text
@@ -231,7 +231,7 @@ async def series(victim: str, rounds: int, seed: int) -> int:
               f"{kept} acknowledged answers")  # fmt: skip
         client.writer.close()
         await process.wait()
-        await daemon_status(here.data, "stop")
+        await stop_daemon(here.data)
         left = await here.leftovers()
         wrong = await asyncio.to_thread(faults, here.data, vectors=True)
         print(f"left behind: {left or 'nothing'}; vectors in Chroma: {wrong or 'as in SQLite'}")

@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from allma_server.daemon.controls import stop_daemon
 from allma_server.daemon.link import connect, dial, greet
-from allma_server.daemon.remote import daemon_status
 from allma_server.locations import meeting_place
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import WORDS, Home, edit, grow, home, settled
@@ -168,7 +168,7 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
         wrong = differences(index, await fresh(here.config, [here.folder]))
         for client in (*clients, owner):
             await client.leave()
-        await daemon_status(here.data, "stop")
+        await stop_daemon(here.data)
         left = await here.leftovers()
         wrong += await asyncio.to_thread(faults, here.data, vectors=True)
         print(f"audit of {len(index.documents)} documents, "

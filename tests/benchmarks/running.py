@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from allma_server.config import Config, load_config
-from allma_server.daemon.remote import daemon_status
+from allma_server.daemon.controls import daemon_status, stop_daemon
 from allma_server.locations import meeting_place
 from tests.protocol.wire import Lines
 
@@ -83,7 +83,7 @@ async def home(base: Path | None = None, **settings: str) -> AsyncGenerator[Home
         try:
             yield here
         finally:
-            await daemon_status(here.data, "stop")
+            await stop_daemon(here.data)
             os.environ.clear()  # noqa: TID251
             os.environ.update(former)  # noqa: TID251
 

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from allma_server.config import Config
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = [sys.executable, "-m", "allma_server"]
+
+SCRIPTED = {"ALLMA_CHAT_PROVIDER": "scripted", "ALLMA_CHAT_MODEL": "echo"}
 
 GUIDE = """# Guide
 
@@ -42,9 +44,13 @@ CODE = '''def open_engine(config):
 
 @dataclasses.dataclass(frozen=True)
 class Home:
-    """A user's folder, with the program's settings and data beside it."""
+    """A user's folder, with the program's settings, data and engine beside it.
+
+    `settings`: of the engine, which all commands share.
+    """
 
     path: Path
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def docs(self) -> Path:
@@ -57,7 +63,9 @@ class Home:
             "ALLMA_DATA_DIR": str(self.path / "data"),
             "ALLMA_OLLAMA_URL": "http://127.0.0.1:9",
             "ALLMA_EMBEDDER": "hashing/words-256",
+            "XDG_RUNTIME_DIR": str(self.path),
             "PYTHONPATH": str(ROOT),
+            **self.settings,
             **changes,
         }
 
@@ -80,16 +88,30 @@ class Home:
         )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home where nothing is indexed yet."""
-    home = Home(tmp_path_factory.mktemp("home"))
+def furnished(path: Path, **settings: str) -> Iterator[Home]:
+    """A home with documents; its engine ends with the test that it was made for."""
+    home = Home(path, settings)
     home.docs.mkdir()
     (home.docs / "guide.md").write_text(GUIDE)
     (home.docs / "engine.py").write_text(CODE)
     (home.docs / "broken.ipynb").write_text("{ this is no notebook")
     (home.docs / "empty.md").write_text("")
-    return home
+    yield home
+    assert home.run("daemon", "stop").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home where nothing is indexed yet."""
+    yield from furnished(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def talking_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home with a model that answers."""
+    for home in furnished(tmp_path_factory.mktemp("talking"), **SCRIPTED):
+        assert home.run("index", "docs").returncode == 0
+        yield home
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +125,23 @@ def home(folder: Home) -> Home:
     return home
 
 
+def in_this_process(home: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
+    """The program without a process of its own: no time is lost in importing it again."""
+    for name, value in home.environment({}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(home.path)
+    streams.prepare()
+    return Allma(home)
+
+
 @pytest.fixture
 def bare(folder: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
-    """The program in this process: no time is lost in importing it again."""
-    for name, value in folder.environment({}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(folder.path)
-    streams.prepare()
-    return Allma(folder)
+    return in_this_process(folder, monkeypatch)
+
+
+@pytest.fixture
+def talking(talking_home: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
+    return in_this_process(talking_home, monkeypatch)
 
 
 @pytest.fixture
@@ -135,9 +166,6 @@ class Allma:
 def assert_like(data: Any, kind: type) -> None:
     """Data is a result of this kind: just its fields, and their parts likewise."""
     assert set(data) == {field.name for field in dataclasses.fields(kind)}
-
-
-SCRIPTED: dict[str, Any] = {"ALLMA_CHAT_PROVIDER": "scripted", "ALLMA_CHAT_MODEL": "echo"}
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -208,11 +236,11 @@ def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
 def test_what_is_exported_is_imported_elsewhere_and_repaired(allma: Allma, tmp_path: Path) -> None:
     file, there = str(tmp_path / "copy.allma"), str(tmp_path / "there")
     assert "copy.allma" in allma("export", file).stdout
-    assert "there" in allma("import", file, "--data", there).stdout
-    repaired = allma.json("doctor", "--repair", "--data", there)
+    assert "there" in allma("import", file, "--data", there, "--solo").stdout
+    repaired = allma.json("doctor", "--repair", "--data", there, "--solo")
     assert_like(repaired, model.Diagnosis)
     assert repaired["healthy"]
-    assert "guide.md" in allma("search", "feeding zebras", "--data", there).stdout
+    assert "guide.md" in allma("search", "feeding zebras", "--data", there, "--solo").stdout
 
 
 def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Path) -> None:
@@ -231,6 +259,7 @@ def test_without_any_settings_search_understands_meaning(folder: Home, tmp_path:
     assert done.returncode == 0, done.stderr
     found = home.run("search", "food of striped animals", "-k", "1", "--json", **empty)
     assert "Zebras eat grass" in json.loads(found.stdout)["passages"][0]["text"]
+    assert home.run("daemon", "stop").returncode == 0
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -245,8 +274,8 @@ def test_without_a_model_the_passages_are_the_answer(allma: Allma) -> None:
     assert answer["mode"] == "passages_only"
 
 
-def test_an_answer_streams_and_names_its_sources(home: Home) -> None:
-    done = home.run("ask", "What do zebras eat?", **SCRIPTED)
+def test_an_answer_streams_and_names_its_sources(talking_home: Home) -> None:
+    done = talking_home.run("ask", "What do zebras eat?")
     assert done.returncode == 0, done.stderr
     text, sources = done.stdout.split("\nSources\n")
     assert "[1]" in text
@@ -254,52 +283,53 @@ def test_an_answer_streams_and_names_its_sources(home: Home) -> None:
     assert "Continue: allma ask --conversation " in done.stderr
 
 
-def test_a_conversation_goes_on_and_can_be_managed(allma: Allma) -> None:
-    first = allma.json("ask", "What do zebras eat?", **SCRIPTED)
+def test_a_conversation_goes_on_and_can_be_managed(talking: Allma) -> None:
+    first = talking.json("ask", "What do zebras eat?")
     id = first["conversation_id"]
-    assert allma.json("ask", "And when?", "--conversation", id, **SCRIPTED)[
+    assert talking.json("ask", "And when?", "--conversation", id)[
         "conversation_id"
     ] == id  # fmt: skip
-    shown = allma.json("conversations", "show", id)
+    shown = talking.json("conversations", "show", id)
     assert_like(shown, model.Conversation)
     assert [message["role"] for message in shown["messages"]] == ["user", "assistant"] * 2
-    assert "Zebras" in allma("conversations", "rename", id, "Zebras").stderr
-    renamed = allma.json("conversations", "rename", id, "About zebras")
+    assert "Zebras" in talking("conversations", "rename", id, "Zebras").stderr
+    renamed = talking.json("conversations", "rename", id, "About zebras")
     assert_like(renamed, model.Conversation)
-    assert re.search(rf"^{id} .* 4  About zebras$", allma("conversations").stdout, re.M)
-    assert allma("conversations", "list").stdout == allma("conversations").stdout
-    assert "What do zebras eat?" in allma("conversations", "show", id).stdout
-    assert allma("conversations", "export", id).stdout.startswith("# About zebras\n")
-    assert_like(allma.json("conversations", "export", id), model.Export)
-    assert_like(allma.json("conversations"), model.ConversationPage)
-    assert_like(allma.json("conversations", "delete", id), model.Done)
-    assert allma.json("conversations", "show", id, code=1)["code"] == "conversation_not_found"
+    assert re.search(rf"^{id} .* 4  About zebras$", talking("conversations").stdout, re.M)
+    assert talking("conversations", "list").stdout == talking("conversations").stdout
+    assert "What do zebras eat?" in talking("conversations", "show", id).stdout
+    assert talking("conversations", "export", id).stdout.startswith("# About zebras\n")
+    assert_like(talking.json("conversations", "export", id), model.Export)
+    assert_like(talking.json("conversations"), model.ConversationPage)
+    assert_like(talking.json("conversations", "delete", id), model.Done)
+    assert talking.json("conversations", "show", id, code=1)["code"] == "conversation_not_found"
 
 
 def test_asking_in_a_folder_indexes_it_and_answers_from_it_alone(
-    allma: Allma, tmp_path: Path
+    talking: Allma, tmp_path: Path
 ) -> None:
     (tmp_path / "zoo.md").write_text("# Zoo\n\nOur zebras eat hay in winter.\n")
-    answer = allma.json("ask", "--in", str(tmp_path), "What do zebras eat?", **SCRIPTED)
+    answer = talking.json("ask", "--in", str(tmp_path), "What do zebras eat?")
     assert {c["passage"]["path"] for c in answer["citations"]} == {str(tmp_path / "zoo.md")}
-    allma("forget", str(tmp_path))
+    talking("forget", str(tmp_path))
 
 
-def test_a_plain_chat_has_no_sources(allma: Allma) -> None:
-    answer = allma.json("ask", "--no-rag", "--model", "echo", "Hello there", **SCRIPTED)
+def test_a_plain_chat_has_no_sources(talking: Allma) -> None:
+    answer = talking.json("ask", "--no-rag", "--model", "echo", "Hello there")
     assert answer["citations"] == []
     assert "Hello there" in answer["text"]
 
 
-def test_models_are_listed_shown_pulled_chosen_and_deleted(allma: Allma) -> None:
-    models = allma.json("models", **SCRIPTED)
+def test_models_are_listed_shown_pulled_chosen_and_deleted(talking: Allma) -> None:
+    models = talking.json("models")
     assert_like(models, model.ModelList)
     assert_like(models["models"][0], model.ModelInfo)
-    assert re.search(r"^● +echo\b", allma("models", "list", **SCRIPTED).stdout, re.M)
-    assert_like(allma.json("models", "show", "echo", **SCRIPTED), model.ModelInfo)
-    assert_like(allma.json("models", "pull", "echo", **SCRIPTED), model.Done)
-    assert "slow answers from now on" in allma("models", "use", "slow", **SCRIPTED).stdout
-    assert_like(allma.json("models", "delete", "slow", **SCRIPTED), model.Done)
+    assert re.search(r"^● +echo\b", talking("models", "list").stdout, re.M)
+    assert_like(talking.json("models", "show", "echo"), model.ModelInfo)
+    assert_like(talking.json("models", "pull", "echo"), model.Done)
+    assert "slow answers from now on" in talking("models", "use", "slow").stdout
+    assert_like(talking.json("models", "delete", "slow"), model.Done)
+    assert_like(talking.json("models", "pull", "slow"), model.Done)
 
 
 # --- options ------------------------------------------------------------------------------------
@@ -451,8 +481,8 @@ def test_a_bug_is_told_without_its_traceback_which_is_logged(bare: Allma, tmp_pa
 # --- pipes, signals, terminals ------------------------------------------------------------------
 
 
-def test_a_reader_that_leaves_early_is_no_failure(home: Home) -> None:
-    with home.start("ask", "--model", "slow", "zebras " * 2000, **SCRIPTED) as process:
+def test_a_reader_that_leaves_early_is_no_failure(talking_home: Home) -> None:
+    with talking_home.start("ask", "--model", "slow", "zebras " * 2000) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(1)
         process.stdout.close()
@@ -462,8 +492,8 @@ def test_a_reader_that_leaves_early_is_no_failure(home: Home) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
-def test_ctrl_c_stops_it_cleanly(home: Home, allma: Allma) -> None:
-    with home.start("ask", "--model", "slow", "zebras " * 2000, **SCRIPTED) as process:
+def test_ctrl_c_stops_it_cleanly(talking_home: Home, talking: Allma) -> None:
+    with talking_home.start("ask", "--model", "slow", "zebras " * 2000) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(1)
         os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
@@ -471,7 +501,7 @@ def test_ctrl_c_stops_it_cleanly(home: Home, allma: Allma) -> None:
         err = process.stderr.read()
     assert process.returncode == 130
     assert err == b"Stopped.\n"
-    assert allma.json("status")["jobs"] == []
+    assert talking.json("status")["jobs"] == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -13,9 +14,12 @@ from typing import Any
 import psutil
 import pytest
 
-from allma_server.daemon.remote import daemon_status
-from allma_server.locations import build_stamp, data_dir, meeting_place
+from allma_server import __version__
+from allma_server.daemon import link
+from allma_server.daemon.controls import daemon_status, start_daemon, stop_daemon
+from allma_server.locations import build, data_dir, is_newer, meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
+from allma_server.stores.lock import own_data_directory
 from tests.e2e.program import program
 from tests.protocol.wire import Frames, Lines, envelope
 
@@ -139,14 +143,16 @@ async def test_an_editor_goes_on_after_the_daemon_was_killed(folder: Path) -> No
         assert (await client.result("allma/status"))["pid"] != pid
 
 
-async def test_a_client_of_another_build_gets_a_daemon_of_its_own() -> None:
+async def test_a_client_of_a_newer_version_gets_a_daemon_of_its_own() -> None:
     async with program("mcp") as (old, _):
         await old.initialize()
         first = await daemon_pid(old)
         place = meeting_place(data_dir())
         with socket.socket(socket.AF_UNIX) as newer:
             newer.connect(str(place))
-            newer.sendall(json.dumps({"door": "mcp", "stamp": "newer"}).encode() + b"\n")
+            newer.sendall(
+                json.dumps({"door": "mcp", "build": {"version": "99.1"}}).encode() + b"\n"
+            )
             assert json.loads(newer.recv(1000))["ok"] is False
         # The old client is still served while the place is free for the successor.
         assert await daemon_pid(old) == first
@@ -235,7 +241,7 @@ async def test_a_greeting_tells_who_serves() -> None:
     async with program("mcp") as (client, process):
         await client.initialize()
         said = await daemon_status(data_dir())
-        assert said.running and said.build == build_stamp()
+        assert said.running and said.build == __version__
         assert said.clients == [DaemonClient("mcp", process.pid)]
 
 
@@ -243,18 +249,114 @@ async def test_nothing_is_started_to_ask_whether_a_daemon_runs() -> None:
     assert await daemon_status(data_dir()) == DaemonStatus(running=False)
 
 
-async def test_the_shell_stops_and_restarts_the_daemon() -> None:
-    async def daemon(action: str) -> dict[str, Any]:
-        shell = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "allma_server", "daemon", action, "--json"),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await shell.communicate()
-        assert shell.returncode == 0
-        return json.loads(out)
+async def allma(*arguments: str, package: Path | None = None) -> Any:
+    """What a command of the shell prints as JSON; `package` holds another installation."""
+    path = {"PYTHONPATH": str(package)} if package else {}
+    shell = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-m", "allma_server", *arguments, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **path},  # noqa: TID251
+    )
+    out, err = await shell.communicate()
+    assert shell.returncode == 0, out + err
+    return json.loads(out)
 
-    assert (await daemon("restart"))["running"] is True
-    assert (await daemon("status"))["running"] is True
-    assert (await daemon("stop"))["running"] is False
-    assert (await daemon("status"))["running"] is False
+
+async def test_the_shell_stops_and_restarts_the_daemon() -> None:
+    first = await allma("daemon", "restart")
+    assert first["running"] is True
+    assert (await allma("daemon", "status"))["pid"] == first["pid"]
+    assert (await allma("daemon", "restart"))["pid"] != first["pid"]
+    assert (await allma("daemon", "stop"))["running"] is False
+    assert (await allma("daemon", "status"))["running"] is False
+    assert (await allma("daemon", "stop"))["running"] is False
+
+
+async def test_any_number_of_shells_share_the_daemon_that_the_first_one_starts(
+    folder: Path,
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(allma("ask", "--in", str(folder), "salt?")) for _ in range(4)]
+    assert all(task.result()["citations"] for task in asked)
+    owner = (await allma("status"))["pid"]
+    assert owner == (await daemon_status(data_dir())).pid
+    await allma("daemon", "restart")
+    assert (await allma("ask", "--in", str(folder), "salt?"))["citations"]
+    assert (await allma("status"))["pid"] != owner
+
+
+async def test_a_stop_returns_when_the_process_and_its_locks_are_gone(folder: Path) -> None:
+    await allma("index", str(folder))
+    pid = (await allma("status"))["pid"]
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(stop_daemon(data_dir()))
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    with own_data_directory(data_dir()):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+async def test_a_daemon_that_hangs_is_told_of_and_killed_by_a_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link, "HANG_SECONDS", 1.0)
+    monkeypatch.setattr(link, "HELLO_SECONDS", 0.5)
+    pid = (await start_daemon(data_dir())).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    hanging = await daemon_status(data_dir())
+    assert hanging.running and hanging.pid == pid
+    assert hanging.notice and "does not answer" in hanging.notice
+    stopped = await stop_daemon(data_dir())
+    assert not stopped.running and stopped.notice and "was killed" in stopped.notice
+    assert (await start_daemon(data_dir())).pid != pid
+
+
+def installed(folder: Path, version: str) -> Path:
+    """A copy of the package, as another installation of it."""
+    place = folder / version
+    shutil.copytree(Path(link.__file__).parents[1], place / "allma_server")
+    init = place / "allma_server" / "__init__.py"
+    init.write_text(f'"""Allma."""\n\n__version__ = "{version}"\n')
+    return place
+
+
+async def test_installations_of_one_version_share_and_only_a_newer_one_replaces(
+    tmp_path: Path,
+) -> None:
+    same, newer = installed(tmp_path, __version__), installed(tmp_path, "0.10.1")
+    first = (await allma("status"))["pid"]
+    for _ in range(2):
+        assert (await allma("status", package=same))["pid"] == first
+        assert (await allma("status"))["pid"] == first
+    successor = await allma("status", package=newer)
+    assert successor["pid"] != first and successor["version"] == "0.10.1"
+    for package in (None, same, newer):
+        assert (await allma("status", package=package))["pid"] == successor["pid"]
+
+
+async def test_a_client_that_a_newer_engine_cannot_serve_is_told_what_to_do() -> None:
+    await start_daemon(data_dir())
+    hello = {"door": "shell", "wire": 0}
+    with pytest.raises(link.Refused, match="cannot use") as refused:
+        await asyncio.to_thread(link.connect, data_dir(), hello)
+    assert refused.value.hint and "pip install -U" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [("0.10", "0.9.9"), ("1.0", "1.0rc1"), ("1.0rc2", "1.0rc1"), ("1.0.1", "1.0"), ("1.0", "")],
+)
+def test_versions_are_compared_by_their_numbers(newer: str, older: str) -> None:
+    assert is_newer({"version": newer}, {"version": older})
+    assert not is_newer({"version": older}, {"version": newer})
+    assert not is_newer({"version": newer}, {"version": newer + ".0", "path": "elsewhere"})
+
+
+def test_the_same_installation_is_newer_after_an_update() -> None:
+    known = build()
+    assert is_newer({**known, "modified": known["modified"] + 1}, known)
+    assert not is_newer({**known, "modified": known["modified"] + 1, "path": "/x"}, known)

@@ -637,7 +637,7 @@ async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting
     config = engine.config.model_copy(update={"chat_model": "slow"})
 
     async def told() -> Engine:
-        return replace(await source(), config=config)
+        return replace(await source(), settings=lambda: config)
 
     async with editor(told, options={"chatModel": "auto"}) as wire:
         assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"

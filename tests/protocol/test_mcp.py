@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from allma_server import __version__
 from allma_server.chat_models import scripted
 from allma_server.config import Config
-from allma_server.doors import patience
+from allma_server.doors import frames, patience
 from allma_server.doors.folders import EngineSource
 from allma_server.doors.mcp import calls, client, resources, serve_mcp
 from allma_server.doors.text import LONGEST_TEXT
@@ -510,16 +510,16 @@ async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
             await opened.get_prompt("nope", {})
 
 
-async def test_a_line_without_end_is_answered_and_the_connection_closed(
-    source: EngineSource,
+@pytest.mark.parametrize("line", ['{"id": "big", "x": "%s"}', '{"x": "%s", "id": "big"}'])
+async def test_too_long_a_line_is_refused_by_its_id_and_the_next_one_served(
+    source: EngineSource, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    async with connected(partial(serve_mcp, source), limit=1 << 16) as (reader, writer, serving):
-        wire = Lines(reader, writer)
-        await wire.initialize()
-        writer.write(b"x" * (1 << 18))
-        assert (await wire.answer(None))["error"]["code"] == -32600
-        async with asyncio.timeout(5):
-            await asyncio.wait({serving})
+    monkeypatch.setattr(frames, "LARGEST_LINE", 1 << 16)
+    async with legacy(source) as wire:
+        wire.writer.write((line % ("x" * (1 << 18)) + "\n").encode())
+        error = (await wire.answer("big"))["error"]
+        assert error["code"] == -32600 and "at most 65,536" in error["message"]
+        assert await wire.result("ping") == {}
 
 
 async def test_calls_in_flight_are_answered_when_the_client_has_closed_its_side(

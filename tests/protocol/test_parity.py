@@ -1,4 +1,4 @@
-"""Both doors are thin: through each, an operation gives the same as without any."""
+"""The protocols are thin: through each, an operation gives the same as without any."""
 
 import asyncio
 import json
@@ -15,12 +15,13 @@ from pydantic.alias_generators import to_snake
 from allma_server.doors.folders import EngineSource
 from allma_server.doors.lsp import serve_lsp
 from allma_server.doors.mcp import serve_mcp
+from allma_server.doors.shell.client import ShellClient
 from allma_server.doors.tools import TOOLS
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
 from allma_server.model import Job
 from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
-from tests.protocol.wire import Frames, Lines, connected
+from tests.protocol.wire import Frames, Lines, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,15 +63,16 @@ NOT_TOOLS = {"eval", "jobs.cancel", "doctor", "repair", "export"}
 
 
 @asynccontextmanager
-async def both(source: EngineSource) -> AsyncGenerator[tuple[Frames, Lines]]:
+async def every(source: EngineSource) -> AsyncGenerator[tuple[Frames, Lines, ShellClient]]:
     async with (
+        shell(source) as client,
         connected(partial(serve_lsp, source)) as (lsp_reader, lsp_writer, _),
         connected(partial(serve_mcp, source)) as (mcp_reader, mcp_writer, _),
     ):
         lsp, mcp = Frames(lsp_reader, lsp_writer), Lines(mcp_reader, mcp_writer)
         await lsp.initialize()
         await mcp.initialize()
-        yield lsp, mcp
+        yield lsp, mcp, client
 
 
 def steady(value: Any) -> Any:
@@ -134,15 +136,18 @@ async def test_every_operation_is_compared() -> None:
 
 
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-async def test_an_operation_gives_the_same_through_both_doors(
+async def test_an_operation_gives_the_same_through_every_protocol(
     engine: Engine, source: EngineSource, notes: Path, tmp_path: Path, name: str
 ) -> None:
-    async with both(source) as (lsp, mcp):
+    async with every(source) as (lsp, mcp, client):
         arguments = await prepared(engine, name, notes, tmp_path)
         expected = steady(jsonable(await BY_NAME[name](Call(engine), arguments)))
 
         arguments = await prepared(engine, name, notes, tmp_path)
         assert steady(await lsp.result(f"allma/{name}", arguments)) == expected
+
+        arguments = await prepared(engine, name, notes, tmp_path)
+        assert steady(jsonable(await client.run(name, arguments))) == expected
 
         if name in TOOL_OF:
             tool, action = TOOL_OF[name]
@@ -169,40 +174,46 @@ async def test_an_operation_gives_the_same_through_both_doors(
         ("documents", {"state": "lost"}),
     ],
 )
-async def test_a_foreseen_failure_is_the_same_through_both_doors(
+async def test_a_foreseen_failure_is_the_same_through_every_protocol(
     engine: Engine, source: EngineSource, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError) as failed:
         await BY_NAME[name](Call(engine), arguments)
-    async with both(source) as (lsp, mcp):
+    async with every(source) as (lsp, mcp, client):
         answer = await lsp.request(f"allma/{name}", arguments)
         result = await mcp.tool(name, **arguments)
+        with pytest.raises(type(failed.value)) as told:
+            await client.run(name, arguments)
     expected = steady(as_dict(failed.value))
     assert steady(answer["error"]["data"]) == expected == steady(result["structuredContent"])
+    assert steady(as_dict(told.value)) == expected
     assert result["isError"]
 
 
-async def test_a_bug_is_as_silent_through_both_doors(
+async def test_a_bug_is_as_silent_through_every_protocol(
     engine: Engine, source: EngineSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> Any:
         raise KeyError("a secret")
 
     monkeypatch.setattr(type(engine.catalog), "document_page", broken)
-    async with both(source) as (lsp, mcp):
+    async with every(source) as (lsp, mcp, client):
         answer = await lsp.request("allma/documents")
         result = await mcp.tool("documents")
+        with pytest.raises(AllmaError, match="Allma failed unexpectedly") as told:
+            await client.run("documents", {})
+    assert "secret" not in str(told.value)
     assert answer["error"]["code"] == -32603
     assert result["structuredContent"]["code"] == "internal_error"
     assert answer["error"]["message"] == result["content"][0]["text"]
     assert "secret" not in f"{answer}{result}"
 
 
-async def test_cancelling_stops_the_model_through_both_doors(
+async def test_cancelling_stops_the_model_through_every_protocol(
     engine: Engine, source: EngineSource
 ) -> None:
     slow = {"question": "x", "model": "slow"}
-    async with both(source) as (lsp, mcp):
+    async with asyncio.TaskGroup() as tasks, every(source) as (lsp, mcp, client):
         of_lsp = lsp.begin("allma/ask", slow | {"partialResultToken": "t"})
         of_mcp = mcp.begin_call("ask", token="t", **slow)
         await lsp.until(lambda: any("text" in chunk for chunk in lsp.chunks("t")))
@@ -213,4 +224,8 @@ async def test_cancelling_stops_the_model_through_both_doors(
         async with asyncio.timeout(5):
             await lsp.answer(of_lsp)
             await mcp.tool("status")
+            asking = tasks.create_task(client.run("ask", slow))
+            while engine.chat.generating != 1:  # type: ignore[attr-defined]  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            asking.cancel()
     assert engine.chat.generating == 0  # type: ignore[attr-defined]

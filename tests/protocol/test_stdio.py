@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from allma_server.config import LiveSettings
 from allma_server.doors import streams
+from allma_server.doors.frames import LARGEST_LINE
 from allma_server.doors.solo import engine_on_demand
 from allma_server.doors.streams import HIGH_WATER, MESSAGE_LIMIT, FdWriter, read_from
 from allma_server.errors import UnknownSetting
@@ -113,14 +115,16 @@ async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Pat
         assert b"stray text" in said and b"Traceback" not in said
 
 
-async def test_a_modern_mcp_client_is_served_and_a_line_without_end_closes_the_wire(
+async def test_a_modern_mcp_client_is_served_after_a_line_that_was_too_long(
     tmp_path: Path,
 ) -> None:
     async with started("mcp", tmp_path) as process:
         wire = lines(process)
         assert (await wire.result("server/discover", {"_meta": envelope()}))["supportedVersions"]
-        wire.writer.write(b"x" * (2 * MESSAGE_LIMIT))
-        assert (await wire.answer(None))["error"]["code"] == -32600
+        wire.writer.write(b'{"id": 9, "x": "%b"}\n' % (b"x" * LARGEST_LINE))
+        assert (await wire.answer(9))["error"]["code"] == -32600
+        assert (await wire.result("server/discover", {"_meta": envelope()}))["supportedVersions"]
+        wire.writer.close()
         assert await ended(process) == 0
 
 
@@ -128,7 +132,7 @@ async def test_an_engine_that_cannot_be_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
-    async with engine_on_demand(settings) as source:
+    async with engine_on_demand(LiveSettings(settings)) as source:
         monkeypatch.setenv("ALLMA_TOPK", "5")
         for _ in range(2):
             with pytest.raises(UnknownSetting, match="Did you mean 'top_k'?"):
@@ -143,7 +147,7 @@ async def test_an_engine_that_broke_down_is_followed_by_another(tmp_path: Path) 
         raise RuntimeError("a bug in a task of the engine")
 
     settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
-    async with engine_on_demand(settings) as source:
+    async with engine_on_demand(LiveSettings(settings)) as source:
         first = await source()
         async with asyncio.timeout(20):
             first.tasks.create_task(fail())

@@ -5,12 +5,16 @@ import json
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
 from mcp import types
 from mcp.shared.message import SessionMessage
 
+from allma_server.doors.shell.client import ShellClient, shell_client
+from allma_server.doors.shell.server import serve_shell
+from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import MESSAGE_LIMIT, Writer
 
 Message = dict[str, Any]
@@ -75,6 +79,7 @@ class Wire:
         self.asked: list[Message] = []
         self.replies: dict[str, Any] = {}
         self.refused: set[str] = set()
+        self.silent = False
         self._answers: dict[Any, Message] = {}
         self._next = 0
 
@@ -126,6 +131,8 @@ class Wire:
             self._answers[message["id"]] = message
         elif "id" in message:
             self.asked.append(message)
+            if self.silent:
+                return
             reply: Message = {"result": self.replies.get(message["method"])}
             if message["method"] in self.refused:
                 reply = {"error": {"code": -32601, "message": "Method not found"}}
@@ -226,6 +233,21 @@ class Frames(Wire):
             for note in self.notes
             if note["method"] == "$/progress" and note["params"]["token"] == token
         ]
+
+
+@asynccontextmanager
+async def shell(source: EngineSource, **context: Any) -> AsyncGenerator[ShellClient]:
+    """The shell's client, over a connection of its own."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(
+            _until_done(partial(serve_shell, source, **context), reader, writer)
+        )
+        async with shell_client(ours) as client:
+            yield client
+        async with asyncio.timeout(10):
+            await asyncio.wait({serving})
 
 
 @asynccontextmanager

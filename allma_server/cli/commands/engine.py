@@ -97,17 +97,17 @@ async def import_(
     ] = False,
 ) -> None:
     """Put what was exported into the data directory."""
-    from allma_server.daemon.remote import daemon_status
+    from allma_server.daemon.controls import stop_daemon
     from allma_server.engine import import_data
 
     # No engine may use the directory meanwhile; the next client starts one again.
-    await daemon_status(shell.config.data_dir, "stop")
+    await stop_daemon(shell.config.data_dir)
     shell.show(await import_data(file, shell.config.data_dir, replace=replace))
 
 
 async def daemon_status(shell: Shell) -> None:
     """Show, stop or restart the engine that clients share."""
-    from allma_server.daemon.remote import daemon_status
+    from allma_server.daemon.controls import daemon_status
 
     shell.show(await daemon_status(shell.config.data_dir))
 
@@ -117,19 +117,19 @@ command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_statu
 
 
 @command(daemon, "stop")
-async def stop_daemon(shell: Shell) -> None:
+async def stop(shell: Shell) -> None:
     """End it; the next client starts it again."""
-    from allma_server.daemon.remote import daemon_status
+    from allma_server.daemon.controls import stop_daemon
 
-    shell.show(await daemon_status(shell.config.data_dir, "stop"))
+    shell.show(await stop_daemon(shell.config.data_dir))
 
 
 @command(daemon, "restart")
-async def restart_daemon(shell: Shell) -> None:
+async def restart(shell: Shell) -> None:
     """End it and start it again."""
-    from allma_server.daemon.remote import daemon_status, start_daemon
+    from allma_server.daemon.controls import start_daemon, stop_daemon
 
-    await daemon_status(shell.config.data_dir, "stop")
+    await stop_daemon(shell.config.data_dir)
     shell.show(await start_daemon(shell.config.data_dir))
 
 

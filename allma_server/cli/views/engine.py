@@ -58,7 +58,7 @@ def _numbers(workspace: WorkspaceStatus) -> str:
 
 def _daemon(result: DaemonStatus, page: Page) -> View:
     if not result.running:
-        yield "No engine is running; the next editor or AI client starts one."
+        yield result.notice or "No engine is running; the next client starts one."
         return
     clients = ", ".join(f"{client.door} ({client.pid})" for client in result.clients)
     yield from page.facts(
@@ -66,6 +66,7 @@ def _daemon(result: DaemonStatus, page: Page) -> View:
         ("build", result.build),
         ("up", f"{result.uptime_seconds or 0:,} s"),
         ("clients", clients or "none"),
+        ("", Text(result.notice, "yellow") if result.notice else None),
     )
 
 

@@ -8,12 +8,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from lsprotocol import types
-from pydantic.alias_generators import to_camel
 from pygls.exceptions import JsonRpcException
 
 from allma_server.doors.content import content
-from allma_server.doors.folders import Folders
-from allma_server.doors.frames import Malformed
+from allma_server.doors.folders import Folders, bases
+from allma_server.doors.frames import Frames, Malformed
 from allma_server.doors.lsp.progress import EditorProgress, Token
 from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response, cancelled
 from allma_server.doors.settings import ClientSettings
@@ -34,8 +33,16 @@ _Work = Callable[[dict[str, Any]], Awaitable[Any]]
 class Editor:
     """The client of one connection. Its calls end with it."""
 
-    def __init__(self, engine: EngineSource, writer: Writer) -> None:
+    def __init__(
+        self,
+        engine: EngineSource,
+        writer: Writer,
+        cwd: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
         self.engine = engine
+        self._cwd = cwd
+        self._defaults = defaults or {}
         self.settings = ClientSettings()
         self.folders = Folders()
         self.ended = asyncio.Event()
@@ -105,7 +112,7 @@ class Editor:
             )
             try:
                 call = await self.context(progress)
-                result = await operation(call, self._defaulted(operation, arguments))
+                result = await operation(call, arguments)
                 return jsonable(self.folders.noted(result), camel=True)
             except asyncio.CancelledError:
                 if progress.conversation_id is None:
@@ -127,17 +134,13 @@ class Editor:
             searched = self.folders.searched if self.settings.index_workspace_folders else ()
         else:
             searched = () if workspace == "all" else (workspace,)
-        return Call(await self.engine(), progress or Silent(), searched)
-
-    def _defaulted(self, operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
-        defaults = {
-            name: value
-            for name, value in self.settings.defaults.items()
-            if name in operation.arguments.model_fields
-            and arguments.get(name) is None
-            and arguments.get(to_camel(name)) is None
-        }
-        return arguments | defaults
+        return Call(
+            await self.engine(),
+            progress or Silent(),
+            searched,
+            folders=bases(*self.folders.paths, self._cwd),
+            defaults={**self._defaults, **self.settings.defaults},
+        )
 
     async def _cancel(self, arguments: dict[str, Any]) -> dict[str, bool]:
         token = arguments.get("token")
@@ -208,8 +211,8 @@ class Editor:
 
     def answer_malformed(self, malformed: Malformed) -> None:
         """Answers what could not become a request."""
-        body = json.dumps(malformed.answer).encode()
-        self._writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        for answer in malformed.answers:
+            self._writer.write(Frames.frame(json.dumps(answer).encode()))
 
     def log(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
         """A line in the editor's log of this server."""

@@ -29,6 +29,7 @@ from allma_server.doors.lsp.lenient import without_unknown_values
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 
 INTERNAL_ERROR = -32603
+INTERNAL = "Allma failed unexpectedly; its log has the details."
 REQUEST_CANCELLED = -32800
 REQUEST_FAILED = -32803
 """The code of every foreseen failure but a wrong argument; `data` has Allma's own."""
@@ -83,9 +84,7 @@ class Protocol(LanguageServerProtocol):
     ) -> None:
         if error is not None and error.code == INTERNAL_ERROR:
             # pygls has logged the traceback; it would also send it.
-            error = types.ResponseError(
-                INTERNAL_ERROR, "Allma failed unexpectedly; its log has the details."
-            )
+            error = types.ResponseError(INTERNAL_ERROR, INTERNAL)
         super()._send_response(msg_id, result, error)
 
     @lsp_method(types.INITIALIZE)

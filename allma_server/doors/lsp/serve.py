@@ -2,32 +2,51 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import cattrs
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from allma_server.doors.frames import INVALID_PARAMS, INVALID_REQUEST, Malformed, parse, read_frame
+from allma_server.doors.frames import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    Frames,
+    Malformed,
+    Messages,
+)
 from allma_server.doors.lsp.editor import Editor
 from allma_server.doors.lsp.follow import Following
+from allma_server.doors.lsp.protocol import INTERNAL, INTERNAL_ERROR
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
 from allma_server.tasks import background_tasks
 
 _NOT_INITIALIZED = -32002
+_ANSWERS: dict[str, Any] = {method: kinds[1] for method, kinds in types.METHOD_TO_TYPES.items()}
+_REQUESTS = {method for method, answer in _ANSWERS.items() if answer is not None}
+_NOTIFICATIONS = _ANSWERS.keys() - _REQUESTS
 
 _log = logging.getLogger(__name__)
 
 
-async def serve_lsp(engine: EngineSource, reader: asyncio.StreamReader, writer: Writer) -> int:
+async def serve_lsp(
+    engine: EngineSource,
+    reader: asyncio.StreamReader,
+    writer: Writer,
+    *,
+    cwd: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> int:
     """Serves one client until `exit`, the end of its input or of its process; its exit status.
 
     The engine, shared by all connections, is asked for when the client has stayed a moment, or
-    asks for something itself.
+    asks for something itself. `cwd`: the folder it was started in, for relative paths. `defaults`:
+    arguments for operations that take them and were given none.
     """
     async with background_tasks() as background:
-        editor = Editor(engine, writer)
+        editor = Editor(engine, writer, cwd, defaults)
         following = Following(editor, background)
         background.create_task(_read(editor, reader))
         try:
@@ -41,17 +60,12 @@ async def serve_lsp(engine: EngineSource, reader: asyncio.StreamReader, writer: 
 
 async def _read(editor: Editor, reader: asyncio.StreamReader) -> None:
     gate = _Gate(editor)
-    while not editor.ended.is_set():
-        body = await read_frame(reader)
-        if body is None:
-            break
-        message = body if isinstance(body, Malformed) else parse(body)
-        if not isinstance(message, Malformed):
-            message = gate.take(message)
-        if message is not None:
-            editor.answer_malformed(message)
-            if message.final:
-                break
+    messages = Messages(reader, Frames())
+    while not editor.ended.is_set() and (message := await messages.next()) is not None:
+        refused = message if isinstance(message, Malformed) else gate.take(message)
+        if refused is not None:
+            editor.answer_malformed(refused)
+            await editor.drain()
     editor.ended.set()
 
 
@@ -65,9 +79,12 @@ class _Gate:
     def take(self, data: dict[str, Any]) -> Malformed | None:
         """Hands a message on; what answers it instead, if anything must."""
         method, id = data.get("method"), data.get("id")
-        refusal = self._refusal(method) if isinstance(method, str) else None
+        refusal = self._refusal(method, id) if isinstance(method, str) else None
         if refusal is not None:
-            return Malformed(*refusal, id) if id is not None else None
+            if id is None:
+                _log.info("%s is ignored: %s", method, refusal[1])
+                return None
+            return Malformed(*refusal, (id,))
         if method == types.INITIALIZE:
             self._initialized = True
         if method == types.SHUTDOWN:
@@ -79,11 +96,21 @@ class _Gate:
             if id is None or method is None:
                 _log.warning("%s could not be read: %s", method or "a response", _why(exc))
                 return None
-            return Malformed(INVALID_PARAMS, f"{method}: {_why(exc)}.", id)
-        protocol.handle_message(message)
+            return Malformed(INVALID_PARAMS, f"{method}: {_why(exc)}.", (id,))
+        try:
+            protocol.handle_message(message)
+        except Exception:
+            # Such as an answer to what is not waited for any more; the connection goes on.
+            _log.exception("%s could not be handled", method or "a response")
+            if id is not None and method is not None:
+                return Malformed(INTERNAL_ERROR, INTERNAL, (id,))
         return None
 
-    def _refusal(self, method: str) -> tuple[int, str] | None:
+    def _refusal(self, method: str, id: Any) -> tuple[int, str] | None:
+        if method in _REQUESTS and id is None:
+            return INVALID_REQUEST, f"{method} is a request: it has an id."
+        if method in _NOTIFICATIONS and id is not None:
+            return INVALID_REQUEST, f"{method} is a notification: it has no id."
         if method == types.EXIT:
             return None
         if self._editor.leaving:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import mcp_types as types
@@ -11,7 +11,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from allma_server.doors.folders import Folders, file_path
+from allma_server.doors.folders import Folders, bases, file_path
 from allma_server.doors.source import EngineSource
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
@@ -45,7 +45,11 @@ class Client:
         background: asyncio.TaskGroup,
         workspaces: Sequence[str],
         hint: str | None,
+        cwd: str | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
+        self._cwd = cwd
+        self._defaults = defaults or {}
         self.folders = Folders(workspaces)
         self.engine = engine
         self.background = background
@@ -71,7 +75,14 @@ class Client:
             if context.session.can_send_request:
                 self.background.create_task(self._ask_for_roots(context.session))
         await self.folders.settled(settle)
-        return Call(engine, progress or Silent(), await self._scope(engine), JOB_SECONDS)
+        return Call(
+            engine,
+            progress or Silent(),
+            await self._scope(engine),
+            JOB_SECONDS,
+            bases(*self.folders.paths, *self._hints, self._cwd),
+            self._defaults,
+        )
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:
         """The client's own folders; else those that are hinted at and indexed; else everything."""

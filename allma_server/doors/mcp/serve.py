@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.server.context import ServerRequestContext
@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
 from allma_server import __version__
+from allma_server.doors.frames import Lines, Messages
 from allma_server.doors.mcp.wire import Wire
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
@@ -40,6 +41,8 @@ async def serve_mcp(
     *,
     workspaces: Sequence[str] = (),
     hint: str | None = None,
+    cwd: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> None:
     """Serves one client until it closes its side; the engine is asked for at its first request.
 
@@ -49,6 +52,8 @@ async def serve_mcp(
         writer: where ours go; drained after each.
         workspaces: folders to index in the background, and where searches look.
         hint: a folder the client works in; searches look there if it is indexed.
+        cwd: the folder it was started in, for relative paths where no other is known.
+        defaults: arguments for operations that take them and were given none.
     """
     async with background_tasks() as background:
 
@@ -57,11 +62,12 @@ async def serve_mcp(
             from allma_server.doors.mcp.client import Client
             from allma_server.doors.mcp.parts import make_parts
 
-            return make_parts(Client(engine, background, workspaces, hint))
+            return make_parts(Client(engine, background, workspaces, hint, cwd, defaults))
 
         server = _server(_Later(make))
         opening: SessionMessage | None = None
-        while (opening := await Wire(reader, writer).serve(server, opening)) is not None:
+        messages = Messages(reader, Lines())
+        while (opening := await Wire(messages, writer).serve(server, opening)) is not None:
             _log.info("the client begins anew with initialize")
 
 

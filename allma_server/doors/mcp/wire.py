@@ -12,7 +12,7 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from allma_server.doors.frames import INVALID_REQUEST, Malformed, parse, read_line
+from allma_server.doors.frames import INVALID_REQUEST, Malformed, Messages
 from allma_server.doors.streams import Writer
 
 EOF_SECONDS = 1.0
@@ -26,8 +26,8 @@ class Wire:
     era, as if it had begun with that.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: Writer) -> None:
-        self._reader = reader
+    def __init__(self, messages: Messages, writer: Writer) -> None:
+        self._messages = messages
         self._writer = writer
         self._waiting: set[str | int] = set()
         self._answered = asyncio.Event()
@@ -59,12 +59,11 @@ class Wire:
         async with into:
             if opening is not None:
                 await self._take(opening, into)
-            while (line := await read_line(self._reader)) is not None:
-                message = line if isinstance(line, Malformed) else _message(line)
+            while (parsed := await self._messages.next()) is not None:
+                message = parsed if isinstance(parsed, Malformed) else _message(parsed)
                 if isinstance(message, Malformed):
-                    await self._send(json.dumps(message.answer))
-                    if message.final:
-                        return
+                    for answer in message.answers:
+                        await self._send(json.dumps(answer))
                 elif self._begins_anew(message):
                     self._restart = message
                     break
@@ -99,9 +98,8 @@ class Wire:
     ) -> None:
         async for item in out:
             message = item.message
-            data = message.model_dump_json(by_alias=True, exclude_unset=True)
             try:
-                await self._send(data)
+                await self._send(_dumped(message))
             except ConnectionError:
                 scope.cancel()  # nobody reads any more
                 return
@@ -109,7 +107,8 @@ class Wire:
                 self._settle(message.id)
 
     def _settle(self, id: object) -> None:
-        self._waiting.discard(id)  # pyright: ignore[reportArgumentType] - whatever a client sent
+        if isinstance(id, int | str):
+            self._waiting.discard(id)
         self._answered.set()
 
     async def _send(self, data: str) -> None:
@@ -117,17 +116,21 @@ class Wire:
         await self._writer.drain()
 
 
-def _message(line: bytes) -> SessionMessage | Malformed:
-    parsed = parse(line)
-    if isinstance(parsed, Malformed):
-        return parsed
+def _dumped(message: types.JSONRPCMessage) -> str:
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True)
+    except ValueError:
+        # Half a surrogate pair of the client's, told again, has no UTF-8 form.
+        return json.dumps(message.model_dump(by_alias=True, exclude_unset=True))
+
+
+def _message(parsed: dict[str, Any]) -> SessionMessage | Malformed:
     if "params" in parsed:
         parsed = {**parsed, "params": _without_nulls(parsed["params"])}
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(parsed, by_name=False))
     except ValidationError:
-        id = parsed.get("id")
-        return Malformed(INVALID_REQUEST, "The message is not valid JSON-RPC.", id)
+        return Malformed(INVALID_REQUEST, "The message is not valid JSON-RPC.", (parsed.get("id"),))
 
 
 def _without_nulls(params: Any) -> Any:

@@ -553,7 +553,7 @@ export type RepairParams = Record<string, never>;
 
 /** Copy the index and the conversations into one file, to be imported elsewhere. */
 export interface ExportParams {
-  /** The file to write, absolute; it must be a new one. */
+  /** The file to write; it must be a new one. */
   path: string;
 }
 

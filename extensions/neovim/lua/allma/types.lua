@@ -367,4 +367,4 @@
 ---@class allma.RepairParams
 
 ---@class allma.ExportParams
----@field path string The file to write, absolute; it must be a new one.
+---@field path string The file to write; it must be a new one.

@@ -1,0 +1,83 @@
+"""Paths as a client names them: relative ones are taken from the folders it works in."""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from allma_server.errors import InvalidArgument
+
+
+class ClientPath(Enum):
+    """Marks an argument as a path of the client.
+
+    A SOURCE may also be a chunk's id or an `allma:` URI, a WORKSPACE also the word `all`; a GLOB is
+    a path only where it begins with a dot and a slash.
+    """
+
+    FILE = "file"
+    SOURCE = "source"
+    WORKSPACE = "workspace"
+    GLOB = "glob"
+
+
+async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) -> Any:
+    """An argument with its paths made absolute, where its metadata says that it is one.
+
+    Raises:
+        InvalidArgument: a relative path, and the client works in no folder.
+    """
+    kind = next((mark for mark in metadata if isinstance(mark, ClientPath)), None)
+    if kind is None or not value:
+        return value
+    if isinstance(value, list):
+        return [await _absolute(str(part), kind, folders) for part in cast(list[Any], value)]
+    return await _absolute(str(value), kind, folders)
+
+
+async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
+    if not _nameable(value):
+        raise InvalidArgument(f"{value!r} cannot be the name of a file.")
+    path = _of_uri(value)
+    if path is None or not path.strip() or os.path.isabs(path) or path.startswith("~"):
+        return value if path is None else path
+    if kind is ClientPath.SOURCE and path.strip().isdigit():
+        return value
+    if kind is ClientPath.WORKSPACE and path == "all":
+        return value
+    if kind is ClientPath.GLOB and not (folders and re.match(r"\.\.?[\\/]", path)):
+        return value
+    if not folders:
+        raise InvalidArgument(
+            f"{value!r} is relative, and it is not known to which folder.",
+            "Give an absolute path.",
+        )
+    return await asyncio.to_thread(_below, path, folders)
+
+
+def _nameable(value: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+def _of_uri(value: str) -> str | None:
+    """The path that is meant; None for a URI that is not of a file."""
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", value):
+        return value
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return None
+    return url2pathname(parts.path) if parts.scheme == "file" else None
+
+
+def _below(path: str, folders: Sequence[str]) -> str:
+    """The path in the first folder that has it; in the first one where none does."""
+    candidates = [os.path.normpath(os.path.join(folder, path)) for folder in folders]
+    return next((found for found in candidates if os.path.lexists(found)), candidates[0])
