@@ -13,6 +13,7 @@ from allma_server.engine import Engine
 from allma_server.errors import REPAIR, AllmaError, DataDamaged, ProviderError, StorageError
 from allma_server.model import Check, Diagnosis, IngestReport
 from allma_server.ports import Progress
+from allma_server.setting_checks import CHECKS, check_setting
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 FEW_WATCHES = 65_536
@@ -227,8 +228,34 @@ async def _watching(engine: Engine) -> Check:
     return Check("File watching", "ok", f"up to {limit} folders")
 
 
+async def _settings(engine: Engine) -> Check:
+    """Whether what is set can work, and is what the engine works with."""
+    waiting = engine.waiting_settings()
+    config = engine.config.model_copy(update=dict(waiting))
+    failed: list[str] = []
+    told: list[str] = []
+    for key in CHECKS:
+        if getattr(config, key) == type(config).model_fields[key].get_default():
+            continue
+        try:
+            warning = await check_setting(key, config)
+        except AllmaError as exc:
+            failed.append(f"{key} = {getattr(config, key)}: {exc}")
+        else:
+            told += [f"{key} = {getattr(config, key)}: {warning}"] if warning else []
+    if failed:
+        return Check("Settings", "failed", " ".join(failed + told), "`allma config` lists them.")
+    if waiting:
+        told.append(f"{', '.join(waiting)} was changed while the engine ran.")
+        return Check("Settings", "warning", " ".join(told), "`allma daemon restart` applies that.")
+    if told:
+        return Check("Settings", "warning", " ".join(told), "`allma config` lists them.")
+    return Check("Settings", "ok", "all can be used")
+
+
 PROBES: dict[str, Probe] = {
     "Python": _python,
+    "Settings": _settings,
     "SQLite": _sqlite,
     "Data directory": _data_directory,
     "Database": _database,

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"cli", "doors", "daemon"},
     {"operations"},
     {"doctor", "clients"},
+    {"setting_checks"},
     {"engine"},
     {"ingest", "retrieve", "answer"}
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},

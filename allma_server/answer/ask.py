@@ -77,12 +77,14 @@ async def answer(
     if not question.text.strip():
         raise InvalidArgument("The question is empty.", "Ask with at least one word.")
     began = time.monotonic()
+    # A question to a model that does not exist is a mistyped one: nothing is kept of it.
+    asked_for = await _asked_for(question, config, history, chat)
     turn = await _begin(question, history)
     work = _Work(question, turn, began, history, progress)
     try:
         await progress.started(turn.conversation_id, turn.message_id)
         try:
-            writer = await writer_in_use(question.model, config, history, chat)
+            writer = asked_for or await writer_in_use(question.model, config, history, chat)
         except (ProviderUnreachable, ModelNotFound) as exc:
             await work.search(find, None)
             return await work.give_passages(exc)
@@ -91,6 +93,25 @@ async def answer(
     except AllmaError as exc:
         exc.conversation_id = turn.conversation_id
         raise
+
+
+async def _asked_for(
+    question: Question, config: Config, history: Conversations[TurnT], chat: ChatModels
+) -> Writer | None:
+    """The model that the question names; None where it names none, or nobody can tell.
+
+    Raises:
+        ModelNotFound: it does not exist.
+    """
+    if question.model in (None, AUTO):
+        return None
+    try:
+        return await writer_in_use(question.model, config, history, chat)
+    except ModelNotFound as exc:
+        exc.conversation_id = question.conversation_id
+        raise
+    except AllmaError:
+        return None
 
 
 async def _begin(question: Question, history: Conversations[TurnT]) -> TurnT:

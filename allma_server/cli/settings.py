@@ -1,6 +1,6 @@
 """The settings as the shell shows and changes them; comments in the file are kept."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ from allma_server.replace import replace_file
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in force. `source`: default, config.toml, environment, or command line."""
+    """A setting in force. `source`: default, config.toml, environment, or command line.
+
+    `notice`: why it does not work, or not yet.
+    """
 
     key: str
     value: str | int | bool | None
     source: str
     description: str
+    notice: str | None = None
 
     @property
     def shown(self) -> str:
@@ -70,6 +74,32 @@ def setting(key: str, data_dir: str | None = None) -> Setting:
 
     check_key(key)
     return next(s for s in current(data_dir).settings if s.key == key)
+
+
+async def checked(key: str, value: str) -> str | None:
+    """Why a value does not work now, though it may later; None when it does.
+
+    Raises:
+        InvalidArgument: it never works.
+    """
+    from allma_server.config import check_key, load_config
+    from allma_server.setting_checks import check_setting
+
+    check_key(key)
+    return await check_setting(key, load_config({key: value}))
+
+
+def waits(setting: Setting, running: Mapping[str, Any]) -> str | None:
+    """Why a running engine does not use a setting; `running` are those that it works with."""
+    from allma_server.config import LIVE
+
+    key = setting.key
+    if key == "data_dir" or key not in running or running[key] == setting.value:
+        return None
+    now = "none" if running[key] is None else running[key]
+    if key in LIVE:
+        return f"The running engine uses {now}, which its own environment says."
+    return f"The running engine uses {now} until `allma daemon restart`."
 
 
 def store(key: str, value: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from allma_server.cli import streams
-from allma_server.errors import AllmaError, as_dict
+from allma_server.errors import AllmaError, PathNotFound, as_dict
 from allma_server.path_text import shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+_FILLING = {"ingest", "ask", "models.pull", "models.use"}
+"""Operations that a data directory is made for."""
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
@@ -103,12 +106,14 @@ class Shell:
         self, operation: str, /, doing: str = "", unit: str = "files", **arguments: object
     ) -> Any:
         """The result of one operation; `doing` is shown while it works. None is left out."""
+        self._require_data(operation)
         with self.progress(doing, unit) as progress:
             async with self.session() as session:
                 return await session.run(operation, given(arguments), progress)
 
     async def run_paged(self, operation: str, rows: str, /, **arguments: object) -> Any:
         """The result of an operation that answers in pages, as one; `rows` is what it lists."""
+        self._require_data(operation)
         async with self.session() as session:
             page = await session.run(operation, given(arguments))
             found = getattr(page, rows)
@@ -116,6 +121,19 @@ class Shell:
                 page = await session.run(operation, given(arguments) | {"cursor": page.next_cursor})
                 found = found + getattr(page, rows)
         return replace(page, **{rows: found})
+
+    def _require_data(self, operation: str) -> None:
+        """Refuses to look into a named data directory that is not there: it would be made.
+
+        Raises:
+            PathNotFound: so it is, and the operation puts nothing into it.
+        """
+        if self.options.data is None or operation in _FILLING or self.config.data_dir.exists():
+            return
+        raise PathNotFound(
+            f"There is no data directory {self.config.data_dir}.",
+            "`allma index DIR` makes one there.",
+        )
 
     @contextmanager
     def progress(self, doing: str, unit: str = "files") -> "Generator[Bar | None]":

@@ -15,7 +15,8 @@ async def list_models(call: Call) -> ModelList:
     """List the installed models."""
     engine = call.engine
     models = await engine.chat.list()
-    in_use = await model_in_use(None, engine.config, engine.catalog, engine.chat)
+    asked = call.defaults.get("model")
+    in_use = await model_in_use(asked, engine.config, engine.catalog, engine.chat)
     marked = [
         ModelInfo(
             m.name,

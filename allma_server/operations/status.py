@@ -38,7 +38,7 @@ async def status(
         embedder=EmbedderStatus(
             await engine.embedder.name(), embedder.dimensions if embedder else None
         ),
-        chat_model=await _chat_model(engine) if provider.reachable else None,
+        chat_model=await _chat_model(call) if provider.reachable else None,
         ollama=provider,
         vectors=await engine.vectors.status(),
         workspaces=await _workspaces(engine),
@@ -59,9 +59,10 @@ async def _provider(engine: Engine) -> OllamaStatus:
     return OllamaStatus(url, True, version, None)
 
 
-async def _chat_model(engine: Engine) -> str | None:
+async def _chat_model(call: Call) -> str | None:
+    engine, asked = call.engine, call.defaults.get("model")
     with suppress(AllmaError):
-        return await model_in_use(None, engine.config, engine.catalog, engine.chat)
+        return await model_in_use(asked, engine.config, engine.catalog, engine.chat)
     return None
 
 

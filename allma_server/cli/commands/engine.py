@@ -1,7 +1,7 @@
 """The commands about the engine itself: its state, its data, its settings."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -138,7 +138,10 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
 
 async def list_settings(shell: Shell) -> None:
     """List, get, set and unset settings."""
-    shell.show(settings.current(shell.options.data))
+    current = settings.current(shell.options.data)
+    running = await _running(shell)
+    listed = [replace(each, notice=settings.waits(each, running)) for each in current.settings]
+    shell.show(replace(current, settings=listed))
 
 
 config = group(app, "config", list_settings)
@@ -156,15 +159,16 @@ async def set_setting(
     shell: Shell, key: Key, value: Annotated[str, typer.Argument(metavar="VALUE")]
 ) -> None:
     """Change a setting in the settings file."""
+    warning = await settings.checked(key, value)
     settings.store(key, value)
-    _show_stored(shell, key)
+    await _show_stored(shell, key, warning)
 
 
 @command(config, "unset")
 async def unset_setting(shell: Shell, key: Key) -> None:
     """Take a setting out of the settings file: its default is used again."""
     settings.remove(key)
-    _show_stored(shell, key)
+    await _show_stored(shell, key)
 
 
 Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or openai.")]
@@ -191,8 +195,18 @@ async def unset_key(shell: Shell, provider: Provider) -> None:
     shell.show(Done(f"There is no key for {provider} in the system's key ring."))
 
 
-def _show_stored(shell: Shell, key: str) -> None:
+async def _running(shell: Shell) -> dict[str, Any]:
+    """The settings that a running engine works with; empty when there is none."""
+    from allma_server.daemon.controls import running_settings
+
+    return await running_settings(shell.config.data_dir) or {}
+
+
+async def _show_stored(shell: Shell, key: str, warning: str | None = None) -> None:
     stored = settings.setting(key)
+    notices = filter(None, (warning, settings.waits(stored, await _running(shell))))
+    stored = replace(stored, notice=" ".join(notices) or None)
     shell.show(stored)
+    shell.warn(stored.notice)
     if stored.source == "environment":
         shell.say(f"ALLMA_{key.upper()} in the environment goes before the file.", "yellow")

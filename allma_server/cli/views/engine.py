@@ -95,6 +95,8 @@ def _import(result: ImportReport, page: Page) -> View:
 def _settings(result: Settings, page: Page) -> View:
     for each in result.settings:
         yield Text.assemble((f"{each.key} = ", "cyan"), (each.shown, "bold"), _origin(each))
+        if each.notice:
+            yield Text(f"    {each.notice}", "yellow")
         if page.terminal:
             yield Text(f"    {each.description}", "dim")
     yield Text(f"\n{result.file}", "dim")

@@ -1,0 +1,118 @@
+"""Whether a setting can work: what its type does not tell."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from allma_server.answer.models import AUTO, can_chat, find
+from allma_server.chat_models import open_chat_models
+from allma_server.config import Config
+from allma_server.embedders import open_embedder
+from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
+from allma_server.rerankers import open_reranker
+from allma_server.rerankers.listwise import Chat, ChatModel
+
+CONNECT_SECONDS = 3.0
+
+
+async def check_setting(key: str, config: Config) -> str | None:
+    """Why the value of a setting does not work now, such as a server that is away; else None.
+
+    Raises:
+        InvalidArgument: it never can.
+    """
+    check = CHECKS.get(key)
+    return await check(config) if check else None
+
+
+async def _chat_model(config: Config) -> str | None:
+    name = config.chat_model
+    if name == AUTO:
+        return None
+    async with open_chat_models(config) as chat:
+        try:
+            model = find(name, await chat.list())
+        except ProviderError as exc:
+            return f"It is not known whether {name} is installed: {exc}"
+    if model is None:
+        return f"{name} is not installed. `allma models pull {name}` installs it."
+    if not can_chat(model):
+        raise InvalidArgument(f"{name} cannot chat.", "Choose another model.")
+    return None
+
+
+async def _embedder(config: Config) -> str | None:
+    if config.embedder == AUTO:
+        return None
+    async with open_embedder(config.embedder, config) as embedder:
+        try:
+            await embedder.embed_query("Does the embedder work?")
+        except ModelUnsuitable as exc:
+            raise InvalidArgument(exc.message, exc.hint) from exc
+        except ProviderError as exc:
+            return str(exc)
+    return None
+
+
+def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | None]]:
+    """The check of a model server's address, or of the provider that is in use."""
+
+    async def check(config: Config) -> str | None:
+        name = provider or config.chat_provider
+        if getattr(config, key) is None:
+            return None
+        async with open_chat_models(config.model_copy(update={"chat_provider": name})) as chat:
+            try:
+                await chat.version()
+            except ProviderError as exc:
+                return str(exc)
+        return None
+
+    return check
+
+
+async def _chroma(config: Config) -> str | None:
+    if config.chroma_url is None:
+        return None
+    try:
+        parts = urlsplit(config.chroma_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidArgument(
+            f"{config.chroma_url!r} is not the address of a server.",
+            "It looks like http://host:port.",
+        )
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError):
+        return f"Nothing answers at {config.chroma_url}."
+    writer.close()
+    return None
+
+
+async def _reranker(config: Config) -> str | None:
+    async with open_chat_models(config) as chat, open_reranker(config.reranker, Chat(chat, _any)):
+        pass
+    provider, _, model = config.reranker.partition("/")
+    if provider == "onnx" and not await asyncio.to_thread((Path(model) / "model.onnx").is_file):
+        return f"There is no model.onnx in {model}."
+    return None
+
+
+async def _any(name: str | None) -> ChatModel:
+    return ChatModel(name or AUTO, 0)
+
+
+CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {
+    "chat_provider": _provider("", "chat_provider"),
+    "chat_model": _chat_model,
+    "embedder": _embedder,
+    "reranker": _reranker,
+    "ollama_url": _provider("ollama", "ollama_url"),
+    "openai_url": _provider("openai", "openai_url"),
+    "chroma_url": _chroma,
+}

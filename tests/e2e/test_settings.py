@@ -1,0 +1,154 @@
+"""Settings that are changed while an engine runs, and settings that cannot work."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.daemon.controls import stop_daemon
+from allma_server.locations import data_dir
+
+
+@pytest.fixture(autouse=True)
+async def quick(isolated: Path) -> AsyncIterator[Path]:
+    """A settings file that makes a quick engine."""
+    file = isolated / "config.toml"
+    file.write_text('embedder = "hashing/words-256"\nchat_provider = "scripted"\n')
+    yield file
+    await stop_daemon(data_dir())
+
+
+def said(file: Path) -> str:
+    return file.read_text()
+
+
+def say(file: Path, line: str) -> None:
+    file.write_text(f"{line}\n{said(file)}")
+
+
+async def allma(*arguments: str, code: int = 0) -> tuple[Any, str]:
+    """What a command prints as JSON, and what it says beside that."""
+    shell = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "allma_server", *arguments, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await shell.communicate()
+    assert shell.returncode == code, out + err
+    return json.loads(out), err.decode()
+
+
+async def test_what_concerns_a_question_is_changed_at_once(folder: Path) -> None:
+    for n in range(3):
+        (folder / f"sea{n}.md").write_text(f"# Sea {n}\n\nThe sea is salty, as {n} rivers know.\n")
+    await allma("index", str(folder))
+    first, _ = await allma("status")
+    for model in ("slow", "echo"):
+        stored, _ = await allma("config", "set", "chat_model", model)
+        assert stored["notice"] is None
+        status, _ = await allma("status")
+        assert status["chat_model"] == model and status["pid"] == first["pid"]
+    await allma("config", "set", "top_k", "2")
+    found, _ = await allma("search", "salty sea")
+    assert len(found["passages"]) == 2
+    answer, _ = await allma("ask", "Why is the sea salty?")
+    assert answer["model"] == "echo" and len(answer["citations"]) <= 2
+
+
+async def test_what_needs_a_restart_says_so_until_it_is_done(folder: Path) -> None:
+    await allma("index", str(folder))
+    stored, _ = await allma("config", "set", "max_file_mb", "7")
+    assert stored["notice"] == "The running engine uses 50 until `allma daemon restart`."
+    listed, _ = await allma("config")
+    told = {each["key"]: each["notice"] for each in listed["settings"] if each["notice"]}
+    assert list(told) == ["max_file_mb"]
+    diagnosis, _ = await allma("doctor")
+    [settings] = [check for check in diagnosis["checks"] if check["name"] == "Settings"]
+    assert settings["state"] == "warning" and "daemon restart" in settings["next_step"]
+    await allma("daemon", "restart")
+    await allma("status")
+    listed, _ = await allma("config")
+    assert not any(each["notice"] for each in listed["settings"])
+
+
+async def test_a_shell_s_own_environment_reaches_the_running_engine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "more.md").write_text("# More\n\nMore salty sea than anybody needs.\n")
+    await allma("index", str(folder))
+    monkeypatch.setenv("ALLMA_TOP_K", "1")
+    monkeypatch.setenv("ALLMA_CHAT_MODEL", "slow")
+    found, _ = await allma("search", "salty sea")
+    assert len(found["passages"]) == 1
+    status, _ = await allma("status")
+    assert status["chat_model"] == "slow"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("embedder", "nomic"),
+        ("embedder", "nobody/nomic"),
+        ("embedder", "local/nomic"),
+        ("chat_provider", "nobody"),
+        ("chat_provider", "openai"),
+        ("reranker", "nobody"),
+        ("ollama_url", "http://[::1"),
+        ("ollama_url", "ftp://host"),
+        ("chroma_url", "http://host:port"),
+    ],
+)
+async def test_what_can_never_work_is_refused(quick: Path, key: str, value: str) -> None:
+    before = said(quick)
+    error, told = await allma("config", "set", key, value, code=1)
+    assert error["code"] == "invalid_argument" and "Error: " in told
+    assert said(quick) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "warning"),
+    [
+        ("ollama_url", "UNUSED", "is not running at"),
+        ("openai_url", "UNUSED", "is not running at"),
+        ("chroma_url", "UNUSED", "Nothing answers at"),
+        ("embedder", "ollama/nomic-embed-text", "is not running at"),
+        ("chat_model", "nobody:7b", "`allma models pull nobody:7b`"),
+        ("reranker", "onnx//nowhere", "no model.onnx"),
+    ],
+)
+async def test_what_may_work_later_is_set_with_a_warning_that_doctor_repeats(
+    quick: Path, unused_url: str, key: str, value: str, warning: str
+) -> None:
+    say(quick, f'ollama_url = "{unused_url}"')
+    stored, _ = await allma("config", "set", key, value.replace("UNUSED", unused_url))
+    assert warning in stored["notice"]
+    diagnosis, _ = await allma("doctor")
+    [settings] = [check for check in diagnosis["checks"] if check["name"] == "Settings"]
+    assert settings["state"] == "warning" and warning in settings["detail"]
+
+
+async def test_a_question_to_a_model_that_does_not_exist_leaves_no_conversation() -> None:
+    error, _ = await allma("ask", "Why?", "--model", "nobody:7b", code=1)
+    assert error["code"] == "model_not_found"
+    shown, _ = await allma("conversations")
+    assert shown["total"] == 0
+
+
+async def test_a_named_data_directory_is_made_by_what_fills_it_alone(
+    tmp_path: Path, folder: Path
+) -> None:
+    nowhere = tmp_path / "nope"
+    for command in (["status"], ["search", "x"], ["documents"], ["conversations"], ["doctor"]):
+        error, _ = await allma(*command, "--data", str(nowhere), code=1)
+        assert error["code"] == "path_not_found" and str(nowhere) in error["message"]
+    assert not nowhere.exists()
+    report, _ = await allma("index", str(folder), "--data", str(nowhere))
+    assert report["indexed"] == 1
+    status, _ = await allma("status", "--data", str(nowhere))
+    assert status["data_dir"] == str(nowhere)
+    await allma("daemon", "stop", "--data", str(nowhere))
