@@ -10,7 +10,7 @@ the first call that needs it.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from allma_server.answer.models import model_in_use
@@ -150,7 +150,8 @@ class Engine:
     """What operations are called with. One per data directory and process.
 
     `settings` gives the settings in force. `tasks` owns work that outlives the call that began it;
-    a task in it must not raise.
+    a task in it must not raise. `waiting_settings`: those that wait for a restart. `questions`: the
+    ones that are being answered.
     """
 
     settings: Callable[[], Config]
@@ -163,6 +164,7 @@ class Engine:
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
     waiting_settings: Callable[[], Mapping[str, object]] = dict
+    questions: set[object] = field(default_factory=set[object])
 
     @property
     def config(self) -> Config:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from allma_server.answer.models import AUTO, can_chat, find
 from allma_server.chat_models import open_chat_models
 from allma_server.config import Config
-from allma_server.embedders import open_embedder
+from allma_server.embedders import EMBEDDERS, open_embedder
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
@@ -45,13 +45,19 @@ async def _chat_model(config: Config) -> str | None:
 async def _embedder(config: Config) -> str | None:
     if config.embedder == AUTO:
         return None
-    async with open_embedder(config.embedder, config) as embedder:
-        try:
+    provider, _, model = config.embedder.partition("/")
+    known = provider in EMBEDDERS and bool(model)
+    try:
+        async with open_embedder(config.embedder, config) as embedder:
             await embedder.embed_query("Does the embedder work?")
-        except ModelUnsuitable as exc:
-            raise InvalidArgument(exc.message, exc.hint) from exc
-        except ProviderError as exc:
-            return str(exc)
+    except ModelUnsuitable as exc:
+        raise InvalidArgument(exc.message, exc.hint) from exc
+    except InvalidArgument as exc:
+        if not known:
+            raise
+        return str(exc)  # a model that this version does not have, but another may
+    except ProviderError as exc:
+        return str(exc)
     return None
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from allma_server.answer.export import as_markdown
 from allma_server.errors import DocumentNotFound, NotFound
-from allma_server.model import Excerpt
+from allma_server.model import Excerpt, is_text, row_id
 from allma_server.operations import BY_NAME, Call, jsonable
 
 SCHEME = "allma"
@@ -30,10 +30,13 @@ async def content(call: Call, uri: str) -> Content:
     Raises:
         NotFound: there is nothing of that kind or id.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri if is_text(uri) else "")
+    except ValueError:
+        parts = urlsplit("")
     kind, _, rest = f"{parts.netloc}{parts.path}".strip("/").partition("/")
     name = unquote(rest).removesuffix(".md")
-    if parts.scheme != SCHEME:
+    if parts.scheme != SCHEME or not is_text(name):
         raise NotFound(f"{uri!r} is not an allma: URI.")
     if kind == "status" and not name:
         status = await BY_NAME["status"](call, {})
@@ -63,16 +66,16 @@ async def _answer(call: Call, message_id: str) -> str:
     return as_markdown(replace(conversation, messages=turn))
 
 
-async def _document(call: Call, id: str) -> str:
+async def _document(call: Call, name: str) -> str:
     """All of a document, however many excerpts that takes."""
-    source, text, line = f"{SCHEME}://document/{id}", "", 1
-    if not id.isdigit():
+    source, text, line = f"{SCHEME}://document/{name}", "", 1
+    if (id := row_id(name)) is None:
         raise DocumentNotFound(f"{source!r} names no document.", "The id is a number.")
     while True:
         part: Excerpt = await BY_NAME["read"](call, {"source": source, "start_line": line})
         if part.source == "index":
             # Its lines may be too long for an excerpt.
-            return (await call.engine.catalog.extracted_text(int(id)))[0]
+            return (await call.engine.catalog.extracted_text(id))[0]
         text += part.text + "\n"
         if part.end_line >= part.total_lines or part.end_line < line:
             return text

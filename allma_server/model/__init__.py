@@ -50,6 +50,7 @@ from allma_server.model.documents import (
     Workspace,
 )
 from allma_server.model.evaluation import Evaluation, QuestionPlace, StageScores
+from allma_server.model.names import is_text, row_id
 from allma_server.model.search import (
     Candidate,
     Explanation,
@@ -140,4 +141,6 @@ __all__ = [
     "Workspace",
     "WorkspaceStatus",
     "now",
+    "is_text",
+    "row_id",
 ]

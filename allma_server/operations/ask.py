@@ -11,6 +11,7 @@ from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
+from allma_server.operations.waiting import told_while_waiting
 
 
 async def ask(
@@ -53,13 +54,14 @@ async def ask(
 
     with engine.ingestion.giving_way():
         history = UnkeptWhenFull(engine.catalog)
-        answered = await answer(
-            Question(question, conversation_id, use_rag, model, replaces),
-            engine.config,
-            find=passages,
-            history=history,
-            chat=engine.chat,
-            progress=call.progress,
-        )
+        async with told_while_waiting(engine, call.progress) as progress:
+            answered = await answer(
+                Question(question, conversation_id, use_rag, model, replaces),
+                engine.config,
+                find=passages,
+                history=history,
+                chat=engine.chat,
+                progress=progress,
+            )
     notice = " ".join(filter(None, (answered.notice, history.notice))) or None
     return replace(answered, notice=notice)

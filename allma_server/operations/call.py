@@ -18,8 +18,8 @@ from pydantic.alias_generators import to_camel
 
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, InvalidArgument
-from allma_server.model import Citation
-from allma_server.operations.paths import resolved
+from allma_server.model import Citation, is_text
+from allma_server.operations.paths import is_path, resolved
 from allma_server.path_text import shown
 from allma_server.ports import Progress
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from allma_server.errors import InvalidArgument
+from allma_server.path_text import path_of_uri
 
 
 class ClientPath(Enum):
@@ -23,6 +22,11 @@ class ClientPath(Enum):
     SOURCE = "source"
     WORKSPACE = "workspace"
     GLOB = "glob"
+
+
+def is_path(metadata: Iterable[Any]) -> bool:
+    """Whether an argument is marked as a path."""
+    return any(isinstance(mark, ClientPath) for mark in metadata)
 
 
 async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) -> Any:
@@ -40,9 +44,9 @@ async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) 
 
 
 async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
-    if not _nameable(value):
-        raise InvalidArgument(f"{value!r} cannot be the name of a file.")
     path = _of_uri(value)
+    if not _nameable(value if path is None else path):
+        raise InvalidArgument(f"{value!r} cannot be the name of a file.")
     if path is None or not path.strip() or os.path.isabs(path) or path.startswith("~"):
         return value if path is None else path
     if kind is ClientPath.SOURCE and path.strip().isdigit():
@@ -71,10 +75,9 @@ def _of_uri(value: str) -> str | None:
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", value):
         return value
     try:
-        parts = urlsplit(value)
+        return path_of_uri(value)
     except ValueError:
         return None
-    return url2pathname(parts.path) if parts.scheme == "file" else None
 
 
 def _below(path: str, folders: Sequence[str]) -> str:

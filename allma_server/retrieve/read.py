@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.lines import FileLines, split_lines
-from allma_server.model import Document, Excerpt, Passage
+from allma_server.model import Document, Excerpt, Passage, row_id
 from allma_server.path_text import path_of_uri
 from allma_server.paths import real
 from allma_server.secrets import mask
@@ -65,8 +65,8 @@ async def read_excerpt(
     if start_line and end_line and end_line < start_line:
         raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
     name = source.strip()
-    if name.isdigit():
-        return await _around_chunk(int(name), neighbors, catalog)
+    if (chunk_id := row_id(name)) is not None:
+        return await _around_chunk(chunk_id, neighbors, catalog)
     document = await _document(name, catalog)
     if document is None or document.state != "indexed":
         raise DocumentNotFound(
@@ -102,7 +102,8 @@ async def _document(name: str, catalog: Library) -> Document | None:
         path = path_of_uri(name) or name
         return await catalog.document(str(Path(path))) or await catalog.document(await real(path))
     number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
-    return await catalog.document_by_id(int(number)) if number.isdigit() else None
+    id = row_id(number)
+    return await catalog.document_by_id(id) if id is not None else None
 
 
 def _of_file(document: Document, found: FileLines, mask_secrets: bool) -> Excerpt | None:

@@ -131,7 +131,7 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
     pattern = re.sub(r"^[!#]", r"\\\g<0>", glob)
     try:
         spec = PathSpec.from_lines("gitignore", [pattern])
-    except ValueError as exc:
+    except (ValueError, re.error) as exc:
         raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
     if absolute:
         return [id for id, path, _ in paths if spec.match_file(path)]

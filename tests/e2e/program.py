@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.protocol.wire import Lines, Wire
@@ -11,7 +12,7 @@ from tests.protocol.wire import Lines, Wire
 
 @asynccontextmanager
 async def program(
-    *arguments: str, wire: type[Wire] = Lines
+    *arguments: str, wire: type[Wire] = Lines, cwd: Path | None = None
 ) -> AsyncGenerator[tuple[Any, asyncio.subprocess.Process]]:
     """`allma-server` with these arguments, and a client at its other end."""
     process = await asyncio.create_subprocess_exec(
@@ -20,6 +21,7 @@ async def program(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 24,
+        cwd=cwd,
     )
     assert process.stdin is not None and process.stdout is not None
     try:

@@ -94,7 +94,7 @@ def furnished(path: Path, **settings: str) -> Iterator[Home]:
     home.docs.mkdir()
     (home.docs / "guide.md").write_text(GUIDE)
     (home.docs / "engine.py").write_text(CODE)
-    (home.docs / "broken.ipynb").write_text("{ this is no notebook")
+    (home.docs / "broken.docx").write_text("this is no document")
     (home.docs / "empty.md").write_text("")
     yield home
     assert home.run("daemon", "stop").returncode == 0
@@ -121,7 +121,7 @@ def home(folder: Home) -> Home:
     done = home.run("index", "docs")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^new +2$", done.stdout, re.M)
-    assert f"docs{os.sep}broken.ipynb\n    " in done.stdout
+    assert f"docs{os.sep}broken.docx\n    " in done.stdout
     return home
 
 
@@ -203,7 +203,7 @@ def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
 def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
     text = allma("documents").stdout
     assert re.search(r"^indexed  \w+ +\d+  docs.guide\.md$", text, re.M)
-    assert re.search(r"^failed .* docs.broken\.ipynb\n    \w", text, re.M)
+    assert re.search(r"^failed .* docs.broken\.docx\n    \w", text, re.M)
     page = allma.json("documents", "--state", "failed", "--workspace", "docs")
     assert_like(page, model.DocumentPage)
     assert_like(page["documents"][0], model.DocumentRow)
@@ -457,9 +457,9 @@ def test_wrong_usage_is_exit_code_2(bare: Allma, arguments: list[str], sentence:
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_a_failure(allma: Allma, tmp_path: Path) -> None:
-    (tmp_path / "broken.ipynb").write_text("{ this is no notebook")
+    (tmp_path / "broken.docx").write_text("this is no document")
     result = allma("index", str(tmp_path), code=1)
-    assert "broken.ipynb" in result.stdout
+    assert "broken.docx" in result.stdout
     allma("forget", str(tmp_path))
 
 

@@ -102,3 +102,4 @@ async def test_the_shell_prints_and_takes_such_names(odd: Path) -> None:
         for name in (passage["path"], str(odd / os.fsdecode(b"caf\xe9.txt"))):
             assert (await allma("read", name, *solo))["start_line"] == 1
         await allma("forget", shown(odd), *solo)
+        await allma("daemon", "stop")

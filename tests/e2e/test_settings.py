@@ -94,7 +94,6 @@ async def test_a_shell_s_own_environment_reaches_the_running_engine(
     [
         ("embedder", "nomic"),
         ("embedder", "nobody/nomic"),
-        ("embedder", "local/nomic"),
         ("chat_provider", "nobody"),
         ("chat_provider", "openai"),
         ("reranker", "nobody"),
@@ -117,6 +116,7 @@ async def test_what_can_never_work_is_refused(quick: Path, key: str, value: str)
         ("openai_url", "UNUSED", "is not running at"),
         ("chroma_url", "UNUSED", "Nothing answers at"),
         ("embedder", "ollama/nomic-embed-text", "is not running at"),
+        ("embedder", "local/nomic", "no embedded model"),
         ("chat_model", "nobody:7b", "`allma models pull nobody:7b`"),
         ("reranker", "onnx//nowhere", "no model.onnx"),
     ],

@@ -63,12 +63,12 @@ async def _repaired(shell: Shell) -> "Diagnosis":
 async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
     """Has a new database take the place of the damaged one, which no engine may have open."""
     from allma_server.cli.page import count
-    from allma_server.daemon.remote import daemon_status
+    from allma_server.daemon.controls import stop_daemon
     from allma_server.engine import rescue_data
     from allma_server.model import Check
 
     with shell.progress("Saving what can be read"):
-        await daemon_status(shell.config.data_dir, "stop")
+        await stop_daemon(shell.config.data_dir)
         saved = await rescue_data(shell.config.data_dir)
     return Check(
         "Damage",

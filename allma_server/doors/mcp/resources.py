@@ -16,6 +16,7 @@ from mcp.server.subscriptions import (
 from allma_server.doors.content import content
 from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.errors import AllmaError, NotFound
+from allma_server.model import is_text, row_id
 from allma_server.operations import BY_NAME
 from allma_server.path_text import shown
 
@@ -143,8 +144,10 @@ class Resources:
         catalog = (await self._client.engine()).catalog
         kind, _, id = uri.removeprefix("allma://").partition("/")
         try:
-            if kind == "document" and id.isdigit():
-                document = await catalog.document_by_id(int(id))
+            if not is_text(id):
+                return ""
+            if kind == "document" and (number := row_id(id)) is not None:
+                document = await catalog.document_by_id(number)
                 return document.content_hash if document else ""
             return (await catalog.conversation(id)).updated_at if kind == "conversation" else ""
         except NotFound:

@@ -1,0 +1,50 @@
+"""A client whose question waits for the model is told so, and why."""
+
+import asyncio
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.operations import BY_NAME, Call, Silent, waiting
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.reports: list[str] = []
+        self.told = asyncio.Event()
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        self.reports.append(message)
+        self.told.set()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "NEXT_SECONDS", 0.01)
+
+
+async def test_who_waits_behind_another_question_is_told(engine: Engine) -> None:
+    one, two = Heard(), Heard()
+    async with (
+        waiting.told_while_waiting(engine, one),
+        waiting.told_while_waiting(engine, two) as second,
+    ):
+        async with asyncio.timeout(10):
+            await one.told.wait()
+            await two.told.wait()
+        assert set(one.reports) | set(two.reports) == {waiting.BEHIND_ANOTHER}
+        await second.text("first word")
+        await asyncio.sleep(0)
+        count = len(two.reports)
+        one.told.clear()
+        async with asyncio.timeout(10):
+            await one.told.wait()
+        assert len(two.reports) == count, "who is answered no longer waits"
+    assert not engine.questions
+
+
+async def test_a_question_is_answered_as_before(engine: Engine) -> None:
+    heard = Heard()
+    answer = await BY_NAME["ask"](Call(engine, heard), {"question": "Hello", "use_rag": False})
+    assert answer.text and not engine.questions
