@@ -17,6 +17,14 @@ _BOMS = (  # the longer first: UTF-32LE begins like UTF-16LE
 )
 _ISO_2022_JP = re.compile(rb"\x1b\$[@B].{2,}?\x1b\([BJ]", re.DOTALL)
 _SAMPLE = 1 << 16
+_NULS = re.compile(rb"\0+")
+_CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_READABLE = re.compile(rb"[\t\n\r\x20-\x7e]")
+# Letters that only languages of Central Europe have, in their encodings, inside of words.
+_CENTRAL = re.compile(rb"[A-Za-z][\x9a\x9c-\x9f\xa5\xb1\xb3\xb6\xb9\xba\xbc\xbe\xbf\xec\xf5\xf8]")
+_TURKISH = re.compile(rb"[A-Za-z][\xf0\xfd\xfe]")
+_ICELANDIC = re.compile(rb"[\xe1\xe6\xed\xf3\xfa]")
+_CYRILLIC = ("cp1251", "koi8_r", "iso8859_5", "cp866")
 
 
 class TextReader:
@@ -56,14 +64,19 @@ def decode(data: bytes, declared: str | None = None) -> str:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return _lines(data.decode(encoding, "replace"))
-    if b"\0" in data:
-        return _lines(_wide(data))
+    damaged = b"\0" in data
+    if damaged:
+        if (wide := _wide(data)) is not None:
+            return _lines(wide)
+        data = _without_nul(data)
     if b"\x1b$" in data and _ISO_2022_JP.search(data):
         return _lines(data.decode("iso2022_jp_ext", "replace"))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
         text = _declared(data, declared) or _guessed(data, exc.start)
+    if damaged:
+        text = text.replace("\x1a", "\ufffd")
     controls = len(_BINARY.findall(text[:_SAMPLE]))
     if controls > len(text[:_SAMPLE]) * 0.05:
         raise _binary()
@@ -79,10 +92,24 @@ def _binary() -> NothingToIndex:
     return NothingToIndex("It is binary data, not text.")
 
 
-def _wide(data: bytes) -> str:
-    """Text with NUL bytes: UTF-16 or UTF-32 without a mark, unless it is no text at all."""
+_WIDE_SHARE = 0.3
+"""NUL bytes in text of Latin letters at two bytes each are half of it; fewer may be accidents."""
+
+
+def _wide(data: bytes) -> str | None:
+    """The text of UTF-16 or UTF-32 without a mark; None when the NUL bytes make no such pattern."""
+    widths = (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2))
+    narrow = data.replace(b"\0", b"")
+    if len(data) - len(narrow) < _WIDE_SHARE * len(data):
+        sample = narrow[:_SAMPLE]
+        controls = len(_CONTROLS.findall(sample))
+        readable = len(_READABLE.findall(sample))
+        if controls <= 0.05 * len(sample) and (readable > 0.7 * len(sample) or _decodes(narrow)):
+            return None
+    elif (data[::2].count(0) > len(data) / 20) == (data[1::2].count(0) > len(data) / 20):
+        widths = tuple(width for width in widths if width[1] == 4)  # NUL bytes all over the place
     candidates: list[str] = []
-    for encoding, width in (("utf-32-le", 4), ("utf-32-be", 4), ("utf-16-le", 2), ("utf-16-be", 2)):
+    for encoding, width in widths:
         try:
             text = data[: len(data) - len(data) % width].decode(encoding)
         except UnicodeDecodeError:
@@ -93,10 +120,29 @@ def _wide(data: bytes) -> str:
         )
         if sample and "\0" not in text and odd <= len(sample) * 0.02:
             candidates.append(text)
-    if not candidates:
-        raise _binary()
     # Read in the wrong byte order, Latin text and white space become CJK or unassigned.
-    return max(candidates, key=lambda text: sum(c < "\u0250" for c in text[:_SAMPLE]) / len(text))
+    latin = (sum(c < "\u0250" for c in text[:_SAMPLE]) / len(text) for text in candidates)
+    return max(zip(latin, candidates, strict=True), default=(0.0, None))[1]
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _without_nul(data: bytes) -> bytes:
+    """`data` with SUB, the control character for what is damaged, in the place of NUL bytes.
+
+    A machine that lost power leaves long runs of them in its logs. Raises NothingToIndex when
+    there are more runs than in damaged text.
+    """
+    text, runs = _NULS.subn(b"\x1a", data)
+    if runs > 3 + len(text) / 200 or not _READABLE.search(text):
+        raise _binary()
+    return text
 
 
 def _declared(data: bytes, encoding: str | None) -> str | None:
@@ -130,7 +176,26 @@ def _guessed(data: bytes, first_odd: int) -> str:
         sparse = sum(byte > 127 for byte in sample) < len(sample) / 4
         common = "cp1252" if sparse else "cp1251"
         encoding = common if common in tied else encoding
-    return data.decode(encoding, "replace")
+    return data.decode(_likelier(encoding, sample), "replace")
+
+
+def _likelier(encoding: str, sample: bytes) -> str:
+    """`encoding`, or one that is easily taken for it and fits the letters in `sample` better."""
+    if encoding in ("cp1250", "iso8859_2") and not _CENTRAL.search(sample):
+        encoding = "cp1252"
+    if encoding in ("cp1252", "iso8859_1", "iso8859_15"):
+        turkish = _TURKISH.search(sample) and not _ICELANDIC.search(sample)
+        return "cp1254" if turkish else encoding
+    text = sample.decode(encoding, "replace")
+    beyond_ascii = sum(not c.isascii() for c in text)
+    if sum("\uff61" <= c <= "\uff9f" for c in text) > 0.3 * beyond_ascii:
+        # Half-width kana, which nobody writes: single bytes taken for Japanese.
+        return max(_CYRILLIC, key=lambda name: _lower_cyrillic(sample, name))
+    return encoding
+
+
+def _lower_cyrillic(sample: bytes, encoding: str) -> int:
+    return sum("\u0430" <= c <= "\u044f" for c in sample.decode(encoding, "replace"))
 
 
 # --- text as people should meet it --------------------------------------------------------------

@@ -109,6 +109,31 @@ async def test_a_sparse_file_of_gigabytes_is_not_read(parser: ParserPool, tmp_pa
         await parser.parse(str(tmp_path / "sparse.txt"))
 
 
+WORD = "harbour "
+LONG = {
+    "changelog.md": "## 1.2 (2020-01-01)\n\n- fix `harbour` in [ferry](https://e.org/1)\n\n"
+    * 6_500,
+    "table.md": "|a|b|c|\n|-|-|-|\n" + "|harbour ferry|12|x|\n" * 20_000,
+    "line.txt": WORD * 60_000,
+    "blankless.txt": "harbour" * 70_000,
+    "functions.py": "def ferry(a, b):\n    return a + b\n\n\n" * 12_000,
+    "unclosed.py": "def (((\n" * 60_000,
+    "deep.json": "[" * 250_000 + "]" * 250_000,
+    "field.csv": 'a,b\n1,"' + WORD * 60_000,
+    "wide.csv": "harbour," * 60_000,
+    "cell.ipynb": '{"cells": [{"source": "' + WORD * 60_000 + '"}]}',
+}
+"""Half a megabyte each, of what takes the square of its length when it is read carelessly."""
+
+
+@pytest.mark.parametrize("name", LONG)
+async def test_long_files_take_little_processor_time(tmp_path: Path, name: str) -> None:
+    pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, cpu_seconds=5)
+    parsed = await pool.parse(write(tmp_path / name, LONG[name]))
+    await pool.close()
+    assert len(parsed.chunks) > 100
+
+
 # --- files that take their process down ---------------------------------------------------------
 
 SLOW = "a\n" * 2_400_000

@@ -29,6 +29,12 @@ FRENCH = "Les élèves ont été très étonnés à la fenêtre où l'été brû
         (FRENCH, "cp1252"),
         ("Città di Forlì", "cp1252"),
         ("Привет мир", "cp1251"),
+        ("Привет, как дела? Сегодня хорошая погода, и мы идём в парк.", "koi8-r"),
+        ("Le café près de l’église est fermé à cause de la grève.", "cp1252"),
+        ("Günaydın, İstanbul'da hava çok güzel; şöyle bir yürüyüş.", "cp1254"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy.", "cp1250"),
+        ("這是一個中文檔案，用來測試編碼偵測的結果。今天天氣很好。", "big5"),
+        ("이것은 한국어 문서입니다. 인코딩 감지를 시험하고 있습니다.", "euc_kr"),
         ("plain english", "utf-16-be"),
         ("[1]", "utf-16-le"),
     ],
@@ -60,10 +66,31 @@ def test_a_truncated_character_at_the_end_costs_only_itself() -> None:
     assert decode(RUSSIAN.encode()[:-2]).startswith(RUSSIAN[:-2])
 
 
-@pytest.mark.parametrize("data", [b"before\0\0after\0", bytes(range(256)) * 8, b"\x01\x02\x03\x04"])
+@pytest.mark.parametrize(
+    "data", [b"key\0value\0" * 100, bytes(range(256)) * 8, b"\x01\x02\x03\x04"]
+)
 def test_binary_data_is_skipped(data: bytes) -> None:
     with pytest.raises(NothingToIndex, match="binary"):
         decode(data)
+
+
+GREETING = "Grüße aus Köln und schöne Tage.\n" * 9
+SOURCE = "def total(prices):\n    return sum(prices)\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"def total(prices):\n    return \0sum(prices)\n", SOURCE.replace("sum", "\ufffdsum")),
+        (b"\0" + SOURCE.encode(), "\ufffd" + SOURCE),
+        (SOURCE.encode() + b"\0" * 4096 + b"# after a crash\n", SOURCE + "\ufffd# after a crash\n"),
+        ("Grüße\0 aus Köln\n".encode(), "Grüße\ufffd aus Köln\n"),
+        ("Grüße\0\n".encode("latin-1") + GREETING.encode("latin-1"), "Grüße\ufffd\n" + GREETING),
+        (JAPANESE.encode() + b"\0", JAPANESE + "\ufffd"),
+    ],
+)
+def test_a_stray_nul_byte_is_a_damaged_character(data: bytes, text: str) -> None:
+    assert decode(data) == text
 
 
 def test_all_kinds_of_line_ends_count_as_one() -> None:
