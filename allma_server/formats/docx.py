@@ -63,6 +63,8 @@ class DocxReader:
         from docx.package import Package
 
         etree: Any = import_module("lxml.etree")
+        if path.name.startswith("~$"):
+            raise NothingToIndex("Word keeps it while a document is open.")
         _check(data)
         try:
             package = Package.open(BytesIO(data))

@@ -327,6 +327,11 @@ def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, reason: str
         read(data)
 
 
+def test_the_lock_file_of_an_open_document_is_skipped() -> None:
+    with pytest.raises(NothingToIndex, match="open"):
+        DocxReader().read(b"\x05ann", PurePath("~$report.docx"))
+
+
 def test_a_package_without_a_main_part_is_no_document() -> None:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
