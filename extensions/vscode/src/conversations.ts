@@ -9,17 +9,29 @@ export class Conversations implements vscode.TreeDataProvider<Item> {
   readonly view: vscode.TreeView<Item>;
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onDidChangeTreeData = this.changed.event;
-  private shown: rpc.Conversation[] = [];
   private pages = 1;
-  private hasMore = false;
+  private chosen: rpc.Conversation | undefined;
 
   constructor(private readonly ctx: Ctx) {
     this.view = vscode.window.createTreeView("allma.conversations", { treeDataProvider: this });
     ctx.push(
       this.view,
       this.changed,
+      this.view.onDidChangeSelection(({ selection: [item] }) => {
+        this.chosen = item === "more" ? undefined : item;
+      }),
       ctx.onDidChangeConnection(() => this.refresh()),
     );
+  }
+
+  /** What was selected in the list, unless the chat has turned to another one since. */
+  get selected(): rpc.Conversation | undefined {
+    return this.view.visible ? this.chosen : undefined;
+  }
+
+  /** The chat shows this conversation from now on. */
+  onChat(id: string | undefined): void {
+    if (this.chosen?.id !== id) this.chosen = undefined;
   }
 
   refresh(): void {
@@ -33,16 +45,18 @@ export class Conversations implements vscode.TreeDataProvider<Item> {
 
   async getChildren(parent?: Item): Promise<Item[]> {
     if (parent || !this.ctx.running) return [];
-    this.shown = [];
+    // A conversation that is written to while the pages are read may come on two of them.
+    const found = new Map<string, rpc.Conversation>();
     let cursor: string | undefined;
     for (let page = 0; page < this.pages; page++) {
-      const found = await this.ctx.request(rpc.conversationsList, { cursor });
-      this.shown.push(...found.conversations);
-      cursor = found.nextCursor ?? undefined;
+      const { conversations, nextCursor } = await this.ctx.request(rpc.conversationsList, {
+        cursor,
+      });
+      for (const conversation of conversations) found.set(conversation.id, conversation);
+      cursor = nextCursor ?? undefined;
       if (!cursor) break;
     }
-    this.hasMore = cursor !== undefined;
-    return this.hasMore ? [...this.shown, "more"] : this.shown;
+    return cursor ? [...found.values(), "more"] : [...found.values()];
   }
 
   getTreeItem(item: Item): vscode.TreeItem {

@@ -10,6 +10,7 @@ import type { EngineSummary, Trouble } from "./chat/messages";
 import { config } from "./config";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
+import { LatestChoice, Rerun } from "./latest";
 import * as rpc from "./protocol";
 
 const IDLE_MS = 30_000;
@@ -26,7 +27,8 @@ export class EngineWatch implements vscode.Disposable {
   /** Percentages of the indexing the server does by itself, by progress token. */
   private readonly work = new Map<ProgressToken, number | undefined>();
   private timer: NodeJS.Timeout | undefined;
-  private refreshing: Promise<void> | undefined;
+  private readonly refreshing = new Rerun(() => this.ask());
+  private readonly model = new LatestChoice<string>((name) => this.applyModel(name));
 
   constructor(private readonly ctx: Ctx) {}
 
@@ -49,12 +51,25 @@ export class EngineWatch implements vscode.Disposable {
     return true;
   }
 
-  /** Asks the server how it is; callers that come while it is asked share the answer. */
+  /** Asks the server how it is; what is told is no older than the call. */
   refresh(): Promise<void> {
-    this.refreshing ??= this.ask().finally(() => {
-      this.refreshing = undefined;
-    });
-    return this.refreshing;
+    return this.refreshing.request();
+  }
+
+  /** Chooses the model that answers from now on. */
+  async useModel(name: string): Promise<void> {
+    const chosen = this.model.choose(name);
+    this.changed.fire();
+    try {
+      await chosen;
+    } finally {
+      await this.refresh();
+    }
+  }
+
+  /** Waits until the model that was chosen last is the one that answers. */
+  modelSettled(): Promise<void> {
+    return this.model.settled();
   }
 
   /** Files done and to do; null when nothing is being indexed. */
@@ -78,9 +93,14 @@ export class EngineWatch implements vscode.Disposable {
       indexing: this.indexing,
       ollama: { reachable: status.ollama.reachable, reason: status.ollama.reason },
       models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
-      model: config.chatModel ?? this.models?.inUse ?? status.chatModel,
+      model: this.model.wanted ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,
       trusted: vscode.workspace.isTrusted,
     };
+  }
+
+  private async applyModel(name: string): Promise<void> {
+    await this.ctx.request(rpc.modelsUse, { name });
+    if (config.chatModel !== undefined) await config.setChatModel(name);
   }
 
   private async ask(): Promise<void> {
@@ -114,13 +134,6 @@ export async function engineStatus(ctx: Ctx): Promise<rpc.Status> {
 
 /** Tokens of progress that a command shows itself. */
 export const ownTokens = new Set<ProgressToken>();
-
-/** Chooses the model that answers from now on. */
-export async function useModel(ctx: Ctx, name: string): Promise<void> {
-  await ctx.request(rpc.modelsUse, { name });
-  if (config.chatModel !== undefined) await config.setChatModel(name);
-  await ctx.engine.refresh();
-}
 
 export function canChat(model: rpc.ModelInfo): boolean {
   return model.capabilities.length === 0 || model.capabilities.includes("completion");

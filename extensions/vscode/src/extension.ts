@@ -43,6 +43,7 @@ export async function activate(extension: vscode.ExtensionContext): Promise<Part
   await restartWhenNeeded(ctx);
   ctx.push(
     parts.chat.onDidWrite(() => parts.conversations.refresh()),
+    parts.chat.onDidSelect((id) => parts.conversations.onChat(id)),
     ctx.onDidChangeConnection(() => void parts.ctx.engine.refresh()),
     vscode.window.onDidChangeWindowState(({ focused }) => {
       if (focused) void parts.ctx.engine.refresh();

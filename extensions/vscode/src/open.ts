@@ -2,6 +2,7 @@
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import { isCancelled } from "./failures";
+import { Latest } from "./latest";
 import * as rpc from "./protocol";
 
 export interface Place {
@@ -12,14 +13,19 @@ export interface Place {
   page: number | null;
 }
 
+/** Several places may be on their way to the screen: the one that was chosen last is shown. */
+const opening = new Latest();
+
 export async function openPlace(
   ctx: Ctx,
   place: Place,
   options: vscode.TextDocumentShowOptions & { extracted?: boolean } = {},
 ): Promise<vscode.TextEditor | undefined> {
+  const isLatest = opening.begin();
   const { extracted, ...show } = options;
   const file = vscode.Uri.file(place.path);
   const hasOwnLines = !extracted && (await linesAreTheFiles(ctx, place));
+  if (!isLatest()) return undefined;
   // A viewer on another machine cannot be sent to a file of this one.
   if (!hasOwnLines && !extracted && place.page !== null && vscode.env.remoteName === undefined) {
     await vscode.env.openExternal(file.with({ fragment: `page=${place.page}` }));
@@ -27,6 +33,7 @@ export async function openPlace(
   }
   const uri = hasOwnLines ? file : extractedText(place.documentId);
   const document = await vscode.workspace.openTextDocument(uri);
+  if (!isLatest()) return undefined;
   const selection = linesOf(document, place);
   const editor = await vscode.window.showTextDocument(document, {
     viewColumn: lastTextColumn(),
@@ -35,6 +42,16 @@ export async function openPlace(
   });
   editor.revealRange(selection, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
   return editor;
+}
+
+/** Goes back to an editor that was shown before; no place that is still on its way follows. */
+export async function returnTo(
+  editor: vscode.TextEditor,
+  selection: vscode.Selection | undefined,
+): Promise<void> {
+  opening.begin();
+  const { document, viewColumn } = editor;
+  await vscode.window.showTextDocument(document, { viewColumn, selection });
 }
 
 /** The read-only document with what was read out of a file. */

@@ -72,8 +72,14 @@ export interface EngineSummary {
   trusted: boolean;
 }
 
+/** A conversation that is being read, or could not be. */
+export interface Opening {
+  failure?: Trouble;
+}
+
 /** A failure as people read it. */
 export interface Trouble {
+  code: string;
   message: string;
   hint: string | null;
 }
@@ -83,6 +89,10 @@ export interface ViewState {
   engine: EngineSummary | null;
   /** Why the server cannot tell how it is. */
   trouble: Trouble | null;
+  /** The conversation that is shown and asked in; null for a new one. */
+  conversation: string | null;
+  /** Set until what the server has of it is shown. */
+  opening: Opening | null;
   title: string | null;
   turns: Turn[];
   pending: Pending | null;
@@ -108,9 +118,18 @@ export type Action =
   | "trust"
   | "startOllama";
 
+/** A question with the conversation that was on the screen when it was sent. */
+export interface Typed {
+  question: string;
+  conversation: string | null;
+  useRag: boolean;
+  replaces?: string;
+}
+
 export type FromView =
   | { type: "ready" }
-  | { type: "ask"; question: string; useRag: boolean; replaces?: string }
+  | ({ type: "ask" } & Typed)
+  | { type: "reload" }
   | { type: "stop" }
   | { type: "open"; source: Source; extracted: boolean }
   | { type: "copy"; text: string }

@@ -3,19 +3,25 @@
  * view that is closed and opened again, or a window that is loaded anew, shows the same.
  */
 
+import { Latest } from "../latest";
 import type * as rpc from "../protocol";
 import type { Failure } from "../protocol";
 import {
   type Attachment,
   cautionOn,
   limitsOf,
+  type Opening,
   type Pending,
   sourceOf,
   type ToView,
+  type Trouble,
   type Turn,
+  type Typed,
   type ViewState,
   withSelections,
 } from "./messages";
+
+type Shown = Omit<ViewState, "connection" | "engine" | "trouble">;
 
 /** What a session needs of the server. */
 export interface Backend {
@@ -29,14 +35,18 @@ export interface Backend {
 }
 
 export class Session {
+  /** The conversation that was chosen last: it is shown, and questions are asked in it. */
   id: string | undefined;
 
+  /** What the server has of it; nothing of another one is ever here. */
   private conversation: rpc.Conversation | undefined;
+  private opening: Opening | null = null;
   private attachments: Attachment[] = [];
   private pending: Pending | null = null;
   private stats: rpc.AnswerStats | null = null;
   private remarks: string[] = [];
   private stopping: AbortController | undefined;
+  private readonly reads = new Latest();
 
   constructor(
     private readonly backend: Backend,
@@ -53,8 +63,15 @@ export class Session {
     return this.conversation?.title ?? null;
   }
 
-  snapshot(): Pick<ViewState, "title" | "turns" | "pending" | "stats" | "remarks" | "attachments"> {
+  /** Whether the conversation could not be read, which may succeed later. */
+  get isUnread(): boolean {
+    return this.opening?.failure !== undefined;
+  }
+
+  snapshot(): Shown {
     return {
+      conversation: this.id ?? null,
+      opening: this.opening,
       title: this.title,
       turns: turnsOf(this.conversation, this.pending),
       pending: this.pending,
@@ -62,6 +79,13 @@ export class Session {
       remarks: this.remarks,
       attachments: this.attachments,
     };
+  }
+
+  /** Asks what was typed below a conversation; gives it back where another one is shown by now. */
+  async asked(typed: Typed): Promise<void> {
+    if (this.busy || typed.conversation !== (this.id ?? null)) {
+      this.post({ type: "compose", text: typed.question });
+    } else await this.ask(typed.question, typed.useRag, typed.replaces);
   }
 
   /** Asks, in the place of the message `replaces` if given; the answer streams to the view. */
@@ -84,13 +108,14 @@ export class Session {
         stopping.signal,
       );
       if (this.stopping !== stopping) return; // another conversation was opened meanwhile
+      this.identify(answer.conversationId);
+      if (!(await this.read())) return;
+      this.pending = null;
       this.stats = answer.stats;
       this.remarks = limitsOf(answer);
-      this.identify(answer.conversationId);
-      await this.settle();
     } catch (error) {
       if (this.stopping !== stopping) return;
-      await this.breakOff(this.backend.failure(error));
+      await this.breakOff(stopping, this.backend.failure(error));
     } finally {
       if (this.stopping === stopping) {
         this.stopping = undefined;
@@ -105,33 +130,32 @@ export class Session {
     this.stopping?.abort();
   }
 
-  /** Shows a conversation, or an empty new one. */
+  /**
+   * Shows a conversation, or an empty new one. From here on it is the one that is asked in, also
+   * while it is read; when it is shown already, its running answer goes on.
+   */
   async select(id: string | undefined): Promise<void> {
+    if (id !== undefined && id === this.id && this.busy) return;
     this.abandon();
     this.id = id;
-    this.conversation = id === undefined ? undefined : await this.backend.show(id);
-    this.publish();
-    this.changed("selected");
+    this.conversation = undefined;
+    await this.open();
   }
 
-  /** Shows what an earlier window showed; where it cannot be had just now, `reload` may later. */
+  /** Shows what an earlier window showed, unless it is gone. */
   async restore(id: string): Promise<void> {
-    this.id = id;
-    await this.reload();
-    this.changed("selected");
+    await this.select(id).catch(() => undefined);
   }
 
   /** Reads the shown conversation again: it may have been renamed, or written to elsewhere. */
   async reload(): Promise<void> {
     if (this.busy || this.id === undefined) return;
+    if (this.opening) return this.open().catch(() => undefined);
     try {
-      this.conversation = await this.backend.show(this.id);
+      if (!(await this.read())) return;
     } catch (error) {
-      const failure = this.backend.failure(error);
-      if (failure === "cancelled" || failure.code !== "conversation_not_found") return;
-      this.id = undefined;
-      this.conversation = undefined;
-      this.changed("selected");
+      if (!isGone(this.backend.failure(error))) return;
+      this.forget();
     }
     this.publish();
   }
@@ -161,12 +185,58 @@ export class Session {
     this.attachments = [];
   }
 
+  /** Reads what was chosen, and shows that it does. Rejects when that is gone. */
+  private async open(): Promise<void> {
+    this.opening = this.id === undefined ? null : {};
+    const reading = this.read();
+    this.publish();
+    this.changed("selected");
+    try {
+      if (!(await reading) || this.id === undefined) return;
+    } catch (error) {
+      const failure = this.backend.failure(error);
+      if (isGone(failure) && !this.busy) {
+        this.forget();
+        this.publish();
+        throw error;
+      }
+      this.opening = { failure: troubleOf(failure) };
+    }
+    this.publish();
+    this.changed("selected");
+  }
+
+  /** Reads the conversation; false when something newer took the place of this reading. */
+  private async read(): Promise<boolean> {
+    const isLatest = this.reads.begin();
+    if (this.id === undefined) return true;
+    try {
+      const conversation = await this.backend.show(this.id);
+      if (!isLatest()) return false;
+      this.conversation = conversation;
+      this.opening = null;
+      return true;
+    } catch (error) {
+      if (!isLatest()) return false;
+      throw error;
+    }
+  }
+
+  /** The conversation was deleted: what is asked next begins a new one. */
+  private forget(): void {
+    this.id = undefined;
+    this.conversation = undefined;
+    this.opening = null;
+    this.changed("selected");
+  }
+
   private onProgress(stopping: AbortController, progress: rpc.AskProgress): void {
     if (this.stopping !== stopping || !this.pending) return;
     switch (progress.kind) {
       case "started":
         this.pending.messageId = progress.messageId;
         this.identify(progress.conversationId);
+        this.publish();
         break;
       case "chunk":
         this.pending.answer += progress.text;
@@ -185,29 +255,44 @@ export class Session {
     this.changed("selected");
   }
 
-  /** Shows what the server has of the conversation, in the place of what was under way. */
-  private async settle(): Promise<void> {
-    if (this.id !== undefined) this.conversation = await this.backend.show(this.id);
-    this.pending = null;
-  }
-
   /** A stopped answer is as the server kept it; one that failed says why, below what had come. */
-  private async breakOff(failure: Failure | "cancelled"): Promise<void> {
+  private async breakOff(stopping: AbortController, failure: Failure | "cancelled"): Promise<void> {
     const asked = this.pending;
-    await this.settle().catch(() => undefined);
-    if (failure === "cancelled" || !asked) return;
+    let unread: Trouble | undefined;
+    try {
+      await this.read();
+    } catch (error) {
+      unread = troubleOf(this.backend.failure(error));
+    }
+    if (this.stopping !== stopping) return; // another conversation was opened meanwhile
+    this.pending = null;
+    if (isGone(failure)) this.forget();
+    if (failure === "cancelled" || !asked) {
+      if (unread) this.opening = { failure: unread };
+      return;
+    }
     const isStored = this.conversation?.messages.some(({ id }) => id === asked.messageId);
+    const replaces = isStored ? asked.messageId : asked.replaces;
     this.pending = {
       ...asked,
       state: "failed",
-      failure: { message: failure.message, hint: failure.hint },
-      replaces: isStored ? asked.messageId : asked.replaces,
+      failure: troubleOf(failure),
+      replaces: isGone(failure) ? undefined : replaces,
     };
   }
 
   private publish(): void {
     this.post({ type: "state", state: this.snapshot() });
   }
+}
+
+function isGone(failure: Failure | "cancelled"): boolean {
+  return failure !== "cancelled" && failure.code === "conversation_not_found";
+}
+
+function troubleOf(failure: Failure | "cancelled"): Trouble {
+  if (failure === "cancelled") return { code: "cancelled", message: "Stopped.", hint: null };
+  return { code: failure.code, message: failure.message, hint: failure.hint };
 }
 
 /** The messages people see, but for those whose place the pending question takes. */

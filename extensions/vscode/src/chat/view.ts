@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
-import { engineStatus, useModel } from "../engine";
+import { engineStatus } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
 import { openPlace } from "../open";
 import * as rpc from "../protocol";
@@ -19,6 +19,9 @@ export class ChatView implements vscode.WebviewViewProvider {
   private readonly written = new vscode.EventEmitter<void>();
   /** Fires when a conversation was begun or continued. */
   readonly onDidWrite = this.written.event;
+  private readonly selected = new vscode.EventEmitter<string | undefined>();
+  /** Fires with the conversation that is shown from now on; undefined for a new one. */
+  readonly onDidSelect = this.selected.event;
 
   constructor(private readonly ctx: Ctx) {
     this.session = new Session(
@@ -28,9 +31,10 @@ export class ChatView implements vscode.WebviewViewProvider {
     );
     ctx.push(
       this.written,
+      this.selected,
       vscode.window.registerWebviewViewProvider("allma.chat", this),
       ctx.onDidChangeConnection(() => this.onConnection()),
-      ctx.engine.onDidChange(() => this.post({ type: "state", state: this.surroundings() })),
+      ctx.engine.onDidChange(() => this.onEngine()),
     );
   }
 
@@ -54,9 +58,8 @@ export class ChatView implements vscode.WebviewViewProvider {
   }
 
   async ask(question: string): Promise<void> {
-    await this.focus();
     if (this.session.busy) await this.session.select(undefined);
-    await this.session.ask(question, true);
+    await Promise.all([this.session.ask(question, true), this.focus()]);
   }
 
   attachSelection(editor: vscode.TextEditor): void {
@@ -89,11 +92,19 @@ export class ChatView implements vscode.WebviewViewProvider {
 
   /** Shows the conversation that was shown before the window was loaded anew. */
   private async onConnection(): Promise<void> {
-    this.post({ type: "state", state: this.surroundings() });
-    if (this.ctx.connection.state !== "ready") return;
     const shown = this.ctx.extension.workspaceState.get<string>(SHOWN);
-    if (this.session.id !== undefined) await this.session.reload();
-    else if (shown !== undefined && !this.session.busy) await this.session.restore(shown);
+    const isReady = this.ctx.connection.state === "ready";
+    const isNew = this.session.id === undefined && shown !== undefined && !this.session.busy;
+    const reading = isReady && (isNew ? this.session.restore(shown) : this.session.reload());
+    // After the session: a page that is told of the server first takes the chat for an empty one.
+    this.post({ type: "state", state: this.surroundings() });
+    await reading;
+  }
+
+  /** An engine that answers again may have the conversation that it could not give before. */
+  private async onEngine(): Promise<void> {
+    this.post({ type: "state", state: this.surroundings() });
+    if (this.session.isUnread && !this.ctx.engine.trouble) await this.session.reload();
   }
 
   private onSessionChanged(kind: "selected" | "written"): void {
@@ -104,7 +115,8 @@ export class ChatView implements vscode.WebviewViewProvider {
       this.session.id !== undefined,
     );
     void this.ctx.extension.workspaceState.update(SHOWN, this.session.id);
-    if (kind === "written") this.written.fire();
+    if (kind === "selected") this.selected.fire(this.session.id);
+    else this.written.fire();
   }
 
   private surroundings() {
@@ -135,8 +147,10 @@ export class ChatView implements vscode.WebviewViewProvider {
         this.composing = undefined;
         return;
       case "ask":
-        await this.session.ask(message.question, message.useRag, message.replaces);
+        await this.session.asked(message);
         return this.ctx.engine.refresh();
+      case "reload":
+        return this.session.reload();
       case "stop":
         return this.session.stop();
       case "open":
@@ -151,7 +165,7 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "detach":
         return this.session.detach(message.index);
       case "model":
-        return useModel(this.ctx, message.name);
+        return this.ctx.engine.useModel(message.name);
       case "refresh":
         return this.ctx.engine.refresh();
       case "action":
@@ -222,6 +236,7 @@ export async function askWithProgress(
   onProgress: (progress: rpc.AskProgress) => void,
   signal: AbortSignal,
 ): Promise<rpc.Answer> {
+  await ctx.engine.modelSettled();
   const partialResultToken = crypto.randomUUID();
   const listening = ctx.running?.onProgress(rpc.askProgress, partialResultToken, onProgress);
   const cancelling = new vscode.CancellationTokenSource();

@@ -25,20 +25,18 @@ export const askSelection = (parts: Parts) => async () => {
 export const askFile = (parts: Parts) => async (target?: vscode.Uri | DocumentItem) => {
   const uri = uriOf(target) ?? vscode.window.activeTextEditor?.document.uri;
   if (uri?.scheme !== "file") return;
-  await parts.chat.focus();
-  await parts.chat.attachScope(uri);
+  await Promise.all([parts.chat.attachScope(uri), parts.chat.focus()]);
 };
 
 export const newChat = (parts: Parts) => async () => {
-  await parts.chat.session.select(undefined);
-  await parts.chat.focus();
+  await Promise.all([parts.chat.session.select(undefined), parts.chat.focus()]);
 };
 
 export const openConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
   const conversation = chosen ?? (await pickConversation(parts.ctx));
   if (!conversation) return;
-  await parts.chat.focus();
-  await parts.chat.session.select(conversation.id);
+  // The choice counts from here on: the view may take its time to appear.
+  await Promise.all([parts.chat.session.select(conversation.id), parts.chat.focus()]);
 };
 
 export const renameConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
@@ -84,14 +82,13 @@ async function changed({ chat, conversations }: Parts): Promise<void> {
   await chat.session.reload();
 }
 
-/** The one a menu was opened on, the selected one, or the one in the chat. */
+/** The one a menu was opened on, else what was chosen last: in the list, or by way of the chat. */
 async function conversationFor(
   { ctx, chat, conversations }: Parts,
   chosen: rpc.Conversation | undefined,
 ): Promise<rpc.Conversation | undefined> {
   if (chosen && typeof chosen === "object" && "messageCount" in chosen) return chosen;
-  const selected = conversations.view.visible ? conversations.view.selection[0] : undefined;
-  if (selected && selected !== "more") return selected;
+  if (conversations.selected) return conversations.selected;
   if (chat.session.id) return ctx.request(rpc.conversationsShow, { id: chat.session.id });
   return pickConversation(ctx);
 }

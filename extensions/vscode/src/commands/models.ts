@@ -1,6 +1,6 @@
 /** The models that write answers: choose, download, delete. */
 import * as vscode from "vscode";
-import { canChat, useModel } from "../engine";
+import { canChat } from "../engine";
 import type { Parts } from "../extension";
 import * as rpc from "../protocol";
 import { withProgress } from "./progress";
@@ -39,7 +39,7 @@ export const choose = (parts: Parts) => async () => {
   });
   if (!chosen) return;
   if (!chosen.model) await pull(parts)();
-  else await useModel(ctx, chosen.model.name);
+  else await ctx.engine.useModel(chosen.model.name);
 };
 
 export const pull =

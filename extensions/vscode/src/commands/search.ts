@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import { basename, placeOf } from "../chat/messages";
 import type { Ctx } from "../ctx";
 import type { Parts } from "../extension";
-import { openPlace } from "../open";
+import { openPlace, returnTo } from "../open";
 import * as rpc from "../protocol";
 import { type Choice, pickAsYouType } from "./pick";
 
@@ -37,12 +37,7 @@ export const search =
     });
     preview.dispose();
     if (chosen) await openPlace(ctx, chosen);
-    else if (before && preview.used) {
-      await vscode.window.showTextDocument(before.document, {
-        viewColumn: before.viewColumn,
-        selection: position,
-      });
-    }
+    else if (before && preview.used) await returnTo(before, position);
     if (toExplain) await vscode.commands.executeCommand("allma.vscode.explain", toExplain);
   };
 

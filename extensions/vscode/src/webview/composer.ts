@@ -9,11 +9,12 @@ export interface ComposerActions {
   drafted(draft: Draft): void;
 }
 
-/** What is being written. `replaces`: the message whose place it will take. */
+/** What is being written. `replaces`: the message whose place it will take, in `conversation`. */
 export interface Draft {
   draft: string;
   useRag: boolean;
   replaces?: string;
+  conversation?: string | null;
 }
 
 const MANAGE = "\u0000manage";
@@ -44,6 +45,9 @@ export class Composer {
   private chosen = "";
   private useRag: boolean;
   private replaces: string | undefined;
+  /** The conversation that is shown, when an edit began: the edit belongs to no other. */
+  private conversation: string | null;
+  private shown: string | null = null;
 
   constructor(
     private readonly actions: ComposerActions,
@@ -51,6 +55,7 @@ export class Composer {
   ) {
     this.useRag = kept.useRag;
     this.replaces = kept.replaces;
+    this.conversation = kept.conversation ?? null;
     this.element = h(
       "form",
       { class: "composer", submit: (event) => this.onSubmit(event) },
@@ -80,8 +85,8 @@ export class Composer {
     this.busy = state.pending !== null && state.pending.state !== "failed";
     this.showSend();
     this.showModels(state);
-    const isThere = state.turns.some((turn) => turn.id === this.replaces);
-    if (this.replaces !== undefined && !isThere && state.connection.state === "ready") {
+    this.shown = state.conversation;
+    if (this.replaces !== undefined && hasLost(this.replaces, this.conversation, state)) {
       this.stopEditing();
     }
     this.attachments.replaceChildren(
@@ -94,6 +99,7 @@ export class Composer {
   /** Takes up an earlier question, whose place the edited one will take. */
   edit(question: Turn): void {
     this.replaces = question.id;
+    this.conversation = this.shown;
     this.compose(question.text);
     this.attachments.prepend(this.editing());
     this.attachments.hidden = false;
@@ -113,8 +119,8 @@ export class Composer {
   }
 
   private keep(): void {
-    const { useRag, replaces } = this;
-    this.actions.drafted({ draft: this.text.value, useRag, replaces });
+    const { useRag, replaces, conversation } = this;
+    this.actions.drafted({ draft: this.text.value, useRag, replaces, conversation });
   }
 
   private editing(): HTMLElement {
@@ -214,4 +220,11 @@ export class Composer {
       this.stopEditing();
     }
   }
+}
+
+/** Whether a message is no longer among what is shown; while that is read, nobody knows. */
+function hasLost(message: string, conversation: string | null, state: ViewState): boolean {
+  if (state.connection.state !== "ready") return false;
+  if (state.conversation !== conversation) return true;
+  return !state.opening && !state.turns.some((turn) => turn.id === message);
 }

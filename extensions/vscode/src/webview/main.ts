@@ -5,14 +5,15 @@ import type { FromView, ToView, Turn, ViewState } from "../chat/messages";
 import { Composer } from "./composer";
 import { codicon, h } from "./dom";
 import { INITIAL, indexText, noticeOf, reduce } from "./state";
-import { PendingElement, turnElement } from "./turns";
+import { openingElement, PendingElement, turnElement } from "./turns";
 
 /** Kept by the editor while the view is hidden and over reloads; the rest comes from the server. */
 interface Kept {
   draft: string;
   useRag: boolean;
-  /** The message whose place the draft will take. */
+  /** The message whose place the draft will take, and its conversation. */
   replaces?: string;
+  conversation?: string | null;
 }
 
 const SUGGESTIONS = [
@@ -50,7 +51,8 @@ document.getElementById("app")?.append(notice, log, composer.element, announcer)
 
 function ask(question: string, replaces?: string): void {
   following = true;
-  post({ type: "ask", question, useRag: composer.documents, replaces });
+  const { conversation } = state;
+  post({ type: "ask", question, conversation, useRag: composer.documents, replaces });
 }
 
 addEventListener("message", ({ data }: MessageEvent<ToView>) => {
@@ -142,10 +144,11 @@ function renderTurns(): void {
   });
   if (state.pending) pending.update(state.pending);
   else pending = new PendingElement(actions);
-  const isEmpty = !elements.length && !state.pending;
+  const isEmpty = !elements.length && !state.pending && !state.opening;
   const wanted = [
     ...elements,
     ...(state.pending ? [pending.element] : []),
+    ...(state.opening && !state.pending ? [openingElement(state.opening, actions)] : []),
     ...(isEmpty ? [welcome()] : []),
   ];
   if (wanted.length !== list.children.length || wanted.some((e, i) => list.children[i] !== e)) {

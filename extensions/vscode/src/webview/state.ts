@@ -5,6 +5,8 @@ export const INITIAL: ViewState = {
   connection: { state: "starting" },
   engine: null,
   trouble: null,
+  conversation: null,
+  opening: null,
   title: null,
   turns: [],
   pending: null,

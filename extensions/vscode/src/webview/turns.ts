@@ -1,5 +1,5 @@
 /** The messages of a conversation as elements. */
-import type { FromView, Pending, Source, Turn } from "../chat/messages";
+import type { FromView, Opening, Pending, Source, Turn } from "../chat/messages";
 import type { AnswerStats } from "../protocol";
 import { codicon, h, iconButton } from "./dom";
 import { renderBlocks, showBlocks } from "./markdown";
@@ -108,6 +108,22 @@ export class PendingElement {
       ),
     ];
   }
+}
+
+/** Stands where a conversation will be, or says why it cannot be shown. */
+export function openingElement({ failure }: Opening, actions: TurnActions): HTMLElement {
+  if (!failure) return h("p", { class: "waiting" }, codicon("loading"), " Opening…");
+  return h(
+    "p",
+    { class: "failure" },
+    codicon("error"),
+    ` This conversation cannot be shown just now. ${failure.message} ${failure.hint ?? ""} `,
+    h(
+      "button",
+      { type: "button", class: "link", click: () => actions.post({ type: "reload" }) },
+      "Try again",
+    ),
+  );
 }
 
 function sourcesElement(

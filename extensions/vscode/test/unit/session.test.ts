@@ -6,12 +6,16 @@ import { INITIAL, reduce } from "../../src/webview/state";
 
 const CANCELLED = new Error("cancelled");
 const AWAY = new Error("the server is away");
+const GONE = new Error("This conversation does not exist.");
 
 /** A server of one test: it keeps conversations, and answers when it is told to. */
 class Server implements Backend {
   asked: AskParams[] = [];
   conversations = new Map<string, Conversation>();
   away = false;
+  /** What is asked of the server and not answered yet, by conversation, when `slow`. */
+  slow = false;
+  private waiting: { id: string; go: () => void }[] = [];
   private finish: ((text: string) => void) | undefined;
   private fail: ((error: unknown) => void) | undefined;
   private begin = () => {};
@@ -47,16 +51,36 @@ class Server implements Backend {
     });
   }
 
-  show(id: string): Promise<Conversation> {
+  async show(id: string): Promise<Conversation> {
+    if (this.slow) await new Promise<void>((go) => this.waiting.push({ id, go }));
+    return this.found(id);
+  }
+
+  /** Answers what was asked about a conversation, the oldest request first. */
+  async shows(id: string): Promise<void> {
+    const index = this.waiting.findIndex((request) => request.id === id);
+    this.waiting.splice(index, 1)[0]?.go();
+    await settled();
+  }
+
+  /** Has a conversation of one question and one answer. */
+  has(id: string): void {
+    this.write(id, "user", `question of ${id}`, `${id}.question`);
+    this.write(id, "assistant", `answer of ${id}`);
+  }
+
+  private found(id: string): Promise<Conversation> {
     if (this.away) return Promise.reject(AWAY);
     const found = this.conversations.get(id);
-    return found ? Promise.resolve(structuredClone(found)) : Promise.reject(new Error("not found"));
+    return found ? Promise.resolve(structuredClone(found)) : Promise.reject(GONE);
   }
 
   failure(error: unknown) {
     if (error === CANCELLED) return "cancelled" as const;
     if (error === AWAY) return { code: "error", message: AWAY.message, hint: null };
-    return { code: "conversation_not_found", message: String(error), hint: "Next step." };
+    const isGone = String(error) === String(GONE);
+    const code = isGone ? "conversation_not_found" : "answer_interrupted";
+    return { code, message: String(error), hint: "Next step." };
   }
 
   stream(text: string): void {
@@ -70,7 +94,7 @@ class Server implements Backend {
     await settled();
   }
 
-  async breakOff(message: string): Promise<void> {
+  async breakOff(message: string | Error): Promise<void> {
     this.fail?.(message);
     await settled();
   }
@@ -110,14 +134,17 @@ describe("a session", () => {
   let session: Session;
   let view: typeof INITIAL;
   let changes: string[];
+  let posted: ToView[];
 
   beforeEach(() => {
     server = new Server();
     view = INITIAL;
     changes = [];
+    posted = [];
     session = new Session(
       server,
       (message: ToView) => {
+        posted.push(structuredClone(message));
         view = reduce(view, structuredClone(message));
       },
       (kind) => changes.push(kind),
@@ -260,6 +287,22 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Because."]);
   });
 
+  test("is read again when the server is back, and says meanwhile why it is not there", async () => {
+    server.has("a");
+    server.away = true;
+    await session.restore("a");
+    expect(view).toMatchObject({
+      conversation: "a",
+      opening: { failure: { message: "the server is away" } },
+      turns: [],
+    });
+    expect(session.isUnread).toBe(true);
+    server.away = false;
+    await session.reload();
+    expect(view.opening).toBeNull();
+    expect(texts()).toEqual(["question of a", "answer of a"]);
+  });
+
   test("begins empty where what an earlier window showed was deleted", async () => {
     await session.restore("gone");
     expect(session.id).toBeUndefined();
@@ -273,5 +316,141 @@ describe("a session", () => {
     await session.reload();
     expect(session.id).toBeUndefined();
     expect(texts()).toEqual([]);
+  });
+
+  describe("with several requests under way", () => {
+    beforeEach(() => {
+      for (const id of ["a", "b"]) server.has(id);
+      server.slow = true;
+    });
+
+    const expectB = () => {
+      expect(view.conversation).toBe("b");
+      expect(session.id).toBe("b");
+      expect(session.title).toBe("question of b");
+      expect(texts()).toEqual(["question of b", "answer of b"]);
+    };
+
+    test.each([
+      ["a", "b"],
+      ["b", "a"],
+    ])("shows the conversation that was chosen last, when %s comes first", async (...order) => {
+      void session.select("a");
+      void session.select("b");
+      for (const id of order) await server.shows(id);
+      expectB();
+    });
+
+    test("asks in what was chosen last, also before it is there", async () => {
+      void session.select("a");
+      await server.shows("a");
+      void session.select("b");
+      expect(view).toMatchObject({ conversation: "b", opening: {}, turns: [], title: null });
+      void session.ask("Why?", true);
+      expect(server.asked[0]?.conversationId).toBe("b");
+      await server.shows("b");
+      expect(texts()).toEqual(["question of b", "answer of b"]);
+      expect(view.pending?.question).toBe("Why?");
+    });
+
+    test("shows a new chat that was chosen while another was read", async () => {
+      void session.select("a");
+      void session.select(undefined);
+      await server.shows("a");
+      expect(view).toMatchObject({ conversation: null, opening: null, title: null, turns: [] });
+    });
+
+    test("takes no answer into a conversation that was chosen after it", async () => {
+      void session.select("a");
+      await server.shows("a");
+      void session.ask("Why?", true);
+      await server.answer("Because.");
+      void session.select("b");
+      await server.shows("b");
+      await server.shows("a");
+      expectB();
+      expect(view.pending).toBeNull();
+      expect(view.stats).toBeNull();
+    });
+
+    test("takes no failure into a conversation that was chosen after it", async () => {
+      void session.select("a");
+      await server.shows("a");
+      void session.ask("Why?", true);
+      await server.breakOff("The model is gone.");
+      void session.select("b");
+      await server.shows("a");
+      await server.shows("b");
+      expectB();
+      expect(view.pending).toBeNull();
+    });
+
+    test("does not go back to what an earlier window showed", async () => {
+      void session.restore("a");
+      void session.select("b");
+      await server.shows("b");
+      await server.shows("a");
+      expectB();
+    });
+
+    test("does not leave what was chosen when an earlier one turns out to be gone", async () => {
+      void session.restore("gone");
+      void session.select("b");
+      await server.shows("b");
+      await server.shows("gone");
+      expectB();
+    });
+
+    test("keeps the newer of two readings", async () => {
+      void session.select("a");
+      await server.shows("a");
+      void session.reload();
+      void session.ask("And?", true);
+      await server.answer("So.");
+      await server.shows("a"); // what was read before the question
+      await server.shows("a");
+      expect(texts()).toEqual(["question of a", "answer of a", "And?", "So."]);
+      expect(view.pending).toBeNull();
+    });
+
+    test("gives back what was typed below another conversation", async () => {
+      void session.select("a");
+      await server.shows("a");
+      const typed = { question: "Why?", conversation: view.conversation, useRag: true };
+      void session.select("b");
+      posted.length = 0;
+      await session.asked({ ...typed, replaces: "a.question" });
+      expect(server.asked).toEqual([]);
+      expect(posted).toEqual([{ type: "compose", text: "Why?" }]);
+    });
+  });
+
+  test("goes on with its answer when it is chosen again", async () => {
+    void session.ask("Why?", true);
+    await session.select("c1");
+    expect(session.busy).toBe(true);
+    await server.answer("Because.");
+    expect(texts()).toEqual(["Why?", "Because."]);
+  });
+
+  test("says that a chosen conversation was deleted, and begins a new one", async () => {
+    await expect(session.select("gone")).rejects.toThrow(GONE);
+    expect(view).toMatchObject({ conversation: null, opening: null });
+  });
+
+  test("asks in a new conversation after its own was deleted elsewhere", async () => {
+    void session.ask("Why?", true);
+    await server.answer("Because.");
+    server.conversations.clear();
+    void session.ask("And?", true, "m1");
+    await server.breakOff(GONE);
+    expect(view.pending).toMatchObject({ state: "failed", replaces: undefined });
+    void session.ask("And?", true, view.pending?.replaces);
+    expect(server.asked.at(-1)).toMatchObject({ conversationId: undefined, replaces: undefined });
+  });
+
+  test("tells the view which conversation an answer began", () => {
+    void session.ask("Why?", true);
+    expect(view.conversation).toBe("c1");
   });
 });

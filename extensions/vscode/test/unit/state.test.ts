@@ -26,7 +26,10 @@ describe("the notice", () => {
   test.each([
     [{ ...INITIAL, connection: { state: "missing" as const } }, "install"],
     [{ ...INITIAL, connection: { state: "stopped" as const, reason: "It ended." } }, "restart"],
-    [{ ...ready(), trouble: { message: "The disk is full.", hint: null } }, "showLog"],
+    [
+      { ...ready(), trouble: { code: "disk_full", message: "The disk is full.", hint: null } },
+      "showLog",
+    ],
     [ready({ ollama: { reachable: false, reason: "refused" } }), "startOllama"],
     [ready({ models: [] }), "pullModel"],
     [ready({ trusted: false }), "trust"],

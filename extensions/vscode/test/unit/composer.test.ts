@@ -1,0 +1,83 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Turn, ViewState } from "../../src/chat/messages";
+import { Composer, type Draft } from "../../src/webview/composer";
+import { INITIAL } from "../../src/webview/state";
+
+const QUESTION: Turn = {
+  id: "m1",
+  role: "user",
+  text: "Why?",
+  model: null,
+  passagesOnly: false,
+  caution: null,
+  sources: [],
+};
+const SHOWN: ViewState = {
+  ...INITIAL,
+  connection: { state: "ready" },
+  conversation: "a",
+  turns: [QUESTION],
+};
+
+describe("an edited question", () => {
+  let asked: unknown[][];
+  let kept: Draft;
+
+  const composerWith = (draft: Draft) =>
+    new Composer(
+      {
+        post: () => {},
+        ask: (...args) => asked.push(args),
+        lastQuestion: () => QUESTION,
+        drafted: (draft) => {
+          kept = draft;
+        },
+      },
+      draft,
+    );
+  const isEditing = (composer: Composer) => composer.element.querySelector(".editing") !== null;
+
+  beforeEach(() => {
+    asked = [];
+    kept = { draft: "", useRag: true };
+  });
+
+  const edited = () => {
+    const composer = composerWith(kept);
+    composer.update(SHOWN);
+    composer.edit(QUESTION);
+    composer.update(SHOWN);
+    return composer;
+  };
+
+  test("takes the place of the earlier one", () => {
+    const composer = edited();
+    expect(isEditing(composer)).toBe(true);
+    composer.element.dispatchEvent(new Event("submit"));
+    expect(asked).toEqual([["Why?", "m1"]]);
+  });
+
+  test("becomes a new question in another conversation, even before that is there", () => {
+    const composer = edited();
+    composer.update({ ...SHOWN, conversation: "b", opening: {}, turns: [] });
+    expect(isEditing(composer)).toBe(false);
+    composer.element.dispatchEvent(new Event("submit"));
+    expect(asked).toEqual([["Why?", undefined]]);
+  });
+
+  test("is still edited in a window that was loaded anew", () => {
+    edited();
+    const composer = composerWith(kept);
+    composer.update({ ...INITIAL, connection: { state: "starting" } });
+    composer.update({ ...SHOWN, opening: {}, turns: [] });
+    expect(isEditing(composer)).toBe(true);
+    composer.update(SHOWN);
+    expect(isEditing(composer)).toBe(true);
+  });
+
+  test("becomes a new question when its message is gone", () => {
+    const composer = edited();
+    composer.update({ ...SHOWN, turns: [] });
+    expect(isEditing(composer)).toBe(false);
+  });
+});
