@@ -12,6 +12,8 @@ local M = {}
 local open_calls = {}
 ---@type table<string, fun(chunk: table)>
 local streams = {}
+---@type table<string, allma.Call> The call whose result a place is to show.
+local latest = {}
 local last_token = 0
 
 -- Neovim forgets the callbacks of a server that is gone.
@@ -31,6 +33,7 @@ function M.receive(chunk)
 end
 
 ---@class allma.RequestOptions
+---@field place? string What the result changes; a later request for the same place cancels this one.
 ---@field title? string What is being done; without it the call counts as not worth showing.
 ---@field on_chunk? fun(chunk: { kind: "chunk"|"sources", text?: string, citations?: allma.Citation[] })
 
@@ -53,6 +56,9 @@ function M.request(name, params, on_done, opts)
       return
     end
     open_calls[call] = nil
+    if opts.place and latest[opts.place] == call then
+      latest[opts.place] = nil
+    end
     if token then
       streams[token] = nil
     end
@@ -67,6 +73,13 @@ function M.request(name, params, on_done, opts)
     finish(errors.cancelled)
   end
 
+  if opts.place then
+    local earlier = latest[opts.place]
+    latest[opts.place] = call
+    if earlier then
+      earlier.cancel()
+    end
+  end
   open_calls[call] = finish
   require("allma.statusline").changed()
   server.connect(function(err, connected)

@@ -47,7 +47,7 @@ function M.search(query, options)
       return errors.tell(("Allma found nothing for %q."):format(query))
     end
     require("allma.ui.results").show(found.passages, "Allma: " .. query)
-  end, { title = "searching" })
+  end, { title = "searching", place = "list" })
 end
 
 --- Indexes files and folders, and keeps them indexed.

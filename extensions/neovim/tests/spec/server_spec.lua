@@ -205,6 +205,25 @@ describe("searching", function()
     assert.truthy(#quickfix().items > 0)
   end)
 
+  it("shows what the last of several quick searches finds", function()
+    local shown = {}
+    editor.setup({
+      results = function(_, title)
+        table.insert(shown, title)
+      end,
+    })
+    vim.cmd("Allma search who evicts entries?")
+    vim.cmd("Allma search retry limit")
+    editor.eventually("passages are shown", function()
+      return #shown > 0
+    end)
+    editor.eventually("no search is under way", function()
+      return #client.calls() == 0
+    end)
+    editor.setup()
+    assert.same({ "Allma: retry limit" }, shown)
+  end)
+
   it("searches for what belongs to a range", function()
     vim.cmd.edit("src/cache.py")
     vim.cmd("2Allma search")

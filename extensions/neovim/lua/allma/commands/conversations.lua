@@ -82,7 +82,7 @@ return {
           (action or actions.open)(chosen)
         end
       end)
-    end)
+    end, { place = "menu" })
   end,
   complete = function(lead, words)
     return #words == 0

@@ -40,7 +40,7 @@ return {
       end
       vim.fn.setqflist({}, " ", { title = title, items = vim.tbl_map(entry, page.documents) })
       vim.cmd("botright copen")
-    end)
+    end, { place = "list" })
   end,
   complete = function(lead)
     return require("allma.commands").matching(lead, STATES)

@@ -19,7 +19,7 @@ return {
           return errors.show(err)
         end
         require("allma.ui.explanation").show(explanation)
-      end, { title = "searching" })
+      end, { title = "searching", place = "explanation" })
     end
     if query ~= "" then
       explain(query)

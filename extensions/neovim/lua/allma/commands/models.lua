@@ -16,7 +16,7 @@ end
 local actions = {}
 
 function actions.use(name)
-  client.request("models.use", { name = name }, told)
+  client.request("models.use", { name = name }, told, { place = "model" })
 end
 
 function actions.pull(name)
@@ -69,7 +69,7 @@ local function choose()
         actions.use(chosen.name)
       end
     end)
-  end)
+  end, { place = "menu" })
 end
 
 ---@type allma.Command

@@ -57,6 +57,6 @@ return {
         title = " Allma ",
         max_width = 100,
       })
-    end)
+    end, { place = "float" })
   end,
 }

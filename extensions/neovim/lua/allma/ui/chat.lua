@@ -30,6 +30,7 @@ local Chat = {}
 Chat.__index = Chat
 
 local UNCITED = "No source is named for this: check it before you rely on it."
+local UNREAD = "What was said before is not shown; :edit reads it again."
 local CUT_OFF = "This answer is incomplete: it was cut off."
 local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
 
@@ -69,7 +70,7 @@ end
 ---@param options? allma.AskOptions
 ---@param replaces? string The last question's message, whose place it takes.
 function Chat:ask(question, options, replaces)
-  if self.loading then
+  if self.loading and not self.last then
     -- Asked when what was said before is there.
     self.last = { question = question, options = options }
     return
@@ -297,12 +298,17 @@ function Chat:load()
     for _, message in ipairs(conversation and conversation.messages or {}) do
       self:show_message(message)
     end
-    if err then
+    local is_gone = err and err.code == "conversation_not_found"
+    if is_gone then
       self.id = nil
       errors.show(err)
+    elseif err then
+      -- It is still the one that is asked in: its name is the buffer's.
+      self.text:note(errors.text(err) .. "\n" .. UNREAD)
     end
-    self.text:begin_input(input_label())
-    if asked then
+    local is_asked = asked and (conversation or is_gone)
+    self.text:begin_input(input_label(), asked and not is_asked and asked.question or nil)
+    if is_asked then
       self:ask(asked.question, asked.options)
     end
   end)

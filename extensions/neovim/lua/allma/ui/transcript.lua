@@ -85,7 +85,7 @@ end
 ---@param title string
 function Transcript:clear(title)
   self.turns, self.source_marks = {}, {}
-  self.input_mark, self.question_mark = nil, nil
+  self.input_mark, self.question_mark, self.answer_row = nil, nil, nil
   vim.api.nvim_buf_clear_namespace(self.buf, SPACE, 0, -1)
   self:write(function()
     vim.api.nvim_buf_set_lines(self.buf, 0, -1, false, {})
@@ -270,7 +270,7 @@ end
 function Transcript:note(text)
   self:write(function()
     local lines = { "" }
-    if self:has_answer() == false then
+    if self.answer_row and not self:has_answer() then
       vim.api.nvim_buf_set_lines(self.buf, self.answer_row, -1, false, {})
       lines = {}
     end
