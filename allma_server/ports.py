@@ -17,6 +17,7 @@ from allma_server.model import (
     Document,
     Extract,
     FileFacts,
+    FileOutcome,
     Finish,
     Hit,
     ModelInfo,
@@ -69,7 +70,9 @@ class Parser(Protocol):
         NothingToIndex: the file holds no text.
     """
 
-    async def parse(self, path: str) -> Parsed: ...
+    async def parse(self, path: str, *, urgent: bool = False) -> Parsed:
+        """`urgent`: does not wait for the files that others have read."""
+        ...
 
 
 class Embedder(Protocol):
@@ -178,16 +181,8 @@ class Ledger(Protocol):
         embedder: str,
         vectors: Mapping[bytes, Vector],
     ) -> Document: ...
-    async def record(
-        self,
-        workspace: Workspace,
-        file: FileFacts,
-        format: str,
-        state: str,
-        reason: str,
-        reason_code: str | None = None,
-    ) -> Document: ...
-    async def touch(self, document_id: int, file: FileFacts) -> None: ...
+    async def record(self, workspace: Workspace, outcomes: Sequence[FileOutcome]) -> None: ...
+    async def touch(self, document_id: int, file: FileFacts) -> bool: ...
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None: ...
     async def remove(self, document_ids: Sequence[int]) -> None: ...
 

@@ -1,6 +1,7 @@
 """Worker processes that read files, and what happens when a file takes one down."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator
@@ -41,6 +42,7 @@ class ParserPool:
     A process is started when a file waits for it, and ends when it has had nothing to do for
     `idle_seconds`, has read FILES_PER_PROCESS files, or once held more than PEAK_MEMORY bytes.
     A small file may take `cpu_seconds` of processor time, and WALL_FACTOR times as long in all.
+    `spare` processes are kept for urgent files.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ParserPool:
         cpu_seconds: float,
         idle_seconds: float = IDLE_SECONDS,
         wall_factor: float = WALL_FACTOR,
+        spare: int = 0,
     ) -> None:
         self._cpu_seconds = cpu_seconds
         self._wall_factor = wall_factor
@@ -60,18 +63,19 @@ class ParserPool:
                 Child("allma_server.formats.worker", arguments, environment=environment),
                 idle_seconds,
             )
-            for _ in range(workers)
+            for _ in range(workers + spare)
         ]
         self._workers = tuple(self._free)
-        self._slots = asyncio.Semaphore(workers)
+        self._slots = asyncio.Semaphore(workers + spare)
+        self._usual = asyncio.Semaphore(workers)
 
     @property
     def pids(self) -> list[int]:
         """The processes that run now."""
         return [pid for worker in self._workers if (pid := worker.child.pid)]
 
-    async def parse(self, path: str) -> Parsed:
-        async with self._slots:
+    async def parse(self, path: str, *, urgent: bool = False) -> Parsed:
+        async with contextlib.nullcontext() if urgent else self._usual, self._slots:
             cpu = self._cpu_seconds * (1 + await _size(path) / SIZE_FOR_TWICE)
             wall = cpu * self._wall_factor
             # The last one used first, so that those not needed fall idle.
@@ -103,7 +107,8 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
     limits = Limits(config.max_file_mb * 1_000_000, settings, mask_secrets=config.mask_secrets)
     # Half of the cores: the embedder needs the others.
     workers = config.parse_workers or max(1, min(4, (os.cpu_count() or 1) // 2))
-    pool = ParserPool(limits, workers, config.parse_seconds)
+    # One for a file that is saved while all others are at work on large ones.
+    pool = ParserPool(limits, workers, config.parse_seconds, spare=1)
     try:
         yield pool
     finally:

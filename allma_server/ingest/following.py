@@ -12,6 +12,7 @@ from pathlib import Path
 from allma_server.errors import AllmaError
 from allma_server.ingest.ignore_rules import IGNORE_FILES
 from allma_server.ingest.jobs import Run
+from allma_server.ingest.schedule import Priority
 from allma_server.ingest.watch import Watch
 from allma_server.model import Workspace
 
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.1
 """Pause after an event, in which the other events of one save arrive."""
+
+FEW = 50
+"""Changed files that are looked at before everything else; more of them are no hand's work."""
 
 MANY = 2000
 SWEEP_SECONDS = 300.0
@@ -29,13 +33,14 @@ class Following:
     """Knows what waits to be looked at.
 
     `on`: whoever starts `run` sets it. `workspaces` are asked for again each time. `update` begins
-    a run over one of them, or over the named files and folders inside only.
+    a run over one of them, or over the named files and folders inside only. Runs over more than a
+    FEW files are not waited for: what is saved meanwhile comes before them.
     """
 
     def __init__(
         self,
         workspaces: Callable[[], Awaitable[list[Workspace]]],
-        update: Callable[[Workspace, Collection[str] | None], Run],
+        update: Callable[[Workspace, Collection[str] | None, Priority], Run],
         data_dir: Path,
         *,
         watch: bool,
@@ -45,6 +50,8 @@ class Following:
         self._update = update
         self._watched = watch
         self._dirty: set[str] = set()
+        self._scanned: set[str] = set()
+        self._again: set[str] = set()
         self._wake = asyncio.Event()
         self._watch = Watch(self.hint, data_dir)
 
@@ -60,7 +67,7 @@ class Following:
                 await self.workspaces_changed()
                 self.hint(workspace.path for workspace in await self._workspaces())
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._react())
+                    group.create_task(self._react(group))
                     group.create_task(self._sweep())
                     if self._watched:
                         group.create_task(self._watch.run())
@@ -94,9 +101,10 @@ class Following:
 
     def waiting(self, folder: str = "") -> int:
         """Files and folders, inside one or anywhere, that wait to be looked at."""
-        return sum(1 for path in self._dirty if not folder or _covers(folder, path))
+        waiting = self._dirty | self._scanned | self._again
+        return sum(1 for path in waiting if not folder or _covers(folder, path))
 
-    async def _react(self) -> None:
+    async def _react(self, scans: asyncio.TaskGroup) -> None:
         while True:
             await self._wake.wait()
             await asyncio.sleep(SETTLE_SECONDS)
@@ -106,26 +114,57 @@ class Following:
             if len(dirty) > MANY:
                 # So many events that the system may have dropped some: look at everything.
                 dirty = {workspace.path for workspace in workspaces}
+            folders = await asyncio.to_thread(_folders, dirty)
             for workspace in workspaces:
-                await self._look(workspace, {p for p in dirty if _covers(workspace.path, p)})
-            if self._dirty and not self._wake.is_set():
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
+                mine = {p for p in dirty if _covers(workspace.path, p)}
+                files = mine - folders
+                if len(files) > FEW:
+                    files = set[str]()
+                if files:
+                    await self._look(workspace, files, Priority.SAVED)
+                if mine - files:
+                    scans.create_task(self._scan(workspace, mine - files))
 
-    async def _look(self, workspace: Workspace, dirty: set[str]) -> None:
-        if not dirty:
+    async def _scan(self, workspace: Workspace, dirty: set[str]) -> None:
+        """Looks through folders, or many files, while others are looked at."""
+        if workspace.path not in dirty:
+            await self._look(workspace, dirty, Priority.SCAN)
             return
-        run = self._update(workspace, None if workspace.path in dirty else dirty)
+        if workspace.path in self._scanned:
+            # That run may have passed the place already: another one follows it.
+            self._again.add(workspace.path)
+            return
+        self._scanned.add(workspace.path)
+        try:
+            await self._look(workspace, dirty, Priority.SCAN)
+        finally:
+            self._scanned.discard(workspace.path)
+        if workspace.path in self._again:
+            self._again.discard(workspace.path)
+            self.hint([workspace.path])
+
+    async def _look(self, workspace: Workspace, dirty: set[str], priority: Priority) -> None:
+        run = self._update(workspace, None if workspace.path in dirty else dirty, priority)
         assert run.task is not None
         await asyncio.wait({run.task})
         if run.error is not None:
             log.warning("%s is not up to date: %s", workspace.path, run.error)
-            self._dirty |= dirty
+            self._again |= dirty
+            # Not a pause: what is saved meanwhile is looked at meanwhile.
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        again, self._again = self._again, set()
+        self.hint(again)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.hint(workspace.path for workspace in await self._workspaces())
+
+
+def _folders(paths: Collection[str]) -> set[str]:
+    return {path for path in paths if os.path.isdir(path)}
 
 
 def _covers(folder: str, path: str) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -10,8 +11,10 @@ from collections.abc import (
     Collection,
     Generator,
     Iterable,
+    Iterator,
     Sequence,
 )
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,9 +26,10 @@ from allma_server.ingest import forgetting, jobs, scope
 from allma_server.ingest.current import CurrentFiles
 from allma_server.ingest.following import Following
 from allma_server.ingest.forgetting import Forgetting, passed_over
-from allma_server.ingest.jobs import Jobs, Run
+from allma_server.ingest.jobs import INGEST, Jobs, Run
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
+from allma_server.ingest.schedule import Priority
 from allma_server.model import (
     Change,
     Document,
@@ -38,8 +42,10 @@ from allma_server.model import (
 from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 from allma_server.secrets import MASKED
+from allma_server.tasks import background_tasks
 
-COURTESY_SECONDS = 20.0
+COUNTED_EACH_SECONDS = 0.5
+"""How often a run that looks for files says how many it has found."""
 
 ANSWER_SECONDS = 10.0
 """A disk that takes longer to answer at all counts as gone."""
@@ -77,15 +83,16 @@ class Ingestion:
         self._prepare = prepare
         self._recipe = recipe
         self.current = CurrentFiles(catalogue.workspaces, config.data_dir, self._most)
-        self._forgetting = Forgetting(catalogue, erase)
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
+        self._schedule = self._jobs.schedule
+        self._forgetting = Forgetting(catalogue, erase, self._jobs)
         self._following = Following(
             catalogue.workspaces, self._update, config.data_dir, watch=config.watch
         )
-        self._waited_for = 0
-        self._nobody_waits = asyncio.Event()
-        self._nobody_waits.set()
+        # Whole workspaces are looked through by one run at a time; others find it done.
+        self._whole: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._queues: defaultdict[int, list[Run]] = defaultdict(list)
 
     # --- what is indexed --------------------------------------------------------------------
 
@@ -102,7 +109,12 @@ class Ingestion:
         except TimeoutError as exc:
             raise PathNotFound(f"The disk of {path!r} does not answer.", "Is it mounted?") from exc
         await self._forgetting.admit(str(real))
-        workspace = await self._catalogue.add_workspace(str(real))
+        async with self._schedule.writing:
+            known = {w.id for w in await self._catalogue.workspaces()}
+            workspace = await self._catalogue.add_workspace(str(real))
+            if workspace.id not in known:
+                # Runs over folders that have become part of it write to workspaces that are gone.
+                self._jobs.looks.withdraw(workspace.path)
         await self._following.workspaces_changed()
         return workspace
 
@@ -124,47 +136,42 @@ class Ingestion:
     async def forget(self, path: str) -> ForgetReport:
         """Takes a file, a folder or a workspace out of the index, without a trace.
 
+        In a process that follows the disk, the last traces are erased in the background.
+
         Raises:
             DocumentNotFound: nothing indexed is there.
         """
-        async with self._jobs.turn:
-            report = await self._forgetting.forget(absolute(path))
-            if report is None:
-                report = await self._forgetting.forget(await real(path))
+        report = await self._forgetting.forget(absolute(path))
+        if report is None:
+            report = await self._forgetting.forget(await real(path))
         if report is None:
             raise DocumentNotFound(
                 f"{path!r} is not in the index.", "`allma status` lists the workspaces."
             )
         await self._following.workspaces_changed()
+        if not self._following.on:
+            # This process may end at any moment, and nobody knows when the next one begins.
+            await self._forgetting.erased()
+            report = replace(report, notice=None)
         return report
+
+    async def erased(self) -> None:
+        """Returns once nothing is left of what has been forgotten so far."""
+        await self._forgetting.erased()
 
     # --- when, and when not -----------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def halted(self) -> AsyncGenerator[None]:
-        """While it lasts, nobody writes the index; runs wait."""
-        async with self._jobs.turn:
+    @contextlib.contextmanager
+    def halted(self) -> Generator[None]:
+        """While it lasts, runs pause before their next step."""
+        with self._schedule.exclusive():
             yield
 
     @contextlib.contextmanager
     def giving_way(self) -> Generator[None]:
-        """While it lasts, somebody waits for an answer: nothing is embedded meanwhile.
-
-        A run that has been held up for COURTESY_SECONDS takes its next step all the same.
-        """
-        self._waited_for += 1
-        self._nobody_waits.clear()
-        try:
+        """While it lasts, somebody waits for an answer: nothing is embedded meanwhile."""
+        with self._schedule.answering():
             yield
-        finally:
-            self._waited_for -= 1
-            if not self._waited_for:
-                self._nobody_waits.set()
-
-    async def _clear(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(COURTESY_SECONDS):
-                await self._nobody_waits.wait()
 
     # --- following the disk -----------------------------------------------------------------
 
@@ -184,7 +191,7 @@ class Ingestion:
     @property
     def busy(self) -> bool:
         """Whether something is being done or waits to be."""
-        return bool(self._following.waiting() or self.running())
+        return bool(self._following.waiting()) or not all(run.resting for run in self._jobs.runs())
 
     @property
     def watching(self) -> bool:
@@ -198,21 +205,24 @@ class Ingestion:
 
     def pending(self, workspace: Workspace) -> int:
         """Changes of the workspace that are known but not in the index yet."""
-        running = [job for job in self.running() if job.path in ("", workspace.path)]
+        jobs = [run.job for run in self._jobs.runs(INGEST)]
+        running = [job for job in jobs if job.path in ("", workspace.path)]
         left = sum(max(0, (job.total or 0) - job.done) for job in running)
         return self._following.waiting(workspace.path) + left
 
     async def _resume(self) -> None:
-        async with self._jobs.turn:
-            await self._forgetting.resume()
+        await self._forgetting.resume()
         workspaces = await self._catalogue.workspaces()
         for job in await self._catalogue.unfinished_jobs():
             # Somebody has its id, and will ask for its outcome.
             if not self._jobs.has(job.id):
-                self._start([w for w in workspaces if job.path in ("", w.path)], resumed=job)
+                inside = [w for w in workspaces if job.path in ("", w.path)]
+                self._start(inside, Priority.SCAN, resumed=job)
 
-    def _update(self, workspace: Workspace, only: Collection[str] | None) -> Run:
-        return self._start([workspace], only=only)
+    def _update(
+        self, workspace: Workspace, only: Collection[str] | None, priority: Priority
+    ) -> Run:
+        return self._start([workspace], priority, only=only)
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -231,7 +241,7 @@ class Ingestion:
         Raises:
             ProviderError, StorageError: the run could not go on; what it published stays.
         """
-        run = self._start(workspaces, retry_failed=retry_failed)
+        run = self._start(workspaces, Priority.ASKED, retry_failed=retry_failed)
         return await self._jobs.follow(run, progress, patience=patience)
 
     async def job(self, job_id: str) -> Job:
@@ -252,11 +262,12 @@ class Ingestion:
 
     def running(self) -> list[Job]:
         """The jobs that are not done yet."""
-        return self._jobs.running()
+        return [run.job for run in self._jobs.runs()]
 
     def _start(
         self,
         workspaces: Sequence[Workspace],
+        priority: Priority,
         *,
         only: Collection[str] | None = None,
         retry_failed: bool = False,
@@ -268,15 +279,36 @@ class Ingestion:
             await self._forgetting.resume()
             await self._prepare(run)
             for workspace in workspaces:
-                run.add(await self._bring_up_to_date(workspace, run, only, retry_failed))
+                if only is not None:
+                    run.add(await self._bring_up_to_date(workspace, run, only, retry_failed))
+                    continue
+                async with self._alone(workspace, run):
+                    run.add(await self._bring_up_to_date(workspace, run, None, retry_failed))
 
         path = workspaces[0].path if len(workspaces) == 1 else ""
-        return self._jobs.start(path, work, resumed=resumed)
+        return self._jobs.start(path, work, priority, resumed=resumed)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, workspace: Workspace, run: Run) -> AsyncGenerator[None]:
+        """No other run looks through the whole workspace.
+
+        Two clients who index the same folder share the work instead of doing it twice. Those before
+        this one become as urgent as it is: it waits for them.
+        """
+        queue = self._queues[workspace.id]
+        for earlier in queue:
+            earlier.hurry(run.priority)
+        queue.append(run)
+        try:
+            async with self._whole[workspace.id]:
+                yield
+        finally:
+            queue.remove(run)
 
     async def _bring_up_to_date(
         self,
         workspace: Workspace,
-        progress: Progress,
+        run: Run,
         only: Collection[str] | None,
         retry_failed: bool,
     ) -> IngestReport:
@@ -285,13 +317,17 @@ class Ingestion:
         # Another chunk size, another limit or another version may read any file otherwise.
         former = await self._catalogue.workspace_rules(workspace.id)
         reread = only is None and former != rules
+        look = self._jobs.looks.begin()
+        if workspace.id not in {w.id for w in await self._catalogue.workspaces()}:
+            return IngestReport()  # forgotten, or part of another one, while this run waited
         known = await self._known(workspace, only)
         forgotten = await self._forgetting.forgotten()
+        seen = Counted(passed_over(self._seen(workspace, only), forgotten))
 
         def changes() -> list[Change]:
             return plan(
                 known,
-                passed_over(self._seen(workspace, only), forgotten),
+                seen,
                 lambda path: hash_file(path, recipe, self._most),
                 retry_failed=retry_failed,
                 reread=reread,
@@ -301,13 +337,17 @@ class Ingestion:
             workspace,
             ledger=self._catalogue,
             parser=await self._parser(),
-            embedder=await self._embedder(),
+            embedder=self._embedder,
             recipe=recipe,
             most=self._most,
-            progress=progress,
-            clear=self._clear,
+            run=run,
+            looks=self._jobs.looks,
+            look=look,
         )
-        report = await pipeline.run(await self._looked_through(workspace, changes))
+        async with background_tasks() as tasks:
+            tasks.create_task(_count(seen, run))
+            planned = await self._looked_through(workspace, changes)
+        report = await pipeline.run(planned)
         if reread:
             if known and self._config.mask_secrets and MASKED not in former:
                 await self._forgetting.erase_replaced(workspace.path)
@@ -343,3 +383,22 @@ class Ingestion:
             return await self._catalogue.documents(workspace.id)
         found = [await self._catalogue.documents_inside(path) for path in only]
         return list({document.id: document for part in found for document in part}.values())
+
+
+class Counted:
+    """Files, and how many of them have been met so far."""
+
+    def __init__(self, files: Iterable[SeenFile]) -> None:
+        self._files = files
+        self.met = 0
+
+    def __iter__(self) -> Iterator[SeenFile]:
+        for file in self._files:
+            self.met += 1
+            yield file
+
+
+async def _count(seen: Counted, progress: Progress) -> None:
+    while True:
+        await asyncio.sleep(COUNTED_EACH_SECONDS)
+        await progress.report(0, None, f"looking for files: {seen.met:,} so far")

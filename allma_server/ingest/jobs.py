@@ -1,20 +1,21 @@
-"""Runs as jobs: made one after another, followed by whoever waits for them, and recorded.
-
-Two clients who index the same folder share the work instead of doing it twice.
-"""
+"""Runs as jobs: started, followed by whoever waits for them, and recorded."""
 
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from allma_server.errors import AllmaError
+from allma_server.ingest.schedule import Looks, Priority, Schedule
 from allma_server.model import IngestReport, Job, now
 from allma_server.ports import Progress
 
 log = logging.getLogger(__name__)
+
+INGEST = "ingest"
 
 
 class Records(Protocol):
@@ -27,16 +28,37 @@ class Records(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """A job in this process: its task, and everybody who follows it."""
+    """A job in this process: its task, its urgency, and everybody who follows it.
+
+    `resting`: it waits for something outside (a model server), and may be given up meanwhile.
+    """
 
     job: Job
+    priority: Priority
+    schedule: Schedule
     task: asyncio.Task[None] | None = None
     followers: list[Progress] = field(default_factory=list[Progress])
     error: AllmaError | None = None
+    resting: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     def add(self, part: IngestReport) -> None:
         """Notes that a part of the work is done."""
         self.job = replace(self.job, report=_sum(self.job.report or IngestReport(), part))
+
+    def hurry(self, priority: Priority) -> None:
+        """Makes it at least as urgent as this: somebody more urgent waits for it."""
+        if priority < self.priority:
+            self.schedule.change(self.priority, priority)
+            self.priority = priority
+
+    async def clear(self) -> None:
+        """Returns once nothing more urgent is at work."""
+        await self.schedule.clear(lambda: self.priority)
+
+    async def quiet(self) -> None:
+        """The same, and nobody waits for an answer."""
+        await self.schedule.quiet(lambda: self.priority)
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         self.job = replace(self.job, done=done, total=total, message=message)
@@ -52,18 +74,27 @@ Work = Callable[[Run], Awaitable[None]]
 
 
 class Jobs:
-    """All runs of this process; `tasks` owns them. `turn` is held by the one that is being made."""
+    """All runs of this process; `tasks` owns them."""
 
     def __init__(self, records: Records, tasks: asyncio.TaskGroup) -> None:
-        self.turn = asyncio.Lock()
+        self.schedule = Schedule()
+        self.looks = Looks()
         self._records = records
         self._tasks = tasks
         self._runs: dict[str, Run] = {}
 
-    def start(self, path: str, work: Work, *, resumed: Job | None = None) -> Run:
+    def start(
+        self,
+        path: str,
+        work: Work,
+        priority: Priority,
+        *,
+        kind: str = INGEST,
+        resumed: Job | None = None,
+    ) -> Run:
         """Begins a run in the background; `resumed`: what an earlier process left unfinished."""
         id, began = (resumed.id, resumed.created_at) if resumed else (secrets.token_hex(6), now())
-        run = Run(Job(id, "ingest", "queued", path, 0, None, "", began))
+        run = Run(Job(id, kind, "queued", path, 0, None, "", began), priority, self.schedule)
         self._runs[id] = run
         run.task = self._tasks.create_task(self._perform(run, work))
         return run
@@ -90,8 +121,6 @@ class Jobs:
                 run.task.cancel()
             raise
         if not done:
-            # Its id is given away: from now on it outlives this process.
-            await self._records.save_job(run.job)
             return run.job
         if run.error is not None:
             raise run.error
@@ -124,17 +153,24 @@ class Jobs:
             await asyncio.wait({run.task})
         return await self.job(job_id)
 
-    def running(self) -> list[Job]:
-        """The jobs that are not done yet."""
-        return [run.job for run in self._runs.values() if run.job.state in ("queued", "running")]
+    def runs(self, kind: str | None = None) -> list[Run]:
+        """The runs that are not done yet, all or of one kind."""
+        return [
+            run
+            for run in self._runs.values()
+            if run.job.state in ("queued", "running") and kind in (None, run.job.kind)
+        ]
 
     async def _perform(self, run: Run, work: Work) -> None:
         # Cancelled, a run keeps its state: if nobody cancelled it but the engine ends, the next
         # one resumes it.
         try:
-            async with self.turn:
+            self.schedule.enter(run.priority)
+            try:
                 run.job = replace(run.job, state="running")
                 await work(run)
+            finally:
+                self.schedule.leave(run.priority)
             run.job = replace(run.job, state="done")
         except AllmaError as exc:
             run.error = exc
@@ -155,6 +191,8 @@ class Jobs:
             log.warning("the job %s could not be recorded: %s", run.job.id, exc)
         else:
             self._runs.pop(run.job.id, None)
+        if not self.runs(INGEST):
+            self.looks.clear()
 
 
 def _sum(a: IngestReport, b: IngestReport) -> IngestReport:

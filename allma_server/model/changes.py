@@ -74,6 +74,19 @@ Change = Add | Update | Move | Remove | Skip | Keep
 
 
 @dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of a file that is not indexed: `skipped` or `failed`, and why.
+
+    `reason_code`: the code of the error that `reason` is the sentence of.
+    """
+
+    file: FileFacts
+    state: Literal["skipped", "failed"]
+    reason: str
+    reason_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FileReason:
     """A file and why it was skipped or failed."""
 
@@ -83,7 +96,10 @@ class FileReason:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What an ingestion did, counted in documents but for `chunks` (written) and `seconds`."""
+    """What an ingestion did, counted in documents but for `chunks` (written) and `seconds`.
+
+    `notice`: a sentence about what is left to do after it, such as vectors that are missing.
+    """
 
     indexed: int = 0
     updated: int = 0
@@ -93,6 +109,7 @@ class IngestReport:
     failed: list[FileReason] = field(default_factory=list[FileReason])
     chunks: int = 0
     seconds: float = 0.0
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

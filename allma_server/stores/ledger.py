@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from allma_server.errors import DocumentNotFound
-from allma_server.model import Chunk, Document, FileFacts, Parsed, Workspace, now
+from allma_server.model import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.stores import rows
@@ -75,38 +75,30 @@ class Ledger(Stored):
         self._db.note_change()
         return published
 
-    async def record(
-        self,
-        workspace: Workspace,
-        file: FileFacts,
-        format: str,
-        state: str,
-        reason: str,
-        reason_code: str | None = None,
-    ) -> Document:
-        """Notes that a file was skipped or failed, and why; its chunks go."""
+    async def record(self, workspace: Workspace, outcomes: Sequence[FileOutcome]) -> None:
+        """Notes that files were skipped or failed, and why, in one transaction; their chunks go."""
         async with self._db.transaction() as tx:
-            document_id = await _write_document(
-                tx,
-                workspace,
-                file,
-                format=format,
-                state=state,
-                reason=rows.storable(reason),
-                reason_code=reason_code,
-            )
-            await _replace_chunks(tx, document_id, [])
-            recorded = await _document(tx, document_id)
+            for outcome in outcomes:
+                document_id = await _write_document(
+                    tx,
+                    workspace,
+                    outcome.file,
+                    format="",
+                    state=outcome.state,
+                    reason=rows.storable(outcome.reason),
+                    reason_code=outcome.reason_code,
+                )
+                await _replace_chunks(tx, document_id, [])
         self._db.note_change()
-        return recorded
 
-    async def touch(self, document_id: int, file: FileFacts) -> None:
-        """Notes a file's new size and times; its content is the same."""
+    async def touch(self, document_id: int, file: FileFacts) -> bool:
+        """Notes a file's new size and times; its content is the same. False: it is not there."""
         async with self._db.transaction() as tx:
-            await tx.execute(
+            touched = await tx.execute(
                 "UPDATE documents SET size = ?, mtime_ns = ?, inode = ? WHERE id = ?",
                 (file.size, file.mtime_ns, file.inode, document_id),
             )
+        return touched > 0
 
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None:
         """Gives a document another path; it keeps its id and its chunks theirs.

@@ -13,7 +13,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError, UnreadableDocument
-from allma_server.ingest import ingestion
+from allma_server.ingest import schedule
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Progress, Vectors
@@ -201,7 +201,7 @@ async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
 async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingestion, "COURTESY_SECONDS", 0.05)
+    monkeypatch.setattr(schedule, "MAX_PAUSE_SECONDS", 0.05)
     async with open_engine(config) as engine:
         with engine.ingestion.giving_way():
             assert (await index(engine, folder)).indexed == 3

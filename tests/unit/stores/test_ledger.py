@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from allma_server.errors import DocumentNotFound
-from allma_server.model import Hit, Workspace
+from allma_server.model import FileOutcome, Hit, Workspace
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import Database
 from allma_server.stores.ledger import reuse_ids
@@ -136,8 +136,9 @@ async def test_a_file_that_failed_loses_its_chunks_and_keeps_its_row(
     catalog: Catalog, database: Database, workspace: Workspace
 ):
     document = await publish(catalog, "/w/a.pdf", ["a walrus"], workspace=workspace)
-    failed = await catalog.record(workspace, facts("/w/a.pdf"), "pdf", "failed", "It is encrypted.")
-    assert failed.id == document.id
+    await catalog.record(workspace, [FileOutcome(facts("/w/a.pdf"), "failed", "It is encrypted.")])
+    failed = await catalog.document("/w/a.pdf")
+    assert failed is not None and failed.id == document.id
     assert (failed.state, failed.reason, failed.chunks) == ("failed", "It is encrypted.", 0)
     assert await found(catalog, "walrus") == []
     recovered = await publish(catalog, "/w/a.pdf", ["a walrus"], workspace=workspace)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.model import Chunk, Hit, Parsed
+from allma_server.model import Chunk, FileOutcome, Hit, Parsed
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.passages import joined, lines_of
 from tests.unit.stores.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
@@ -81,7 +81,7 @@ async def test_a_filter_knows_of_documents_that_came_after_it_was_used(
 
 async def test_the_ledger_is_paged_and_filtered(catalog: Catalog, names: dict[int, str]):
     workspace = await catalog.add_workspace("/w")
-    await catalog.record(workspace, facts("/w/x.bin"), "", "skipped", "It is not text.")
+    await catalog.record(workspace, [FileOutcome(facts("/w/x.bin"), "skipped", "It is not text.")])
     seen: list[str] = []
     cursor = None
     while True:
@@ -136,8 +136,13 @@ async def test_a_removed_workspace_takes_its_documents_with_it(
 
 async def test_workspaces_are_counted(catalog: Catalog, names: dict[int, str]):
     workspace = await catalog.add_workspace("/w")
-    await catalog.record(workspace, facts("/w/x"), "", "skipped", "empty")
-    await catalog.record(workspace, facts("/w/y"), "", "failed", "damaged")
+    await catalog.record(
+        workspace,
+        [
+            FileOutcome(facts("/w/x"), "skipped", "empty"),
+            FileOutcome(facts("/w/y"), "failed", "damaged"),
+        ],
+    )
     counts = {c.workspace.path: c for c in await catalog.workspace_counts()}
     assert (counts["/w"].documents, counts["/w"].skipped, counts["/w"].failed) == (5, 1, 1)
 
