@@ -9,8 +9,10 @@ the first call that needs it.
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from allma_server.answer.models import model_in_use
@@ -25,7 +27,7 @@ from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.ingest.scope import why_refused
 from allma_server.model import ImportReport, Rescue
-from allma_server.ports import ChatModels, Embedder, Parser, Progress, Reranker
+from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
 from allma_server.secrets import MASKED
@@ -33,6 +35,7 @@ from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.chroma import delete_collections
 from allma_server.stores.database import open_database, refuse_emptied
+from allma_server.stores.embeddings import UNUSED_DAYS
 from allma_server.stores.intake import Taken
 from allma_server.stores.lock import own_data_directory
 from allma_server.stores.salvage import rescue_database
@@ -42,8 +45,8 @@ from allma_server.tasks import background_tasks
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
 EMBEDDER = "embedder"
-SWITCHED_AT_ONCE = 128
 UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
+FORMER = "former_embedders"
 
 
 class ChosenEmbedder:
@@ -62,6 +65,7 @@ class ChosenEmbedder:
         self._stack = stack
         self._opening = asyncio.Lock()
         self._open: Embedder | None = None
+        self._wanted: Embedder | None = None
 
     async def name(self) -> str | None:
         """`provider/model`, or None while nothing has been chosen."""
@@ -86,34 +90,43 @@ class ChosenEmbedder:
         assert embedder is not None
         return embedder
 
-    async def follow_settings(self, progress: Progress) -> None:
-        """Changes to the embedder that the settings name, if they name another.
-
-        It is given every chunk first, while the former one goes on serving; so no search ever
-        meets an index of another kind or an incomplete one.
+    async def wanted(self) -> Embedder | None:
+        """The embedder that the settings name, while another one serves.
 
         Raises:
-            ProviderError: it cannot be had now; the former one stays.
+            InvalidArgument: the settings name one that does not exist.
         """
         name, former = self._config.embedder, await self.name()
         if name == "auto" or former is None or name == former:
-            return
-        await self.serving()
-        embedder = await self._stack.enter_async_context(
-            open_embedder(name, self._config, self._catalog.dimensions)
-        )
-        done = 0
-        while missing := await self._catalog.missing_vectors(embedder.identity, SWITCHED_AT_ONCE):
-            vectors = await embedder.embed_documents(list(missing.values()))
-            await self._catalog.add_vectors(
-                embedder.identity, dict(zip(missing, vectors, strict=True))
-            )
-            done += len(missing)
-            await progress.report(done, None, f"embedding again with {name}")
+            return None
         async with self._opening:
+            # Once: it may be away for days, and is asked for again and again.
+            if self._wanted is None:
+                opened = open_embedder(name, self._config, self._catalog.dimensions)
+                self._wanted = await self._stack.enter_async_context(opened)
+            return self._wanted
+
+    async def adopt(self, embedder: Embedder) -> None:
+        """Has the wanted embedder serve from now on; it has a vector for every chunk."""
+        async with self._opening:
+            former = self._open
             await self._vectors.use(embedder.identity)
-            await self._catalog.set_setting(EMBEDDER, name)
-            self._open = embedder
+            await self._catalog.set_setting(EMBEDDER, self._config.embedder)
+            self._open, self._wanted = embedder, None
+            if former is not None:
+                await self._note_former(former.identity)
+
+    async def in_use(self) -> list[str]:
+        """Embedders whose vectors are kept: who serves, who is wanted, and who served of late."""
+        open_now = [embedder.identity for embedder in (self._open, self._wanted) if embedder]
+        oldest = (datetime.now(UTC) - timedelta(days=UNUSED_DAYS)).isoformat()
+        former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
+        return [*open_now, *(name for name, until in former.items() if until > oldest)]
+
+    async def _note_former(self, identity: str) -> None:
+        former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
+        former[identity] = datetime.now(UTC).isoformat()
+        await self._catalog.set_setting(FORMER, json.dumps(former))
 
     async def erase_vectors(self) -> None:
         """Leaves nothing of the vector index on the disk; it is built anew from SQLite.
@@ -216,8 +229,7 @@ async def open_engine(
             config,
             catalog,
             parser=parsers.opened,
-            embedder=embedder.chosen,
-            prepare=embedder.follow_settings,
+            embedders=embedder,
             recipe=parsers.recipe,
             erase=embedder.erase_vectors,
             tasks=tasks,
@@ -310,14 +322,17 @@ class _Parsers:
         self._config = config
         self._embedder = embedder
         self._stack = stack
-        self._open: Parser | None = None
+        self._opening = asyncio.Lock()
+        self._open: tuple[str, Parser] | None = None
 
     async def opened(self) -> Parser:
-        """Only ingestion calls this, one run at a time."""
-        if self._open is None:
+        """The workers for the embedder that serves; those for a former one end when idle."""
+        async with self._opening:
             embedder = await self._embedder.chosen()
-            self._open = await self._stack.enter_async_context(open_parsers(self._config, embedder))
-        return self._open
+            if self._open is None or self._open[0] != embedder.identity:
+                pool = await self._stack.enter_async_context(open_parsers(self._config, embedder))
+                self._open = embedder.identity, pool
+            return self._open[1]
 
     async def recipe(self) -> str:
         """What decides how a file is cut; another recipe makes every document a changed one."""

@@ -22,11 +22,13 @@ from allma_server import __version__
 from allma_server.config import Config
 from allma_server.disk_calls import call_disk
 from allma_server.errors import DocumentNotFound, PathNotFound, StorageError
-from allma_server.ingest import forgetting, jobs, scope
+from allma_server.ingest import embedding, forgetting, jobs, maintenance, scope
 from allma_server.ingest.current import CurrentFiles
+from allma_server.ingest.embedding import Embedding
 from allma_server.ingest.following import Following
 from allma_server.ingest.forgetting import Forgetting, passed_over
 from allma_server.ingest.jobs import INGEST, Jobs, Run
+from allma_server.ingest.maintenance import Maintenance
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
 from allma_server.ingest.schedule import Priority
@@ -51,7 +53,21 @@ ANSWER_SECONDS = 10.0
 """A disk that takes longer to answer at all counts as gone."""
 
 
-class Catalogue(Ledger, forgetting.Catalogue, jobs.Records, Protocol):
+class Embedders(embedding.Embedders, Protocol):
+    """The embedders of the data directory."""
+
+    async def chosen(self) -> Embedder: ...
+    async def in_use(self) -> list[str]: ...
+
+
+class Catalogue(
+    Ledger,
+    forgetting.Catalogue,
+    embedding.Catalogue,
+    maintenance.Catalogue,
+    jobs.Records,
+    Protocol,
+):
     """What ingestion needs of the catalogue."""
 
     async def add_workspace(self, path: str) -> Workspace: ...
@@ -69,8 +85,7 @@ class Ingestion:
         catalogue: Catalogue,
         *,
         parser: Callable[[], Awaitable[Parser]],
-        embedder: Callable[[], Awaitable[Embedder]],
-        prepare: Callable[[Progress], Awaitable[None]],
+        embedders: Embedders,
         recipe: Callable[[], Awaitable[str]],
         erase: Callable[[], Awaitable[None]],
         tasks: asyncio.TaskGroup,
@@ -79,14 +94,15 @@ class Ingestion:
         self._most = config.max_file_mb * 1_000_000
         self._catalogue = catalogue
         self._parser = parser
-        self._embedder = embedder
-        self._prepare = prepare
+        self._embedders = embedders
         self._recipe = recipe
         self.current = CurrentFiles(catalogue.workspaces, config.data_dir, self._most)
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
         self._schedule = self._jobs.schedule
         self._forgetting = Forgetting(catalogue, erase, self._jobs)
+        self._embedding = Embedding(catalogue, embedders, self._jobs, self._scan_all)
+        self._maintenance = Maintenance(catalogue, self._jobs, embedders.in_use, self._scan_all)
         self._following = Following(
             catalogue.workspaces, self._update, config.data_dir, watch=config.watch
         )
@@ -155,6 +171,19 @@ class Ingestion:
             report = replace(report, notice=None)
         return report
 
+    async def embedded(self) -> None:
+        """Returns once no vectors are missing, or none that can be made now."""
+        await self._embedding.ended()
+
+    async def tidy(self) -> None:
+        """Does what is otherwise done from time to time."""
+        await self._maintenance.once()
+
+    @property
+    def embedding_trouble(self) -> str | None:
+        """Why vectors that are missing, or wanted of another embedder, are not made."""
+        return self._embedding.trouble
+
     async def erased(self) -> None:
         """Returns once nothing is left of what has been forgotten so far."""
         await self._forgetting.erased()
@@ -183,6 +212,7 @@ class Ingestion:
         if not self._following.on:
             self._following.on = True
             self._tasks.create_task(self._following.run(self._resume))
+            self._tasks.create_task(self._maintenance.run())
 
     def hint(self, paths: Iterable[str]) -> None:
         """Somebody says that these files or folders changed; whether they did, the disk tells."""
@@ -210,8 +240,13 @@ class Ingestion:
         left = sum(max(0, (job.total or 0) - job.done) for job in running)
         return self._following.waiting(workspace.path) + left
 
+    async def _scan_all(self) -> None:
+        for workspace in await self._catalogue.workspaces():
+            self._start([workspace], Priority.SCAN)
+
     async def _resume(self) -> None:
         await self._forgetting.resume()
+        self._embedding.begin()
         workspaces = await self._catalogue.workspaces()
         for job in await self._catalogue.unfinished_jobs():
             # Somebody has its id, and will ask for its outcome.
@@ -277,13 +312,17 @@ class Ingestion:
 
         async def work(run: Run) -> None:
             await self._forgetting.resume()
-            await self._prepare(run)
+            began_with = await self._embedders.chosen()
             for workspace in workspaces:
                 if only is not None:
                     run.add(await self._bring_up_to_date(workspace, run, only, retry_failed))
                     continue
                 async with self._alone(workspace, run):
                     run.add(await self._bring_up_to_date(workspace, run, None, retry_failed))
+            lacking = run.job.report is not None and run.job.report.notice is not None
+            if lacking or await self._embedders.chosen() is not began_with:
+                self._embedding.needed()
+            self._embedding.begin()
 
         path = workspaces[0].path if len(workspaces) == 1 else ""
         return self._jobs.start(path, work, priority, resumed=resumed)
@@ -337,7 +376,7 @@ class Ingestion:
             workspace,
             ledger=self._catalogue,
             parser=await self._parser(),
-            embedder=self._embedder,
+            embedder=self._embedders.chosen,
             recipe=recipe,
             most=self._most,
             run=run,

@@ -205,4 +205,5 @@ def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
         failed=[*a.failed, *b.failed],
         chunks=a.chunks + b.chunks,
         seconds=round(a.seconds + b.seconds, 3),
+        notice=b.notice or a.notice,
     )

@@ -8,10 +8,16 @@ from allma_server.model.changes import Job
 
 @dataclass(frozen=True, slots=True)
 class EmbedderStatus:
-    """The embedder of this data directory; None for both until the first ingestion decides."""
+    """The embedder of this data directory; None for both until the first ingestion decides.
+
+    `wanted`: the one that the settings name, which takes over once it has embedded everything.
+    `reason`: why that, or the embedding of what is indexed, does not get on.
+    """
 
     name: str | None
     dimensions: int | None
+    wanted: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,14 +30,11 @@ async def status(
     if job_id is not None:
         return await call.engine.ingestion.job(job_id)
     engine = call.engine
-    embedder = await engine.embedder.serving()
     provider = await _provider(engine)
     return Status(
         version=__version__,
         data_dir=str(engine.config.data_dir),
-        embedder=EmbedderStatus(
-            await engine.embedder.name(), embedder.dimensions if embedder else None
-        ),
+        embedder=await _embedder(engine),
         chat_model=await _chat_model(call) if provider.reachable else None,
         ollama=provider,
         vectors=await engine.vectors.status(),
@@ -46,6 +43,17 @@ async def status(
         clients=engine.clients(),
         pid=os.getpid(),
     )
+
+
+async def _embedder(engine: Engine) -> EmbedderStatus:
+    name, setting = await engine.embedder.name(), engine.config.embedder
+    wanted = setting if name is not None and setting not in ("auto", name) else None
+    reason = engine.ingestion.embedding_trouble
+    try:
+        serving = await engine.embedder.serving()
+    except AllmaError as exc:
+        return EmbedderStatus(name, None, wanted, str(exc))
+    return EmbedderStatus(name, serving.dimensions if serving else None, wanted, reason)
 
 
 async def _provider(engine: Engine) -> OllamaStatus:

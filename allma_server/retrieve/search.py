@@ -164,9 +164,14 @@ async def _dense(
 ) -> tuple[list[Hit], str | None]:
     try:
         serving = await sources.embedder()
-        if serving is None:
+        while serving is not None:
+            vector = await serving.embed_query(query)
+            # Another one may have taken over meanwhile, whose vectors mean something else.
+            former, serving = serving, await sources.embedder()
+            if serving is former:
+                break
+        else:
             return [], None
-        vector = await serving.embed_query(query)
     except ProviderError as exc:
         return [], f"Searched by words only: {exc}"
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None

@@ -13,22 +13,47 @@ from allma_server.stores.database import Database, Stored, Transaction
 _AT_ONCE = 500
 """Hashes in one statement; SQLite bounds the number of its parameters."""
 
+LOOKED_AT_ONCE = 5_000
+"""Rows of vectors that one step looks through."""
+
+UNUSED_DAYS = 30
+"""How long vectors are kept for texts that may come back, as with a change of branches."""
+
+_WITHOUT = (
+    "NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.text_hash = c.text_hash "
+    "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1))"
+)
+
 
 class Embeddings(Stored):
     """The vectors' side of the catalogue."""
 
-    async def missing_vectors(self, embedder: str, limit: int) -> dict[bytes, str]:
-        """Texts of chunks that have no vector of this embedder, by their hash."""
+    async def missing_vectors(
+        self, embedder: str, after: int, limit: int
+    ) -> tuple[dict[bytes, str], int | None]:
+        """Texts, by their hash, of the next chunks behind id `after` without a vector.
+
+        With them the id to go on from; None when there are no more. Chunks that change meanwhile
+        may be passed over: ask `count_missing_vectors` at the end.
+        """
         found = await self._db.rows(
-            """
-            SELECT c.* FROM chunks c WHERE NOT EXISTS (
-              SELECT 1 FROM embeddings e JOIN embedders m ON m.id = e.embedder_id
-              WHERE m.identity = ? AND e.text_hash = c.text_hash)
-            GROUP BY c.text_hash LIMIT ?
-            """,
-            (embedder, limit),
+            f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {_WITHOUT} ORDER BY c.id LIMIT ?3",
+            (embedder, after, limit),
         )
-        return {row["text_hash"]: rows.chunk(row).embedded_text for row in found}
+        texts = {row["text_hash"]: rows.chunk(row).embedded_text for row in found}
+        return texts, found[-1]["id"] if found else None
+
+    async def count_missing_vectors(self, embedder: str) -> int:
+        """How many texts have no vector of this embedder."""
+        [row] = await self._db.rows(
+            f"SELECT count(DISTINCT c.text_hash) FROM chunks c WHERE {_WITHOUT}", (embedder,)
+        )
+        return row[0]
+
+    async def keep_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
+        """Keeps vectors of an embedder that does not serve yet."""
+        async with self._db.transaction() as tx:
+            await insert_vectors(tx, embedder, vectors)
 
     async def dimensions(self, embedder: str) -> int | None:
         """How many dimensions the vectors of this embedder have; None while there are none."""
@@ -49,20 +74,37 @@ class Embeddings(Stored):
             )
         self._db.note_change()
 
-    async def drop_unused_vectors(self, embedder: str, days: int = 30) -> int:
-        """Drops vectors that no chunk needs and no ingestion asked for in `days`; how many.
+    async def drop_unused_vectors(
+        self, embedders: Collection[str], after: int, days: int = UNUSED_DAYS
+    ) -> int | None:
+        """Drops vectors, from row `after` on, that have not been of use for so many days.
 
-        Those of other embedders than the serving one go as well when their time is over.
+        Of use are those of `embedders` for texts that are in a document, and those that an
+        ingestion asks for. Returns the row to go on from, None at the end.
         """
+        until = after + LOOKED_AT_ONCE
         async with self._db.transaction() as tx:
-            return await tx.execute(
+            await tx.execute(
                 """
-                DELETE FROM embeddings WHERE used_on < ? AND (
-                  embedder_id NOT IN (SELECT id FROM embedders WHERE identity = ?)
+                DELETE FROM embeddings WHERE id > ?1 AND id <= ?2 AND used_on < ?3 AND (
+                  embedder_id NOT IN (SELECT id FROM embedders
+                    WHERE identity IN (SELECT value FROM json_each(?4)))
                   OR NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = embeddings.text_hash))
                 """,
-                (_today(-days), embedder),
+                (after, until, _today(-days), rows.as_json(embedders)),
             )
+            last = await tx.row("SELECT max(id) AS id FROM embeddings")
+        return until if last is not None and (last["id"] or 0) > until else None
+
+
+async def note_use(tx: Transaction, chunk_ids: str) -> None:
+    """Notes that the vectors of chunks are in use today: it is the last time for those that go."""
+    await tx.execute(
+        "UPDATE embeddings SET used_on = ?1 WHERE used_on < ?1 "
+        "AND embedder_id IN (SELECT id FROM embedders) AND text_hash IN (SELECT text_hash "
+        "FROM chunks WHERE id IN (SELECT value FROM json_each(?2)))",
+        (_today(), chunk_ids),
+    )
 
 
 async def read_vectors(

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from allma_server.secrets import mask
 from allma_server.stores.database import Stored
 from allma_server.stores.documents import inside
+from allma_server.stores.embeddings import LOOKED_AT_ONCE
 from allma_server.stores.ledger import remove_documents
 from allma_server.stores.rows import as_json
-
-LOOKED_AT_ONCE = 5_000
-"""Rows of vectors that one step looks through."""
 
 MERGED_AT_ONCE = 200
 """Pages of full-text search that are written in one step, some 10 ms."""

@@ -12,7 +12,7 @@ from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.stores import rows
 from allma_server.stores.database import INDEXED_CHUNK, Stored, Transaction
-from allma_server.stores.embeddings import insert_vectors, read_vectors
+from allma_server.stores.embeddings import insert_vectors, note_use, read_vectors
 
 ChunkValues = tuple[Any, ...]
 """The columns of `_CHUNK`, in their order."""
@@ -268,10 +268,9 @@ async def _chunk_ids(tx: Transaction, document_id: int) -> list[int]:
 
 async def _delete_chunks(tx: Transaction, chunk_ids: Collection[int]) -> None:
     if chunk_ids:
-        await tx.execute(
-            "DELETE FROM chunks WHERE id IN (SELECT value FROM json_each(?))",
-            (rows.as_json(chunk_ids),),
-        )
+        ids = rows.as_json(chunk_ids)
+        await note_use(tx, ids)
+        await tx.execute("DELETE FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
 
 async def _unindex(tx: Transaction, chunk_ids: Collection[int]) -> None:

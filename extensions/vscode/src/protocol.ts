@@ -44,6 +44,7 @@ export interface IngestReport {
   failed: FileReason[];
   chunks: number;
   seconds: number;
+  notice: string | null;
 }
 
 /** Work that outlives the call that began it. */
@@ -296,6 +297,8 @@ export interface Done {
 export interface EmbedderStatus {
   name: string | null;
   dimensions: number | null;
+  wanted: string | null;
+  reason: string | null;
 }
 
 /** Whether the chat provider answers; `reason` is the sentence when it does not. */

@@ -12,7 +12,7 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.errors import DocumentNotFound, InvalidArgument, StorageError, UnreadableDocument
+from allma_server.errors import DocumentNotFound, StorageError, UnreadableDocument
 from allma_server.ingest import schedule
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
@@ -306,6 +306,7 @@ async def test_another_embedder_takes_over_without_a_gap(config: Config, folder:
         assert (await do(engine, "status")).embedder.name == "hashing/words-256"
         assert (await found(engine, "salty"))[0] == "sea.md"
         await do(engine, "sync")
+        await engine.ingestion.embedded()
         assert (await do(engine, "status")).embedder.dimensions == 384
         # Understood by meaning now, not by words.
         assert (await found(engine, "ocean water taste"))[0] == "sea.md"
@@ -319,8 +320,13 @@ async def test_an_embedder_that_does_not_exist_is_named_and_nothing_is_lost(
     async with open_engine(config) as engine:
         await index(engine, folder)
     async with open_engine(config.model_copy(update={"embedder": "nobody/model"})) as engine:
-        with pytest.raises(InvalidArgument, match="nobody/model"):
-            await do(engine, "sync")
+        (folder / "new.md").write_text("# New\n\nAbout whales.\n")
+        assert (await do(engine, "sync")).indexed == 1
+        await engine.ingestion.embedded()
+        status = await do(engine, "status")
+        assert status.embedder.name == "hashing/words-256"
+        assert status.embedder.wanted == "nobody/model"
+        assert "nobody/model" in (status.embedder.reason or "")
         assert await found(engine, "salty sea") != []
 
 

@@ -208,19 +208,53 @@ async def test_vectors_no_one_needs_are_dropped_when_their_time_is_over(
     }
     await catalog.add_vectors("former", {hashes["kept"]: random_vector()})
     await publish(catalog, "/w/a.txt", ["kept"], workspace=workspace)
-    assert await catalog.drop_unused_vectors(EMBEDDER) == 0
+    assert await catalog.drop_unused_vectors([EMBEDDER], 0) is None
+    assert len(await catalog.cached_vectors(EMBEDDER, hashes.values())) == 3
     async with database.transaction() as tx:
         await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
     await catalog.cached_vectors(EMBEDDER, [hashes["asked for"]])
-    assert await catalog.drop_unused_vectors(EMBEDDER) == 2
+    assert await catalog.drop_unused_vectors([EMBEDDER], 0) is None
+    assert await catalog.cached_vectors("former", hashes.values()) == {}
     left = await catalog.cached_vectors(EMBEDDER, hashes.values())
     assert left.keys() == {hashes["kept"], hashes["asked for"]}
+
+
+async def test_the_time_of_a_vector_begins_when_its_last_chunk_goes(
+    catalog: Catalog, database: Database, workspace: Workspace
+):
+    await publish(catalog, "/w/a.txt", ["old branch"], workspace=workspace)
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
+    await publish(catalog, "/w/a.txt", ["new branch"], workspace=workspace)
+    await catalog.drop_unused_vectors([EMBEDDER], 0)
+    [chunk] = parsed(["old branch"]).chunks
+    assert chunk.text_hash in await catalog.cached_vectors(EMBEDDER, [chunk.text_hash])
+
+
+async def test_missing_vectors_are_found_in_one_pass(catalog: Catalog, workspace: Workspace):
+    texts = [f"text {number}" for number in range(10)]
+    await publish(catalog, "/w/a.txt", texts, workspace=workspace)
+    assert await catalog.count_missing_vectors("other") == 10
+    after, seen = 0, list[str]()
+    while True:
+        page, last = await catalog.missing_vectors("other", after, 3)
+        if last is None:
+            break
+        seen += page.values()
+        assert last > after
+        after = last
+    assert seen == texts, "none twice, though none has a vector yet"
+    await catalog.keep_vectors(
+        "other", {c.text_hash: random_vector() for c in parsed(texts).chunks}
+    )
+    assert await catalog.count_missing_vectors("other") == 0
 
 
 async def test_a_chunk_without_a_vector_is_found_by_its_words(catalog: Catalog):
     await publish(catalog, "/w/a.txt", ["a walrus"], vectors={})
     assert await found(catalog, "walrus") == ["a walrus"]
-    assert list((await catalog.missing_vectors(EMBEDDER, 10)).values()) == ["a walrus"]
+    texts, _ = await catalog.missing_vectors(EMBEDDER, 0, 10)
+    assert list(texts.values()) == ["a walrus"]
 
 
 async def test_file_names_and_texts_that_are_not_unicode_are_kept(

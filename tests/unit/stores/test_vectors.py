@@ -292,11 +292,11 @@ async def test_another_embedder_gets_its_own_collection_and_the_old_one_goes(
         await vectors.use("other/8")
         assert await vectors.nearest(np.ones(8, np.float32), 5) == []
 
-        missing = await catalog.missing_vectors("other/8", 100)
+        missing, _ = await catalog.missing_vectors("other/8", 0, 100)
         assert sorted(missing.values())[0] == "document 0 part 0"
         other = {key: np.eye(8, dtype=np.float32)[i % 8] for i, key in enumerate(missing)}
         await catalog.add_vectors("other/8", other)
-        assert await catalog.missing_vectors("other/8", 100) == {}
+        assert await catalog.count_missing_vectors("other/8") == 0
 
         await vectors.settled()
         hits = await vectors.nearest(np.eye(8, dtype=np.float32)[0], 2)

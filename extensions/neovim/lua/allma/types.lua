@@ -22,6 +22,7 @@
 ---@field failed allma.FileReason[]
 ---@field chunks integer
 ---@field seconds number
+---@field notice? string
 
 ---@class allma.Job
 ---@field id string
@@ -222,6 +223,8 @@
 ---@class allma.EmbedderStatus
 ---@field name? string
 ---@field dimensions? integer
+---@field wanted? string
+---@field reason? string
 
 ---@class allma.OllamaStatus
 ---@field url string

@@ -1,0 +1,138 @@
+"""Vectors that are still to be made: nothing waits for them, and nothing is lost."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server import engine as engines
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.errors import ProviderUnreachable
+from allma_server.ingest import pipeline
+from allma_server.ports import Vectors
+from tests.unit.ingest.test_ingestion import do, found, index
+
+LOCAL = "local/all-MiniLM-L6-v2-int8"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "sea.md").write_text("# Sea\n\nThe sea is salty from minerals.\n")
+    (folder / "moon.md").write_text("# Moon\n\nThe moon pulls the tides.\n")
+    return folder
+
+
+async def until(condition: Callable[[], Any], engine: Engine) -> None:
+    async with asyncio.timeout(60):
+        while not await condition():
+            await do(engine, "search", query="minerals")
+
+
+async def test_a_wanted_embedder_that_is_away_stops_nothing_and_is_opened_once(
+    config: Config, folder: Path, unused_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+    opened: list[str] = []
+    really = engines.open_embedder
+
+    def noted(name: str, config: Config) -> Any:
+        opened.append(name)
+        return really(name, config)
+
+    monkeypatch.setattr(engines, "open_embedder", noted)
+    wanted = "ollama/nomic-embed-text"
+    away = config.model_copy(update={"embedder": wanted, "ollama_url": unused_url})
+    async with open_engine(away) as engine:
+        for number in range(4):
+            (folder / f"new{number}.md").write_text(f"# New {number}\n\nAbout whale {number}.\n")
+            assert (await do(engine, "sync")).indexed == 1
+        assert "new3.md" in await found(engine, "whale 3")
+
+        async def says_why() -> bool:
+            return (await do(engine, "status")).embedder.reason is not None
+
+        await until(says_why, engine)
+        status = await do(engine, "status")
+        assert (status.embedder.name, status.embedder.wanted) == ("hashing/words-256", wanted)
+        assert unused_url in status.embedder.reason
+        assert not engine.ingestion.busy, "an engine that nobody needs may end meanwhile"
+        assert opened.count(wanted) == 1
+
+
+async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_vectors(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+    async with open_engine(config.model_copy(update={"embedder": LOCAL})) as engine:
+        wanted = await engine.embedder.wanted()
+        assert wanted is not None
+        embed, texts = wanted.embed_documents, list[str]()
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def held_up(given: Sequence[str]) -> Vectors:
+            texts.extend(given)
+            began.set()
+            await go_on.wait()
+            return await embed(given)
+
+        wanted.embed_documents = held_up  # type: ignore[method-assign]
+        await do(engine, "sync")
+        await began.wait()
+        (folder / "new.md").write_text("# Whales\n\nThey sing in the deep.\n")
+        assert (await do(engine, "sync")).indexed == 1
+        assert (await found(engine, "whales sing"))[0] == "new.md"
+        assert (await do(engine, "status")).embedder.name == config.embedder
+        go_on.set()
+        await engine.ingestion.embedded()
+        assert (await do(engine, "status")).embedder.name == LOCAL
+        assert await engine.catalog.count_missing_vectors(wanted.identity) == 0
+        assert (await found(engine, "ocean water taste"))[0] == "sea.md"
+        assert len(texts) == len(set(texts)) == 3
+
+
+async def test_a_text_that_the_embedder_does_not_take_now_is_found_by_its_words(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "AWAY_SECONDS", 0.0)
+    async with open_engine(config) as engine:
+        embedder = await engine.embedder.chosen()
+        embed = embedder.embed_documents
+
+        async def away(given: Sequence[str]) -> Vectors:
+            raise ProviderUnreachable("Nothing answers.", "Start it.")
+
+        embedder.embed_documents = away  # type: ignore[method-assign]
+        report = await index(engine, folder)
+        assert report.indexed == 2 and "Nothing answers." in (report.notice or "")
+        assert "moon.md" in await found(engine, "moon tides")
+        embedder.embed_documents = embed  # type: ignore[method-assign]
+        await do(engine, "sync")
+
+        async def complete() -> bool:
+            return not await engine.catalog.count_missing_vectors(embedder.identity)
+
+        await until(complete, engine)
+
+
+async def test_vectors_of_no_use_go_after_a_while(config: Config, folder: Path) -> None:
+    async def kept() -> int:
+        [row] = await engine.catalog._db.rows("SELECT count(*) FROM embeddings")
+        return row[0]
+
+    async with open_engine(config) as engine:
+        for number in range(30):
+            (folder / "sea.md").write_text(f"# Sea\n\nVersion {number} of the sea.\n")
+            await (index(engine, folder) if number == 0 else do(engine, "sync"))
+        await engine.ingestion.tidy()
+        assert await kept() == 31, "a change of branches may bring them back"
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
+        await engine.ingestion.tidy()
+        assert await kept() == 2
