@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from allma_server.answer.draft import Draft
@@ -155,7 +155,7 @@ class _Work(Generic[TurnT]):
         if self.question.use_rag and not self.found.passages:
             return await self._decline()
         prompt = await self._prompt(writer)
-        self.draft = Draft(self.question.text, prompt.passages)
+        self.draft = self._draft(prompt)
         try:
             await self._generate(writer, prompt)
         except BaseException as exc:
@@ -169,6 +169,7 @@ class _Work(Generic[TurnT]):
             raise
         message_id = await self._keep(writer)
         await self.progress.sources(self.draft.citations)
+        told = self._limited and self.draft.grounding == "declined"  # what limits it, by a refusal
         return Answer(
             text=self.draft.text,
             citations=self.draft.citations,
@@ -177,8 +178,9 @@ class _Work(Generic[TurnT]):
             model=writer.model,
             mode="generated",
             stats=self._stats(prompt),
-            notice=self.found.notice,
+            notice=None if told else self.found.notice,
             grounding=self.draft.grounding,
+            notice_code=self.found.notice_code,
         )
 
     async def give_passages(self, why: AllmaError) -> Answer:
@@ -202,7 +204,21 @@ class _Work(Generic[TurnT]):
         """No model is asked about documents that were not found: nobody has read any."""
         if self.turn.replaces:
             await self.history.take_place(self.turn)
+        if self._limited:
+            told = await self._say(self.found.notice or "", [], "none")
+            return replace(told, notice=None)
         return await self._say(NOTHING_FOUND, [], "declined")
+
+    @property
+    def _limited(self) -> bool:
+        """Whether the documents may say more than could be found."""
+        return self.found.notice_code is not None
+
+    def _draft(self, prompt: Prompt) -> Draft:
+        not_said = NOT_SAID
+        if self._limited:
+            not_said = f"The passages found so far do not say this. {self.found.notice}"
+        return Draft(self.question.text, prompt.passages, not_said)
 
     async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
         """An answer without a model."""
@@ -219,6 +235,7 @@ class _Work(Generic[TurnT]):
             stats=AnswerStats(self.retrieval_ms, None, _since(self.began), None, None, False),
             notice=self.found.notice,
             grounding=grounding,
+            notice_code=self.found.notice_code,
         )
 
     async def _prompt(self, writer: Writer) -> Prompt:
@@ -249,7 +266,7 @@ class _Work(Generic[TurnT]):
             )
         if self.finish.text is not None:
             # What was shown before was thinking: what is kept is the answer alone.
-            self.draft = Draft(self.question.text, prompt.passages)
+            self.draft = self._draft(prompt)
             self.draft.add(self.finish.text)
         if self.finish.reason == "length":
             await self._show(self.draft.cut_off())

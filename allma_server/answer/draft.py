@@ -23,9 +23,15 @@ _CITED = re.compile(r"\[\d")
 
 
 class Draft:
-    """An answer to `question` from `passages`; `add` and `finish` give what is let through."""
+    """An answer to `question` from `passages`; `add` and `finish` give what is let through.
 
-    def __init__(self, question: str, passages: Sequence[Passage]) -> None:
+    `not_said` is the sentence that a refusal is told in.
+    """
+
+    def __init__(
+        self, question: str, passages: Sequence[Passage], not_said: str = NOT_SAID
+    ) -> None:
+        self._not_said = not_said
         self._passages = passages
         self._evidence = Evidence.of(question, passages)
         self._checked = CheckedText(len(passages), self._evidence.corrected)
@@ -111,7 +117,7 @@ class Draft:
         if cites or not declines(sentence):
             return self._release()
         self._declined, self._held = True, rest
-        return self._checked.add(f"{NOT_SAID} ")
+        return self._checked.add(f"{self._not_said} ")
 
     def _release(self) -> str:
         held, self._held = self._held or "", None

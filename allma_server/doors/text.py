@@ -13,6 +13,7 @@ from allma_server.model import (
     Diagnosis,
     DocumentPage,
     Done,
+    EmbedderStatus,
     Evaluation,
     Excerpt,
     Explanation,
@@ -68,7 +69,7 @@ def _(result: SearchResult) -> str:
         f"{n}. {place(p)} (chunk {p.chunk_id}, {p.score:.2f}){_warnings(p)}\n{p.text.strip()}"
         for n, p in enumerate(result.passages, start=1)
     ]
-    if not blocks:
+    if not blocks and not result.notice_code:
         blocks = ["Nothing was found."]
     if result.notice:
         blocks.append(result.notice)
@@ -293,7 +294,7 @@ def _(result: Status) -> str:
     ollama = "reachable" if result.ollama.reachable else reason
     lines = [
         f"Allma {result.version}; data in {result.data_dir}.",
-        f"Embedder: {result.embedder.name or 'decided at the first indexing'}.",
+        f"Embedder: {embedder_line(result.embedder)}",
         f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
         f"Vector search: {result.vectors.store} is {result.vectors.state}.",
     ]
@@ -303,12 +304,21 @@ def _(result: Status) -> str:
             f"{w.path}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
             f"{w.skipped} skipped, {w.failed} failed, {watched}."
         )
-        if w.notice:
-            lines.append(f"  {w.notice}")
+        if w.total is not None:
+            lines.append(f"  Indexing: {w.done} of {w.total} files.")
+        lines += [f"  {sentence}" for sentence in (w.notice, w.reason) if sentence]
     if not result.workspaces:
         lines.append("Nothing is indexed yet.")
     lines += [_text(job) for job in result.jobs]
     return "\n".join(lines)
+
+
+def embedder_line(embedder: EmbedderStatus) -> str:
+    """The embedder that serves, what is to follow it, and why that does not get on."""
+    line = f"{embedder.name or 'decided at the first indexing'}."
+    if embedder.wanted:
+        line += f" {embedder.wanted} takes over once it has embedded everything."
+    return f"{line} {embedder.reason}" if embedder.reason else line
 
 
 @_text.register

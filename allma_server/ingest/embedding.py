@@ -51,7 +51,8 @@ class Embedding:
     """Makes missing vectors; one job at a time.
 
     `adopted` is called when another embedder has taken over: documents may have to be cut anew.
-    `trouble`: why it does not get on, a sentence.
+    `trouble`: why it does not get on, a sentence; `incomplete`: likewise, when vectors of the
+    serving embedder are missing.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Embedding:
         # Nobody knows what an earlier process left to do.
         self._unfinished = True
         self.trouble: str | None = None
+        self.incomplete: str | None = None
 
     def needed(self) -> None:
         """Documents were published without vectors."""
@@ -94,6 +96,7 @@ class Embedding:
         while True:
             try:
                 await self._fill_serving(run)
+                self.incomplete = None
                 await self._fill_wanted(run)
             except InvalidArgument as exc:
                 self.trouble = str(exc)
@@ -101,6 +104,7 @@ class Embedding:
                 return
             except AllmaError as exc:
                 self._unfinished = True
+                self.incomplete = str(exc) if await self._is_incomplete() else None
                 await self._pause(run, exc, PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
             else:
@@ -120,6 +124,15 @@ class Embedding:
             pass
         finally:
             run.resting = False
+
+    async def _is_incomplete(self) -> bool:
+        try:
+            embedder = await self._embedders.serving()
+        except AllmaError:
+            return True
+        if embedder is None:
+            return False
+        return await self._catalogue.count_missing_vectors(embedder.identity) > 0
 
     async def _fill_serving(self, run: Run) -> None:
         """Gives chunks that were published without vectors theirs."""

@@ -21,7 +21,7 @@ from typing import Protocol
 from allma_server import __version__
 from allma_server.config import Config
 from allma_server.disk_calls import call_disk
-from allma_server.errors import DocumentNotFound, PathNotFound, StorageError
+from allma_server.errors import AllmaError, DocumentNotFound, PathNotFound, StorageError
 from allma_server.ingest import embedding, forgetting, jobs, maintenance, scope
 from allma_server.ingest.current import CurrentFiles
 from allma_server.ingest.embedding import Embedding
@@ -33,12 +33,14 @@ from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
 from allma_server.ingest.schedule import Priority
 from allma_server.model import (
+    Add,
     Change,
     Document,
     ForgetReport,
     IngestReport,
     Job,
     SeenFile,
+    Update,
     Workspace,
 )
 from allma_server.paths import absolute, is_inside, real
@@ -108,6 +110,7 @@ class Ingestion:
         )
         # Whole workspaces are looked through by one run at a time; others find it done.
         self._whole: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reasons: dict[str, str] = {}
         self._queues: defaultdict[int, list[Run]] = defaultdict(list)
 
     # --- what is indexed --------------------------------------------------------------------
@@ -134,20 +137,29 @@ class Ingestion:
         await self._following.workspaces_changed()
         return workspace
 
-    async def registered(self, path: str | None = None) -> list[Workspace]:
-        """All workspaces, or the one that holds `path`.
+    async def registered(self) -> list[Workspace]:
+        """All workspaces."""
+        return await self._catalogue.workspaces()
+
+    async def place(self, path: str) -> tuple[Workspace, str | None]:
+        """The workspace that holds `path`, and the part of it that this is; None: the whole.
 
         Raises:
-            DocumentNotFound: no workspace holds it.
+            DocumentNotFound: no workspace holds it, or it is neither on the disk nor in the index.
         """
         workspaces = await self._catalogue.workspaces()
-        if path is None:
-            return workspaces
+        known = ", ".join(workspace.path for workspace in workspaces)
+        hint = f"Indexed: {known}." if known else "Nothing is indexed yet: `allma index DIR`."
         for wanted in (absolute(path), await real(path)):
             for workspace in workspaces:
+                if wanted == workspace.path:
+                    return workspace, None
                 if is_inside(wanted, workspace.path):
-                    return [workspace]
-        raise DocumentNotFound(f"{path!r} is in no indexed workspace.", "Index its folder first.")
+                    there = await asyncio.to_thread(os.path.lexists, wanted)
+                    if there or await self._catalogue.documents_inside(wanted):
+                        return workspace, wanted
+                    raise DocumentNotFound(f"There is no {path!r} in {workspace.path}.", hint)
+        raise DocumentNotFound(f"{path} is not inside an indexed workspace.", hint)
 
     async def forget(self, path: str) -> ForgetReport:
         """Takes a file, a folder or a workspace out of the index, without a trace.
@@ -178,6 +190,31 @@ class Ingestion:
     async def tidy(self) -> None:
         """Does what is otherwise done from time to time."""
         await self._maintenance.once()
+
+    @property
+    def incomplete(self) -> str | None:
+        """Why some documents have no vectors, a sentence; None when they all have or soon will."""
+        return self._embedding.incomplete
+
+    def progress(self, workspace: Workspace) -> tuple[int, int | None] | None:
+        """Files done, and of how many, of the runs that bring a workspace up to date.
+
+        None when nothing is left to do. Files that were saved just now do not count.
+        """
+        runs = [
+            run
+            for run in self._jobs.runs(INGEST)
+            if run.job.path in ("", workspace.path) and run.urgency > Priority.SAVED
+        ]
+        left = [run for run in runs if run.to_do]
+        if not left:
+            return None
+        totals = [run.job.total for run in left if run.job.total is not None]
+        return sum(run.job.done for run in left), sum(totals) if totals else None
+
+    def reason(self, workspace: Workspace) -> str | None:
+        """Why the last run over a workspace could not go on; None when it could."""
+        return self._reasons.get(workspace.path)
 
     @property
     def embedding_trouble(self) -> str | None:
@@ -267,16 +304,19 @@ class Ingestion:
         progress: Progress,
         *,
         patience: float | None = None,
+        only: Collection[str] | None = None,
         retry_failed: bool = False,
     ) -> IngestReport | Job:
         """Brings workspaces up to date; its Job instead when that takes longer than `patience` s.
+
+        `only` limits it to files and folders inside.
 
         Cancelling the caller cancels the run, unless somebody else follows it too.
 
         Raises:
             ProviderError, StorageError: the run could not go on; what it published stays.
         """
-        run = self._start(workspaces, Priority.ASKED, retry_failed=retry_failed)
+        run = self._start(workspaces, Priority.ASKED, only=only, retry_failed=retry_failed)
         return await self._jobs.follow(run, progress, patience=patience)
 
     async def job(self, job_id: str) -> Job:
@@ -324,8 +364,18 @@ class Ingestion:
                 self._embedding.needed()
             self._embedding.begin()
 
+        async def told(run: Run) -> None:
+            paths = [workspace.path for workspace in workspaces]
+            try:
+                await work(run)
+            except AllmaError as exc:
+                self._reasons.update(dict.fromkeys(paths, str(exc)))
+                raise
+            for path in paths:
+                self._reasons.pop(path, None)
+
         path = workspaces[0].path if len(workspaces) == 1 else ""
-        return self._jobs.start(path, work, priority, resumed=resumed)
+        return self._jobs.start(path, told, priority, resumed=resumed)
 
     @contextlib.asynccontextmanager
     async def _alone(self, workspace: Workspace, run: Run) -> AsyncGenerator[None]:
@@ -360,6 +410,8 @@ class Ingestion:
         if workspace.id not in {w.id for w in await self._catalogue.workspaces()}:
             return IngestReport()  # forgotten, or part of another one, while this run waited
         known = await self._known(workspace, only)
+        # A first look may take long, and whoever searches meanwhile should know of it.
+        run.to_do = not any(document.state == "indexed" for document in known)
         forgotten = await self._forgetting.forgotten()
         seen = Counted(passed_over(self._seen(workspace, only), forgotten))
 
@@ -386,7 +438,9 @@ class Ingestion:
         async with background_tasks() as tasks:
             tasks.create_task(_count(seen, run))
             planned = await self._looked_through(workspace, changes)
+        run.to_do = any(isinstance(change, Add | Update) for change in planned)
         report = await pipeline.run(planned)
+        run.to_do = False
         if reread:
             if known and self._config.mask_secrets and MASKED not in former:
                 await self._forgetting.erase_replaced(workspace.path)

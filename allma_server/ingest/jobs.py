@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -30,17 +29,22 @@ class Records(Protocol):
 class Run:
     """A job in this process: its task, its urgency, and everybody who follows it.
 
-    `resting`: it waits for something outside (a model server), and may be given up meanwhile.
+    `urgency`: as it was started. `resting`: it waits for something outside (a model server), and
+    may be given up meanwhile. `to_do`: there are files to be read.
     """
 
     job: Job
-    priority: Priority
+    urgency: Priority
     schedule: Schedule
     task: asyncio.Task[None] | None = None
     followers: list[Progress] = field(default_factory=list[Progress])
     error: AllmaError | None = None
     resting: bool = False
-    began: float = field(default_factory=time.monotonic)
+    to_do: bool = False
+    priority: Priority = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.priority = self.urgency
 
     def add(self, part: IngestReport) -> None:
         """Notes that a part of the work is done."""

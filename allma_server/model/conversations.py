@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from allma_server.model.chat import Role
-from allma_server.model.search import Passage
+from allma_server.model.search import NoticeCode, Passage
 
 Grounding = Literal["cited", "uncited", "declined", "none", "cut_off"]
 
@@ -42,7 +42,8 @@ class Answer:
     `grounding`: `cited` (statements name their sources), `uncited` (they name none: check them),
     `declined` (the documents do not say it), `none` (no documents were asked), `cut_off` (it
     ended before it was complete).
-    `notice`: a sentence when the search was limited, such as words only, or when the answer was.
+    `notice`: a sentence when the search was limited, such as words only, or when the answer was;
+    `notice_code`: why the search was, also where `text` is that sentence as nothing was found.
     """
 
     text: str
@@ -54,6 +55,7 @@ class Answer:
     stats: AnswerStats
     notice: str | None = None
     grounding: Grounding = "none"
+    notice_code: NoticeCode | None = None
 
     @property
     def caution(self) -> str | None:

@@ -5,6 +5,9 @@ from typing import Literal
 
 Outcome = Literal["shown", "joined", "repeats", "overlaps", "far_below", "over_limit", "not_read"]
 
+NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedder_unavailable"]
+"""Why a search may have found less than there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -40,11 +43,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Ranked passages. `notice`: a sentence when the search was limited, such as words only."""
+    """Ranked passages. `notice`: a sentence when the search was limited, such as words only.
+
+    `notice_code`: its reason, for programs.
+    """
 
     passages: list[Passage]
     notice: str | None = None
     retrieval_ms: int = 0
+    notice_code: NoticeCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +121,4 @@ class Explanation:
     judge: str | None = None
     notice: str | None = None
     retrieval_ms: int = 0
+    notice_code: NoticeCode | None = None

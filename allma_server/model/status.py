@@ -46,6 +46,8 @@ class WorkspaceStatus:
 
     `notice`: why changes are found by looking from time to time only, where the system refuses to
     tell them. One that is not `approved` came with an import, and is not read before it is indexed.
+    `done` of `total` files: how far the indexing that is under way is; None when none is, or while
+    it still looks for files. `reason`: why it stands still.
     """
 
     path: str
@@ -57,6 +59,9 @@ class WorkspaceStatus:
     watching: bool
     notice: str | None = None
     approved: bool = True
+    done: int | None = None
+    total: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ async def ask(
     scope = await scope_of(call, workspace, path)
 
     async def passages(query: str) -> SearchResult:
-        return noted(call, await find(call, query, top_k, scope))
+        return await noted(call, scope, await find(call, query, top_k, scope))
 
     with engine.ingestion.giving_way():
         history = UnkeptWhenFull(engine.catalog)

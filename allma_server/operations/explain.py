@@ -1,11 +1,13 @@
 """Tell why a search finds what it finds."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
 from allma_server.model import Explanation
 from allma_server.operations.call import Call
+from allma_server.operations.notices import notice_of
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.retrieve.explain import explain_passages
 
@@ -25,4 +27,7 @@ async def explain(
     why it is not shown: it repeats another, shares its lines with a better one, or came too late.
     """
     scope = await scope_of(call, workspace, path)
-    return await explain_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
+    most = top_k or call.engine.config.top_k
+    found = await explain_passages(query, most, scope, sources_of(call))
+    notice, code = await notice_of(call, scope, found)
+    return replace(found, notice=notice, notice_code=code)

@@ -31,11 +31,17 @@ async def sync(
     call: Call,
     path: Annotated[
         str | None,
-        Field(description="Only this workspace; all of them without it."),
+        Field(description="Only this workspace, or this part of one; all of them without it."),
         ClientPath.FILE,
     ] = None,
 ) -> IngestReport | Job:
     """Update the index from the disk now."""
-    engine = call.engine
-    workspaces = await engine.ingestion.registered(path)
-    return await engine.ingestion.run(workspaces, call.progress, patience=call.patience)
+    ingestion = call.engine.ingestion
+    if path is None:
+        workspaces, part = await ingestion.registered(), None
+    else:
+        workspace, part = await ingestion.place(path)
+        workspaces = [workspace]
+    return await ingestion.run(
+        workspaces, call.progress, patience=call.patience, only={part} if part else None
+    )

@@ -8,6 +8,7 @@ from pydantic import Field
 from allma_server.answer.untrusted import examined
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
+from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import ClientPath
 from allma_server.paths import real
 from allma_server.retrieve.search import Scope, Sources, find_passages
@@ -22,8 +23,6 @@ FileGlob: TypeAlias = Annotated[
     Field(description="Only files that match this glob, such as src/**/*.py."),
     ClientPath.GLOB,
 ]
-
-INDEXING = "Indexing still runs: there may be more to find in a while."
 
 
 async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
@@ -52,9 +51,7 @@ async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> Searc
     return await find_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
 
 
-def noted(call: Call, found: SearchResult) -> SearchResult:
-    """What was found as it may be shown, with a word about what is not yet to be found."""
-    found = replace(found, passages=examined(found.passages))
-    if not call.engine.ingestion.running():
-        return found
-    return replace(found, notice=" ".join(filter(None, (found.notice, INDEXING))))
+async def noted(call: Call, scope: Scope, found: SearchResult) -> SearchResult:
+    """What was found as it may be shown, with a word about what could not be found."""
+    notice, code = await notice_of(call, scope, found)
+    return replace(found, passages=examined(found.passages), notice=notice, notice_code=code)

@@ -1,6 +1,5 @@
 """Find passages."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -8,8 +7,6 @@ from pydantic import Field
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, find, noted, scope_of
-
-EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the tool index."
 
 
 async def search(
@@ -26,7 +23,5 @@ async def search(
     Use it before opening files when you do not know where something is, and for documents that
     text search cannot read (PDF, DOCX).
     """
-    found = noted(call, await find(call, query, top_k, await scope_of(call, workspace, path)))
-    if found.passages or await call.engine.catalog.workspaces(proposed=True):
-        return found
-    return replace(found, notice=EMPTY)
+    scope = await scope_of(call, workspace, path)
+    return await noted(call, scope, await find(call, query, top_k, scope))

@@ -20,6 +20,7 @@ from allma_server.model import (
     WorkspaceStatus,
 )
 from allma_server.operations.call import Call
+from allma_server.stores.workspaces import WorkspaceCounts
 
 
 async def status(
@@ -75,20 +76,26 @@ async def _chat_model(call: Call) -> str | None:
 
 
 async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
-    return [
-        WorkspaceStatus(
-            path=count.workspace.path,
-            documents=count.documents,
-            chunks=count.chunks,
-            pending=engine.ingestion.pending(count.workspace),
-            failed=count.failed,
-            skipped=count.skipped,
-            watching=engine.ingestion.watching and count.workspace.approved,
-            notice=engine.ingestion.trouble,
-            approved=count.workspace.approved,
-        )
-        for count in await engine.catalog.workspace_counts()
-    ]
+    return [_workspace(engine, count) for count in await engine.catalog.workspace_counts()]
+
+
+def _workspace(engine: Engine, count: WorkspaceCounts) -> WorkspaceStatus:
+    ingestion = engine.ingestion
+    done, total = ingestion.progress(count.workspace) or (None, None)
+    return WorkspaceStatus(
+        path=count.workspace.path,
+        documents=count.documents,
+        chunks=count.chunks,
+        pending=ingestion.pending(count.workspace),
+        failed=count.failed,
+        skipped=count.skipped,
+        watching=ingestion.watching and count.workspace.approved,
+        notice=ingestion.trouble,
+        approved=count.workspace.approved,
+        done=done,
+        total=total,
+        reason=ingestion.reason(count.workspace) or ingestion.incomplete,
+    )
 
 
 async def cancel_job(

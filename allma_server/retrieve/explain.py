@@ -34,6 +34,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         candidates=list(_candidates(ranking, unread, k)),
         judge=sources.judge.name if sources.judge else None,
         notice=ranking.notice,
+        notice_code=ranking.notice_code,
         retrieval_ms=int((time.monotonic() - began) * 1000),
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from allma_server.disk_calls import call_disk
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
-from allma_server.model import Hit, Passage, SearchResult
+from allma_server.model import Hit, NoticeCode, Passage, SearchResult
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
 from allma_server.retrieve.choose import SHOWN, Chosen, chosen, originals_first
@@ -78,6 +78,7 @@ class Ranking:
     unranked: list[Passage]
     judgement: list[float] | None
     notice: str | None
+    notice_code: NoticeCode | None
 
     @property
     def bar(self) -> float:
@@ -115,7 +116,8 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
         asyncio.gather(*(_whole(each, sources.shelf) for each in shown)),
     )
     passages = await mark_stale(passages, facts)
-    return SearchResult(passages, ranking.notice, int((time.monotonic() - began) * 1000))
+    milliseconds = int((time.monotonic() - began) * 1000)
+    return SearchResult(passages, ranking.notice, milliseconds, ranking.notice_code)
 
 
 async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
@@ -140,8 +142,9 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     ordered = originals_first([*reranked, *found[first:]])
     reranked, unranked = ordered[: len(reranked)], ordered[len(reranked) :]
     judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
+    code: NoticeCode | None = "embedder_unavailable" if notice else None
     notice = " ".join(filter(None, (notice, skipped))) or None
-    return Ranking(query, fused, reranked, unranked, judgement, notice)
+    return Ranking(query, fused, reranked, unranked, judgement, notice, code)
 
 
 async def _whole(shown: Chosen, shelf: Shelf) -> Passage:
@@ -173,7 +176,7 @@ async def _dense(
         else:
             return [], None
     except ProviderError as exc:
-        return [], f"Searched by words only: {exc}"
+        return [], f"Keyword search only: {exc}"
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None
 
 

@@ -24,7 +24,7 @@ async def search(
 ) -> None:
     """Find the passages that best match a query."""
     result = await _show_found(shell, "search", query, scope, top_k)
-    if not result.passages:
+    if not result.passages and not result.notice_code:
         shell.say("Nothing was found. `allma status` shows what is indexed.")
     shell.warn(result.notice)
 

@@ -51,8 +51,9 @@ def _numbers(workspace: WorkspaceStatus) -> str:
             parts.append(f"{number:,} {word}")
     if not workspace.approved:
         return ", ".join([*parts, "imported; `allma index` with its path lets it be followed"])
-    if workspace.notice:
-        parts.append(workspace.notice)
+    if workspace.total is not None:
+        parts.append(f"{workspace.done:,} of {workspace.total:,} files indexed")
+    parts += filter(None, (workspace.notice, workspace.reason))
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
 
 

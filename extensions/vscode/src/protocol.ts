@@ -90,6 +90,7 @@ export interface Answer {
   stats: AnswerStats;
   notice: string | null;
   grounding: Grounding;
+  noticeCode: NoticeCode | null;
 }
 
 /** How an answer came about. Times in milliseconds; None where nothing was generated. */
@@ -241,6 +242,7 @@ export interface Explanation {
   judge: string | null;
   notice: string | null;
   retrievalMs: number;
+  noticeCode: NoticeCode | null;
 }
 
 /** A found chunk, maybe with its neighbour, and its exact place. */
@@ -266,6 +268,7 @@ export interface SearchResult {
   passages: Passage[];
   notice: string | null;
   retrievalMs: number;
+  noticeCode: NoticeCode | null;
 }
 
 /** A candidate's place in a list, counted from 1, and its score there. */
@@ -451,7 +454,7 @@ export interface IngestParams {
 
 /** Update the index from the disk now. */
 export interface SyncParams {
-  /** Only this workspace; all of them without it. */
+  /** Only this workspace, or this part of one; all of them without it. */
   path?: string;
 }
 

@@ -181,6 +181,7 @@
 ---@field judge? string
 ---@field notice? string
 ---@field retrievalMs integer
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
 
 ---@class allma.Passage
 ---@field path string
@@ -202,6 +203,7 @@
 ---@field passages allma.Passage[]
 ---@field notice? string
 ---@field retrievalMs integer
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
 
 ---@class allma.Standing
 ---@field place integer
@@ -316,7 +318,7 @@
 ---@field paths string[] Folders or files.
 
 ---@class allma.SyncParams
----@field path? string Only this workspace; all of them without it.
+---@field path? string Only this workspace, or this part of one; all of them without it.
 
 ---@class allma.ForgetParams
 ---@field path string A file, a folder or a workspace that is indexed.

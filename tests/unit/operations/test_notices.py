@@ -1,0 +1,122 @@
+"""What limited a search is told in one sentence, with its code: never as if nothing was there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.answer.refusal import NOT_SAID
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.errors import DocumentNotFound, ProviderUnreachable
+from allma_server.ingest import pipeline
+from allma_server.model import IngestReport
+from allma_server.ports import Vector, Vectors
+from tests.unit.ingest.test_ingestion import do
+from tests.unit.ingest.test_schedule import large as large
+from tests.unit.ingest.test_schedule import long_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "sea.md").write_text("# Sea\n\nThe sea is salty because rivers carry minerals.\n")
+    return folder
+
+
+async def told(engine: Engine, **arguments: Any) -> list[tuple[str | None, str]]:
+    """What search, explain and ask say of their limits; the same, whoever is asked."""
+    search = await do(engine, "search", query="salty sea", **arguments)
+    explain = await do(engine, "explain", query="salty sea", **arguments)
+    ask = await do(engine, "ask", question="Why is the sea salty?", **arguments)
+    assert NOT_SAID not in ask.text
+    answered = f"{ask.text} {ask.notice or ''}"
+    assert (search.notice or "") in answered
+    return [
+        (search.notice_code, search.notice or ""),
+        (explain.notice_code, explain.notice or ""),
+        (ask.notice_code, answered),
+    ]
+
+
+def all_say(found: Sequence[tuple[str | None, str]], code: str, words: str) -> bool:
+    return all(each[0] == code and words in each[1] for each in found)
+
+
+async def test_an_empty_index_says_so(engine: Engine) -> None:
+    assert all_say(await told(engine), "nothing_indexed", "allma index DIR")
+
+
+async def test_a_folder_without_text_says_so(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"\x89PNG")
+    await do(engine, "ingest", paths=[str(folder)])
+    assert all_say(await told(engine), "nothing_indexed", "allma documents")
+
+
+async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
+    engine: Engine, folder: Path
+) -> None:
+    await do(engine, "ingest", paths=[str(folder)])
+    found = await told(engine, path="docs/**/*.rst")
+    assert all_say(found, "no_match_for_path", "No indexed file matches 'docs/**/*.rst'")
+    found = await do(engine, "search", query="salty sea", path="*.md")
+    assert (found.notice, found.notice_code) == (None, None)
+
+
+async def test_an_index_in_the_making_says_how_far_it_is(
+    config: Config, large: Path, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        await do(engine, "ingest", paths=[str(folder)])
+        async with long_run(engine, large):
+            elsewhere = await do(engine, "search", query="sea", workspace=str(folder))
+            assert elsewhere.notice_code is None
+            # Counted when it is told, so only the beginning and the end are known here.
+            found = await told(engine, workspace=str(large))
+            assert all_say(found, "indexing", "Indexing is in progress (")
+            assert all_say(found, "indexing", " of 120 files); results may be incomplete.")
+            status = await do(engine, "status")
+            [workspace] = [w for w in status.workspaces if w.path == str(large)]
+            assert workspace.total == 120 and workspace.done < 120
+        after = await do(engine, "search", query="sea", workspace=str(large))
+        assert after.notice_code is None
+        assert all(w.total is None for w in (await do(engine, "status")).workspaces)
+
+
+async def test_an_embedder_that_fails_is_told_with_its_reason(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "AWAY_SECONDS", 0.0)
+    async with open_engine(config) as engine:
+        embedder = await engine.embedder.chosen()
+
+        async def away(given: Sequence[str]) -> Vectors:
+            raise ProviderUnreachable("Nothing answers at the port.", "Start it.")
+
+        async def away_too(text: str) -> Vector:
+            raise ProviderUnreachable("Nothing answers at the port.", "Start it.")
+
+        embedder.embed_documents = away  # type: ignore[method-assign]
+        embedder.embed_query = away_too  # type: ignore[method-assign]
+        report = await do(engine, "ingest", paths=[str(folder)])
+        assert isinstance(report, IngestReport) and report.indexed == 1
+        found = await told(engine)
+        assert all_say(found, "embedder_unavailable", "Nothing answers at the port.")
+
+
+async def test_only_what_exists_is_brought_up_to_date(engine: Engine, folder: Path) -> None:
+    await do(engine, "ingest", paths=[str(folder)])
+    with pytest.raises(DocumentNotFound, match="There is no .*nope") as inside:
+        await do(engine, "sync", path=str(folder / "nope"))
+    assert str(folder) in (inside.value.hint or "")
+    with pytest.raises(DocumentNotFound, match="not inside an indexed workspace"):
+        await do(engine, "sync", path=str(folder.parent / "nope"))
+    (folder / "part").mkdir()
+    (folder / "part" / "new.md").write_text("New.\n")
+    (folder / "other.md").write_text("Other.\n")
+    assert (await do(engine, "sync", path=str(folder / "part"))).indexed == 1
+    assert (await do(engine, "sync", path=str(folder))).indexed == 1
