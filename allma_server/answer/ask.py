@@ -16,6 +16,7 @@ from allma_server.answer.draft import Draft
 from allma_server.answer.followup import standalone, summed_up
 from allma_server.answer.models import AUTO
 from allma_server.answer.prompts import Prompt, build_prompt
+from allma_server.answer.refusal import NOT_SAID
 from allma_server.answer.turns import Conversations, TurnT
 from allma_server.answer.writer import Writer, writer_in_use
 from allma_server.config import Config

@@ -15,6 +15,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +54,18 @@ COUNTED_EACH_SECONDS = 0.5
 
 ANSWER_SECONDS = 10.0
 """A disk that takes longer to answer at all counts as gone."""
+
+
+class Retry(Enum):
+    """Which files a run reads again though they have not changed.
+
+    `CHANGED`: those that other rules or limits may read otherwise. `LIMITED`: also those that a
+    limit stopped. `FAILED`: all that failed.
+    """
+
+    CHANGED = 1
+    LIMITED = 2
+    FAILED = 3
 
 
 class Embedders(embedding.Embedders, Protocol):
@@ -104,7 +117,9 @@ class Ingestion:
         self._schedule = self._jobs.schedule
         self._forgetting = Forgetting(catalogue, erase, self._jobs)
         self._embedding = Embedding(catalogue, embedders, self._jobs, self._scan_all)
-        self._maintenance = Maintenance(catalogue, self._jobs, embedders.in_use, self._scan_all)
+        self._maintenance = Maintenance(
+            catalogue, self._jobs, embedders.in_use, self._retry_limited
+        )
         self._following = Following(
             catalogue.workspaces, self._update, config.data_dir, watch=config.watch
         )
@@ -277,9 +292,12 @@ class Ingestion:
         left = sum(max(0, (job.total or 0) - job.done) for job in running)
         return self._following.waiting(workspace.path) + left
 
-    async def _scan_all(self) -> None:
+    async def _scan_all(self, retry: Retry = Retry.CHANGED) -> None:
         for workspace in await self._catalogue.workspaces():
-            self._start([workspace], Priority.SCAN)
+            self._start([workspace], Priority.SCAN, retry=retry)
+
+    async def _retry_limited(self) -> None:
+        await self._scan_all(Retry.LIMITED)
 
     async def _resume(self) -> None:
         await self._forgetting.resume()
@@ -305,7 +323,7 @@ class Ingestion:
         *,
         patience: float | None = None,
         only: Collection[str] | None = None,
-        retry_failed: bool = False,
+        retry: Retry = Retry.CHANGED,
     ) -> IngestReport | Job:
         """Brings workspaces up to date; its Job instead when that takes longer than `patience` s.
 
@@ -316,7 +334,7 @@ class Ingestion:
         Raises:
             ProviderError, StorageError: the run could not go on; what it published stays.
         """
-        run = self._start(workspaces, Priority.ASKED, only=only, retry_failed=retry_failed)
+        run = self._start(workspaces, Priority.ASKED, only=only, retry=retry)
         return await self._jobs.follow(run, progress, patience=patience)
 
     async def job(self, job_id: str) -> Job:
@@ -345,7 +363,7 @@ class Ingestion:
         priority: Priority,
         *,
         only: Collection[str] | None = None,
-        retry_failed: bool = False,
+        retry: Retry = Retry.CHANGED,
         resumed: Job | None = None,
     ) -> Run:
         """Begins a run in the background; `only` limits it to files and folders inside."""
@@ -355,10 +373,10 @@ class Ingestion:
             began_with = await self._embedders.chosen()
             for workspace in workspaces:
                 if only is not None:
-                    run.add(await self._bring_up_to_date(workspace, run, only, retry_failed))
+                    run.add(await self._bring_up_to_date(workspace, run, only, retry))
                     continue
                 async with self._alone(workspace, run):
-                    run.add(await self._bring_up_to_date(workspace, run, None, retry_failed))
+                    run.add(await self._bring_up_to_date(workspace, run, None, retry))
             lacking = run.job.report is not None and run.job.report.notice is not None
             if lacking or await self._embedders.chosen() is not began_with:
                 self._embedding.needed()
@@ -399,13 +417,14 @@ class Ingestion:
         workspace: Workspace,
         run: Run,
         only: Collection[str] | None,
-        retry_failed: bool,
+        retry: Retry,
     ) -> IngestReport:
         recipe = await self._recipe()
-        rules = f"{__version__}:{self._config.max_file_mb}:{recipe}"
-        # Another chunk size, another limit or another version may read any file otherwise.
-        former = await self._catalogue.workspace_rules(workspace.id)
-        reread = only is None and former != rules
+        rules = f"{__version__}:{recipe}|{self._config.max_file_mb}:{self._config.parse_seconds}"
+        former = rules if only is not None else await self._catalogue.workspace_rules(workspace.id)
+        # Another chunk size or another version may read any file otherwise; another limit, those
+        # that one has stopped.
+        reread = former.partition("|")[0] != rules.partition("|")[0]
         look = self._jobs.looks.begin()
         if workspace.id not in {w.id for w in await self._catalogue.workspaces()}:
             return IngestReport()  # forgotten, or part of another one, while this run waited
@@ -420,7 +439,8 @@ class Ingestion:
                 known,
                 seen,
                 lambda path: hash_file(path, recipe, self._most),
-                retry_failed=retry_failed,
+                retry_failed=retry is Retry.FAILED,
+                retry_limited=retry is Retry.LIMITED or former != rules,
                 reread=reread,
             )
 
@@ -441,9 +461,9 @@ class Ingestion:
         run.to_do = any(isinstance(change, Add | Update) for change in planned)
         report = await pipeline.run(planned)
         run.to_do = False
-        if reread:
-            if known and self._config.mask_secrets and MASKED not in former:
-                await self._forgetting.erase_replaced(workspace.path)
+        if reread and known and self._config.mask_secrets and MASKED not in former:
+            await self._forgetting.erase_replaced(workspace.path)
+        if former != rules:
             await self._catalogue.set_workspace_rules(workspace.id, rules)
         return report
 

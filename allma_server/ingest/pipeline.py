@@ -18,6 +18,7 @@ from allma_server.errors import (
     UnreadableDocument,
 )
 from allma_server.ingest.jobs import Run
+from allma_server.ingest.plan import NOT_OPENED, NOT_READABLE
 from allma_server.ingest.schedule import Looks, Priority
 from allma_server.ingest.tally import Estimate, Tally
 from allma_server.model import (
@@ -153,7 +154,7 @@ class Pipeline:
                 case Remove(known):
                     removed.append(known.id)
                 case Skip(file, reason):
-                    skipped.append(FileOutcome(file, "skipped", reason, NothingToIndex.code))
+                    skipped.append(FileOutcome(file, "skipped", reason, NOT_OPENED))
                 case Move(file, known):
                     left += await self._move(file, known.id)
         if removed:
@@ -237,7 +238,7 @@ class Pipeline:
             await self._refuse(FileOutcome(file, "failed", exc.message, exc.code), look)
         except OSError as exc:
             reason = f"cannot be read: {exc.strerror or exc}"
-            await self._refuse(FileOutcome(file, "failed", reason, UnreadableDocument.code), look)
+            await self._refuse(FileOutcome(file, "failed", reason, NOT_READABLE), look)
         return None
 
     async def _refuse(self, outcome: FileOutcome, look: int) -> None:

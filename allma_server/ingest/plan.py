@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from allma_server.errors import NothingToIndex
+from allma_server.errors import LimitReached, NothingToIndex
 from allma_server.model import (
     Add,
     Change,
@@ -17,6 +17,12 @@ from allma_server.model import (
     Update,
 )
 
+NOT_OPENED, NOT_READABLE = "not_opened", "not_readable"
+UNDECIDED = frozenset({NOT_OPENED, NOT_READABLE})
+"""Codes of reasons that are not in the file itself: left out by its name, kind or size, by rules
+that were others then; or closed to this user. Whether that still holds, a look tells.
+"""
+
 
 def plan(
     known: Sequence[Document],
@@ -24,13 +30,15 @@ def plan(
     content_hash: Callable[[str], str],
     *,
     retry_failed: bool = False,
+    retry_limited: bool = False,
     reread: bool = False,
 ) -> list[Change]:
     """One change for every known document and every seen file.
 
     A new file that holds what a vanished one held is a Move. `content_hash` reads a file; it is
     called only where the sizes make a move possible. `retry_failed` tries failed files again
-    although they have not changed; `reread` looks into every file again.
+    although they have not changed, `retry_limited` those that a limit stopped; `reread` looks into
+    every file again.
     """
     by_path = {document.path: document for document in known}
     fresh: list[FileFacts] = []
@@ -42,7 +50,10 @@ def plan(
         elif document is None:
             fresh.append(entry.file)
         elif _unchanged(document, entry.file) and not (
-            reread or (document.state == "failed" and retry_failed)
+            reread
+            or document.reason_code in UNDECIDED
+            or (document.state == "failed" and retry_failed)
+            or (document.reason_code == LimitReached.code and retry_limited)
         ):
             changes.append(Keep(document))
         else:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from allma_server.ingest.ingestion import Retry
 from allma_server.model import IngestReport, Job
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
@@ -14,6 +15,10 @@ async def ingest(
     paths: Annotated[
         list[str], Field(min_length=1, description="Folders or files."), ClientPath.FILE
     ],
+    wait_seconds: Annotated[
+        float | None,
+        Field(ge=0, description="Answer with the job after so many seconds, while it goes on."),
+    ] = None,
 ) -> IngestReport | Job:
     """Index folders or files, and follow their changes.
 
@@ -22,8 +27,9 @@ async def ingest(
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]
+    limits = [seconds for seconds in (call.patience, wait_seconds) if seconds is not None]
     return await engine.ingestion.run(
-        workspaces, call.progress, patience=call.patience, retry_failed=True
+        workspaces, call.progress, patience=min(limits, default=None), retry=Retry.FAILED
     )
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+FIRST_INDEX_SECONDS = 60
+"""How long a question waits for its folder; then it is answered from what is indexed by then."""
+
 
 @command(app, "ask")
 async def ask(
@@ -51,8 +54,10 @@ async def ask(
     )
     async with shell.session() as session:
         if folder is not None:
+            # Alone, nobody would go on with it after this command.
+            wait = None if shell.options.solo else FIRST_INDEX_SECONDS
             with shell.progress("Indexing") as bar:
-                await session.run("ingest", {"paths": [folder]}, bar)
+                await session.run("ingest", given({"paths": [folder], "wait_seconds": wait}), bar)
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", arguments, stream)
     shell.show(answer, words=question)

@@ -345,6 +345,9 @@ export interface WorkspaceStatus {
   watching: boolean;
   notice: string | null;
   approved: boolean;
+  done: number | null;
+  total: number | null;
+  reason: string | null;
 }
 
 /** Comes first: the question is stored, as this message of this conversation. */
@@ -450,6 +453,8 @@ export interface ReadParams {
 export interface IngestParams {
   /** Folders or files. */
   paths: string[];
+  /** Answer with the job after so many seconds, while it goes on. */
+  waitSeconds?: number;
 }
 
 /** Update the index from the disk now. */

@@ -13,7 +13,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, StorageError, UnreadableDocument
-from allma_server.ingest import schedule
+from allma_server.ingest import maintenance, pipeline, schedule
 from allma_server.model import IngestReport, Job
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Progress, Vectors
@@ -240,11 +240,49 @@ async def test_a_file_stopped_by_a_limit_is_told_from_a_damaged_one(
         documents = await engine.catalog.documents(workspace.id)
         assert {Path(d.path).name: d.reason_code for d in documents} == {
             "broken.pdf": "unreadable_document",
-            "empty.md": "nothing_to_index",
+            "empty.md": "not_opened",
             "retry.py": "limit_reached",
             "sea.md": None,
             "moon.md": None,
         }
+
+
+async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_is_quiet(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = config.model_copy(update={"parse_seconds": 0.001})
+    async with open_engine(hasty) as engine:
+        assert len((await index(engine, folder)).failed) == 3
+        assert (await do(engine, "sync")).unchanged == 3
+    async with open_engine(config) as engine:
+        assert (await do(engine, "sync")).updated == 3
+        assert (await do(engine, "sync")).unchanged == 3
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute(
+                "UPDATE documents SET state = 'failed', reason_code = 'limit_reached', "
+                "content_hash = '' WHERE name LIKE '%sea%'"
+            )
+        assert (await do(engine, "sync")).unchanged == 3
+        monkeypatch.setattr(maintenance, "is_quiet", lambda: True)
+        await engine.ingestion.tidy()
+        report = await do(engine, "sync")
+        assert (report.unchanged, report.failed) == (3, [])
+        assert (await engine.catalog.documents_inside(str(folder / "notes" / "sea.md")))[
+            0
+        ].state == "indexed"
+
+
+async def test_a_file_that_could_not_be_opened_is_read_once_it_can(
+    config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: str, recipe: str, most: int) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    async with open_engine(config) as engine:
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, "hash_file", closed)
+            assert len((await index(engine, folder)).failed) == 3
+        assert (await do(engine, "sync")).updated == 3
 
 
 async def test_a_file_that_became_unreadable_is_no_longer_found(

@@ -60,6 +60,7 @@
 ---@field stats allma.AnswerStats
 ---@field notice? string
 ---@field grounding "cited"|"uncited"|"declined"|"none"|"cut_off"
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
 
 ---@class allma.AnswerStats
 ---@field retrievalMs integer
@@ -262,6 +263,9 @@
 ---@field watching boolean
 ---@field notice? string
 ---@field approved boolean
+---@field done? integer
+---@field total? integer
+---@field reason? string
 
 ---@class allma.AnswerStarted
 ---@field kind "started"
@@ -316,6 +320,7 @@
 
 ---@class allma.IngestParams
 ---@field paths string[] Folders or files.
+---@field waitSeconds? number Answer with the job after so many seconds, while it goes on.
 
 ---@class allma.SyncParams
 ---@field path? string Only this workspace, or this part of one; all of them without it.
