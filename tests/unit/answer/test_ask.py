@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from allma_server.answer.ask import NOTHING_FOUND
 from allma_server.answer.refusal import NOT_SAID
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
@@ -214,7 +213,7 @@ async def test_without_a_passage_it_says_so_and_not_that_the_documents_deny_it(
     async with asking(lines(), tmp_path) as (engine, wire):
         answer = await ask(engine, path="*.nothing")
         assert not wire.bodies("/api/chat")
-    assert answer.text == NOTHING_FOUND
+    assert "No indexed file matches '*.nothing'" in answer.text
 
 
 async def test_a_whole_answer_that_declines_is_still_told_in_one_sentence(tmp_path: Path) -> None:
