@@ -74,7 +74,8 @@ export class EngineWatch implements vscode.Disposable {
 
   /** Files done and to do; null when nothing is being indexed. */
   get indexing(): { done: number; total: number | null } | null {
-    const jobs = (this.status?.jobs ?? []).filter(isActive);
+    // Other jobs (erasing, a change of embedders) hide nothing from a search.
+    const jobs = (this.status?.jobs ?? []).filter((job) => isActive(job) && job.kind === "ingest");
     if (!jobs.length) return this.work.size ? { done: 0, total: null } : null;
     const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
     const totals = jobs.flatMap((job) => (job.total === null ? [] : [job.total]));
@@ -91,6 +92,7 @@ export class EngineWatch implements vscode.Disposable {
       documents: status.workspaces.reduce((sum, w) => sum + w.documents, 0),
       folders: status.workspaces.length,
       indexing: this.indexing,
+      embedderReason: status.embedder.reason,
       ollama: { reachable: status.ollama.reachable, reason: status.ollama.reason },
       models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
       model: this.model.wanted ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,

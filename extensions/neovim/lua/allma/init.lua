@@ -43,6 +43,9 @@ function M.search(query, options)
     if found.notice then
       errors.tell(found.notice, vim.log.levels.WARN)
     end
+    if #found.passages == 0 and found.noticeCode then
+      return
+    end
     if #found.passages == 0 then
       return errors.tell(("Allma found nothing for %q."):format(query))
     end

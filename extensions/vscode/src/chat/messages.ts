@@ -66,6 +66,8 @@ export interface EngineSummary {
   documents: number;
   folders: number;
   indexing: { done: number; total: number | null } | null;
+  /** Why texts cannot be embedded now, a sentence. */
+  embedderReason: string | null;
   ollama: { reachable: boolean; reason: string | null };
   models: string[];
   model: string | null;

@@ -96,6 +96,16 @@ function engineNotice(engine: EngineSummary): Notice | null {
     };
   }
   if (engine.indexing) return { icon: "sync", text: indexingText(engine.indexing), actions: [] };
+  if (engine.embedderReason) {
+    return {
+      icon: "warning",
+      text: engine.embedderReason,
+      actions: [
+        { label: "Check again", action: "refresh" },
+        { label: "Show log", action: "showLog" },
+      ],
+    };
+  }
   if (!engine.trusted) {
     return {
       icon: "workspace-untrusted",

@@ -6,6 +6,7 @@ const ENGINE: EngineSummary = {
   documents: 312,
   folders: 1,
   indexing: null,
+  embedderReason: null,
   ollama: { reachable: true, reason: null },
   models: ["llama3.2:3b"],
   model: "llama3.2:3b",
@@ -32,6 +33,7 @@ describe("the notice", () => {
     ],
     [ready({ ollama: { reachable: false, reason: "refused" } }), "startOllama"],
     [ready({ models: [] }), "pullModel"],
+    [ready({ embedderReason: "Nothing answers." }), "refresh"],
     [ready({ trusted: false }), "trust"],
     [ready({ documents: 0 }), "ingest"],
   ])("offers the step that helps (%#)", (state, action) => {

@@ -27,6 +27,12 @@ local function lines_of(status)
     end
     table.insert(facts, workspace.watching and "followed" or "not followed")
     table.insert(lines, "  " .. table.concat(facts, ", "))
+    if workspace.total then
+      table.insert(lines, ("  indexing %d of %d files"):format(workspace.done, workspace.total))
+    end
+    if workspace.reason then
+      table.insert(lines, "  " .. workspace.reason)
+    end
   end
   if #status.workspaces == 0 then
     table.insert(lines, "Nothing is indexed yet. :Allma ingest indexes the project.")

@@ -31,6 +31,7 @@ Chat.__index = Chat
 
 local UNCITED = "No source is named for this: check it before you rely on it."
 local UNREAD = "What was said before is not shown; :edit reads it again."
+local INDEX_FIRST = ":Allma ingest indexes the project."
 local CUT_OFF = "This answer is incomplete: it was cut off."
 local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
 
@@ -147,6 +148,9 @@ function Chat:answered(err, answer, in_place)
     end
     if answer.notice then
       self.text:note(answer.notice)
+    end
+    if answer.noticeCode == "nothing_indexed" then
+      self.text:note(INDEX_FIRST)
     end
     if in_place then
       self:retitle()
