@@ -90,7 +90,7 @@ async def _full_text(engine: Engine, progress: Progress) -> str:
 async def _vectors(engine: Engine, progress: Progress) -> str:
     if await engine.embedder.serving() is None:
         return "none yet"
-    await engine.embedder.erase_vectors()
+    await engine.embedder.empty_vectors()
     if trouble := await engine.vectors.rebuilt():
         raise StorageError(trouble, "Exact search serves meanwhile; it is tried again.")
     return "built anew"

@@ -128,7 +128,7 @@ class ChosenEmbedder:
         former[identity] = datetime.now(UTC).isoformat()
         await self._catalog.set_setting(FORMER, json.dumps(former))
 
-    async def erase_vectors(self) -> None:
+    async def empty_vectors(self) -> None:
         """Leaves nothing of the vector index on the disk; it is built anew from SQLite.
 
         Raises:
@@ -137,7 +137,17 @@ class ChosenEmbedder:
         # An embedder that is away has no index open, whose files can then be deleted.
         with contextlib.suppress(ProviderError):
             await self.serving()
-        await self._vectors.erase()
+        await self._vectors.empty()
+
+    async def erase_deleted_vectors(self) -> None:
+        """Leaves nothing of deleted chunks in the vector index.
+
+        Raises:
+            VectorStoreDown: they cannot be erased.
+        """
+        with contextlib.suppress(ProviderError):
+            await self.serving()
+        await self._vectors.erase_deleted()
 
     async def _opened(self, *, decide: bool) -> Embedder | None:
         async with self._opening:
@@ -231,7 +241,7 @@ async def open_engine(
             parser=parsers.opened,
             embedders=embedder,
             recipe=parsers.recipe,
-            erase=embedder.erase_vectors,
+            erase=embedder.erase_deleted_vectors,
             tasks=tasks,
         )
         yield Engine(

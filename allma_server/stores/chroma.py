@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 OPEN_LIMIT = 60.0
 WRITE_LIMIT = 30.0
 QUERY_LIMIT = 5.0
+SCRUB_LIMIT = 600.0
+
+FLUSH_CHANGES, SYNC_CHANGES = 2, 1000
+"""Changes after which Chroma writes its index: at once, and usually, for each time is a risk."""
 
 _HINT = "Exact search serves meanwhile; `allma doctor --repair` builds the vector index anew."
 
@@ -100,6 +104,27 @@ class ChromaStore:
                 await asyncio.to_thread(_delete, self._place.directory)
         self._opened = self.damage = None
 
+    async def erase_deleted(self) -> None:
+        """Leaves nothing in Chroma's files of rows that were deleted; some must be left in it.
+
+        A server's files are its own: there, a deletion is all that can be asked for.
+        """
+        if self._place.url is not None:
+            return
+        await self._call("hasten", {"changes": FLUSH_CHANGES}, limit=WRITE_LIMIT)
+        await self.close()
+        await self._call("flush", limit=WRITE_LIMIT)
+        await self._call("hasten", {"changes": SYNC_CHANGES}, limit=WRITE_LIMIT)
+        await self.close()
+        await self._call("scrub", limit=SCRUB_LIMIT)
+        await self.close()
+
+    async def exists(self) -> bool:
+        """Whether anything was ever written to it."""
+        if self._place.url is not None:
+            return True
+        return await asyncio.to_thread((self._place.directory / "chroma.sqlite3").exists)
+
     async def remove_others(self) -> None:
         """Removes the collections this one has taken the place of."""
         if self._place.url is not None:
@@ -137,7 +162,9 @@ class ChromaStore:
 
     async def _exchange(self, method: str, params: Any, blobs: Blobs, limit: float) -> Returned:
         try:
-            if self._opened is None or self._opened != self._child.pid:
+            if method == "scrub":
+                pass  # the files are worked on while nobody has them open
+            elif self._opened is None or self._opened != self._child.pid:
                 await self._open()
             found, received = await self._child.call(method, params, blobs, limit=limit)
         except ChildFailed as exc:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
+
 _HEADER = struct.Struct("<iQQQQQQ")
 """hnswlib's header: version, offset, capacity, elements, bytes per element, and two offsets."""
+
+_MARK = 2
+"""The byte of an element whose lowest bit says that it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,26 @@ def inspect(directory: Path) -> Slots:
     """
     found = [_inspect(segment) for segment in _segments(directory)]
     return Slots(sum(s.used for s in found), sum(s.live for s in found))
+
+
+def overwrite_deleted(directory: Path) -> None:
+    """Overwrites the vectors of deleted elements with zeros; nobody may have the index open.
+
+    hnswlib marks them only, and searches still pass through them: a few without a vector do no
+    harm, many are a reason to build the index anew.
+
+    Raises:
+        Torn: the index does not fit together.
+    """
+    for segment in _segments(directory):
+        if not _inspect(segment).used:
+            continue
+        head = (segment / "header.bin").read_bytes()[: _HEADER.size]
+        _, _, _, elements, size, label_at, vector_at = _HEADER.unpack(head)
+        rows = np.memmap(segment / "data_level0.bin", np.uint8, "r+", shape=(elements, size))
+        deleted = np.flatnonzero(rows[:, _MARK] & 1)
+        rows[deleted, vector_at:label_at] = 0
+        rows.flush()
 
 
 def _segments(directory: Path) -> Iterator[Path]:

@@ -96,6 +96,45 @@ class Worker:
             slots = self._slots()
         return {"rows": rows, "used": slots.used, "live": slots.live}, ()
 
+    def hasten(self, params: Any, blobs: list[bytes]) -> Reply:
+        """From the next opening on, Chroma writes its index after so many changes.
+
+        Until then it keeps them in a log, whatever was deleted since.
+        """
+        del blobs
+        hnsw: Any = {"sync_threshold": params["changes"], "batch_size": min(params["changes"], 100)}
+        self._collection.modify(configuration={"hnsw": hnsw})
+        return {}, ()
+
+    def flush(self, params: Any, blobs: list[bytes]) -> Reply:
+        """Changes a row to what it is, some times: with it, Chroma writes all that came before."""
+        del params, blobs
+        found: Any = self._collection.get(limit=1, include=["embeddings", "documents", "metadatas"])
+        payload: Any = {}
+        if self._place.with_payload:
+            payload = {"documents": found["documents"], "metadatas": found["metadatas"]}
+        for _ in range(2):
+            self._collection.upsert(ids=found["ids"], embeddings=found["embeddings"], **payload)
+        return {}, ()
+
+    def scrub(self, params: Any, blobs: list[bytes]) -> Reply:
+        """Overwrites what was deleted; the collection is not open in this process yet."""
+        del params, blobs
+        directory = self._place.directory
+        chroma_health.overwrite_deleted(directory)
+        with contextlib.closing(
+            sqlite3.connect(directory / "chroma.sqlite3", isolation_level=None)
+        ) as connection:
+            # Deleted words stay in full-text search until its parts are merged, and deleted rows
+            # in free room of the file until it is written anew.
+            connection.execute(
+                "INSERT INTO embedding_fulltext_search (embedding_fulltext_search) "
+                "VALUES ('optimize')"
+            )
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return {}, ()
+
     def drop(self, params: Any, blobs: list[bytes]) -> Reply:
         """Server only: deletes this collection, or with `others` the older ones of this index."""
         del blobs
@@ -218,6 +257,9 @@ def main() -> None:
         worker.query,
         worker.inspect,
         worker.drop,
+        worker.hasten,
+        worker.flush,
+        worker.scrub,
     )
     with _alone(place):
         serve({method.__name__: _guarded(worker, method) for method in methods})

@@ -58,6 +58,12 @@ class ExactStore:
     async def reset(self) -> None:
         self._empty()
 
+    async def exists(self) -> bool:
+        return True
+
+    async def erase_deleted(self) -> None:
+        """What is deleted has been overwritten, and nothing is on the disk."""
+
     async def remove_others(self) -> None:
         """Nothing is kept elsewhere."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allma_server.errors import DiskFull, StorageError
+from allma_server.errors import DiskFull, StorageError, VectorStoreDown
 from allma_server.stores.database import Database
 from allma_server.stores.mirror import Mirror
 from allma_server.stores.outbox import Announced, Outbox
@@ -89,16 +89,52 @@ class Upkeep:
         self._needed.set()
         self._changed.set()
 
-    async def erase(self) -> bool:
+    async def empty(self) -> bool:
         """Empties the store now, and has it built anew; False when no store is kept yet."""
         async with self._turn:
             if self.kept is None:
                 return False
-            await self._begin_anew(self.kept)
-            await self.kept.store.remove_others()
-            await self.kept.mirror.clear()
+            await self._empty(self.kept)
         self._needed.set()
         return True
+
+    async def erase_deleted(self) -> bool:
+        """Leaves nothing of deleted chunks in the store's files; False when none is kept yet.
+
+        Where many are deleted, or the store is not in order, it is emptied and built anew.
+        """
+        async with self._turn:
+            kept = self.kept
+            if kept is None:
+                return False
+            self.ready = False
+            try:
+                if await kept.store.exists():
+                    await self._erase_deleted(kept)
+            except VectorStoreDown as exc:
+                log.warning("the vector index is built anew to erase what was deleted: %s", exc)
+                await self._empty(kept)
+                self._needed.set()
+            await kept.store.remove_others()
+        self._changed.set()
+        return True
+
+    async def _erase_deleted(self, kept: Kept) -> None:
+        while gone := await self._outbox.gone(BATCH_IDLE):
+            await kept.store.delete([change.chunk_id for change in gone])
+            await kept.mirror.keep_up()
+            await self._outbox.acknowledge(gone)
+        found = await kept.store.inspect()
+        if found.rows == 0 or found.used - found.live > found.live // 10:
+            await self._empty(kept)
+            self._needed.set()
+        else:
+            await kept.store.erase_deleted()
+
+    async def _empty(self, kept: Kept) -> None:
+        await self._begin_anew(kept)
+        await kept.store.remove_others()
+        await kept.mirror.clear()
 
     def searched(self) -> None:
         """Notes a search: writes become small, and the store worth its start."""

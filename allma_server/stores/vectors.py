@@ -183,13 +183,22 @@ class VectorIndex:
         """Returns once the store holds all that SQLite holds; waits out its failures."""
         await self._upkeep.settled()
 
-    async def erase(self) -> None:
+    async def empty(self) -> None:
         """Leaves nothing of the store on the disk; it is built anew from SQLite, in the background.
 
         Raises:
             VectorStoreDown: it cannot be emptied.
         """
-        if not await self._upkeep.erase():
+        if not await self._upkeep.empty():
+            await asyncio.to_thread(delete_collections, self._directory)
+
+    async def erase_deleted(self) -> None:
+        """Leaves nothing of deleted chunks on the disk, without building the store anew if it can.
+
+        Raises:
+            VectorStoreDown: they cannot be erased.
+        """
+        if not await self._upkeep.erase_deleted():
             await asyncio.to_thread(delete_collections, self._directory)
 
     async def rebuilt(self) -> str | None:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from allma_server.model import Document, Hit
 from allma_server.ports import Vector, VectorRecord
@@ -316,6 +318,65 @@ async def test_rebuilding_on_request_ends_with_the_same_rows(
         assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
         await vectors.settled()
         assert await store_of(vectors).count() == 40
+
+
+async def test_what_was_deleted_is_erased_without_building_the_index_anew(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    # More rows than Chroma collects before it writes its index files.
+    await publish(catalog, "/w/kept.txt", [f"kept {i}" for i in range(1100)])
+    secret = await publish(catalog, "/w/secret.txt", [f"zyxomma{i}q" for i in range(20)])
+    async with opened(database, chroma) as vectors:
+        await vectors.settled()
+        removed = await vectors.vectors_of(await chunk_ids(catalog, secret))
+        [segment] = segments(chroma)
+        assert len(removed) == 20 and b"zyxomma7q" in contents(chroma)
+        await catalog.erase_documents([secret.id])
+        await vectors.erase_deleted()
+        assert segments(chroma) == [segment], "the same index"
+        assert b"zyxomma" not in contents(chroma)
+        written = rows_of(segment)
+        for vector in removed.values():
+            assert vector.tobytes() not in contents(chroma)
+            assert float((written @ vector).max()) < 0.99
+        await vectors.settled()
+        assert await store_of(vectors).count() == 1100
+        for _ in range(5):
+            query = random_vector()
+            assert ids_of(await vectors.nearest(query, 10)) == await exact(catalog, query, 10)
+        await publish(catalog, "/w/more.txt", ["more of it"])
+        await vectors.settled()
+        assert await store_of(vectors).count() == 1101
+
+
+async def test_where_most_is_deleted_the_index_is_built_anew(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    await publish(catalog, "/w/kept.txt", ["kept"])
+    secret = await publish(catalog, "/w/secret.txt", [f"zyxomma{i}q" for i in range(20)])
+    async with opened(database, chroma) as vectors:
+        await vectors.settled()
+        await catalog.erase_documents([secret.id])
+        await vectors.erase_deleted()
+        assert b"zyxomma" not in contents(chroma)
+        await vectors.settled()
+        assert await store_of(vectors).count() == 1
+
+
+def segments(directory: Path) -> list[Path]:
+    return list(directory.glob("*/*/"))
+
+
+def contents(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+def rows_of(segment: Path) -> NDArray[np.float32]:
+    """The vectors in an index file, deleted or not."""
+    head = (segment / "header.bin").read_bytes()
+    _, _, _, elements, size, label_at, at = struct.unpack_from("<iQQQQQQ", head)
+    rows = np.fromfile(segment / "data_level0.bin", np.uint8).reshape(elements, size)
+    return rows[:, at:label_at].copy().view(np.float32)
 
 
 async def test_a_cancelled_search_leaves_the_worker_alone(
