@@ -41,9 +41,9 @@ async def test_a_wanted_embedder_that_is_away_stops_nothing_and_is_opened_once(
     opened: list[str] = []
     really = engines.open_embedder
 
-    def noted(name: str, config: Config) -> Any:
+    def noted(name: str, *rest: Any) -> Any:
         opened.append(name)
-        return really(name, config)
+        return really(name, *rest)
 
     monkeypatch.setattr(engines, "open_embedder", noted)
     wanted = "ollama/nomic-embed-text"
