@@ -71,15 +71,6 @@ class Outbox(Stored):
         by_id = {record.chunk_id: record for record in records}
         return [Announced(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
 
-    async def gone(self, limit: int) -> list[Announced]:
-        """The waiting changes of chunks that are no more."""
-        found = await self._db.rows(
-            "SELECT seq, chunk_id FROM vector_outbox "
-            "WHERE chunk_id NOT IN (SELECT id FROM chunks) LIMIT ?",
-            (limit,),
-        )
-        return [Announced(row["seq"], row["chunk_id"], None) for row in found]
-
     async def records(self, embedder: str, chunk_ids: Iterable[int]) -> list[VectorRecord]:
         """The records of those of these chunks that exist and have a vector."""
         source = _RECORD.format(source="json_each(?2) j CROSS JOIN chunks c ON c.id = j.value")

@@ -27,6 +27,9 @@ QUERIES = 3
 WASTE = 5_000
 """Dead slots that are no reason to rebuild; beyond them, half as many as live ones are."""
 
+MOST_ERASED = 5_000
+"""With more changes waiting, the store is not yet worth keeping for what it holds."""
+
 HOPELESS = 3
 """Failures in a row after which the store is built anew, though nothing is known to be broken."""
 
@@ -120,10 +123,14 @@ class Upkeep:
         return True
 
     async def _erase_deleted(self, kept: Kept) -> None:
-        while gone := await self._outbox.gone(BATCH_IDLE):
-            await kept.store.delete([change.chunk_id for change in gone])
-            await kept.mirror.keep_up()
-            await self._outbox.acknowledge(gone)
+        waiting = await self._outbox.waiting(MOST_ERASED + 1)
+        if len(waiting) > MOST_ERASED:
+            await self._empty(kept)
+            self._needed.set()
+            return
+        # What was there before a change that still waits goes as well.
+        for begin in range(0, len(waiting), BATCH_IDLE):
+            await kept.store.delete(waiting[begin : begin + BATCH_IDLE])
         found = await kept.store.inspect()
         if found.rows == 0 or found.used - found.live > found.live // 10:
             await self._empty(kept)
