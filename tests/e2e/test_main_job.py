@@ -18,7 +18,8 @@ from tests.protocol.wire import Frames
 MODEL = "smollm2:135m"
 SUFFIXES = {
     "text": ".txt", "markdown": ".md", "code": ".py", "html": ".html", "pdf": ".pdf",
-    "docx": ".docx", "json": ".json", "csv": ".csv", "notebook": ".ipynb",
+    "docx": ".docx", "json": ".json", "csv": ".csv", "notebook": ".ipynb", "xml": ".xml",
+    "mail": ".eml",
 }  # fmt: skip
 
 

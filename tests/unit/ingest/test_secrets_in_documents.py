@@ -167,17 +167,19 @@ async def test_masking_can_be_switched_off_and_on_again(config: Config, folder: 
 async def test_a_file_that_counts_as_a_secret_by_now_leaves_the_index(
     config: Config, folder: Path
 ) -> None:
+    before, after = folder / "prod.txt", folder / "prod.env"
+    after.unlink()
+    before.write_text("HARBOUR=zyxomma\n")
     async with open_engine(config) as engine:
-        (folder / "prod.env").unlink()
-        (folder / "prod.txt").write_text("HARBOUR=zyxomma\n")
         await index(engine, folder)
-        assert "zyxomma" in (await do(engine, "read", source=str(folder / "prod.txt"))).text
-        # As an earlier version left it, which did not know this name.
-        with sqlite3.connect(config.data_dir / DATABASE) as database:
-            database.execute("UPDATE documents SET path = replace(path, 'prod.txt', 'prod.env')")
-        database.close()
-        (folder / "prod.txt").rename(folder / "prod.env")
+        assert "zyxomma" in (await do(engine, "read", source=str(before))).text
+    # As an earlier version left it, which did not know this name.
+    with sqlite3.connect(config.data_dir / DATABASE) as database:
+        database.execute("UPDATE documents SET path = replace(path, 'prod.txt', 'prod.env')")
+    database.close()
+    before.rename(after)
+    async with open_engine(config) as engine:
         await do(engine, "sync")
         with pytest.raises(DocumentNotFound):
-            await do(engine, "read", source=str(folder / "prod.env"))
+            await do(engine, "read", source=str(after))
         assert "zyxomma" not in repr((await do(engine, "search", query="zyxomma")).passages)
