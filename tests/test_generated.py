@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 from pydantic.alias_generators import to_camel
 
@@ -13,6 +14,14 @@ from extensions.generate import EXTENSIONS, stale
 def test_generated_files_are_up_to_date() -> None:
     names = [path.name for path in stale()]
     assert names == [], "write them with: python -m extensions.generate"
+
+
+def test_every_type_that_a_member_has_is_declared() -> None:
+    text = (EXTENSIONS / "vscode" / "src" / "protocol.ts").read_text("utf-8")
+    members = re.findall(r"^  \w+\??: (.*);$", text, re.MULTILINE)
+    named = {name for types in members for name in re.findall(r"\b[A-Z]\w+", types)}
+    declared = set(re.findall(r"^(?:export )?(?:interface|type) (\w+)", text, re.MULTILINE))
+    assert named - declared <= {"Record", "RequestType"}
 
 
 def test_every_setting_of_a_client_is_declared() -> None:

@@ -22,12 +22,18 @@ class EmbedderStatus:
 
 @dataclass(frozen=True, slots=True)
 class OllamaStatus:
-    """Whether the chat provider answers; `reason` is the sentence when it does not."""
+    """Whether the chat provider answers; `reason` is the sentence when it does not.
+
+    `provider`: which one it is, as the setting `chat_provider` names it. `reason_code`: the code of
+    the error that `reason` is the sentence of.
+    """
 
     url: str
     reachable: bool
     version: str | None
     reason: str | None
+    provider: str = "ollama"
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

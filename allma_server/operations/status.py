@@ -58,14 +58,14 @@ async def _embedder(engine: Engine) -> EmbedderStatus:
 
 
 async def _provider(engine: Engine) -> OllamaStatus:
-    config = engine.config
-    address = config.ollama_url if config.chat_provider == "ollama" else config.openai_url
+    config, provider = engine.config, engine.config.chat_provider
+    address = config.ollama_url if provider == "ollama" else config.openai_url
     url = without_password(address or "")
     try:
         version = await engine.chat.version()
     except AllmaError as exc:
-        return OllamaStatus(url, False, None, str(exc))
-    return OllamaStatus(url, True, version, None)
+        return OllamaStatus(url, False, None, str(exc), provider, exc.code)
+    return OllamaStatus(url, True, version, None, provider)
 
 
 async def _chat_model(call: Call) -> str | None:

@@ -1,6 +1,7 @@
 """`protocol.ts`: one request per operation, and the values that travel."""
 
 import dataclasses
+import re
 import typing
 from textwrap import wrap
 
@@ -58,7 +59,7 @@ def protocol() -> str:
         *(
             f"\nexport type {name} = {_type(hint, named=False)};\n"
             for name, hint in words().items()
-            if f" {name};" in records
+            if re.search(rf": [^;\n]*\b{name}\b[^;\n]*;\n", records)
         ),
         records,
         _settings(),

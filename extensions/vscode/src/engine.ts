@@ -7,6 +7,7 @@ import type {
   WorkDoneProgressReport,
 } from "vscode-languageclient/node";
 import type { EngineSummary, Trouble } from "./chat/messages";
+import { stepToModels } from "./chat/steps";
 import { config } from "./config";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
@@ -93,7 +94,11 @@ export class EngineWatch implements vscode.Disposable {
       folders: status.workspaces.length,
       indexing: this.indexing,
       embedderReason: status.embedder.reason,
-      ollama: { reachable: status.ollama.reachable, reason: status.ollama.reason },
+      ollama: {
+        reachable: status.ollama.reachable,
+        reason: status.ollama.reason,
+        step: stepToModels(status.ollama),
+      },
       models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
       model: this.model.wanted ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,
       trusted: vscode.workspace.isTrusted,

@@ -1,6 +1,7 @@
 /** Failures as people read them: one sentence and the next step. */
 import * as vscode from "vscode";
 import { LSPErrorCodes } from "vscode-languageclient/node";
+import { COMMANDS, popup } from "./chat/steps";
 import { type Ctx, NotRunning } from "./ctx";
 import type { Failure } from "./protocol";
 
@@ -13,7 +14,9 @@ export function isCancelled(error: unknown): boolean {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof NotRunning) {
-    return { code: "not_running", message: error.message, hint: error.hint };
+    const isMissing = error.connection.state === "missing";
+    const code = isMissing ? "server_missing" : "not_running";
+    return { code, message: error.message, hint: error.hint };
   }
   if (error instanceof Error && "data" in error && isFailure(error.data)) return error.data;
   const message = error instanceof Error ? error.message : String(error);
@@ -23,17 +26,10 @@ export function failureOf(error: unknown): Failure {
 /** Tells the user, with the step that helps; says nothing about what they cancelled. */
 export async function showFailure(ctx: Ctx, error: unknown): Promise<void> {
   if (isCancelled(error)) return;
-  const failure = failureOf(error);
-  const text = failure.hint ? `${failure.message} ${failure.hint}` : failure.message;
+  const { text, step } = popup(failureOf(error));
   ctx.log.error(text);
-  const [label, command] =
-    error instanceof NotRunning && error.connection.state === "missing"
-      ? ["How to Install", "allma.vscode.install"]
-      : error instanceof NotRunning
-        ? ["Restart", "allma.vscode.restart"]
-        : ["Show Log", "allma.vscode.showLog"];
-  const chosen = await vscode.window.showErrorMessage(text, label);
-  if (chosen) await vscode.commands.executeCommand(command);
+  const chosen = await vscode.window.showErrorMessage(text, step.label);
+  if (chosen) await vscode.commands.executeCommand(COMMANDS[step.action]);
 }
 
 function isFailure(data: unknown): data is Failure {

@@ -1,6 +1,7 @@
 /** `@allma` in the editor's own chat: the same answers and sources, written into that chat. */
 import * as vscode from "vscode";
 import { placeOf, remarksOn } from "./chat/messages";
+import { COMMANDS, noteOn, type Remark } from "./chat/steps";
 import { askWithProgress } from "./chat/view";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
@@ -62,7 +63,7 @@ async function ask(
     };
     const params = { question, conversationId: metadata.conversationId };
     const answered = await askWithProgress(ctx, params, onProgress, aborting.signal);
-    for (const remark of remarksOn(answered)) stream.markdown(`\n\n*${remark}*\n`);
+    for (const remark of remarksOn(answered)) showRemark(remark, question, stream);
     showPassages(
       answered.citations.map((citation) => citation.passage),
       stream,
@@ -79,9 +80,21 @@ async function search(
   token: vscode.CancellationToken,
 ): Promise<void> {
   const found = await ctx.request(rpc.search, { query }, token);
-  if (found.notice) stream.markdown(`*${found.notice}*\n`);
-  if (!found.passages.length) stream.markdown("Nothing was found.");
-  else showPassages(found.passages, stream);
+  const note = noteOn(found);
+  if (note) showRemark(note, query, stream);
+  showPassages(found.passages, stream);
+}
+
+function showRemark(
+  { text, step }: Remark,
+  query: string,
+  stream: vscode.ChatResponseStream,
+): void {
+  if (text !== null) stream.markdown(`\n\n*${text}*\n`);
+  if (!step) return;
+  const command = COMMANDS[step.action];
+  const given = step.action === "explain" ? [query] : undefined;
+  stream.button({ command, title: step.label, arguments: given });
 }
 
 function showPassages(passages: readonly rpc.Passage[], stream: vscode.ChatResponseStream): void {

@@ -17,6 +17,8 @@ export type Grounding = "cited" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
 
+export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable";
+
 export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "far_below" | "over_limit" | "not_read";
 
 /** A file and why it was skipped or failed. */
@@ -310,6 +312,8 @@ export interface OllamaStatus {
   reachable: boolean;
   version: string | null;
   reason: string | null;
+  provider: string;
+  reasonCode: string | null;
 }
 
 /** The state of the engine. */

@@ -43,7 +43,9 @@ export function statusText(
     return { text: `$(sync~spin) Allma: indexing${counts}`, warning: false };
   }
   if (engine && !engine.ollama.reachable) {
-    return { text: "$(debug-disconnect) Allma: Ollama not running", warning: false };
+    const isDown = engine.ollama.step?.action === "startOllama";
+    const what = isDown ? "Ollama not running" : "no models";
+    return { text: `$(debug-disconnect) Allma: ${what}`, warning: false };
   }
   return { text: "$(library) Allma", warning: false };
 }

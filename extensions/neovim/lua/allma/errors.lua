@@ -1,4 +1,6 @@
 --- What goes wrong, as the user reads it: a sentence, and the next step.
+local steps = require("allma.steps")
+
 local M = {}
 
 ---@class allma.Error
@@ -55,11 +57,12 @@ function M.of(response)
   return { code = "error", message = response.message or "Allma's server failed." }
 end
 
---- Both sentences on one line.
+--- What it is and what can be done, on one line.
 ---@param err allma.Error
 ---@return string
 function M.text(err)
-  return err.hint and (err.message .. " " .. err.hint) or err.message
+  local said = err.hint and (err.message .. " " .. err.hint) or err.message
+  return steps.told(said, err.code)
 end
 
 ---@param err allma.Error

@@ -40,14 +40,14 @@ function M.search(query, options)
     if err then
       return errors.show(err)
     end
+    local steps = require("allma.steps")
     if found.notice then
-      errors.tell(found.notice, vim.log.levels.WARN)
-    end
-    if #found.passages == 0 and found.noticeCode then
-      return
+      errors.tell(steps.told(found.notice, found.noticeCode), vim.log.levels.WARN)
+    elseif #found.passages == 0 then
+      errors.tell(("No passage matches %q. %s"):format(query, steps.nothing_found))
     end
     if #found.passages == 0 then
-      return errors.tell(("Allma found nothing for %q."):format(query))
+      return
     end
     require("allma.ui.results").show(found.passages, "Allma: " .. query)
   end, { title = "searching", place = "list" })

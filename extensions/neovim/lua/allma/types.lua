@@ -234,6 +234,8 @@
 ---@field reachable boolean
 ---@field version? string
 ---@field reason? string
+---@field provider string
+---@field reasonCode? string
 
 ---@class allma.Status
 ---@field version string

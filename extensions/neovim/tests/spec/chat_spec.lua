@@ -166,10 +166,12 @@ describe("a chat", function()
     shows("The heron waits in the reeds for hours.")
   end)
 
-  it("says so when nothing was found to answer from", function()
+  it("says so when no file is one of those that were asked for", function()
     ask("++path=*.nothing what is the retry limit?")
     answered()
-    shows("> No passage was found for this.")
+    shows("No indexed file matches '*.nothing'")
+    shows("> :Allma documents lists the files.")
+    assert.is_nil(editor.text():find("No passage", 1, true))
   end)
 
   it("lets the last question be edited, and answers it in its place", function()
@@ -270,10 +272,14 @@ describe("a chat", function()
   it("comes back with :edit", function()
     ask("what is the retry limit?")
     answered()
-    local before = editor.text()
+    -- What a busy machine left out of a search is told of its answer, and not kept with it.
+    local function kept()
+      return (editor.text():gsub("\n\n> [^\n]*", ""))
+    end
+    local before = kept()
     vim.cmd("edit!")
     editor.eventually("the conversation is shown again", function()
-      return editor.text() == before
+      return kept() == before
     end)
   end)
 
@@ -288,6 +294,7 @@ describe("a chat", function()
     ask("++model=nobody what is the retry limit?")
     answered()
     shows("> There is no scripted model nobody. `allma models list` shows them.")
+    shows(":Allma models chooses another model.")
   end)
 end)
 
@@ -402,5 +409,25 @@ describe("without Ollama", function()
     shows("`ollama serve`")
     shows("[1] docs/retries.md:34-47 · Guide › Retries\n  > ## Retries\n  > ")
     shows("seven attempts")
+  end)
+
+  it("texts that cannot be embedded are found by their words, and the chat says why", function()
+    local project = editor.project()
+    vim.cmd.cd(project)
+    editor.setup({
+      cmd_env = {
+        ALLMA_DATA_DIR = vim.fn.tempname(),
+        ALLMA_EMBEDDER = "ollama/nomic-embed-text",
+        ALLMA_OLLAMA_URL = "http://127.0.0.1:9",
+      },
+      chat_model = "echo",
+    })
+    editor.ingest(project)
+    ask("what is the retry limit?")
+    answered()
+    shows("Ollama is not running")
+    shows(":checkhealth allma tells what is wrong.")
+    vim.cmd("Allma search retry limit")
+    assert.truthy(editor.told(":checkhealth allma"):find("Ollama is not running", 1, true))
   end)
 end)

@@ -241,9 +241,11 @@ describe("searching", function()
     assert.truthy(vim.endswith(vim.api.nvim_buf_get_name(0), "docs/retries.md"))
   end)
 
-  it("says so when nothing is found", function()
+  it("says so when no file is one of those that were asked for", function()
     vim.cmd("Allma search ++path=*.nothing anything")
-    editor.told("found nothing")
+    local told = editor.told("No indexed file matches '*.nothing'")
+    assert.truthy(told:find(":Allma documents lists the files.", 1, true), told)
+    assert.equal(1, #editor.messages)
   end)
 end)
 

@@ -1,5 +1,6 @@
 /** What the chat view and the extension say to each other, and the values both know. */
 import type { Answer, AnswerStats, Citation, Grounding, MessageSource } from "../protocol";
+import { type Action, NOT_FOUND, type Remark, type Step, stepFor } from "./steps";
 
 /** A numbered source, whether it comes with a fresh answer or from the history. */
 export interface Source {
@@ -68,7 +69,8 @@ export interface EngineSummary {
   indexing: { done: number; total: number | null } | null;
   /** Why texts cannot be embedded now, a sentence. */
   embedderReason: string | null;
-  ollama: { reachable: boolean; reason: string | null };
+  /** Whether the server of the models answers, and if not, why and what helps. */
+  ollama: { reachable: boolean; reason: string | null; step: Step | null };
   models: string[];
   model: string | null;
   trusted: boolean;
@@ -100,7 +102,7 @@ export interface ViewState {
   pending: Pending | null;
   stats: AnswerStats | null;
   /** What should be known about the last answer. */
-  remarks: string[];
+  remarks: Remark[];
   attachments: Attachment[];
 }
 
@@ -108,17 +110,6 @@ export type ToView =
   | { type: "state"; state: Partial<ViewState> }
   | { type: "chunk"; text: string }
   | { type: "compose"; text: string | null };
-
-export type Action =
-  | "install"
-  | "restart"
-  | "showLog"
-  | "models"
-  | "pullModel"
-  | "ingest"
-  | "doctor"
-  | "trust"
-  | "startOllama";
 
 /** A question with the conversation that was on the screen when it was sent. */
 export interface Typed {
@@ -164,10 +155,10 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
   };
 }
 
-/** What should be known about an answer, in sentences. */
-export function remarksOn(answer: Answer): string[] {
+/** What should be known about an answer. */
+export function remarksOn(answer: Answer): Remark[] {
   const caution = answer.grounding === "cut_off" ? null : cautionOn(answer.grounding);
-  return caution === null ? limitsOf(answer) : [caution, ...limitsOf(answer)];
+  return [...(caution === null ? [] : [{ text: caution, step: null }]), ...limitsOf(answer)];
 }
 
 /** What should be said beside an answer as long as it is kept. */
@@ -177,11 +168,18 @@ export function cautionOn(grounding: Grounding | null): string | null {
   return "No source is named for this: check it before you rely on it.";
 }
 
-/** What kept an answer from being better, in sentences. */
-export function limitsOf({ notice, stats }: Answer): string[] {
-  return [stats.truncated && "The answer was cut: the model's limit was reached.", notice].filter(
-    (remark) => typeof remark === "string",
-  );
+/** What kept an answer from being better, with the step that helps. */
+export function limitsOf(answer: Answer): Remark[] {
+  const { notice, noticeCode, stats } = answer;
+  const remarks: Remark[] = [];
+  if (stats.truncated) {
+    remarks.push({ text: "The answer was cut: the model's limit was reached.", step: null });
+  }
+  // Where nothing was found, the answer is the sentence, and the step alone is missing.
+  const isNothing = answer.grounding === "declined" && !answer.citations.length;
+  const step = stepFor(noticeCode) ?? (isNothing ? NOT_FOUND : null);
+  if (notice !== null || step) remarks.push({ text: notice, step });
+  return remarks;
 }
 
 /** Where a passage stands, in few letters: its page, else its lines. */

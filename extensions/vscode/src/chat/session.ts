@@ -20,6 +20,7 @@ import {
   type ViewState,
   withSelections,
 } from "./messages";
+import type { Remark } from "./steps";
 
 type Shown = Omit<ViewState, "connection" | "engine" | "trouble">;
 
@@ -44,7 +45,7 @@ export class Session {
   private attachments: Attachment[] = [];
   private pending: Pending | null = null;
   private stats: rpc.AnswerStats | null = null;
-  private remarks: string[] = [];
+  private remarks: Remark[] = [];
   private stopping: AbortController | undefined;
   private readonly reads = new Latest();
 

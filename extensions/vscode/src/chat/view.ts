@@ -9,6 +9,7 @@ import * as rpc from "../protocol";
 import { type Attachment, basename, type FromView, type ToView } from "./messages";
 import { page } from "./page";
 import { Session } from "./session";
+import { COMMANDS } from "./steps";
 
 const SHOWN = "allma.conversation";
 
@@ -169,7 +170,7 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "refresh":
         return this.ctx.engine.refresh();
       case "action":
-        await vscode.commands.executeCommand(...ACTIONS[message.action]);
+        await vscode.commands.executeCommand(COMMANDS[message.action]);
         return;
     }
   }
@@ -203,21 +204,6 @@ export class ChatView implements vscode.WebviewViewProvider {
     if (picked?.[0]) await this.attachScope(picked[0]);
   }
 }
-
-const ACTIONS: Record<
-  Extract<FromView, { type: "action" }>["action"],
-  [command: string, ...args: unknown[]]
-> = {
-  install: ["allma.vscode.install"],
-  restart: ["allma.vscode.restart"],
-  showLog: ["allma.vscode.showLog"],
-  models: ["allma.vscode.models"],
-  pullModel: ["allma.vscode.pullModel"],
-  ingest: ["allma.vscode.ingest"],
-  doctor: ["allma.vscode.doctor"],
-  trust: ["workbench.trust.manage"],
-  startOllama: ["allma.vscode.startOllama"],
-};
 
 function backend(ctx: Ctx) {
   return {

@@ -103,13 +103,14 @@ function pickConversation(ctx: Ctx): Promise<rpc.Conversation | undefined> {
         { query: query.trim() || undefined, limit: 50 },
         token,
       );
-      return page.conversations.map((conversation) => ({
+      const choices = page.conversations.map((conversation) => ({
         label: conversation.title,
         description: `${ago(conversation.updatedAt)}, ${conversation.messageCount} messages`,
         value: conversation,
       }));
+      const label = query.trim() ? "No conversation has these words." : "No conversations yet.";
+      return { choices, note: choices.length ? undefined : { label } };
     },
-    nothing: "No conversation has these words.",
   });
 }
 

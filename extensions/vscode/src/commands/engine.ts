@@ -1,5 +1,6 @@
 /** The server itself: how it is, and what to do when something is missing. */
 import * as vscode from "vscode";
+import { COMMANDS, stepToModels } from "../chat/steps";
 import { config } from "../config";
 import type { Ctx } from "../ctx";
 import { isActive } from "../engine";
@@ -104,17 +105,18 @@ function facts(ctx: Ctx): Entry[] {
     description: `${w.documents} documents, ${w.failed} failed, ${w.skipped} skipped`,
     run: () => vscode.commands.executeCommand("allma.documents.focus"),
   }));
+  const step = stepToModels(status.ollama);
   const ollama: Entry = status.ollama.reachable
     ? {
         label: `$(server-environment) ${status.chatModel ?? "No chat model"}`,
-        description: `Ollama ${status.ollama.version ?? ""} at ${status.ollama.url}`,
+        description: `${status.ollama.provider} ${status.ollama.version ?? ""} at ${status.ollama.url}`,
         run: () => vscode.commands.executeCommand("allma.vscode.models"),
       }
     : {
-        label: "$(debug-disconnect) Ollama is not running",
+        label: "$(debug-disconnect) No models",
         description: status.ollama.url,
         detail: status.ollama.reason ?? undefined,
-        run: () => vscode.commands.executeCommand("allma.vscode.startOllama"),
+        run: () => step && vscode.commands.executeCommand(COMMANDS[step.action]),
       };
   return [
     ...jobs,

@@ -65,7 +65,7 @@ export function explanationText(explanation: rpc.Explanation): string {
   return [
     `# Why these passages: ${escaped(query)}`,
     escaped(facts.filter(Boolean).join(" ")),
-    rows.length ? table.join("\n") : "Nothing was found.",
+    rows.length ? table.join("\n") : !notice && "No passage matches.",
     rows.length && "Each cell is the passage's place in that list, and its score there.",
     unread > 0 && `${unread} more candidates were too far down to be read.`,
   ]

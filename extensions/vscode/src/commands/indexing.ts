@@ -113,7 +113,8 @@ export function reportText(report: rpc.IngestReport): string {
     [report.failed.length, "failed"],
   ];
   const told = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  return told.length
+  const done = told.length
     ? `Allma: ${told.join(", ")} in ${report.seconds.toFixed(1)} s.`
     : "Allma: there was nothing to index.";
+  return report.notice === null ? done : `${done} ${report.notice}`;
 }

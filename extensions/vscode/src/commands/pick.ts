@@ -7,12 +7,23 @@ export interface Choice<T> extends vscode.QuickPickItem {
   value: T;
 }
 
+/** Stands above what was found, and does something when it is chosen. */
+export interface Note extends vscode.QuickPickItem {
+  run?: () => unknown;
+}
+
+interface Item<T> extends Note {
+  value: T | undefined;
+}
+
 export interface Picking<T> {
   title: string;
   placeholder: string;
   query?: string;
-  nothing: string;
-  find(query: string, token: vscode.CancellationToken): Promise<Choice<T>[]>;
+  find(
+    query: string,
+    token: vscode.CancellationToken,
+  ): Promise<{ choices: Choice<T>[]; note?: Note }>;
   /** Called for the item that the cursor is on. */
   preview?(value: T): void;
   buttons?: vscode.QuickInputButton[];
@@ -24,7 +35,7 @@ export interface Picking<T> {
 
 /** The chosen value; undefined when the user changed their mind. */
 export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
-  const pick = vscode.window.createQuickPick<Choice<T | undefined>>();
+  const pick = vscode.window.createQuickPick<Item<T>>();
   pick.title = picking.title;
   pick.placeholder = picking.placeholder;
   pick.value = picking.query ?? "";
@@ -43,9 +54,14 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
       const found = await picking.find(pick.value, cancellation.token);
       if (cancellation.token.isCancellationRequested) return;
       // The server has chosen; the pick's own filter would hide what matches by meaning.
-      pick.items = found.length
-        ? found.map((item) => ({ ...item, alwaysShow: true, buttons: picking.buttons }))
-        : [{ label: picking.nothing, alwaysShow: true, value: undefined }];
+      const notes = found.note ? [{ ...found.note, alwaysShow: true, value: undefined }] : [];
+      const choices: Item<T>[] = found.choices.map((choice) => ({
+        ...choice,
+        alwaysShow: true,
+        buttons: picking.buttons,
+      }));
+      pick.items = [...notes, ...choices];
+      pick.activeItems = pick.items.slice(choices.length ? notes.length : 0).slice(0, 1);
     } catch (error) {
       if (cancellation.token.isCancellationRequested) return;
       const label = error instanceof Error ? error.message : String(error);
@@ -72,10 +88,11 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
       pick.hide();
     });
     pick.onDidAccept(() => {
-      const value = pick.selectedItems[0]?.value;
-      if (value === undefined) return;
-      resolve(value);
+      const [item] = pick.selectedItems;
+      if (item?.value === undefined && !item?.run) return;
+      resolve(item.value);
       pick.hide();
+      void item.run?.();
     });
     pick.onDidHide(() => {
       clearTimeout(timer);

@@ -1,11 +1,12 @@
 /** Search as you type, with the passage the cursor is on shown behind. */
 import * as vscode from "vscode";
 import { basename, placeOf } from "../chat/messages";
+import { COMMANDS, noteOn, type Remark } from "../chat/steps";
 import type { Ctx } from "../ctx";
 import type { Parts } from "../extension";
 import { openPlace, returnTo } from "../open";
 import * as rpc from "../protocol";
-import { type Choice, pickAsYouType } from "./pick";
+import { type Choice, type Note, pickAsYouType } from "./pick";
 
 const EXPLAIN: vscode.QuickInputButton = {
   iconPath: new vscode.ThemeIcon("question"),
@@ -23,11 +24,10 @@ export const search =
       title: "Search with Allma",
       placeholder: "Words, a question, a symbol",
       query: typeof query === "string" ? query : selectedWords(before),
-      nothing: "Nothing was found.",
       find: async (text, token) => {
-        if (!text.trim()) return [];
+        if (!text.trim()) return { choices: [] };
         const found = await ctx.request(rpc.search, { query: text, topK: 20 }, token);
-        return found.passages.map(choice);
+        return { choices: found.passages.map(choice), note: noteItem(noteOn(found), text) };
       },
       preview: (passage) => preview.show(passage),
       titleButton: EXPLAIN,
@@ -75,6 +75,17 @@ class Preview implements vscode.Disposable {
     }
     this.wanted = undefined;
   }
+}
+
+function noteItem(remark: Remark | null, query: string): Note | undefined {
+  if (!remark?.text) return undefined;
+  const { text, step } = remark;
+  const given = step?.action === "explain" ? [query] : [];
+  return {
+    label: `$(info) ${text}`,
+    detail: step?.label,
+    run: step ? () => vscode.commands.executeCommand(COMMANDS[step.action], ...given) : undefined,
+  };
 }
 
 function choice(passage: rpc.Passage): Choice<rpc.Passage> {

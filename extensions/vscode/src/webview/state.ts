@@ -1,5 +1,6 @@
 /** What the page shows, as values: how messages change it, and what it says about the engine. */
-import type { Action, EngineSummary, ToView, ViewState } from "../chat/messages";
+import type { EngineSummary, ToView, ViewState } from "../chat/messages";
+import { type Step, stepAfter } from "../chat/steps";
 
 export const INITIAL: ViewState = {
   connection: { state: "starting" },
@@ -39,7 +40,7 @@ export function reduce(state: ViewState, message: ToView): ViewState {
 export interface Notice {
   icon: string;
   text: string;
-  actions: { label: string; action: Action | "refresh" }[];
+  actions: (Step | { label: string; action: "refresh" })[];
 }
 
 export function noticeOf({ connection, engine, trouble }: ViewState): Notice | null {
@@ -70,6 +71,7 @@ export function noticeOf({ connection, engine, trouble }: ViewState): Notice | n
         icon: "error",
         text: [trouble.message, trouble.hint].filter(Boolean).join(" "),
         actions: [
+          ...(trouble.code === "error" ? [] : stepsOf(stepAfter(trouble.code))),
           { label: "Restart", action: "restart" },
           { label: "Show log", action: "showLog" },
         ],
@@ -81,11 +83,8 @@ function engineNotice(engine: EngineSummary): Notice | null {
   if (!engine.ollama.reachable) {
     return {
       icon: "debug-disconnect",
-      text: "Ollama is not running. Questions are answered with passages only.",
-      actions: [
-        { label: "How to start Ollama", action: "startOllama" },
-        { label: "Check again", action: "refresh" },
-      ],
+      text: `${engine.ollama.reason ?? ""} Questions are answered with passages only.`.trim(),
+      actions: [...stepsOf(engine.ollama.step), { label: "Check again", action: "refresh" }],
     };
   }
   if (engine.models.length === 0) {
@@ -95,12 +94,19 @@ function engineNotice(engine: EngineSummary): Notice | null {
       actions: [{ label: "Download a model", action: "pullModel" }],
     };
   }
-  if (engine.indexing) return { icon: "sync", text: indexingText(engine.indexing), actions: [] };
+  if (engine.indexing) {
+    return {
+      icon: "sync",
+      text: indexingText(engine.indexing),
+      actions: [{ label: "Show progress", action: "status" }],
+    };
+  }
   if (engine.embedderReason) {
     return {
       icon: "warning",
       text: engine.embedderReason,
       actions: [
+        { label: "Check everything", action: "doctor" },
         { label: "Check again", action: "refresh" },
         { label: "Show log", action: "showLog" },
       ],
@@ -121,6 +127,10 @@ function engineNotice(engine: EngineSummary): Notice | null {
     };
   }
   return null;
+}
+
+function stepsOf(step: Step | null): Step[] {
+  return step ? [step] : [];
 }
 
 export function indexingText(indexing: { done: number; total: number | null }): string {

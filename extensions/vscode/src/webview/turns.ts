@@ -1,5 +1,6 @@
 /** The messages of a conversation as elements. */
 import type { FromView, Opening, Pending, Source, Turn } from "../chat/messages";
+import { type Remark, type Step, stepAfter } from "../chat/steps";
 import type { AnswerStats } from "../protocol";
 import { codicon, h, iconButton } from "./dom";
 import { renderBlocks, showBlocks } from "./markdown";
@@ -13,7 +14,7 @@ export interface TurnActions {
 /** How the last answer came about. */
 export interface Making {
   stats: AnswerStats | null;
-  remarks: string[];
+  remarks: Remark[];
 }
 
 /** One message. `question` is the one it belongs to, when that can be asked again. */
@@ -31,9 +32,8 @@ export function turnElement(
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
     body,
-    ...[turn.caution, ...remarks].map(
-      (remark) => remark !== null && h("p", { class: "kind" }, codicon("warning"), ` ${remark}`),
-    ),
+    turn.caution !== null && remarkElement({ text: turn.caution, step: null }, actions),
+    ...remarks.map((remark) => remarkElement(remark, actions)),
     sourcesElement(turn.sources, turn.passagesOnly, actions),
     h(
       "footer",
@@ -48,6 +48,21 @@ export function turnElement(
         iconButton("refresh", "Answer again", () => actions.again(question.text, question.id)),
     ),
   );
+}
+
+function remarkElement({ text, step }: Remark, actions: TurnActions): HTMLElement {
+  return h(
+    "p",
+    { class: "kind" },
+    text !== null && codicon("warning"),
+    text !== null && ` ${text} `,
+    step && stepButton(step, actions),
+  );
+}
+
+function stepButton({ label, action }: Step, actions: TurnActions): HTMLElement {
+  const click = () => actions.post({ type: "action", action });
+  return h("button", { type: "button", class: "link", click }, label);
 }
 
 /** The answer that is being written, updated in place. */
@@ -93,10 +108,12 @@ export class PendingElement {
     if (pending.state === "waiting")
       return [codicon("loading"), " Looking through your documents…"];
     if (!pending.failure) return [];
-    const { message, hint } = pending.failure;
+    const { code, message, hint } = pending.failure;
+    const step = stepAfter(code);
     return [
       codicon("error"),
       ` ${message} ${hint ?? ""} `,
+      ...(step ? [stepButton(step, this.actions), " "] : []),
       h(
         "button",
         {

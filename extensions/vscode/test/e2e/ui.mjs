@@ -226,7 +226,7 @@ class Steps {
       .getByText(/Edda Holm/)
       .first()
       .waitFor();
-    await this.chat.getByText("Ollama is not running.").waitFor();
+    await this.chat.getByText(/^Ollama is not running .* passages only\.$/).waitFor();
     await this.workbench.status("Ollama not running");
     await this.workbench.screenshot("without-ollama");
     await this.chat.getByRole("button", { name: "How to start Ollama" }).click();

@@ -1,5 +1,13 @@
 import { expect, test } from "vitest";
-import { basename, placeOf, sourceOf, withSelections } from "../../src/chat/messages";
+import {
+  basename,
+  limitsOf,
+  placeOf,
+  remarksOn,
+  sourceOf,
+  withSelections,
+} from "../../src/chat/messages";
+import type { Answer } from "../../src/protocol";
 
 const SELECTION = {
   kind: "selection",
@@ -50,4 +58,59 @@ test("a source from the history knows whether the answer cites it", () => {
   };
   expect(sourceOf(stored, "See [2].")).toMatchObject({ cited: true, heading: "A › B" });
   expect(sourceOf(stored, "See [1].").cited).toBe(false);
+});
+
+const ANSWER = {
+  text: "Because [1].",
+  citations: [{ number: 1 }],
+  mode: "generated",
+  stats: { truncated: false },
+  notice: null,
+  noticeCode: null,
+  grounding: "cited",
+} as unknown as Answer;
+
+test.each([
+  ["indexing", "Indexing is in progress (312 of 585 files); results may be incomplete.", "status"],
+  ["nothing_indexed", "Nothing is indexed yet.", "ingest"],
+  ["no_match_for_path", "No indexed file matches '*.nothing'.", "documents"],
+  ["embedder_unavailable", "Keyword search only: Ollama is not running.", "doctor"],
+] as const)(
+  "an answer limited by %s says so, with the step that helps",
+  (noticeCode, notice, action) => {
+    const remarks = limitsOf({ ...ANSWER, notice, noticeCode });
+    expect(remarks).toMatchObject([{ text: notice, step: { action } }]);
+  },
+);
+
+test("an answer that is the sentence itself has the step alone", () => {
+  const nothing: Answer = { ...ANSWER, citations: [], grounding: "none", mode: "passages_only" };
+  expect(limitsOf({ ...nothing, noticeCode: "nothing_indexed" })).toMatchObject([
+    { text: null, step: { action: "ingest" } },
+  ]);
+});
+
+test("where no passage was found, the documents are a step away", () => {
+  const nothing: Answer = { ...ANSWER, citations: [], grounding: "declined" };
+  expect(limitsOf(nothing)).toMatchObject([{ text: null, step: { action: "documents" } }]);
+});
+
+test("a refusal that was read out of passages has no step, nor has a good answer", () => {
+  expect(limitsOf({ ...ANSWER, grounding: "declined" })).toEqual([]);
+  expect(limitsOf(ANSWER)).toEqual([]);
+});
+
+test("a limit without a code is still told", () => {
+  const notice = "The reranker was too slow.";
+  expect(limitsOf({ ...ANSWER, notice })).toEqual([{ text: notice, step: null }]);
+  expect(remarksOn({ ...ANSWER, grounding: "uncited" })).toMatchObject([{ step: null }]);
+});
+
+test("a cut-off answer that reached its limit says so once", () => {
+  const cut: Answer = {
+    ...ANSWER,
+    grounding: "cut_off",
+    stats: { ...ANSWER.stats, truncated: true },
+  };
+  expect(remarksOn(cut)).toHaveLength(1);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { EngineSummary } from "../../src/chat/messages";
+import { stepToModels } from "../../src/chat/steps";
 import { INITIAL, indexText, noticeOf } from "../../src/webview/state";
 
 const ENGINE: EngineSummary = {
@@ -7,7 +8,7 @@ const ENGINE: EngineSummary = {
   folders: 1,
   indexing: null,
   embedderReason: null,
-  ollama: { reachable: true, reason: null },
+  ollama: { reachable: true, reason: null, step: null },
   models: ["llama3.2:3b"],
   model: "llama3.2:3b",
   trusted: true,
@@ -19,7 +20,18 @@ const ready = (changes: Partial<EngineSummary> = {}) => ({
   engine: { ...ENGINE, ...changes },
 });
 
+const offline = (provider: string, reasonCode: string): Partial<EngineSummary> => {
+  const status = { url: "", reachable: false, version: null, reason: "Why not.", provider };
+  const step = stepToModels({ ...status, reasonCode });
+  return { ollama: { reachable: false, reason: status.reason, step } };
+};
+
 describe("the notice", () => {
+  test("says why the models cannot be used", () => {
+    const notice = noticeOf(ready(offline("openai", "api_key_refused")));
+    expect(notice?.text).toBe("Why not. Questions are answered with passages only.");
+  });
+
   test("is not there when all is well", () => {
     expect(noticeOf(ready())).toBeNull();
   });
@@ -31,9 +43,13 @@ describe("the notice", () => {
       { ...ready(), trouble: { code: "disk_full", message: "The disk is full.", hint: null } },
       "showLog",
     ],
-    [ready({ ollama: { reachable: false, reason: "refused" } }), "startOllama"],
+    [{ ...ready(), trouble: { code: "data_damaged", message: "Damaged.", hint: null } }, "doctor"],
+    [ready(offline("ollama", "provider_unreachable")), "startOllama"],
+    [ready(offline("openai", "provider_unreachable")), "doctor"],
+    [ready(offline("ollama", "api_key_refused")), "doctor"],
     [ready({ models: [] }), "pullModel"],
-    [ready({ embedderReason: "Nothing answers." }), "refresh"],
+    [ready({ indexing: { done: 312, total: 585 } }), "status"],
+    [ready({ embedderReason: "Nothing answers." }), "doctor"],
     [ready({ trusted: false }), "trust"],
     [ready({ documents: 0 }), "ingest"],
   ])("offers the step that helps (%#)", (state, action) => {

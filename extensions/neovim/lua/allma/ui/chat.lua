@@ -3,6 +3,7 @@ local client = require("allma.client")
 local config = require("allma.config")
 local errors = require("allma.errors")
 local places = require("allma.ui.places")
+local steps = require("allma.steps")
 local transcript = require("allma.ui.transcript")
 
 ---@class allma.AskOptions
@@ -31,9 +32,7 @@ Chat.__index = Chat
 
 local UNCITED = "No source is named for this: check it before you rely on it."
 local UNREAD = "What was said before is not shown; :edit reads it again."
-local INDEX_FIRST = ":Allma ingest indexes the project."
 local CUT_OFF = "This answer is incomplete: it was cut off."
-local NO_SOURCES = "No passage was found for this. :Allma status tells what is indexed so far."
 
 -- --- asking --------------------------------------------------------------------------------
 
@@ -51,10 +50,16 @@ local function answering_label()
   return key and ("answering, %s stops"):format(key) or "answering"
 end
 
----@param options? allma.AskOptions
----@return boolean
-local function wants_sources(options)
-  return not options or options.useRag ~= false
+--- What kept an answer from being better, and what helps; empty for a good one.
+---@param answer allma.Answer
+---@return string
+local function limits_of(answer)
+  if answer.notice or answer.noticeCode then
+    return steps.told(answer.notice, answer.noticeCode)
+  end
+  -- The answer itself says that no passage was found.
+  local is_nothing = answer.grounding == "declined" and #answer.citations == 0
+  return is_nothing and steps.nothing_found or ""
 end
 
 ---@param answer allma.Answer
@@ -140,17 +145,12 @@ function Chat:answered(err, answer, in_place)
       }
     end, answer.citations)
     self.text:add_sources(sources, bare)
-    if #sources == 0 and wants_sources(self.last.options) then
-      self.text:note(NO_SOURCES)
-    end
     if answer.grounding == "uncited" then
       self.text:note(UNCITED)
     end
-    if answer.notice then
-      self.text:note(answer.notice)
-    end
-    if answer.noticeCode == "nothing_indexed" then
-      self.text:note(INDEX_FIRST)
+    local limits = limits_of(answer)
+    if limits ~= "" then
+      self.text:note(limits)
     end
     if in_place then
       self:retitle()

@@ -1,5 +1,6 @@
 --- Why a search finds what it finds: a buffer to read, whose passages can be opened.
 local places = require("allma.ui.places")
+local steps = require("allma.steps")
 
 local M = {}
 
@@ -30,7 +31,12 @@ local function head(explanation)
     table.insert(lines, "Too common to search for: " .. table.concat(explanation.stops, ", "))
   end
   table.insert(lines, explanation.judge and "Judged by " .. explanation.judge or nil)
-  table.insert(lines, explanation.notice)
+  local limits = steps.told(explanation.notice, explanation.noticeCode)
+  if limits ~= "" then
+    table.insert(lines, (limits:gsub("%s+", " ")))
+  elseif #explanation.candidates == 0 then
+    table.insert(lines, "No passage matches. " .. steps.nothing_listed)
+  end
   return vim.list_extend(lines, { "", "Places in each list, with scores; <CR> opens a passage." })
 end
 

@@ -23,6 +23,9 @@ function M.sentence(report)
   elseif #report.skipped > 0 and report.indexed + report.updated + report.unchanged == 0 then
     text = text .. " :Allma documents skipped tells why."
   end
+  if report.notice then
+    text = text .. " " .. report.notice
+  end
   return text
 end
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import * as vscode from "vscode";
 import { sourceOf } from "../../../src/chat/messages";
+import { COMMANDS, stepToModels } from "../../../src/chat/steps";
 import { askWithProgress } from "../../../src/chat/view";
 import { diagnosisText } from "../../../src/commands/engine";
 import { explanationText } from "../../../src/commands/explain";
@@ -15,6 +16,18 @@ import * as rpc from "../../../src/protocol";
 import { statusText } from "../../../src/status";
 
 const SECONDS = 1000;
+const NO_OLLAMA = {
+  reachable: false,
+  reason: null,
+  step: stepToModels({
+    url: "",
+    reachable: false,
+    version: null,
+    reason: null,
+    provider: "ollama",
+    reasonCode: "provider_unreachable",
+  }),
+};
 
 export function suites(): void {
   describe("Allma in the extension host", () => {
@@ -49,6 +62,7 @@ export function suites(): void {
       const { contributes } = parts.ctx.extension.extension.packageJSON;
       for (const { command } of contributes.commands)
         assert.ok(commands.includes(command), command);
+      for (const command of Object.values(COMMANDS)) assert.ok(commands.includes(command), command);
       for (const command of ["allma.ask", "allma.search", "allma.status"]) {
         assert.ok(commands.includes(command), command);
       }
@@ -227,7 +241,7 @@ export function suites(): void {
       assert.match(text({ state: "missing" }, null, null), /not installed/);
       const indexing = { ...engine, indexing: { done: 312, total: 585 } };
       assert.match(text({ state: "ready" }, indexing, null), /indexing 312\/585/);
-      const alone = { ...engine, indexing: null, ollama: { reachable: false, reason: null } };
+      const alone = { ...engine, indexing: null, ollama: NO_OLLAMA };
       assert.match(text({ state: "ready" }, alone, null), /Ollama not running/);
     });
 
@@ -241,7 +255,8 @@ export function suites(): void {
     });
 
     it("tells reports, diagnoses and times in words", async () => {
-      const nothing = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
+      const counts = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
+      const nothing = { ...counts, notice: null };
       const report = { ...nothing, indexed: 2, skipped: [{ path: "a", reason: "b" }], failed: [] };
       assert.equal(reportText(report), "Allma: 2 indexed, 1 skipped in 1.0 s.");
       assert.match(diagnosisText(await request(rpc.doctor, {})), /# Allma: doctor/);

@@ -1,0 +1,83 @@
+import { beforeEach, expect, test } from "vitest";
+import type { FromView, Pending, Turn } from "../../src/chat/messages";
+import { openingElement, PendingElement, turnElement } from "../../src/webview/turns";
+
+const ANSWER: Turn = {
+  id: "m2",
+  role: "assistant",
+  text: "Because.",
+  model: "m",
+  passagesOnly: false,
+  caution: null,
+  sources: [],
+};
+
+let posted: FromView[];
+let again: unknown[][];
+const actions = {
+  post: (message: FromView) => posted.push(message),
+  edit: () => {},
+  again: (...args: unknown[]) => again.push(args),
+};
+
+beforeEach(() => {
+  posted = [];
+  again = [];
+});
+
+const press = (element: HTMLElement, label: string) => {
+  const buttons = [...element.querySelectorAll("button")];
+  const button = buttons.find((b) => b.textContent === label);
+  expect(button, `a button “${label}”`).toBeDefined();
+  button?.click();
+};
+
+test("a limit of an answer is told with the button that helps", () => {
+  const text = "Indexing is in progress (312 of 585 files); results may be incomplete.";
+  const step = { label: "Show progress", action: "status" } as const;
+  const making = { stats: null, remarks: [{ text, step }] };
+  const element = turnElement(ANSWER, null, making, actions);
+  expect(element.textContent).toContain(text);
+  press(element, "Show progress");
+  expect(posted).toEqual([{ type: "action", action: "status" }]);
+});
+
+test("an answer that was cut off says so", () => {
+  const caution = "This answer is incomplete: it was cut off.";
+  const element = turnElement({ ...ANSWER, caution }, null, { stats: null, remarks: [] }, actions);
+  expect(element.textContent).toContain(caution);
+});
+
+test.each([
+  ["model_not_found", "Choose a model", "models"],
+  ["empty_answer", "Choose a model", "models"],
+  ["api_key_refused", "Check everything", "doctor"],
+  ["provider_unreachable", "Check everything", "doctor"],
+])(
+  "after %s the question can be tried again, and what helps is a button",
+  (code, label, action) => {
+    const pending: Pending = {
+      question: "Why?",
+      answer: "",
+      sources: [],
+      state: "failed",
+      failure: { code, message: "It failed as it did.", hint: "Do this." },
+      replaces: "m1",
+    };
+    const shown = new PendingElement(actions);
+    shown.update(pending);
+    expect(shown.element.textContent).toContain("It failed as it did. Do this.");
+    press(shown.element, label);
+    expect(posted).toEqual([{ type: "action", action }]);
+    press(shown.element, "Try again");
+    expect(again).toEqual([["Why?", "m1"]]);
+  },
+);
+
+test("a conversation that cannot be shown says why, and can be tried again", () => {
+  const failure = { code: "took_too_long", message: "It took too long.", hint: null };
+  const element = openingElement({ failure }, actions);
+  expect(element.textContent).toContain("It took too long.");
+  press(element, "Try again");
+  expect(posted).toEqual([{ type: "reload" }]);
+});
