@@ -54,6 +54,13 @@ export async function returnTo(
   await vscode.window.showTextDocument(document, { viewColumn, selection });
 }
 
+/** Shows what was read out of a file. */
+export async function openExtracted(documentId: number): Promise<void> {
+  const isLatest = opening.begin();
+  const document = await vscode.workspace.openTextDocument(extractedText(documentId));
+  if (isLatest()) await vscode.window.showTextDocument(document);
+}
+
 /** The read-only document with what was read out of a file. */
 export function extractedText(documentId: number): vscode.Uri {
   return vscode.Uri.parse(`allma://document/${documentId}`);

@@ -2,7 +2,11 @@
 import * as vscode from "vscode";
 import { placeOf } from "../chat/messages";
 import type { Parts } from "../extension";
+import { Latest } from "../latest";
 import * as rpc from "../protocol";
+
+/** There is one page for all explanations. */
+const explaining = new Latest();
 
 export const explain =
   ({ ctx, report }: Parts) =>
@@ -15,10 +19,9 @@ export const explain =
         placeHolder: "Words, a question, a symbol",
       }));
     if (!query?.trim()) return;
-    await report.show(
-      "Search explained",
-      explanationText(await ctx.request(rpc.explain, { query })),
-    );
+    const isLatest = explaining.begin();
+    const explanation = await ctx.request(rpc.explain, { query });
+    if (isLatest()) await report.show("Search explained", explanationText(explanation));
   };
 
 const LISTS = ["dense", "lexical", "fused", "reranked", "judged"] as const;

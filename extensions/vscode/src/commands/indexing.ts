@@ -4,7 +4,7 @@ import { basename } from "../chat/messages";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
 import type { Parts } from "../extension";
-import { extractedText } from "../open";
+import { openExtracted } from "../open";
 import * as rpc from "../protocol";
 import { withProgress } from "./progress";
 
@@ -64,8 +64,7 @@ function pathOf(chosen: DocumentItem | vscode.Uri | undefined): string | undefin
 
 export const openExtractedText = () => async (item: DocumentItem) => {
   if (item.kind !== "document") return;
-  const document = await vscode.workspace.openTextDocument(extractedText(item.row.id));
-  await vscode.window.showTextDocument(document);
+  await openExtracted(item.row.id);
 };
 
 async function run(parts: Parts, uris: readonly vscode.Uri[]): Promise<void> {

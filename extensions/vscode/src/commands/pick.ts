@@ -1,5 +1,7 @@
 /** A quick pick whose items the server finds, again with every pause in typing. */
 import * as vscode from "vscode";
+import { COMMANDS, popup } from "../chat/steps";
+import { failureOf } from "../failures";
 
 const PAUSE_MS = 150;
 
@@ -64,8 +66,7 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
       pick.activeItems = pick.items.slice(choices.length ? notes.length : 0).slice(0, 1);
     } catch (error) {
       if (cancellation.token.isCancellationRequested) return;
-      const label = error instanceof Error ? error.message : String(error);
-      pick.items = [{ label: `$(error) ${label}`, alwaysShow: true, value: undefined }];
+      pick.items = [{ ...noteOf(error), alwaysShow: true, value: undefined }];
     } finally {
       if (searching === cancellation) pick.busy = false;
       cancellation.dispose();
@@ -103,4 +104,13 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
     pick.show();
     void find();
   });
+}
+
+function noteOf(error: unknown): Note {
+  const { text, step } = popup(failureOf(error));
+  return {
+    label: `$(error) ${text}`,
+    detail: step.label,
+    run: () => vscode.commands.executeCommand(COMMANDS[step.action]),
+  };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import * as vscode from "vscode";
 import { sourceOf } from "../../../src/chat/messages";
-import { COMMANDS, stepToModels } from "../../../src/chat/steps";
+import { COMMANDS, noteOn, stepToModels } from "../../../src/chat/steps";
 import { askWithProgress } from "../../../src/chat/view";
 import { diagnosisText } from "../../../src/commands/engine";
 import { explanationText } from "../../../src/commands/explain";
@@ -105,6 +105,22 @@ export function suites(): void {
       const editor = await openPlace(parts.ctx, passage);
       assert.equal(editor?.document.uri.scheme, "allma");
       assert.match(editor?.document.getText(editor.selection) ?? "", /Edda Holm/);
+    });
+
+    it("shows the source that was opened last, however quickly", async () => {
+      const first = await find("asked seven times", "retries.md");
+      const last = await find("next sailing minute", "harbor.py");
+      const opened = [openPlace(parts.ctx, first), openPlace(parts.ctx, last)];
+      assert.equal(await opened[0], undefined);
+      assert.equal(path.basename((await opened[1])?.document.fileName ?? ""), "harbor.py");
+      const shown = vscode.window.activeTextEditor?.document.fileName ?? "";
+      assert.equal(path.basename(shown), "harbor.py");
+    });
+
+    it("says that no file matches, with the way to the documents", async () => {
+      const note = noteOn(await request(rpc.search, { query: "ferry", path: "*.nothing" }));
+      assert.match(note?.text ?? "", /^No indexed file matches '\*\.nothing'/);
+      assert.equal(note?.step?.action, "documents");
     });
 
     it("streams an answer before it is complete, with its sources", async function () {
