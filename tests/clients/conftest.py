@@ -86,7 +86,7 @@ def program(name: str) -> list[str]:
     return [node, str(path)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home(tmp_path_factory.mktemp("home"))
     (home.path / "docs").mkdir()
@@ -96,13 +96,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home.allma("daemon", "stop")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def entry(home: Home) -> dict[str, Any]:
     """How a client without a place of its own starts the server: command, args and env."""
     return {"command": SERVER, "args": ["mcp"], "env": home.settings}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def config(home: Home, entry: dict[str, Any]) -> Path:
     """The entry in the form that most clients read."""
     path = home.path / "mcp.json"
