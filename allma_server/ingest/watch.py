@@ -130,6 +130,9 @@ class Watch:
 def _batches(folders: Collection[str], stop: threading.Event) -> Batches:
     """What changes in these folders, in batches that may be empty; armed at the first one.
 
+    The library cannot tell names that are not UTF-8: at the first one they end with all folders,
+    which may have changed.
+
     Raises:
         FileNotFoundError: one of the folders is not there.
         OSError: the system does not watch so many.
@@ -149,5 +152,11 @@ def _batches(folders: Collection[str], stop: threading.Event) -> Batches:
         recursive=False,
     )
     with contextlib.closing(found):
-        for batch in found:
-            yield {path for _, path in batch}
+        try:
+            for batch in found:
+                yield {path for _, path in batch}
+        except RuntimeError as exc:
+            if "decode path" not in str(exc):
+                raise
+            log.info("watching begins anew: %s", exc)
+            yield set(folders)

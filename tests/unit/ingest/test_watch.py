@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -88,6 +89,18 @@ async def test_files_written_into_a_new_folder_at_once_are_not_missed(root: Path
         changes.forget()
         (root / "new" / "deep29" / "d.md").write_text("four")
         await changes.mention(root / "new" / "deep29" / "d.md")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are not UTF-8")
+async def test_a_name_that_is_not_utf_8_ends_no_watch(root: Path) -> None:
+    async with watching(root) as (changes, watch):
+        for text in ("two", "three"):
+            (root / "sub" / os.fsdecode(b"caf\xe9.md")).write_text(text)
+            await changes.mention(root / "sub")
+            await watch.armed()
+            changes.forget()
+        (root / "a.md").write_text("four")
+        await changes.mention(root / "a.md")
 
 
 async def test_a_folder_moved_away_is_noticed(root: Path, tmp_path: Path) -> None:
