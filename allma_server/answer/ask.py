@@ -6,6 +6,7 @@ the place of an earlier one is stored when its answer begins: until then nothing
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -40,6 +41,9 @@ from allma_server.model import (
 from allma_server.ports import ChatModels, Progress
 
 NOTHING_FOUND = "No passage was found for this question."
+
+# Dots, an empty block of code.
+_SAYS_NOTHING = re.compile(r"(?:[\s.…]|```\w*\s*```)*")
 
 HISTORY_SHARE = 0.25
 """Of the room for a prompt, what earlier turns may take before they are summed up."""
@@ -163,7 +167,7 @@ class _Work(Generic[TurnT]):
             rest = self.draft.cut_off()
             if isinstance(exc, AllmaError):
                 await self._show(rest)
-            if self.draft.text:
+            if not _SAYS_NOTHING.fullmatch(self.draft.text):
                 await asyncio.shield(self._keep(writer))
             elif isinstance(exc, ProviderUnreachable):
                 return await self.give_passages(exc)
@@ -273,7 +277,7 @@ class _Work(Generic[TurnT]):
             await self._show(self.draft.cut_off())
         else:
             await self._show(self.draft.finish())
-        if not self.draft.text.strip():
+        if _SAYS_NOTHING.fullmatch(self.draft.text):
             raise EmptyAnswer(
                 f"{writer.model} ended without saying anything.",
                 "Ask again, or choose another model: `allma models list` shows them.",

@@ -40,6 +40,17 @@ _FIRST = re.compile(r"[<\[◁]")
 _ROLE = re.compile(r"\s*(?:assistant|model|user|system)?(?:<\|end_header_id\|>)?")
 _LONGEST_ROLE = 40
 
+# Control characters, which command a terminal, and signs without a form, which turn words around
+# or stand for nothing; but the joiners of scripts and emoji.
+_NOT_SHOWN = dict.fromkeys(
+    [
+        *({*range(0x1C), *range(0x7F, 0xA0)} - {*range(0x09, 0x0D), 0x85}),
+        *(0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ]
+)
+
 
 class VisibleText:
     """A model's text as it comes: `add` and `finish` give what of it is for the reader.
@@ -64,7 +75,7 @@ class VisibleText:
 
     def add(self, piece: str) -> str:
         """Takes the next piece; what may be shown by it."""
-        return self._taken(piece, final=False)
+        return self._taken(piece.translate(_NOT_SHOWN), final=False)
 
     def finish(self) -> str:
         """The rest, once the model has ended."""

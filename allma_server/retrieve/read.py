@@ -67,7 +67,8 @@ async def read_excerpt(
     name = source.strip()
     if (chunk_id := row_id(name)) is not None:
         return await _around_chunk(chunk_id, neighbors, catalog)
-    document = await _document(name, catalog)
+    # A file's name may begin or end with a blank.
+    document = await _document(source, catalog) or await _document(name, catalog)
     if document is None or document.state != "indexed":
         raise DocumentNotFound(
             f"{source!r} is not in the index.",

@@ -209,6 +209,25 @@ async def test_lsp_ends_with_the_status_of_the_protocol(
         assert process.stdout and await process.stdout.read() == b""
 
 
+async def test_what_was_asked_before_the_input_ended_is_answered(tmp_path: Path) -> None:
+    count = 500
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "glacier.md").write_text(GLACIER)
+    async with started("mcp", tmp_path / "data", "--workspace", str(folder)) as process:
+        wire = lines(process)
+        await wire.initialize()
+        await wire.tool("search", query="glacier")
+        numbers = [
+            wire.begin("tools/call", {"name": "search", "arguments": {"query": f"glacier {n}"}})
+            for n in range(count)
+        ]
+        wire.writer.close()
+        for number in numbers:
+            assert not (await wire.answer(number))["result"]["isError"]
+        assert await ended(process) == 0
+
+
 async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
     source, sink = os.pipe()
     writer = FdWriter(sink, asyncio.get_running_loop())

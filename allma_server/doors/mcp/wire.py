@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from allma_server.doors.frames import INVALID_REQUEST, Malformed, Messages
 from allma_server.doors.streams import Writer
 
-EOF_SECONDS = 1.0
-"""How long calls in flight may still finish when the client has closed its side."""
+EOF_SECONDS = 2.0
+"""How long the next answer may take when the client has closed its side."""
 
 
 class Wire:
@@ -69,10 +69,11 @@ class Wire:
                     break
                 else:
                     await self._take(message, into)
-            with anyio.move_on_after(EOF_SECONDS):
+            with anyio.move_on_after(EOF_SECONDS) as grace:
                 while self._waiting:
                     self._answered.clear()
                     await self._answered.wait()
+                    grace.deadline = anyio.current_time() + EOF_SECONDS
 
     def _begins_anew(self, message: SessionMessage) -> bool:
         method = getattr(message.message, "method", None)

@@ -155,6 +155,13 @@ FAILURES: dict[str, tuple[Told, type[AllmaError], str]] = {
         "asked for a tool",
     ),
     "numbers alone": (lines(line("[7]"), line(done="stop")), EmptyAnswer, "without saying"),
+    "invisible signs": (
+        lines(line("\u200b\ufeff\n"), line(done="stop")), EmptyAnswer, "without writing"
+    ),
+    "dots": (lines(line("..."), line(done="stop")), EmptyAnswer, "without saying"),
+    "an empty block": (
+        lines(line("```\n"), line("```"), line(done="stop")), EmptyAnswer, "without saying"
+    ),
     "only marks": (lines(line("<|im_end|>"), line(done="stop")), EmptyAnswer, "without writing"),
     "no JSON": (lines("nonsense"), ProviderError, "something unexpected"),
     "a list": (lines([1]), ProviderError, "something unexpected"),

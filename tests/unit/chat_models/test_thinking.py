@@ -85,6 +85,13 @@ def test_a_model_known_to_think_unmarked_is_held_until_it_answers(size: int) -> 
     assert shown("Seven [1].", size, held=True)[0] == "Seven [1]."
 
 
+def test_what_commands_a_terminal_or_turns_words_around_is_left_out() -> None:
+    joined = "मा\u200dला 👩\u200d🚀"
+    text = f"a\x1b]8;;http://b\x1b\\c\x9b1m\u202egpj\u200b.\x00\r\n\t{joined}"
+    given, visible = shown(text, 3)
+    assert given == visible.text == f"a]8;;http://b\\c1mgpj.\n\t{joined}"
+
+
 def test_what_is_no_mark_is_shown_at_once() -> None:
     visible = VisibleText()
     assert visible.add("Seven") == "Seven"

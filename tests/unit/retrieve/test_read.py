@@ -100,6 +100,17 @@ async def test_a_folder_that_became_a_link_shows_nothing_from_elsewhere(
     assert found.passages[0].stale
 
 
+@pytest.mark.parametrize("name", ["end.md ", " begin.md"])
+async def test_a_name_with_a_blank_at_an_end_is_a_name(
+    indexed: Engine, folder: Path, name: str
+) -> None:
+    (folder / name).write_text("blank\n")
+    await do(indexed, "sync")
+    assert (await do(indexed, "read", source=str(folder / name))).text == "blank"
+    # A blank that was copied with a path is none of it.
+    assert (await do(indexed, "read", source=f"{folder / 'b.txt'} ")).start_line == 1
+
+
 @pytest.mark.parametrize("rules", [".gitignore", ".allmaignore", "notes/.ignore"])
 async def test_a_file_that_is_ignored_by_now_is_not_shown(
     indexed: Engine, folder: Path, rules: str
