@@ -63,7 +63,7 @@ def parse(path: str, limits: Limits) -> Parsed:
     name = PurePath(path)
     reader = reader_for(name)
     if reader is None:
-        raise NothingToIndex(f"Files ending in {name.suffix} hold no text that can be indexed.")
+        raise NothingToIndex(f"Allma does not read files ending in {name.suffix}.")
     try:
         extract = reader.read(_content(path, limits.file_bytes), name)
         if limits.mask_secrets:

@@ -8,11 +8,15 @@ from allma_server.secrets.values import is_password, is_random
 
 _PASSWORDS = (
     r"passw(?:or)?d|passwort|kennwort|passphrase|contrase[nñ]a|mot[_ ]de[_ ]passe|senha|pwd|"
+    r"wachtwoord|l[oö]senord|adgangskode|passord|salasana|heslo|hasło|şifre|пароль|密码|密碼|"
+    r"パスワード|비밀번호|pre[_ -]?shared[_ -]?key|(?:psk|pw)(?<![a-z]psk)(?<![a-z]pw)(?![a-z])|"
+    r"(?:db|root|admin|user|bind|smtp|ftp|mail|ssh|sql|key|store)(?:pass|pw)(?![a-z])|"
     r"pass(?<![a-z]pass)(?![a-z])"
 )
 _TOKENS = (
     r"secret|token|credential|(?:api|access|auth|private|secret|encryption|signing|account|master|"
-    r"storage|shared|service|session|license|app)[_ -]?key|connection[_ -]?string|"
+    r"storage|shared|service|session|license|app|admin|server|deploy|webhook|fernet|hmac|aes|jwt)"
+    r"[_ -]?key|connection[_ -]?string|"
     r"auth(?<![a-z]auth)(?![a-z])|sas(?<![a-z]sas)(?![a-z])"
 )
 _NAMED = re.compile(rf"(?P<password>{_PASSWORDS})|{_TOKENS}")
@@ -41,7 +45,7 @@ _BETWEEN = re.compile(
     # A type may stand between.
     r"(?::[^\S\n]{0,3}[A-Za-z][\w.\[\]| ?<>,]{0,40}?[^\S\n]{0,3}|[^\S\n]string[^\S\n]{0,3})?"
     r"(?P<equals>[=!]==?|[:?+|]{0,2}=>?)"
-    r"|(?P<colon>::?)"
+    r"|(?P<colon>::?|：)"
     r"|(?P<call>\(|,|\"[^\S\n]{1,3}value=)|(?P<element>>)(?=[^<\n]{4,400}</)"
     r"|(?P<entry>[\"']?\n[^\S\n]{0,20}value:)"
     r")[^\S\n]{0,12}(?:\n[^\S\n]{0,20})?(?:@|[bfrLu](?=[\"'])|(?:String|Some|str|new)[(:]{1,2})?"
@@ -92,6 +96,7 @@ def _value(text: str, at: int, kind: str) -> tuple[int, int] | None:
     # Right of a sign of assignment stands an expression in most languages.
     if (
         between["element"] is None
+        and between["entry"] is None
         and _EXPRESSION.fullmatch(bare["value"])
         and not _is_plain(text, at, between, bare["value"])
     ):

@@ -45,6 +45,25 @@ _OPTION = re.compile(
     r"--(?=[a-z])(?:[\w-]{0,30}(?:password|passwd|passphrase|secret|token|api-?key))(?:=|\s)[\"']?"
     r"(?P<secret>(?!-)[^\s\"'<>$|&;,)\]}]{6,300})"
 )
+_SHORT_OPTION = re.compile(
+    r"(?:\bsshpass\s{1,4}(?:-\S{1,20}\s{1,3}){0,3}?-p\s?|\b(?:mysql\w*|mariadb)\b[^\n]{0,200}?\s-p|"
+    r"-(?:store|key)pass\s{1,3}|-pass(?:in|out)?\s{1,3}pass:)[\"']?(?P<secret>[^\s\"']{6,200})"
+)
+# Configuration that has nothing but a blank between a name and its value.
+_LINE = re.compile(
+    r"^[^\S\n]{0,20}(?:[\w#/.-]{1,40}[^\S\n]{1,4}){0,3}?(?i:[\w-]{0,40}?(?:passw(?:or)?d|passphrase|pass|"
+    r"pw|secret|community|pre-?shared-key))[^\S\n]{1,8}(?:\d[^\S\n]{1,4})?[\"']?"
+    r"(?P<secret>[^\s\"'`<>(){}\[\]]{8,200})[\"']?[^\S\n]{0,8}(?:r[ow])?$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LINE_WORDS = ("passw", "passphrase", "pass ", "pw ", "secret ", "community ", "shared-key ")
+_LOGIN_CALL = re.compile(
+    r"(?:NetworkCredential|BasicAuth|WiFi\.begin|[^\w.]auth\s?=\s?)\(\s{0,4}[\"'][^\"'\n]{1,80}[\"']\s{0,3},"
+    r"\s{0,20}[\"'](?P<secret>[^\"'\n]{4,200})[\"']\s{0,4}\)"
+)
+_SECURE_STRING = re.compile(
+    r"ConvertTo-SecureString\s[^\n]{0,60}?[\"'](?P<secret>[^\"'\n]{4,200})[\"']"
+)
 _AUTH_JSON = re.compile(
     r"\"(?:auth|_auth)\"\s{0,3}:\s{0,3}\"(?P<secret>[A-Za-z0-9+/]{8,400}={0,2})\""
 )
@@ -94,6 +113,14 @@ def in_context(text: str, lowered: str) -> Iterator[Span]:
         yield from _found(_AUTH_JSON, text, "authorization", _is_authorization)
     if "--" in text:
         yield from _found(_OPTION, text, "password", is_password)
+    if " -" in text:
+        yield from _found(_SHORT_OPTION, text, "password", is_password)
+    if any(word in lowered for word in _LINE_WORDS):
+        yield from _found(_LINE, text, "password", _is_varied)
+    if "(" in text:
+        yield from _found(_LOGIN_CALL, text, "password", is_password)
+    if "SecureString" in text:
+        yield from _found(_SECURE_STRING, text, "password", is_password)
     if "password '" in lowered or "identified" in lowered:
         yield from _found(_IN_SQL, text, "password", is_password)
 
@@ -104,6 +131,12 @@ def _found(
     for match in pattern.finditer(text):
         if is_secret(match["secret"]):
             yield Span(*match.span("secret"), kind)
+
+
+def _is_varied(value: str) -> bool:
+    """Whether it is a password where a word of a sentence could stand as well."""
+    kinds = (str.isdigit, str.islower, str.isupper)
+    return is_password(value) and all(any(map(kind, value)) for kind in kinds)
 
 
 def _is_authorization(value: str) -> bool:

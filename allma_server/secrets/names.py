@@ -22,13 +22,22 @@ _ENDED = r"\.(?:json|jsonc|json5|ya?ml|ini|toml|properties|env|cfg|conf|config|x
 _QUALIFIER = (
     r"(?:prod|production|dev|develop|development|stag|stage|staging|test|testing|local|live|qa|uat|"
     r"ci|shared|common|default|private|my|all|app|global|user|root|team|company|work|home|personal|"
-    r"export|saved|backup|aws|gcp|azure|google|github|gitlab|docker|db|database|k8s|kube|server|"
+    r"wifi|wlan|router|mail|email|bank|export|saved|backup|aws|gcp|azure|google|github|gitlab|docker|db|database|k8s|kube|server|"
     r"api|new|\d+)"
 )
 _SECRETS = r"(?:secrets?|credentials?|creds?|passwords?|passwds?|passphrases?)"
 _TOKENS = (
     r"(?:api|access|auth|secret|private|encryption|signing|root|service|sa|gcp|key)"
     r"[_-]?(?:keys?|tokens?)"
+)
+
+_ISSUERS = (
+    r"(?:github|gitlab|slack|discord|telegram|npm|pypi|hf|refresh|oauth2?|bearer|bot|jwt|session|"
+    r"login|user|personal|deploy)"
+)
+_PASSWORD_STORES = (
+    r"(?:lastpass|bitwarden|1password|keepass\w*|dashlane|nordpass|chrome|firefox|edge|brave|"
+    r"safari)"
 )
 
 _KINDS = {
@@ -49,17 +58,22 @@ _KINDS = {
     r"\.?offlineimaprc|\.terraformrc|terraform\.rc|.*\.tfrc\.json|.*\.tf(?:state|plan)(?:\..*)?|"
     r"\.?databrickscfg|\.?ngrok\.ya?ml|sitemanager\.xml|recentservers\.xml|filezilla\.xml|"
     r"winscp\.ini|\.ftpconfig|s?ftp-config\.json|sftp\.json|master\.key|.*\.yml\.enc|"
+    r"\.?kaggle\.json|\.authinfo|\.esmtprc|\.rhosts|\.renviron|\.proftpdpasswd|local\.settings\.json|"
     r"(?:keystore|key|signing)\.properties|settings-security\.xml|passwd|shadow-?|gshadow-?|"
     r"\.?(?:api|auth|access)[_-]?(?:key|token)s?|\.tokens?|\.secrets?",
     "credentials": rf"\.?{_SECRETS}|\.?(?:.+[._ -])?{_SECRETS}{_ENDED}|"
     rf"\.?{_SECRETS}(?:[._ -]{_QUALIFIER})+(?:{_ENDED})?|"
     rf"(?:{_QUALIFIER}[._ -])*(?:secrets|credentials|creds|passwords?|passwds)"
     r"\.(?:txt|csv|tsv|xlsx?)|"
-    rf"(?:.*[_-])?{_TOKENS}\.(?:json|ya?ml|txt|csv|ini|toml|env)|token\.(?:json|txt)|"
+    rf"(?:.*[_-])?{_TOKENS}\.(?:json|ya?ml|txt|csv|ini|toml|env)|"
+    rf"(?:{_ISSUERS}[_-])?token(?:\.(?:json|txt))?|(?:pwds?|pass|passwort|passwörter)\.txt|\.pass|"
+    r"(?:[\w-]{1,40}[_-])?(?:password|passphrase|secret[_-]?key(?:[_-]base)?)|rootpw|\.secret_key|"
     r"(?:.*[_-])?(?:access|root)keys?\.csv",
     "history of a shell": r"\.[\w.-]*(?:_?history|histfile|hsts)|\.lesshst|\.viminfo|\.histdb|"
     r"consolehost_history\.txt|(?:fish|zsh|bash)_history",
-    "a browser's or wallet's store": r"login data(?: for account)?|logins\.json|key[34]\.db|"
+    "a browser's or wallet's store": rf"{_PASSWORD_STORES}[ _-].*(?:export|passwords?|vault|"
+    r"logins?).*\.(?:csv|json|txt|xml)|logins\.csv|login data(?: for account)?|"
+    r"logins\.json|key[34]\.db|"
     r"cookies(?:\.sqlite|\.txt|\.json)?|signons\.sqlite|web data|wallet\.(?:dat|json)|utc--.*|"
     r"(?:.*[_ -])?(?:recovery|backup)[_ -]?codes?.*\.txt|(?:seed|mnemonic)(?:[_ -]phrase)?\.txt|"
     r".*\.har",

@@ -77,7 +77,7 @@ async def test_processes_are_started_when_needed_and_no_more_than_allowed(
     ("name", "content", "reason"),
     [
         ("empty.txt", b"", "empty"),
-        ("photo.jpg", b"\xff\xd8\xff", "no text"),
+        ("photo.jpg", b"\xff\xd8\xff", "does not read"),
         ("binary.txt", bytes(range(256)) * 50, "binary"),
         ("huge.txt", b"x" * 5_000_001, "larger than 5 MB"),
     ],

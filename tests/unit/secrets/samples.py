@@ -105,6 +105,11 @@ AROUND_A_PASSWORD = (
     "ALTER USER bob PASSWORD '{}';", "IDENTIFIED BY '{}'", 'os.getenv("DB_PASSWORD", "{}")',
     "mysql --password={} -h x", "curl -u bob:{} https://x", '<add key="Password" value="{}" />',
     '\\"password\\": \\"{}\\"', '- name: DB_PASSWORD\n  value: "{}"', "Passwort: {}",
+    "- name: DB_PASSWORD\n  value: {}", '#define WIFI_PASSWORD "{}"', "ENV ROOT_PASSWORD {}",
+    "requirepass {}", "username bob password 0 {}", "sshpass -p {} ssh h", "mysql -u x -p{} db",
+    'new NetworkCredential("bob", "{}")', "get(url, auth=('bob', '{}'))", "admin_pw: {}",
+    'ConvertTo-SecureString "{}" -AsPlainText', "keytool -storepass {} -v", "dbpass={}",
+    "пароль: {}", "密码：{}", 'psk="{}"', "ikev2 pre-shared-key {}",
 )  # fmt: skip
 
 AROUND_AN_ADDRESS = (

@@ -96,6 +96,9 @@ AKIAIOSFODNN7EXAMPLE   wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
 sha256 = "{drawn(64, HEX)}"   commit {drawn(40, HEX)}   id: {uuid()}   etag: "{drawn(32, HEX)}"
 integrity "sha512-{drawn(86)}=="   color: #a1b2c3   next_token = "{drawn(40)}"
 The password must have eight characters. The token expires. Pass "--verbose" to see more.
+Choose a password longer-than-8
+define PASSWORD_LENGTH 12ab34CD56
+requests.get(url, auth=("user", "pass"))   curl -p Th1sIsAP4th   enable secret
 PASS: tests/test_7.py   FAIL: x1   A private key begins with -----BEGIN PRIVATE KEY-----.
 def authorize(token: Token2, secret_name: str = "prod/db2-main") -> None: ...
 const tokenPattern = /[a-z0-9]{{16,}}/;   secretKeyRef: {{ name: db-credentials, key: password1 }}

@@ -27,6 +27,9 @@ credentials-2024-01-02.json secrets_backup.json credentials.yml.enc master.key v
 logins.json key4.db cookies.sqlite cookies.txt wallet.dat recovery-codes.txt session.har
 h/.docker/config.json h/.azure/x.json h/.config/gh/hosts.yml h/.kube/config h/.gcloud/a.json
 h/.aws/credentials h/.mozilla/firefox/p/prefs.js h/Library/Keychains/x.txt h/.AWS/config
+kaggle.json .authinfo local.settings.json .Renviron logins.csv wifi-passwords.txt rootpw
+db_root_password secret_key_base .secret_key github_token.txt refresh_token.json token pwd.txt
+bitwarden_export_2024.json lastpass_export.csv chrome_passwords.csv passwort.txt
 h/.config/Google-Chrome/Default/notes.txt h/.password-store/a/b.txt h/.local/share/keyrings/x.txt
 """.split(), "Login Data", "id_rsa copy", "passwords (1).txt", "Copy of secrets.yaml"]  # fmt: skip
 
@@ -38,6 +41,7 @@ credentials.md secrets.md passwords.md password-policy.md password_reset.html ap
 secret_manager_design.docx secrets.py secret.ts test_secrets.py credentials.go passwd.c
 password_validator.rb tokens.css tokenizer.py token.go env.py environment.py environment.yml
 version_history.txt HISTORY.md history.txt secret-garden.txt keyboard.json monkey.json keymap.json
+special_token.json max_tokens.txt token_counts.csv edge-cases.csv chrome_notes.txt passes.txt
 turkey.json passport.txt compass.yaml auth.json secretary.json settings.py config.json
 docker-compose.yml main.tf variables.tf package.json chapter.asc keyrings/backend.py
 """.split()
