@@ -112,10 +112,12 @@ class Config(BaseModel):
         description="The shared engine ends after so many minutes without clients or work.",
     )
 
-    @field_validator("data_dir", mode="after")
+    @field_validator("data_dir", mode="before")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return Path(os.path.abspath(value.expanduser()))
+    def _absolute(cls, value: Any) -> Path:
+        if not str(value).strip():
+            raise ValueError("it is empty; leave it out for the usual folder")
+        return Path(os.path.abspath(os.path.expanduser(value)))
 
     @field_validator("ollama_url", mode="before")
     @classmethod
@@ -145,7 +147,7 @@ def load_with_sources(
     layers: list[tuple[Source, Mapping[str, Any]]] = [
         ("config.toml", read_file(config_file())),
         ("environment", _environment()),
-        ("client", {k: v for k, v in (client or {}).items() if v is not None}),
+        ("client", {k: v for k, v in (client or {}).items() if v not in (None, "")}),
     ]
     values: dict[str, Any] = {}
     sources: dict[str, Source] = dict.fromkeys(Config.model_fields, "default")
@@ -311,7 +313,9 @@ def _environment() -> dict[str, str]:
     found = {
         name.removeprefix("ALLMA_").lower(): value
         for name, value in env.items()
+        # A variable that is set to nothing is how shells and containers leave one out.
         if name.startswith("ALLMA_") and name != "ALLMA_CONFIG" and not name.endswith(_KEY)
+        if value.strip()
     }
     if "ollama_url" not in found and (url := _ollama_host(env.get("OLLAMA_HOST", ""))):
         found["ollama_url"] = url

@@ -39,11 +39,11 @@ def data_dir(named: str | None = None) -> Path:
 
     An unreadable settings file counts as none here; who reads all settings will complain of it.
     """
-    chosen = named or os.environ.get("ALLMA_DATA_DIR")  # noqa: TID251
+    chosen = named or os.environ.get("ALLMA_DATA_DIR", "").strip()  # noqa: TID251
     if not chosen:
         try:
             value = tomllib.loads(config_file().read_text("utf-8")).get("data_dir")
-            chosen = value if isinstance(value, str) else None
+            chosen = value.strip() if isinstance(value, str) else None
         except (OSError, ValueError):
             chosen = None
     return Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else default_data_dir()

@@ -12,6 +12,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from allma_server.cli.commands import app
 
         streams.prepare()
-        app(args=arguments, prog_name="allma")
+        try:
+            app(args=arguments, prog_name="allma")
+        except OSError as error:
+            if not streams.unwritable(error):
+                raise
+            streams.complain(f"Error: The output cannot be written: {error.strerror}.")
+            sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -240,7 +240,9 @@ def complete(function: Command, options: Options, arguments: Mapping[str, Any]) 
         return INTERRUPTED
     except typer.BadParameter:
         raise  # wrong usage, which typer tells
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and streams.unwritable(error):
+            raise  # told by the program, whose help may meet it too
         return _bug(shell)
 
 
@@ -254,7 +256,7 @@ def _bug(shell: Shell) -> int:
     with logging_to(data_dir):
         _log.exception("The command failed")
     return shell.fail(
-        _Bug("Something went wrong that Allma did not foresee.", f"Details: {log_file(data_dir)}")
+        _Bug("Unexpected error.", f"Please report it with the log at {log_file(data_dir)}.")
     )
 
 
@@ -283,6 +285,9 @@ def _console(*, stderr: bool) -> "Console":
     # FORCE_COLOR asks for colours in a pipe, not for moving the cursor there.
     stream = sys.stderr if stderr else sys.stdout
     interactive = None if stream and stream.isatty() else False
-    return Terminal(
+    terminal = Terminal(
         stderr=stderr, force_interactive=interactive, highlight=False, markup=False, emoji=False
     )
+    if terminal.width < 1:
+        terminal.width = 80  # COLUMNS=0 is no width, though rich takes it for one
+    return terminal

@@ -1,9 +1,12 @@
 """Standard output and error, made to survive any terminal, file name and reader."""
 
 import codecs
+import errno
 import os
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 # What stands in for signs where the terminal's encoding has none of them.
 _ASCII = (
@@ -52,11 +55,36 @@ def reader_left() -> NoReturn:
 
     SystemExit passes through every `async with` on its way, so nothing is left half done.
     """
-    # The interpreter flushes stdout once more when it ends, and would complain then.
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+    _discard(sys.stdout)
     raise SystemExit(0)
+
+
+def unwritable(error: OSError) -> bool:
+    """Whether it says that a stream took no more, such as a file on a full disk.
+
+    Then nothing more is written to standard output. Failures with files name these, or were told
+    as AllmaErrors before they came here.
+    """
+    failed = error.filename is None and error.errno in _UNWRITABLE
+    if failed:
+        _discard(sys.stdout)
+    return failed
+
+
+def complain(sentence: str) -> None:
+    """A sentence on standard error, if that can be written at all."""
+    try:
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    # The interpreter flushes the streams once more when it ends, and would complain then.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)
 
 
 def unicode() -> bool:

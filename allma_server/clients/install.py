@@ -61,8 +61,12 @@ def find_client(name: str) -> Client:
     for client in CLIENTS:
         if client.name == name:
             return client
-    known = ", ".join(client.name for client in CLIENTS)
-    raise InvalidArgument(f"There is no client named {name!r}.", f"Known are: {known}.")
+    names = [client.name for client in CLIENTS]
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise InvalidArgument(
+        f"There is no client named {name!r}.", f"{hint}Known are: {', '.join(names)}."
+    )
 
 
 def locate(client: Client, platform: str, folders: Mapping[str, str]) -> Path:

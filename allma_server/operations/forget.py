@@ -7,6 +7,7 @@ from pydantic import Field
 from allma_server.model import ForgetReport
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
+from allma_server.operations.suggestions import suggesting
 
 
 async def forget(
@@ -18,4 +19,5 @@ async def forget(
     ],
 ) -> ForgetReport:
     """Remove a file, folder or workspace from the index, never from disk."""
-    return await call.engine.ingestion.forget(path)
+    async with suggesting(call, path):
+        return await call.engine.ingestion.forget(path)

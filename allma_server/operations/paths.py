@@ -29,6 +29,12 @@ def is_path(metadata: Iterable[Any]) -> bool:
     return any(isinstance(mark, ClientPath) for mark in metadata)
 
 
+_NOTHING = {"", "null", "none", "undefined", "nil"}
+"""How models write that they name no folder and no files."""
+
+_EVERYTHING = {"all", "*", "**"}
+
+
 async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) -> Any:
     """An argument with its paths made absolute, where its metadata says that it is one.
 
@@ -38,6 +44,12 @@ async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) 
     kind = next((mark for mark in metadata if isinstance(mark, ClientPath)), None)
     if kind is None or not value:
         return value
+    if kind in (ClientPath.WORKSPACE, ClientPath.GLOB):
+        said = str(value).strip().lower()
+        if said in _NOTHING:
+            return None
+        if kind is ClientPath.WORKSPACE and said in _EVERYTHING:
+            return "all"
     if isinstance(value, list):
         return [await _absolute(str(part), kind, folders) for part in cast(list[Any], value)]
     return await _absolute(str(value), kind, folders)
@@ -51,11 +63,11 @@ async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str
         return value if path is None else path
     if kind is ClientPath.SOURCE and path.strip().isdigit():
         return value
-    if kind is ClientPath.WORKSPACE and path == "all":
-        return value
     if kind is ClientPath.GLOB and not (folders and re.match(r"\.\.?[\\/]", path)):
         return value
     if not folders:
+        if kind is ClientPath.WORKSPACE:
+            return value  # perhaps the name of a workspace
         raise InvalidArgument(
             f"{value!r} is relative, and it is not known to which folder.",
             "Give an absolute path.",

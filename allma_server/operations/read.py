@@ -7,6 +7,7 @@ from pydantic import Field
 from allma_server.model import Excerpt
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
+from allma_server.operations.suggestions import suggesting
 from allma_server.retrieve.read import read_excerpt
 
 PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
@@ -28,13 +29,14 @@ async def read(
 
     PDF and DOCX are read as their extracted text.
     """
-    return await read_excerpt(
-        source,
-        start_line,
-        end_line,
-        neighbors,
-        catalog=call.engine.catalog,
-        disk=call.engine.ingestion.current,
-        live=PLAIN_FORMATS,
-        mask_secrets=call.engine.config.mask_secrets,
-    )
+    async with suggesting(call, source):
+        return await read_excerpt(
+            source,
+            start_line,
+            end_line,
+            neighbors,
+            catalog=call.engine.catalog,
+            disk=call.engine.ingestion.current,
+            live=PLAIN_FORMATS,
+            mask_secrets=call.engine.config.mask_secrets,
+        )

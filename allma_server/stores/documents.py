@@ -1,6 +1,7 @@
 """Which documents there are: by path, by id, by page, by glob."""
 
 import asyncio
+import difflib
 import os
 import re
 import sqlite3
@@ -12,8 +13,12 @@ from allma_server.model import Document, DocumentPage, DocumentRow, DocumentStat
 from allma_server.path_text import meant, shown
 from allma_server.stores import rows
 from allma_server.stores.database import Database, Stored
+from allma_server.stores.globs import understood
 
 Condition = tuple[str, list[str]]
+
+_COMPARED = 20_000
+"""File names that are compared with one that is not known."""
 
 _REMEMBERED = 16
 """Answers of `matching_documents` kept until a document comes, goes or moves."""
@@ -33,6 +38,11 @@ class Documents(Stored):
             "SELECT * FROM documents WHERE path = ?", (rows.stored_path(path),)
         )
         return rows.document(row) if row else None
+
+    async def similar_path(self, name: str) -> str | None:
+        """The indexed path whose file name is most like that of `name`; None when none is."""
+        found = await self._db.rows("SELECT path FROM documents WHERE state = 'indexed'")
+        return await asyncio.to_thread(_similar, name, [_shown(row[0]) for row in found])
 
     async def document_by_id(self, document_id: int) -> Document | None:
         row = await self._db.row("SELECT * FROM documents WHERE id = ?", (document_id,))
@@ -124,18 +134,34 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
     # Its import takes longer than most searches, and most searches have no glob.
     from pathspec import PathSpec
 
-    glob = glob.replace(os.sep, "/") if os.sep != "/" else glob
     paths = [(row["id"], _shown(row["path"]), _shown(row["workspace"])) for row in found]
-    absolute = Path(glob).is_absolute() and any(glob.startswith(folder) for *_, folder in paths)
-    # A leading `!` or `#` would be an instruction to pathspec, not a name.
-    pattern = re.sub(r"^[!#]", r"\\\g<0>", glob)
     try:
-        spec = PathSpec.from_lines("gitignore", [pattern])
+        meaning = understood(glob)
+        spec = PathSpec.from_lines("gitignore", meaning.patterns)
     except (ValueError, re.error) as exc:
         raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
-    if absolute:
-        return [id for id, path, _ in paths if spec.match_file(path)]
-    return [id for id, path, folder in paths if any(map(spec.match_file, _names(path, folder)))]
+    absolute = any(
+        pattern.startswith(folder) for pattern in meaning.patterns for *_, folder in paths
+    )
+
+    def matches(path: str, folder: str) -> bool:
+        if absolute and spec.match_file(path):
+            return True
+        return any(map(spec.match_file, _names(path, folder)))
+
+    return [id for id, path, folder in paths if matches(path, folder) != meaning.excluded]
+
+
+def _similar(name: str, paths: Sequence[str]) -> str | None:
+    wanted = os.path.basename(name.rstrip(os.sep)).lower()
+    by_name: dict[str, str] = {}
+    # Of files with one name the nearest to the root is meant.
+    for path in sorted(paths, key=len, reverse=True):
+        by_name[os.path.basename(path).lower()] = path
+    # Comparing takes a while, so only what may be similar at all is compared.
+    names = [each for each in by_name if abs(len(each) - len(wanted)) <= 3]
+    near = difflib.get_close_matches(wanted, names[:_COMPARED], n=1, cutoff=0.75)
+    return by_name[near[0]] if near else None
 
 
 def _shown(stored: str) -> str:

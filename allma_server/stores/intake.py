@@ -43,12 +43,9 @@ _GAPS = """
 """
 
 _ODD_VECTORS = """
-    WITH lengths AS (
-      SELECT embedder_id, length(vector) AS length, row_number() OVER (
-        PARTITION BY embedder_id ORDER BY count(*) DESC) AS place
-      FROM embeddings GROUP BY embedder_id, length(vector))
-    DELETE FROM embeddings WHERE (embedder_id, length(vector)) NOT IN (
-      SELECT embedder_id, length FROM lengths WHERE place = 1)
+    DELETE FROM embeddings AS e WHERE length(vector) <> (
+      SELECT length(o.vector) FROM embeddings o WHERE o.embedder_id = e.embedder_id
+      GROUP BY length(o.vector) ORDER BY count(*) DESC LIMIT 1)
 """
 
 # Messages whose conversation is lost make one again, called by its first words.

@@ -463,6 +463,67 @@ def test_a_folder_of_which_nothing_can_be_read_is_a_failure(allma: Allma, tmp_pa
     allma("forget", str(tmp_path))
 
 
+def test_words_need_no_quotes(allma: Allma, talking: Allma) -> None:
+    assert "Feeding zebras" in allma("search", "zebras", "eat", "grass", "-k", "1").stdout
+    assert allma.json("explain", "zebras", "eat")["query"] == "zebras eat"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["read", "docs/gudie.md"], "Did you mean {docs}/guide.md?"),
+        (["read", "GUIDE.md"], "Did you mean {docs}/guide.md?"),
+        (["forget", "docs/engin.py"], "Did you mean {docs}/engine.py?"),
+        (["install", "cursr"], "Did you mean 'cursor'?"),
+        (["install", "Claude"], "Did you mean 'claude-code'?"),
+    ],
+)
+def test_what_may_have_been_meant_is_named(
+    allma: Allma, home: Home, arguments: list[str], sentence: str
+) -> None:
+    assert sentence.format(docs=home.docs) in allma(*arguments, code=1).stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["status"], ["search", "zebras"], ["config", "--json"]])
+def test_output_that_cannot_be_written_is_a_failure(home: Home, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=home.path,
+            env=home.environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "", "many", "-5", "1"])
+def test_results_are_whole_in_a_terminal_of_any_width(home: Home, columns: str) -> None:
+    done = home.run("search", "zebras", COLUMNS=columns)
+    assert done.returncode == 0 and "guide.md:" in done.stdout, done.stderr
+
+
+def test_variables_that_are_set_to_nothing_are_left_out(home: Home, tmp_path: Path) -> None:
+    names = ("ALLMA_TOP_K", "ALLMA_OPENAI_URL", "ALLMA_WATCH", "OLLAMA_HOST", "ALLMA_CHAT_MODEL")
+    done = home.run("status", "--json", **dict.fromkeys(names, ""))
+    assert done.returncode == 0, done.stderr
+    usual = home.run("config", "get", "data_dir", ALLMA_DATA_DIR=" ", XDG_DATA_HOME=str(tmp_path))
+    assert usual.stdout.strip() == str(tmp_path / "allma")
+    assert not list(home.path.glob("allma.*"))
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_words_of_any_language_pass_under_every_locale(home: Home, locale: str) -> None:
+    done = home.run("search", "Größe der Zebras 斑馬", LC_ALL=locale)
+    assert done.returncode == 0, done.stderr
+    missing = home.run("read", "Größe.md", LC_ALL=locale, PYTHONUTF8="0")
+    assert missing.returncode == 1 and "is not in the index" in missing.stderr
+
+
 def test_a_bug_is_told_without_its_traceback_which_is_logged(bare: Allma, tmp_path: Path) -> None:
     trial = program("A trial.")
 

@@ -20,7 +20,10 @@ FIRST_INDEX_SECONDS = 60
 @command(app, "ask")
 async def ask(
     shell: Shell,
-    question: Annotated[str, typer.Argument(help="In plain language.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(help="In plain language; quotes are not needed.", metavar="QUESTION"),
+    ],
     folder: Annotated[
         str | None,
         typer.Option(
@@ -42,6 +45,7 @@ async def ask(
     top_k: Passages = None,
 ) -> None:
     """Answer a question from the indexed documents, with sources."""
+    question = " ".join(words)
     arguments = given(
         {
             "question": question,

@@ -19,6 +19,7 @@ def absolute(path: str) -> str:
         raise typer.BadParameter("the current folder is gone; use an absolute path.") from exc
 
 
+Words = Annotated[list[str], typer.Argument(help="Words or a question; quotes are not needed.")]
 Passages = Annotated[
     int | None, typer.Option("-k", min=1, max=50, help="At most so many passages (default 5).")
 ]

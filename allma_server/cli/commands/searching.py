@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allma_server.cli.commands.options import Passages, Scope, absolute
+from allma_server.cli.commands.options import Passages, Scope, Words, absolute
 from allma_server.cli.program import command
 from allma_server.cli.shell import Shell
 
@@ -18,12 +18,12 @@ app = typer.Typer()
 @command(app, "search")
 async def search(
     shell: Shell,
-    query: Annotated[str, typer.Argument(help="Words, a question, a symbol.")],
+    query: Words,
     scope: Scope,
     top_k: Passages = None,
 ) -> None:
     """Find the passages that best match a query."""
-    result = await _show_found(shell, "search", query, scope, top_k)
+    result = await _show_found(shell, "search", " ".join(query), scope, top_k)
     if not result.passages and not result.notice_code:
         shell.say("Nothing was found. `allma status` shows what is indexed.")
     shell.warn(result.notice)
@@ -32,12 +32,12 @@ async def search(
 @command(app, "explain")
 async def explain(
     shell: Shell,
-    query: Annotated[str, typer.Argument(help="As it is searched for.")],
+    query: Words,
     scope: Scope,
     top_k: Passages = None,
 ) -> None:
     """Show why a search finds what it finds, and what it drops."""
-    shell.warn((await _show_found(shell, "explain", query, scope, top_k)).notice)
+    shell.warn((await _show_found(shell, "explain", " ".join(query), scope, top_k)).notice)
 
 
 async def _show_found(
