@@ -6,19 +6,20 @@ from pydantic import Field
 
 from allma_server.model import DocumentPage, DocumentState
 from allma_server.operations.call import Call
-from allma_server.operations.paths import ClientPath
-from allma_server.paths import real
+from allma_server.operations.paths import EVERYTHING, ClientPath
+from allma_server.operations.scope import indexed_folder
 
 
 async def documents(
     call: Call,
     workspace: Annotated[
-        str | None, Field(description="Only this workspace folder."), ClientPath.FILE
+        str | None, Field(description="Only this workspace folder."), ClientPath.WORKSPACE
     ] = None,
     state: Annotated[DocumentState | None, Field(description="Only these.")] = None,
     cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,
 ) -> DocumentPage:
     """List the files of the workspaces, and why one was skipped or failed."""
-    folder = await real(workspace) if workspace else None
+    named = workspace if workspace != EVERYTHING else None
+    folder = await indexed_folder(call, named) if named else None
     return await call.engine.catalog.document_page(folder, state, cursor, limit)

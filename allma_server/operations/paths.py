@@ -10,6 +10,13 @@ from typing import Any, cast
 from allma_server.errors import InvalidArgument
 from allma_server.path_text import path_of_uri
 
+EVERYTHING = "all"
+"""The workspace argument that stands for every workspace."""
+
+_EVERYTHING = {"all", "*", "**"}
+_NOTHING = {"", "null", "none", "undefined", "nil"}
+"""How models write that they name no folder and no files."""
+
 
 class ClientPath(Enum):
     """Marks an argument as a path of the client.
@@ -29,12 +36,6 @@ def is_path(metadata: Iterable[Any]) -> bool:
     return any(isinstance(mark, ClientPath) for mark in metadata)
 
 
-_NOTHING = {"", "null", "none", "undefined", "nil"}
-"""How models write that they name no folder and no files."""
-
-_EVERYTHING = {"all", "*", "**"}
-
-
 async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) -> Any:
     """An argument with its paths made absolute, where its metadata says that it is one.
 
@@ -45,11 +46,11 @@ async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) 
     if kind is None or not value:
         return value
     if kind in (ClientPath.WORKSPACE, ClientPath.GLOB):
-        said = str(value).strip().lower()
-        if said in _NOTHING:
+        named = str(value).strip().lower()
+        if named in _NOTHING:
             return None
-        if kind is ClientPath.WORKSPACE and said in _EVERYTHING:
-            return "all"
+        if kind is ClientPath.WORKSPACE and named in _EVERYTHING:
+            return EVERYTHING
     if isinstance(value, list):
         return [await _absolute(str(part), kind, folders) for part in cast(list[Any], value)]
     return await _absolute(str(value), kind, folders)

@@ -1,16 +1,18 @@
 """Which documents a question is put to."""
 
+import os
 from dataclasses import replace
 from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
 from allma_server.answer.untrusted import examined
+from allma_server.errors import DocumentNotFound
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
-from allma_server.operations.paths import ClientPath
-from allma_server.paths import real
+from allma_server.operations.paths import EVERYTHING, ClientPath
+from allma_server.paths import is_inside, real
 from allma_server.retrieve.search import Scope, Sources, find_passages
 
 WorkspaceFolder: TypeAlias = Annotated[
@@ -26,11 +28,38 @@ FileGlob: TypeAlias = Annotated[
 
 
 async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
-    """The named workspace, else the client's own folders, else everything; `all` is everything."""
-    if workspace == "all":
+    """The named workspace, else the client's own folders, else everything; `all` is everything.
+
+    Raises:
+        DocumentNotFound: the named workspace is not indexed, nor are folders in or around it.
+    """
+    if workspace == EVERYTHING:
         return Scope((), path)
-    folders = (workspace,) if workspace else call.workspaces
-    return Scope(tuple([await real(folder) for folder in folders]), path)
+    if workspace:
+        return Scope((await indexed_folder(call, workspace),), path)
+    return Scope(tuple([await real(folder) for folder in call.workspaces]), path)
+
+
+async def indexed_folder(call: Call, workspace: str) -> str:
+    """A folder of the index that a client names by its path, or by the name of a workspace.
+
+    Raises:
+        DocumentNotFound: nothing of it is indexed; what is, is named.
+    """
+    folder = await real(workspace)
+    workspaces = await call.engine.catalog.workspaces(proposed=True)
+    paths = [each.path for each in workspaces]
+    if any(is_inside(folder, path) or is_inside(path, folder) for path in paths):
+        return folder
+    name = os.path.basename(folder).casefold()
+    named = [path for path in paths if os.path.basename(path).casefold() == name]
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(named or paths)
+    raise DocumentNotFound(
+        f"{workspace} is not inside an indexed workspace.",
+        f"Indexed: {known}." if known else "Nothing is indexed yet: `allma index DIR`.",
+    )
 
 
 def sources_of(call: Call) -> Sources:

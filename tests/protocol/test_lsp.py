@@ -305,7 +305,7 @@ async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(source: Engine
 
 async def test_a_question_that_fails_tells_where_it_is_kept(source: EngineSource) -> None:
     async with editor(source) as wire:
-        failed = await wire.request("allma/ask", {"question": "kept?", "model": "none"})
+        failed = await wire.request("allma/ask", {"question": "kept?", "model": "vector"})
         conversation = failed["error"]["data"]["conversationId"]
         shown = await wire.result("allma/conversations/show", {"id": conversation})
     assert [message["content"] for message in shown["messages"]] == ["kept?"]
@@ -679,6 +679,18 @@ async def test_a_setting_of_the_data_directory_is_noted_where_it_differs(
 async def indexed(wire: Frames, folder: Path) -> int:
     status = await wire.result("allma/status")
     return sum(w["documents"] for w in status["workspaces"] if w["path"] == str(folder))
+
+
+async def test_relative_paths_start_in_the_folder_of_the_editor(
+    source: EngineSource, tmp_path: Path
+) -> None:
+    (tmp_path / "bell.md").write_text("# Bell\n\nThe bell weighs nine tons.\n")
+    async with editor(source, folders=(str(tmp_path),)) as wire:
+        await wire.result("allma/ingest", {"paths": ["."]})
+        assert "nine tons" in (await wire.result("allma/read", {"source": "bell.md"}))["text"]
+        await wire.result("allma/export", {"path": "copy.allma"})
+        assert (tmp_path / "copy.allma").exists()
+        await wire.result("allma/forget", {"path": str(tmp_path)})
 
 
 @pytest.mark.parametrize("key", ["rootUri", "rootPath"])

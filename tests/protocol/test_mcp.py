@@ -401,6 +401,23 @@ async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
     await BY_NAME["forget"](Call(engine), {"path": str(folder)})
 
 
+async def test_relative_paths_start_in_the_folder_of_the_client(
+    source: EngineSource, engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "bell.md").write_text("# Bell\n\nThe bell weighs nine tons.\n")
+    async with legacy(source, cwd=str(tmp_path)) as wire:
+        assert not (await wire.tool("index", action="add", path="docs")).get("isError")
+        read = await wire.tool("read", source="docs/bell.md")
+        found = await wire.tool("search", query="how heavy is the bell", workspace="./docs")
+        uri = found["structuredContent"]["passages"][0]["uri"]
+        same = await wire.tool("read", source=uri)
+        gone = await wire.tool("index", action="remove", path="docs")
+    assert "nine tons" in read["structuredContent"]["text"]
+    assert same["structuredContent"]["path"] == read["structuredContent"]["path"]
+    assert gone["structuredContent"]["documents"] == 1
+
+
 # --- failures ---------------------------------------------------------------------------------
 
 

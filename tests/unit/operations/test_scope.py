@@ -45,3 +45,29 @@ async def test_a_linked_file_is_listed_read_and_forgotten(engine: Engine, link: 
     assert forgotten.documents == 1
     with pytest.raises(DocumentNotFound):
         await BY_NAME["read"](call, {"source": file})
+
+
+@pytest.mark.parametrize("name", ["all", "*", "null", "None", " ", "project", "URI", "."])
+async def test_a_workspace_is_understood_as_clients_name_it(
+    engine: Engine, link: Path, name: str
+) -> None:
+    folder = link.with_name("project")
+    named = folder.as_uri() if name == "URI" else name
+    call = Call(engine, folders=(str(folder),) if name == "." else ())
+    found: SearchResult = await BY_NAME["search"](call, {"query": "salty", "workspace": named})
+    assert len(found.passages) == 1
+    listed: DocumentPage = await BY_NAME["documents"](call, {"workspace": named})
+    assert listed.total == 1
+
+
+@pytest.mark.parametrize("operation", ["search", "explain", "ask", "documents"])
+@pytest.mark.parametrize("name", ["nosuch", "../elsewhere", "/nope", "file:///nope"])
+async def test_an_unknown_workspace_is_answered_with_those_that_there_are(
+    engine: Engine, link: Path, name: str, operation: str
+) -> None:
+    call = Call(engine, folders=(str(link.parent / "deep" / "down"),))
+    asked = {"ask": {"question": "salty?"}, "documents": {}}.get(operation, {"query": "salty"})
+    with pytest.raises(DocumentNotFound) as failure:
+        await BY_NAME[operation](call, {**asked, "workspace": name})
+    assert "is not inside an indexed workspace" in failure.value.message
+    assert failure.value.hint == f"Indexed: {link.with_name('project')}."
