@@ -25,6 +25,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def run(home: Home, *arguments: str) -> Any:
     where = {"HOME": str(home.path), "USERPROFILE": str(home.path), "XDG_CONFIG_HOME": ""}
+    # AI clients hand no such folder on, and their server has to be stopped in the end.
+    where["XDG_RUNTIME_DIR"] = ""
     done = home.run(*arguments, "--json", **where)
     return done.returncode, json.loads(done.stdout)
 
