@@ -49,6 +49,7 @@ class ChromaStore:
         self._place = place
         self._child = _worker(place)
         self._opened: int | None = None
+        self._changes = SYNC_CHANGES
         self.damage: str | None = None
 
     @property
@@ -111,11 +112,14 @@ class ChromaStore:
         """
         if self._place.url is not None:
             return
-        await self._call("hasten", {"changes": FLUSH_CHANGES}, limit=WRITE_LIMIT)
         await self.close()
-        await self._call("flush", limit=WRITE_LIMIT)
-        await self._call("hasten", {"changes": SYNC_CHANGES}, limit=WRITE_LIMIT)
-        await self.close()
+        self._changes = FLUSH_CHANGES
+        try:
+            await self._call("flush", limit=WRITE_LIMIT)
+        finally:
+            # The next opening sets it back, also when this process does not live to see it.
+            self._changes = SYNC_CHANGES
+            await self.close()
         await self._call("scrub", limit=SCRUB_LIMIT)
         await self.close()
 
@@ -177,7 +181,8 @@ class ChromaStore:
     async def _open(self) -> None:
         with _disk_failure_is_ours():
             await asyncio.to_thread(_make_directory, self._place.directory)
-        found, _ = await self._child.call("open", limit=OPEN_LIMIT)
+        params = {"changes": self._changes}
+        found, _ = await self._child.call("open", params, limit=OPEN_LIMIT)
         self._check(found)
         self._opened = self._child.pid
 

@@ -35,11 +35,18 @@ SPARE_BYTES = 500_000_000
 BUSY_PAUSE = 0.05
 """Seconds between two tries to own a directory that another worker still writes."""
 
-_CONFIGURATION: Any = {"hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": 1000}}
+LOCKED_SECONDS = 5.0
+"""How long a call is tried again while something else writes to Chroma's database."""
+
+_CONFIGURATION: Any = {"hnsw": {"space": "cosine", "ef_search": 200}}
 
 
 class Damaged(Exception):
     """The index cannot be used any more and has to be built anew."""
+
+
+class Locked(Exception):
+    """Something else writes to Chroma's database just now."""
 
 
 @dataclass(slots=True)
@@ -53,7 +60,7 @@ class Place:
 
 
 class Worker:
-    """Answers the calls; opens the collection at the first."""
+    """Answers the calls, of which `open` is the first."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -61,7 +68,10 @@ class Worker:
         self._opened: Collection | None = None
 
     def open(self, params: Any, blobs: list[bytes]) -> Reply:
-        del params, blobs
+        """Opens the collection; Chroma writes its index after so many changes from now on."""
+        del blobs
+        if self._place.url is None:
+            self._write_after(params["changes"])
         return {"rows": self._collection.count()}, ()
 
     def upsert(self, params: Any, blobs: list[bytes]) -> Reply:
@@ -95,16 +105,6 @@ class Worker:
         if self._place.url is None:
             slots = self._slots()
         return {"rows": rows, "used": slots.used, "live": slots.live}, ()
-
-    def hasten(self, params: Any, blobs: list[bytes]) -> Reply:
-        """From the next opening on, Chroma writes its index after so many changes.
-
-        Until then it keeps them in a log, whatever was deleted since.
-        """
-        del blobs
-        hnsw: Any = {"sync_threshold": params["changes"], "batch_size": min(params["changes"], 100)}
-        self._collection.modify(configuration={"hnsw": hnsw})
-        return {}, ()
 
     def flush(self, params: Any, blobs: list[bytes]) -> Reply:
         """Changes a row to what it is, some times: with it, Chroma writes all that came before."""
@@ -152,6 +152,17 @@ class Worker:
         """Forgets the connection to a server; an embedded collection stays open."""
         if self._place.url is not None:
             self._client = self._opened = None
+
+    def _write_after(self, changes: int) -> None:
+        """Sets after how many changes Chroma writes its index.
+
+        The number stays in the collection, whatever becomes of this process, and counts for an
+        index that is loaded later: it is set before anything is asked of a collection.
+        """
+        configuration: Any = self._collection.configuration
+        if configuration["hnsw"]["sync_threshold"] != changes:
+            wanted: Any = {"sync_threshold": changes, "batch_size": min(changes, 100)}
+            self._collection.modify(configuration={"hnsw": wanted})
 
     @property
     def _collection(self) -> Collection:
@@ -219,6 +230,8 @@ def _damage_seen() -> Generator[None]:
     try:
         yield
     except (ChromaError, sqlite3.DatabaseError) as exc:
+        if "database is locked" in str(exc):
+            raise Locked from exc
         if "disk is full" in str(exc):
             raise DiskFull(
                 "No space is left to write the vector index.",
@@ -227,11 +240,26 @@ def _damage_seen() -> Generator[None]:
         raise Damaged(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _guarded(worker: Worker, answer: Handler) -> Handler:
-    def guarded(params: Any, blobs: list[bytes]) -> Reply:
+def _unlocked(answer: Handler, params: Any, blobs: list[bytes]) -> Reply:
+    """The answer of a call, each of which can be repeated, once nothing else writes."""
+    until = time.monotonic() + LOCKED_SECONDS
+    while True:
         try:
             with _damage_seen():
                 return answer(params, blobs)
+        except Locked as exc:
+            if time.monotonic() > until:
+                raise VectorStoreDown(
+                    "Something else writes to the vector index's database.",
+                    "Close what has it open; exact search serves meanwhile.",
+                ) from exc
+            time.sleep(BUSY_PAUSE)
+
+
+def _guarded(worker: Worker, answer: Handler) -> Handler:
+    def guarded(params: Any, blobs: list[bytes]) -> Reply:
+        try:
+            return _unlocked(answer, params, blobs)
         except Damaged as exc:
             return {"damage": str(exc)}, ()
         except Exception:
@@ -257,7 +285,6 @@ def main() -> None:
         worker.query,
         worker.inspect,
         worker.drop,
-        worker.hasten,
         worker.flush,
         worker.scrub,
     )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -361,6 +362,32 @@ async def test_where_most_is_deleted_the_index_is_built_anew(
         assert b"zyxomma" not in contents(chroma)
         await vectors.settled()
         assert await store_of(vectors).count() == 1
+
+
+async def test_an_index_that_is_written_at_each_change_since_a_crash_recovers(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    # As erasing sets it for a moment; each time Chroma writes its index is a risk to it.
+    await publish(catalog, "/w/kept.txt", [f"kept {i}" for i in range(1100)])
+    async with opened(database, chroma) as vectors:
+        await vectors.settled()
+    [directory], [segment] = entries(chroma), segments(chroma)
+    with contextlib.closing(sqlite3.connect(directory / "chroma.sqlite3")) as connection:
+        for usual, at_once in (
+            ('"sync_threshold":1000', '"sync_threshold":2'),
+            ('"batch_size":100', '"batch_size":2'),
+        ):
+            connection.execute(
+                "UPDATE collections SET schema_str = replace(schema_str, ?, ?)", (usual, at_once)
+            )
+        connection.commit()
+    written = (segment / "header.bin").stat().st_mtime_ns
+    async with opened(database, chroma) as vectors:
+        for number in range(3):
+            await publish(catalog, f"/w/{number}.txt", [f"more {number} {i}" for i in range(3)])
+            await vectors.settled()
+        assert await store_of(vectors).count() == 1109
+    assert (segment / "header.bin").stat().st_mtime_ns == written
 
 
 def segments(directory: Path) -> list[Path]:
