@@ -1,13 +1,22 @@
 """What the shell does with the daemon's process: ask after it, start it, stop it."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from allma_server.daemon.link import HANG_SECONDS, Unreachable, connect, control, serving, stop
-from allma_server.errors import StorageError
+from allma_server.errors import DataDirectoryBusy, StorageError
 from allma_server.locations import meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
+
+T = TypeVar("T")
+
+TAKEN_SECONDS = 15.0
+"""How long a data directory is tried for that a client's daemon, or another process, has taken."""
+
+PAUSE_SECONDS = 0.05
 
 SILENT = "It does not answer. `allma daemon restart` replaces it."
 
@@ -66,6 +75,26 @@ async def stop_daemon(data: Path) -> DaemonStatus:
         told = f"It did not end within {HANG_SECONDS:g} seconds, so its process was killed."
         return DaemonStatus(running=False, pid=stopped.pid, notice=f"Stopped. {told}")
     return DaemonStatus(running=False, pid=stopped.pid, notice="Stopped." if stopped.pid else None)
+
+
+async def without_daemon(data: Path, work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` gives, which needs the data directory for itself.
+
+    A client may start the daemon anew before the work begins; then it is stopped again.
+
+    Raises:
+        DataDirectoryBusy: the directory was taken each time, for `TAKEN_SECONDS`.
+        AllmaError: whatever the work foresees.
+    """
+    deadline = time.monotonic() + TAKEN_SECONDS
+    while True:
+        await stop_daemon(data)
+        try:
+            return await work()
+        except DataDirectoryBusy:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _asked(data: Path, command: str) -> dict[str, Any] | None:

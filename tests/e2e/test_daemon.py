@@ -16,7 +16,7 @@ import pytest
 
 from allma_server import __version__
 from allma_server.daemon import link
-from allma_server.daemon.controls import daemon_status, start_daemon, stop_daemon
+from allma_server.daemon.controls import daemon_status, start_daemon, stop_daemon, without_daemon
 from allma_server.locations import build, data_dir, is_newer, meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
 from allma_server.stores.lock import own_data_directory
@@ -299,6 +299,23 @@ async def test_a_stop_returns_when_the_process_and_its_locks_are_gone(folder: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+async def test_who_needs_the_data_directory_alone_outlasts_clients_that_start_the_daemon(
+    folder: Path,
+) -> None:
+    await allma("index", str(folder))
+    daemons: list[int] = []
+
+    async def work() -> str:
+        if len(daemons) < 2:
+            daemons.append((await allma("status"))["pid"])
+        with own_data_directory(data_dir()):
+            return "done"
+
+    assert await without_daemon(data_dir(), work) == "done"
+    assert len(set(daemons)) == 2, "each of them had to be stopped"
+    assert not (await daemon_status(data_dir())).running
+
+
 async def test_a_daemon_that_hangs_is_told_of_and_killed_by_a_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

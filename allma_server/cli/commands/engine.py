@@ -63,13 +63,13 @@ async def _repaired(shell: Shell) -> "Diagnosis":
 async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
     """Has a new database take the place of the damaged one, which no engine may have open."""
     from allma_server.cli.page import count
-    from allma_server.daemon.controls import stop_daemon
+    from allma_server.daemon.controls import without_daemon
     from allma_server.engine import rescue_data
     from allma_server.model import Check
 
     with shell.progress("Saving what can be read"):
-        await stop_daemon(shell.config.data_dir)
-        saved = await rescue_data(shell.config.data_dir)
+        data = shell.config.data_dir
+        saved = await without_daemon(data, lambda: rescue_data(data))
     return Check(
         "Damage",
         "warning",
@@ -97,12 +97,11 @@ async def import_(
     ] = False,
 ) -> None:
     """Put what was exported into the data directory."""
-    from allma_server.daemon.controls import stop_daemon
+    from allma_server.daemon.controls import without_daemon
     from allma_server.engine import import_data
 
-    # No engine may use the directory meanwhile; the next client starts one again.
-    await stop_daemon(shell.config.data_dir)
-    shell.show(await import_data(file, shell.config.data_dir, replace=replace))
+    data = shell.config.data_dir
+    shell.show(await without_daemon(data, lambda: import_data(file, data, replace=replace)))
 
 
 async def daemon_status(shell: Shell) -> None:
