@@ -1,6 +1,7 @@
 """What the benchmarks of a running engine share: a home of its own, files, edits, and quiet."""
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
@@ -52,7 +53,12 @@ class Home:
     async def leftovers(self) -> list[str]:
         """What is still there after everybody has left."""
         await asyncio.to_thread(psutil.wait_procs, self.engines, 15)
-        found = [f"process {p.pid} {p.cmdline()[2:5]}" for p in self.engines if p.is_running()]
+        found: list[str] = []
+        for process in self.engines:
+            # One that has ended just now, or was killed and is not collected yet, is gone.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.is_running():
+                    found.append(f"process {process.pid} {process.cmdline()[2:5]}")
         if meeting_place(self.data).exists():
             found.append("the socket")
         if (self.data / "allma.lock").exists() and (self.data / "allma.lock").read_bytes():
