@@ -35,8 +35,8 @@ class CachedQueries:
     def tokenizer_file(self) -> Path | None:
         return self._embedder.tokenizer_file
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        return await self._embedder.embed_documents(texts)
+    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        return await self._embedder.embed_documents(texts, urgent=urgent)
 
     async def embed_query(self, text: str) -> Vector:
         if (known := self._recent.get(text)) is None:

@@ -41,8 +41,8 @@ class CheckedDimensions:
     def tokenizer_file(self) -> Path | None:
         return self._embedder.tokenizer_file
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        vectors = await self._embedder.embed_documents(texts)
+    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        vectors = await self._embedder.embed_documents(texts, urgent=urgent)
         if len(vectors):
             await self._check(vectors.shape[1])
         return vectors

@@ -31,8 +31,9 @@ class HashingEmbedder:
     max_tokens = 8192
     tokenizer_file: Path | None = None
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
+    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
         """One row per text, in their order."""
+        del urgent
         return await asyncio.to_thread(_embed, texts)
 
     async def embed_query(self, text: str) -> Vector:

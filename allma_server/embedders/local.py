@@ -50,16 +50,17 @@ class LocalEmbedder:
     tokenizer_file: Path | None = FOLDER / "tokenizer.json"
 
     def __init__(
-        self, documents: ThreadPoolExecutor, queries: ThreadPoolExecutor, threads: int
+        self, documents: ThreadPoolExecutor, queries: ThreadPoolExecutor, threads: tuple[int, int]
     ) -> None:
+        """`threads`: how many embed documents in the background, and when somebody waits."""
         self._documents = documents
         self._queries = queries
         self._threads = threads
         self._loading = asyncio.Lock()
         self._model: _Model | None = None
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """One row per text, in their order."""
+    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """One row per text, in their order; `urgent`: somebody waits, so all threads work."""
         model = await self._loaded()
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
         rest = iter(enumerate(texts))
@@ -69,7 +70,7 @@ class LocalEmbedder:
                 vectors[index] = await _in_thread(self._documents, model.embed, text)
 
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(min(self._threads, len(texts))):
+            for _ in range(min(self._threads[urgent], len(texts))):
                 lanes.create_task(lane())
         return vectors
 
@@ -86,13 +87,20 @@ class LocalEmbedder:
 
 @asynccontextmanager
 async def open_local(model: str, config: Config) -> AsyncGenerator[LocalEmbedder]:
-    """The embedded model, with `embed_threads` threads (half of the cores, four at most, if 0)."""
+    """The embedded model, with `embed_threads` threads.
+
+    If that is 0, half of the cores work in the background, four at most, and all of them for a run
+    that somebody waits for.
+    """
     if model != MODEL:
         raise InvalidArgument(
             f"There is no embedded model {model!r}.", f"The embedded model is local/{MODEL}."
         )
-    threads = config.embed_threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-    documents = ThreadPoolExecutor(threads, "embed", initializer=_give_way)
+    cores = os.cpu_count() or 1
+    threads = (max(1, min(4, cores // 2)), cores)
+    if config.embed_threads:
+        threads = (config.embed_threads, config.embed_threads)
+    documents = ThreadPoolExecutor(max(threads), "embed", initializer=_give_way)
     queries = ThreadPoolExecutor(1, "embed-query")
     try:
         yield LocalEmbedder(documents, queries, threads)

@@ -64,8 +64,9 @@ class ServedEmbedder:
             self.dimensions = await self._wire.dimensions() or self.dimensions
             self._asked = True
 
-    async def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """One row per text, in their order."""
+    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """One row per text, in their order; its server decides how fast."""
+        del urgent
         await self.learn()
         rows: list[Vector] = []
         for start in range(0, len(texts), BATCH):

@@ -175,6 +175,7 @@ class Embedding:
             if last is None:
                 return
             await run.quiet()
-            vectors = await embedder.embed_documents(list(texts.values()))
+            urgent = run.priority <= Priority.ASKED
+            vectors = await embedder.embed_documents(list(texts.values()), urgent=urgent)
             await keep(embedder.identity, dict(zip(texts, vectors, strict=True)))
             done, after = done + len(texts), last

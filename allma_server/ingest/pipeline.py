@@ -294,8 +294,10 @@ class Pipeline:
             slice_ = missing[begin : begin + EMBED_AT_ONCE]
             if len(missing) > EMBED_AT_ONCE:
                 await self._say(path, f"{begin} of {len(missing)} passages")
+            wanted = [texts[digest] for digest in slice_]
+            urgent = self._run.priority <= Priority.ASKED
             try:
-                embedded = await embedder.embed_documents([texts[digest] for digest in slice_])
+                embedded = await embedder.embed_documents(wanted, urgent=urgent)
             except ProviderError as exc:
                 self._away_until = time.monotonic() + AWAY_SECONDS
                 self._tally.notice = f"Some documents are found by their words only so far: {exc}"

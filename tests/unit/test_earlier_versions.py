@@ -36,7 +36,7 @@ async def refuse_to_embed(engine: Engine) -> None:
     embedder = await engine.embedder.serving()
     assert embedder is not None and embedder.identity.startswith("local/all-MiniLM-L6-v2-int8")
 
-    async def refuse(texts: Sequence[str]) -> Sequence[Any]:
+    async def refuse(texts: Sequence[str], *, urgent: bool = False) -> Sequence[Any]:
         raise AssertionError(f"embedded again: {texts}")
 
     embedder.embed_documents = refuse  # type: ignore[method-assign]

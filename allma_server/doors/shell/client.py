@@ -194,10 +194,5 @@ async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session
             return await BY_NAME[operation](call, arguments)
 
     with logging_to(config.data_dir, verbose=verbose):
-        async with open_engine(_at_full_speed(config)) as engine:
+        async with open_engine(config) as engine:
             yield InProcess()
-
-
-def _at_full_speed(config: "Config") -> "Config":
-    """Somebody waits for a command to end; in the background half of the cores are left alone."""
-    return config.model_copy(update={"embed_threads": config.embed_threads or os.cpu_count() or 1})

@@ -1,6 +1,8 @@
 import asyncio
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -31,6 +33,33 @@ async def test_threads_change_the_speed_and_not_the_vectors() -> None:
         async with open_embedder(NAME, Config(embed_threads=threads)) as embedder:
             rows.append(await embedder.embed_documents(texts))
     np.testing.assert_array_equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize(("urgent", "threads"), [(False, 2), (True, 4)])
+async def test_all_cores_work_for_a_run_that_somebody_waits_for(
+    urgent: bool, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    meeting, lock, at_work, most = threading.Barrier(threads), threading.Lock(), 0, 0
+    embed = local._Model.embed
+
+    def counted(model: local._Model, text: str) -> np.ndarray:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        meeting.wait(60)  # none goes on before all have come
+        vector = embed(model, text)
+        with lock:
+            at_work -= 1
+        return vector
+
+    async with open_embedder(NAME, Config()) as embedder:
+        await embedder.embed_query("load the model")
+        monkeypatch.setattr(local._Model, "embed", counted)
+        texts = [f"text {n}" for n in range(3 * threads)]
+        assert len(await embedder.embed_documents(texts, urgent=urgent)) == 3 * threads
+    assert most == threads
 
 
 async def test_what_the_original_model_finds_alike_it_finds_alike() -> None:

@@ -76,7 +76,7 @@ async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_
         embed, texts = wanted.embed_documents, list[str]()
         began, go_on = asyncio.Event(), asyncio.Event()
 
-        async def held_up(given: Sequence[str]) -> Vectors:
+        async def held_up(given: Sequence[str], *, urgent: bool = False) -> Vectors:
             texts.extend(given)
             began.set()
             await go_on.wait()
@@ -105,7 +105,7 @@ async def test_a_text_that_the_embedder_does_not_take_now_is_found_by_its_words(
         embedder = await engine.embedder.chosen()
         embed = embedder.embed_documents
 
-        async def away(given: Sequence[str]) -> Vectors:
+        async def away(given: Sequence[str], *, urgent: bool = False) -> Vectors:
             raise ProviderUnreachable("Nothing answers.", "Start it.")
 
         embedder.embed_documents = away  # type: ignore[method-assign]

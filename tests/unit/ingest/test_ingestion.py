@@ -148,7 +148,7 @@ async def test_a_text_that_is_in_many_files_is_embedded_once(config: Config, fol
         embedder = await engine.embedder.chosen()
         embed, texts = embedder.embed_documents, list[str]()
 
-        async def noted(given: Sequence[str]) -> Vectors:
+        async def noted(given: Sequence[str], *, urgent: bool = False) -> Vectors:
             texts.extend(given)
             return await embed(given)
 

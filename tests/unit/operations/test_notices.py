@@ -94,7 +94,7 @@ async def test_an_embedder_that_fails_is_told_with_its_reason(
     async with open_engine(config) as engine:
         embedder = await engine.embedder.chosen()
 
-        async def away(given: Sequence[str]) -> Vectors:
+        async def away(given: Sequence[str], *, urgent: bool = False) -> Vectors:
             raise ProviderUnreachable("Nothing answers at the port.", "Start it.")
 
         async def away_too(text: str) -> Vector:
