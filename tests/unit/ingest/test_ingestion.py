@@ -426,7 +426,7 @@ async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Pat
 
 async def test_a_data_directory_has_one_owner(config: Config) -> None:
     async with open_engine(config):
-        with pytest.raises(StorageError, match=f"process {os.getpid()}"):
+        with pytest.raises(StorageError, match=f"pid {os.getpid()}"):
             async with open_engine(config):
                 pass
 
