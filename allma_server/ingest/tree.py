@@ -16,6 +16,9 @@ from allma_server.workspace_files import OpenFolder, open_folder
 
 _Way = tuple[str, ...]
 
+_LONGEST_PATH = 4000
+"""Bytes; nothing can be opened by a longer one, and way down there each step costs more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -88,7 +91,8 @@ class Tree:
                 for entry in entries:
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if self._is_seen(folder, rules, entry.name, is_folder):
-                        (folders if is_folder else files).append(entry.name)
+                        enters = is_folder and not _is_too_deep(folder, entry.name)
+                        (folders if enters else files).append(entry.name)
                 todo += [(rules, (*way, name)) for name in reversed(folders)]
                 yield Visit(folder, files)
 
@@ -108,6 +112,10 @@ class Tree:
         if is_folder and (name in self._never or os.path.join(folder.path, name) == self._hidden):
             return False
         return not rules.ignores(name, is_folder)
+
+
+def _is_too_deep(folder: OpenFolder, name: str) -> bool:
+    return len(os.fsencode(folder.path)) + len(os.fsencode(name)) > _LONGEST_PATH
 
 
 @contextlib.contextmanager

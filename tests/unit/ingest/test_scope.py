@@ -1,3 +1,5 @@
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,6 +34,24 @@ def test_rules_of_parent_folders_apply_to_a_workspace_inside_a_repository(tmp_pa
     (tmp_path / ".gitignore").write_text("drafts/\n")
     write(tmp_path, "project/drafts/a.md", "project/b.md")
     assert set(seen(tmp_path / "project")) == {"b.md"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs folders opened from each other")
+def test_folders_too_deep_to_be_opened_by_their_path_are_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("a")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=folder)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(os.open("deep.md", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    seen = [s.file.path for s in walk(tmp_path, tmp_path / "data", 1000)]
+    shown = [path for path in seen if os.path.lexists(path)]
+    shutil.rmtree(tmp_path / ("d" * 200))  # which pytest cannot, by its path
+    assert str(tmp_path / "a.md") in seen and len(seen) > 10
+    assert shown == seen
 
 
 def test_allmaignore_narrows_what_is_seen(tmp_path: Path) -> None:
