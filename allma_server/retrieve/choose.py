@@ -116,7 +116,7 @@ def originals_first(passages: Sequence[Passage]) -> list[Passage]:
     firsts: dict[str, int] = {}
     for index, passage in enumerate(found):
         first = firsts.setdefault(" ".join(passage.text.split()), index)
-        if _depth(passage) < _depth(found[first]):
+        if first != index and _depth(passage) < _depth(found[first]):
             copy = found[first]
             found[first] = replace(passage, score=copy.score)
             found[index] = replace(copy, score=passage.score)
