@@ -23,6 +23,11 @@ from allma_server.private import private_opener
 
 START_SECONDS = 40.0
 HELLO_SECONDS = 5.0
+"""For the whole answer to a hello, however slowly it comes."""
+
+REPLY_BYTES = 1 << 18
+"""The longest answer to a hello: the settings, and thousands of clients."""
+
 STOP_SECONDS = 30.0
 """How long a daemon that said it would stop may take."""
 
@@ -73,8 +78,9 @@ def connect(
 ) -> socket.socket:
     """A connection to the daemon of `data` that has said yes to `hello`.
 
-    A daemon of an older version says no and leaves; its successor is started then. `given_up`:
-    tells when nobody waits for it any more.
+    A daemon of an older version says no and leaves; its successor is started then. What listens in
+    the place of a daemon and is none is replaced by one. `given_up`: tells when nobody waits for it
+    any more.
 
     Raises:
         NoSockets: nothing can be shared here.
@@ -93,10 +99,10 @@ def connect(
             if reply is not None and reply.get("ok"):
                 return link
             link.close()
-            if reply is not None and (error := reply.get("error")):
-                raise Refused(error["message"], error.get("hint"))
+            if reply is not None and (refusal := _refusal(reply)):
+                raise refusal
         if expired():
-            pid = owner.pid if (owner := serving(place)) else "unknown"
+            pid = (owner.pid if (owner := serving(place)) else 0) or "unknown"
             raise Unreachable(f"it (pid {pid}) does not answer; `allma daemon restart` replaces it")
         _start(data, place, expired)
 
@@ -104,8 +110,7 @@ def connect(
 def control(data: Path, command: str) -> dict[str, Any] | None:
     """What a running daemon answers to a command of the shell; None when none answers."""
     place = _place(data)
-    link = dial(place)
-    if link is None:
+    if serving(place) is None or (link := dial(place)) is None:
         return None
     with link:
         reply = greet(link, place, {"door": "control", "command": command})
@@ -116,21 +121,41 @@ def greet(link: socket.socket, place: Path, hello: dict[str, Any]) -> dict[str, 
     """Says hello; the daemon's answer, or None when there is none."""
     greeting = {**hello, "build": build(), "pid": os.getpid(), "token": _token(place)}
     try:
+        deadline = time.monotonic() + HELLO_SECONDS
         link.settimeout(HELLO_SECONDS)
         link.sendall(json.dumps(greeting).encode() + b"\n")
-        reply = json.loads(read_line(link) or b"{}")
+        reply = json.loads(read_line(link, deadline) or b"{}")
         link.settimeout(None)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return cast(dict[str, Any], reply) if isinstance(reply, dict) and "ok" in reply else None
 
 
-def read_line(link: socket.socket) -> bytes:
-    """One line, byte by byte: what follows it belongs to somebody else."""
+def read_line(link: socket.socket, deadline: float) -> bytes:
+    """One line, byte by byte: what follows it belongs to somebody else.
+
+    Raises:
+        TimeoutError: the line had not ended at `deadline`, in seconds of the monotonic clock.
+        ValueError: it is longer than any answer of a daemon.
+    """
     line = bytearray()
-    while (byte := link.recv(1)) and byte != b"\n":
+    while len(line) < REPLY_BYTES:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise TimeoutError
+        link.settimeout(left)
+        if (byte := link.recv(1)) in (b"", b"\n"):
+            return bytes(line)
         line += byte
-    return bytes(line)
+    raise ValueError("no answer of a daemon is as long")
+
+
+def _refusal(reply: dict[str, Any]) -> Refused | None:
+    error = reply.get("error")
+    told = cast(dict[str, Any], error) if isinstance(error, dict) else {}
+    message, hint = told.get("message"), told.get("hint")
+    if not isinstance(message, str):
+        return None
+    return Refused(message, hint if isinstance(hint, str) else None)
 
 
 def dial(place: Path) -> socket.socket | None:
@@ -214,7 +239,11 @@ def _token(place: Path) -> str | None:
 def _start(data: Path, place: Path, expired: Callable[[], bool]) -> None:
     """Starts a daemon, unless somebody else is just doing so; returns when one listens."""
     with _election(place.with_suffix(".lock"), expired):
-        if (link := dial(place)) is not None:
+        if serving(place) is None:
+            # Whatever listens there is no daemon, since a daemon holds its lock before it listens.
+            with contextlib.suppress(OSError):
+                os.unlink(place)
+        elif (link := dial(place)) is not None:
             link.close()
             # Somebody else was faster; or an old one is still about to leave.
             time.sleep(_PAUSE)

@@ -1,6 +1,7 @@
 """Forwarders and the daemon they share, as real processes."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -8,6 +9,9 @@ import signal
 import socket
 import stat
 import sys
+import threading
+import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +334,66 @@ async def test_a_daemon_that_hangs_is_told_of_and_killed_by_a_stop(
     stopped = await stop_daemon(data_dir())
     assert not stopped.running and stopped.notice and "was killed" in stopped.notice
     assert (await start_daemon(data_dir())).pid != pid
+
+
+@contextlib.contextmanager
+def listener(says: bytes, *, for_ever: bool) -> Generator[None]:
+    """Something that is no daemon, in a daemon's place."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(meeting_place(data_dir())))
+        server.listen()
+
+        def speak() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    guests.append(server.accept()[0])
+                    guests[-1].sendall(says)
+                    with contextlib.suppress(OSError):
+                        while for_ever:
+                            guests[-1].sendall(says)
+
+        guests: list[socket.socket] = []
+        speaking = threading.Thread(target=speak)
+        speaking.start()
+        try:
+            yield
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            speaking.join()
+            for guest in guests:
+                guest.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets have no paths")
+@pytest.mark.parametrize(
+    ("says", "for_ever"),
+    [
+        (b"x" * 5000, True),
+        (b"", False),
+        (b"\xff\xfe garbage\n", False),
+        (b"[" * 100_000 + b"\n", False),
+        (b'{"ok": false, "error": "no"}\n', False),
+    ],
+    ids=["endless", "mute", "no text", "nested", "no refusal"],
+)
+async def test_what_listens_in_a_daemon_s_place_and_is_none_is_replaced(
+    says: bytes, for_ever: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "HELLO_SECONDS", 0.5)
+    with listener(says, for_ever=for_ever):
+        assert await daemon_status(data_dir()) == DaemonStatus(running=False)
+        assert (await start_daemon(data_dir())).running
+        assert (await allma("index", str(folder)))["indexed"] == 1
+
+
+def test_a_daemon_s_answer_is_waited_for_in_all_not_for_each_byte() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"x" * 10)
+        with pytest.raises(TimeoutError):
+            link.read_line(here, time.monotonic() + 0.05)
+        with pytest.raises(TimeoutError):
+            link.read_line(here, time.monotonic())
 
 
 def installed(folder: Path, version: str) -> Path:
