@@ -22,6 +22,7 @@ from allma_server.http_client.failures import (
     translated,
     unexpected,
 )
+from allma_server.http_client.interim import bound_interim
 from allma_server.http_client.provider import Provider
 from allma_server.http_client.reading import Listening, read_body, read_lines
 
@@ -207,6 +208,7 @@ async def open_client(provider: Provider) -> AsyncGenerator[ProviderClient]:
         )
     except (httpx.InvalidURL, ValueError) as exc:
         raise bad_address(provider) from exc
+    bound_interim(http, provider)
     async with http:
         yield ProviderClient(provider, http)
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, cast
 
 import httpx
@@ -33,6 +34,7 @@ _TOO_LONG = re.compile(
 )
 _UNSUITABLE = re.compile(r"does not support|not supported by", re.I)
 _MISSING = re.compile(r"\bmodel\b.*\bnot found\b|\bno such model\b", re.I)
+_SENT_ON = (300, 301, 302, 303, 305, 307, 308)
 _UPSTREAM = (502, 504, 521, 522, 523, 524, 530)
 """What a proxy answers for a server that is down behind it."""
 
@@ -67,8 +69,10 @@ def refusal(
 ) -> ProviderError:
     """What an answer with another status than success means."""
     name, url, status = provider.name, provider.url, response.status_code
-    if 300 <= status < 400:
+    if status in _SENT_ON:
         return _redirected(provider, response)
+    if status < 400:
+        return _contentless(provider, response)
     reason = reason_in(_json(body), key)
     if status in (401, 403):
         told = f": {reason}" if reason else ""
@@ -162,6 +166,24 @@ def _redirected(provider: Provider, response: httpx.Response) -> ProviderError:
         f"{provider.name} at {provider.url} sends its callers on{where}; nothing was sent there.",
         f"If that is the server you mean, set {provider.id}_url to it.",
     )
+
+
+def _contentless(provider: Provider, response: httpx.Response) -> ProviderError:
+    """A status that is neither success nor an error, such as 304 Not Modified."""
+    status = " ".join(filter(None, [str(response.status_code), _phrase(response)]))
+    return ProviderError(
+        f"{provider.name} at {provider.url} answered {status}, which is no answer to what it was "
+        "asked.",
+        "A cache or proxy in front of it may do so. " + _RIGHT_SERVER,
+    )
+
+
+def _phrase(response: httpx.Response) -> str | None:
+    """What the standard calls the status: a server may call it anything."""
+    try:
+        return HTTPStatus(response.status_code).phrase
+    except ValueError:
+        return None
 
 
 def _json(body: bytes) -> Any:

@@ -77,10 +77,26 @@ async def headers(send: Send) -> None:
         await send(b"X-More: " + b"x" * 1000 + b"\r\n")
 
 
-async def early_hints(send: Send) -> None:
-    while True:
-        await send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-        await asyncio.sleep(0.001)
+def interim(status: bytes, *, more: int = 0) -> Callable[[Send], Awaitable[None]]:
+    """Interim responses without end, with `more` bytes of headers each, in small pieces."""
+
+    async def script(send: Send) -> None:
+        while True:
+            await send(b"HTTP/1.1 " + status + b"\r\nX-More: ")
+            await asyncio.sleep(0.001)
+            await send(b"x" * more + b"\r\n\r\n")
+
+    return script
+
+
+async def announced(send: Send) -> None:
+    """A few interim responses before a sound answer, as HTTP allows."""
+    await send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    await send(head(JSON) + b'{"version":1}')
+
+
+async def not_modified(send: Send) -> None:
+    await send(head(status=b"304 Not Modified"))
 
 
 @cache
@@ -103,6 +119,7 @@ def event(**delta: object) -> bytes:
 
 GZIP = (JSON, b"Content-Encoding: gzip")
 MB = "sent more than 4 MB"
+AGAIN = "announced its answer again and again"
 UNHEARD = "without saying anything"
 
 CASES: dict[str, Case] = {
@@ -140,7 +157,12 @@ CASES: dict[str, Case] = {
         "version", slow(b" ", 1.0, b'{"version":"'), ProviderUnreachable, "within 5 seconds"
     ),
     "headers without end": Case("version", headers, ProviderUnreachable, "was lost"),
-    "hints without end": Case("version", early_hints, ProviderUnreachable, "within 5 seconds"),
+    "hints without end": Case("version", interim(b"103 Early Hints"), ProviderError, AGAIN),
+    "100 without end": Case("chat", interim(b"100 Continue"), ProviderError, AGAIN),
+    "102 without end": Case("openai", interim(b"102 Processing"), ProviderError, AGAIN),
+    "long hints": Case("embed", interim(b"103 Early Hints", more=40_000), ProviderError, AGAIN),
+    "a few interim responses": Case("version", announced, ProviderError, "something unexpected"),
+    "304": Case("list", not_modified, ProviderError, "answered 304 Not Modified, which is no"),
     "another protocol": Case("version", bare, ProviderUnreachable, "was lost"),
     "an endless line": Case(
         "chat", endless(b"x" * 65536, first=b'{"message":{"content":"'), ProviderError, UNHEARD
