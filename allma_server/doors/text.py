@@ -188,6 +188,7 @@ def _(result: IngestReport) -> str:
     )
     parts = [f"{counts}; {result.chunks} chunks written in {result.seconds:.1f} s."]
     parts += _reasons("Failed", result.failed) + _reasons("Skipped", result.skipped)
+    parts += [result.notice] if result.notice else []
     return "\n".join(parts)
 
 

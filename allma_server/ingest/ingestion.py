@@ -55,6 +55,9 @@ COUNTED_EACH_SECONDS = 0.5
 ANSWER_SECONDS = 10.0
 """A disk that takes longer to answer at all counts as gone."""
 
+ROOT_SECONDS = 1.0
+"""How long a search or the status waits to know whether a workspace's folder is there."""
+
 
 class Retry(Enum):
     """Which files a run reads again though they have not changed.
@@ -231,6 +234,15 @@ class Ingestion:
         """Why the last run over a workspace could not go on; None when it could."""
         return self._reasons.get(workspace.path)
 
+    async def missing(self, workspaces: Sequence[Workspace]) -> dict[str, str]:
+        """By path, what to tell of those whose folder is not on the disk now.
+
+        Of imported folders that nobody approved, nothing is looked at.
+        """
+        paths = [workspace.path for workspace in workspaces if workspace.approved]
+        found = await asyncio.gather(*map(_missing, paths))
+        return {path: why for path, why in zip(paths, found, strict=True) if why is not None}
+
     @property
     def embedding_trouble(self) -> str | None:
         """Why vectors that are missing, or wanted of another embedder, are not made."""
@@ -371,13 +383,15 @@ class Ingestion:
         async def work(run: Run) -> None:
             await self._forgetting.resume()
             began_with = await self._embedders.chosen()
+            gone: list[str] = []
             for workspace in workspaces:
-                if only is not None:
+                try:
                     run.add(await self._bring_up_to_date(workspace, run, only, retry))
-                    continue
-                async with self._alone(workspace, run):
-                    run.add(await self._bring_up_to_date(workspace, run, None, retry))
+                except PathNotFound as exc:
+                    gone.append(str(exc))  # no reason to leave the other workspaces as they are
             lacking = run.job.report is not None and run.job.report.notice is not None
+            for notice in gone:
+                run.add(IngestReport(notice=notice))
             if lacking or await self._embedders.chosen() is not began_with:
                 self._embedding.needed()
             self._embedding.begin()
@@ -413,6 +427,18 @@ class Ingestion:
             queue.remove(run)
 
     async def _bring_up_to_date(
+        self,
+        workspace: Workspace,
+        run: Run,
+        only: Collection[str] | None,
+        retry: Retry,
+    ) -> IngestReport:
+        if only is not None:
+            return await self._updated(workspace, run, only, retry)
+        async with self._alone(workspace, run):
+            return await self._updated(workspace, run, None, retry)
+
+    async def _updated(
         self,
         workspace: Workspace,
         run: Run,
@@ -496,6 +522,14 @@ class Ingestion:
             return await self._catalogue.documents(workspace.id)
         found = [await self._catalogue.documents_inside(path) for path in only]
         return list({document.id: document for part in found for document in part}.values())
+
+
+async def _missing(path: str) -> str | None:
+    # A disk that does not answer, or forbids to look, may well have it.
+    with contextlib.suppress(TimeoutError, OSError):
+        gone = await call_disk(("root", path), ROOT_SECONDS, scope.root_gone, path)
+        return None if gone is None else str(gone)
+    return None
 
 
 class Counted:

@@ -209,5 +209,11 @@ def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
         failed=[*a.failed, *b.failed],
         chunks=a.chunks + b.chunks,
         seconds=round(a.seconds + b.seconds, 3),
-        notice=b.notice or a.notice,
+        notice=_both(a.notice, b.notice),
     )
+
+
+def _both(a: str | None, b: str | None) -> str | None:
+    if a and b:
+        return a if b in a else f"{a} {b}"
+    return a or b

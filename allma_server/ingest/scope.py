@@ -19,7 +19,7 @@ from allma_server.errors import (
 )
 from allma_server.ingest.tree import Tree
 from allma_server.model import FileFacts, SeenFile
-from allma_server.path_text import actual
+from allma_server.path_text import actual, shown
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.workspace_files import status_of
 
@@ -107,8 +107,10 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
     Blocks; run it in a thread. A folder in it that cannot be read is passed over.
 
     Raises:
-        UnreadableDocument: `root` itself cannot be, though it is there.
+        PathNotFound: `root` itself is not there.
+        UnreadableDocument: it cannot be read, though it is.
     """
+    _check_root(root)
     if not root.is_dir():
         if (seen := look_at(root, max_bytes)) is not None:
             yield seen
@@ -146,6 +148,7 @@ def walk_part(
     Raises:
         UnreadableDocument: as `walk`.
     """
+    _check_root(root)
     tree = _tree(root, data_dir) if root.is_dir() else None
     for part in parts:
         if part == root:
@@ -154,16 +157,45 @@ def walk_part(
             yield from _files(tree, part.relative_to(root).parts, max_bytes)
 
 
+def root_gone(root: str) -> PathNotFound | None:
+    """What to tell of a workspace whose folder or file is not on the disk; None if it is; blocks.
+
+    Raises:
+        OSError: that cannot be known now.
+    """
+    try:
+        os.lstat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        return PathNotFound(
+            f"{shown(root)} is not there any more; what is indexed of it is kept, marked as stale.",
+            f"Restore or mount it, or take it out of the index with `allma forget {shown(root)}`.",
+        )
+    return None
+
+
+def _check_root(root: Path) -> None:
+    # As an empty folder, it would cost the user all that is indexed of it.
+    try:
+        gone = root_gone(str(root))
+    except OSError as exc:
+        raise _not_readable(root, f"{exc.strerror}.") from exc
+    if gone is not None:
+        raise gone
+
+
 def _tree(root: Path, data_dir: Path) -> Tree:
     try:
         return Tree(str(root), IGNORED_FOLDERS | FOLDERS, os.path.realpath(data_dir))
     except (NothingToIndex, OSError) as exc:
-        # As an empty folder, it would cost the user all that is indexed of it.
         why = exc.message if isinstance(exc, NothingToIndex) else f"{exc.strerror}."
-        raise UnreadableDocument(
-            f"{root} cannot be looked through. {why}",
-            "What is indexed of it stays. If it has moved, index it where it is now.",
-        ) from exc
+        raise _not_readable(root, why) from exc
+
+
+def _not_readable(root: Path, why: str) -> UnreadableDocument:
+    return UnreadableDocument(
+        f"{root} cannot be looked through. {why}",
+        "What is indexed of it stays. If it has moved, index it where it is now.",
+    )
 
 
 def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:

@@ -7,7 +7,7 @@ from allma_server.operations.call import Call
 from allma_server.paths import is_inside
 from allma_server.retrieve.search import Scope
 
-Notice = tuple[str, NoticeCode]
+Notice = tuple[str, NoticeCode | None]
 
 EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the tool index."
 
@@ -20,16 +20,22 @@ async def notice_of(
     if not workspaces:
         return EMPTY, "nothing_indexed"
     mine = [w for w in workspaces if _concerns(w, scope.folders)]
-    reasons = (
+    missing = await call.engine.ingestion.missing(mine)
+    gone: list[Notice] = [(why, None) for why in missing.values()]
+    reasons: list[Notice | None] = [
         _indexing(call, mine),
-        await _without_documents(call, scope),
+        await _without_documents(call, scope, all_gone=bool(mine) and len(missing) == len(mine)),
+        *gone,
         _without_vectors(call, found),
-    )
+    ]
     given = [reason for reason in reasons if reason is not None]
     sentences = [sentence for sentence, _ in given]
     if found.notice:
         sentences.append(found.notice)
-    return " ".join(sentences) or None, given[0][1] if given else found.notice_code
+    code: NoticeCode | None = found.notice_code
+    for _, graver in reversed(given):
+        code = graver or code
+    return " ".join(sentences) or None, code
 
 
 def _concerns(workspace: Workspace, folders: Sequence[str]) -> bool:
@@ -49,11 +55,13 @@ def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
     return (f"Indexing is in progress ({how_far}); results may be incomplete.", "indexing")
 
 
-async def _without_documents(call: Call, scope: Scope) -> Notice | None:
-    """No document is where the search looked."""
+async def _without_documents(call: Call, scope: Scope, *, all_gone: bool) -> Notice | None:
+    """No document is where the search looked; where all folders are gone, that is why."""
     folders = scope.folders or (None,)
     matching = call.engine.catalog.matching_documents
     if not any([await matching(folder, None, None) for folder in folders]):
+        if all_gone:
+            return None
         where = f" in {', '.join(scope.folders)}" if scope.folders else ""
         sentence = f"Nothing is indexed{where} yet: `allma documents` tells what was left out, why."
         return sentence, "nothing_indexed"

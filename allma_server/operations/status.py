@@ -76,10 +76,12 @@ async def _chat_model(call: Call) -> str | None:
 
 
 async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
-    return [_workspace(engine, count) for count in await engine.catalog.workspace_counts()]
+    counts = await engine.catalog.workspace_counts()
+    missing = await engine.ingestion.missing([count.workspace for count in counts])
+    return [_workspace(engine, count, missing.get(count.workspace.path)) for count in counts]
 
 
-def _workspace(engine: Engine, count: WorkspaceCounts) -> WorkspaceStatus:
+def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> WorkspaceStatus:
     ingestion = engine.ingestion
     done, total = ingestion.progress(count.workspace) or (None, None)
     return WorkspaceStatus(
@@ -89,12 +91,12 @@ def _workspace(engine: Engine, count: WorkspaceCounts) -> WorkspaceStatus:
         pending=ingestion.pending(count.workspace),
         failed=count.failed,
         skipped=count.skipped,
-        watching=ingestion.watching and count.workspace.approved,
+        watching=ingestion.watching and count.workspace.approved and missing is None,
         notice=ingestion.trouble,
         approved=count.workspace.approved,
         done=done,
         total=total,
-        reason=ingestion.reason(count.workspace) or ingestion.incomplete,
+        reason=missing or ingestion.reason(count.workspace) or ingestion.incomplete,
     )
 
 

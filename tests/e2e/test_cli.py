@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,18 @@ def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
     assert report["unchanged"] >= 2
     assert_like(allma.json("sync"), model.IngestReport)
     assert_like(allma.json("sync", "docs"), model.IngestReport)
+
+
+def test_a_folder_that_is_gone_is_told_by_sync_and_status(allma: Allma, tmp_path: Path) -> None:
+    (folder := tmp_path / "gone").mkdir()
+    (folder / "a.md").write_text("A lamp.\n")
+    allma("index", str(folder))
+    shutil.rmtree(folder)
+    done = allma.home.run("sync", str(folder))
+    assert f"{folder} is not there" in " ".join(done.stderr.split())
+    assert "nothing to index" not in done.stderr and done.returncode == 1
+    assert f"{folder} is not there" in " ".join(allma("status").stdout.split())
+    allma("forget", str(folder))
 
 
 def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:

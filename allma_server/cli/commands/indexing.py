@@ -48,9 +48,10 @@ def _outcome(shell: Shell, report: "IngestReport | Job") -> int:
 
     if isinstance(report, Job):
         return DONE
+    shell.warn(report.notice)
     if report.indexed or report.updated or report.unchanged or report.removed or report.skipped:
         return DONE
-    if report.failed:
+    if report.failed or report.notice:
         return FAILED
     shell.say("There was nothing to index.")
     return DONE

@@ -431,14 +431,44 @@ async def test_a_data_directory_has_one_owner(config: Config) -> None:
                 pass
 
 
-async def test_a_workspace_that_is_deleted_and_comes_back_is_indexed_again(
+async def test_a_workspace_whose_folder_is_gone_is_kept_until_it_comes_back_or_is_forgotten(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
+    (other := tmp_path / "other").mkdir()
     async with open_engine(config) as engine:
         await index(engine, folder)
+        await index(engine, other)
+        (other / "new.md").write_text("New.\n")
         shutil.move(folder, tmp_path / "away")
         gone = await do(engine, "sync")
-        assert gone.removed == 3
+        assert (gone.removed, gone.indexed) == (0, 1)
+        assert f"{folder} is not there" in gone.notice and f"`allma forget {folder}`" in gone.notice
+        # One part of it alone, as after events of its files: they are no more gone than the rest.
+        part = await do(engine, "sync", path=str(folder / "notes"))
+        assert part.removed == 0 and part.notice == gone.notice
+        search = await do(engine, "search", query="moon tides", workspace=str(folder))
+        assert search.passages and all(passage.stale for passage in search.passages)
+        read = await do(engine, "read", source=str(folder / "notes" / "moon.md"))
+        assert read.source == "index" and "moon" in read.text.lower()
         shutil.move(tmp_path / "away", folder)
         back = await do(engine, "sync")
-        assert back.indexed == 3
+        assert (back.unchanged, back.indexed, back.notice) == (4, 0, None)
+        shutil.move(folder, tmp_path / "away")
+        assert (await do(engine, "forget", path=str(folder))).documents == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
+async def test_a_workspace_that_cannot_be_looked_at_is_kept(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "closed").mkdir()
+    inside = Path(shutil.move(folder, tmp_path / "closed" / folder.name))
+    async with open_engine(config) as engine:
+        await index(engine, inside)
+        (tmp_path / "closed").rename(tmp_path / "away")
+        (tmp_path / "closed").symlink_to(tmp_path / "closed")  # a link to itself leads nowhere
+        with pytest.raises(UnreadableDocument, match="cannot be looked through"):
+            await do(engine, "sync")
+        (tmp_path / "closed").unlink()
+        (tmp_path / "away").rename(tmp_path / "closed")
+        assert (await do(engine, "sync")).unchanged == 3

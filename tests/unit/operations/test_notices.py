@@ -1,5 +1,6 @@
 """What limited a search is told in one sentence, with its code: never as if nothing was there."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from allma_server.answer.refusal import NOT_SAID
 from allma_server.config import Config
+from allma_server.doors.text import as_text
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
 from allma_server.ingest import pipeline
@@ -55,6 +57,23 @@ async def test_a_folder_without_text_says_so(engine: Engine, tmp_path: Path) -> 
     (folder / "a.png").write_bytes(b"\x89PNG")
     await do(engine, "ingest", paths=[str(folder)])
     assert all_say(await told(engine), "nothing_indexed", "allma documents")
+
+
+@pytest.mark.parametrize("indexed", [True, False], ids=["documents", "none"])
+async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, indexed: bool) -> None:
+    if not indexed:
+        (folder / "sea.md").unlink()
+    await do(engine, "ingest", paths=[str(folder)])
+    shutil.rmtree(folder)
+    for words in ("before a look", "after it"):
+        for code, sentence in await told(engine):
+            assert f"{folder} is not there" in sentence, words
+            assert f"`allma forget {folder}`" in sentence
+            assert "Nothing is indexed" not in sentence and code is None
+        [workspace] = (await do(engine, "status")).workspaces
+        assert f"{folder} is not there" in workspace.reason
+        assert workspace.documents == indexed
+        assert f"{folder} is not there" in as_text(await do(engine, "sync"))
 
 
 async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
