@@ -14,6 +14,10 @@ CONTEXT_BYTES = 40_000
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _WHOLE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_NAMED = re.compile(
+    r"(?s)(.+)(?::([1-9]\d{0,8})(?:-([1-9]\d{0,8}))?|#L([1-9]\d{0,8})(?:-L?([1-9]\d{0,8}))?)",
+    re.ASCII,
+)
 _BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
 
 
@@ -28,6 +32,18 @@ def split_lines(text: str) -> list[str]:
 def lines_with_ends(text: str) -> list[str]:
     """The lines of a text, each with what ends it."""
     return _WHOLE.findall(text)
+
+
+def named_lines(source: str) -> tuple[str, int, int] | None:
+    """What `a.md:3`, `a.md:3-7`, `a.md#L3` and `a.md#L3-L7` name: a file, its first and last line.
+
+    None for a name without lines. A file may have such a name, so whoever asks tries that first.
+    """
+    found = _NAMED.fullmatch(source)
+    if found is None:
+        return None
+    first, last = found[2] or found[4], found[3] or found[5]
+    return found[1], int(first), int(last or first)
 
 
 @dataclass(frozen=True, slots=True)

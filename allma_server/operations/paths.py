@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, cast
 
 from allma_server.errors import InvalidArgument
+from allma_server.lines import named_lines
 from allma_server.path_text import path_of_uri
 
 EVERYTHING = "all"
@@ -57,6 +58,17 @@ async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) 
 
 
 async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
+    named = named_lines(value) if kind is ClientPath.SOURCE else None
+    if named is None:
+        return await _path(value, kind, folders)
+    if not value.startswith("file:"):
+        whole = await _path(value, kind, folders)
+        if os.path.isabs(value) or await asyncio.to_thread(os.path.lexists, whole):
+            return whole
+    return await _path(named[0], kind, folders) + value[len(named[0]) :]
+
+
+async def _path(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
     path = _of_uri(value)
     if not _nameable(value if path is None else path):
         raise InvalidArgument(f"{value!r} cannot be the name of a file.")
@@ -85,7 +97,7 @@ def _nameable(value: str) -> bool:
 
 def _of_uri(value: str) -> str | None:
     """The path that is meant; None for a URI that is not of a file."""
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", value):
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d+(-\d+)?$)", value):
         return value
     try:
         return path_of_uri(value)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from allma_server.lines import named_lines
 from allma_server.model import Excerpt
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
@@ -17,7 +18,9 @@ PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
 async def read(
     call: Call,
     source: Annotated[
-        str, Field(description="A file path, an allma:// URI or a chunk id."), ClientPath.SOURCE
+        str,
+        Field(description="A file path (a.md, a.md:3-7), an allma:// URI or a chunk id."),
+        ClientPath.SOURCE,
     ],
     start_line: Annotated[int | None, Field(ge=1, description="First line to read.")] = None,
     end_line: Annotated[int | None, Field(ge=1, description="Last line to read.")] = None,
@@ -29,7 +32,7 @@ async def read(
 
     PDF and DOCX are read as their extracted text.
     """
-    async with suggesting(call, source):
+    async with suggesting(call, named[0] if (named := named_lines(source)) else source):
         return await read_excerpt(
             source,
             start_line,

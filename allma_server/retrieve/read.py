@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
-from allma_server.lines import FileLines, split_lines
+from allma_server.lines import FileLines, named_lines, split_lines
 from allma_server.model import Document, Excerpt, Passage, row_id
 from allma_server.path_text import path_of_uri
 from allma_server.paths import real
@@ -54,6 +54,9 @@ async def read_excerpt(
 ) -> Excerpt:
     """Lines of a document named by path, `allma://document/ID` or chunk id.
 
+    The name may end with the lines, as in `a.md:3-7` or `a.md#L3-L7`, where no document has the
+    whole name; `start_line` and `end_line` come before these.
+
     A format in `live` is plain text and is read from disk as it is now; others are given as the
     text that was extracted from them. Secrets are masked as in the index.
 
@@ -62,13 +65,17 @@ async def read_excerpt(
         UnreadableDocument: its file may not be read any more.
         InvalidArgument: the lines are the wrong way round, or beyond the last one.
     """
-    if start_line and end_line and end_line < start_line:
-        raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
     name = source.strip()
     if (chunk_id := row_id(name)) is not None:
         return await _around_chunk(chunk_id, neighbors, catalog)
     # A file's name may begin or end with a blank.
     document = await _document(source, catalog) or await _document(name, catalog)
+    if (named := named_lines(name)) is not None and (document is None or _is_uri(name)):
+        document = await _document(named[0], catalog)
+        if start_line is None and end_line is None:
+            _, start_line, end_line = named
+    if start_line and end_line and end_line < start_line:
+        raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
     if document is None or document.state != "indexed":
         raise DocumentNotFound(
             f"{source!r} is not in the index.",
@@ -80,6 +87,11 @@ async def read_excerpt(
             return excerpt
     text, lines = await catalog.extracted_text(document.id)
     return _excerpt(document, text, lines, start_line, end_line, "index")
+
+
+def _is_uri(name: str) -> bool:
+    # What follows a `#` in one never belongs to the file's name.
+    return "#" in name and name.startswith(("file:", "allma:"))
 
 
 async def _from_disk(

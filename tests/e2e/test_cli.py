@@ -201,6 +201,11 @@ def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
     assert_like(allma.json("sync", "docs"), model.IngestReport)
 
 
+@pytest.mark.parametrize("place", ["docs/guide.md:3-3", "docs/guide.md#L3"])
+def test_a_place_that_was_printed_is_read(allma: Allma, place: str) -> None:
+    assert allma.json("read", place)["text"] == "## Installing the engine"
+
+
 def test_a_folder_that_is_gone_is_told_by_sync_and_status(allma: Allma, tmp_path: Path) -> None:
     (folder := tmp_path / "gone").mkdir()
     (folder / "a.md").write_text("A lamp.\n")

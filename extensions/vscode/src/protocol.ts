@@ -443,7 +443,7 @@ export interface AskParams {
 
 /** Read lines of an indexed document, or the surroundings of a passage. */
 export interface ReadParams {
-  /** A file path, an allma:// URI or a chunk id. */
+  /** A file path (a.md, a.md:3-7), an allma:// URI or a chunk id. */
   source: string;
   /** First line to read. */
   startLine?: number;

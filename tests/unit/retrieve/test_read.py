@@ -41,6 +41,53 @@ async def indexed(engine: Engine, folder: Path) -> Engine:
     return engine
 
 
+@pytest.mark.parametrize(
+    ("suffix", "first", "last"),
+    [(":3", 3, 3), (":3-5", 3, 5), ("#L3", 3, 3), ("#L3-L5", 3, 5), ("#L3-5", 3, 5)],
+)
+async def test_a_place_is_read_as_it_is_printed(
+    indexed: Engine, folder: Path, suffix: str, first: int, last: int
+) -> None:
+    path = folder / "b.txt"
+    names = [str(path), "b.txt", "./b.txt", "notes/../b.txt", path.as_uri()]
+    if suffix.startswith("#"):
+        document = await indexed.catalog.document(str(path))
+        assert document is not None
+        names.append(f"allma://document/{document.id}")
+    call = Call(indexed, folders=(str(folder),))
+    for name in names:
+        found = await BY_NAME["read"](call, {"source": name + suffix})
+        assert (found.path, found.start_line, found.end_line) == (str(path), first, last), name
+    found = await BY_NAME["read"](call, {"source": f"b.txt{suffix}", "start_line": 119})
+    assert (found.start_line, found.end_line) == (119, 120)
+    with pytest.raises(DocumentNotFound, match="is not in the index") as missing:
+        await BY_NAME["read"](call, {"source": f"c.txt{suffix}"})
+    assert f"Did you mean {path}?" in (missing.value.hint or "")
+
+
+async def test_lines_in_a_name_are_checked_like_others(indexed: Engine, folder: Path) -> None:
+    with pytest.raises(InvalidArgument, match="end_line 3 is before start_line 9"):
+        await do(indexed, "read", source=f"{folder}/b.txt:9-3")
+    with pytest.raises(InvalidArgument, match="ends at line 120"):
+        await do(indexed, "read", source=f"{folder}/b.txt:500")
+    for odd in (":0", ":", ":x", "#3", ":99999999999999999999"):
+        with pytest.raises(DocumentNotFound):
+            await do(indexed, "read", source=f"{folder}/b.txt{odd}")
+
+
+@pytest.mark.parametrize("name", ["b.txt:3", "b.txt#L3-L5"])
+async def test_a_file_that_is_named_like_a_place_comes_first(
+    engine: Engine, folder: Path, name: str
+) -> None:
+    (folder / name).write_text("one\ntwo\n")
+    await do(engine, "ingest", paths=[str(folder)])
+    for source in (str(folder / name), name):
+        found = await BY_NAME["read"](Call(engine, folders=(str(folder),)), {"source": source})
+        assert (found.path, found.end_line) == (str(folder / name), 2)
+    lines = await do(engine, "read", source=f"{folder / name}:2")
+    assert (lines.path, lines.text) == (str(folder / name), "two")
+
+
 def _link(path: Path) -> None:
     path.symlink_to(path.parents[1] / "outside" / "b.txt")
 

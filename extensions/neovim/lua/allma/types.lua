@@ -315,7 +315,7 @@
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ReadParams
----@field source string A file path, an allma:// URI or a chunk id.
+---@field source string A file path (a.md, a.md:3-7), an allma:// URI or a chunk id.
 ---@field startLine? integer First line to read.
 ---@field endLine? integer Last line to read.
 ---@field neighbors? integer With a chunk id: chunks before and after it.
