@@ -20,7 +20,7 @@ from rich.text import Text
 
 from allma_server.cli.streams import CONTROLS
 from allma_server.lines import split_lines
-from allma_server.path_text import actual, shown
+from allma_server.path_text import actual, readable
 from allma_server.tokens import lexemes, query_terms
 
 SNIPPET_LINES = 6
@@ -60,7 +60,7 @@ class Page:
         """A path, or a line of it, as terminals and editors recognise it; a link on terminals."""
         below = self.cwd and not whole
         named = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if below else path
-        text = Text(shown(f"{named}:{line}" if line else named), style=style)
+        text = Text(readable(f"{named}:{line}" if line else named), style=style)
         if self.terminal and Path(path).is_absolute():
             text.stylize(Style(link=Path(actual(path)).as_uri()))
         return text

@@ -14,6 +14,7 @@ from rich.table import Column
 
 from allma_server.cli import streams
 from allma_server.model import Citation
+from allma_server.path_text import readable
 
 
 class Bar:
@@ -59,7 +60,7 @@ class Bar:
         self._progress.refresh()
 
     async def report(self, done: int, total: int | None, message: str) -> None:
-        now = message.rsplit(os.sep, 1)[-1].translate(streams.CONTROLS)
+        now = readable(message.rsplit(os.sep, 1)[-1])
         count = f"{self._size(done)}/{self._size(total)}" if total else ""
         self._progress.update(self._task, completed=done, total=total or None, count=count, now=now)
 

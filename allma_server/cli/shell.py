@@ -13,7 +13,7 @@ import typer
 
 from allma_server.cli import streams
 from allma_server.errors import AllmaError, PathNotFound, as_dict
-from allma_server.path_text import shown
+from allma_server.path_text import readable, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -213,8 +213,8 @@ class Shell:
         return FAILED
 
     def _tell(self, sentence: str, style: str = "") -> None:
-        if self.err.is_terminal:
-            sentence = sentence.translate(streams.CONTROLS)
+        # It may name files, in many lines only where it was written so.
+        sentence = "\n".join(readable(line) for line in sentence.split("\n"))
         self.err.print(sentence, style=style, soft_wrap=True)
 
 

@@ -30,7 +30,7 @@ from allma_server.model import (
     Standing,
     Status,
 )
-from allma_server.path_text import shown
+from allma_server.path_text import readable, shown
 
 LONGEST_TEXT = 40_000
 """Characters of a result: what the stricter clients pass on to their model uncut."""
@@ -55,7 +55,7 @@ def _text(result: Any) -> str:
 
 def place(passage: Passage) -> str:
     """Where a passage stands: `path:start-end`, with the page and headings there are."""
-    where = f"{passage.path}:{passage.start_line}-{passage.end_line}"
+    where = f"{readable(passage.path)}:{passage.start_line}-{passage.end_line}"
     if passage.page is not None:
         where += f" page {passage.page}"
     if passage.heading:
@@ -165,7 +165,8 @@ def _warnings(passage: Passage) -> str:
 
 @_text.register
 def _(result: Excerpt) -> str:
-    head = f"{result.path}:{result.start_line}-{result.end_line} of {result.total_lines} lines"
+    where = f"{readable(result.path)}:{result.start_line}-{result.end_line}"
+    head = f"{where} of {result.total_lines} lines"
     more = ""
     if result.end_line < result.total_lines:
         more = f"\n… more from line {result.end_line + 1}."
@@ -193,7 +194,7 @@ def _(result: IngestReport) -> str:
 
 
 def _reasons(title: str, files: Sequence[FileReason]) -> list[str]:
-    lines = [f"{title}: {f.path}: {f.reason}" for f in files[:_LISTED_REASONS]]
+    lines = [f"{title}: {readable(f.path)}: {f.reason}" for f in files[:_LISTED_REASONS]]
     if len(files) > _LISTED_REASONS:
         lines.append(f"{title}: … and {len(files) - _LISTED_REASONS} more.")
     return lines
@@ -202,7 +203,7 @@ def _reasons(title: str, files: Sequence[FileReason]) -> list[str]:
 @_text.register
 def _(result: Job) -> str:
     done = f"{result.done}" if result.total is None else f"{result.done} of {result.total}"
-    line = f"Job {result.id} ({result.kind} {result.path}) is {result.state}: {done}"
+    line = f"Job {result.id} ({result.kind} {readable(result.path)}) is {result.state}: {done}"
     line += f", {result.message.rstrip('.')}." if result.message else "."
     if result.state in ("queued", "running"):
         line += f' It goes on by itself; ask status with job_id "{result.id}" how it is doing.'
@@ -213,7 +214,7 @@ def _(result: Job) -> str:
 def _(result: ForgetReport) -> str:
     what = "The workspace" if result.workspace_removed else "It"
     return (
-        f"{what} {result.path} is out of the index: {result.documents} documents, "
+        f"{what} {readable(result.path)} is out of the index: {result.documents} documents, "
         f"{result.chunks} chunks. Nothing on disk was touched."
         + (f" {result.notice}" if result.notice else "")
     )
@@ -222,7 +223,8 @@ def _(result: ForgetReport) -> str:
 @_text.register
 def _(result: DocumentPage) -> str:
     lines = [
-        f"{d.id} {d.path} ({d.state}{f': {d.reason}' if d.reason else f', {d.chunks} chunks'})"
+        f"{d.id} {readable(d.path)} "
+        f"({d.state}{f': {d.reason}' if d.reason else f', {d.chunks} chunks'})"
         for d in result.documents
     ]
     return _page(lines, f"{result.total} documents", result.next_cursor)
@@ -251,7 +253,8 @@ def _(result: Conversation) -> str:
             parts[-1] += f"\n{message.caution}"
         if message.sources:
             parts[-1] += "\n" + "\n".join(
-                f"[{s.number}] {s.path}:{s.start_line}-{s.end_line}" for s in message.sources
+                f"[{s.number}] {readable(s.path)}:{s.start_line}-{s.end_line}"
+                for s in message.sources
             )
     return "\n\n".join(parts)
 
@@ -294,7 +297,7 @@ def _(result: Status) -> str:
     reason = (result.ollama.reason or "not reachable").rstrip(".")
     ollama = "reachable" if result.ollama.reachable else reason
     lines = [
-        f"Allma {result.version}; data in {result.data_dir}.",
+        f"Allma {result.version}; data in {readable(result.data_dir)}.",
         f"Embedder: {embedder_line(result.embedder)}",
         f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
         f"Vector search: {result.vectors.store} is {result.vectors.state}.",
@@ -302,7 +305,7 @@ def _(result: Status) -> str:
     for w in result.workspaces:
         watched = "watched" if w.watching else "not watched"
         lines.append(
-            f"{w.path}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
+            f"{readable(w.path)}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
             f"{w.skipped} skipped, {w.failed} failed, {watched}."
         )
         if w.total is not None:

@@ -1,12 +1,15 @@
 """Names that are not UTF-8 are shown to everybody and understood when they come back."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from allma_server.errors import InvalidArgument, as_dict
-from allma_server.path_text import actual, meant, path_of_uri, shown
+from allma_server.path_text import actual, meant, path_of_uri, readable, shown
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,29 @@ def test_a_name_is_shown_and_understood(name: bytes, text: str) -> None:
     assert shown(path) == text
     text.encode("utf-8")
     assert meant(text) == path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are refused there")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a\nb.md", "a%0Ab.md"),
+        ("\x1b[2Jx\x7f\x9b.md", "%1B[2Jx%7F%C2%9B.md"),
+        ("x\u202egpj.md", "x%E2%80%AEgpj.md"),
+        ("\u2066a\u2069\u200f\u061c\u2028\u2029.md", None),
+        ("café 🏴‍☠️ 文 שלום.md", "café 🏴‍☠️ 文 שלום.md"),
+        ("caf\udce9\r.md", "caf%E9%0D.md"),
+    ],
+)
+def test_a_misleading_name_is_one_honest_line_and_understood(
+    name: str, text: str | None, tmp_path: Path
+) -> None:
+    path = str(tmp_path / name)
+    if text is not None:
+        assert readable(path) == str(tmp_path / text)
+    assert len(readable(path).splitlines()) == 1
+    assert not any(unicodedata.bidirectional(c) in BIDI for c in readable(path))
+    assert actual(readable(path)) == path
 
 
 def test_half_of_a_pair_has_no_bytes() -> None:

@@ -13,6 +13,7 @@ from allma_server.model import (
     Status,
     WorkspaceStatus,
 )
+from allma_server.path_text import readable
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
@@ -86,7 +87,8 @@ def _done(result: Done, page: Page) -> View:
 def _import(result: ImportReport, page: Page) -> View:
     documents = count(result.documents, "document")
     conversations = count(result.conversations, "conversation")
-    yield f"Imported {result.file} into {result.data_dir}: {documents}, {conversations}."
+    file, data = readable(result.file), readable(result.data_dir)
+    yield f"Imported {file} into {data}: {documents}, {conversations}."
     if result.workspaces:
         yield "Its folders are not read or followed before you index them yourself:"
         for path in result.workspaces:
@@ -100,7 +102,7 @@ def _settings(result: Settings, page: Page) -> View:
             yield Text(f"    {each.notice}", "yellow")
         if page.terminal:
             yield Text(f"    {each.description}", "dim")
-    yield Text(f"\n{result.file}", "dim")
+    yield Text("\n") + page.place(result.file, style="dim", whole=True)
 
 
 def _setting(result: Setting, page: Page) -> View:

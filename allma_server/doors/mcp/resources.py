@@ -18,7 +18,7 @@ from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.errors import AllmaError, NotFound
 from allma_server.model import is_text, row_id
 from allma_server.operations import BY_NAME
-from allma_server.path_text import shown
+from allma_server.path_text import readable
 
 STATUS = "allma://status"
 
@@ -51,7 +51,7 @@ class Resources:
         )
         resources = [
             types.Resource(
-                name=shown(d.path), title=d.title or None, uri=f"allma://document/{d.id}"
+                name=readable(d.path), title=d.title or None, uri=f"allma://document/{d.id}"
             )
             for d in page.documents
         ]

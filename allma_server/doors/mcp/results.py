@@ -9,7 +9,7 @@ from allma_server.doors.patience import Relay
 from allma_server.doors.text import as_text
 from allma_server.model import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 from allma_server.operations import Operation, jsonable
-from allma_server.path_text import shown
+from allma_server.path_text import readable
 
 LARGEST_EXCERPT = 16_000
 """Characters of a document that are read at once: about four thousand tokens."""
@@ -41,7 +41,7 @@ def _links(result: Any) -> list[types.ResourceLink]:
             passages = [c.passage for c in citations if c.cited]
         case _:
             pass
-    paths = {p.document_id: shown(p.path) for p in passages}
+    paths = {p.document_id: readable(p.path) for p in passages}
     return [
         types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
     ]

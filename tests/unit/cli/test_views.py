@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from rich.console import Console
@@ -14,6 +14,8 @@ from allma_server.cli.commands.indexing import State
 from allma_server.cli.page import Page
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views import view
+from allma_server.doors.text import as_text
+from allma_server.operations import BY_NAME
 
 LONG_PATH = "/srv/" + "/".join(f"a-rather-long-folder-name-{n}" for n in range(6)) + "/file name.md"
 NOW = "2026-01-02T03:04:05.000Z"
@@ -262,6 +264,41 @@ def test_control_characters_do_not_reach_a_terminal(result: object) -> None:
     text = shown(_spoil(result, evil), terminal=True)
     assert "\x1b]0;" not in text
     assert "\x9b" not in text
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
+def test_a_file_s_name_is_one_line_that_reads_in_one_direction(result: object) -> None:
+    spoilt = _misname(result, "\n2. /forged:1\u202e\u2066\r")
+    texts = [shown(spoilt), shown(spoilt, terminal=True)]
+    if type(result) in FOR_MODELS:
+        texts.append(as_text(spoilt))
+    for text in texts:
+        assert not re.search("^[^/]*2. /forged|[\u202e\u2066\r]", plain(text), re.M)
+
+
+FOR_MODELS = {
+    kind
+    for returned in (get_type_hints(operation.run)["return"] for operation in BY_NAME.values())
+    for kind in get_args(returned) or (returned,)
+}
+
+
+def _misname(value: Any, evil: str) -> Any:
+    """The value with something evil at the end of each path."""
+    if isinstance(value, list):
+        return [_misname(each, evil) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return replace(
+            value,
+            **{
+                name: old + evil
+                if name in ("path", "file", "data_dir", "backup") and isinstance(old, str)
+                else _misname(old, evil)
+                for name in value.__dataclass_fields__
+                for old in (getattr(value, name),)
+            },
+        )
+    return value
 
 
 def _spoil(value: Any, evil: str) -> Any:
