@@ -103,7 +103,8 @@ def why_refused(real: Path, data_dir: Path) -> str | None:
 def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
     """Every file under `root` (or `root` itself, a file) that is not ignored.
 
-    Ignore files whose rules cannot be applied are among them, with that as their reason.
+    Ignore files whose rules cannot be applied and folders too deep to be entered are among them,
+    with that as their reason.
     Blocks; run it in a thread. A folder in it that cannot be read is passed over.
 
     Raises:
@@ -200,9 +201,10 @@ def _not_readable(root: Path, why: str) -> UnreadableDocument:
 
 def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
     for visit in tree.visits(*names):
+        refused = tree.refused
         for name in visit.files:
             path = os.path.join(visit.folder.path, name)
-            if (why := tree.refused.get(path)) is not None:
+            if (why := refused.get(path)) is not None:
                 yield SeenFile(_facts(path), why)
                 continue
             with contextlib.suppress(OSError):
@@ -227,7 +229,7 @@ def _seen(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
 
 
 def _facts(path: str) -> FileFacts:
-    """What is known of an ignore file that cannot be used, even if it cannot be looked at."""
+    """What is known of what cannot be made use of, even if it cannot be looked at."""
     with contextlib.suppress(NothingToIndex, OSError):
         status = status_of(path)
         return FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)

@@ -20,6 +20,10 @@ _LONGEST_PATH = 4000
 """Bytes; nothing can be opened by a longer one, and way down there each step costs more."""
 
 
+TOO_DEEP = f"a folder too deep to be entered: its path is longer than {_LONGEST_PATH:,} bytes"
+"""Why there is nothing of a folder but itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A folder, open for the time of the visit, and the names of the files seen in it."""
@@ -41,13 +45,17 @@ class Tree:
         self.root = root
         self._never = never
         self._hidden = hidden
+        self._too_deep: dict[str, str] = {}
         with open_folder(root):
             self._rules = rules_of(root)
 
     @property
     def refused(self) -> dict[str, str]:
-        """Ignore files met so far whose rules are not applied, by path, and why."""
-        return self._rules.files.refused
+        """What was met so far and is not made use of, by path, and why.
+
+        Ignore files whose rules are not applied, and folders that are not entered.
+        """
+        return self._rules.files.refused | self._too_deep
 
     def visits(self, *names: str) -> Iterator[Visit]:
         """The folder that names below the root lead to, and all folders in it.
@@ -91,7 +99,7 @@ class Tree:
                 for entry in entries:
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if self._is_seen(folder, rules, entry.name, is_folder):
-                        enters = is_folder and not _is_too_deep(folder, entry.name)
+                        enters = is_folder and not self._is_too_deep(folder, entry.name)
                         (folders if enters else files).append(entry.name)
                 todo += [(rules, (*way, name)) for name in reversed(folders)]
                 yield Visit(folder, files)
@@ -113,9 +121,12 @@ class Tree:
             return False
         return not rules.ignores(name, is_folder)
 
-
-def _is_too_deep(folder: OpenFolder, name: str) -> bool:
-    return len(os.fsencode(folder.path)) + len(os.fsencode(name)) > _LONGEST_PATH
+    def _is_too_deep(self, folder: OpenFolder, name: str) -> bool:
+        path = os.path.join(folder.path, name)
+        if len(os.fsencode(path)) <= _LONGEST_PATH:
+            return False
+        self._too_deep[path] = TOO_DEEP
+        return True
 
 
 @contextlib.contextmanager

@@ -47,11 +47,15 @@ def test_folders_too_deep_to_be_opened_by_their_path_are_not_entered(tmp_path: P
         os.close(folder)
         folder = inner
     os.close(folder)
-    seen = [s.file.path for s in walk(tmp_path, tmp_path / "data", 1000)]
+    rows = list(walk(tmp_path, tmp_path / "data", 1000))
+    part = list(walk_part(tmp_path, [tmp_path / ("d" * 200)], tmp_path / "data", 1000))
+    seen = [row.file.path for row in rows]
     shown = [path for path in seen if os.path.lexists(path)]
+    [deepest] = [row for row in rows if os.path.basename(row.file.path) == "d" * 200]
     shutil.rmtree(tmp_path / ("d" * 200))  # which pytest cannot, by its path
     assert str(tmp_path / "a.md") in seen and len(seen) > 10
     assert shown == seen
+    assert deepest.reason is not None and "too deep" in deepest.reason and deepest in part
 
 
 def test_allmaignore_narrows_what_is_seen(tmp_path: Path) -> None:
