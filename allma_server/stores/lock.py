@@ -72,7 +72,8 @@ def _unusable(path: Path, exc: OSError) -> StorageError:
         return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
     return StorageError(
         f"The data directory {path} cannot be written: {exc.strerror or exc}.",
-        "Choose another with --data or ALLMA_DATA_DIR.",
+        "Make it writable again, which keeps what is indexed, or choose another with --data or "
+        "ALLMA_DATA_DIR.",
     )
 
 

@@ -102,6 +102,7 @@ async def test_a_read_only_data_directory_is_told_and_works_again_when_it_is_not
         failed = await client.tool("search", query="salty")
         assert failed["isError"]
         assert "cannot be written: Read-only file system" in failed["content"][0]["text"]
+        assert "Make it writable again" in failed["content"][0]["text"]
         remount(disk, "rw")
         assert (await names(client, "salty"))[0] == "sea.md"
 
