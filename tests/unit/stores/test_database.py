@@ -286,7 +286,7 @@ def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):
     with own_data_directory(path):
         assert (path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
         with (
-            pytest.raises(DataDirectoryBusy, match=f"process {os.getpid()}"),
+            pytest.raises(DataDirectoryBusy, match=f"pid {os.getpid()}"),
             own_data_directory(path),
         ):
             pass
