@@ -25,6 +25,7 @@ from allma_server.stores.database import Stored
 from allma_server.stores.exchange import delete_database, exchange
 from allma_server.stores.intake import Taken
 from allma_server.stores.lock import own_data_directory
+from allma_server.stores.special_files import special
 
 
 class Archive(Stored):
@@ -122,6 +123,10 @@ async def import_archive(
         DataDirectoryBusy: an engine uses the directory.
         DiskFull, StorageError: it cannot be copied.
     """
+    if (kind := await asyncio.to_thread(special, file)) is not None:
+        raise InvalidArgument(
+            f"{file} is {kind}, not a regular file.", "Name a file that `allma export` wrote."
+        )
     if not await asyncio.to_thread(file.is_file):
         raise InvalidArgument(f"There is no file {file}.")
     with own_data_directory(data), _disk_failures(data):

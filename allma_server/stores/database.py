@@ -18,11 +18,15 @@ from allma_server.errors import REPAIR, DataDamaged, DataDirectoryTooNew, DiskFu
 from allma_server.private import make_private_file
 from allma_server.stores.backup import back_up, delete_backups
 from allma_server.stores.migrations import MIGRATIONS, Migration
+from allma_server.stores.special_files import special
 from allma_server.tokens import TOKENS_VERSION, lexemes
 
 log = logging.getLogger(__name__)
 
 READERS = 3
+
+_BESIDE = ("-wal", "-shm", "-journal")
+"""How SQLite's own files beside a database are named."""
 
 MOST_VERSIONS = 1_000
 """A schema's number beyond it is no number of a schema."""
@@ -231,7 +235,8 @@ async def open_database(
     Raises:
         DataDirectoryTooNew: a newer Allma wrote it.
         DiskFull: no space is left to create or migrate it.
-        StorageError: it is damaged, not a database, not writable, or on a network drive.
+        StorageError: it is damaged, not a database, not writable, no regular file, or on a network
+            drive.
     """
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.to_thread(_look_at_file, path)
@@ -286,7 +291,17 @@ def _look_at_file(path: Path) -> None:
     """Refuses a file that lost all it had; makes one where there is none, its user's alone.
 
     SQLite gives its other files the permissions of this one.
+
+    Raises:
+        DataDamaged: it is empty, and was not.
+        StorageError: it, or one of SQLite's files beside it, is no regular file.
     """
+    for name in (path.name, *(f"{path.name}{suffix}" for suffix in _BESIDE)):
+        if (kind := special(path.with_name(name))) is not None:
+            raise StorageError(
+                f"{path.with_name(name)} is {kind}, where the database needs a regular file.",
+                "Move it away, or choose another data directory with --data.",
+            )
     with contextlib.suppress(OSError):  # SQLite says what is wrong
         if path.exists():
             # SQLite would take an empty file for a new database and drop its log.
