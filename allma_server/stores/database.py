@@ -124,14 +124,16 @@ class Database:
 
     async def settle(self) -> None:
         """Empties the log into the database, before it is closed."""
-        if self._writer is None:
-            return
-        try:
-            with _translated(self.path):
-                await self._writer.execute_fetchall("PRAGMA optimize")
-                await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-        except DiskFull as exc:
-            log.warning("the log of %s stays: %s", self.path, exc)
+        # The record of a run that was stopped may still be written.
+        async with self._turn:
+            if self._writer is None:
+                return
+            try:
+                with _translated(self.path):
+                    await self._writer.execute_fetchall("PRAGMA optimize")
+                    await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            except DiskFull as exc:
+                log.warning("the log of %s stays: %s", self.path, exc)
 
     async def _fill_readers(self, mode: str) -> None:
         with _translated(self.path):
