@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +39,10 @@ INDEXED_CHUNK = (
     "c.id, lexemes(d.name), lexemes(CASE c.context WHEN '' THEN c.heading ELSE c.context END), "
     "lexemes(c.text) FROM chunks c JOIN documents d ON d.id = c.document_id"
 )
+
+
+STEPS_UNSTOPPED = 10_000
+"""Steps of SQLite's machine, some tenths of a millisecond, between two looks whether to stop."""
 
 
 class Transaction:
@@ -72,13 +77,20 @@ class Transaction:
 
 @contextlib.asynccontextmanager
 async def _transaction(writer: aiosqlite.Connection) -> AsyncGenerator[Transaction]:
+    # Not SQLite's interrupt, which would end the ROLLBACK and what follows it as well, as long as
+    # full-text search has a part of the database open.
+    stopped = threading.Event()
     try:
+        await writer.set_progress_handler(stopped.is_set, STEPS_UNSTOPPED)
         await writer.execute_fetchall("BEGIN IMMEDIATE")
         yield Transaction(writer)
         await writer.execute_fetchall("COMMIT")
     except asyncio.CancelledError:
-        await writer.interrupt()
-        await writer.rollback()
+        stopped.set()
+        try:
+            await writer.rollback()
+        finally:
+            stopped.clear()
         raise
     except BaseException:
         # Queued before anything else on the writer, even if this is cancelled too.

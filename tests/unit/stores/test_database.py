@@ -299,3 +299,24 @@ def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):
 def test_a_new_data_directory_is_its_users_alone(tmp_path: Path):
     with own_data_directory(tmp_path / "a" / "data"):
         assert (tmp_path / "a" / "data").stat().st_mode & 0o777 == 0o700
+
+
+async def test_the_writer_goes_on_after_full_text_search_was_stopped(
+    catalog: Catalog, database: Database
+):
+    for number in range(40):
+        texts = [f"word{number} text{part} alpha beta" for part in range(40)]
+        await publish(catalog, f"/w/{number}.txt", texts)
+
+    async def merge() -> None:
+        await catalog.merge_words(begin=True)
+        for _ in range(20):
+            await catalog.merge_words(begin=False)
+
+    for step in range(100):
+        async with asyncio.TaskGroup() as tasks:
+            merging = tasks.create_task(merge())
+            await asyncio.wait({merging}, timeout=step / 20_000)  # stopped at any point of it
+            merging.cancel()
+        async with database.transaction() as tx:
+            assert await tx.row("SELECT 1") is not None
