@@ -32,7 +32,7 @@ _PLAIN = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION}
 _PRAGMAS = {"user_version", "table_xinfo", "quick_check", "trusted_schema", "cell_size_check"}
 
 
-def read_archive(file: Path) -> Iterator[Batch]:
+def read_archive(file: Path) -> Generator[Batch]:
     """All rows of an archive that are taken over, in the order of `TABLES`; blocks.
 
     Raises:

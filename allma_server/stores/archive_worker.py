@@ -5,6 +5,7 @@ only. It writes nothing but the new database that it is told to make.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -67,8 +68,9 @@ def _convert(params: Any, _: list[bytes]) -> Reply:
 
 async def take_over(file: Path, draft: Path) -> Taken:
     """`convert`, in this process."""
-    with refusing(file):
-        return await fill(draft, read_archive(file), mend=False)
+    # A refused archive is closed here and now, not by whoever collects garbage.
+    with refusing(file), contextlib.closing(read_archive(file)) as batches:
+        return await fill(draft, batches, mend=False)
 
 
 def _rescue(params: Any, _: list[bytes]) -> Reply:
