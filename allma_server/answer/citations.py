@@ -144,14 +144,6 @@ class CheckedText:
         self._waiting = rest
 
 
-def check_citations(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
-    """The text with numbers that name no passage removed, and all passages as citations."""
-    checked = CheckedText(len(passages))
-    checked.add(text)
-    checked.finish()
-    return checked.text, cited_among(passages, checked.cited)
-
-
 def cited_among(passages: Sequence[Passage], cited: set[int]) -> list[Citation]:
     """All passages as numbered sources, those in `cited` marked so."""
     return [Citation(n, passage, n in cited) for n, passage in enumerate(passages, start=1)]

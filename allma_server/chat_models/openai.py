@@ -111,13 +111,12 @@ class OpenAIChatModels:
             raise self._client.broken_off(said.error, model, begun=reply.begun)
         return said
 
-    async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
+    def pull(self, name: str) -> AsyncGenerator[PullProgress]:
         """Raises Unsupported: the API has no downloads."""
         raise Unsupported(
             "An OpenAI-compatible server cannot be told to download models.",
             "Start it with the model, or set chat_provider to ollama.",
         )
-        yield  # makes this a generator, as the port says
 
     async def delete(self, name: str) -> None:
         """Raises Unsupported: the API cannot delete."""

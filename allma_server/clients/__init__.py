@@ -245,5 +245,3 @@ CLIENTS = (
         ),
     ),
 )
-
-BY_CLIENT_NAME = {client.name: client for client in CLIENTS}

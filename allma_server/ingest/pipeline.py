@@ -46,9 +46,6 @@ PARSED_AHEAD = 32
 LOADERS = 4
 """Files on their way to the parser at once; one more than its processes keeps them busy."""
 
-HASH_SECONDS = 60.0
-"""How long a disk may take to read one file."""
-
 EMBED_AT_ONCE = 64
 """Texts handed to the embedder together; between two such batches a run may be held up."""
 

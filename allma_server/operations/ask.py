@@ -9,8 +9,14 @@ from allma_server.answer.ask import Question, answer
 from allma_server.answer.unkept import UnkeptWhenFull
 from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.paths import ClientPath
-from allma_server.operations.scope import WorkspaceFolder, find, noted, scope_of
+from allma_server.operations.scope import (
+    FileGlob,
+    MaxPassages,
+    WorkspaceFolder,
+    find,
+    noted,
+    scope_of,
+)
 from allma_server.operations.waiting import told_while_waiting
 
 
@@ -31,14 +37,8 @@ async def ask(
             "the new answer begins."
         ),
     ] = None,
-    top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
-    ] = None,
-    path: Annotated[
-        str | None,
-        Field(description="Only files that match this glob, such as docs/**/*.md."),
-        ClientPath.GLOB,
-    ] = None,
+    top_k: MaxPassages = None,
+    path: FileGlob = None,
     workspace: WorkspaceFolder = None,
 ) -> Answer:
     """Answer a question from the user's documents, with numbered sources.

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from statistics import median
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -36,16 +36,19 @@ MOST_DOCUMENTS = 200
 """Documents that questions are made from."""
 
 
+QuestionFile: TypeAlias = Annotated[
+    str,
+    Field(
+        description="A file of JSON lines or CSV: `question`, and the `path`, `text` or "
+        "`lines` to be found."
+    ),
+    ClientPath.FILE,
+]
+
+
 async def evaluate(
     call: Call,
-    questions: Annotated[
-        str,
-        Field(
-            description="A file of JSON lines or CSV: `question`, and the `path`, `text` or "
-            "`lines` to be found."
-        ),
-        ClientPath.FILE,
-    ],
+    questions: QuestionFile,
     generate: Annotated[
         int | None,
         Field(

@@ -25,6 +25,9 @@ FileGlob: TypeAlias = Annotated[
     Field(description="Only files that match this glob, such as src/**/*.py."),
     ClientPath.GLOB,
 ]
+MaxPassages: TypeAlias = Annotated[
+    int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
+]
 
 
 async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:

@@ -6,15 +6,20 @@ from pydantic import Field
 
 from allma_server.model import SearchResult
 from allma_server.operations.call import Call
-from allma_server.operations.scope import FileGlob, WorkspaceFolder, find, noted, scope_of
+from allma_server.operations.scope import (
+    FileGlob,
+    MaxPassages,
+    WorkspaceFolder,
+    find,
+    noted,
+    scope_of,
+)
 
 
 async def search(
     call: Call,
     query: Annotated[str, Field(description="Words, a question or a symbol.")],
-    top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
-    ] = None,
+    top_k: MaxPassages = None,
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
 ) -> SearchResult:

@@ -9,6 +9,7 @@ from allma_server.cli.program import command, group
 from allma_server.cli.shell import Shell, given
 
 if TYPE_CHECKING:
+    from allma_server.doors.shell.client import Session
     from allma_server.model import Answer, Conversation, ConversationPage
 
 app = typer.Typer()
@@ -58,12 +59,22 @@ async def ask(
     )
     async with shell.session() as session:
         if folder is not None:
-            # Alone, nobody would go on with it after this command.
-            wait = None if shell.options.solo else FIRST_INDEX_SECONDS
-            with shell.progress("Indexing") as bar:
-                await session.run("ingest", given({"paths": [folder], "wait_seconds": wait}), bar)
+            await _index(shell, session, folder)
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", arguments, stream)
+    _show(shell, answer, question)
+
+
+async def _index(shell: Shell, session: "Session", folder: str) -> None:
+    """Index a folder before it is asked about; the engine finishes what this does not wait for."""
+    # An engine inside this command has nobody to finish it afterwards: wait until it is done.
+    wait = None if shell.options.solo else FIRST_INDEX_SECONDS
+    with shell.progress("Indexing") as bar:
+        await session.run("ingest", given({"paths": [folder], "wait_seconds": wait}), bar)
+
+
+def _show(shell: Shell, answer: "Answer", question: str) -> None:
+    """Print an answer, what to know about it, and how to go on."""
     shell.show(answer, words=question)
     shell.warn(answer.caution)
     shell.warn(answer.notice)

@@ -435,7 +435,7 @@ export interface AskParams {
   replaces?: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
-  /** Only files that match this glob, such as docs/**\/*.md. */
+  /** Only files that match this glob, such as src/**\/*.py. */
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from allma_server.answer.citations import CheckedText, check_citations
+from allma_server.answer.citations import CheckedText, cited_among
 from allma_server.model import Passage
 
 
@@ -26,6 +26,14 @@ def passage(number: int) -> Passage:
 PASSAGES = [passage(n) for n in (1, 2, 3)]
 
 
+def checked(text: str) -> CheckedText:
+    """A whole answer from three passages, with its numbers checked."""
+    answer = CheckedText(len(PASSAGES))
+    answer.add(text)
+    answer.finish()
+    return answer
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "cited"),
     [
@@ -46,15 +54,15 @@ PASSAGES = [passage(n) for n in (1, 2, 3)]
     ],
 )
 def test_every_number_names_a_passage(text: str, expected: str | None, cited: list[int]) -> None:
-    checked, citations = check_citations(text, PASSAGES)
-    assert checked == (text if expected is None else expected)
+    answer = checked(text)
+    citations = cited_among(PASSAGES, answer.cited)
+    assert answer.text == (text if expected is None else expected)
     assert [c.number for c in citations if c.cited] == cited
     assert [c.passage for c in citations] == PASSAGES
 
 
 def test_a_huge_range_does_not_blow_up() -> None:
-    text, _ = check_citations("All [1-999].", PASSAGES)
-    assert text == "All [1][2][3]."
+    assert checked("All [1-999].").text == "All [1][2][3]."
 
 
 @pytest.mark.parametrize(
@@ -67,22 +75,22 @@ def test_a_huge_range_does_not_blow_up() -> None:
     ],
 )
 def test_it_makes_no_difference_in_which_pieces_an_answer_comes(text: str) -> None:
-    whole, citations = check_citations(text, PASSAGES)
+    whole = checked(text)
     dice = random.Random(7)
     for _ in range(100):
-        checked, shown, rest = CheckedText(len(PASSAGES)), "", text
+        pieces, shown, rest = CheckedText(len(PASSAGES)), "", text
         while rest:
             size = dice.choice([1, 1, 2, 3, 8])
-            shown, rest = shown + checked.add(rest[:size]), rest[size:]
-        shown += checked.finish()
-        assert shown == checked.text == whole
-        assert checked.cited == {c.number for c in citations if c.cited}
+            shown, rest = shown + pieces.add(rest[:size]), rest[size:]
+        shown += pieces.finish()
+        assert shown == pieces.text == whole.text
+        assert pieces.cited == whole.cited
 
 
 def test_nothing_is_shown_that_is_taken_back_later() -> None:
-    checked = CheckedText(3)
-    assert [checked.add(piece) for piece in ("Salt [", "1", "2", "].", " ")] == [
+    answer = CheckedText(3)
+    assert [answer.add(piece) for piece in ("Salt [", "1", "2", "].", " ")] == [
         "Salt", "", "", ".", ""
     ]  # fmt: skip
-    assert checked.add("See [2") == " See"
-    assert checked.add("] ") == " [2]"
+    assert answer.add("See [2") == " See"
+    assert answer.add("] ") == " [2]"

@@ -311,7 +311,7 @@
 ---@field model? string Another chat model than the one in use.
 ---@field replaces? string Ask in the place of this message: its turn and all later ones go, once the new answer begins.
 ---@field topK? integer Maximum number of passages (default 5).
----@field path? string Only files that match this glob, such as docs/**/*.md.
+---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ReadParams
