@@ -21,6 +21,15 @@ from allma_server.private import make_private_folder, tighten_folder
 RUNTIME_FOLDERS = Path("/run/user")
 """Where Linux has the users' runtime folders."""
 
+SHORT_FOLDER = Path("/tmp")
+"""Where sockets are for a user without a runtime folder whose home has a long path."""
+
+LONGEST_SOCKET = 100
+"""Bytes of a socket's path; systems allow 104 or 108, with the zero at its end."""
+
+_DARWIN_USER_TEMP_DIR = 65537
+"""The number of a name that Python does not know: macOS's temporary folder of the user."""
+
 
 def config_file() -> Path:
     """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
@@ -107,25 +116,35 @@ def client_environment() -> dict[str, str]:
 def meeting_place(data: Path) -> Path:
     """The path of the socket (on Windows, of the file that tells port and token) of `data`.
 
-    One per data directory, in a folder that only its user may enter. Never in the temporary
-    folder, which an editor and a shell may see differently.
+    One per data directory, in a folder that only its user may enter. Never in the folder that
+    TMPDIR names, which an editor and a shell may see differently. A folder with a path that is too
+    long for a socket gives way to a short one, the same for whoever asks.
 
     Raises:
         OSError: the folder cannot be made, or is not the user's alone.
     """
     runtime = _runtime_folder()
     folder = runtime / "allma" if runtime else Path.home() / ".cache" / "allma"
+    name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]
+    if len(os.fsencode(folder / f"{name}.sock")) > LONGEST_SOCKET:
+        folder = _short_folder()
     make_private_folder(folder)
     if os.name == "posix":
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to somebody else")
         tighten_folder(folder)
-    name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]
-    place = folder / f"{name}.sock"
-    if len(os.fsencode(place)) > 100:
-        raise OSError(f"the path {place} is too long for a socket")
-    return place
+    return folder / f"{name}.sock"
+
+
+def _short_folder() -> Path:
+    """Where sockets are when HOME or the runtime folder has a long path; no variable moves it."""
+    if sys.platform == "darwin":
+        return Path(os.confstr(_DARWIN_USER_TEMP_DIR) or "/tmp", f"allma-{os.getuid()}")
+    if sys.platform == "win32":
+        return Path.home() / ".cache" / "allma"  # a file tells the port: its path may be long
+    usual = RUNTIME_FOLDERS / str(os.getuid())
+    return usual / "allma" if _is_ours(usual) else SHORT_FOLDER / f"allma-{os.getuid()}"
 
 
 def _runtime_folder() -> Path | None:
@@ -135,10 +154,14 @@ def _runtime_folder() -> Path | None:
     if sys.platform != "linux":
         return None
     usual = RUNTIME_FOLDERS / str(os.getuid())
+    return usual if _is_ours(usual) else None
+
+
+def _is_ours(folder: Path) -> bool:
     try:
-        return usual if usual.stat().st_uid == os.getuid() else None
+        return folder.stat().st_uid == os.getuid()
     except OSError:
-        return None
+        return False
 
 
 def build() -> dict[str, Any]:

@@ -226,6 +226,23 @@ async def test_without_a_usable_socket_the_engine_runs_in_the_client_s_process(
         assert await daemon_pid(client) == process.pid
 
 
+async def test_a_home_with_a_long_path_keeps_nobody_from_sharing_the_daemon(
+    isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home := isolated / ("long" * 30)).mkdir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv("HOME", str(home))
+    async with program("mcp") as (one, first), program("mcp") as (other, second):
+        await one.initialize()
+        await other.initialize()
+        pid = await daemon_pid(one)
+        assert pid == await daemon_pid(other) and pid not in (first.pid, second.pid)
+    place = meeting_place(data_dir())
+    assert not (await stop_daemon(data_dir())).running
+    for left in place.parent.glob(f"{place.stem}.*"):  # they are outside of what is thrown away
+        left.unlink()
+
+
 async def test_the_shell_uses_the_daemon_that_runs(folder: Path) -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
