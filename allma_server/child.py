@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from allma_server import errors
+from allma_server.tasks import completed
 
 Blobs = Sequence[bytes | memoryview]
 Reply = tuple[Any, Blobs]
@@ -158,7 +159,7 @@ class Child:
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await asyncio.shield(process.wait())
+            await completed(process.wait())
 
 
 async def _exchange(

@@ -5,7 +5,6 @@ Whatever keeps a model from answering, the passages are still worth having. A qu
 the place of an earlier one is stored when its answer begins: until then nothing is lost.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +38,7 @@ from allma_server.model import (
     TextDelta,
 )
 from allma_server.ports import ChatModels, Progress
+from allma_server.tasks import completed
 
 NOTHING_FOUND = "No passage was found for this question."
 
@@ -168,7 +168,7 @@ class _Work(Generic[TurnT]):
             if isinstance(exc, AllmaError):
                 await self._show(rest)
             if not _SAYS_NOTHING.fullmatch(self.draft.text):
-                await asyncio.shield(self._keep(writer))
+                await completed(self._keep(writer))
             elif isinstance(exc, ProviderUnreachable):
                 return await self.give_passages(exc)
             raise

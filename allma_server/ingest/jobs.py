@@ -11,6 +11,7 @@ from allma_server.errors import AllmaError
 from allma_server.ingest.schedule import Looks, Priority, Schedule
 from allma_server.model import IngestReport, Job, now
 from allma_server.ports import Progress
+from allma_server.tasks import completed
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class Jobs:
 
     async def _end(self, run: Run) -> None:
         try:
-            await asyncio.shield(self._records.save_job(run.job))
+            await completed(self._records.save_job(run.job))
         except AllmaError as exc:
             log.warning("the job %s could not be recorded: %s", run.job.id, exc)
         else:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from allma_server.errors import UnreadableDocument
 from allma_server.ingest import scope
+from allma_server.tasks import completed
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Watch:
         finally:
             stop.set()
             self._again.set()
-            await asyncio.shield(asyncio.to_thread(executor.shutdown))
+            await completed(asyncio.to_thread(executor.shutdown))
 
     def _listen(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
         """Watches until `stop` is set, other folders as folders and workspaces come and go."""

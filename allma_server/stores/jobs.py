@@ -63,14 +63,6 @@ class Jobs(Stored):
         found = await self._db.rows("SELECT * FROM jobs WHERE state IN ('queued', 'running')")
         return [_job(row) for row in found]
 
-    async def fail_unfinished_jobs(self) -> None:
-        """At start: what a process that is gone left unfinished will not be finished."""
-        async with self._db.transaction() as tx:
-            await tx.execute(
-                "UPDATE jobs SET state = 'failed', message = 'Interrupted by a restart.' "
-                "WHERE state IN ('queued', 'running')"
-            )
-
 
 def _job(row: sqlite3.Row) -> Job:
     return Job(

@@ -31,15 +31,6 @@ class Passages(Stored):
         row = await self._db.row(f"{_PASSAGE} WHERE c.id = ?", (chunk_id,))
         return _passage(row, 0.0) if row else None
 
-    async def neighbours(self, chunk_id: int, distance: int) -> list[Passage]:
-        """A chunk and those up to `distance` before and after it, in the document's order."""
-        found = await self._db.rows(
-            f"{_PASSAGE} JOIN chunks m ON m.document_id = c.document_id "
-            "WHERE m.id = ? AND abs(c.chunk_index - m.chunk_index) <= ? ORDER BY c.chunk_index",
-            (chunk_id, distance),
-        )
-        return [_passage(row, 0.0) for row in found]
-
     async def passages_of(self, document_id: int) -> list[Passage]:
         """A document's chunks as passages, in the document's order."""
         found = await self._db.rows(

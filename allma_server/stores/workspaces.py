@@ -36,10 +36,6 @@ class Workspaces(Stored):
         )
         return [_workspace(row) for row in rows]
 
-    async def covering_workspace(self, path: str) -> Workspace | None:
-        """The workspace that is `path` or holds it."""
-        return _covering(await self.workspaces(), path)
-
     async def add_workspace(self, path: str) -> Workspace:
         """Registers an absolute path, and returns the workspace that covers it from now on.
 

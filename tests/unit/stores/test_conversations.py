@@ -145,8 +145,6 @@ async def test_jobs_are_kept_with_their_reports(catalog: Catalog):
     assert [j.id for j in await catalog.jobs()] == ["job2", "job1"]
     with pytest.raises(JobNotFound):
         await catalog.job("job9")
-    await catalog.fail_unfinished_jobs()
-    assert [j.state for j in await catalog.jobs()] == ["failed", "done"]
 
 
 async def test_old_jobs_make_room(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):

@@ -114,8 +114,6 @@ async def test_a_folder_inside_a_workspace_is_covered_by_it(catalog: Catalog):
     assert await catalog.add_workspace("/w") == outer
     assert (await catalog.add_workspace("/walrus")).path == "/walrus"
     assert [w.path for w in await catalog.workspaces()] == ["/w", "/walrus"]
-    assert await catalog.covering_workspace("/w/src/a.py") == outer
-    assert await catalog.covering_workspace("/x") is None
 
 
 async def test_a_parent_takes_over_its_folders_with_all_they_hold(catalog: Catalog):
@@ -134,8 +132,7 @@ async def test_a_parent_takes_over_its_folders_with_all_they_hold(catalog: Catal
 async def test_a_removed_workspace_takes_its_documents_with_it(
     catalog: Catalog, names: dict[int, str]
 ):
-    workspace = await catalog.covering_workspace("/w")
-    assert workspace is not None
+    workspace = next(each for each in await catalog.workspaces() if each.path == "/w")
     await catalog.remove_workspace(workspace.id)
     [left] = await catalog.workspace_counts()
     assert (left.workspace.path, left.documents, left.chunks) == ("/other", 2, 2)
@@ -213,12 +210,9 @@ async def test_words_are_searched_in_these_documents_only(catalog: Catalog):
 # --- chunks and their surroundings ------------------------------------------------------------
 
 
-async def test_neighbours_stand_around_a_chunk(catalog: Catalog):
+async def test_a_chunk_is_had_by_its_id(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", list("abcdef"))
     ids = await chunk_ids(catalog, document)
-    assert [p.text for p in await catalog.neighbours(ids[2], 1)] == ["b", "c", "d"]
-    assert [p.text for p in await catalog.neighbours(ids[0], 2)] == ["a", "b", "c"]
-    assert await catalog.neighbours(4711, 2) == []
     chunk = await catalog.chunk(ids[4])
     assert chunk is not None and chunk.text == "e"
 
