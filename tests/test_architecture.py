@@ -25,9 +25,9 @@ LAYERS: list[set[str]] = [
     {"ingest", "retrieve", "answer"}
     | {"formats", "embedders", "chat_models", "rerankers", "stores"},
     {"chunking", "imports", "logs"},
-    {"child", "http_client", "networks", "tokens", "grammars", "tasks", "replace", "paths"}
+    {"child", "http_client", "networks", "tokens", "grammars", "replace", "paths"}
     | {"workspace_files", "file_lock"},
-    {"disk_calls", "lines", "api_keys", "secrets"},
+    {"disk_calls", "lines", "api_keys", "secrets", "tasks"},
     {"ports", "config"},
     {"locations", "telemetry", "addresses"},
     {"model", "errors", "private"},
