@@ -40,7 +40,7 @@ PROVIDERS = {"formats", "embedders", "chat_models", "rerankers", "stores"}
 HOMES: dict[str, set[str]] = {
     "aiosqlite": {"stores"},
     "sqlite3": {"stores", "doctor.py"},
-    "charset_normalizer": {"formats"},
+    "chardet": {"formats/decoding.py"},
     "chromadb": {"stores/chroma_worker.py"},
     "docx": {"formats/docx.py"},
     "httpx": {"http_client"},

@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from allma_server.errors import NothingToIndex
-from allma_server.formats.text import clean, decode, is_blank, without_blobs
+from allma_server.formats.decoding import decode
+from allma_server.formats.text import clean, is_blank, without_blobs
 from allma_server.grammars import grammar
 from allma_server.model import Extract, Section
 

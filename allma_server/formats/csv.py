@@ -8,7 +8,8 @@ from io import StringIO
 from itertools import accumulate
 from pathlib import PurePath
 
-from allma_server.formats.text import decode, whole
+from allma_server.formats.decoding import decode
+from allma_server.formats.text import whole
 from allma_server.model import Extract, Section
 
 _LONGEST_REPEAT = 400

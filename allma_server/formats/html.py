@@ -14,10 +14,11 @@ from pathlib import PurePath
 from typing import Any
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Outline
 from allma_server.formats.html_blocks import LINE, PARSER_LINES, Block, blocks_of
 from allma_server.formats.html_content import is_saved_from_web, main_blocks, unseen
-from allma_server.formats.text import decode, is_blank, without_blobs
+from allma_server.formats.text import is_blank, without_blobs
 from allma_server.model import Extract
 
 _DECLARED = re.compile(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import PurePath
 
-from allma_server.formats.text import decode, whole
+from allma_server.formats.decoding import decode
+from allma_server.formats.text import whole
 from allma_server.model import Extract, Section
 
 _LONG = 800

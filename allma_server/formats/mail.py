@@ -8,8 +8,9 @@ from email.message import Message
 from itertools import pairwise
 from pathlib import PurePath
 
+from allma_server.formats.decoding import decode
 from allma_server.formats.mail_parts import Letter, Source, header
-from allma_server.formats.text import decode, whole
+from allma_server.formats.text import whole
 from allma_server.model import Extract
 
 _SEPARATOR = re.compile(

@@ -18,9 +18,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 from allma_server.errors import AllmaError, NothingToIndex
+from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Draft
 from allma_server.formats.html import HtmlReader
-from allma_server.formats.text import clean, decode, whole
+from allma_server.formats.text import clean, whole
 from allma_server.model import Extract, Section
 
 if TYPE_CHECKING:

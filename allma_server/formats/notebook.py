@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, cast
 
+from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Draft
 from allma_server.formats.notebook_outputs import LONGEST_OUTPUT, as_object, joined, printed
-from allma_server.formats.text import decode, whole
+from allma_server.formats.text import whole
 from allma_server.model import Extract, Section
 
 # A notebook is a stranger's JSON: nothing about its shape can be relied on.

@@ -8,8 +8,9 @@ import re
 from pathlib import PurePath
 
 from allma_server.errors import NothingToIndex
+from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Outline
-from allma_server.formats.text import decode, is_blank, whole
+from allma_server.formats.text import is_blank, whole
 from allma_server.formats.xml_feed import is_feed, write_feed
 from allma_server.formats.xml_outline import write_elements
 from allma_server.formats.xml_tree import Node, NotWellFormed, parsed, rows_of

@@ -3,7 +3,8 @@ from pathlib import PurePath
 import pytest
 
 from allma_server.errors import NothingToIndex
-from allma_server.formats.text import TextReader, clean, decode, is_blank, without_blobs
+from allma_server.formats.decoding import decode
+from allma_server.formats.text import TextReader, clean, is_blank, without_blobs
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n" * 12
 JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n" * 12
@@ -41,6 +42,194 @@ FRENCH = "Les élèves ont été très étonnés à la fenêtre où l'été brû
 )
 def test_text_in_any_encoding_is_decoded(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == text
+
+
+LANGUAGES = {
+    "Polish": (
+        (
+            "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. "
+            "Są oni obdarzeni rozumem i sumieniem."
+        ),
+        "cp1250 iso8859_2 cp852",
+    ),
+    "Czech": (
+        (
+            "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni"
+            " rozumem a svědomím."
+        ),
+        "cp1250 iso8859_2 cp852",
+    ),
+    "Slovak": (
+        "Všetci ľudia sa rodia slobodní a sebe rovní, čo sa týka ich dôstojnosti a práv.",
+        "cp1250 iso8859_2",
+    ),
+    "Hungarian": (
+        (
+            "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az "
+            "emberek ésszel és lelkiismerettel bírván egymással szemben testvéri szellemben "
+            "kell hogy viseltessenek."
+        ),
+        "cp1250 iso8859_2",
+    ),
+    "Croatian": (
+        (
+            "Sva ljudska bića rađaju se slobodna i jednaka u dostojanstvu i pravima. Ona su "
+            "obdarena razumom i sviješću i trebaju jedna prema drugima postupati u duhu "
+            "bratstva."
+        ),
+        "cp1250 iso8859_2",
+    ),
+    "Romanian": (
+        (
+            "Toate fiinţele umane se nasc libere şi egale în demnitate şi în drepturi. Ele "
+            "sunt înzestrate cu raţiune şi conştiinţă."
+        ),
+        "cp1250 iso8859_2",
+    ),
+    "Lithuanian": (
+        (
+            "Visi žmonės gimsta laisvi ir lygūs savo orumu ir teisėmis. Jiems suteiktas "
+            "protas ir sąžinė."
+        ),
+        "cp1257 iso8859_13",
+    ),
+    "Latvian": (
+        (
+            "Visi cilvēki piedzimst brīvi un vienlīdzīgi savā pašcieņā un tiesībās. Viņi ir "
+            "apveltīti ar saprātu un sirdsapziņu."
+        ),
+        "cp1257 iso8859_13",
+    ),
+    "Estonian": (
+        "Kõik inimesed sünnivad vabadena ja võrdsetena oma väärikuselt ja õigustelt.",
+        "cp1257 cp1252",
+    ),
+    "Russian": (
+        "Все люди рождаются свободными и равными в своём достоинстве и правах.",
+        "cp1251 koi8_r iso8859_5 cp866",
+    ),
+    "Ukrainian": (
+        "Всі люди народжуються вільними і рівними у своїй гідності та правах.",
+        "cp1251 koi8_u",
+    ),
+    "French": (
+        (
+            "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils "
+            "sont doués de raison et de conscience."
+        ),
+        "cp1252 iso8859_15 cp850 mac_roman",
+    ),
+    "German": (
+        (
+            "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sollen "
+            "einander im Geiste der Brüderlichkeit begegnen; das gehört überall dazu."
+        ),
+        "cp1252 iso8859_15 cp850 mac_roman",
+    ),
+    "Italian": (
+        (
+            "Tutti gli esseri umani nascono liberi ed eguali in dignità e diritti. La libertà"
+            " è di ciascuno."
+        ),
+        "cp1252 iso8859_15",
+    ),
+    "Portuguese": (
+        (
+            "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. São "
+            "dotados de razão e de consciência."
+        ),
+        "cp1252 iso8859_15",
+    ),
+    "Finnish": (
+        (
+            "Kaikki ihmiset syntyvät vapaina ja tasavertaisina arvoltaan ja oikeuksiltaan. "
+            "Heille on annettu järki ja omatunto."
+        ),
+        "cp1252 iso8859_15",
+    ),
+    "Turkish": (
+        (
+            "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana"
+            " sahiptirler."
+        ),
+        "cp1254 iso8859_9",
+    ),
+    "Greek": (
+        ("Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα."),
+        "cp1253 iso8859_7",
+    ),
+    "Japanese": (
+        ("すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。"),
+        "shift_jis euc_jp",
+    ),
+    "Simplified Chinese": (
+        "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心。",
+        "gb18030",
+    ),
+    "Traditional Chinese": (
+        "人人生而自由，在尊嚴和權利上一律平等。他們賦有理性和良心。",
+        "big5",
+    ),
+    "Korean": (
+        "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
+        "euc_kr",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        pytest.param(text, encoding, id=f"{language} in {encoding}")
+        for language, (text, encodings) in LANGUAGES.items()
+        for encoding in encodings.split()
+    ],
+)
+@pytest.mark.parametrize("times", [1, 12])
+def test_the_encoding_is_told_by_the_language(text: str, encoding: str, times: int) -> None:
+    text = f"{text}\n" * times
+    assert decode(text.encode(encoding)) == text
+
+
+CODE = """def total(prices):
+    # add up what is in the basket
+    return sum(price.amount for price in prices if price.amount > 0)
+
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("the café of Señor Müller", "cp1252"),
+        ("© 2020 Acme “Tools” – don’t panic, it’s only 10 °C", "cp1252"),
+        ("Łódź, Dvořák", "cp1250"),
+        ("ошибка: файл не найден", "cp1251"),
+        ("ошибка: файл не найден", "koi8_r"),
+        ("設定ファイルを読む", "shift_jis"),
+        ("读取配置文件", "gb18030"),
+        ("설정 파일을 읽는다", "euc_kr"),
+    ],
+)
+def test_a_few_words_in_english_text_are_told_by_themselves(words: str, encoding: str) -> None:
+    text = f"{CODE * 15}# {words}\n{CODE * 15}"
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("name", ["punycode", "idna", "unicode_escape", "utf-7", "zlib", "rot13"])
+def test_a_declared_encoding_that_no_file_has_is_not_believed(name: str) -> None:
+    text = "Grüße aus Köln: +AGE- \\u0041"
+    assert decode(text.encode("cp1252"), name) == text
+
+
+def test_a_declared_encoding_is_read_as_browsers_do() -> None:
+    assert decode("“5 €”".encode("cp1252"), "iso-8859-1") == "“5 €”"
+    assert decode("①".encode("cp932"), "shift_jis") == "①"
+
+
+def test_one_long_line_is_read_in_good_time() -> None:
+    assert decode(b"x" * 3_000_000 + "é".encode("cp1252")) == "x" * 3_000_000 + "é"
 
 
 def test_an_encoding_the_file_declares_is_preferred_to_a_guess() -> None:
