@@ -50,7 +50,7 @@ class ApiKey:
         """The key to send without being asked for one."""
         if (found := key_in_environment(self.provider)) is not None:
             return found
-        stored = _stored_at(self.provider)
+        stored = await asyncio.to_thread(_stored_at, self.provider)
         if stored != self._stored and await self._look_up():
             self._stored = stored
         return self._value

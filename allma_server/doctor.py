@@ -141,7 +141,8 @@ async def _data_directory(engine: Engine) -> Check:
             "Data directory",
             "failed",
             f"{path} cannot be written: {exc.strerror}",
-            "Make it writable, or choose another with --data.",
+            "What is indexed is searched. Make it writable again to index more, or choose another "
+            "with --data.",
         )
     detail = f"{path}, {free / (1 << 30):.1f} GB free"
     if free < LITTLE_SPACE:
@@ -155,7 +156,8 @@ async def _database(engine: Engine) -> Check:
         async with asyncio.timeout(CHECK_SECONDS):
             if found := await engine.catalog.quick_damage():
                 return Check("Database", "failed", f"It is damaged: {found}", REPAIR)
-            await engine.catalog.check_full_text()
+            if engine.catalog.unwritable is None:  # SQLite compares it by a statement that writes
+                await engine.catalog.check_full_text()
             embedder = await engine.embedder.serving()
             found = await engine.catalog.contradictions(embedder.identity if embedder else None)
     except TimeoutError:

@@ -37,7 +37,7 @@ from allma_server.stores.chroma import delete_collections
 from allma_server.stores.database import open_database, refuse_emptied
 from allma_server.stores.embeddings import UNUSED_DAYS
 from allma_server.stores.intake import Taken
-from allma_server.stores.lock import own_data_directory
+from allma_server.stores.lock import data_directory_owned
 from allma_server.stores.salvage import rescue_database
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 from allma_server.tasks import background_tasks
@@ -203,6 +203,8 @@ async def open_engine(
 ) -> AsyncGenerator[Engine]:
     """The engine over `config.data_dir`, which it owns until the block ends.
 
+    Of a directory that cannot be written it serves what is indexed; changes raise DataReadOnly.
+
     `clients` tells how many share it. `live`: where `config` is from, and what it has become.
 
     Raises:
@@ -212,10 +214,10 @@ async def open_engine(
     """
     settings = live.refreshed if live is not None else lambda: config
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(own_data_directory(config.data_dir))
+        owned = await stack.enter_async_context(data_directory_owned(config.data_dir, reading=True))
         path = config.data_dir / DATABASE
         await asyncio.to_thread(refuse_emptied, path, config.data_dir / VECTORS)
-        database = await stack.enter_async_context(open_database(path))
+        database = await stack.enter_async_context(open_database(path, claim=owned.claim))
         catalog = Catalog(database)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
@@ -303,7 +305,7 @@ async def rescue_data(data_dir: Path) -> Rescue:
         DiskFull, StorageError: it cannot be done; the damaged database is as it was.
     """
     database = data_dir / DATABASE
-    with own_data_directory(data_dir):
+    async with data_directory_owned(data_dir):
         kept, taken = await rescue_database(database)
         await asyncio.to_thread(delete_collections, data_dir / VECTORS)
     return Rescue(str(kept), taken.documents, taken.conversations, taken.messages)

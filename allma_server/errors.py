@@ -26,6 +26,7 @@
     │   ├── DataDirectoryTooNew  data_directory_too_new
     │   ├── DataDamaged          data_damaged
     │   ├── DiskFull             disk_full
+    │   ├── DataReadOnly         data_read_only
     │   └── VectorStoreDown      vector_store_down
     ├── Unsupported              unsupported
     └── TookTooLong              took_too_long
@@ -207,6 +208,16 @@ class DiskFull(StorageError):
     """No space is left for the data directory; what was indexed still serves."""
 
     code = "disk_full"
+
+
+class DataReadOnly(StorageError):
+    """The data directory cannot be written; what was indexed still serves."""
+
+    code = "data_read_only"
+
+
+UNWRITABLE = (DiskFull, DataReadOnly)
+"""Nothing can be written, and all that was indexed before can be searched."""
 
 
 class VectorStoreDown(StorageError):

@@ -13,8 +13,9 @@ if sys.platform == "win32":
     # Windows forbids reading locked bytes, so the lock lies far behind what the file says.
     _OFFSET = 1 << 30
 
-    def try_lock(file: IO[bytes]) -> bool:
-        """Locks the file; False when another process holds it."""
+    def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
+        """Locks the file; False when another process holds it. None is `shared` here."""
+        del shared
         file.seek(_OFFSET)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -30,10 +31,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def try_lock(file: IO[bytes]) -> bool:
-        """Locks the file; False when another process holds it."""
+    def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
+        """Locks the file, alone or with others that share it; False when another holds it."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

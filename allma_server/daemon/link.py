@@ -186,8 +186,8 @@ def serving(place: Path) -> Serving | None:
             file.seek(0)
             known = json.loads(file.read(1000) or b"{}")
             return Serving(int(known["pid"]), str(known["id"]))
-    except FileNotFoundError:
-        return None
+    except OSError:
+        return None  # none has served here, or can serve where no file can be opened for writing
     except (ValueError, KeyError):
         return Serving(0, "")  # it has the lock and is just about to write its name
 
@@ -291,8 +291,12 @@ def _detached() -> int:
 
 @contextlib.contextmanager
 def _election(lock: Path, expired: Callable[[], bool]) -> Generator[None]:
-    """Lets one starter in at a time."""
-    with open(lock, "a+b", opener=private_opener) as file:
+    """Lets one starter in at a time. Raises NoSockets where nothing can be written."""
+    try:
+        file = open(lock, "a+b", opener=private_opener)
+    except OSError as exc:
+        raise NoSockets(str(exc)) from exc
+    with file:
         while not try_lock(file):
             if expired():
                 raise Unreachable("another client is starting it")

@@ -31,6 +31,7 @@ PAUSES = (1.0, 5.0, 15.0, 60.0)
 class Catalogue(Protocol):
     """What this needs of the catalogue."""
 
+    async def check_writable(self) -> None: ...
     async def missing_vectors(
         self, embedder: str, after: int, limit: int
     ) -> tuple[dict[bytes, str], int | None]: ...
@@ -95,6 +96,7 @@ class Embedding:
         failures = 0
         while True:
             try:
+                await self._catalogue.check_writable()
                 await self._fill_serving(run)
                 self.incomplete = None
                 await self._fill_wanted(run)

@@ -99,6 +99,11 @@ class Following:
         """Why they are not, though they should be."""
         return self._watch.trouble if self.on and self._watched else None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether something is looked at or soon will be; not for what could not be, and waits."""
+        return bool(self._dirty or self._scanned)
+
     def waiting(self, folder: str = "") -> int:
         """Files and folders, inside one or anywhere, that wait to be looked at."""
         waiting = self._dirty | self._scanned | self._again

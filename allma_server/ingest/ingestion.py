@@ -285,7 +285,7 @@ class Ingestion:
     @property
     def busy(self) -> bool:
         """Whether something is being done or waits to be."""
-        return bool(self._following.waiting()) or not all(run.resting for run in self._jobs.runs())
+        return self._following.at_work or not all(run.resting for run in self._jobs.runs())
 
     @property
     def watching(self) -> bool:
@@ -381,6 +381,7 @@ class Ingestion:
         """Begins a run in the background; `only` limits it to files and folders inside."""
 
         async def work(run: Run) -> None:
+            await self._catalogue.check_writable()
             await self._forgetting.resume()
             began_with = await self._embedders.chosen()
             gone: list[str] = []

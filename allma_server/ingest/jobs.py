@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 INGEST = "ingest"
 
+UNRECORDED = 100
+"""Ended jobs that are remembered while they cannot be recorded."""
+
 
 class Records(Protocol):
     """Where jobs are kept when their process has ended."""
@@ -194,6 +197,11 @@ class Jobs:
             await completed(self._records.save_job(run.job))
         except AllmaError as exc:
             log.warning("the job %s could not be recorded: %s", run.job.id, exc)
+            # Somebody may ask for its outcome; but not for ever, and there may be many of them.
+            active = {run.job.id for run in self.runs()}
+            ended = [id for id in self._runs if id not in active]
+            for id in ended[:-UNRECORDED]:
+                del self._runs[id]
         else:
             self._runs.pop(run.job.id, None)
         if not self.runs(INGEST):

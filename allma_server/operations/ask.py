@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.answer.ask import Question, answer
-from allma_server.answer.unkept import UnkeptWhenFull
+from allma_server.answer.unkept import KeptIfWritable
 from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
@@ -53,7 +53,7 @@ async def ask(
         return await noted(call, scope, await find(call, query, top_k, scope))
 
     with engine.ingestion.giving_way():
-        history = UnkeptWhenFull(engine.catalog)
+        history = KeptIfWritable(engine.catalog)
         async with told_while_waiting(engine, call.progress) as progress:
             answered = await answer(
                 Question(question, conversation_id, use_rag, model, replaces),
@@ -63,5 +63,5 @@ async def ask(
                 chat=engine.chat,
                 progress=progress,
             )
-    notice = " ".join(filter(None, (answered.notice, history.notice))) or None
+    notice = history.noted(answered.notice)
     return replace(answered, notice=notice)

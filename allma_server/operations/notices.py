@@ -23,6 +23,7 @@ async def notice_of(
     missing = await call.engine.ingestion.missing(mine)
     gone: list[Notice] = [(why, None) for why in missing.values()]
     reasons: list[Notice | None] = [
+        _unwritable(call),
         _indexing(call, mine),
         await _without_documents(call, scope, all_gone=bool(mine) and len(missing) == len(mine)),
         *gone,
@@ -69,6 +70,13 @@ async def _without_documents(call: Call, scope: Scope, *, all_gone: bool) -> Not
         return None
     sentence = f"No indexed file matches {scope.glob!r}: `allma documents` lists the files."
     return sentence, "no_match_for_path"
+
+
+def _unwritable(call: Call) -> Notice | None:
+    why = call.engine.catalog.unwritable
+    if why is None:
+        return None
+    return f"{why.message} What was indexed before is searched; changes are not indexed.", None
 
 
 def _without_vectors(call: Call, found: SearchResult | Explanation) -> Notice | None:

@@ -83,6 +83,7 @@ async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
 
 def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> WorkspaceStatus:
     ingestion = engine.ingestion
+    unwritable = engine.catalog.unwritable
     done, total = ingestion.progress(count.workspace) or (None, None)
     return WorkspaceStatus(
         path=count.workspace.path,
@@ -96,7 +97,10 @@ def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> W
         approved=count.workspace.approved,
         done=done,
         total=total,
-        reason=missing or ingestion.reason(count.workspace) or ingestion.incomplete,
+        reason=missing
+        or (str(unwritable) if unwritable is not None else None)
+        or ingestion.reason(count.workspace)
+        or ingestion.incomplete,
     )
 
 

@@ -24,7 +24,7 @@ from allma_server.stores.chroma import delete_collections
 from allma_server.stores.database import Stored
 from allma_server.stores.exchange import delete_database, exchange
 from allma_server.stores.intake import Taken
-from allma_server.stores.lock import own_data_directory
+from allma_server.stores.lock import data_directory_owned
 from allma_server.stores.special_files import special
 
 
@@ -123,30 +123,46 @@ async def import_archive(
         DataDirectoryBusy: an engine uses the directory.
         DiskFull, StorageError: it cannot be copied.
     """
+    await _refuse_others(file)
+    async with data_directory_owned(data):
+        with _disk_failures(data):
+            if not replace:
+                await asyncio.to_thread(_refuse_overwriting, data / database)
+            taken = await _take_over(file, data / database, refuse)
+            await asyncio.to_thread(delete_collections, data / vectors)
+            return taken
+
+
+async def _take_over(file: Path, target: Path, refuse: Callable[[Taken], None]) -> Taken:
+    """Puts a new database with what `file` holds in the place of `target`."""
+    draft, former = (target.with_name(f"{target.name}.{end}") for end in ("import", "former"))
+    await asyncio.to_thread(delete_database, draft)
+    try:
+        taken = await convert(file, draft)
+        refuse(taken)
+        await asyncio.to_thread(exchange, draft, target, former)
+        await asyncio.to_thread(delete_database, former)
+    finally:
+        await asyncio.to_thread(delete_database, draft)
+    return taken
+
+
+async def _refuse_others(file: Path) -> None:
+    """Raises InvalidArgument for what is no file at all."""
     if (kind := await asyncio.to_thread(special, file)) is not None:
         raise InvalidArgument(
             f"{file} is {kind}, not a regular file.", "Name a file that `allma export` wrote."
         )
     if not await asyncio.to_thread(file.is_file):
         raise InvalidArgument(f"There is no file {file}.")
-    with own_data_directory(data), _disk_failures(data):
-        target, draft = data / database, data / f"{database}.import"
-        if target.exists() and target.stat().st_size and not replace:
-            raise InvalidArgument(
-                f"There is an index in {data} already.",
-                "Add --replace to put the file in its place, or choose another with --data.",
-            )
-        delete_database(draft)
-        try:
-            taken = await convert(file, draft)
-            refuse(taken)
-            former = target.with_name(f"{database}.former")
-            await asyncio.to_thread(exchange, draft, target, former)
-            delete_database(former)
-        finally:
-            delete_database(draft)
-        await asyncio.to_thread(delete_collections, data / vectors)
-        return taken
+
+
+def _refuse_overwriting(target: Path) -> None:
+    if target.exists() and target.stat().st_size:
+        raise InvalidArgument(
+            f"There is an index in {target.parent} already.",
+            "Add --replace to put the file in its place, or choose another with --data.",
+        )
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The catalogue: everything SQLite knows, from one object; each side has its own file."""
 
+from allma_server.errors import StorageError
 from allma_server.stores.archive import Archive
 from allma_server.stores.documents import Documents
 from allma_server.stores.embeddings import Embeddings
@@ -29,3 +30,12 @@ class Catalog(
     Archive,
 ):
     """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""
+
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why the last change could not be written; None when it could."""
+        return self._db.unwritable
+
+    async def check_writable(self) -> None:
+        """Raises DataReadOnly, DiskFull or StorageError where it is known that nothing can be."""
+        await self._db.check_writable()

@@ -9,15 +9,17 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import aiosqlite
 
-from allma_server.errors import REPAIR, DataDamaged, DataDirectoryTooNew, DiskFull, StorageError
+from allma_server.errors import UNWRITABLE, DataDirectoryTooNew, DataReadOnly, StorageError
 from allma_server.private import make_private_file
 from allma_server.stores.backup import back_up, delete_backups
+from allma_server.stores.failures import damaged, translated, written
+from allma_server.stores.lock import read_only, why_unwritable
 from allma_server.stores.migrations import MIGRATIONS, Migration
 from allma_server.stores.special_files import special
 from allma_server.tokens import TOKENS_VERSION, lexemes
@@ -101,8 +103,9 @@ async def _transaction(writer: aiosqlite.Connection) -> AsyncGenerator[Transacti
 class Database:
     """An open database. Made by `open_database`.
 
-    Without room for SQLite's own files a database that was closed in order is opened for reading;
-    the first change that finds room again opens it for writing too.
+    Where nothing can be written, a database that was closed in order is opened for reading; the
+    first change that can be written again opens it for writing too. `unwritable`: why the last
+    change could not be written, None when it could.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Database:
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._writer: aiosqlite.Connection | None = None
+        self.unwritable: StorageError | None = None
         self._turn = asyncio.Lock()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self.revision = 0
@@ -126,13 +130,14 @@ class Database:
         Raises:
             DataDirectoryTooNew, DiskFull, StorageError: as `open_database`.
         """
+        mode = "ro"
         try:
             self._writer = await self._open_writer()
-        except DiskFull:
-            if not await asyncio.to_thread(_is_complete, self.path):
-                raise
-            log.warning("no space for %s: it is read only until there is some", self.path)
-        await self._fill_readers("ro" if self._writer else "ro&immutable=1")
+        except UNWRITABLE as exc:
+            mode = await asyncio.to_thread(_reading_mode, self.path, exc)
+            self.unwritable = exc
+            log.warning("only what is indexed already is served: %s", exc)
+        await self._fill_readers(mode)
 
     async def settle(self) -> None:
         """Empties the log into the database, before it is closed."""
@@ -141,19 +146,19 @@ class Database:
             if self._writer is None:
                 return
             try:
-                with _translated(self.path):
+                async with written(self.path):
                     await self._writer.execute_fetchall("PRAGMA optimize")
                     await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-            except DiskFull as exc:
+            except UNWRITABLE as exc:
                 log.warning("the log of %s stays: %s", self.path, exc)
 
     async def _fill_readers(self, mode: str) -> None:
-        with _translated(self.path):
+        with translated(self.path):
             for _ in range(READERS):
                 self._readers.put_nowait(await self._open_reader(mode))
 
     async def _write(self) -> aiosqlite.Connection:
-        """The writer; opened now if there was no room before. Its turn is held."""
+        """The writer; opened now if that could not be before. Its turn is held."""
         if self._writer is None:
             writer = await self._open_writer()
             for _ in range(READERS):
@@ -162,10 +167,15 @@ class Database:
             self._writer = writer
         return self._writer
 
-    @property
-    def read_only(self) -> bool:
-        """Whether there was no room to open it for writing."""
-        return self._writer is None
+    async def check_writable(self) -> None:
+        """Returns when changes can be written, as far as that is known without one.
+
+        Raises:
+            DataReadOnly, DiskFull, StorageError: they cannot.
+        """
+        if self._writer is None:
+            async with self.transaction():
+                pass
 
     def note_change(self) -> None:
         """Told after documents or vectors changed.
@@ -180,7 +190,7 @@ class Database:
         """The rows of a SELECT, from the last committed state."""
         reader = await self._readers.get()
         try:
-            with _translated(self.path):
+            with translated(self.path):
                 return list(await reader.execute_fetchall(sql, values))
         except asyncio.CancelledError:
             # The statement runs in a thread; left alone it would keep this reader busy.
@@ -199,13 +209,16 @@ class Database:
 
         Raises:
             DiskFull: no space is left.
-            StorageError: the database cannot be written.
+            DataReadOnly, StorageError: the database cannot be written.
         """
         async with self._turn:
-            writer = await self._write()
-            with _translated(self.path):
-                async with _transaction(writer) as tx:
+            try:
+                async with written(self.path), _transaction(await self._write()) as tx:
                     yield tx
+            except UNWRITABLE as exc:
+                self.unwritable = exc
+                raise
+            self.unwritable = None
 
     async def empty_log(self) -> None:
         """Moves the write-ahead log into the database and empties it, whoever is reading.
@@ -220,7 +233,7 @@ class Database:
                 writer = await self._write()
                 while len(readers) < READERS:
                     readers.append(await self._readers.get())
-                with _translated(self.path):
+                async with written(self.path):
                     await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 for reader in readers:
@@ -240,11 +253,13 @@ class Stored:
 
 @contextlib.asynccontextmanager
 async def open_database(
-    path: Path, migrations: Sequence[Migration] = MIGRATIONS
+    path: Path,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    claim: Callable[[], object] = lambda: None,
 ) -> AsyncGenerator[Database]:
     """Opens (or creates) the database, brought up to the present schema. `path` is absolute.
 
-    The caller holds the data directory's lock.
+    The caller holds the data directory's lock, which `claim` makes one for writing, in a thread.
 
     Raises:
         DataDirectoryTooNew: a newer Allma wrote it.
@@ -256,6 +271,8 @@ async def open_database(
         await asyncio.to_thread(_look_at_file, path)
 
         async def open_writer() -> aiosqlite.Connection:
+            await asyncio.to_thread(_refuse_read_only, path)
+            await asyncio.to_thread(claim)
             return await _open_writer(stack, path, migrations)
 
         async def open_reader(mode: str) -> aiosqlite.Connection:
@@ -263,7 +280,10 @@ async def open_database(
 
         database = Database(path, open_writer, open_reader)
         await database.open()
-        await _refresh_index(database)
+        if database.unwritable is None:
+            await _refresh_index(database)
+        else:
+            await _check_schema(database, migrations, database.unwritable)
         yield database
         await database.settle()
 
@@ -274,7 +294,7 @@ async def _open_writer(
     """The one connection that writes, to a database of the present schema."""
     attempt = contextlib.AsyncExitStack()
     try:
-        with _translated(path):
+        async with written(path):
             writer = await _connect(attempt, path, "rwc")
             await _prepare_writer(writer, path)
             await _migrate(writer, path, migrations)
@@ -295,10 +315,29 @@ def refuse_emptied(path: Path, traces: Path) -> None:
         raise damaged(path, "it is empty")
 
 
-def _is_complete(path: Path) -> bool:
-    """Whether a database's file by itself holds all: nothing waits in a log."""
-    log_file = path.with_name(f"{path.name}-wal")
-    return path.stat().st_size > 0 and not (log_file.exists() and log_file.stat().st_size)
+def _refuse_read_only(path: Path) -> None:
+    # SQLite finds out as late as at the first change.
+    if (why := why_unwritable(path)) is not None:
+        raise read_only(path.parent, why)
+
+
+def _reading_mode(path: Path, unwritable: StorageError) -> str:
+    """How a database that cannot be written is opened for reading.
+
+    Raises:
+        DataReadOnly, DiskFull: it cannot be read either, without a change to its folder.
+    """
+    log_file, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+    if not path.exists() or not path.stat().st_size:
+        raise unwritable
+    if not log_file.exists() or not log_file.stat().st_size:
+        return "ro&immutable=1"
+    if isinstance(unwritable, DataReadOnly) and index.exists():
+        return "ro"
+    raise type(unwritable)(
+        f"{unwritable.message} The last changes wait in {log_file.name}, and cannot be read so.",
+        unwritable.hint,
+    )
 
 
 def _look_at_file(path: Path) -> None:
@@ -364,11 +403,7 @@ async def _migrate(
     if not 0 <= version <= MOST_VERSIONS or (version == 0 and known):
         raise damaged(path, "its header is not Allma's")
     if version > len(migrations):
-        raise DataDirectoryTooNew(
-            f"{path} was written by a newer version of Allma (schema {version}, "
-            f"this one knows {len(migrations)}).",
-            "Update Allma, or choose another directory with --data.",
-        )
+        raise _too_new(path, version, len(migrations))
     if 0 < version < len(migrations):
         await back_up(writer, path)
     for number, step in enumerate(migrations[version:], start=version + 1):
@@ -384,6 +419,30 @@ async def _migrate(
             ) from exc
 
 
+async def _check_schema(
+    database: Database, migrations: Sequence[Migration], unwritable: StorageError
+) -> None:
+    """Raises where a database that cannot be written has another schema than the present one."""
+    row = await database.row("PRAGMA user_version")
+    version = row[0] if row is not None else 0
+    if version > len(migrations):
+        raise _too_new(database.path, version, len(migrations))
+    if version < len(migrations):
+        raise type(unwritable)(
+            f"An earlier version of Allma wrote {database.path}, and it cannot be brought up to "
+            f"date. {unwritable.message}",
+            unwritable.hint,
+        )
+
+
+def _too_new(path: Path, version: int, known: int) -> DataDirectoryTooNew:
+    return DataDirectoryTooNew(
+        f"{path} was written by a newer version of Allma (schema {version}, this one knows "
+        f"{known}).",
+        "Update Allma, or choose another directory with --data.",
+    )
+
+
 async def _version(tx: Transaction) -> int:
     row = await tx.row("PRAGMA user_version")
     assert row is not None
@@ -394,7 +453,7 @@ async def _refresh_index(database: Database) -> None:
     """Feeds full-text search anew when the rules that make terms of text have changed."""
     present = str(TOKENS_VERSION)
     row = await database.row("SELECT value FROM settings WHERE key = 'tokens_version'")
-    if (row is not None and row["value"] == present) or database.read_only:
+    if row is not None and row["value"] == present:
         return
     if row is not None:
         log.info("rebuilding the full-text index: its terms are made differently now")
@@ -407,64 +466,3 @@ async def fill_full_text(tx: Transaction) -> None:
     """Empties full-text search and feeds it all chunks."""
     await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
     await tx.execute(f"INSERT INTO chunks_fts (rowid, name, heading, text) SELECT {INDEXED_CHUNK}")
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Generator[None]:
-    """SQLite's errors as ours; one that is none of the disk's doing is a bug and passes."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        _raise(exc, path)
-    except UnicodeDecodeError as exc:
-        # SQLite's own sentence quotes a damaged schema.
-        raise damaged(path) from exc
-
-
-def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
-    # The low byte is the kind of error, the rest its variant.
-    code = getattr(exc, "sqlite_errorcode", 0)
-    match code & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            full = True
-        case sqlite3.SQLITE_IOERR:
-            # The shared-memory file could not grow.
-            full = code in (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE)
-        case _:
-            full = False
-    if full:
-        raise DiskFull(
-            f"No space is left on the disk that holds {path.parent}.",
-            "Free some space; what was indexed before still serves.",
-        ) from exc
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _garbled(exc):
-        raise damaged(path) from exc
-    known = _SENTENCES.get(code & 0xFF)
-    if known is None:
-        raise exc
-    message, hint = known
-    raise StorageError(message.format(path=path), hint.format(path=path)) from exc
-
-
-def damaged(path: Path, what: str = "") -> DataDamaged:
-    """The failure of a database that is damaged, or whose file is something else."""
-    return DataDamaged(
-        f"The database {path} is damaged{f': {what}' if what else ''}.",
-        REPAIR,
-    )
-
-
-def _garbled(exc: sqlite3.Error) -> bool:
-    """Whether SQLite read what Allma never wrote: another schema, or a text in no encoding."""
-    said = str(exc)
-    return said.startswith(("no such table", "no such column", "Could not decode to UTF-8"))
-
-
-_SENTENCES = {
-    sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable."),
-    sqlite3.SQLITE_PERM: ("{path} may not be accessed.", "Check the permissions of its folder."),
-    sqlite3.SQLITE_AUTH: ("{path} may not be accessed.", "Check the permissions of its folder."),
-    sqlite3.SQLITE_CANTOPEN: ("{path} cannot be opened.", "Check the permissions of its folder."),
-    sqlite3.SQLITE_IOERR: ("The disk failed while using {path}.", "Check the disk."),
-    sqlite3.SQLITE_BUSY: ("{path} is locked by another program.", "Close that program."),
-}

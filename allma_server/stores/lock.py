@@ -1,13 +1,17 @@
-"""One owner per data directory: a file lock that the system releases even after a crash."""
+"""One owner per data directory: a file lock that the system releases even after a crash.
 
+A directory that cannot be written has no owner but any number of readers.
+"""
+
+import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import IO
 
-from allma_server.errors import DataDirectoryBusy, DiskFull, StorageError
+from allma_server.errors import DataDirectoryBusy, DataReadOnly, DiskFull, StorageError
 from allma_server.file_lock import try_lock, unlock
 from allma_server.private import (
     make_private_folder,
@@ -15,49 +19,137 @@ from allma_server.private import (
     tighten,
     tighten_folder,
 )
+from allma_server.tasks import completed
 
 LOCK_FILE = "allma.lock"
 
 _OURS = ("allma.", "chroma.", "logs", "vectors")
 """How the names begin of what Allma keeps in a data directory."""
 
+_FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
-@contextlib.contextmanager
-def own_data_directory(path: Path) -> Generator[None]:
-    """Holds the data directory for this process alone; creates it, readable by its user only.
 
-    One that others may read is taken from them, with everything in it that is Allma's.
+class Ownership:
+    """A data directory that this process holds, for writing or for reading only."""
 
-    Raises:
-        DataDirectoryBusy: another process holds it; the message names its process id.
-        DiskFull: no space is left on its disk.
-        StorageError: the directory cannot be created or written.
-    """
-    try:
-        make_private_folder(path)
-        file = open(path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
-    except OSError as exc:
-        raise _unusable(path, exc) from exc
-    with file:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._alone = False
+
+    def claim(self) -> None:
+        """Holds the directory alone, for writing; blocks.
+
+        Raises:
+            DataDirectoryBusy: another process holds it; the message names its process id.
+            DataReadOnly: it cannot be written.
+            DiskFull: no space is left on its disk.
+            StorageError: it cannot be created.
+        """
+        if self._alone:
+            return
+        try:
+            make_private_folder(self._path)
+            file = open(self._path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
+        except OSError as exc:
+            raise _unusable(self._path, exc) from exc
+        shared, self._file = self._file, file
+        if shared is not None:
+            shared.close()
         if not try_lock(file):
+            if shared is not None:
+                try_lock(file, shared=True)  # this process goes on reading
             raise DataDirectoryBusy(
-                f"Another Allma (pid {_owner(file)}) is using {path}.",
+                f"Another Allma (pid {_owner(file)}) is using {self._path}.",
                 "Leave --solo out to share it, try again when it has finished, or choose another "
                 "directory with --data.",
             )
-        _make_private(path)
+        self._alone = True
+        _make_private(self._path)
         try:
             file.truncate(0)
             file.write(f"{os.getpid()}\n".encode())
         except OSError as exc:
             # Who holds it is only told to people; on a full disk the lock holds without.
             if exc.errno != errno.ENOSPC:
-                raise _unusable(path, exc) from exc
+                raise _unusable(self._path, exc) from exc
+
+    def share(self) -> None:
+        """Holds the directory for reading, beside others that read it; blocks.
+
+        Raises:
+            DataDirectoryBusy: a process that may write to it holds it.
+        """
+        with contextlib.suppress(OSError):  # a copy without the file; nobody can lock it either
+            self._file = open(self._path / LOCK_FILE, "rb", buffering=0)
+        if self._file is not None and not try_lock(self._file, shared=True):
+            raise DataDirectoryBusy(
+                f"Another Allma (pid {_owner(self._file)}) is writing to {self._path}, which "
+                "cannot be written from here.",
+                "Try again when it has finished, or choose another directory with --data.",
+            )
+
+    def release(self) -> None:
+        """Lets the next process have it; blocks."""
+        if self._file is None:
+            return
+        with self._file as file:
+            if self._alone:
+                with contextlib.suppress(OSError):
+                    file.truncate(0)
+                unlock(file)
+
+
+@contextlib.contextmanager
+def own_data_directory(path: Path, *, reading: bool = False) -> Generator[Ownership]:
+    """Holds the data directory for this process alone; creates it, readable by its user only.
+
+    One that others may read is taken from them, with everything in it that is Allma's. With
+    `reading`, one that cannot be written is held beside others that read it.
+
+    Raises:
+        DataDirectoryBusy, DataReadOnly, DiskFull, StorageError: as `Ownership.claim`.
+    """
+    owned = Ownership(path)
+    try:
         try:
-            yield
-        finally:
-            file.truncate(0)
-            unlock(file)
+            owned.claim()
+        except DataReadOnly:
+            if not reading or not path.is_dir():
+                raise
+            owned.share()
+        yield owned
+    finally:
+        owned.release()
+
+
+@contextlib.asynccontextmanager
+async def data_directory_owned(path: Path, *, reading: bool = False) -> AsyncGenerator[Ownership]:
+    """As `own_data_directory`, beside the event loop."""
+    stack = contextlib.ExitStack()
+    try:
+        owned = own_data_directory(path, reading=reading)
+        yield await completed(asyncio.to_thread(stack.enter_context, owned))
+    finally:
+        await completed(asyncio.to_thread(stack.close))
+
+
+def read_only(path: Path, why: str) -> DataReadOnly:
+    """The failure of a data directory that cannot be written, and why."""
+    return DataReadOnly(
+        f"The data directory {path} cannot be written: {why}.",
+        "Make it writable again, which keeps what is indexed, or choose another with --data or "
+        "ALLMA_DATA_DIR.",
+    )
+
+
+def why_unwritable(path: Path) -> str | None:
+    """What forbids to write a file and what is made beside it; None: nothing does; blocks."""
+    for place in (path.parent, path):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            fixed = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+            return os.strerror(errno.EROFS if fixed else errno.EACCES)
+    return None
 
 
 def _make_private(path: Path) -> None:
@@ -70,11 +162,10 @@ def _make_private(path: Path) -> None:
 def _unusable(path: Path, exc: OSError) -> StorageError:
     if exc.errno == errno.ENOSPC:
         return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
-    return StorageError(
-        f"The data directory {path} cannot be written: {exc.strerror or exc}.",
-        "Make it writable again, which keeps what is indexed, or choose another with --data or "
-        "ALLMA_DATA_DIR.",
-    )
+    unwritable = read_only(path, exc.strerror or str(exc))
+    if exc.errno in _FORBIDDEN:
+        return unwritable
+    return StorageError(unwritable.message, unwritable.hint)
 
 
 def _owner(file: IO[bytes]) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from allma_server.errors import AllmaError, DataDamaged
-from allma_server.stores.database import Stored, damaged, fill_full_text
+from allma_server.stores.database import Stored, fill_full_text
+from allma_server.stores.failures import damaged
 from allma_server.stores.ledger import remove_documents
 
 _ORPHANS = (

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allma_server.errors import DiskFull, StorageError, VectorStoreDown
+from allma_server.errors import UNWRITABLE, StorageError, VectorStoreDown
 from allma_server.stores.database import Database
 from allma_server.stores.mirror import Mirror
 from allma_server.stores.outbox import Announced, Outbox
@@ -62,6 +62,7 @@ class Upkeep:
         self.trouble: str | None = None
         self.total = 0
         self._changed = database.changed
+        self._check_writable = database.check_writable
         self._outbox = outbox
         self._settle = settle
         self._pauses = pauses
@@ -194,7 +195,7 @@ class Upkeep:
                 failures = 1 if self._long_calm() else failures + 1
                 since_complete += 1
                 damaged = self.kept is not None and self.kept.store.damage is not None
-                if damaged or (failures == HOPELESS and not isinstance(exc, DiskFull)):
+                if damaged or (failures == HOPELESS and not isinstance(exc, UNWRITABLE)):
                     self._anew = True
                 await self._pause(exc.message, since_complete)
             except Exception:
@@ -214,6 +215,8 @@ class Upkeep:
             self._round.notify_all()
 
     async def _catch_up(self) -> None:
+        # A store writes to the disk even when it is only opened; exact search needs nothing of it.
+        await self._check_writable()
         while not self._ending.is_set():
             async with self._turn:
                 if self.kept is None:

@@ -109,6 +109,7 @@ class VectorIndex:
         directory: Path,
         options: VectorOptions,
     ) -> None:
+        self._database = database
         self._settings = Settings(database)
         self._outbox = outbox
         self._upkeep = upkeep
@@ -134,7 +135,9 @@ class VectorIndex:
             self._options.url,
         )
         store = VECTOR_STORES[self._options.store](place)
-        anew = await self._settings.get_setting("vector_collection") != collection
+        known = await self._settings.get_setting("vector_collection")
+        # What cannot be noted now, the store is compared with once it can be.
+        anew = known != collection and self._database.unwritable is None
         await self._upkeep.keep(Kept(embedder, store, Mirror(self._outbox, embedder)), anew=anew)
         if anew:
             await self._settings.set_setting("vector_collection", collection)
@@ -255,7 +258,8 @@ class VectorIndex:
         key = "vector_index_id"
         if (index_id := await self._settings.get_setting(key)) is None:
             index_id = secrets.token_hex(4)
-            await self._settings.set_setting(key, index_id)
+            if self._database.unwritable is None:
+                await self._settings.set_setting(key, index_id)
         content = f"{embedder}\n{self._options.payload}".encode()
         return f"allma-{index_id}-{blake2b(content, digest_size=6).hexdigest()}"
 

@@ -1,11 +1,15 @@
 """A full disk and a read-only one, as small file systems of their own where one may be mounted."""
 
+import asyncio
 import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +54,17 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+async def failed_checks(how: list[str]) -> list[Any]:
+    """What `allma doctor` says has failed."""
+    doctor = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "allma_server", "doctor", "--json", *how[1:]),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await doctor.communicate()
+    return [check for check in json.loads(out)["checks"] if check["state"] == "failed"]
+
+
 async def names(client: Lines, query: str) -> list[str]:
     found = (await client.tool("search", query=query))["structuredContent"]
     return [Path(passage["path"]).name for passage in found["passages"]]
@@ -90,21 +105,94 @@ async def test_on_a_full_disk_a_new_index_is_refused_in_a_sentence(
         assert not healed.get("isError"), healed
 
 
-async def test_a_read_only_data_directory_is_told_and_works_again_when_it_is_not(
+@pytest.mark.parametrize("how", [["mcp"], ["mcp", "--solo"]])
+async def test_a_read_only_data_directory_serves_and_is_written_again_when_it_can_be(
+    disk: Path, folder: Path, how: list[str]
+) -> None:
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        await client.tool("index", action="add", path=str(folder))
+        kept = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
+    remount(disk, "ro")
+    (folder / "whale.md").write_text("Whales swim far.\n")
+    async with program(*how) as (client, _):
+        await client.initialize()
+        found = (await client.tool("search", query="salty rivers"))["structuredContent"]
+        assert Path(found["passages"][0]["path"]).name == "sea.md"
+        assert "cannot be written: Read-only file system." in found["notice"]
+        answer = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
+        assert answer["citations"] and "This answer is not kept." in answer["notice"]
+        shown = await client.tool("conversations", action="show", id=kept["conversation_id"])
+        assert not shown.get("isError"), shown
+        [workspace] = (await client.tool("status"))["structuredContent"]["workspaces"]
+        assert "Read-only file system" in workspace["reason"] and workspace["documents"] >= 1
+        assert [check["name"] for check in await failed_checks(how)] == ["Data directory"]
+        for refused in (
+            await client.tool("index", action="add", path=str(folder)),
+            await client.tool("index", action="sync"),
+            await client.tool(
+                "conversations", action="rename", id=kept["conversation_id"], title="Sea"
+            ),
+        ):
+            assert refused["isError"] and refused["structuredContent"]["code"] == "data_read_only"
+            assert "Make it writable again" in refused["content"][0]["text"]
+        remount(disk, "rw")
+        healed = await client.tool("index", action="sync")
+        assert not healed.get("isError"), healed
+        found = (await client.tool("search", query="whales"))["structuredContent"]
+        assert Path(found["passages"][0]["path"]).name == "whale.md"
+        assert "cannot be written" not in (found["notice"] or "")
+
+
+async def test_a_read_only_data_directory_has_any_number_of_readers_and_one_owner(
     disk: Path, folder: Path
 ) -> None:
     async with program("mcp", "--solo") as (client, _):
         await client.initialize()
         await client.tool("index", action="add", path=str(folder))
     remount(disk, "ro")
-    async with program("mcp") as (client, _):
+    async with program("mcp", "--solo") as (one, _), program("mcp", "--solo") as (other, _):
+        for client in (one, other):
+            await client.initialize()
+            assert (await names(client, "salty rivers"))[0] == "sea.md"
+        remount(disk, "rw")
+        refused = await one.tool("index", action="sync")
+        assert refused["structuredContent"]["code"] == "data_directory_busy"
+        assert (await names(one, "salty rivers"))[0] == "sea.md"
+
+
+async def test_a_snapshot_of_a_running_engine_serves_its_last_changes_too(
+    disk: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLMA_DATA_DIR", str(tmp_path / "data"))
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        await client.tool("index", action="add", path=str(folder))
+        shutil.copytree(tmp_path / "data", disk / "data", ignore=shutil.ignore_patterns("vectors"))
+    assert (disk / "data" / "allma.sqlite3-wal").stat().st_size > 0
+    remount(disk, "ro")
+    monkeypatch.setenv("ALLMA_DATA_DIR", str(disk / "data"))
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        assert (await names(client, "salty rivers"))[0] == "sea.md"
+    remount(disk, "rw")
+    (disk / "data" / "allma.sqlite3-shm").unlink()
+    remount(disk, "ro")
+    async with program("mcp", "--solo") as (client, _):
+        await client.initialize()
+        failed = await client.tool("search", query="salty rivers")
+        assert failed["structuredContent"]["code"] == "data_read_only"
+        assert "The last changes wait in allma.sqlite3-wal" in failed["content"][0]["text"]
+
+
+async def test_a_read_only_directory_without_an_index_is_told(disk: Path) -> None:
+    (disk / "data").mkdir()
+    remount(disk, "ro")
+    async with program("mcp", "--solo") as (client, _):
         await client.initialize()
         failed = await client.tool("search", query="salty")
-        assert failed["isError"]
+        assert failed["structuredContent"]["code"] == "data_read_only"
         assert "cannot be written: Read-only file system" in failed["content"][0]["text"]
-        assert "Make it writable again" in failed["content"][0]["text"]
-        remount(disk, "rw")
-        assert (await names(client, "salty"))[0] == "sea.md"
 
 
 async def test_on_a_full_disk_an_engine_that_starts_serves_what_was_indexed(
