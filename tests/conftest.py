@@ -12,6 +12,7 @@ from allma_server.engine import Engine, open_engine
 from allma_server.stores.lock import LOCK_FILE, own_data_directory
 from tests.ollama.fixtures import ollama as ollama
 from tests.ollama.fixtures import unused_url as unused_url
+from tests.processes import wait_until_ended
 
 SHARED_DATA = Path(
     os.environ.get("SHARED_DATA_DIR", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
@@ -34,7 +35,7 @@ def leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """No module's tests leave a process, a socket or a held lock below their folders."""
     yield
     base = tmp_path_factory.getbasetemp()
-    left = [p for p in psutil.process_iter(["cmdline"]) if str(base) in " ".join(_words(p))]
+    left = [p for p in psutil.process_iter(["cmdline"]) if f"{base}{os.sep}" in " ".join(_words(p))]
     assert not left, f"still running: {[_words(process) for process in left]}"
     assert not list(base.rglob("allma/*.sock")), "a daemon left its socket"
     for lock in base.rglob(LOCK_FILE):
@@ -87,4 +88,4 @@ def isolated(
             with link:
                 answer = greet(link, place, {"door": "control", "command": "stop"})
             assert answer is not None
-            psutil.Process(answer["pid"]).wait(20)
+            wait_until_ended(answer["pid"])

@@ -25,6 +25,7 @@ from allma_server.locations import build, data_dir, is_newer, meeting_place
 from allma_server.model import DaemonClient, DaemonStatus
 from allma_server.stores.lock import own_data_directory
 from tests.e2e.program import program
+from tests.processes import wait_until_ended
 from tests.protocol.wire import Frames, Lines, envelope
 
 
@@ -173,7 +174,7 @@ async def test_the_daemon_leaves_when_nobody_needs_it(monkeypatch: pytest.Monkey
     async with program("mcp") as (client, _):
         await client.initialize()
         pid = await daemon_pid(client)
-    await asyncio.to_thread(psutil.Process(pid).wait, 20)
+    await asyncio.to_thread(wait_until_ended, pid)
     assert not meeting_place(data_dir()).exists()
 
 
