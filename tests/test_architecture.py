@@ -171,3 +171,13 @@ def test_the_top_level_holds_nothing_else() -> None:
         "CHANGELOG.md", "ARCHITECTURE.md", "build", "dist",
     }  # fmt: skip
     assert {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} <= allowed
+
+
+def test_every_invariant_has_a_test() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").split("## Invariants")[1]
+    numbers = {int(number) for number in re.findall(r"^(\d+)\. \*\*", text, re.M)}
+    mark = re.compile(r"^@pytest\.mark\.invariant\((\d+)\)$", re.M)
+    tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    marked = {int(number) for test in tests for number in mark.findall(test)}
+    assert numbers == set(range(1, max(numbers) + 1))
+    assert marked == numbers

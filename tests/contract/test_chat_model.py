@@ -104,6 +104,7 @@ async def test_a_conversation_may_hold_earlier_turns_and_odd_characters(case: Ca
     assert (await read(case, earlier))[0].strip()
 
 
+@pytest.mark.invariant(11)
 async def test_closing_an_answer_stops_its_generation(case: Case) -> None:
     stream = case.chat.stream(case.endless, ask("Tell a very long story."), max_tokens=3000)
     async with asyncio.timeout(20):
@@ -112,6 +113,7 @@ async def test_closing_an_answer_stops_its_generation(case: Case) -> None:
         await case.stopped()
 
 
+@pytest.mark.invariant(11)
 async def test_cancelling_the_reader_stops_the_generation(case: Case) -> None:
     begun = asyncio.Event()
 

@@ -33,6 +33,7 @@ def home() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.invariant(15)
 @pytest.mark.timeout(240)
 def test_the_main_job_connects_to_nobody_and_writes_nothing_elsewhere(
     home: Path, tmp_path: Path

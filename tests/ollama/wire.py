@@ -66,8 +66,8 @@ class Wire:
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncGenerator[Wire]:
-    """A server whose every request is answered by `script`."""
+async def serving(script: Script, port: int = 0) -> AsyncGenerator[Wire]:
+    """A server whose every request is answered by `script`, at a free port unless one is named."""
     wire = Wire("")
     open_connections: set[asyncio.StreamWriter] = set()
 
@@ -85,8 +85,8 @@ async def serving(script: Script) -> AsyncGenerator[Wire]:
             open_connections.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
+    host, port = server.sockets[0].getsockname()[:2]
     wire.url = f"http://{host}:{port}"
     try:
         yield wire

@@ -209,6 +209,7 @@ async def test_a_bug_is_as_silent_through_every_protocol(
     assert "secret" not in f"{answer}{result}"
 
 
+@pytest.mark.invariant(11)
 async def test_cancelling_stops_the_model_through_every_protocol(
     engine: Engine, source: EngineSource
 ) -> None:

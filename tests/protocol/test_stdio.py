@@ -89,6 +89,7 @@ async def ended(process: Process, seconds: float = 30) -> int:
         return await process.wait()
 
 
+@pytest.mark.invariant(9)
 async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()

@@ -22,6 +22,7 @@ def spoil(data: Path, *statements: str) -> None:
     database.close()
 
 
+@pytest.mark.invariant(1)
 async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)

@@ -101,6 +101,7 @@ def _folder(path: Path) -> None:
         (_large, "larger"),
     ],
 )
+@pytest.mark.invariant(16)
 def test_what_is_no_regular_file_of_bounded_size_is_refused_at_once(
     folder: Path, make: Callable[[Path], None], why: str
 ) -> None:
@@ -112,6 +113,7 @@ def test_what_is_no_regular_file_of_bounded_size_is_refused_at_once(
         content(path)
 
 
+@pytest.mark.invariant(16)
 @posix
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("swapped", ["notes", "."])
@@ -147,6 +149,7 @@ def swapping(one: Path, other: Path) -> Generator[None]:
         thread.join()
 
 
+@pytest.mark.invariant(16)
 @posix
 @pytest.mark.parametrize("place", ["notes/a.md", "notes"])
 def test_a_swap_between_looking_and_opening_shows_nothing_from_outside(

@@ -169,6 +169,7 @@ FAILURES: dict[str, tuple[Told, type[AllmaError], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.invariant(17)
 @pytest.mark.parametrize("case", FAILURES)
 async def test_a_failure_is_told_as_what_it_is_and_no_answer_is_kept(
     case: str, tmp_path: Path
@@ -214,6 +215,7 @@ async def test_a_server_that_goes_before_its_first_word_leaves_the_passages(
     assert NOT_SAID not in answer.text
 
 
+@pytest.mark.invariant(17)
 async def test_without_a_passage_it_says_so_and_not_that_the_documents_deny_it(
     tmp_path: Path,
 ) -> None:

@@ -77,11 +77,13 @@ def test_an_answer_without_numbers_gets_that_of_the_passage_that_says_it() -> No
     assert draft.grounding == "cited"
 
 
+@pytest.mark.invariant(18)
 def test_an_answer_that_no_passage_says_is_marked() -> None:
     _, draft = written("Whales sing loudly.")
     assert (draft.text, draft.grounding) == ("Whales sing loudly.", "uncited")
 
 
+@pytest.mark.invariant(18)
 def test_a_number_of_another_passage_gives_way_to_the_right_one() -> None:
     assert (
         written("It holds 35 grams in a litre [2].")[1].text == "It holds 35 grams in a litre [1]."

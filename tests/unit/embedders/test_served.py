@@ -262,6 +262,7 @@ async def test_a_name_that_names_no_embedder_is_told_with_the_known_providers(na
     assert failed.value.hint and "local, ollama, openai, hashing" in failed.value.hint
 
 
+@pytest.mark.invariant(5)
 async def test_a_model_that_was_replaced_by_one_of_another_length_never_meets_its_index(
     tmp_path: Path,
 ) -> None:

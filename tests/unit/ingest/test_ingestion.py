@@ -104,6 +104,7 @@ async def test_a_workspace_that_was_moved_and_linked_keeps_what_is_indexed_of_it
         assert (await found(engine, "moon tides"))[0] == "moon.md"
 
 
+@pytest.mark.invariant(4)
 async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
@@ -207,6 +208,7 @@ async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
             assert (await index(engine, folder)).indexed == 3
 
 
+@pytest.mark.invariant(3)
 async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folder: Path) -> None:
     (folder / ".env").write_text("PASSWORD=hunter2\n")
     (folder / "empty.md").touch()
@@ -311,6 +313,7 @@ async def test_what_is_forgotten_is_not_found_and_stays_on_disk(
             await do(engine, "forget", path=str(folder))
 
 
+@pytest.mark.invariant(8)
 async def test_a_changed_file_is_marked_stale_until_it_is_read_again(
     config: Config, folder: Path
 ) -> None:
@@ -336,6 +339,7 @@ async def test_another_chunk_size_cuts_everything_anew(config: Config, folder: P
         assert status.workspaces[0].chunks > before
 
 
+@pytest.mark.invariant(5)
 async def test_another_embedder_takes_over_without_a_gap(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)

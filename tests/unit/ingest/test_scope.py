@@ -70,6 +70,7 @@ def test_a_workspace_cannot_bring_ignored_folders_back(tmp_path: Path) -> None:
     assert set(seen(tmp_path)) == {"src/a.py"}
 
 
+@pytest.mark.invariant(12)
 @pytest.mark.parametrize(
     "name", [".env", ".env.local", "server.pem", "id_rsa", ".netrc", "prod.tfvars", "secrets.yaml"]
 )
@@ -92,6 +93,7 @@ def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert "symbolic link" in (reasons["link.md"] or "")
 
 
+@pytest.mark.invariant(12)
 def test_a_linked_folder_is_not_entered(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     write(outside, "secret-plans.md")
@@ -114,6 +116,7 @@ def test_a_single_file_is_a_workspace_of_its_own(tmp_path: Path) -> None:
     assert paths == [str(tmp_path / "a.md")]
 
 
+@pytest.mark.invariant(12)
 @pytest.mark.parametrize("path", ["/", "/etc", "/usr", "/proc/self", "~", "/home"])
 def test_folders_that_are_too_broad_or_the_system_s_are_refused(tmp_path: Path, path: str) -> None:
     if not Path(path).expanduser().exists():
@@ -123,6 +126,7 @@ def test_folders_that_are_too_broad_or_the_system_s_are_refused(tmp_path: Path, 
     assert refused.value.hint
 
 
+@pytest.mark.invariant(12)
 def test_the_data_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data" / "logs").mkdir(parents=True)
     with pytest.raises(FolderNotAllowed, match="data directory"):

@@ -76,6 +76,7 @@ async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, inde
         assert f"{folder} is not there" in as_text(await do(engine, "sync"))
 
 
+@pytest.mark.invariant(17)
 async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
     engine: Engine, folder: Path
 ) -> None:
@@ -86,6 +87,7 @@ async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
     assert (found.notice, found.notice_code) == (None, None)
 
 
+@pytest.mark.invariant(17)
 async def test_an_index_in_the_making_says_how_far_it_is(
     config: Config, large: Path, folder: Path
 ) -> None:

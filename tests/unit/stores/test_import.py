@@ -150,6 +150,7 @@ SPOILT: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.invariant(19)
 @pytest.mark.parametrize("name", SPOILT)
 async def test_what_allma_never_writes_is_refused(
     name: str, archive: Path, config: Config, monkeypatch: pytest.MonkeyPatch
@@ -267,6 +268,7 @@ async def test_what_an_archive_has_besides_is_left_out(archive: Path, config: Co
     assert b"hidden away" not in (config.data_dir / DATABASE).read_bytes()
 
 
+@pytest.mark.invariant(19)
 async def test_nothing_of_an_imported_folder_is_read_before_it_is_indexed(
     config: Config, tmp_path: Path
 ) -> None:

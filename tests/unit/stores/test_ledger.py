@@ -188,6 +188,7 @@ async def test_a_removed_document_is_gone_everywhere(catalog: Catalog, database:
     assert await consistent(database)
 
 
+@pytest.mark.invariant(4)
 async def test_nothing_is_embedded_twice(catalog: Catalog, workspace: Workspace):
     content = parsed([f"text {i}" for i in range(1200)])
     vectors = vectors_for(content)
@@ -271,6 +272,7 @@ async def test_file_names_and_texts_that_are_not_unicode_are_kept(
     assert page.documents[0].path == LATIN_1
 
 
+@pytest.mark.invariant(2)
 async def test_hits_without_a_chunk_yield_no_passage_and_the_order_is_the_hits(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", ["a", "b", "c"])
     a, b, c = await chunk_ids(catalog, document)

@@ -167,6 +167,7 @@ def truncate(file: Path) -> None:
     file.write_bytes(content[: len(content) // 2])
 
 
+@pytest.mark.invariant(1)
 @pytest.mark.parametrize("kind", DAMAGES)
 async def test_a_damaged_chroma_directory_heals_and_exact_search_serves_meanwhile(
     catalog: Catalog, database: Database, chroma: Path, kind: str

@@ -1,0 +1,108 @@
+"""The event loop waits for no disk and no parser; an engine that ends leaves nothing running."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import open_engine
+from tests.contract.test_reader import SAMPLES
+from tests.e2e.test_main_job import SUFFIXES
+from tests.unit.ingest.test_ingestion import do, index
+
+ROOT = Path(__file__).parents[2]
+
+# An audit hook stays for the life of its process, hence a process of its own.
+JOB = """
+import asyncio, os, sys, threading
+from pathlib import Path
+
+from allma_server.config import Config
+from allma_server.engine import open_engine
+from allma_server.operations import BY_NAME, Call
+
+folder, data = sys.argv[1:]
+seen = []
+
+
+def hook(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir") and arguments and watching:
+        path = arguments[0]
+        inside = isinstance(path, (str, bytes)) and os.fsdecode(path).startswith(folder)
+        if inside and threading.current_thread() is threading.main_thread():
+            seen.append(f"{event} {os.fsdecode(path)}")
+
+
+async def main():
+    config = Config(data_dir=Path(data), embedder="hashing/words-256", chat_provider="scripted")
+    async with open_engine(config) as engine:
+        async def do(name, **arguments):
+            return await BY_NAME[name](Call(engine), arguments)
+        report = await do("ingest", paths=[folder])
+        assert report.indexed > 5, report
+        passage = (await do("search", query="needle haystack")).passages[0]
+        await do("ask", question="Where is the needle?")
+        await do("read", source=passage.path)
+        Path(folder, "late.md").write_text("A needle that came late.")
+        await do("sync")
+        await do("forget", path=passage.path)
+
+
+watching = False
+sys.addaudithook(hook)
+watching = True
+asyncio.run(main())
+seen = [s for s in seen if not s.endswith("late.md")]
+readers = {"pypdf", "pypdfium2", "docx", "lxml.html", "trafilatura"} & set(sys.modules)
+print(f"on the event loop: {sorted(set(seen))}; readers in this process: {sorted(readers)}")
+"""
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name, sample in SAMPLES.items():
+        (folder / f"{name}{SUFFIXES[name]}").write_bytes(sample())
+    return folder
+
+
+@pytest.mark.invariant(10)
+def test_the_event_loop_opens_no_document_and_the_engine_reads_none_itself(
+    documents: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, str(documents), str(tmp_path / "data")],
+        cwd=ROOT, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "on the event loop: []; readers in this process: []"
+
+
+@pytest.mark.invariant(10)
+async def test_an_engine_that_ends_in_the_middle_of_its_work_leaves_nothing_running(
+    config: Config, documents: Path
+) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    for number in range(300):
+        (documents / f"lamp{number}.md").write_text(f"Lamp {number} burns. " * 50)
+    async with open_engine(config) as engine:
+        await do(engine, "search", query="lamp")
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(index(engine, documents))
+            while not (await do(engine, "documents")).documents:
+                pass
+            running.cancel()
+    assert asyncio.all_tasks() == tasks
+    # The threads of the event loop's own pool stay with the loop.
+    left = [t for t in threading.enumerate() if t not in threads and "asyncio" not in t.name]
+    for thread in left:
+        thread.join(10)
+    assert [thread.name for thread in left if thread.is_alive()] == []
+    children = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    assert [child for child in children if str(config.data_dir) in child] == []
