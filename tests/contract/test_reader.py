@@ -13,6 +13,7 @@ from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats import READERS, reader_for
 from allma_server.model import Extract
 from allma_server.ports import Reader
+from tests.seeds import seeds
 from tests.unit.formats.pdf_files import pdf_with_pages
 
 
@@ -88,7 +89,8 @@ def test_random_bytes_are_refused_with_a_reason(reader: Reader, path: PurePath, 
         reader.read(Random(seed).randbytes(4000), path)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.seeds
+@pytest.mark.parametrize("seed", seeds(10, 1000))
 def test_a_damaged_file_is_read_or_refused_but_nothing_else(
     reader: Reader, path: PurePath, seed: int
 ) -> None:

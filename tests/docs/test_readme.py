@@ -143,7 +143,7 @@ def test_the_registry_of_mcp_servers_can_see_that_the_package_is_ours() -> None:
 def test_the_commands_of_start_are_the_ones_that_ci_runs() -> None:
     first, second = blocks("sh", "Start")
     assert first.strip().startswith("pip install . && allma ask --in . ")
-    assert second.strip() == 'pip install ".[test]" && python -m pytest'
+    assert second.strip() == 'pip install ".[test]" && python -m pytest -n logical'
 
 
 def test_every_path_that_the_architecture_names_exists() -> None:

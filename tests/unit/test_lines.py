@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from allma_server.lines import lines_of, lines_with_ends, split_lines
+from tests.seeds import seeds
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,8 @@ def blocks(data: bytes, random_: random.Random) -> Iterator[bytes]:
         data = data[size:]
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.seeds
+@pytest.mark.parametrize("seed", seeds(50, 5000))
 def test_a_file_read_in_blocks_has_the_lines_of_its_text(seed: int) -> None:
     random_ = random.Random(seed)
     text = "".join(random_.choices(["a", "é", "\n", "\r", "\r\n", "\f", "\u2028"], k=30))

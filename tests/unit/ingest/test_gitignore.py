@@ -11,6 +11,7 @@ import pytest
 
 from allma_server.ingest.gitignore import Rules
 from allma_server.ingest.scope import walk, walk_part
+from tests.seeds import seeds
 
 NAMES = (
     ["a", "b", "b1", "A", "foo", "bar", "foobar", "foo.txt", "x.py", ".hid", "a b", "a ", "a-b"]
@@ -61,7 +62,8 @@ def seen(folder: Path) -> list[str]:
     return sorted(os.path.relpath(entry.file.path, folder) for entry in found)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.seeds
+@pytest.mark.parametrize("seed", seeds(20, 1000))
 def test_a_walk_sees_what_git_does_not_ignore(tmp_path: Path, seed: int) -> None:
     grow(tmp_path, random.Random(seed))
     git(tmp_path, "init", "-q")
@@ -69,7 +71,8 @@ def test_a_walk_sees_what_git_does_not_ignore(tmp_path: Path, seed: int) -> None
     assert seen(tmp_path) == sorted(name for name in listed.split("\0") if name)
 
 
-@pytest.mark.parametrize("seed", range(40, 45))
+@pytest.mark.seeds
+@pytest.mark.parametrize("seed", seeds(5, 200))
 def test_a_single_file_is_seen_when_a_walk_sees_it(tmp_path: Path, seed: int) -> None:
     grow(tmp_path, random.Random(seed))
     every = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -16,6 +16,7 @@ from allma_server.engine import DATABASE, open_engine, rescue_data
 from allma_server.errors import AllmaError, DataDamaged
 from allma_server.stores.archive_worker import save
 from tests.audit import faults
+from tests.seeds import seeds
 from tests.unit.ingest.test_ingestion import do
 
 PAGE = 4096
@@ -94,7 +95,8 @@ def places(content: bytearray, text: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.seeds
+@pytest.mark.parametrize("seed", seeds(6, 120))
 async def test_whatever_byte_is_flipped_it_is_foreseen_and_what_is_sound_is_kept(
     seed: int, data: Path
 ) -> None:
