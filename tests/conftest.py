@@ -1,5 +1,6 @@
 import os
 import signal
+import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def _words(process: psutil.Process) -> list[str]:
 @pytest.fixture
 def shared_data() -> Path:
     return SHARED_DATA
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for one test where sockets may be: `tmp_path` can be too long for their paths."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

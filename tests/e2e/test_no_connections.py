@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,18 +24,12 @@ def namespace() -> None:
         pytest.skip(f"this machine grants no network of its own: {tried.stderr.decode()}")
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """An empty home folder, of a short name: the daemon's socket is below it."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
-
-
 @pytest.mark.invariant(15)
 @pytest.mark.timeout(240)
 def test_the_main_job_connects_to_nobody_and_writes_nothing_elsewhere(
-    home: Path, tmp_path: Path
+    short_path: Path, tmp_path: Path
 ) -> None:
+    home = short_path  # the daemon's socket is below it
     docs = tmp_path / "docs"
     docs.mkdir()
     for name, sample in SAMPLES.items():

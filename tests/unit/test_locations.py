@@ -12,25 +12,25 @@ from allma_server import locations
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has runtime folders")
 def test_a_client_that_is_not_told_the_runtime_folder_meets_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = tmp_path / str(os.getuid())
+    runtime = short_path / str(os.getuid())
     runtime.mkdir(0o700)
-    monkeypatch.setattr(locations, "RUNTIME_FOLDERS", tmp_path)
+    monkeypatch.setattr(locations, "RUNTIME_FOLDERS", short_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    told = locations.meeting_place(tmp_path / "data")
+    told = locations.meeting_place(short_path / "data")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert locations.meeting_place(tmp_path / "data") == told
+    assert locations.meeting_place(short_path / "data") == told
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")
 @pytest.mark.parametrize("variable", ["HOME", "XDG_RUNTIME_DIR"])
 @pytest.mark.parametrize("has_runtime_folder", [True, False])
 def test_a_long_path_of_a_home_or_runtime_folder_gives_way_to_a_short_private_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, has_runtime_folder: bool
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, has_runtime_folder: bool
 ) -> None:
-    short = tmp_path / "short"
-    (long := tmp_path / ("long" * 30)).mkdir()
+    short = short_path / "short"
+    (long := short_path / ("long" * 30)).mkdir()
     (short / str(os.getuid())).mkdir(0o700, parents=True)
     monkeypatch.setattr(locations, "RUNTIME_FOLDERS", short if has_runtime_folder else long)
     monkeypatch.setattr(locations, "SHORT_FOLDER", short)
@@ -38,24 +38,24 @@ def test_a_long_path_of_a_home_or_runtime_folder_gives_way_to_a_short_private_on
     if variable == "HOME":
         monkeypatch.setattr(locations, "RUNTIME_FOLDERS", long)
     monkeypatch.setenv(variable, str(long))
-    place = locations.meeting_place(tmp_path / "data")
+    place = locations.meeting_place(short_path / "data")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(place))
     place.unlink()
     assert place.parent.stat().st_mode & 0o777 == 0o700
-    assert place != locations.meeting_place(tmp_path / "other-data")
+    assert place != locations.meeting_place(short_path / "other-data")
     monkeypatch.setenv("TMPDIR", str(long))  # what differs between an editor and a shell
-    assert locations.meeting_place(tmp_path / "data") == place
+    assert locations.meeting_place(short_path / "data") == place
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")
 def test_a_short_folder_that_is_a_link_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / f"allma-{os.getuid()}").symlink_to(tmp_path / "theirs")
-    monkeypatch.setattr(locations, "RUNTIME_FOLDERS", tmp_path / "none")
-    monkeypatch.setattr(locations, "SHORT_FOLDER", tmp_path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 30)))
+    (short_path / "theirs").mkdir()
+    (short_path / f"allma-{os.getuid()}").symlink_to(short_path / "theirs")
+    monkeypatch.setattr(locations, "RUNTIME_FOLDERS", short_path / "none")
+    monkeypatch.setattr(locations, "SHORT_FOLDER", short_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / ("long" * 30)))
     with pytest.raises(PermissionError):
-        locations.meeting_place(tmp_path / "data")
+        locations.meeting_place(short_path / "data")
