@@ -10,7 +10,7 @@ from allma_server.errors import NothingToIndex
 from allma_server.model import Extract, Section
 from allma_server.secrets.assignments import assigned
 from allma_server.secrets.contexts import in_context, private_keys
-from allma_server.secrets.forms import FORMS
+from allma_server.secrets.forms import of_known_form
 from allma_server.secrets.spans import Span
 
 MASKED = "masked-1"
@@ -115,7 +115,7 @@ def secrets_in(text: str) -> Iterator[Span]:
     lowered = text.lower()
     if len(lowered) != len(text):  # a few capital letters become two
         lowered = "".join(c.lower() if c.isascii() else c for c in text)
-    found = [*private_keys(text), *_of_known_form(text), *in_context(text, lowered)]
+    found = [*private_keys(text), *of_known_form(text), *in_context(text, lowered)]
     found += assigned(text, lowered)
     held: Span | None = None
     for span in sorted(found, key=lambda s: (s.start, -s.end)):
@@ -127,11 +127,3 @@ def secrets_in(text: str) -> Iterator[Span]:
             held = replace(held, end=span.end)
     if held is not None:
         yield held
-
-
-def _of_known_form(text: str) -> Iterator[Span]:
-    for form in FORMS:
-        group = "secret" if "secret" in form.pattern.groupindex else 0
-        for match in form.found_in(text):
-            if "EXAMPLE" not in match[group]:
-                yield Span(*match.span(group), form.kind)

@@ -25,7 +25,6 @@ from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.pool import ParserPool
 from allma_server.formats.worker import Limits
 from allma_server.model import Parsed
-from allma_server.secrets import mask
 from tests.benchmarks import manuals
 from tests.benchmarks.words import words
 from tests.conftest import SHARED_DATA
@@ -125,11 +124,12 @@ def gold_words(folder: Path, file: str, gold: str) -> Counter[str] | None:
     if not gold:
         if not file.startswith(("json/csvkit", "csv/csvkit", "md/", "code/")):
             return None
-        # Embedded images, the ends of elements and secrets are left out on purpose.
+        # Embedded images and the ends of elements are left out on purpose; what is masked is
+        # missed, so that a wrong mask shows.
         text = re.sub(r"base64,\S+", "", plain((folder / file).read_bytes()))
         if file.endswith(".xml"):
             text = re.sub(r"</[^>]*>", " ", text)
-        return words(mask(text).text)
+        return words(text)
     if gold.endswith("commonmark_examples.json"):
         return words((folder / file).read_text("utf-8"))
     text = (folder / gold).read_text("utf-8", "replace")
