@@ -7,16 +7,18 @@ character's place. Looked at again are only the few places that can be wrong:
 - ligatures of right-to-left scripts come back to front,
 - raised digits are exponents or marks of notes (`10^6` is not `106`), and neither they nor lowered
   ones begin a line,
-- words hyphenated at line ends are put together.
+- words hyphenated at line ends are put together, and so are tokens (`pdf_tokens.py`).
 """
 
 import ctypes
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby, pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from allma_server.formats.pdf_tokens import JOINT, breaks_in_tokens, is_address, joined
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage, PdfTextPage  # pyright: ignore[reportMissingTypeStubs]
@@ -43,7 +45,12 @@ _LETTER_GAP = 0.75
 _WORD_GAP = 0.15
 """The narrowest gap between words on a line whose height changes, in heights of a character."""
 
-_BROKEN_WORD = re.compile(rf"(\w+)(?:[-\u00ad\u2010] *\n|{_HYPHEN})(\w+) ?")
+_COMPOUND = re.compile(r"(?<!\w)(?=(\w+-\w+))")
+
+_LONGEST_TOKEN = 400
+"""Characters that are looked at for the beginning of a token."""
+
+_BROKEN_WORD = re.compile(rf"(?<!\w)(\w+)(?:[-\u00ad\u2010] *\n|{_HYPHEN})(\w+) ?")
 
 
 class _Box(NamedTuple):
@@ -110,16 +117,20 @@ def _text(page: "PdfTextPage", turn: int) -> str:
 
 def tidy(text: str) -> str:
     """The text of a page, with words put together again that were hyphenated at line ends."""
-    text = _BROKEN_WORD.sub(lambda match: _mended(match, text), text).replace(_HYPHEN, "-")
-    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()
+    compounds = frozenset(_COMPOUND.findall(text))
+    text = _BROKEN_WORD.sub(lambda match: _mended(match, compounds), text).replace(_HYPHEN, "-")
+    return "\n".join(line.rstrip() for line in joined(text).split("\n")).rstrip()
 
 
-def _mended(match: re.Match[str], text: str) -> str:
+def _mended(match: re.Match[str], compounds: Collection[str]) -> str:
     left, right = match.groups()
+    before = match.string[max(0, match.start() - _LONGEST_TOKEN) : match.end(1)]
+    if is_address(before.split()[-1]):
+        return f"{left}-{JOINT}{right}{' ' * match[0].endswith(' ')}"
     if not (left[-1].isalpha() and right[0].islower()):
         return match[0].replace(_HYPHEN, "-")
     # A compound is written with its hyphen elsewhere, too.
-    hyphen = "-" if f"{left}-{right}" in text else ""
+    hyphen = "-" if f"{left}-{right}" in compounds else ""
     return f"{left}{hyphen}{right}\n"
 
 
@@ -156,6 +167,9 @@ def _corrections(page: "PdfTextPage", text: str, turn: int) -> Iterator[tuple[in
             raised = is_exponent and _is_raised(box(before), box(after))
             yield match.start(), "^" if raised else joint
             yield match.start() + 1, ""
+    for at in breaks_in_tokens(text, lambda i: box(i).left, lambda i: box(i).right):
+        yield at, JOINT
+        yield at + 1, ""
 
 
 def _closed_up(

@@ -10,6 +10,7 @@ from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.pdf import PdfReader
 from allma_server.formats.pdf_spare import SpareDocument
 from allma_server.model import Extract
+from allma_server.secrets import mask_extract
 from tests.unit.formats.pdf_files import pdf_of, pdf_with_contents, pdf_with_pages, stream
 
 
@@ -241,3 +242,62 @@ def test_choices_and_captions_of_a_form_are_read() -> None:
         "Send the order",
         "in a hurry",
     ]
+
+
+PROSE = "These lines of prose show how wide the column is.\n"
+
+
+HEX = "a1b2c3d4e5f6a7b8c9d0e1f2" * 4
+
+
+@pytest.mark.parametrize(
+    ("before", "pieces", "after"),
+    [
+        (
+            "It is told at ",
+            ["https://docs.example.org/en/latest/settings/", "tokens.html"],
+            ".",
+        ),
+        (
+            "Look at ",
+            ["www.example.org/wiki/File:Twist_and_Fagin_by_Cru", "k_1846.jpg"],
+            " x",
+        ),
+        (
+            "One is ",
+            ["https://docs.example.org/en/latest/the-command-line-", "options/all"],
+            " x",
+        ),
+        ("The longest one of its settings has the name of ", ["max_retries_", "before_end"], " x"),
+        ("Whose number in the catalogue is ", ["7f3c9a1e-5b2d-4c8f-9e6a-0d", "4b7c1a2f35"], ","),
+        ("The key of this sandbox has been ", ["q9Xb27LmZt4Rw8Pk1Vn6Hc3", "Jy5Ds0Gf2Ae7"], "."),
+        ("All is in ", [f"https://docs.example.org/{HEX[:24]}", HEX[24:], "c5d6e7f8.html"], " x"),
+    ],
+)
+def test_a_token_broken_over_lines_is_whole(before: str, pieces: list[str], after: str) -> None:
+    text = before + "\n".join(pieces) + after
+    assert "".join(pieces) in read(pdf_with_pages(PROSE + text)).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The manual of it stands at https://docs.example.org/en/latest/\nfor everybody who reads.",
+        "The manual of it stands at https://docs.example.org/en/latest/\n12 of 80",
+        "This line of prose is longer than the other.\nSee www.example.org/en/\nfirst_steps.html.",
+        "It was told of at https://docs.example.org/en/latest/index.html.\nA2 is another one.",
+        "https://docs.example.org/en/latest/one/page/of/many/about/files/\nhttps://example.org/b2",
+        "5d41402abc4b2a76b9719d911017c592\n7d793037a0760186574b0282f2f435e7\nd41d8cd98f00b204e980",
+        "Name ____________________________________________________________\nDate_of_birth",
+    ],
+)
+def test_lines_that_end_with_a_token_stay_apart(text: str) -> None:
+    assert read(pdf_with_pages(PROSE + text)).text == (PROSE + text)
+
+
+def test_a_secret_broken_over_lines_is_masked() -> None:
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    text = f"{PROSE}Everybody who works on this has to use {token[:22]}\n{token[22:]} for now."
+    extract = mask_extract(read(pdf_with_pages(text)))
+    assert token[:22] not in extract.text
+    assert token[22:] not in extract.text
