@@ -1,8 +1,10 @@
 """Secrets: files that hold nothing else are never read, those inside other files are masked.
 
-`names.py` knows files and folders by their names. In texts, `forms.py` knows secrets by their
-form, `contexts.py` by what stands around them and `assignments.py` by the name that they are given;
-`masking.py` puts a word in their place.
+`names.py` knows files and folders by their names. In texts, `forms.py` finds secrets by their form,
+`contexts.py` by what stands around them, `assignments.py` by the name that programs and settings
+give them, `prose.py` and `tables.py` by the words of `labels.py` in sentences and in tables.
+`values.py` tells values from words about them, `rules.py` finds where to look, `masking.py` puts a
+word in their place.
 """
 
 from allma_server.secrets.masking import COUNT, MASKED, Masked, mask, mask_extract

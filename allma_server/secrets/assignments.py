@@ -1,9 +1,9 @@
 """Secrets that are given a name which says so: `password = …`, `"api_key": …`, `TOKEN=…`."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from allma_server.secrets.rules import places
+from allma_server.secrets.rules import MarkedText
 from allma_server.secrets.spans import Span
 from allma_server.secrets.values import is_password, is_random
 
@@ -64,17 +64,14 @@ _MARKS = tuple(
     "wachtwoord losenord adgangskode salasana heslo".split()
 )
 _OTHER_MARKS = tuple("lösenord hasło şifre пароль 密码 密碼 パスワード 비밀번호".split())
-_LONGEST_WORD = 32
-_REST_OF_WORD = re.compile(r"\w+")
+_LONGEST_WORD = 18
 
 
-def assigned(text: str, lowered: str) -> Iterator[Span]:
-    """The values of what is named like a secret.
-
-    `lowered` is the text in lower case, of the same length.
-    """
+def assigned(marked: MarkedText) -> Iterator[Span]:
+    """The values of what is named like a secret."""
+    text, lowered = marked.text, marked.lowered
     marks = _MARKS if text.isascii() else _MARKS + _OTHER_MARKS
-    for start, end in _regions(lowered, marks):
+    for start, end in marked.regions(marks, _LONGEST_WORD):
         for pattern, source in ((_NAMED, lowered), (_CAMEL_CASE, text)):
             for named in pattern.finditer(source, start, end):
                 if _is_another(text[max(0, named.start() - 20) : named.end()]):
@@ -82,23 +79,6 @@ def assigned(text: str, lowered: str) -> Iterator[Span]:
                 kind = "password" if named["password"] else "token"
                 if (found := _value(text, named.end(), kind)) is not None:
                     yield Span(*found, kind)
-
-
-def _regions(lowered: str, marks: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """The parts of a text in which a name may stand, in order and apart from each other."""
-    found = sorted(at for mark in marks for at in places(lowered, mark))
-    start = end = 0
-    for at in found:
-        if at - _LONGEST_WORD > end:
-            if end:
-                yield start, end
-            start = max(0, at - _LONGEST_WORD)
-        if at + _LONGEST_WORD > end:
-            # It is not cut inside a word, the end of which decides.
-            rest = _REST_OF_WORD.match(lowered, at + _LONGEST_WORD)
-            end = rest.end() if rest else at + _LONGEST_WORD
-    if end:
-        yield start, end
 
 
 def _is_another(name: str) -> bool:

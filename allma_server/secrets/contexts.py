@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from allma_server.secrets.rules import Rule, places
+from allma_server.secrets.rules import MarkedText, Rule
 from allma_server.secrets.spans import Span
-from allma_server.secrets.values import is_password, is_random
+from allma_server.secrets.values import is_password, is_random, is_varied
 
 _BEGIN = re.compile(
     r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|PuTTY-User-Key-File-\d"
@@ -27,12 +27,6 @@ _KEY_LINE = re.compile(
 def _is_plain_password(value: str) -> bool:
     """Whether it is a password where nothing else can stand: plain words are one too."""
     return is_password(value, weak=True)
-
-
-def _is_varied(value: str) -> bool:
-    """Whether it is a password where a word of a sentence could stand as well."""
-    kinds = (str.isdigit, str.islower, str.isupper)
-    return is_password(value) and all(any(map(kind, value)) for kind in kinds)
 
 
 def _is_authorization(value: str) -> bool:
@@ -64,11 +58,11 @@ _RULES = (
         r"(?i)\bcookie[\"']?:[ \t]{0,3}[\"']?(?P<secret>[^\n\"']{20,4000})"
     ), _has_session),
     # .netrc
-    Rule("password", ("machine ", "default "), re.compile(
+    Rule("password", ("machine ", "default login", "default account"), re.compile(
         r"(?i)\b(?:machine\s{1,8}\S{1,200}|default)\s{1,8}(?:login|account)\s{1,8}\S{1,100}"
         r"\s{1,8}password\s{1,4}(?P<secret>\S{3,200})"
     ), _is_plain_password),
-    Rule("password", ("curl", "wget", "http "), re.compile(
+    Rule("password", ("curl", "wget"), re.compile(
         r"\w{4}\b[^\n]{0,300}?\s(?:-u|--user)[= ]{1,2}"
         r"[\"']?[^\s:\"']{1,80}:(?P<secret>[^\s\"']{3,200})"
     ), _is_plain_password),
@@ -131,19 +125,36 @@ def _end_of_lines(text: str, at: int) -> int:
     return last
 
 
-def in_context(text: str, lowered: str) -> Iterator[Span]:
-    """Passwords in addresses, headers, `.netrc` lines, options of commands, statements of SQL.
+_PRIVATE_MEMBER = re.compile(
+    r"(?<![\w-])(?P<quote>\\?[\"']?)(?:d|p|q|dp|dq|qi|k|r|t|oth)(?P=quote)\s{0,4}[:=]\s{0,4}"
+    r"\\?[\"']?(?P<secret>[A-Za-z0-9_+/-]{16,8000}={0,2})"
+)
 
-    `lowered` is the text in lower case, of the same length.
-    """
+
+def private_members(marked: MarkedText) -> Iterator[Span]:
+    """The members of a JSON Web Key that are not public."""
+    text = marked.text
+    for at in marked.places("kty"):
+        # The members of the same object, on either side of its type.
+        start = max(text.rfind(mark, max(0, at - _LONGEST_KEY), at) for mark in "{}")
+        ends = [text.find(mark, at, at + _LONGEST_KEY) for mark in "{}"]
+        end = min((end for end in ends if end >= 0), default=at + _LONGEST_KEY)
+        start = max(start, 0, at - _LONGEST_KEY)
+        for member in _PRIVATE_MEMBER.finditer(text, start, end):
+            yield Span(*member.span("secret"), "private key")
+
+
+def in_context(marked: MarkedText) -> Iterator[Span]:
+    """Passwords in addresses, headers, `.netrc` lines, options of commands, statements of SQL."""
+    text, lowered = marked.text, marked.lowered
     for rule in _RULES:
-        yield from rule.spans(text, lowered)
+        yield from rule.spans(marked)
     for mark in _LINE_MARKS:
-        for at in places(lowered, mark):
+        for at in marked.places(mark):
             start = lowered.rfind("\n", max(0, at - _LONGEST_LINE), at) + 1
             end = lowered.find("\n", at, at + _LONGEST_LINE)
             if at - start > _LONGEST_LINE:
                 continue
             line = _LINE.match(text, start, end if end >= 0 else at + _LONGEST_LINE)
-            if line and _is_varied(line["secret"]):
+            if line and is_varied(line["secret"]):
                 yield Span(*line.span("secret"), "password")

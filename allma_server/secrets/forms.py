@@ -150,6 +150,7 @@ FORMS = (
     _form("adafruit key", "aio_", r"aio_[A-Za-z0-9]{28}"),
     _form("mongodb key", "mdb_sa_sk_", r"mdb_sa_sk_[\w-]{30,60}"),
     # without a provider
+    _form("seed of one-time passwords", "otpauth://", r"otpauth://[\w%:@/.+-]{1,200}\?(?:[\w%]{1,20}=[\w%.@+-]{0,200}&){0,6}secret=(?P<secret>[A-Z2-7a-z]{16,128}=*)"),
     _form("json web token", "eyJ", r"eyJ[\w-]{10,2000}\.eyJ[\w-]{10,6000}(?:\.[\w-]{0,2000})?"),
     _form("password hash", "$apr1$ $1$ $5$ $6$ $y$ $2a$ $2b$ $2y$ $argon2i",
           r"\$(?:apr1|[156y]|2[aby]|argon2id?)\$[\w./,=$+-]{20,200}"),
@@ -158,8 +159,10 @@ FORMS = (
 )  # fmt: skip
 
 _SHORTEST = 15
-_IN_FORMS = frozenset(string.ascii_letters + string.digits + "_-+/=.~%$:@,\\")
+_IN_FORMS = frozenset(string.ascii_letters + string.digits + "_-+/=.~%$:@,?&\\")
 _AS_MARKS = bytes(ord("a" if chr(code) in _IN_FORMS else " ") for code in range(256))
+# Of a token of fifteen letters without any, there is one in a thousand.
+_DRAWN = re.compile(r"[A-Z0-9]")
 _LONG_WORD = re.compile(b"a" * _SHORTEST + b"a*")
 
 
@@ -178,4 +181,5 @@ def of_known_form(text: str) -> Iterator[Span]:
 def _long_words(text: str) -> str:
     """The words that are long enough for a secret, one a line: a tenth of a usual text."""
     marked = text.encode("ascii", "replace").translate(_AS_MARKS)
-    return "\n".join(text[slice(*word.span())] for word in _LONG_WORD.finditer(marked))
+    words = (text[slice(*word.span())] for word in _LONG_WORD.finditer(marked))
+    return "\n".join(word for word in words if _DRAWN.search(word))

@@ -9,11 +9,15 @@ from itertools import accumulate
 from allma_server.errors import NothingToIndex
 from allma_server.model import Extract, Section
 from allma_server.secrets.assignments import assigned
-from allma_server.secrets.contexts import in_context, private_keys
+from allma_server.secrets.contexts import in_context, private_keys, private_members
 from allma_server.secrets.forms import of_known_form
+from allma_server.secrets.labels import labels
+from allma_server.secrets.prose import in_prose
+from allma_server.secrets.rules import MarkedText
 from allma_server.secrets.spans import Span
+from allma_server.secrets.tables import in_tables
 
-MASKED = "masked-1"
+MASKED = "masked-2"
 """The mark of an index without secrets, with a version; another one has documents read again."""
 
 COUNT = "secrets masked"
@@ -25,7 +29,7 @@ _LONGEST_HEADER = 400
 # The first row of a table with logins, as browsers and password stores export them.
 _PASSWORD_LIST = re.compile(
     r"(?=.*\b(?:user[ _]?name|login(?:_username)?|e?-?mail|account|url|website|uri)\b)"
-    r"(?:[\w \"-]{1,40}[,;\t|]){1,20}?\"?(?:login_)?passw(?:or)?ds?\"?(?:[,;\t|]|$)",
+    r"(?:[\w \"-]{1,40}[,;\t]){1,20}?\"?(?:login_)?passw(?:or)?ds?\"?(?:[,;\t]|$)",
     re.IGNORECASE,
 )
 
@@ -112,11 +116,17 @@ def _is_secret(text: str, masked: Masked) -> bool:
 
 def secrets_in(text: str) -> Iterator[Span]:
     """The secrets of a text, in order and apart from each other."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few capital letters become two
-        lowered = "".join(c.lower() if c.isascii() else c for c in text)
-    found = [*private_keys(text), *of_known_form(text), *in_context(text, lowered)]
-    found += assigned(text, lowered)
+    marked = MarkedText(text)
+    named = list(labels(marked))
+    found = [
+        *private_keys(text),
+        *private_members(marked),
+        *of_known_form(text),
+        *in_context(marked),
+        *assigned(marked),
+        *in_prose(marked, named),
+        *in_tables(marked, named),
+    ]
     held: Span | None = None
     for span in sorted(found, key=lambda s: (s.start, -s.end)):
         if held is None or span.start >= held.end:

@@ -26,6 +26,33 @@ _SYMBOLS = frozenset("!@#$%^&*+=?~|;:,")
 _SPACE = re.compile(r"\s")
 _SAME = re.compile(r"(.)\1*")
 
+# Numbered terms of technical texts, counts with their units, names of files, addresses of people.
+_TERM = re.compile(
+    r"(?:sha|md|utf|base|aes|rc|des|rsa|ntlm|oauth|saml|ipv|https?|tls|ssl|win|python|py|rfc|iso|cp|"
+    r"ascii|unicode|latin|pbkdf|argon|b?crypt|scrypt|blake|ed|php|java|windows|tcp|udp|port|u?int|"
+    r"float|var(?:char)?|n?varchar|char|str(?:ing)?|byte|bit|wpa|cve|hmac|kerberos|mschap|eap|"
+    r"level|step|section|chapter|version|part|table|figure|type|mode|group|user|row|col(?:umn)?|"
+    r"line|page|phase|option|case|example|test|item|sample|field|arg|param|param(?:eter)?|server|"
+    r"host|node|db|key|pass(?:word)?|token|secret|hash|value|id|v|x|h|p|r|w)s?[-_.]?v?\d[\d.]*[a-z]?(?:[-_./]\w{1,8}){0,2}(?::\d+)?(?:\(\))?|"
+    r"\d[\d.,:/–-]*[-–]?(?:[a-z]{1,3}|days?|chars?|characters?|bits?|bytes?|digits?|letters?|hours?|"
+    r"minutes?|seconds?|years?|months?|weeks?|times?|symbols?|words?|zeichen|stellen|stellig\w*)|"
+    r"\d+[-–][a-z-]+|[a-z]+(?:-[a-z]+)*-\d+(?:-[a-z]+)*|"
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[\w./\\-]*\w\.(?:[a-z]{1,4}\d?|html5|json5)|"
+    r"[a-z_][\w.]*\(.*|[\w.-]+(?:/[\w.-]+)+|[a-z_]+[\w.]*=.*|<.*>|c\+\+\w*|"
+    r"\w+(?:\[\w*\]|::\w+)+|[a-z]+(?:_[a-z0-9]+)+\(?\)?",
+    re.IGNORECASE,
+)
+_IDENTIFIER = re.compile(r"[_./\\()\[\]{}=<>:]|[a-z][A-Z]")
+_SAYING = re.compile(
+    r"(?:required|requires?|optional|empty|blank|plain|bytes?|string|text|char|varchar|number|integer|"
+    r"boolean|object|array|hidden|visible|unset|wrong|correct|incorrect|invalid|valid|weak|strong|"
+    r"expired|unknown|disabled|enabled|encrypted|hashed|salted|case|same|sent|stored|saved|shown|"
+    r"used|checked|always|never|only|yes|nein|ja|oui|non|no|n/a|any|all|both|field|input|"
+    r"username|basic|digest|bearer|type|name|description|default|minimum|maximum|column|public|"
+    r"private|internal|external|read|write|readonly|unlimited|not|none|see|same|idem|ditto)",
+    re.IGNORECASE,
+)
+
 
 def is_random(value: str) -> bool:
     """Whether a value looks drawn by chance: a token, not a name, a path or words."""
@@ -58,6 +85,30 @@ def is_password(value: str, *, weak: bool = False) -> bool:
         return True
     varied = any(c.isdigit() for c in value) or any(c in _SYMBOLS for c in value)
     return size >= 6 and varied and not _NAME.fullmatch(value) and any(c.isalpha() for c in value)
+
+
+def is_varied(value: str) -> bool:
+    """Whether it is a password where a word of a sentence could stand as well."""
+    kinds = (str.isdigit, str.islower, str.isupper)
+    return is_password(value) and is_written(value) and all(any(map(k, value)) for k in kinds)
+
+
+def is_written(value: str) -> bool:
+    """Whether a value that a sentence or a table gives as a password can be no word of it."""
+    size = len(value)
+    if size < 6 or not is_password(value, weak=True) or _TERM.fullmatch(value):
+        return False
+    if not any(c.isalpha() for c in value):
+        return False
+    inside = value.strip("!?.,:;-_/")
+    return any(c.isdigit() for c in inside) or any(c in "!@#$%^&*+?~" for c in inside)
+
+
+def is_written_word(value: str) -> bool:
+    """The same for a value in quotes or below the name of a password: plain words are one, too."""
+    if len(value) < 4 or not is_password(value, weak=True) or _TERM.fullmatch(value):
+        return False
+    return _IDENTIFIER.search(value) is None and _SAYING.fullmatch(value) is None
 
 
 def _is_reference(value: str) -> bool:

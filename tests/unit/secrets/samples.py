@@ -116,3 +116,30 @@ AROUND_AN_ADDRESS = (
     "postgres://app:{}@db.internal:5432/x", "mysql://root:{}@localhost/x", "redis://:{}@r:6379/0",
     "mongodb+srv://u:{}@c.example.net/?w=1", "https://bob:{}@git.example.com/r.git",
 )  # fmt: skip
+
+IN_SENTENCES = (
+    "The password is {}", "The password is {}.", "The password for the router is {}, ask Bob.",
+    "Password for bob (on the staging host) is: {}", "the wifi password: {}",
+    "- Password: {}\n- Next", "**Password:** {}", "Password:\n\n{}\n", "Password\n{}\nmore",
+    "Set the password to `{}` first.", 'The password is "{}".', "The new passphrase was “{}”.",
+    "Das Passwort lautet {}.", "Das Kennwort für das WLAN ist {}.", "Le mot de passe est {}.",
+    "La contraseña es {}.", "A senha é {}.", "La parola d'ordine è {}.", "Het wachtwoord is {}.",
+    "Lösenordet är {}.", "Adgangskoden er {}.", "Hasło to {}.", "Heslo je {}.", "Пароль: {}.",
+    "Пароль — {}", "密码是{}。", "パスワードは{}です", "비밀번호는 {}", "Parola este: {}",
+    "סיסמה: {}",
+    "Login: bob / {}", "Login: bob/{}", "Log in with bob / {} and wait.", "Credentials: admin / {}",
+    "Zugangsdaten: bob / {}", "Passwords: {} and {}",
+)  # fmt: skip
+
+IN_TABLES = (
+    "| User | Password |\n|---|---|\n| bob | {} |\n", "| User | Password |\n|-|-|\n| b | `{}` |\n",
+    "User | Password\nbob | {}\n", "| Password | {} |\n",
+    "| Key | Value |\n|-|-|\n| password | {} |",
+    "host\tpassword\tport\nh1\t{}\t22\n", "host,admin password,port\nh1,{},22\nh2,,22\n",
+    'host;passwort\nh1;"{}"\n',
+    "+------+----------+\n| User | Password |\n+======+==========+\n| b | {} |",
+    "User | Initial password | Note\nann | {} | change\n",
+    "| Nutzer | Kennwort |\n|-|-|\n| b | {} |\n",
+)  # fmt: skip
+
+SEED_WORDS = "ladder ocean winter puzzle garden violin rocket copper maple tunnel silver".split()

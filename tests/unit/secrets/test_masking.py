@@ -1,5 +1,6 @@
 """Secrets in texts are masked, what only looks like them is not, and lines stay where they are."""
 
+import json
 import random
 import time
 from pathlib import PurePath
@@ -16,9 +17,12 @@ from tests.unit.secrets.samples import (
     AROUND_A_TOKEN,
     AROUND_AN_ADDRESS,
     HEX,
+    IN_SENTENCES,
+    IN_TABLES,
     NAMED_TOKENS,
     PASSWORDS,
     PROVIDERS,
+    SEED_WORDS,
     drawn,
     encoded,
     private_key,
@@ -84,6 +88,104 @@ def test_a_private_key_is_masked_whole_whatever_form_it_has(kind: str) -> None:
     for text in forms:
         for line in body[:6]:
             assert_masked(text, line)
+
+
+@pytest.mark.parametrize("sentence", IN_SENTENCES)
+def test_a_password_in_a_sentence_is_masked(sentence: str) -> None:
+    for password in (*PASSWORDS, "hunter2"):
+        assert_masked(sentence.replace("{}", password), password)
+
+
+@pytest.mark.parametrize("table", IN_TABLES)
+def test_a_password_in_a_table_is_masked(table: str) -> None:
+    for password in (*PASSWORDS, "hunter2"):
+        masked = mask(table.replace("{}", password)).text
+        assert masked.replace('"', "") == table.replace("{}", "[secret: password]").replace('"', "")
+
+
+def test_all_cells_of_a_named_column_are_masked_and_no_other() -> None:
+    rows = "\n".join(f"user{n},{drawn(10)}1,{n}" for n in range(50))
+    masked = mask(f"login,n\nx,y\n\nuser,Passwort,n\n{rows}\n\nuser99,Sommer2024,1\n").text
+    assert masked.count("[secret: password]") == 50 and "user7," in masked and ",49" in masked
+    assert "Sommer2024" in masked
+    # Plain words are passwords beside their users, not where a table describes a parameter.
+    assert "swordfish" not in mask("| Login | Password |\n|-|-|\n| bob | swordfish |").text
+    described = "| Name | Type | Password |\n|-|-|-|\n| realm | text | optional |\n"
+    assert mask(described).text == described
+
+
+def test_tokens_and_pins_are_known_by_what_names_them() -> None:
+    token = drawn(32)
+    for text in ("The token is {}.", "The API key for the map is: {}", "| API key | {} |"):
+        assert_masked(text.replace("{}", token), token)
+    for text in ("PIN: {}", "The PIN is {}.", "PUK: {}", "| User | PIN |\n|-|-|\n| bob | {} |"):
+        assert_masked(text.replace("{}", "48213"), "48213")
+
+
+@pytest.mark.parametrize("size", [12, 24])
+def test_the_words_that_open_a_wallet_are_masked(size: int) -> None:
+    chance = random.Random(size)
+    drawn_words = [chance.choice(SEED_WORDS) for _ in range(size)]
+    words = " ".join(drawn_words)
+    numbered = "\n".join(f"{n}. {word}" for n, word in enumerate(drawn_words, 1))
+    for text in (
+        f"Seed phrase: {words}",
+        f"The recovery phrase is {words}.",
+        f"Mnemonic:\n\n{words}\n",
+        f"Seed words:\n{numbered}\n",
+        f'SEED_PHRASE="{words}"',
+        f"Recovery phrase: {', '.join(drawn_words)}",
+    ):
+        masked = mask(text).text
+        assert "[secret: seed phrase]" in masked, text
+        assert not any(word in masked for word in drawn_words), masked
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_private_members_of_a_web_key_are_masked(indent: int | None) -> None:
+    public = {"kty": "RSA", "n": drawn(86), "e": "AQAB", "kid": "2024-01", "alg": "RS256"}
+    private = {name: drawn(43) for name in ("d", "p", "q", "dp", "dq", "qi")}
+    for key in (public | private, private | public):
+        keys = {"keys": [key, {"kty": "oct", "k": drawn(43)}]}
+        masked = mask(json.dumps(keys, indent=indent))
+        assert len(masked.spans) == 7
+        assert not any(value in masked.text for value in private.values())
+        assert public["n"] in masked.text and "2024-01" in masked.text
+    assert mask(json.dumps(public)).text == json.dumps(public)
+
+
+def test_the_seed_of_one_time_passwords_is_masked() -> None:
+    seed = drawn(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+    assert_masked(f"otpauth://totp/Shop:bob?secret={seed}&issuer=Shop", seed)
+
+
+ABOUT_PASSWORDS = """
+The password is required. The password is optional and must be at least 12 characters.
+Your password must be 8-64 characters long. The password is hashed with SHA-256 or bcrypt2.
+The password is stored in config2.yml. The password is "required". Passwords are sent to host1:80.
+If the password is None, it is asked for. The password is the same as user1. The token is expired.
+Password: required. Password: at least 8 characters, 1 digit. Token: a string. PIN: pin 13 of 40.
+The password is user@example.com by default. The password is base64-encoded. PIN: 8
+The password is changed every 90 days. The default password is "password". Login: English / German
+A mot de passe est requis. Das Passwort ist erforderlich. La contraseña es obligatoria.
+Password strength is level3. The passphrase to X509 keys is 2048bit. Password - see RFC2617.
+A recovery phrase is a list of words from which a wallet can be made anew, so write it down now.
+The seed words are chosen from a list of words that were sent to the printers in the old house
+
+| Parameter | Type | Password | Description |
+|---|---|---|---|
+| user | string | required | The password of the user |
+| Token | string | sha256 | utf-8 |
+| Password | string | no | 8-character |
+
+token,count
+utf-8,3
+covid-19,77
+"""
+
+
+def test_texts_about_passwords_are_left_alone() -> None:
+    assert mask(ABOUT_PASSWORDS).text == ABOUT_PASSWORDS
 
 
 PLAIN = f"""

@@ -1,0 +1,53 @@
+"""The words by which people of many languages name passwords and tokens, found in a text."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from allma_server.secrets.rules import MarkedText
+
+_PASSWORD = (
+    r"pass(?:wor[dt]s?|wörter|wds?|wort|phrases?|codes?|ord(?:et)?)|pwd|kennw(?:ort|örter)|"
+    r"zugangscodes?|contrase[nñ]as?|claves?|mots? de passe|mdp|senhas?|palavras?-passe|"
+    r"parola(?: d'ordine)?|parol[eă]?|parool|wachtwoord(?:en)?|l[oö]senord(?:et)?|adgangskode[nr]?|"
+    r"salasanat?|heslo|has[lł]o|şifre(?:niz)?|jelszó|lozinka|geslo|slaptažodis|mật khẩu|kata sandi|"
+    r"парол[ьяиа]|лозинка|κωδικ[όο]ς|συνθηματικό|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|"
+    r"كلمة (?:المرور|السر)|סיסמ[הא]|رمز عبور|گذرواژه|पासवर्ड|รหัสผ่าน"
+)
+_TOKEN = (
+    r"(?:api|access|auth|secret|private|licen[cs]e|encryption|account|app|admin|deploy|bot|client)"
+    r"[ _-]?(?:keys?|tokens?|secrets?)|tokens?|secrets?|api-(?:schlüssel|sleutel)|clé d'api|"
+    r"密钥|密鑰|токен|トークン|토큰"
+)
+_LABEL = re.compile(
+    rf"(?<![^\W_])(?:(?P<password>{_PASSWORD})|(?P<token>{_TOKEN})|(?P<pin>pins?|puk))"
+    r"(?:(?![^\W_])|(?<=[^\x00-\u2e7f]))"
+)
+_MARKS = tuple(
+    "pass pwd kennw zugangscode contrase clave mdp senha parol wachtwoord losenord adgangskode "
+    "salasana heslo haslo lozinka geslo sandi token secret key pin puk".split()
+)
+_OTHER_MARKS = tuple(
+    "lösenord hasło şifre jelszó slaptažodis khẩu парол лозинка κωδικ συνθημ 密 口令 パスワード "
+    "暗証番号 비밀번호 암호 كلمة סיסמ رمز گذر पासवर्ड รหัส api токен トークン 토큰".split()
+)
+_LONGEST = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """`text[start:end]` names a password, a token or a PIN."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def labels(marked: MarkedText) -> Iterator[Label]:
+    """What names a secret, in order."""
+    lowered = marked.lowered
+    marks = _MARKS if lowered.isascii() else _MARKS + _OTHER_MARKS
+    for start, end in marked.regions(marks, _LONGEST):
+        for found in _LABEL.finditer(lowered, start, end):
+            assert found.lastgroup is not None
+            yield Label(*found.span(), found.lastgroup)
