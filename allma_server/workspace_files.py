@@ -85,6 +85,10 @@ class OpenFolder:
         """What stands there under a name; of a link, the link's own. Raises OSError."""
         return os.stat(self._named(name), dir_fd=self.descriptor, follow_symlinks=False)
 
+    def disk(self) -> int:
+        """The number of the file system it is on. Raises OSError."""
+        return os.stat(self.path if self.descriptor is None else self.descriptor).st_dev
+
     @contextlib.contextmanager
     def open_file(self, name: str, most: int) -> Generator[OpenFile]:
         """A file in it, for reading at most `most` bytes.

@@ -150,6 +150,8 @@ class Pipeline:
             match change:
                 case Remove(known):
                     removed.append(known.id)
+                case Skip(file, reason, closed=True):
+                    skipped.append(FileOutcome(file, "failed", reason, NOT_READABLE))
                 case Skip(file, reason):
                     skipped.append(FileOutcome(file, "skipped", reason, NOT_OPENED))
                 case Move(file, known):

@@ -1,6 +1,6 @@
 """What has changed: the ledger against the disk. Pure, but for the hashes it asks for."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from allma_server.errors import LimitReached, NothingToIndex
@@ -38,15 +38,18 @@ def plan(
     A new file that holds what a vanished one held is a Move. `content_hash` reads a file; it is
     called only where the sizes make a move possible. `retry_failed` tries failed files again
     although they have not changed, `retry_limited` those that a limit stopped; `reread` looks into
-    every file again.
+    every file again. What is indexed in a closed folder is kept: it may still be there.
     """
     by_path = {document.path: document for document in known}
     fresh: list[FileFacts] = []
     changes: list[Change] = []
+    closed: set[str] = set()
     for entry in seen:
         document = by_path.pop(entry.file.path, None)
+        if entry.closed:
+            closed.add(entry.file.path)
         if entry.reason is not None:
-            changes.append(_skipped(entry.file, entry.reason, document))
+            changes.append(_skipped(entry, entry.reason, document))
         elif document is None:
             fresh.append(entry.file)
         elif _unchanged(document, entry.file) and not (
@@ -58,6 +61,8 @@ def plan(
             changes.append(Keep(document))
         else:
             changes.append(Update(entry.file, document))
+    kept = {path for path in by_path if _is_in(path, closed)}
+    changes.extend(Keep(by_path.pop(path)) for path in kept)
     gone = list(by_path.values())
     moves = {move.file.path: move for move in _moves(gone, fresh, content_hash)}
     moved = {move.known.id for move in moves.values()}
@@ -66,10 +71,17 @@ def plan(
     return changes
 
 
-def _skipped(file: FileFacts, reason: str, known: Document | None) -> Change:
-    if known is not None and known.state == "skipped" and known.reason == reason:
-        return Keep(known)
-    return Skip(file, reason, known)
+def _skipped(entry: SeenFile, reason: str, known: Document | None) -> Change:
+    if known is not None:
+        if entry.closed and known.state == "indexed":
+            return Keep(known)
+        if (known.state, known.reason) == ("failed" if entry.closed else "skipped", reason):
+            return Keep(known)
+    return Skip(entry.file, reason, known, entry.closed)
+
+
+def _is_in(path: str, folders: Collection[str]) -> bool:
+    return bool(folders) and any(str(parent) in folders for parent in PurePath(path).parents)
 
 
 def _unchanged(document: Document, file: FileFacts) -> bool:

@@ -15,11 +15,11 @@ from allma_server.errors import (
     FolderNotAllowed,
     NothingToIndex,
     PathNotFound,
-    UnreadableDocument,
 )
-from allma_server.ingest.tree import Tree
+from allma_server.ingest.roots import check_root, not_readable
+from allma_server.ingest.tree import GONE, Tree
 from allma_server.model import FileFacts, SeenFile
-from allma_server.path_text import actual, shown
+from allma_server.path_text import actual
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.workspace_files import status_of
 
@@ -100,18 +100,21 @@ def why_refused(real: Path, data_dir: Path) -> str | None:
     return None
 
 
-def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
+def walk(
+    root: Path, data_dir: Path, max_bytes: int, disks: dict[str, int] | None = None
+) -> Iterator[SeenFile]:
     """Every file under `root` (or `root` itself, a file) that is not ignored.
 
-    Ignore files whose rules cannot be applied and folders too deep to be entered are among them,
-    with that as their reason.
-    Blocks; run it in a thread. A folder in it that cannot be read is passed over.
+    Ignore files whose rules cannot be applied, folders too deep to be entered and closed ones are
+    among them, with that as their reason. `disks` is given the root and each folder on another disk
+    than the one around it, with the number of that disk.
+    Blocks; run it in a thread.
 
     Raises:
         PathNotFound: `root` itself is not there.
         UnreadableDocument: it cannot be read, though it is.
     """
-    _check_root(root)
+    check_root(root)
     if not root.is_dir():
         if (seen := look_at(root, max_bytes)) is not None:
             yield seen
@@ -123,7 +126,10 @@ def walk(root: Path, data_dir: Path, max_bytes: int) -> Iterator[SeenFile]:
         yield seen
     for path, why in tree.refused.items():
         if path not in told:
-            yield SeenFile(_facts(path), why)
+            yield SeenFile(facts_of(path), why)
+    yield from _closed(tree)
+    if disks is not None:
+        disks |= tree.disks
 
 
 def folders(root: Path, data_dir: Path) -> Iterator[str]:
@@ -149,39 +155,15 @@ def walk_part(
     Raises:
         UnreadableDocument: as `walk`.
     """
-    _check_root(root)
+    check_root(root)
     tree = _tree(root, data_dir) if root.is_dir() else None
     for part in parts:
         if part == root:
             yield from walk(root, data_dir, max_bytes)
         elif tree is not None and part.is_relative_to(root):
             yield from _files(tree, part.relative_to(root).parts, max_bytes)
-
-
-def root_gone(root: str) -> PathNotFound | None:
-    """What to tell of a workspace whose folder or file is not on the disk; None if it is; blocks.
-
-    Raises:
-        OSError: that cannot be known now.
-    """
-    try:
-        os.lstat(root)
-    except (FileNotFoundError, NotADirectoryError):
-        return PathNotFound(
-            f"{shown(root)} is not there any more; what is indexed of it is kept, marked as stale.",
-            f"Restore or mount it, or take it out of the index with `allma forget {shown(root)}`.",
-        )
-    return None
-
-
-def _check_root(root: Path) -> None:
-    # As an empty folder, it would cost the user all that is indexed of it.
-    try:
-        gone = root_gone(str(root))
-    except OSError as exc:
-        raise _not_readable(root, f"{exc.strerror}.") from exc
-    if gone is not None:
-        raise gone
+    if tree is not None:
+        yield from _closed(tree)
 
 
 def _tree(root: Path, data_dir: Path) -> Tree:
@@ -189,14 +171,7 @@ def _tree(root: Path, data_dir: Path) -> Tree:
         return Tree(str(root), IGNORED_FOLDERS | FOLDERS, os.path.realpath(data_dir))
     except (NothingToIndex, OSError) as exc:
         why = exc.message if isinstance(exc, NothingToIndex) else f"{exc.strerror}."
-        raise _not_readable(root, why) from exc
-
-
-def _not_readable(root: Path, why: str) -> UnreadableDocument:
-    return UnreadableDocument(
-        f"{root} cannot be looked through. {why}",
-        "What is indexed of it stays. If it has moved, index it where it is now.",
-    )
+        raise not_readable(root, why) from exc
 
 
 def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
@@ -205,11 +180,22 @@ def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFil
         for name in visit.files:
             path = os.path.join(visit.folder.path, name)
             if (why := refused.get(path)) is not None:
-                yield SeenFile(_facts(path), why)
+                yield SeenFile(facts_of(path), why)
                 continue
-            with contextlib.suppress(OSError):
-                if (seen := _seen(path, visit.folder.status(name), max_bytes)) is not None:
-                    yield seen
+            try:
+                status = visit.folder.status(name)
+            except OSError as exc:
+                if exc.errno not in GONE:
+                    why = f"cannot be looked at: {(exc.strerror or str(exc)).lower()}"
+                    yield SeenFile(facts_of(path), why, closed=True)
+                continue
+            if (seen := _seen(path, status, max_bytes)) is not None:
+                yield seen
+
+
+def _closed(tree: Tree) -> Iterator[SeenFile]:
+    for path, why in tree.closed.items():
+        yield SeenFile(facts_of(path), why, closed=True)
 
 
 def look_at(path: Path, max_bytes: int) -> SeenFile | None:
@@ -228,7 +214,7 @@ def _seen(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
     return SeenFile(file, _reason_to_skip(Path(path), status, max_bytes))
 
 
-def _facts(path: str) -> FileFacts:
+def facts_of(path: str) -> FileFacts:
     """What is known of what cannot be made use of, even if it cannot be looked at."""
     with contextlib.suppress(NothingToIndex, OSError):
         status = status_of(path)

@@ -5,6 +5,7 @@ was swapped for a link is entered, and a deep tree takes no more descriptors tha
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Collection, Generator, Iterator
@@ -19,6 +20,9 @@ _Way = tuple[str, ...]
 _LONGEST_PATH = 4000
 """Bytes; nothing can be opened by a longer one, and way down there each step costs more."""
 
+
+GONE = (errno.ENOENT, errno.ENOTDIR)
+"""Errors of a file or folder that is not there, rather than closed."""
 
 TOO_DEEP = f"a folder too deep to be entered: its path is longer than {_LONGEST_PATH:,} bytes"
 """Why there is nothing of a folder but itself."""
@@ -35,7 +39,8 @@ class Visit:
 class Tree:
     """What is seen below `root`. Folders named in `never`, and the one at `hidden`, are not.
 
-    A folder in it that cannot be opened is passed over.
+    `closed`: files and folders that could not be looked at so far, by path, and why. `disks`: the
+    root and each folder on another disk than the one around it, and the number of that disk.
 
     Raises (also while it is visited):
         NothingToIndex, OSError: `root` itself cannot be opened.
@@ -46,6 +51,8 @@ class Tree:
         self._never = never
         self._hidden = hidden
         self._too_deep: dict[str, str] = {}
+        self.closed: dict[str, str] = {}
+        self.disks: dict[str, int] = {}
         with open_folder(root):
             self._rules = rules_of(root)
 
@@ -66,34 +73,37 @@ class Tree:
             if not names:
                 yield from self._below(root, self._rules, ())
                 return
-            with contextlib.suppress(NothingToIndex, OSError):
-                yield from self._at(root, names)
+            yield from self._at(root, names)
 
     def _at(self, root: OpenFolder, names: _Way) -> Iterator[Visit]:
         *above, name = names
         rules = self._rules_in(root, tuple(above), self._rules)
         if rules is None:
             return
-        with _opened(root, tuple(above)) as folder:
+        is_folder = False
+        with self._noting_closed(names), _opened(root, tuple(above)) as folder:
             is_folder = stat.S_ISDIR(folder.status(name).st_mode)
             if not self._is_seen(folder, rules, name, is_folder):
                 return
             if not is_folder:
                 yield Visit(folder, [name])
-                return
-        yield from self._below(root, rules, names)
+        if is_folder:
+            yield from self._below(root, rules, names)
 
     def _below(self, root: OpenFolder, above: FolderRules, first: _Way) -> Iterator[Visit]:
-        todo = [(above, first)]
+        todo: list[tuple[FolderRules, _Way, int | None]] = [(above, first, None)]
         while todo:
-            rules, way = todo.pop()
-            with contextlib.suppress(NothingToIndex, OSError), _opened(root, way) as folder:
+            rules, way, disk_around = todo.pop()
+            with self._noting_closed(way), _opened(root, way) as folder:
                 entries = folder.entries()
                 if way:
                     names = {entry.name for entry in entries}
                     if ".git" in names and rules.is_linked_worktree(folder):
                         continue
                     rules = rules.inside(folder, names)
+                disk = folder.disk()
+                if disk != disk_around:
+                    self.disks[folder.path] = disk
                 folders: list[str] = []
                 files: list[str] = []
                 for entry in entries:
@@ -101,20 +111,40 @@ class Tree:
                     if self._is_seen(folder, rules, entry.name, is_folder):
                         enters = is_folder and not self._is_too_deep(folder, entry.name)
                         (folders if enters else files).append(entry.name)
-                todo += [(rules, (*way, name)) for name in reversed(folders)]
+                todo += [(rules, (*way, name), disk) for name in reversed(folders)]
                 yield Visit(folder, files)
 
     def _rules_in(self, root: OpenFolder, way: _Way, rules: FolderRules) -> FolderRules | None:
         """The rules in a folder further down; None where it is not seen."""
-        for depth, name in enumerate(way):
-            with _opened(root, way[:depth]) as folder:
+        for depth in range(len(way)):
+            inside = self._rules_one_further(root, way[: depth + 1], rules)
+            if inside is None:
+                return None
+            rules = inside
+        return rules
+
+    def _rules_one_further(
+        self, root: OpenFolder, way: _Way, rules: FolderRules
+    ) -> FolderRules | None:
+        *above, name = way
+        with self._noting_closed(way):
+            with _opened(root, tuple(above)) as folder:
                 if not self._is_seen(folder, rules, name, is_folder=True):
                     return None
-            with _opened(root, way[: depth + 1]) as folder:
-                if rules.is_linked_worktree(folder):
-                    return None
-                rules = rules.inside(folder)
-        return rules
+            with _opened(root, way) as folder:
+                return None if rules.is_linked_worktree(folder) else rules.inside(folder)
+        return None
+
+    @contextlib.contextmanager
+    def _noting_closed(self, way: _Way) -> Generator[None]:
+        """Passes over what cannot be opened; what may be there nevertheless is noted as closed."""
+        try:
+            yield
+        except NothingToIndex:
+            pass  # something else took its place meanwhile
+        except OSError as exc:
+            if exc.errno not in GONE:
+                self.closed[os.path.join(self.root, *way)] = closed_folder(exc)
 
     def _is_seen(self, folder: OpenFolder, rules: FolderRules, name: str, is_folder: bool) -> bool:
         if is_folder and (name in self._never or os.path.join(folder.path, name) == self._hidden):
@@ -127,6 +157,11 @@ class Tree:
             return False
         self._too_deep[path] = TOO_DEEP
         return True
+
+
+def closed_folder(exc: OSError) -> str:
+    """What to tell of a folder that cannot be looked into."""
+    return f"a folder that cannot be looked into: {(exc.strerror or str(exc)).lower()}"
 
 
 @contextlib.contextmanager

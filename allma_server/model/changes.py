@@ -18,10 +18,15 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A file met on a walk; with a reason, it is listed but never opened."""
+    """A file met on a walk; with a reason, it is listed but never opened.
+
+    One that is `closed`, a file or a folder, cannot be looked at now: what is indexed of it, or in
+    it, stays as it is.
+    """
 
     file: FileFacts
     reason: str | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,15 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A file that is seen but not read, and why; `known` when it has a ledger row already."""
+    """A file that is seen but not read, and why; `known` when it has a ledger row already.
+
+    `closed`: it may be worth reading, but cannot be looked at now.
+    """
 
     file: FileFacts
     reason: str
     known: Document | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.ingest.ingestion import Retry
+from allma_server.ingest.view import Retry
 from allma_server.model import IngestReport, Job
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
@@ -29,7 +29,11 @@ async def ingest(
     workspaces = [await engine.ingestion.approve(path) for path in paths]
     limits = [seconds for seconds in (call.patience, wait_seconds) if seconds is not None]
     return await engine.ingestion.run(
-        workspaces, call.progress, patience=min(limits, default=None), retry=Retry.FAILED
+        workspaces,
+        call.progress,
+        patience=min(limits, default=None),
+        retry=Retry.FAILED,
+        as_it_is=True,
     )
 
 

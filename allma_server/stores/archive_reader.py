@@ -205,7 +205,7 @@ def _taken_over(table: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
             return row if row[0] in CARRIED_SETTINGS else None
         case "workspaces":
             # Its user has approved it elsewhere, not here.
-            return (*row[:3], "", 0)
+            return (*row[:3], "", 0, "{}")
         case "documents":
             return (*row[:3], indexed_name(row[2]), *row[4:])
         case _:

@@ -196,6 +196,11 @@ async def approval_of_workspaces(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE workspaces ADD COLUMN approved INTEGER NOT NULL DEFAULT 1")
 
 
+async def disks_of_workspaces(tx: Migrating) -> None:
+    """Which disks a workspace was on: {path: number} of its root and of mount points inside."""
+    await tx.execute("ALTER TABLE workspaces ADD COLUMN disks TEXT NOT NULL DEFAULT '{}'")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -203,4 +208,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     groundings_of_answers,
     codes_of_reasons,
     approval_of_workspaces,
+    disks_of_workspaces,
 )

@@ -141,6 +141,7 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("added_at", moment),
         Column("rules", text(), since=2),
         Column("approved", integer(0, 1), since=6),
+        Column("disks", text(), since=7),
     ),
     "documents": (
         Column("id", _ID),

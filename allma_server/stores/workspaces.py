@@ -1,7 +1,8 @@
 """The folders that are indexed, none of them inside another."""
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from allma_server.model import Workspace, now
@@ -79,6 +80,21 @@ class Workspaces(Stored):
     async def set_workspace_rules(self, workspace_id: int, rules: str) -> None:
         async with self._db.transaction() as tx:
             await tx.execute("UPDATE workspaces SET rules = ? WHERE id = ?", (rules, workspace_id))
+
+    async def workspace_disks(self, workspace_id: int) -> dict[str, int]:
+        """The disks that a workspace was on when it was last looked through, by path.
+
+        The root is among them, and each folder inside on another disk than the one around it.
+        """
+        row = await self._db.row("SELECT disks FROM workspaces WHERE id = ?", (workspace_id,))
+        return json.loads(row["disks"]) if row is not None else {}
+
+    async def set_workspace_disks(self, workspace_id: int, disks: Mapping[str, int]) -> None:
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "UPDATE workspaces SET disks = ? WHERE id = ?",
+                (json.dumps(dict(disks)), workspace_id),
+            )
 
     async def remove_workspace(self, workspace_id: int) -> None:
         """Removes a workspace and all its documents from the catalogue."""
