@@ -130,10 +130,10 @@ async def test_relative_paths_are_the_client_s(source: EngineSource, notes: Path
 
 
 async def test_the_client_s_own_settings_reach_its_questions(source: EngineSource) -> None:
-    async with shell(source, defaults={"model": "slow", "top_k": 1}) as client:
+    async with shell(source, defaults={"model": "broken", "top_k": 1}) as client:
         found = await client.run("search", {"query": "glacier water ice"})
         assert len(found.passages) == 1
         found = await client.run("search", {"query": "glacier water ice", "top_k": 2})
         assert len(found.passages) == 2
         answer = await client.run("ask", {"question": "Hello", "use_rag": False})
-        assert answer.model == "slow"
+        assert answer.model == "broken"
