@@ -19,6 +19,7 @@
     │   ├── ModelNotFound        model_not_found
     │   ├── ModelUnsuitable      model_unsuitable
     │   ├── InputTooLong         input_too_long
+    │   ├── InputRefused         input_refused
     │   ├── EmptyAnswer          empty_answer
     │   └── AnswerInterrupted    answer_interrupted
     ├── StorageError             storage_error
@@ -166,6 +167,12 @@ class InputTooLong(ProviderError):
     """A text exceeds the model's context length."""
 
     code = "input_too_long"
+
+
+class InputRefused(ProviderError):
+    """The model does not take this one text, though it takes others."""
+
+    code = "input_refused"
 
 
 class EmptyAnswer(ProviderError):

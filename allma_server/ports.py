@@ -82,6 +82,7 @@ class Embedder(Protocol):
     counts them exactly (tokenizers' JSON form), where there is one.
 
     Raises (both embed methods):
+        InputRefused: one of these texts is not taken, though others are.
         ProviderUnreachable, ModelNotFound, ProviderError: the provider's failures.
     """
 

@@ -11,7 +11,16 @@ from typing import Protocol
 import numpy as np
 
 from allma_server.embedders.cards import card_of
-from allma_server.errors import InputTooLong, ProviderBusy, ProviderError
+from allma_server.errors import (
+    ApiKeyRefused,
+    InputRefused,
+    InputTooLong,
+    ModelNotFound,
+    ModelUnsuitable,
+    ProviderBusy,
+    ProviderError,
+    ProviderUnreachable,
+)
 from allma_server.ports import Vector, Vectors
 
 BATCH = 16
@@ -22,6 +31,16 @@ _OTHER_MODEL = "Its server's log may say why; another embedding model may do."
 
 # A text is not cut into smaller pieces than this to make it fit.
 _SHORTEST = 200
+
+
+_NOT_THE_TEXT = (
+    ApiKeyRefused,
+    ModelNotFound,
+    ModelUnsuitable,
+    ProviderBusy,
+    ProviderUnreachable,
+)
+"""Failures that any other text would meet as well."""
 
 
 class Wire(Protocol):
@@ -78,25 +97,44 @@ class ServedEmbedder:
         return (await self._embed(self._card.query, [text]))[0]
 
     async def _embed(self, prefix: str, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of one batch. It is halved to find the text that is too long."""
+        """Vectors of one batch. It is halved to find the text that is too long, or refused.
+
+        Raises:
+            InputRefused: the server does not take one of the texts, and takes others.
+        """
         try:
             raw = await self._patiently([prefix + _visible(text) for text in texts])
             return self._normalised(raw, len(texts))
         except InputTooLong:
             if len(texts) == 1:
                 return [await self._embed_halves(prefix, texts[0])]
+        except _NOT_THE_TEXT:
+            raise
+        except ProviderError as exc:
+            if not await self._takes_others(prefix):
+                raise
+            if len(texts) == 1:
+                raise InputRefused(f"A text is refused. {exc.message}", exc.hint) from exc
         middle = len(texts) // 2
         return await self._embed(prefix, texts[:middle]) + await self._embed(prefix, texts[middle:])
 
     async def _embed_halves(self, prefix: str, text: str) -> Vector:
         """The mean of the vectors of a too long text's halves."""
         if len(text) < _SHORTEST:
-            raise ProviderError(f"The model refuses {len(text)} characters as too long.")
+            raise InputRefused(f"The model refuses {len(text)} characters as too long.")
         middle = len(text) // 2
         space = text.find(" ", middle, middle + _SHORTEST // 2)
         cut = middle if space < 0 else space
         head, tail = await self._embed(prefix, [text[:cut], text[cut:]])
         return _unit(head + tail)
+
+    async def _takes_others(self, prefix: str) -> bool:
+        """Whether a failure may be due to the text: servers tell that in many ways, or not."""
+        try:
+            self._normalised(await self._patiently([f"{prefix}ok"]), 1)
+        except ProviderError:
+            return False
+        return True
 
     async def _patiently(self, texts: list[str]) -> list[list[float]]:
         for seconds in BUSY_SECONDS:

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from allma_server.errors import AllmaError, InvalidArgument
+from allma_server.errors import AllmaError, InputRefused, InvalidArgument
 from allma_server.ingest.jobs import Jobs, Run
+from allma_server.ingest.pipeline import refusal_of
 from allma_server.ingest.schedule import Priority
 from allma_server.ports import Embedder, Vector
 
@@ -23,6 +24,9 @@ EMBED = "embed"
 
 EMBEDDED_AT_ONCE = 64
 """Texts of one call; between two of them, whatever is more urgent passes."""
+
+Keep = Callable[[str, Mapping[bytes, Vector]], Awaitable[None]]
+"""Stores vectors of an embedder by the hashes of their texts."""
 
 PAUSES = (1.0, 5.0, 15.0, 60.0)
 """Seconds before an embedder that failed is tried again; the last one repeats."""
@@ -36,6 +40,7 @@ class Catalogue(Protocol):
         self, embedder: str, after: int, limit: int
     ) -> tuple[dict[bytes, str], int | None]: ...
     async def count_missing_vectors(self, embedder: str) -> int: ...
+    async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None: ...
     async def keep_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None: ...
     async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None: ...
 
@@ -163,7 +168,7 @@ class Embedding:
         self,
         run: Run,
         embedder: Embedder,
-        keep: Callable[[str, Mapping[bytes, Vector]], Awaitable[None]],
+        keep: Keep,
         message: str,
     ) -> None:
         """Embeds what has no vector of this embedder, in the order of the chunks."""
@@ -178,6 +183,21 @@ class Embedding:
                 return
             await run.quiet()
             urgent = run.priority <= Priority.ASKED
-            vectors = await embedder.embed_documents(list(texts.values()), urgent=urgent)
-            await keep(embedder.identity, dict(zip(texts, vectors, strict=True)))
+            try:
+                vectors = await embedder.embed_documents(list(texts.values()), urgent=urgent)
+            except InputRefused:
+                await self._fill_apart(embedder, keep, texts)
+            else:
+                await keep(embedder.identity, dict(zip(texts, vectors, strict=True)))
             done, after = done + len(texts), last
+
+    async def _fill_apart(self, embedder: Embedder, keep: Keep, texts: Mapping[bytes, str]) -> None:
+        """Embeds each text by itself; documents with one that the embedder does not take fail."""
+        for digest, text in texts.items():
+            try:
+                [vector] = await embedder.embed_documents([text])
+            except InputRefused as exc:
+                async with self._jobs.schedule.writing:
+                    await self._catalogue.fail_documents_with(digest, refusal_of(exc), exc.code)
+            else:
+                await keep(embedder.identity, {digest: vector})

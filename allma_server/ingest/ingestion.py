@@ -96,7 +96,7 @@ class Ingestion:
             forgetting=self._forgetting,
             jobs=self._jobs,
         )
-        self._embedding = Embedding(catalogue, embedders, self._jobs, self._scan_all)
+        self._embedding = Embedding(catalogue, embedders, self._jobs, self._retry_limited)
         self._maintenance = Maintenance(
             catalogue, self._jobs, embedders.in_use, self._retry_limited
         )

@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from allma_server.errors import (
     DocumentNotFound,
+    InputRefused,
     NothingToIndex,
     ProviderError,
     UnreadableDocument,
@@ -265,21 +266,46 @@ class Pipeline:
                     more = False
                     break
                 batch.append(document)
-                texts.update((c.text_hash, c.embedded_text) for c in document.parsed.chunks)
+                texts |= _texts(document)
             if not batch:
                 break
             embedder = await self._embedder()
-            vectors = await self._vectors(embedder, texts, batch[0].file.path)
+            try:
+                vectors = await self._vectors(embedder, texts, batch[0].file.path)
+            except InputRefused:
+                batch, vectors = await self._apart(embedder, batch)
             for document in batch:
                 hashes = {chunk.text_hash for chunk in document.parsed.chunks}
                 needed = {digest: vectors[digest] for digest in hashes & vectors.keys()}
                 await out.put(_Embedded(document, embedder.identity, needed))
         await out.put(None)
 
+    async def _apart(
+        self, embedder: Embedder, batch: Sequence[_Loaded]
+    ) -> tuple[list[_Loaded], dict[bytes, Vector]]:
+        """Documents that the embedder takes, each by itself, and their vectors; others fail."""
+        taken: list[_Loaded] = []
+        vectors: dict[bytes, Vector] = {}
+        for document in batch:
+            texts = _texts(document)
+            try:
+                vectors |= await self._vectors(embedder, texts, document.file.path)
+            except InputRefused as exc:
+                outcome = FileOutcome(document.file, "failed", refusal_of(exc), exc.code)
+                await self._refuse(outcome, document.look)
+                self._estimate.read(document.file.size)
+            else:
+                taken.append(document)
+        return taken, vectors
+
     async def _vectors(
         self, embedder: Embedder, texts: dict[bytes, str], path: str
     ) -> dict[bytes, Vector]:
-        """The vectors of these texts, known or made now; not all of them if that fails."""
+        """The vectors of these texts, known or made now; not all of them if that fails.
+
+        Raises:
+            InputRefused: the embedder does not take one of them.
+        """
         name, made = embedder.identity, self._unstored
         # First: what is stored meanwhile is in the ledger when that is asked.
         vectors = {text: made[name, text] for text in texts if (name, text) in made}
@@ -297,6 +323,8 @@ class Pipeline:
             urgent = self._run.priority <= Priority.ASKED
             try:
                 embedded = await embedder.embed_documents(wanted, urgent=urgent)
+            except InputRefused:
+                raise
             except ProviderError as exc:
                 self._away_until = time.monotonic() + AWAY_SECONDS
                 self._tally.notice = f"Some documents are found by their words only so far: {exc}"
@@ -341,6 +369,15 @@ class Pipeline:
         words = ", ".join(filter(None, (detail, self._estimate.words if path else "")))
         message = f"{shown(path)} ({words})" if words else shown(path)
         await self._run.report(self._tally.done, self._tally.total, message)
+
+
+def refusal_of(exc: InputRefused) -> str:
+    """What the ledger says of a document with a text that the embedder does not take."""
+    return f"The embedder does not take all of it: {exc.message}"
+
+
+def _texts(document: _Loaded) -> dict[bytes, str]:
+    return {chunk.text_hash: chunk.embedded_text for chunk in document.parsed.chunks}
 
 
 def hash_file(path: str, recipe: str, most: int) -> str:

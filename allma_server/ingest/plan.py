@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from allma_server.errors import LimitReached, NothingToIndex
+from allma_server.errors import InputRefused, LimitReached, NothingToIndex
 from allma_server.model import (
     Add,
     Change,
@@ -22,6 +22,10 @@ UNDECIDED = frozenset({NOT_OPENED, NOT_READABLE})
 """Codes of reasons that are not in the file itself: left out by its name, kind or size, by rules
 that were others then; or closed to this user. Whether that still holds, a look tells.
 """
+
+
+LIMITS = frozenset({LimitReached.code, InputRefused.code})
+"""Codes of reasons that another limit, a quiet machine or another embedder may take away."""
 
 
 def plan(
@@ -56,7 +60,7 @@ def plan(
             reread
             or document.reason_code in UNDECIDED
             or (document.state == "failed" and retry_failed)
-            or (document.reason_code == LimitReached.code and retry_limited)
+            or (document.reason_code in LIMITS and retry_limited)
         ):
             changes.append(Keep(document))
         else:

@@ -91,6 +91,21 @@ class Ledger(Stored):
                 await _replace_chunks(tx, document_id, [])
         self._db.note_change()
 
+    async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None:
+        """Notes that documents with a certain text failed, and why; their chunks go."""
+        async with self._db.transaction() as tx:
+            found = await tx.rows(
+                "SELECT DISTINCT document_id FROM chunks WHERE text_hash = ?", (text_hash,)
+            )
+            for row in found:
+                await tx.execute(
+                    "UPDATE documents SET state = 'failed', reason = ?, reason_code = ?, "
+                    "content_hash = '', chunks = 0 WHERE id = ?",
+                    (rows.storable(reason), code, row["document_id"]),
+                )
+                await _replace_chunks(tx, row["document_id"], [])
+        self._db.note_change()
+
     async def touch(self, document_id: int, file: FileFacts) -> bool:
         """Notes a file's new size and times; its content is the same. False: it is not there."""
         async with self._db.transaction() as tx:
