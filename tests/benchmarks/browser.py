@@ -25,10 +25,16 @@ _SCRIPT = """(() => {
   return [location.href, document.body ? document.body.innerText : '', headings];
 })()"""
 
+_LEADS_ELSEWHERE = ("Page.frameScheduledNavigation", "Page.frameRequestedNavigation")
+
 
 def program() -> str | None:
     """The first Chromium on this computer."""
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+
+
+class _LedElsewhere(RuntimeError):
+    """The page was left for another one while it was asked something."""
 
 
 class Browser:
@@ -62,10 +68,12 @@ class Browser:
         self._buffer = b""
         self._calls = 0
         self._session: str | None = None
+        self._stages: list[tuple[str, str, str]] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         self._call("Page.enable")
+        self._call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Self:
         return self
@@ -83,29 +91,43 @@ class Browser:
     def shown(self, page: Path) -> tuple[str, list[str]] | None:
         """The text and the headings of a page; None when it leads to another one."""
         address = page.resolve().as_uri()
-        self._call("Page.navigate", until="Page.loadEventFired", url=address)
-        answer = self._call("Runtime.evaluate", expression=_SCRIPT, returnByValue=True)
+        self._stages.clear()
+        begun = self._call("Page.navigate", url=address)
+        own = ("init", begun["frameId"], begun["loaderId"])
+        if self._loaded(own) != begun["loaderId"]:
+            return None
+        try:
+            answer = self._call("Runtime.evaluate", expression=_SCRIPT, returnByValue=True)
+        except _LedElsewhere:
+            return None
         reached, text, headings = answer["result"]["value"]
-        return (text, headings) if reached.split("#")[0] == address else None
+        leaves = ("leave", begun["frameId"], "") in self._stages[self._stages.index(own) :]
+        return (text, headings) if reached.split("#")[0] == address and not leaves else None
 
-    def _call(self, method: str, until: str | None = None, **parameters: object) -> dict[str, Any]:
-        """The answer to one call, after the event `until`."""
+    def _loaded(self, own: tuple[str, str, str]) -> str:
+        """The loader of the page that is there first: that of `own`, or of what replaced it."""
+        ends = time.monotonic() + SECONDS
+        while True:
+            later = self._stages[self._stages.index(own) :] if own in self._stages else []
+            for stage, frame, loader in later:
+                if stage == "load" and frame == own[1]:
+                    return loader
+            self._received(ends)
+
+    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """The answer to one call."""
         self._calls += 1
         message: dict[str, Any] = {"id": self._calls, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
-        answer: dict[str, Any] | None = None
         ends = time.monotonic() + SECONDS
-        while answer is None or until is not None:
-            received = self._received(ends)
-            if received.get("id") == self._calls:
-                answer = received.get("result")
-                if answer is None:
-                    raise RuntimeError(f"{method}: {received.get('error')}")
-            elif received.get("method") == until:
-                until = None
-        return answer
+        while (received := self._received(ends)).get("id") != self._calls:
+            pass
+        if "result" in received:
+            return received["result"]
+        reason = str(received.get("error"))
+        raise (_LedElsewhere if "navigated" in reason else RuntimeError)(f"{method}: {reason}")
 
     def _received(self, ends: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -115,4 +137,10 @@ class Browser:
                 raise RuntimeError("the browser does not answer" if not ready else "it ended")
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(line)
+        message: dict[str, Any] = json.loads(line)
+        method, about = message.get("method"), message.get("params", {})
+        if method == "Page.lifecycleEvent":
+            self._stages.append((about["name"], about["frameId"], about["loaderId"]))
+        elif method in _LEADS_ELSEWHERE:
+            self._stages.append(("leave", about["frameId"], ""))
+        return message
