@@ -55,7 +55,7 @@ HOMES: dict[str, set[str]] = {
     "platformdirs": {"locations.py"},
     "pygls": {"doors/lsp.py", "doors/lsp"},
     "pypdf": {"formats/pdf_spare.py"},
-    "pypdfium2": {"formats/pdf.py", "formats/pdf_text.py"},
+    "pypdfium2": {"formats/pdf.py", "formats/pdf_outline.py", "formats/pdf_text.py"},
     "rich": {"cli", "cli.py"},
     "semantic_text_splitter": {"chunking/splitting.py"},
     "tokenizers": {"networks.py", "chunking/counting.py"},

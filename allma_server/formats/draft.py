@@ -49,6 +49,15 @@ class Draft:
         self._sections.append(replace(like, start=start, end=self._length, breaks=breaks))
         self._parts.append(text)
 
+    def add_document(self, extract: Extract, heading: tuple[str, ...]) -> None:
+        """Appends a document that is inside of this one, below `heading`."""
+        for section in extract.sections:
+            breaks = tuple(offset - section.start for offset in section.breaks)
+            # A page of it is no page of this one.
+            below = (*heading, *section.heading)
+            like = replace(section, heading=below, page=None, breaks=breaks)
+            self.add(extract.text[section.start : section.end], like)
+
     def extract(
         self,
         nothing: str,

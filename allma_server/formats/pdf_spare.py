@@ -1,4 +1,4 @@
-"""What pypdf is asked for: form fields and notes, and documents and pages that pdfium cannot read.
+"""What pypdf is asked for: form fields, notes, attachments, and what pdfium cannot read.
 
 pypdf is ten times slower than pdfium, but looks for the objects of a damaged file itself.
 """
@@ -17,6 +17,7 @@ from allma_server.formats.pdf_text import tidy
 
 if TYPE_CHECKING:
     import pypdf
+    from pypdf.generic import EmbeddedFile
 
 _UNPACKED_LIMIT = 32 << 20
 """The most a stream may unpack to, in bytes."""
@@ -25,6 +26,7 @@ _MOST_NOTES = 2000
 """Form fields and notes that are looked at on one page; drawings can consist of them."""
 
 _MOST_CHOICES = 200
+_MOST_ATTACHMENTS = 200
 
 _PAGE = re.compile(
     rb"\b(\d{1,7}) (\d{1,5}) obj\b(?:(?!endobj).){0,2000}?/Type\s*/Page\b", re.DOTALL
@@ -90,6 +92,17 @@ class SpareDocument:
                 return (metadata.title if metadata else "") or ""
         except (PyPdfError, *_STUMBLES):
             return ""
+
+    def attachments(self) -> Iterator[tuple[str, bytes | None]]:
+        """The names of attached files and their contents, None where these cannot be unpacked."""
+        from pypdf.errors import PyPdfError
+
+        try:
+            with _bounded():
+                for file in islice(self._opened[0].attachment_list, _MOST_ATTACHMENTS):
+                    yield file.alternative_name or file.name, _content(file)
+        except (PyPdfError, UnreadableDocument, *_STUMBLES):
+            return  # the pages are what matters
 
     def _page(self, index: int) -> "pypdf.PageObject | None":
         try:
@@ -170,6 +183,15 @@ def _text(page: "pypdf.PageObject") -> str | None:
     try:
         return tidy(page.extract_text())
     except (PyPdfError, DependencyError, DeprecationError, *_STUMBLES):
+        return None
+
+
+def _content(file: "EmbeddedFile") -> bytes | None:
+    from pypdf.errors import PyPdfError
+
+    try:
+        return file.content
+    except (PyPdfError, *_STUMBLES):
         return None
 
 

@@ -301,3 +301,109 @@ def test_a_secret_broken_over_lines_is_masked() -> None:
     extract = mask_extract(read(pdf_with_pages(text)))
     assert token[:22] not in extract.text
     assert token[22:] not in extract.text
+
+
+def with_outline(*entries: tuple[str, int, int], pages: tuple[str, ...]) -> bytes:
+    """A file with an entry of the outline for each title, page and level, counted from 0."""
+    writer = pypdf.PdfWriter(clone_from=BytesIO(pdf_with_pages(*pages)))
+    parents = []
+    for title, page, level in entries:
+        above = parents[level - 1] if level else None
+        parents[level:] = [writer.add_outline_item(title=title, page_number=page, parent=above)]
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def headed(extract: Extract) -> list[tuple[int | None, tuple[str, ...], str]]:
+    return [(s.page, s.heading, extract.text[s.start : s.end].strip()) for s in extract.sections]
+
+
+def test_bookmarks_are_headings_of_what_they_lead_to() -> None:
+    data = with_outline(
+        ("Engines", 0, 0),
+        ("Cooling", 0, 1),
+        ("Wings", 2, 0),
+        pages=("1 Engines\nThey turn.\n1.1 Cooling\nOil flows.", "More of it.", "All of lift."),
+    )
+    assert headed(read(data)) == [
+        (1, ("Engines",), "1 Engines\nThey turn."),
+        (1, ("Engines", "Cooling"), "1.1 Cooling\nOil flows."),
+        (2, ("Engines", "Cooling"), "More of it."),
+        (3, ("Wings",), "All of lift."),
+    ]
+
+
+def test_what_stands_before_a_heading_belongs_to_the_one_before() -> None:
+    data = with_outline(("One", 0, 0), ("Two", 1, 0), pages=("One\nfirst", "its end\nTwo\nnext"))
+    assert headed(read(data))[1:] == [(2, ("One",), "its end"), (2, ("Two",), "Two\nnext")]
+
+
+def test_bookmarks_that_are_page_numbers_are_no_headings() -> None:
+    data = with_outline(("Page 1", 0, 0), ("2", 1, 0), pages=("first", "second"))
+    assert headed(read(data)) == [(1, (), "first"), (2, (), "second")]
+
+
+@pytest.mark.parametrize("following", [b"7 0 R", b"6 0 R", b"99 0 R"])
+def test_an_outline_that_bites_its_tail_ends(following: bytes) -> None:
+    data = pdf_with_pages(
+        "still there",
+        extra=(
+            b"<</First 7 0 R/Last 7 0 R>>",
+            b"<</Title(Chapter)/Parent 6 0 R/Dest[4 0 R/Fit]/First 7 0 R/Next %b>>" % following,
+        ),
+    ).replace(b"/Type/Catalog", b"/Type/Catalog/Outlines 6 0 R")
+    assert headed(read(data)) == [(1, ("Chapter",), "still there")]
+
+
+def test_an_endless_outline_is_read_in_part() -> None:
+    count = 20_000
+    entries = tuple(
+        b"<</Title(Part %d)/Parent 6 0 R/Dest[4 0 R/Fit]/Next %d 0 R>>" % (n, 8 + n)
+        for n in range(count)
+    )
+    data = pdf_with_pages("text", extra=(b"<</First 7 0 R/Last 7 0 R>>", *entries)).replace(
+        b"/Type/Catalog", b"/Type/Catalog/Outlines 6 0 R"
+    )
+    assert len(read(data).sections) == 1
+
+
+def with_attachments(**files: bytes) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=BytesIO(pdf_with_pages("the page")))
+    for name, data in files.items():
+        writer.add_attachment(name.replace("_", "."), data)
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_attached_files_are_named_and_read() -> None:
+    extract = read(with_attachments(notes_md=b"# Costs\n\nforty-two", photo_png=b"\x89PNG"))
+    assert headed(extract) == [
+        (1, (), "the page"),
+        (None, (), "Attachment: notes.md\nAttachment: photo.png"),
+        (None, ("notes.md", "Costs"), "# Costs\n\nforty-two"),
+    ]
+
+
+def test_an_attachment_that_cannot_be_read_costs_only_itself() -> None:
+    extract = read(with_attachments(bad_docx=b"no zip", good_txt=b"read me"))
+    assert headed(extract)[1:] == [
+        (None, (), "Attachment: bad.docx\nAttachment: good.txt"),
+        (None, ("good.txt",), "read me"),
+    ]
+
+
+def test_an_attachment_that_unpacks_to_very_much_is_named_only() -> None:
+    writer = pypdf.PdfWriter(clone_from=BytesIO(pdf_with_pages("the page")))
+    writer.add_attachment("bomb.txt", b"x" * (40 << 20))
+    writer.compress_identical_objects()
+    out = BytesIO()
+    writer.write(out)
+    data = out.getvalue()
+    plain = b"x" * (40 << 20)
+    packed = zlib.compress(plain)
+    start = data.index(b"stream\n" + plain[:20]) + len(b"stream\n")
+    data = data[:start] + packed + data[start + len(plain) :]
+    data = data.replace(b"/Length %d" % len(plain), b"/Filter/FlateDecode/Length %d" % len(packed))
+    assert headed(read(data)) == [(1, (), "the page"), (None, (), "Attachment: bomb.txt")]
