@@ -18,8 +18,8 @@ from tests.audit import differences, faults, fresh, snapshot
 from tests.processes import wait_until_ended
 from tests.unit.ingest.test_ingestion import do, index
 
-FILES = 60
-PARAGRAPHS = 30
+FILES = 24
+PARAGRAPHS = 12
 
 
 def write(folder: Path, version: str) -> None:
