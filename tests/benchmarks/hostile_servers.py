@@ -16,7 +16,7 @@ from allma_server.chat_models.ollama import open_ollama
 from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config
 from allma_server.embedders import open_embedder
-from allma_server.errors import ProviderError
+from allma_server.errors import ProviderError, by_code
 from allma_server.model import ChatMessage
 from tests.ollama.hostile import CASES, Call, Case, hostile
 
@@ -103,6 +103,16 @@ def table(results: list[Result]) -> str:
     return "\n".join([*rows, f"{len(results)} cases, memory grew by {most} MB at most"])
 
 
+def is_told(result: Result) -> bool:
+    """Whether a failure was told as what it is."""
+    case = CASES[result.case]
+    return case.words in result.said and issubclass(by_code(result.kind), case.kind)
+
+
 if __name__ == "__main__":
     found = asyncio.run(main())
-    print(json.dumps([asdict(r) for r in found]) if "--json" in sys.argv else table(found))
+    if "--json" in sys.argv:
+        print(json.dumps([asdict(result) for result in found]))
+    else:
+        print(table(found))
+        sys.exit(0 if all(map(is_told, found)) else 1)
