@@ -26,7 +26,6 @@ from allma_server.formats import READERS
 from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.ingest.scope import why_refused
-from allma_server.model import ImportReport, Rescue
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
@@ -41,6 +40,7 @@ from allma_server.stores.lock import data_directory_owned
 from allma_server.stores.salvage import rescue_database
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
 from allma_server.tasks import background_tasks
+from allma_server.types import ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from allma_server.model import (
+from allma_server.types import (
     ChatMessage,
     Citation,
     Document,

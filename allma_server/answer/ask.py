@@ -28,7 +28,9 @@ from allma_server.errors import (
     ModelNotFound,
     ProviderUnreachable,
 )
-from allma_server.model import (
+from allma_server.ports import ChatModels, Progress
+from allma_server.tasks import completed
+from allma_server.types import (
     Answer,
     AnswerStats,
     Citation,
@@ -37,8 +39,6 @@ from allma_server.model import (
     SearchResult,
     TextDelta,
 )
-from allma_server.ports import ChatModels, Progress
-from allma_server.tasks import completed
 
 NOTHING_FOUND = "No passage was found for this question."
 

@@ -7,7 +7,7 @@ and what a program gets are the same text.
 import re
 from collections.abc import Callable, Sequence
 
-from allma_server.model import Citation, Passage
+from allma_server.types import Citation, Passage
 
 Choose = Callable[[int, str], int | None]
 """From a cited number and the statement before it to the number that belongs there, if any."""

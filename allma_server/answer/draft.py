@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from allma_server.answer.citations import CheckedText, cited_among
 from allma_server.answer.evidence import Evidence
 from allma_server.answer.refusal import NOT_SAID, declines, may_decline
-from allma_server.model import Citation, Grounding, Passage
+from allma_server.types import Citation, Grounding, Passage
 
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s)|\n")
 CUT_OFF = " …"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from allma_server.model import Passage
 from allma_server.tokens import STOP_WORDS, lexemes
+from allma_server.types import Passage
 
 SUPPORTED = 0.6
 """The share of a statement's own words that a passage must hold to be named as its source."""

@@ -1,6 +1,6 @@
 """A conversation as a document people can keep."""
 
-from allma_server.model import Conversation, MessageSource
+from allma_server.types import Conversation, MessageSource
 
 
 def as_markdown(conversation: Conversation) -> str:

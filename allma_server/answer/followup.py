@@ -15,8 +15,8 @@ from allma_server.answer.evidence import words
 from allma_server.answer.prompts import shorten, tokens_in
 from allma_server.answer.untrusted import visible
 from allma_server.errors import ProviderError
-from allma_server.model import ChatMessage, Message, Summary
 from allma_server.tokens import lexemes
+from allma_server.types import ChatMessage, Message, Summary
 
 Complete = Callable[[Sequence[ChatMessage], int], Awaitable[str]]
 """The model's whole answer to messages, of so many tokens at most."""

@@ -4,8 +4,8 @@ from typing import Protocol
 
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, ModelUnsuitable
-from allma_server.model import ModelInfo
 from allma_server.ports import ChatModels
+from allma_server.types import ModelInfo
 
 CHOSEN = "chat_model"
 AUTO = "auto"

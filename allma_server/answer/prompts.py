@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from allma_server.answer.refusal import NOT_SAID
 from allma_server.answer.untrusted import visible, without_orders
-from allma_server.model import ChatMessage, Message, Passage
+from allma_server.types import ChatMessage, Message, Passage
 
 TOKENS_PER_CHARACTER = 1 / 3
 MESSAGE_TOKENS = 8

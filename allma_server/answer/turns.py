@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from allma_server.answer.models import Choices
-from allma_server.model import Citation, Grounding, Message, Summary
+from allma_server.types import Citation, Grounding, Message, Summary
 
 
 class Turn(Protocol):

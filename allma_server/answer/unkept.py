@@ -5,7 +5,7 @@ from typing import Generic, Protocol, TypeVar
 
 from allma_server.answer.turns import Conversations, TurnT
 from allma_server.errors import UNWRITABLE, AllmaError
-from allma_server.model import Citation, Grounding, Summary
+from allma_server.types import Citation, Grounding, Summary
 
 ResultT = TypeVar("ResultT")
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
-from allma_server.model import Passage
+from allma_server.types import Passage
 
 LEFT_OUT = "[an instruction to the reader is left out here]"
 

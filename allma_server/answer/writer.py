@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from allma_server.answer.models import Choices, model_in_use
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, ProviderError, ProviderUnreachable
-from allma_server.model import ChatMessage, Finish, TextDelta
 from allma_server.ports import ChatModels
+from allma_server.types import ChatMessage, Finish, TextDelta
 
 ANSWER_TOKENS = 1024
 """Room kept for the answer in the model's context."""

@@ -26,7 +26,7 @@ from allma_server.http_client import (
     one_line,
     open_client,
 )
-from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 LIST_SECONDS = 30.0
 SHOWN_AT_ONCE = 8

@@ -17,7 +17,7 @@ from allma_server.chat_models.reply import Reply
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, Unsupported
 from allma_server.http_client import Count, ProviderClient, WireModel, open_client, openai
-from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 MOST_MODELS = 5000
 LEAST_CONTEXT = 128

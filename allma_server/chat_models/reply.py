@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from allma_server.chat_models.thinking import VisibleText
 from allma_server.errors import AnswerInterrupted, EmptyAnswer, ProviderError, ProviderUnreachable
 from allma_server.http_client import Listening
-from allma_server.model import Finish, TextDelta
+from allma_server.types import Finish, TextDelta
 
 # A large model may have to be read from a slow disk first, and a long prompt be worked through.
 FIRST_TOKEN_SECONDS = 600.0

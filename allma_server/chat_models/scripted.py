@@ -17,7 +17,7 @@ from itertools import cycle, islice
 from allma_server.config import Config
 from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable
 from allma_server.lines import split_lines
-from allma_server.model import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 CONTEXT_LENGTH = 8192
 PAUSE_SECONDS = 0.02

@@ -15,7 +15,7 @@ from allma_server.chunking.counting import CountTokens, token_counter
 from allma_server.chunking.cutting import Cutter, Piece
 from allma_server.chunking.joining import Joiner
 from allma_server.chunking.settings import ChunkSettings
-from allma_server.model import Chunk, Extract
+from allma_server.types import Chunk, Extract
 
 __all__ = ["CHUNKER_VERSION", "ChunkSettings", "chunk", "token_counter"]
 

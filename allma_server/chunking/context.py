@@ -2,7 +2,7 @@
 
 from allma_server.chunking.counting import CountTokens
 from allma_server.chunking.settings import ChunkSettings
-from allma_server.model import Section
+from allma_server.types import Section
 
 _MARKS = 2  # the model's own tokens at the start and the end of a text
 _CONTEXT = 160

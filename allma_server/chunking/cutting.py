@@ -9,7 +9,7 @@ from allma_server.chunking.context import Context
 from allma_server.chunking.counting import CountTokens
 from allma_server.chunking.settings import ChunkSettings
 from allma_server.chunking.splitting import Span, split, trimmed
-from allma_server.model import Section
+from allma_server.types import Section
 
 # The splitter gets this many chunks at once: where lines are endless, its cost grows with the
 # square of what it gets.

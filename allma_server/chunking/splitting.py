@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from allma_server.grammars import GRAMMARS, grammar
-from allma_server.model import Section
+from allma_server.types import Section
 
 if TYPE_CHECKING:
     from semantic_text_splitter import CodeSplitter, MarkdownSplitter, TextSplitter

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 
 from allma_server.cli import streams
-from allma_server.model import Citation
 from allma_server.path_text import readable
+from allma_server.types import Citation
 
 
 class Bar:

@@ -19,8 +19,8 @@ from allma_server.clients import Client, Launch
 from allma_server.clients.install import client_file, entry_of, own_launch
 from allma_server.errors import AllmaError
 from allma_server.locations import client_environment
-from allma_server.model import Check, Diagnosis
 from allma_server.tasks import background_tasks
+from allma_server.types import Check, Diagnosis
 
 PATIENCE = 10.0
 """Seconds that the least patient clients wait for a server to begin."""

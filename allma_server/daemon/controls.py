@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from allma_server.daemon.link import HANG_SECONDS, Unreachable, connect, control, serving, stop
 from allma_server.errors import DataDirectoryBusy, StorageError
 from allma_server.locations import meeting_place
-from allma_server.model import DaemonClient, DaemonStatus
+from allma_server.types import DaemonClient, DaemonStatus
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
-from allma_server.model import Answer, SearchResult
 from allma_server.operations import BY_NAME, Call
 from allma_server.path_text import path_of_uri
 from allma_server.paths import absolute
+from allma_server.types import Answer, SearchResult
 
 _log = logging.getLogger(__name__)
 

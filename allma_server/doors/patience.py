@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from allma_server.errors import AllmaError, TookTooLong
-from allma_server.model import Citation
 from allma_server.operations import Call, Operation
 from allma_server.tasks import background_tasks
+from allma_server.types import Citation
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
 """Tells a client how far a call is: a number that grows, the total if known, and words."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from allma_server.model import (
+from allma_server.path_text import readable, shown
+from allma_server.types import (
     Answer,
     Candidate,
     Citation,
@@ -30,7 +31,6 @@ from allma_server.model import (
     Standing,
     Status,
 )
-from allma_server.path_text import readable, shown
 
 LONGEST_TEXT = 40_000
 """Characters of a result: what the stricter clients pass on to their model uncut."""

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from allma_server.formats.decoding import decode
 from allma_server.formats.text import whole
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 _LONGEST_REPEAT = 400
 _LONG_ROW = 2000

@@ -31,7 +31,7 @@ from allma_server.formats.docx_parts import (
     value,
 )
 from allma_server.formats.draft import Outline
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 if TYPE_CHECKING:
     from docx.opc.part import Part

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.text import clean, is_blank, without_blobs
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 _ITEM = re.compile(r"\s*(?:-|[0-9]{1,9}\.) ")
 _PLAIN = Section(0, 0)

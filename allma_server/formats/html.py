@@ -19,7 +19,7 @@ from allma_server.formats.draft import Outline
 from allma_server.formats.html_blocks import LINE, PARSER_LINES, Block, blocks_of
 from allma_server.formats.html_content import is_saved_from_web, main_blocks, unseen
 from allma_server.formats.text import is_blank, without_blobs
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 _DECLARED = re.compile(
     rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,100}?encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I

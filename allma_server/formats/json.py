@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from allma_server.formats.decoding import decode
 from allma_server.formats.text import whole
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 _LONG = 800
 """Values longer than this, in characters, offer breaks between their items."""

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from allma_server.formats.decoding import decode
 from allma_server.formats.mail_parts import Letter, Source, header
 from allma_server.formats.text import whole
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 _SEPARATOR = re.compile(
     r"(?:\A|(?<=\n\n))From [^\n]{0,300}\d\d:\d\d[^\n]{0,60}\b\d{4}\b[^\n]{0,60}\n"

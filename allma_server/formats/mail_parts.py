@@ -22,7 +22,7 @@ from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Draft
 from allma_server.formats.html import HtmlReader
 from allma_server.formats.text import clean, whole
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 if TYPE_CHECKING:
     # It brings numpy, which a worker process can do without.

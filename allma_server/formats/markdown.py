@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from allma_server.errors import NothingToIndex
 from allma_server.formats.decoding import decode
 from allma_server.formats.text import clean, is_blank, without_blobs
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

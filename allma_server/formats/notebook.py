@@ -9,7 +9,7 @@ from allma_server.formats.decoding import decode
 from allma_server.formats.draft import Draft
 from allma_server.formats.notebook_outputs import LONGEST_OUTPUT, as_object, joined, printed
 from allma_server.formats.text import whole
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 # A notebook is a stranger's JSON: nothing about its shape can be relied on.
 _Json = dict[str, Any]

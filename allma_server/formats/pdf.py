@@ -16,7 +16,7 @@ from allma_server.formats.draft import Draft
 from allma_server.formats.pdf_outline import Heading, headings_by_page, parts
 from allma_server.formats.pdf_spare import SpareDocument
 from allma_server.formats.pdf_text import page_text
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage  # pyright: ignore[reportMissingTypeStubs]

@@ -14,8 +14,8 @@ from allma_server.disk_calls import call_disk
 from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
 from allma_server.formats import cpu_limit
 from allma_server.formats.worker import Limits, unpacked
-from allma_server.model import Chunk, Parsed
 from allma_server.ports import Embedder
+from allma_server.types import Chunk, Parsed
 from allma_server.workspace_files import status_of
 
 IDLE_SECONDS = 30.0

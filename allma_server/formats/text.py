@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.decoding import decode
-from allma_server.model import Extract, Section, SectionKind
+from allma_server.types import Extract, Section, SectionKind
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]*[0-~])?")
 _INVISIBLE = (

@@ -21,8 +21,8 @@ from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.formats import reader_for
 from allma_server.formats.cpu_limit import cpu_limit
-from allma_server.model import Chunk, Parsed
 from allma_server.secrets import mask_extract
+from allma_server.types import Chunk, Parsed
 from allma_server.workspace_files import open_file
 
 MEMORY = 2 << 30

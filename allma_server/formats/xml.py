@@ -14,7 +14,7 @@ from allma_server.formats.text import is_blank, whole
 from allma_server.formats.xml_feed import is_feed, write_feed
 from allma_server.formats.xml_outline import write_elements
 from allma_server.formats.xml_tree import Node, NotWellFormed, parsed, rows_of
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']\s*([\w.:-]+)""")
 _DRAWN = frozenset({"text", "title", "desc", "foreignObject"})

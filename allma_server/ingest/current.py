@@ -11,7 +11,7 @@ from allma_server.disk_calls import call_disk
 from allma_server.errors import UnreadableDocument
 from allma_server.ingest import scope
 from allma_server.lines import FileLines, lines_of
-from allma_server.model import Document, Workspace
+from allma_server.types import Document, Workspace
 from allma_server.workspace_files import open_file, status_of
 
 READ_SECONDS = 5.0

@@ -14,7 +14,7 @@ from allma_server.ingest.ignore_rules import IGNORE_FILES
 from allma_server.ingest.jobs import Run
 from allma_server.ingest.schedule import Priority
 from allma_server.ingest.watch import Watch
-from allma_server.model import Workspace
+from allma_server.types import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from allma_server.errors import FolderNotAllowed, StorageError
 from allma_server.ingest.jobs import Jobs, Run
 from allma_server.ingest.schedule import Priority
-from allma_server.model import Document, ForgetReport, SeenFile, Workspace
+from allma_server.types import Document, ForgetReport, SeenFile, Workspace
 
 log = logging.getLogger(__name__)
 

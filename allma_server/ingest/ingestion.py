@@ -32,14 +32,14 @@ from allma_server.ingest.maintenance import Maintenance
 from allma_server.ingest.schedule import Priority
 from allma_server.ingest.update import ANSWER_SECONDS, Updates
 from allma_server.ingest.view import Extent, Retry
-from allma_server.model import (
+from allma_server.paths import absolute, is_inside, real
+from allma_server.ports import Embedder, Parser, Progress
+from allma_server.types import (
     ForgetReport,
     IngestReport,
     Job,
     Workspace,
 )
-from allma_server.paths import absolute, is_inside, real
-from allma_server.ports import Embedder, Parser, Progress
 
 
 class Embedders(embedding.Embedders, Protocol):

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from allma_server.errors import AllmaError
 from allma_server.ingest.schedule import Looks, Priority, Schedule
-from allma_server.model import IngestReport, Job, now
 from allma_server.ports import Progress
 from allma_server.tasks import completed
+from allma_server.types import IngestReport, Job, now
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,9 @@ from allma_server.ingest.jobs import Run
 from allma_server.ingest.plan import NOT_OPENED, NOT_READABLE
 from allma_server.ingest.schedule import Looks, Priority
 from allma_server.ingest.tally import Estimate, Tally
-from allma_server.model import (
+from allma_server.path_text import shown
+from allma_server.ports import Embedder, Ledger, Parser, Vector
+from allma_server.types import (
     Add,
     Change,
     FileFacts,
@@ -37,8 +39,6 @@ from allma_server.model import (
     Update,
     Workspace,
 )
-from allma_server.path_text import shown
-from allma_server.ports import Embedder, Ledger, Parser, Vector
 from allma_server.workspace_files import open_file
 
 PARSED_AHEAD = 32

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from allma_server.errors import InputRefused, LimitReached, NothingToIndex
-from allma_server.model import (
+from allma_server.types import (
     Add,
     Change,
     Document,

@@ -18,9 +18,9 @@ from allma_server.errors import (
 )
 from allma_server.ingest.roots import check_root, not_readable
 from allma_server.ingest.tree import GONE, Tree
-from allma_server.model import FileFacts, SeenFile
 from allma_server.path_text import actual
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
+from allma_server.types import FileFacts, SeenFile
 from allma_server.workspace_files import status_of
 
 IGNORED_FOLDERS = frozenset(

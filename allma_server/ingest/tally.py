@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from allma_server.model import FileReason, IngestReport
+from allma_server.types import FileReason, IngestReport
 
 FIRST_ESTIMATE_SECONDS = 5.0
 """Before that, the speed of a run is not known well enough to say when it ends."""

@@ -28,10 +28,10 @@ from allma_server.ingest.jobs import Jobs, Run
 from allma_server.ingest.pipeline import Pipeline, hash_file
 from allma_server.ingest.plan import plan
 from allma_server.ingest.view import Extent, Retry, View
-from allma_server.model import Add, Change, Document, IngestReport, SeenFile, Update, Workspace
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 from allma_server.secrets import MASKED
 from allma_server.tasks import background_tasks
+from allma_server.types import Add, Change, Document, IngestReport, SeenFile, Update, Workspace
 
 COUNTED_EACH_SECONDS = 0.5
 """How often a run that looks for files says how many it has found."""

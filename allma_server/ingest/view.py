@@ -6,8 +6,8 @@ from enum import Enum
 from pathlib import Path
 
 from allma_server.ingest import roots, scope
-from allma_server.model import SeenFile
 from allma_server.paths import is_inside
+from allma_server.types import SeenFile
 
 
 class Retry(Enum):

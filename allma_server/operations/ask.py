@@ -7,7 +7,6 @@ from pydantic import Field
 
 from allma_server.answer.ask import Question, answer
 from allma_server.answer.unkept import KeptIfWritable
-from allma_server.model import Answer, SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,
@@ -18,6 +17,7 @@ from allma_server.operations.scope import (
     scope_of,
 )
 from allma_server.operations.waiting import told_while_waiting
+from allma_server.types import Answer, SearchResult
 
 
 async def ask(

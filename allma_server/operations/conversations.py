@@ -6,8 +6,8 @@ from pydantic import Field
 
 from allma_server.answer.export import as_markdown
 from allma_server.errors import InvalidArgument
-from allma_server.model import Conversation, ConversationPage, Done, Export
 from allma_server.operations.call import Call
+from allma_server.types import Conversation, ConversationPage, Done, Export
 
 ConversationId = Annotated[str, Field(description="A conversation's id.")]
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.model import DocumentPage, DocumentState
 from allma_server.operations.call import Call
 from allma_server.operations.paths import EVERYTHING, ClientPath
 from allma_server.operations.scope import indexed_folder
+from allma_server.types import DocumentPage, DocumentState
 
 
 async def documents(

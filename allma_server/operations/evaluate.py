@@ -11,7 +11,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 from allma_server.answer.models import model_in_use
 from allma_server.disk_calls import call_disk
 from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
-from allma_server.model import Evaluation, Passage, QuestionPlace
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
@@ -27,6 +26,7 @@ from allma_server.retrieve.questions import (
     written,
 )
 from allma_server.retrieve.search import Scope
+from allma_server.types import Evaluation, Passage, QuestionPlace
 from allma_server.workspace_files import read_named
 
 LARGEST_FILE = 50_000_000

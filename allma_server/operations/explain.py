@@ -5,11 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.model import Explanation
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.retrieve.explain import explain_passages
+from allma_server.types import Explanation
 
 
 async def explain(

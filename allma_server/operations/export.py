@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.model import Done
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.targets import target
+from allma_server.types import Done
 
 
 async def export(

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.ingest.view import Retry
-from allma_server.model import IngestReport, Job
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
+from allma_server.types import IngestReport, Job
 
 
 async def ingest(

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.answer.models import model_in_use, use
-from allma_server.model import Done, ModelInfo, ModelList
 from allma_server.operations.call import Call
+from allma_server.types import Done, ModelInfo, ModelList
 
 ModelName = Annotated[str, Field(description="A model's name, such as llama3.2:3b.")]
 

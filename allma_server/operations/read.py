@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.lines import named_lines
-from allma_server.model import Excerpt
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.suggestions import suggesting
 from allma_server.retrieve.read import read_excerpt
+from allma_server.types import Excerpt
 
 PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
 """Formats whose lines are the file's own lines, so that the file itself can be shown."""

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.model import SearchResult
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,
@@ -14,6 +13,7 @@ from allma_server.operations.scope import (
     noted,
     scope_of,
 )
+from allma_server.types import SearchResult
 
 
 async def search(

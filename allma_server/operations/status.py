@@ -11,7 +11,9 @@ from allma_server.addresses import without_password
 from allma_server.answer.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
-from allma_server.model import (
+from allma_server.operations.call import Call
+from allma_server.stores.workspaces import WorkspaceCounts
+from allma_server.types import (
     Diagnosis,
     EmbedderStatus,
     Job,
@@ -19,8 +21,6 @@ from allma_server.model import (
     Status,
     WorkspaceStatus,
 )
-from allma_server.operations.call import Call
-from allma_server.stores.workspaces import WorkspaceCounts
 
 
 async def status(

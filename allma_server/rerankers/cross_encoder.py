@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.errors import ModelNotFound, ModelUnsuitable
-from allma_server.model import Passage
 from allma_server.networks import Network
 from allma_server.rerankers.listwise import Chat
+from allma_server.types import Passage
 
 MAX_TOKENS = 512
 """What these networks take of question and passage together; chunks are shorter."""

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from allma_server.model import ChatMessage, Passage, TextDelta
 from allma_server.ports import ChatModels
+from allma_server.types import ChatMessage, Passage, TextDelta
 
 LONGEST = 500
 """Characters shown of a passage: twenty of them fit the 4,096 tokens that every model has."""

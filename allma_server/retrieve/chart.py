@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from allma_server.model import Evaluation, StageScores
+from allma_server.types import Evaluation, StageScores
 
 BAR, GAP, HEIGHT, LEFT, TOP = 22, 18, 220, 56, 64
 COLOURS = ("#9aa5b1", "#6c8ebf", "#7fb3a7", "#2f6f9f", "#d07a2d", "#a3485b")

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from allma_server.model import Outcome, Passage
+from allma_server.types import Outcome, Passage
 
 SHOWN, JOINED = 0.35, 0.2
 """Shares of the best score."""

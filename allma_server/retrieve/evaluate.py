@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from math import log2
 from statistics import fmean
 
-from allma_server.model import Hit, Passage, StageScores
 from allma_server.retrieve.choose import chosen, distinct
 from allma_server.retrieve.fuse import Fused
 from allma_server.retrieve.questions import Expected, Question
 from allma_server.retrieve.search import Scope, Sources, rank
+from allma_server.types import Hit, Passage, StageScores
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from allma_server.model import Passage
+from allma_server.types import Passage
 
 CODE = 0.01
 """A text is code when it has more signs of code than this for each of its characters.

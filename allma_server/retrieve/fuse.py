@@ -64,8 +64,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from allma_server.model import Hit
 from allma_server.retrieve.forms import is_question
+from allma_server.types import Hit
 
 MEANING = 30.0
 """The say of the dense list: a span of 0.2 between its ends is worth 13 points of BM25."""

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 from allma_server.errors import InvalidArgument
 from allma_server.lines import split_lines
-from allma_server.model import ChatMessage, Passage, TextDelta
 from allma_server.ports import ChatModels
+from allma_server.types import ChatMessage, Passage, TextDelta
 
 SHORTEST = 200
 """Characters of a passage that a question can be asked about."""

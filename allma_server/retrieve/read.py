@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.lines import FileLines, named_lines, split_lines
-from allma_server.model import Document, Excerpt, Passage, row_id
 from allma_server.path_text import path_of_uri
 from allma_server.paths import real
 from allma_server.secrets import mask
+from allma_server.types import Document, Excerpt, Passage, row_id
 
 LARGEST_EXCERPT = 40_000
 """Characters returned at once; the rest is had by asking for the following lines."""

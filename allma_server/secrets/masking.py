@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from allma_server.errors import NothingToIndex
-from allma_server.model import Extract, Section
 from allma_server.secrets.assignments import assigned
 from allma_server.secrets.contexts import in_context, private_keys, private_members
 from allma_server.secrets.forms import of_known_form
@@ -16,6 +15,7 @@ from allma_server.secrets.prose import in_prose
 from allma_server.secrets.rules import MarkedText
 from allma_server.secrets.spans import Span
 from allma_server.secrets.tables import in_tables
+from allma_server.types import Extract, Section
 
 MASKED = "masked-2"
 """The mark of an index without secrets, with a version; another one has documents read again."""

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from allma_server import __version__
 from allma_server.errors import DiskFull, InvalidArgument, StorageError
-from allma_server.model import now
 from allma_server.private import FILE_MODE
 from allma_server.stores.archive_reader import FORMAT
 from allma_server.stores.archive_worker import convert
@@ -26,6 +25,7 @@ from allma_server.stores.exchange import delete_database, exchange
 from allma_server.stores.intake import Taken
 from allma_server.stores.lock import data_directory_owned
 from allma_server.stores.special_files import special
+from allma_server.types import now
 
 
 class Archive(Stored):

@@ -3,9 +3,9 @@
 import sqlite3
 
 from allma_server.errors import ConversationNotFound, InvalidArgument
-from allma_server.model import Conversation, ConversationPage, Message, MessageSource
 from allma_server.stores.database import Stored
 from allma_server.stores.rows import as_json, shown_path, storable, texts
+from allma_server.types import Conversation, ConversationPage, Message, MessageSource
 
 _CONVERSATION = """
     SELECT c.*, count(*) AS message_count, max(m.seq) AS latest

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from allma_server.errors import InvalidArgument
-from allma_server.model import Document, DocumentPage, DocumentRow, DocumentState
 from allma_server.path_text import meant, shown
 from allma_server.stores import rows
 from allma_server.stores.database import Database, Stored
 from allma_server.stores.globs import understood
+from allma_server.types import Document, DocumentPage, DocumentRow, DocumentState
 
 Condition = tuple[str, list[str]]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from allma_server.model import Hit
 from allma_server.ports import Vector, VectorRecord, Vectors
 from allma_server.stores.place import Inspection, StorePlace
+from allma_server.types import Hit
 
 
 class ExactStore:

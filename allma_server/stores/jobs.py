@@ -5,9 +5,9 @@ import json
 import sqlite3
 
 from allma_server.errors import JobNotFound
-from allma_server.model import FileReason, IngestReport, Job
 from allma_server.stores.database import Stored
 from allma_server.stores.rows import shown_path, storable, stored_path
+from allma_server.types import FileReason, IngestReport, Job
 
 KEPT = 100
 """Jobs that are remembered; older ones are dropped as new ones come."""

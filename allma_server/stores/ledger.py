@@ -7,12 +7,12 @@ from pathlib import PurePath
 from typing import Any
 
 from allma_server.errors import DocumentNotFound
-from allma_server.model import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.stores import rows
 from allma_server.stores.database import INDEXED_CHUNK, Stored, Transaction
 from allma_server.stores.embeddings import insert_vectors, note_use, read_vectors
+from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 
 ChunkValues = tuple[Any, ...]
 """The columns of `_CHUNK`, in their order."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from allma_server.model import Hit
 from allma_server.stores.database import Database, Stored
 from allma_server.stores.rows import as_json
 from allma_server.tokens import query_terms
+from allma_server.types import Hit
 
 POSTINGS = 6_000
 """Rows that one search may score, 1.5 µs each; the most frequent terms go first.

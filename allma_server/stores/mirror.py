@@ -5,10 +5,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from allma_server.model import Hit
 from allma_server.ports import Vector
 from allma_server.stores.exact import ExactStore
 from allma_server.stores.outbox import Outbox
+from allma_server.types import Hit
 
 LOADED_AT_ONCE = 10_000
 """Rows read in one step, so that a query on another connection never waits long."""

@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from allma_server.model import Chunk, Hit, Passage
 from allma_server.stores import rows
 from allma_server.stores.database import Stored
+from allma_server.types import Chunk, Hit, Passage
 
 _PASSAGE = """
     SELECT c.*, d.path, w.path AS workspace FROM chunks c

@@ -16,7 +16,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from allma_server.model import DocumentState, Grounding, Role
+from allma_server.types import DocumentState, Grounding, Role
 
 Check = Callable[[Any], bool]
 

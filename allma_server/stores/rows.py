@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from allma_server.errors import REPAIR, DataDamaged
-from allma_server.model import Chunk, Document
+from allma_server.types import Chunk, Document
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HIDDEN = re.compile("[\U000f0000-\U000f07ff]")

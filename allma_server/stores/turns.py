@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allma_server.model import Citation, Grounding, Message, Summary, now
 from allma_server.stores.conversations import Conversations, not_found
 from allma_server.stores.database import Transaction
 from allma_server.stores.rows import storable, stored_path
+from allma_server.types import Citation, Grounding, Message, Summary, now
 
 LONGEST_TITLE = 80
 

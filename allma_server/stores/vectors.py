@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from allma_server.errors import VectorStoreDown
-from allma_server.model import Hit, VectorStatus
 from allma_server.ports import Vector
 from allma_server.stores.chroma import ChromaStore, delete_collections
 from allma_server.stores.database import Database
@@ -26,6 +25,7 @@ from allma_server.stores.place import RebuildableStore, StorePlace
 from allma_server.stores.settings import Settings
 from allma_server.stores.upkeep import Kept, Upkeep
 from allma_server.tasks import background_tasks
+from allma_server.types import Hit, VectorStatus
 
 __all__ = ["VECTOR_STORES", "VectorIndex", "VectorOptions", "VectorRecord", "open_vectors"]
 

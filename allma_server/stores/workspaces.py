@@ -5,12 +5,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from allma_server.model import Workspace, now
 from allma_server.paths import is_inside
 from allma_server.stores.database import Stored, Transaction
 from allma_server.stores.documents import inside
 from allma_server.stores.ledger import remove_documents
 from allma_server.stores.rows import as_json, shown_path, stored_path
+from allma_server.types import Workspace, now
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import UnionType
 
 from pydantic.alias_generators import to_camel, to_pascal
 
-from allma_server import model
+from allma_server import types
 from allma_server.doors.lsp import stream
 from allma_server.operations import OPERATIONS, Operation
 
@@ -37,19 +37,19 @@ def words() -> dict[str, object]:
     """The named sets of words, such as the states of a document."""
     return {
         name: value
-        for name, value in vars(model).items()
+        for name, value in vars(types).items()
         if typing.get_origin(value) is typing.Literal
     }
 
 
 def results() -> list[Record]:
-    """What operations return and are made of, in the order of the model."""
+    """What operations return and are made of, in the order of `types`."""
     found: list[type] = []
     for operation in OPERATIONS:
         _reach(returned(operation), found)
     for kind in stream.KINDS:
         _reach(kind, found)
-    ordered = [kind for kind in vars(model).values() if kind in found]
+    ordered = [kind for kind in vars(types).values() if kind in found]
     return [_record(kind) for kind in [*ordered, *(k for k in found if k not in ordered)]]
 
 
@@ -87,7 +87,7 @@ def parts(hint: object) -> tuple[object, ...]:
     """The members of a union; the type itself when it is none."""
     if typing.get_origin(hint) is typing.Annotated:
         return parts(typing.get_args(hint)[0])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+    if typing.get_origin(hint) in (typing.Union, UnionType):
         return typing.get_args(hint)
     return (hint,)
 

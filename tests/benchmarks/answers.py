@@ -31,8 +31,8 @@ from statistics import mean
 from allma_server.answer.refusal import declines
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.model import Answer, ChatMessage, Passage, SearchResult, TextDelta
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import Answer, ChatMessage, Passage, SearchResult, TextDelta
 from tests.benchmarks.retrieval import lines, publish
 from tests.conftest import SHARED_DATA
 from tests.ollama.fixtures import serving as model_server

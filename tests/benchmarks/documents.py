@@ -24,7 +24,7 @@ from allma_server.chunking import ChunkSettings
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.pool import ParserPool
 from allma_server.formats.worker import Limits
-from allma_server.model import Parsed
+from allma_server.types import Parsed
 from tests.benchmarks import manuals
 from tests.benchmarks.words import words
 from tests.conftest import SHARED_DATA

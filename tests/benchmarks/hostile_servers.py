@@ -17,7 +17,7 @@ from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config
 from allma_server.embedders import open_embedder
 from allma_server.errors import ProviderError, by_code
-from allma_server.model import ChatMessage
+from allma_server.types import ChatMessage
 from tests.ollama.hostile import CASES, Call, Case, hostile
 
 QUESTION = [ChatMessage("user", "Why?")]

@@ -21,8 +21,8 @@ from allma_server.answer.prompts import build_prompt
 from allma_server.answer.untrusted import gives_orders, visible
 from allma_server.chat_models.ollama import open_ollama
 from allma_server.config import Config
-from allma_server.model import ChatMessage, Passage, TextDelta
 from allma_server.ports import ChatModels
+from allma_server.types import ChatMessage, Passage, TextDelta
 from tests.benchmarks.answers import serving
 
 QUESTION = "Who is the harbour master of Port Ellis, and how many boats does she have?"

@@ -32,7 +32,6 @@ import numpy as np
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.model import Chunk, FileFacts, Hit, Parsed, Workspace
 from allma_server.operations import BY_NAME, Call
 from allma_server.operations.scope import sources_of
 from allma_server.ports import Vector
@@ -40,6 +39,7 @@ from allma_server.retrieve.explain import explain_passages
 from allma_server.retrieve.fuse import fuse
 from allma_server.retrieve.search import CANDIDATES, Scope, find_passages
 from allma_server.stores.exact import best
+from allma_server.types import Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA
 
 TARGETS = {

@@ -20,8 +20,8 @@ from pathlib import Path
 from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import AllmaError
 from allma_server.formats import reader_for
-from allma_server.model import Extract
 from allma_server.secrets import mask
+from allma_server.types import Extract
 from tests.conftest import SHARED_DATA
 
 MOST_BYTES = 2_000_000

@@ -11,8 +11,8 @@ import pytest
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats import READERS, reader_for
-from allma_server.model import Extract
 from allma_server.ports import Reader
+from allma_server.types import Extract
 from tests.seeds import seeds
 from tests.unit.formats.pdf_files import pdf_with_pages
 

@@ -9,11 +9,11 @@ import pytest
 from allma_server.chat_models import open_chat_models
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument
-from allma_server.model import Passage
 from allma_server.ports import Reranker
 from allma_server.rerankers import RERANKERS, open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
 from allma_server.retrieve.rerank import WordReranker
+from allma_server.types import Passage
 from tests.unit.rerankers.networks import cross_encoder
 
 TEXTS = [

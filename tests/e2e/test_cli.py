@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from allma_server import __version__, model
+from allma_server import __version__, types
 from allma_server.cli import streams
 from allma_server.cli.commands import app
 from allma_server.cli.program import command, program
@@ -181,8 +181,8 @@ def test_search_prints_places_that_editors_find(allma: Allma) -> None:
 
 def test_search_keeps_to_the_glob_and_the_workspace(allma: Allma, tmp_path: Path) -> None:
     found = allma.json("search", "engine", "--path", "**/*.py", "--workspace", "docs")
-    assert_like(found, model.SearchResult)
-    assert_like(found["passages"][0], model.Passage)
+    assert_like(found, types.SearchResult)
+    assert_like(found["passages"][0], types.Passage)
     assert {Path(p["path"]).name for p in found["passages"]} == {"engine.py"}
 
 
@@ -194,11 +194,11 @@ def test_searching_for_nothing_that_is_there_says_so(allma: Allma) -> None:
 
 def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
     report = allma.json("index", "docs")
-    assert_like(report, model.IngestReport)
+    assert_like(report, types.IngestReport)
     assert report["indexed"] == report["updated"] == 0
     assert report["unchanged"] >= 2
-    assert_like(allma.json("sync"), model.IngestReport)
-    assert_like(allma.json("sync", "docs"), model.IngestReport)
+    assert_like(allma.json("sync"), types.IngestReport)
+    assert_like(allma.json("sync", "docs"), types.IngestReport)
 
 
 @pytest.mark.parametrize("place", ["docs/guide.md:3-3", "docs/guide.md#L3"])
@@ -223,27 +223,27 @@ def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
     assert re.search(r"^indexed  \w+ +\d+  docs.guide\.md$", text, re.M)
     assert re.search(r"^failed .* docs.broken\.docx\n    \w", text, re.M)
     page = allma.json("documents", "--state", "failed", "--workspace", "docs")
-    assert_like(page, model.DocumentPage)
-    assert_like(page["documents"][0], model.DocumentRow)
+    assert_like(page, types.DocumentPage)
+    assert_like(page["documents"][0], types.DocumentRow)
     assert [row["state"] for row in page["documents"]] == ["failed"]
 
 
 def test_reading_prints_the_lines_and_nothing_else(allma: Allma) -> None:
     path = os.path.join("docs", "guide.md")
     assert allma("read", path, "--lines", "1:3").stdout == "".join(GUIDE.splitlines(True)[:3])
-    assert_like(allma.json("read", path), model.Excerpt)
+    assert_like(allma.json("read", path), types.Excerpt)
     chunk = allma.json("search", "zebras", "-k", "1")["passages"][0]["chunk_id"]
     assert "Zebras" in allma("read", str(chunk)).stdout
 
 
 def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
     status = allma.json("status")
-    assert_like(status, model.Status)
-    assert_like(status["workspaces"][0], model.WorkspaceStatus)
+    assert_like(status, types.Status)
+    assert_like(status["workspaces"][0], types.WorkspaceStatus)
     assert status["workspaces"][0]["path"] == str(allma.home.docs)
     assert f"docs\n    {status['workspaces'][0]['documents']} documents" in allma("status").stdout
     diagnosis = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
-    assert_like(diagnosis, model.Diagnosis)
+    assert_like(diagnosis, types.Diagnosis)
     shown = CliRunner().invoke(app, ["doctor"])
     assert shown.exit_code == (0 if diagnosis["healthy"] else 1)
     for check in diagnosis["checks"]:
@@ -256,7 +256,7 @@ def test_what_is_exported_is_imported_elsewhere_and_repaired(allma: Allma, tmp_p
     assert "copy.allma" in allma("export", file).stdout
     assert "there" in allma("import", file, "--data", there, "--solo").stdout
     repaired = allma.json("doctor", "--repair", "--data", there, "--solo")
-    assert_like(repaired, model.Diagnosis)
+    assert_like(repaired, types.Diagnosis)
     assert repaired["healthy"]
     assert "guide.md" in allma("search", "feeding zebras", "--data", there, "--solo").stdout
 
@@ -265,7 +265,7 @@ def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Pa
     (tmp_path / "note.md").write_text("# Note\n\nA passing remark about giraffes.\n")
     allma("index", str(tmp_path))
     report = allma.json("forget", str(tmp_path))
-    assert_like(report, model.ForgetReport)
+    assert_like(report, types.ForgetReport)
     assert report["documents"] == 1
     assert report["workspace_removed"]
     assert (tmp_path / "note.md").exists()
@@ -288,7 +288,7 @@ def test_without_a_model_the_passages_are_the_answer(allma: Allma) -> None:
     assert "Ollama" in result.stdout.splitlines()[0]
     assert "Zebras eat grass" in result.stdout
     answer = allma.json("ask", "What do zebras eat?")
-    assert_like(answer, model.Answer)
+    assert_like(answer, types.Answer)
     assert answer["mode"] == "passages_only"
 
 
@@ -308,18 +308,18 @@ def test_a_conversation_goes_on_and_can_be_managed(talking: Allma) -> None:
         "conversation_id"
     ] == id  # fmt: skip
     shown = talking.json("conversations", "show", id)
-    assert_like(shown, model.Conversation)
+    assert_like(shown, types.Conversation)
     assert [message["role"] for message in shown["messages"]] == ["user", "assistant"] * 2
     assert "Zebras" in talking("conversations", "rename", id, "Zebras").stderr
     renamed = talking.json("conversations", "rename", id, "About zebras")
-    assert_like(renamed, model.Conversation)
+    assert_like(renamed, types.Conversation)
     assert re.search(rf"^{id} .* 4  About zebras$", talking("conversations").stdout, re.M)
     assert talking("conversations", "list").stdout == talking("conversations").stdout
     assert "What do zebras eat?" in talking("conversations", "show", id).stdout
     assert talking("conversations", "export", id).stdout.startswith("# About zebras\n")
-    assert_like(talking.json("conversations", "export", id), model.Export)
-    assert_like(talking.json("conversations"), model.ConversationPage)
-    assert_like(talking.json("conversations", "delete", id), model.Done)
+    assert_like(talking.json("conversations", "export", id), types.Export)
+    assert_like(talking.json("conversations"), types.ConversationPage)
+    assert_like(talking.json("conversations", "delete", id), types.Done)
     assert talking.json("conversations", "show", id, code=1)["code"] == "conversation_not_found"
 
 
@@ -340,14 +340,14 @@ def test_a_plain_chat_has_no_sources(talking: Allma) -> None:
 
 def test_models_are_listed_shown_pulled_chosen_and_deleted(talking: Allma) -> None:
     models = talking.json("models")
-    assert_like(models, model.ModelList)
-    assert_like(models["models"][0], model.ModelInfo)
+    assert_like(models, types.ModelList)
+    assert_like(models["models"][0], types.ModelInfo)
     assert re.search(r"^● +echo\b", talking("models", "list").stdout, re.M)
-    assert_like(talking.json("models", "show", "echo"), model.ModelInfo)
-    assert_like(talking.json("models", "pull", "echo"), model.Done)
+    assert_like(talking.json("models", "show", "echo"), types.ModelInfo)
+    assert_like(talking.json("models", "pull", "echo"), types.Done)
     assert "slow answers from now on" in talking("models", "use", "slow").stdout
-    assert_like(talking.json("models", "delete", "slow"), model.Done)
-    assert_like(talking.json("models", "pull", "slow"), model.Done)
+    assert_like(talking.json("models", "delete", "slow"), types.Done)
+    assert_like(talking.json("models", "pull", "slow"), types.Done)
 
 
 # --- options ------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from allma_server.doors.shell.client import ShellClient
 from allma_server.doors.tools import TOOLS
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
-from allma_server.model import Job
 from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
+from allma_server.types import Job
 from tests.protocol.wire import Frames, Lines, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

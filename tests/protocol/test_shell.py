@@ -14,8 +14,8 @@ from allma_server.doors.shell.server import serve_shell
 from allma_server.doors.source import EngineSource
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, StorageError
-from allma_server.model import Answer, Citation, DocumentPage, SearchResult
 from allma_server.operations import Silent
+from allma_server.types import Answer, Citation, DocumentPage, SearchResult
 from tests.protocol.wire import Frames, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

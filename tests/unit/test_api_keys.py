@@ -29,7 +29,7 @@ from allma_server.errors import (
     Unsupported,
 )
 from allma_server.locations import variables_for_clients
-from allma_server.model import ChatMessage
+from allma_server.types import ChatMessage
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 
 from allma_server.chunking import ChunkSettings, chunk, token_counter
 from allma_server.embedders.local import FOLDER, MAX_TOKENS
-from allma_server.model import Chunk, Extract, Section
+from allma_server.types import Chunk, Extract, Section
 
 SETTINGS = ChunkSettings(
     size=1000, overlap=200, max_tokens=MAX_TOKENS, tokenizer_file=str(FOLDER / "tokenizer.json")

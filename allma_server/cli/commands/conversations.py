@@ -10,7 +10,7 @@ from allma_server.cli.shell import Shell, given
 
 if TYPE_CHECKING:
     from allma_server.doors.shell.client import Session
-    from allma_server.model import Answer, Conversation, ConversationPage
+    from allma_server.types import Answer, Conversation, ConversationPage
 
 app = typer.Typer()
 

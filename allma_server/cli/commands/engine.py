@@ -12,7 +12,7 @@ from allma_server.cli.shell import DONE, FAILED, Shell
 
 if TYPE_CHECKING:
     from allma_server.errors import DataDamaged
-    from allma_server.model import Check, Diagnosis
+    from allma_server.types import Check, Diagnosis
 
 app = typer.Typer()
 
@@ -65,7 +65,7 @@ async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
     from allma_server.cli.page import count
     from allma_server.daemon.controls import without_daemon
     from allma_server.engine import rescue_data
-    from allma_server.model import Check
+    from allma_server.types import Check
 
     with shell.progress("Saving what can be read"):
         data = shell.config.data_dir
@@ -177,7 +177,7 @@ Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or ope
 async def set_key(shell: Shell, provider: Provider) -> None:
     """Store a model server's API key in the system's key ring."""
     from allma_server.api_keys import check_provider, store_key
-    from allma_server.model import Done
+    from allma_server.types import Done
 
     check_provider(provider)
     await store_key(provider, shell.secret(f"API key for {provider}"))
@@ -188,7 +188,7 @@ async def set_key(shell: Shell, provider: Provider) -> None:
 async def unset_key(shell: Shell, provider: Provider) -> None:
     """Take a model server's API key out of the system's key ring."""
     from allma_server.api_keys import remove_key
-    from allma_server.model import Done
+    from allma_server.types import Done
 
     await remove_key(provider)
     shell.show(Done(f"There is no key for {provider} in the system's key ring."))

@@ -9,7 +9,7 @@ from allma_server.cli.program import command
 from allma_server.cli.shell import DONE, FAILED, Shell
 
 if TYPE_CHECKING:
-    from allma_server.model import DocumentPage, IngestReport, Job
+    from allma_server.types import DocumentPage, IngestReport, Job
 
 app = typer.Typer()
 
@@ -44,7 +44,7 @@ async def sync(
 
 
 def _outcome(shell: Shell, report: "IngestReport | Job") -> int:
-    from allma_server.model import Job  # known by now; the help does without it
+    from allma_server.types import Job  # known by now; the help does without it
 
     if isinstance(report, Job):
         return DONE

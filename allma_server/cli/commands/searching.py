@@ -10,7 +10,7 @@ from allma_server.cli.program import command
 from allma_server.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from allma_server.model import Evaluation
+    from allma_server.types import Evaluation
 
 app = typer.Typer()
 

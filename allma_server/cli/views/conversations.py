@@ -6,7 +6,7 @@ from rich.text import Text
 from allma_server.cli.page import Page, View, Views, fits, moment
 from allma_server.cli.streams import CONTROLS
 from allma_server.cli.views.searching import passages, source_line
-from allma_server.model import Answer, Conversation, ConversationPage, Export
+from allma_server.types import Answer, Conversation, ConversationPage, Export
 
 
 def _answer(result: Answer, page: Page) -> View:

@@ -5,7 +5,8 @@ from rich.text import Text
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views.indexing import job
-from allma_server.model import (
+from allma_server.path_text import readable
+from allma_server.types import (
     DaemonStatus,
     Diagnosis,
     Done,
@@ -13,7 +14,6 @@ from allma_server.model import (
     Status,
     WorkspaceStatus,
 )
-from allma_server.path_text import readable
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 

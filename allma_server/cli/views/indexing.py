@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views, count
-from allma_server.model import DocumentPage, FileReason, ForgetReport, IngestReport, Job
+from allma_server.types import DocumentPage, FileReason, ForgetReport, IngestReport, Job
 
 MOST_SKIPPED = 10
 """Skipped files that a report lists; all of them are in the ledger."""

@@ -4,7 +4,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views
-from allma_server.model import ModelInfo, ModelList
+from allma_server.types import ModelInfo, ModelList
 
 
 def _models(result: ModelList, page: Page) -> View:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views, count
-from allma_server.model import (
+from allma_server.types import (
     Candidate,
     Evaluation,
     Excerpt,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allma_server.model import Citation
+from allma_server.types import Citation
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from mcp.server.subscriptions import (
 from allma_server.doors.content import content
 from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.errors import AllmaError, NotFound
-from allma_server.model import is_text, row_id
 from allma_server.operations import BY_NAME
 from allma_server.path_text import readable
+from allma_server.types import is_text, row_id
 
 STATUS = "allma://status"
 

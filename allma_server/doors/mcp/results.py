@@ -7,9 +7,9 @@ import mcp_types as types
 
 from allma_server.doors.patience import Relay
 from allma_server.doors.text import as_text
-from allma_server.model import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 from allma_server.operations import Operation, jsonable
 from allma_server.path_text import readable
+from allma_server.types import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 
 LARGEST_EXCERPT = 16_000
 """Characters of a document that are read at once: about four thousand tokens."""

@@ -153,7 +153,7 @@ class ShellClient:
 async def _tell(progress: "Progress", said: Mapping[str, Any]) -> None:
     from pydantic import TypeAdapter
 
-    from allma_server.model import Citation
+    from allma_server.types import Citation
 
     match said:
         case {"report": [done, total, message]}:

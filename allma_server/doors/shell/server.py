@@ -17,9 +17,9 @@ from allma_server.doors.frames import (
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
-from allma_server.model import Citation
 from allma_server.operations import BY_NAME, Call, jsonable
 from allma_server.tasks import background_tasks
+from allma_server.types import Citation
 
 _FAILED = -32000
 

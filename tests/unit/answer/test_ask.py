@@ -23,9 +23,9 @@ from allma_server.errors import (
     ProviderBusy,
     ProviderError,
 )
-from allma_server.model import Answer, Message
 from allma_server.operations import BY_NAME
 from allma_server.operations.call import Call, Silent
+from allma_server.types import Answer, Message
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
 TEXT = "The lighthouse of Kernow has seven gates and was built by Ada Penrose in 1871.\n"

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from allma_server.answer.citations import CheckedText, cited_among
-from allma_server.model import Passage
+from allma_server.types import Passage
 
 
 def passage(number: int) -> Passage:

@@ -1,5 +1,5 @@
 from allma_server.answer.export import as_markdown
-from allma_server.model import Conversation, Message
+from allma_server.types import Conversation, Message
 
 
 def test_an_answer_without_sources_is_told_with_its_caution() -> None:

@@ -9,7 +9,7 @@ from allma_server.answer import followup
 from allma_server.answer.followup import SUMMARY_TOKENS, standalone, summed_up
 from allma_server.answer.prompts import tokens_in
 from allma_server.errors import ProviderError
-from allma_server.model import ChatMessage, Message, Summary
+from allma_server.types import ChatMessage, Message, Summary
 
 ASKED = "How long is the Aletsch glacier?"
 

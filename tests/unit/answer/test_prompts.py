@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from allma_server.answer.prompts import PLAIN, build_prompt, shorten, tokens_in
-from allma_server.model import Message, Passage
+from allma_server.types import Message, Passage
 
 PASSAGE = Passage(
     "/w/sea.md", "/w", 1, 1, 0, "The sea is salty.", 1.0, 3, 4, None, ["Water"], "file:///w/sea.md"

@@ -18,7 +18,7 @@ from allma_server.errors import (
     ProviderError,
     ProviderUnreachable,
 )
-from allma_server.model import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, Finish, TextDelta
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
 SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": 8192}}

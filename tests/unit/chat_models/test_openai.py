@@ -10,7 +10,7 @@ from allma_server.errors import (
     InvalidArgument,
     ProviderError,
 )
-from allma_server.model import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, Finish, TextDelta
 from tests.ollama.wire import Exchange, Wire, serving
 
 QUESTION = [ChatMessage("user", "Why?")]

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from rich.console import Console
 
-from allma_server import model
+from allma_server import types
 from allma_server.cli import streams
 from allma_server.cli.commands.indexing import State
 from allma_server.cli.page import Page
@@ -20,7 +20,7 @@ from allma_server.operations import BY_NAME
 LONG_PATH = "/srv/" + "/".join(f"a-rather-long-folder-name-{n}" for n in range(6)) + "/file name.md"
 NOW = "2026-01-02T03:04:05.000Z"
 
-PASSAGE = model.Passage(
+PASSAGE = types.Passage(
     path="/work/notes/guide.md",
     workspace="/work/notes",
     document_id=1,
@@ -36,82 +36,82 @@ PASSAGE = model.Passage(
 )
 
 
-def citation(number: int, *, cited: bool = True, **changes: Any) -> model.Citation:
-    return model.Citation(number, replace(PASSAGE, **changes), cited)
+def citation(number: int, *, cited: bool = True, **changes: Any) -> types.Citation:
+    return types.Citation(number, replace(PASSAGE, **changes), cited)
 
 
-ANSWER = model.Answer(
+ANSWER = types.Answer(
     text="Python [1].",
     citations=[citation(1), citation(2, path=LONG_PATH, cited=False, page=3)],
     conversation_id="c1",
     message_id="m1",
     model="llama",
     mode="generated",
-    stats=model.AnswerStats(1, 2, 3, 4, 5, truncated=False),
+    stats=types.AnswerStats(1, 2, 3, 4, 5, truncated=False),
 )
-REPORT = model.IngestReport(
+REPORT = types.IngestReport(
     indexed=3,
     unchanged=1200,
-    failed=[model.FileReason(LONG_PATH, "it is encrypted")],
-    skipped=[model.FileReason(f"/x/{n}.png", "no text") for n in range(14)],
+    failed=[types.FileReason(LONG_PATH, "it is encrypted")],
+    skipped=[types.FileReason(f"/x/{n}.png", "no text") for n in range(14)],
     chunks=99,
     seconds=1.25,
 )
-ROW = model.DocumentRow(
+ROW = types.DocumentRow(
     1, LONG_PATH, "/srv", "markdown", "failed", "it is encrypted", "t", 1, 0, NOW, "allma://x"
 )
-CHAT = model.Conversation("c1", "About [red]engines[/red]", NOW, NOW, 2)
-SOURCE = model.MessageSource(1, 1, 7, 0.5, LONG_PATH, 12, 15, None, [], "text")
+CHAT = types.Conversation("c1", "About [red]engines[/red]", NOW, NOW, 2)
+SOURCE = types.MessageSource(1, 1, 7, 0.5, LONG_PATH, 12, 15, None, [], "text")
 TOLD = replace(
     CHAT,
     messages=[
-        model.Message("1", "user", "Tell *me*.", None, NOW),
-        model.Message("2", "assistant", "An **engine** [1].", "llama", NOW, [SOURCE]),
+        types.Message("1", "user", "Tell *me*.", None, NOW),
+        types.Message("2", "assistant", "An **engine** [1].", "llama", NOW, [SOURCE]),
     ],
 )
-MODEL = model.ModelInfo("llama3.2:3b", 2_000_000_000, "3B", "Q4", 131072, ["tools"], NOW, True)
-STATUS = model.Status(
+MODEL = types.ModelInfo("llama3.2:3b", 2_000_000_000, "3B", "Q4", 131072, ["tools"], NOW, True)
+STATUS = types.Status(
     version="0.1.0",
     data_dir=LONG_PATH,
-    embedder=model.EmbedderStatus("local/x", 384),
+    embedder=types.EmbedderStatus("local/x", 384),
     chat_model=None,
-    ollama=model.OllamaStatus("http://x", False, None, "Ollama does not answer at http://x."),
-    vectors=model.VectorStatus("chroma", "ready", 3, None),
-    workspaces=[model.WorkspaceStatus(LONG_PATH, 1, 2, 0, 1, 0, True)],
-    jobs=[model.Job("j", "ingest", "running", "/x", 1, 2, "a.md", NOW)],
+    ollama=types.OllamaStatus("http://x", False, None, "Ollama does not answer at http://x."),
+    vectors=types.VectorStatus("chroma", "ready", 3, None),
+    workspaces=[types.WorkspaceStatus(LONG_PATH, 1, 2, 0, 1, 0, True)],
+    jobs=[types.Job("j", "ingest", "running", "/x", 1, 2, "a.md", NOW)],
     clients=1,
     pid=1,
 )
-DIAGNOSIS = model.Diagnosis(
+DIAGNOSIS = types.Diagnosis(
     False,
     [
-        model.Check("Database", "ok", "42 documents"),
-        model.Check("Ollama", "failed", "It does not answer.", "Start it with `ollama serve`."),
+        types.Check("Database", "ok", "42 documents"),
+        types.Check("Ollama", "failed", "It does not answer.", "Start it with `ollama serve`."),
     ],
 )
-EXPLANATION = model.Explanation(
+EXPLANATION = types.Explanation(
     "an engine",
     ["engin"],
     [],
     ["an"],
     [
-        model.Candidate(
-            PASSAGE, model.Standing(1, 0.5), None, model.Standing(1, 20.0),
-            model.Standing(1, 31.5), None, "shown",
+        types.Candidate(
+            PASSAGE, types.Standing(1, 0.5), None, types.Standing(1, 20.0),
+            types.Standing(1, 31.5), None, "shown",
         ),
-        model.Candidate(
-            replace(PASSAGE, path=LONG_PATH, chunk_id=8), model.Standing(2, 0.25),
-            model.Standing(1, 9.5), model.Standing(2, 9.5), model.Standing(2, 9.0), None,
+        types.Candidate(
+            replace(PASSAGE, path=LONG_PATH, chunk_id=8), types.Standing(2, 0.25),
+            types.Standing(1, 9.5), types.Standing(2, 9.5), types.Standing(2, 9.0), None,
             "repeats", 7,
         ),
-        model.Candidate(PASSAGE, None, None, model.Standing(3, 1.0), None, None, "not_read"),
+        types.Candidate(PASSAGE, None, None, types.Standing(3, 1.0), None, None, "not_read"),
     ],
 )  # fmt: skip
-EVALUATION = model.Evaluation(
+EVALUATION = types.Evaluation(
     2,
     10,
-    [model.StageScores("fused", 0.5, 0.5, 0.5, 0.5)],
-    [model.QuestionPlace("Which port", None), model.QuestionPlace("Where", 1)],
+    [types.StageScores("fused", 0.5, 0.5, 0.5, 0.5)],
+    [types.QuestionPlace("Which port", None), types.QuestionPlace("Where", 1)],
     {"reranker": "words"},
     12,
 )
@@ -124,17 +124,17 @@ RESULTS: list[object] = [
     REPORT,
     STATUS,
     STATUS.jobs[0],
-    model.ConversationPage([CHAT], 1),
-    model.DocumentPage([ROW, replace(ROW, path="/x", state="indexed", reason=None)], 2),
-    model.Done("It is done."),
-    model.Excerpt(LONG_PATH, "one\ntwo\n", 9, 10, 20, "allma://x", "disk"),
+    types.ConversationPage([CHAT], 1),
+    types.DocumentPage([ROW, replace(ROW, path="/x", state="indexed", reason=None)], 2),
+    types.Done("It is done."),
+    types.Excerpt(LONG_PATH, "one\ntwo\n", 9, 10, 20, "allma://x", "disk"),
     EXPLANATION,
     EVALUATION,
     replace(EVALUATION, before=EVALUATION, better=1),
-    model.Export("t", "# t\n"),
-    model.ForgetReport(LONG_PATH, 1, 2, True),
-    model.ModelList([MODEL, replace(MODEL, name="tiny", size=None, in_use=False)], "x", "ollama"),
-    model.SearchResult([PASSAGE, replace(PASSAGE, path=LONG_PATH, page=3, stale=True)]),
+    types.Export("t", "# t\n"),
+    types.ForgetReport(LONG_PATH, 1, 2, True),
+    types.ModelList([MODEL, replace(MODEL, name="tiny", size=None, in_use=False)], "x", "ollama"),
+    types.SearchResult([PASSAGE, replace(PASSAGE, path=LONG_PATH, page=3, stale=True)]),
     Setting("top_k", 5, "default", "How many."),
     Settings("/x/config.toml", [Setting("watch", True, "environment", "Follow changes.")]),
 ]
@@ -183,11 +183,11 @@ def test_every_result_of_an_operation_has_a_view() -> None:
 
 
 def test_the_states_to_choose_from_are_those_of_the_ledger() -> None:
-    assert get_args(State) == get_args(model.DocumentState)
+    assert get_args(State) == get_args(types.DocumentState)
 
 
 def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
-    assert shown(model.SearchResult([PASSAGE])) == (
+    assert shown(types.SearchResult([PASSAGE])) == (
         "1. notes/guide.md:12\n"
         "   Guide › Install\n"
         "    # Install\n"
@@ -213,13 +213,13 @@ def test_an_explanation_is_a_table_of_places_and_scores() -> None:
 
 
 def test_a_terminal_gets_links() -> None:
-    text = shown(model.SearchResult([PASSAGE]), terminal=True)
+    text = shown(types.SearchResult([PASSAGE]), terminal=True)
     assert ";file:///work/notes/guide.md\x1b\\" in text
     assert "notes/guide.md:12" in plain(text)
 
 
 def test_words_are_highlighted_as_the_search_understands_them() -> None:
-    text = shown(model.SearchResult([PASSAGE]), terminal=True, words="what does an engine need")
+    text = shown(types.SearchResult([PASSAGE]), terminal=True, words="what does an engine need")
     assert "\x1b[1;33mengines\x1b[0m" in text
     assert "\x1b[1;33mneed\x1b[0m" in text
     assert "\x1b[1;33mNothing" not in text
@@ -227,13 +227,13 @@ def test_words_are_highlighted_as_the_search_understands_them() -> None:
 
 def test_a_snippet_shows_the_lines_with_the_words() -> None:
     text = "\n".join([f"line {n}" for n in range(40)] + ["the zebra crossing"])
-    snippet = shown(model.SearchResult([replace(PASSAGE, text=text)]), words="zebra")
+    snippet = shown(types.SearchResult([replace(PASSAGE, text=text)]), words="zebra")
     assert "zebra" in snippet
     assert "line 1\n" not in snippet
 
 
 def test_page_and_staleness_stand_beside_the_place() -> None:
-    text = shown(model.SearchResult([replace(PASSAGE, page=3, stale=True)]))
+    text = shown(types.SearchResult([replace(PASSAGE, page=3, stale=True)]))
     assert text.startswith("1. notes/guide.md:12  page 3  changed since it was indexed\n")
 
 
@@ -255,7 +255,7 @@ def test_a_report_lists_every_failed_file_but_only_some_skipped_ones() -> None:
 
 
 def test_what_looks_like_markup_is_shown_as_it_is() -> None:
-    assert "About [red]engines[/red]" in shown(model.ConversationPage([CHAT], 1), terminal=True)
+    assert "About [red]engines[/red]" in shown(types.ConversationPage([CHAT], 1), terminal=True)
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)

@@ -6,7 +6,7 @@ from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import NothingToIndex
 from allma_server.formats.code import CodeReader
 from allma_server.grammars import GRAMMARS, grammar
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 
 def read(source: str, name: str) -> Extract:

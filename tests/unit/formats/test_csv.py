@@ -3,7 +3,7 @@ from pathlib import PurePath
 import pytest
 
 from allma_server.formats.csv import CsvReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 
 def read(data: str | bytes, name: str = "file.csv") -> Extract:

@@ -9,7 +9,7 @@ from docx.document import Document
 
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.docx import DocxReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -6,7 +6,7 @@ import pytest
 from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import NothingToIndex
 from allma_server.formats.html import HtmlReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 STORY = "The river rose in the night and took the old bridge with it before anybody woke up. " * 4
 

@@ -4,7 +4,7 @@ from pathlib import PurePath
 import pytest
 
 from allma_server.formats.json import JsonReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 
 def read(data: str | bytes, name: str = "file.json") -> Extract:

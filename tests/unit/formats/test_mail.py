@@ -8,7 +8,7 @@ import pytest
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.mail import MailReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 from tests.unit.formats.pdf_files import pdf_with_pages
 
 

@@ -5,7 +5,7 @@ import pytest
 from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import NothingToIndex
 from allma_server.formats.markdown import MarkdownReader
-from allma_server.model import Extract, Section
+from allma_server.types import Extract, Section
 
 
 def read(source: str) -> Extract:

@@ -6,7 +6,7 @@ import pytest
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats.notebook import NotebookReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 
 def read(notebook: object) -> Extract:

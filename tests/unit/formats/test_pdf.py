@@ -9,8 +9,8 @@ import pytest
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.formats.pdf import PdfReader
 from allma_server.formats.pdf_spare import SpareDocument
-from allma_server.model import Extract
 from allma_server.secrets import mask_extract
+from allma_server.types import Extract
 from tests.unit.formats.pdf_files import pdf_of, pdf_with_contents, pdf_with_pages, stream
 
 

@@ -6,7 +6,7 @@ import pytest
 from allma_server.errors import NothingToIndex
 from allma_server.formats import reader_for
 from allma_server.formats.xml import XmlReader
-from allma_server.model import Extract
+from allma_server.types import Extract
 
 
 def read(source: str | bytes, name: str = "file.xml") -> Extract:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from allma_server.ingest.plan import plan
-from allma_server.model import (
+from allma_server.types import (
     Add,
     Document,
     FileFacts,

@@ -14,8 +14,8 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, open_engine
 from allma_server.errors import DocumentNotFound
-from allma_server.model import ChatMessage, Finish, TextDelta
 from allma_server.ports import ChatModels
+from allma_server.types import ChatMessage, Finish, TextDelta
 from tests.unit.formats.pdf_files import pdf_with_pages
 from tests.unit.ingest.test_forgetting import traces
 from tests.unit.ingest.test_ingestion import do, index

@@ -13,8 +13,8 @@ from allma_server.doors.text import as_text
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
 from allma_server.ingest import pipeline
-from allma_server.model import IngestReport
 from allma_server.ports import Vector, Vectors
+from allma_server.types import IngestReport
 from tests.unit.ingest.test_ingestion import do
 from tests.unit.ingest.test_schedule import large as large
 from tests.unit.ingest.test_schedule import long_run

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from allma_server.doors.content import content
 from allma_server.engine import Engine
-from allma_server.model import Excerpt, SearchResult
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import Excerpt, SearchResult
 
 
 async def found(engine: Engine, query: str) -> SearchResult:

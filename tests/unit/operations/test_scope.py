@@ -6,8 +6,8 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.errors import DocumentNotFound
-from allma_server.model import DocumentPage, Excerpt, ForgetReport, SearchResult
 from allma_server.operations import BY_NAME, Call, Silent
+from allma_server.types import DocumentPage, Excerpt, ForgetReport, SearchResult
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from allma_server.errors import ModelNotFound, ModelUnsuitable, ProviderError
-from allma_server.model import Passage
 from allma_server.ports import Reranker
 from allma_server.rerankers.cross_encoder import open_cross_encoder
 from allma_server.rerankers.listwise import Chat
+from allma_server.types import Passage
 from tests.unit.rerankers.networks import cross_encoder
 
 TEXTS = ["The port is open.", "The billing port is 7443.", "Nothing."]

@@ -1,5 +1,5 @@
-from allma_server.model import Passage
 from allma_server.rerankers.listwise import LONGEST, prompt, scores
+from allma_server.types import Passage
 
 
 def order(said: str, count: int = 4) -> list[int]:

@@ -6,8 +6,8 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
-from allma_server.model import Candidate, Explanation
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import Candidate, Explanation
 from tests.unit.retrieve.corpus import indexed
 
 FILES = {

@@ -1,7 +1,7 @@
 from math import isclose
 
-from allma_server.model import Hit
 from allma_server.retrieve.fuse import fuse, weight
+from allma_server.types import Hit
 
 
 def hits(**scores: float) -> list[Hit]:

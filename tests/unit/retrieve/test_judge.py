@@ -9,8 +9,8 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.engine import open_engine
-from allma_server.model import Explanation, Passage, SearchResult
 from allma_server.operations import BY_NAME
+from allma_server.types import Explanation, Passage, SearchResult
 from tests.unit.rerankers.networks import cross_encoder
 from tests.unit.retrieve.corpus import indexed
 

@@ -4,7 +4,6 @@ import pytest
 
 from allma_server.chat_models.scripted import ScriptedChatModels
 from allma_server.errors import InvalidArgument
-from allma_server.model import Passage
 from allma_server.retrieve.questions import (
     Expected,
     Question,
@@ -13,6 +12,7 @@ from allma_server.retrieve.questions import (
     sample,
     written,
 )
+from allma_server.types import Passage
 
 PASSAGE = Passage(
     "/w/docs/guide.md", "/w", 1, 7, 3, "The  port\nis 7443.", 1.0, 10, 20, None, [], "file:///"

@@ -1,5 +1,5 @@
-from allma_server.model import Passage
 from allma_server.retrieve.rerank import WordReranker, rescore
+from allma_server.types import Passage
 
 
 def passages(*texts: str, score: float = 10.0) -> list[Passage]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from allma_server.engine import Engine
-from allma_server.model import Explanation, SearchResult
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import Explanation, SearchResult
 
 BARN = "The barn of the old farm stands in the north. " * 12
 GUIDE = f"""# Harbour

@@ -9,8 +9,8 @@ import pytest
 
 from allma_server.errors import NothingToIndex
 from allma_server.formats import reader_for
-from allma_server.model import Extract, Section
 from allma_server.secrets import mask, mask_extract
+from allma_server.types import Extract, Section
 from tests.unit.secrets.samples import (
     AROUND_A_NAMED_TOKEN,
     AROUND_A_PASSWORD,

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from allma_server.model import Chunk, Document, FileFacts, Parsed, Workspace
 from allma_server.ports import Vector
 from allma_server.stores.catalog import Catalog
+from allma_server.types import Chunk, Document, FileFacts, Parsed, Workspace
 
 EMBEDDER = "random/64"
 DIMENSIONS = 64

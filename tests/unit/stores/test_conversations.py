@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from allma_server.errors import ConversationNotFound, InvalidArgument, JobNotFound
-from allma_server.model import Citation, FileReason, IngestReport, Job, Summary
 from allma_server.stores.catalog import Catalog
+from allma_server.types import Citation, FileReason, IngestReport, Job, Summary
 from tests.unit.stores.corpus import publish
 
 

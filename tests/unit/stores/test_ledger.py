@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from allma_server.errors import DocumentNotFound
-from allma_server.model import FileOutcome, Hit, Workspace
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.database import Database
 from allma_server.stores.ledger import reuse_ids
 from allma_server.stores.outbox import Outbox
+from allma_server.types import FileOutcome, Hit, Workspace
 from tests.unit.stores.corpus import (
     EMBEDDER,
     chunk_ids,

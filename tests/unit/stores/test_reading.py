@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.model import Chunk, FileOutcome, Hit, Parsed
 from allma_server.stores.catalog import Catalog
 from allma_server.stores.passages import joined, lines_of
+from allma_server.types import Chunk, FileOutcome, Hit, Parsed
 from tests.unit.stores.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
 
 FILES = {

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from allma_server.model import Document, Hit
 from allma_server.ports import Vector, VectorRecord
 from allma_server.stores import chroma_health
 from allma_server.stores.catalog import Catalog
@@ -21,6 +20,7 @@ from allma_server.stores.chroma import ChromaStore
 from allma_server.stores.database import Database
 from allma_server.stores.lock import own_data_directory
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
+from allma_server.types import Document, Hit
 from tests.unit.stores.corpus import EMBEDDER, chunk_ids, publish, random_vector
 
 QUICK = VectorOptions(settle=0.0, pauses=(0.0, 0.05))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allma_server.model.documents import Document
+from allma_server.types.documents import Document
 
 
 @dataclass(frozen=True, slots=True)

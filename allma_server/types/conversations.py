@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allma_server.model.chat import Role
-from allma_server.model.search import NoticeCode, Passage
+from allma_server.types.chat import Role
+from allma_server.types.search import NoticeCode, Passage
 
 Grounding = Literal["cited", "uncited", "declined", "none", "cut_off"]
 

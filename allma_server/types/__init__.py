@@ -4,7 +4,7 @@ Nothing here knows a protocol, a library or a store. Times are ISO 8601 strings 
 absolute, lines and pages count from 1, offsets are characters into a document's extracted text.
 """
 
-from allma_server.model.changes import (
+from allma_server.types.changes import (
     Add,
     Change,
     FileFacts,
@@ -20,7 +20,7 @@ from allma_server.model.changes import (
     Skip,
     Update,
 )
-from allma_server.model.chat import (
+from allma_server.types.chat import (
     ChatMessage,
     Finish,
     ModelInfo,
@@ -29,8 +29,8 @@ from allma_server.model.chat import (
     Role,
     TextDelta,
 )
-from allma_server.model.chunks import Chunk, Extract, Parsed, Section, SectionKind
-from allma_server.model.conversations import (
+from allma_server.types.chunks import Chunk, Extract, Parsed, Section, SectionKind
+from allma_server.types.conversations import (
     Answer,
     AnswerStats,
     Citation,
@@ -42,7 +42,7 @@ from allma_server.model.conversations import (
     MessageSource,
     Summary,
 )
-from allma_server.model.documents import (
+from allma_server.types.documents import (
     Document,
     DocumentPage,
     DocumentRow,
@@ -50,9 +50,9 @@ from allma_server.model.documents import (
     Excerpt,
     Workspace,
 )
-from allma_server.model.evaluation import Evaluation, QuestionPlace, StageScores
-from allma_server.model.names import is_text, row_id
-from allma_server.model.search import (
+from allma_server.types.evaluation import Evaluation, QuestionPlace, StageScores
+from allma_server.types.names import is_text, row_id
+from allma_server.types.search import (
     Candidate,
     Explanation,
     Hit,
@@ -62,7 +62,7 @@ from allma_server.model.search import (
     SearchResult,
     Standing,
 )
-from allma_server.model.status import (
+from allma_server.types.status import (
     Check,
     DaemonClient,
     DaemonStatus,
@@ -76,7 +76,7 @@ from allma_server.model.status import (
     VectorStatus,
     WorkspaceStatus,
 )
-from allma_server.model.times import now
+from allma_server.types.times import now
 
 __all__ = [
     "Add",

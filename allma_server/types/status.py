@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allma_server.model.changes import Job
+from allma_server.types.changes import Job
 
 
 @dataclass(frozen=True, slots=True)
