@@ -1,6 +1,6 @@
 """Allma: one local engine that knows your folders and answers from them."""
 
-from allma_server.telemetry import disable_telemetry
+from allma_server._internal.telemetry import disable_telemetry
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from allma_server.addresses import OLLAMA_PORT, server_address
+from allma_server._internal.addresses import OLLAMA_PORT, server_address
 from allma_server.errors import InvalidArgument, UnknownSetting
 from allma_server.locations import config_file, default_data_dir
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.answer.models import model_in_use
 from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
@@ -39,7 +40,6 @@ from allma_server.stores.intake import Taken
 from allma_server.stores.lock import data_directory_owned
 from allma_server.stores.salvage import rescue_database
 from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
-from allma_server.tasks import background_tasks
 from allma_server.types import ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"

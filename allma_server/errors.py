@@ -39,7 +39,7 @@ above is compared with the classes by a test.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from allma_server.path_text import shown
+from allma_server._internal.path_text import shown
 
 
 class AllmaError(Exception):

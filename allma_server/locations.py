@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from allma_server.private import make_private_folder, tighten_folder
+from allma_server._internal.private import make_private_folder, tighten_folder
 
 RUNTIME_FOLDERS = Path("/run/user")
 """Where Linux has the users' runtime folders."""

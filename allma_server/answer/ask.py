@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
+from allma_server._internal.tasks import completed
 from allma_server.answer.draft import Draft
 from allma_server.answer.followup import standalone, summed_up
 from allma_server.answer.models import AUTO
@@ -29,7 +30,6 @@ from allma_server.errors import (
     ProviderUnreachable,
 )
 from allma_server.ports import ChatModels, Progress
-from allma_server.tasks import completed
 from allma_server.types import (
     Answer,
     AnswerStats,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from allma_server.tokens import STOP_WORDS, lexemes
+from allma_server._internal.tokens import STOP_WORDS, lexemes
 from allma_server.types import Passage
 
 SUPPORTED = 0.6

@@ -11,11 +11,11 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
+from allma_server._internal.tokens import lexemes
 from allma_server.answer.evidence import words
 from allma_server.answer.prompts import shorten, tokens_in
 from allma_server.answer.untrusted import visible
 from allma_server.errors import ProviderError
-from allma_server.tokens import lexemes
 from allma_server.types import ChatMessage, Message, Summary
 
 Complete = Callable[[Sequence[ChatMessage], int], Awaitable[str]]

@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
+from allma_server._internal.lines import split_lines
 from allma_server.config import Config
 from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable
-from allma_server.lines import split_lines
 from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 CONTEXT_LENGTH = 8192

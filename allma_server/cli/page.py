@@ -18,10 +18,10 @@ from rich.console import Console, RenderableType
 from rich.style import Style
 from rich.text import Text
 
+from allma_server._internal.lines import split_lines
+from allma_server._internal.path_text import actual, readable
+from allma_server._internal.tokens import lexemes, query_terms
 from allma_server.cli.streams import CONTROLS
-from allma_server.lines import split_lines
-from allma_server.path_text import actual, readable
-from allma_server.tokens import lexemes, query_terms
 
 SNIPPET_LINES = 6
 READABLE = 100

@@ -12,8 +12,8 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 
+from allma_server._internal.path_text import readable
 from allma_server.cli import streams
-from allma_server.path_text import readable
 from allma_server.types import Citation
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allma_server._internal.replace import replace_file
 from allma_server.errors import InvalidArgument, StorageError
-from allma_server.replace import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def remove(key: str) -> None:
 
 def _shown(key: str, value: Any) -> Any:
     """A value as it may be seen: an address without the password that it may hold."""
-    from allma_server.addresses import without_password
+    from allma_server._internal.addresses import without_password
 
     return without_password(value) if key.endswith("_url") and value else _plain(value)
 

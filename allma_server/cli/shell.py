@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allma_server._internal.path_text import readable, shown
 from allma_server.cli import streams
 from allma_server.errors import AllmaError, PathNotFound, as_dict
-from allma_server.path_text import readable, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -247,7 +247,7 @@ def complete(function: Command, options: Options, arguments: Mapping[str, Any]) 
 
 
 def _bug(shell: Shell) -> int:
-    from allma_server.logs import log_file, logging_to
+    from allma_server._internal.logs import log_file, logging_to
 
     try:
         data_dir = shell.config.data_dir

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast
 
+from allma_server._internal.lines import split_lines
+from allma_server._internal.replace import replace_file
+from allma_server._internal.workspace_files import read_named, trusted_owners
 from allma_server.clients import CLIENTS, Client, Format, Launch
 from allma_server.clients.text import Unreadable
 from allma_server.errors import InvalidArgument, NothingToIndex, StorageError, Unsupported
-from allma_server.lines import split_lines
 from allma_server.locations import application_folders, variables_for_clients
-from allma_server.replace import replace_file
-from allma_server.workspace_files import read_named, trusted_owners
 
 LARGEST = 16 << 20
 """Bytes of a client's file; some keep their history in it."""

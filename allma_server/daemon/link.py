@@ -17,9 +17,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from allma_server.file_lock import try_lock, unlock
+from allma_server._internal.file_lock import try_lock, unlock
+from allma_server._internal.private import private_opener
 from allma_server.locations import build, meeting_place
-from allma_server.private import private_opener
 
 START_SECONDS = 40.0
 HELLO_SECONDS = 5.0

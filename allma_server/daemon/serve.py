@@ -19,16 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from allma_server._internal.file_lock import try_lock
+from allma_server._internal.imports import imported
+from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.daemon.link import NO_SOCKET, dial
 from allma_server.doors.shell import WIRE
 from allma_server.doors.solo import engine_on_demand
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import last_resort
-from allma_server.file_lock import try_lock
-from allma_server.imports import imported
 from allma_server.locations import build, is_newer, meeting_place
-from allma_server.private import private_opener
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from allma_server._internal.path_text import path_of_uri
+from allma_server._internal.paths import absolute
 from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
-from allma_server.path_text import path_of_uri
-from allma_server.paths import absolute
 from allma_server.types import Answer, SearchResult
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.errors import AllmaError, TookTooLong
 from allma_server.operations import Call, Operation
-from allma_server.tasks import background_tasks
 from allma_server.types import Citation
 
 Send = Callable[[float, float | None, str], Awaitable[None]]

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from allma_server._internal.imports import imported
+from allma_server._internal.logs import logging_to
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer, last_resort, run_stdio
 from allma_server.errors import AllmaError, DataDirectoryBusy
-from allma_server.imports import imported
 from allma_server.locations import project_folder, question_settings
-from allma_server.logs import logging_to
-from allma_server.tasks import background_tasks
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from allma_server.path_text import readable, shown
+from allma_server._internal.path_text import readable, shown
 from allma_server.types import (
     Answer,
     Candidate,

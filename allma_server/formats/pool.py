@@ -7,16 +7,16 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from allma_server.child import Child, ChildFailed
+from allma_server._internal.child_process import Child, ChildFailed
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.workspace_files import status_of
 from allma_server.chunking import ChunkSettings
 from allma_server.config import Config, child_environment
-from allma_server.disk_calls import call_disk
 from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
 from allma_server.formats import cpu_limit
 from allma_server.formats.worker import Limits, unpacked
 from allma_server.ports import Embedder
 from allma_server.types import Chunk, Parsed
-from allma_server.workspace_files import status_of
 
 IDLE_SECONDS = 30.0
 FILES_PER_PROCESS = 2_000

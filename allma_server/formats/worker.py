@@ -16,14 +16,14 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Self
 
-from allma_server.child import Reply, serve
+from allma_server._internal.child_process import Reply, serve
+from allma_server._internal.workspace_files import open_file
 from allma_server.chunking import ChunkSettings, chunk
 from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.formats import reader_for
 from allma_server.formats.cpu_limit import cpu_limit
 from allma_server.secrets import mask_extract
 from allma_server.types import Chunk, Parsed
-from allma_server.workspace_files import open_file
 
 MEMORY = 2 << 30
 """Address space of a worker in bytes; a sound file needs a small part of it."""

@@ -12,7 +12,6 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 from pydantic import BaseModel, ValidationError
 
-from allma_server.api_keys import ApiKey
 from allma_server.errors import AnswerInterrupted, ProviderError
 from allma_server.http_client.failures import (
     bad_address,
@@ -25,6 +24,7 @@ from allma_server.http_client.failures import (
 from allma_server.http_client.interim import bound_interim
 from allma_server.http_client.provider import Provider
 from allma_server.http_client.reading import Listening, read_body, read_lines
+from allma_server.providers.api_keys import ApiKey
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0

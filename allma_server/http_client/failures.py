@@ -10,8 +10,7 @@ from typing import Any, cast
 import httpx
 from pydantic_core import from_json
 
-from allma_server.addresses import without_password
-from allma_server.api_keys import how_to_set
+from allma_server._internal.addresses import without_password
 from allma_server.errors import (
     ApiKeyRefused,
     InputTooLong,
@@ -23,6 +22,7 @@ from allma_server.errors import (
     ProviderUnreachable,
 )
 from allma_server.http_client.provider import Provider
+from allma_server.providers.api_keys import how_to_set
 
 LONGEST_REASON = 300
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from allma_server.addresses import without_password
+from allma_server._internal.addresses import without_password
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument
 

@@ -7,12 +7,12 @@ device or something huge, its name may have become a secret's, and a rule may le
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from allma_server.disk_calls import call_disk
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.lines import FileLines, lines_of
+from allma_server._internal.workspace_files import open_file, status_of
 from allma_server.errors import UnreadableDocument
 from allma_server.ingest import scope
-from allma_server.lines import FileLines, lines_of
 from allma_server.types import Document, Workspace
-from allma_server.workspace_files import open_file, status_of
 
 READ_SECONDS = 5.0
 """A disk that takes longer counts as gone."""

@@ -15,10 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from allma_server.errors import NothingToIndex
-from allma_server.ingest.gitignore import Rules
-from allma_server.locations import git_files
-from allma_server.workspace_files import (
+from allma_server._internal.workspace_files import (
     OpenFolder,
     check_owner,
     open_folder,
@@ -26,6 +23,9 @@ from allma_server.workspace_files import (
     status_of,
     trusted_owners,
 )
+from allma_server.errors import NothingToIndex
+from allma_server.ingest.gitignore import Rules
+from allma_server.locations import git_files
 
 IGNORE_FILES = (".allmaignore", ".ignore", ".gitignore")
 """Files that say what is ignored in their folder; what the first says holds over the others."""

@@ -14,8 +14,9 @@ from collections.abc import (
 from dataclasses import replace
 from typing import Protocol
 
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.paths import absolute, is_inside, real
 from allma_server.config import Config
-from allma_server.disk_calls import call_disk
 from allma_server.errors import (
     AllmaError,
     DocumentNotFound,
@@ -32,7 +33,6 @@ from allma_server.ingest.maintenance import Maintenance
 from allma_server.ingest.schedule import Priority
 from allma_server.ingest.update import ANSWER_SECONDS, Updates
 from allma_server.ingest.view import Extent, Retry
-from allma_server.paths import absolute, is_inside, real
 from allma_server.ports import Embedder, Parser, Progress
 from allma_server.types import (
     ForgetReport,

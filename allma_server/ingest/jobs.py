@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from allma_server._internal.tasks import completed
 from allma_server.errors import AllmaError
 from allma_server.ingest.schedule import Looks, Priority, Schedule
 from allma_server.ports import Progress
-from allma_server.tasks import completed
 from allma_server.types import IngestReport, Job, now
 
 log = logging.getLogger(__name__)

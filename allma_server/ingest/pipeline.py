@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from allma_server._internal.path_text import shown
+from allma_server._internal.workspace_files import open_file
 from allma_server.errors import (
     DocumentNotFound,
     InputRefused,
@@ -22,7 +24,6 @@ from allma_server.ingest.jobs import Run
 from allma_server.ingest.plan import NOT_OPENED, NOT_READABLE
 from allma_server.ingest.schedule import Looks, Priority
 from allma_server.ingest.tally import Estimate, Tally
-from allma_server.path_text import shown
 from allma_server.ports import Embedder, Ledger, Parser, Vector
 from allma_server.types import (
     Add,
@@ -39,7 +40,6 @@ from allma_server.types import (
     Update,
     Workspace,
 )
-from allma_server.workspace_files import open_file
 
 PARSED_AHEAD = 32
 """Documents that may wait between two stages."""

@@ -9,9 +9,9 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from allma_server._internal.path_text import shown
+from allma_server._internal.paths import is_inside
 from allma_server.errors import AllmaError, PathNotFound, UnreadableDocument
-from allma_server.path_text import shown
-from allma_server.paths import is_inside
 
 Disks = Mapping[str, int]
 """The number of the disk (`st_dev`) that a folder was on, by its path."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from enum import IntEnum
 
-from allma_server.paths import is_inside
+from allma_server._internal.paths import is_inside
 
 MAX_PAUSE_SECONDS = 20.0
 """A run that questions have held up for so long takes its next step all the same."""

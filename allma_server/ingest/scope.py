@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from allma_server._internal.path_text import actual
+from allma_server._internal.workspace_files import status_of
 from allma_server.errors import (
     FolderNotAllowed,
     NothingToIndex,
@@ -18,10 +20,8 @@ from allma_server.errors import (
 )
 from allma_server.ingest.roots import check_root, not_readable
 from allma_server.ingest.tree import GONE, Tree
-from allma_server.path_text import actual
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.types import FileFacts, SeenFile
-from allma_server.workspace_files import status_of
 
 IGNORED_FOLDERS = frozenset(
     ".git .hg .svn .jj .bzr node_modules bower_components jspm_packages .venv venv virtualenv "

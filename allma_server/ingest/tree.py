@@ -11,9 +11,9 @@ import stat
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
 
+from allma_server._internal.workspace_files import OpenFolder, open_folder
 from allma_server.errors import NothingToIndex
 from allma_server.ingest.ignore_rules import FolderRules, rules_of
-from allma_server.workspace_files import OpenFolder, open_folder
 
 _Way = tuple[str, ...]
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 from allma_server import __version__
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
-from allma_server.disk_calls import call_disk
 from allma_server.errors import AllmaError, StorageError
 from allma_server.ingest import roots
 from allma_server.ingest.forgetting import Forgetting, passed_over
@@ -30,7 +31,6 @@ from allma_server.ingest.plan import plan
 from allma_server.ingest.view import Extent, Retry, View
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 from allma_server.secrets import MASKED
-from allma_server.tasks import background_tasks
 from allma_server.types import Add, Change, Document, IngestReport, SeenFile, Update, Workspace
 
 COUNTED_EACH_SECONDS = 0.5

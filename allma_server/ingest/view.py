@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from allma_server._internal.paths import is_inside
 from allma_server.ingest import roots, scope
-from allma_server.paths import is_inside
 from allma_server.types import SeenFile
 
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from allma_server._internal.tasks import completed
 from allma_server.errors import UnreadableDocument
 from allma_server.ingest import scope
-from allma_server.tasks import completed
 
 log = logging.getLogger(__name__)
 

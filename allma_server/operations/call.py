@@ -16,10 +16,10 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 
+from allma_server._internal.path_text import shown
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.operations.paths import is_path, resolved
-from allma_server.path_text import shown
 from allma_server.ports import Progress
 from allma_server.types import Citation, is_text
 

@@ -8,8 +8,9 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.workspace_files import read_named
 from allma_server.answer.models import model_in_use
-from allma_server.disk_calls import call_disk
 from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
@@ -27,7 +28,6 @@ from allma_server.retrieve.questions import (
 )
 from allma_server.retrieve.search import Scope
 from allma_server.types import Evaluation, Passage, QuestionPlace
-from allma_server.workspace_files import read_named
 
 LARGEST_FILE = 50_000_000
 FILE_SECONDS = 30.0

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, cast
 
+from allma_server._internal.lines import named_lines
+from allma_server._internal.path_text import path_of_uri
 from allma_server.errors import InvalidArgument
-from allma_server.lines import named_lines
-from allma_server.path_text import path_of_uri
 
 EVERYTHING = "all"
 """The workspace argument that stands for every workspace."""

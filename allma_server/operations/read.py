@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.lines import named_lines
+from allma_server._internal.lines import named_lines
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.suggestions import suggesting

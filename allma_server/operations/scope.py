@@ -6,12 +6,12 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from allma_server._internal.paths import is_inside, real
 from allma_server.answer.untrusted import examined
 from allma_server.errors import DocumentNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import EVERYTHING, ClientPath
-from allma_server.paths import is_inside, real
 from allma_server.retrieve.search import Scope, Sources, find_passages
 from allma_server.types import SearchResult
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server import __version__
-from allma_server.addresses import without_password
+from allma_server._internal.addresses import without_password
 from allma_server.answer.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError

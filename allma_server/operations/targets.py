@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from allma_server._internal.private import private_opener
+from allma_server._internal.replace import replace_file
 from allma_server.errors import InvalidArgument
-from allma_server.private import private_opener
-from allma_server.replace import replace_file
 
 
 def target(path: str) -> Path:

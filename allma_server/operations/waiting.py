@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.engine import Engine
 from allma_server.ports import Progress
-from allma_server.tasks import background_tasks
 from allma_server.types import Citation
 
 FIRST_SECONDS, NEXT_SECONDS = 2.0, 10.0

@@ -16,8 +16,8 @@ from pathlib import PurePath
 from random import Random
 from typing import Any, cast
 
+from allma_server._internal.lines import split_lines
 from allma_server.errors import InvalidArgument
-from allma_server.lines import split_lines
 from allma_server.ports import ChatModels
 from allma_server.types import ChatMessage, Passage, TextDelta
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+from allma_server._internal.lines import FileLines, named_lines, split_lines
+from allma_server._internal.path_text import path_of_uri
+from allma_server._internal.paths import real
 from allma_server.errors import DocumentNotFound, InvalidArgument
-from allma_server.lines import FileLines, named_lines, split_lines
-from allma_server.path_text import path_of_uri
-from allma_server.paths import real
 from allma_server.secrets import mask
 from allma_server.types import Document, Excerpt, Passage, row_id
 

@@ -22,9 +22,9 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from math import hypot, log
 
+from allma_server._internal.tokens import QueryTerms, lexemes, query_terms
 from allma_server.retrieve.alike import shares
 from allma_server.retrieve.forms import is_question, share_of_code
-from allma_server.tokens import QueryTerms, lexemes, query_terms
 from allma_server.types import Passage
 
 PAIRS = 3.0

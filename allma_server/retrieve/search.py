@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from allma_server.disk_calls import call_disk
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
 from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
@@ -21,7 +22,6 @@ from allma_server.retrieve.forms import is_question, share_of_code
 from allma_server.retrieve.fuse import Fused, fuse, weight
 from allma_server.retrieve.rerank import WordReranker
 from allma_server.types import Hit, NoticeCode, Passage, SearchResult
-from allma_server.workspace_files import status_of
 
 CANDIDATES = 100
 """Hits taken from each retriever."""

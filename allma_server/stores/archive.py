@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from allma_server import __version__
+from allma_server._internal.private import FILE_MODE
 from allma_server.errors import DiskFull, InvalidArgument, StorageError
-from allma_server.private import FILE_MODE
 from allma_server.stores.archive_reader import FORMAT
 from allma_server.stores.archive_worker import convert
 from allma_server.stores.chroma import delete_collections

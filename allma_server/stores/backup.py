@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from allma_server.private import make_private_file
+from allma_server._internal.private import make_private_file
 
 log = logging.getLogger(__name__)
 

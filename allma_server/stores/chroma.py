@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from allma_server.child import Blobs, Child, ChildFailed
+from allma_server._internal.child_process import Blobs, Child, ChildFailed
+from allma_server._internal.private import make_private_folder
 from allma_server.config import child_environment
 from allma_server.errors import AllmaError, VectorStoreDown
 from allma_server.ports import Vector, VectorRecord
-from allma_server.private import make_private_folder
 from allma_server.stores.place import Inspection, StorePlace
 from allma_server.types import Hit
 

@@ -24,7 +24,7 @@ from chromadb.api import ClientAPI
 from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
-from allma_server.child import Handler, Reply, serve
+from allma_server._internal.child_process import Handler, Reply, serve
 from allma_server.errors import DataDirectoryBusy, DiskFull, VectorStoreDown
 from allma_server.stores import chroma_health
 from allma_server.stores.lock import own_data_directory

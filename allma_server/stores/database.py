@@ -15,14 +15,14 @@ from typing import Any
 
 import aiosqlite
 
+from allma_server._internal.private import make_private_file
+from allma_server._internal.tokens import TOKENS_VERSION, lexemes
 from allma_server.errors import UNWRITABLE, DataDirectoryTooNew, DataReadOnly, StorageError
-from allma_server.private import make_private_file
 from allma_server.stores.backup import back_up, delete_backups
 from allma_server.stores.failures import damaged, translated, written
 from allma_server.stores.lock import read_only, why_unwritable
 from allma_server.stores.migrations import MIGRATIONS, Migration
 from allma_server.stores.special_files import special
-from allma_server.tokens import TOKENS_VERSION, lexemes
 
 log = logging.getLogger(__name__)
 

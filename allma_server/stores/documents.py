@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from allma_server._internal.path_text import meant, shown
 from allma_server.errors import InvalidArgument
-from allma_server.path_text import meant, shown
 from allma_server.stores import rows
 from allma_server.stores.database import Database, Stored
 from allma_server.stores.globs import understood

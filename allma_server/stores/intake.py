@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from allma_server._internal.paths import is_inside
 from allma_server.errors import InvalidArgument
-from allma_server.paths import is_inside
 from allma_server.stores import rows
 from allma_server.stores.database import Transaction, fill_full_text, open_database
 from allma_server.stores.pages import Row

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+from allma_server._internal.tokens import query_terms
 from allma_server.stores.database import Database, Stored
 from allma_server.stores.rows import as_json
-from allma_server.tokens import query_terms
 from allma_server.types import Hit
 
 POSTINGS = 6_000

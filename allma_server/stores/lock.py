@@ -11,15 +11,15 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import IO
 
-from allma_server.errors import DataDirectoryBusy, DataReadOnly, DiskFull, StorageError
-from allma_server.file_lock import try_lock, unlock
-from allma_server.private import (
+from allma_server._internal.file_lock import try_lock, unlock
+from allma_server._internal.private import (
     make_private_folder,
     private_opener,
     tighten,
     tighten_folder,
 )
-from allma_server.tasks import completed
+from allma_server._internal.tasks import completed
+from allma_server.errors import DataDirectoryBusy, DataReadOnly, DiskFull, StorageError
 
 LOCK_FILE = "allma.lock"
 

@@ -6,7 +6,7 @@ A step is never edited once released: a change is another function at the end of
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from allma_server.tokens import FTS_TOKENIZER
+from allma_server._internal.tokens import FTS_TOKENIZER
 
 
 class Migrating(Protocol):

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.errors import VectorStoreDown
 from allma_server.ports import Vector
 from allma_server.stores.chroma import ChromaStore, delete_collections
@@ -24,7 +25,6 @@ from allma_server.stores.outbox import Outbox, VectorRecord
 from allma_server.stores.place import RebuildableStore, StorePlace
 from allma_server.stores.settings import Settings
 from allma_server.stores.upkeep import Kept, Upkeep
-from allma_server.tasks import background_tasks
 from allma_server.types import Hit, VectorStatus
 
 __all__ = ["VECTOR_STORES", "VectorIndex", "VectorOptions", "VectorRecord", "open_vectors"]

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from allma_server.paths import is_inside
+from allma_server._internal.paths import is_inside
 from allma_server.stores.database import Stored, Transaction
 from allma_server.stores.documents import inside
 from allma_server.stores.ledger import remove_documents

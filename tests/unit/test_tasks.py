@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from allma_server.tasks import completed
+from allma_server._internal.tasks import completed
 
 
 async def test_short_work_is_completed_before_its_cancelled_caller_ends() -> None:

@@ -176,7 +176,7 @@ Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or ope
 @command(config, "set-key")
 async def set_key(shell: Shell, provider: Provider) -> None:
     """Store a model server's API key in the system's key ring."""
-    from allma_server.api_keys import check_provider, store_key
+    from allma_server.providers.api_keys import check_provider, store_key
     from allma_server.types import Done
 
     check_provider(provider)
@@ -187,7 +187,7 @@ async def set_key(shell: Shell, provider: Provider) -> None:
 @command(config, "unset-key")
 async def unset_key(shell: Shell, provider: Provider) -> None:
     """Take a model server's API key out of the system's key ring."""
-    from allma_server.api_keys import remove_key
+    from allma_server.providers.api_keys import remove_key
     from allma_server.types import Done
 
     await remove_key(provider)

@@ -2,10 +2,10 @@
 
 from rich.text import Text
 
+from allma_server._internal.path_text import readable
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views.indexing import job
-from allma_server.path_text import readable
 from allma_server.types import (
     DaemonStatus,
     Diagnosis,

@@ -7,7 +7,7 @@ changes behind one would be looked for elsewhere.
 from lsprotocol import types
 from pygls.workspace import TextDocument, Workspace
 
-from allma_server.lines import lines_with_ends
+from allma_server._internal.lines import lines_with_ends
 
 
 class Buffer(TextDocument):

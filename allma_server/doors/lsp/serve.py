@@ -9,6 +9,7 @@ import cattrs
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.doors.frames import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -21,7 +22,6 @@ from allma_server.doors.lsp.follow import Following
 from allma_server.doors.lsp.protocol import INTERNAL, INTERNAL_ERROR
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
-from allma_server.tasks import background_tasks
 
 _NOT_INITIALIZED = -32002
 _ANSWERS: dict[str, Any] = {method: kinds[1] for method, kinds in types.METHOD_TO_TYPES.items()}

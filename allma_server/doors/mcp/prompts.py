@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from allma_server._internal.path_text import shown
 from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.doors.text import as_text
 from allma_server.operations import BY_NAME, Call
-from allma_server.path_text import shown
 
 _LISTED = 1000
 _SHOWN = 100

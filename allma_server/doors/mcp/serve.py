@@ -10,12 +10,12 @@ from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
 from allma_server import __version__
+from allma_server._internal.imports import imported
+from allma_server._internal.tasks import background_tasks
 from allma_server.doors.frames import Lines, Messages
 from allma_server.doors.mcp.wire import Wire
 from allma_server.doors.source import EngineSource
 from allma_server.doors.streams import Writer
-from allma_server.imports import imported
-from allma_server.tasks import background_tasks
 
 if TYPE_CHECKING:
     from allma_server.doors.mcp.parts import Parts

@@ -180,9 +180,9 @@ def _typed(operation: str, result: Any) -> Any:
 @asynccontextmanager
 async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session]:
     # The engine and its operations are most of the program; the shell's help does without them.
+    from allma_server._internal.logs import logging_to
     from allma_server.doors.folders import bases
     from allma_server.engine import open_engine
-    from allma_server.logs import logging_to
     from allma_server.operations import BY_NAME, Call, Silent
 
     class InProcess:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from allma_server import workspace_files
+from allma_server._internal import workspace_files
+from allma_server._internal.workspace_files import OpenFolder
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import UnreadableDocument
 from allma_server.types import DocumentRow
-from allma_server.workspace_files import OpenFolder
 from tests.unit.ingest.test_ingestion import do, found, index
 
 Closing = Callable[[Path], AbstractContextManager[None]]

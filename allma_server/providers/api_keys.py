@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from allma_server._internal.private import make_private_file, make_private_folder
 from allma_server.config import config_file, key_in_environment, key_variable
 from allma_server.errors import InvalidArgument, StorageError, Unsupported
-from allma_server.private import make_private_file, make_private_folder
 
 SERVICE = "allma"
 PROVIDERS = ("ollama", "openai")

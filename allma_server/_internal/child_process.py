@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from allma_server import errors
-from allma_server.tasks import completed
+from allma_server._internal.tasks import completed
 
 Blobs = Sequence[bytes | memoryview]
 Reply = tuple[Any, Blobs]
@@ -28,7 +28,7 @@ Handler = Callable[[Any, list[bytes]], Reply]
 
 _LENGTH = struct.Struct(">I")
 _EXIT_SECONDS = 10.0
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildFailed(Exception):

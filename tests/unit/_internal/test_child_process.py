@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from allma_server import telemetry
-from allma_server.child import Child, ChildFailed
+from allma_server._internal import telemetry
+from allma_server._internal.child_process import Child, ChildFailed
 from allma_server.errors import DocumentNotFound
 
-MODULE = "tests.unit.talking_child"
+MODULE = "tests.unit._internal.talking_child"
 LIMIT = 20.0
 
 
@@ -142,7 +142,7 @@ async def test_only_the_given_environment_is_passed_on(
 async def test_children_end_when_their_parent_is_killed() -> None:
     script = (
         "import asyncio\n"
-        "from allma_server.child import Child\n"
+        "from allma_server._internal.child_process import Child\n"
         "async def main():\n"
         f"    await Child({MODULE!r}).call('pid', limit=20)\n"
         "    print('started', flush=True)\n"
@@ -155,7 +155,7 @@ async def test_children_end_when_their_parent_is_killed() -> None:
         script,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert parent.stdout and parent.stderr
     async with asyncio.timeout(LIMIT):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.paths import absolute, is_inside
+from allma_server._internal.paths import absolute, is_inside
 
 ROOT = os.path.abspath(os.sep)
 

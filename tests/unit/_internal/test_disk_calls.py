@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.disk_calls import AT_ONCE, call_disk
+from allma_server._internal.disk_calls import AT_ONCE, call_disk
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
 

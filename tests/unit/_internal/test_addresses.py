@@ -2,7 +2,7 @@
 
 import pytest
 
-from allma_server.addresses import OLLAMA_PORT, server_address, without_password
+from allma_server._internal.addresses import OLLAMA_PORT, server_address, without_password
 from allma_server.config import Config, load_config
 from allma_server.errors import InvalidArgument
 

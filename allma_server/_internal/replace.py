@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from allma_server.private import make_private_folder
+from allma_server._internal.private import make_private_folder
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from allma_server.lines import lines_of, lines_with_ends, split_lines
+from allma_server._internal.lines import lines_of, lines_with_ends, split_lines
 from tests.seeds import seeds
 
 

@@ -14,8 +14,6 @@ import keyring
 import pytest
 from keyring.backend import KeyringBackend
 
-from allma_server import api_keys
-from allma_server.api_keys import SERVICE, ApiKey, remove_key, store_key
 from allma_server.chat_models.ollama import open_ollama
 from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config, load_config, load_with_sources
@@ -29,10 +27,12 @@ from allma_server.errors import (
     Unsupported,
 )
 from allma_server.locations import variables_for_clients
+from allma_server.providers import api_keys
+from allma_server.providers.api_keys import SERVICE, ApiKey, remove_key, store_key
 from allma_server.types import ChatMessage
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEY = "sk-Kernow-1871"
 
 
@@ -320,7 +320,7 @@ async def test_looking_a_key_up_does_not_stop_the_loop(
 PROGRAMS = ("dbus-run-session", "gnome-keyring-daemon")
 SESSION = r"""
 printf secret | gnome-keyring-daemon --unlock --daemonize --components=secrets
-"$PYTHON" -m tests.unit.key_ring_session
+"$PYTHON" -m tests.unit.providers.key_ring_session
 """
 
 

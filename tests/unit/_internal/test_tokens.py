@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from allma_server.tokens import STOP_WORDS, lexemes, query_terms
+from allma_server._internal.tokens import STOP_WORDS, lexemes, query_terms
 
 
 @pytest.mark.parametrize(

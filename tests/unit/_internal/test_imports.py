@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.imports import imported
+from allma_server._internal.imports import imported
 
 
 @pytest.fixture

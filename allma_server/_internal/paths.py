@@ -5,8 +5,8 @@ The catalogue names files by their real paths; a client may name one through a l
 
 import os
 
-from allma_server.disk_calls import call_disk
-from allma_server.path_text import actual
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.path_text import actual
 
 _REAL_SECONDS = 2.0
 

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from allma_server import workspace_files
+from allma_server._internal import workspace_files
+from allma_server._internal.workspace_files import (
+    open_file,
+    open_folder,
+    read_named,
+    trusted_owners,
+)
 from allma_server.errors import NothingToIndex
-from allma_server.workspace_files import open_file, open_folder, read_named, trusted_owners
 
 MOST = 1000
 

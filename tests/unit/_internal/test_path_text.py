@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from allma_server._internal.path_text import actual, meant, path_of_uri, readable, shown
 from allma_server.errors import InvalidArgument, as_dict
-from allma_server.path_text import actual, meant, path_of_uri, readable, shown
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 

@@ -1,0 +1,1 @@
+"""Providers of models: embedding, chat and reranking, and how they are reached."""
