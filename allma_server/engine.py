@@ -19,12 +19,12 @@ from allma_server._internal.tasks import background_tasks
 from allma_server.answer.models import model_in_use
 from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
-from allma_server.chunking import CHUNKER_VERSION
 from allma_server.config import Config, LiveSettings
+from allma_server.documents.chunking import CHUNKER_VERSION
+from allma_server.documents.pool import open_parsers
+from allma_server.documents.readers import READERS
 from allma_server.embedders import EMBEDDERS, choose, open_embedder
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
-from allma_server.formats import READERS
-from allma_server.formats.pool import open_parsers
 from allma_server.ingest.ingestion import Ingestion
 from allma_server.ingest.scope import why_refused
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker

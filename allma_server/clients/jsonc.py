@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from allma_server.clients.text import Edit, Unreadable, apply, ending, indentation
-from allma_server.grammars import grammar
+from allma_server.documents.grammars import grammar
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from allma_server.chunking import ChunkSettings
+from allma_server.documents.chunking import ChunkSettings
+from allma_server.documents.pool import ParserPool
+from allma_server.documents.worker import Limits
 from allma_server.errors import NothingToIndex, UnreadableDocument
-from allma_server.formats.pool import ParserPool
-from allma_server.formats.worker import Limits
 from allma_server.types import Parsed
 from tests.benchmarks import manuals
 from tests.benchmarks.words import words

@@ -19,8 +19,8 @@ from pathlib import Path, PurePath
 
 from platformdirs import user_cache_path
 
+from allma_server.documents.readers.html import HtmlReader
 from allma_server.errors import NothingToIndex
-from allma_server.formats.html import HtmlReader
 from tests.benchmarks.browser import Browser, program
 from tests.benchmarks.words import words
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from allma_server.chunking import ChunkSettings, chunk
+from allma_server.documents.chunking import ChunkSettings, chunk
+from allma_server.documents.readers import reader_for
 from allma_server.errors import AllmaError
-from allma_server.formats import reader_for
 from allma_server.secrets import mask
 from allma_server.types import Extract
 from tests.conftest import SHARED_DATA

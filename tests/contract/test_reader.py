@@ -9,12 +9,12 @@ from random import Random
 import docx
 import pytest
 
+from allma_server.documents.readers import READERS, reader_for
 from allma_server.errors import NothingToIndex, UnreadableDocument
-from allma_server.formats import READERS, reader_for
 from allma_server.ports import Reader
 from allma_server.types import Extract
 from tests.seeds import seeds
-from tests.unit.formats.pdf_files import pdf_with_pages
+from tests.unit.documents.pdf_files import pdf_with_pages
 
 
 def docx_sample() -> bytes:

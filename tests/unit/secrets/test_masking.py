@@ -7,8 +7,8 @@ from pathlib import PurePath
 
 import pytest
 
+from allma_server.documents.readers import reader_for
 from allma_server.errors import NothingToIndex
-from allma_server.formats import reader_for
 from allma_server.secrets import mask, mask_extract
 from allma_server.types import Extract, Section
 from tests.unit.secrets.samples import (

@@ -1,0 +1,1 @@
+"""From bytes to chunks: file types, readers in worker processes, chunking."""

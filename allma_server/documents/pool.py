@@ -1,0 +1,169 @@
+"""Worker processes that read files, and what happens when a file takes one down."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from allma_server._internal.child_process import Child, ChildFailed
+from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.workspace_files import status_of
+from allma_server.config import Config, child_environment
+from allma_server.documents import cpu_limit
+from allma_server.documents.chunking import ChunkSettings
+from allma_server.documents.worker import Limits, unpacked
+from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
+from allma_server.ports import Embedder
+from allma_server.types import Chunk, Parsed
+
+IDLE_SECONDS = 30.0
+FILES_PER_PROCESS = 2_000
+PEAK_MEMORY = 600 << 20
+SIZE_FOR_TWICE = 5 << 20
+"""Bytes of a file that is given twice the time limit of a small one."""
+
+WALL_FACTOR = 30
+"""How many times its processor time a file may take to wait for the processor or the disk.
+
+Only a process that is blocked or stopped reaches it: a reader gives way to everything else, and
+on a busy machine gets a small share.
+"""
+
+_GRACE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class ParserPool:
+    """Implements `ports.Parser` with a few child processes, one file at a time in each.
+
+    A process is started when a file waits for it, and ends when it has had nothing to do for
+    `idle_seconds`, has read FILES_PER_PROCESS files, or once held more than PEAK_MEMORY bytes.
+    A small file may take `cpu_seconds` of processor time, and WALL_FACTOR times as long in all.
+    `spare` processes are kept for urgent files.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        workers: int,
+        cpu_seconds: float,
+        idle_seconds: float = IDLE_SECONDS,
+        wall_factor: float = WALL_FACTOR,
+        spare: int = 0,
+    ) -> None:
+        self._cpu_seconds = cpu_seconds
+        self._wall_factor = wall_factor
+        arguments = (limits.to_json(),)
+        environment = child_environment()
+        self._free = [
+            _Worker(
+                Child("allma_server.documents.worker", arguments, environment=environment),
+                idle_seconds,
+            )
+            for _ in range(workers + spare)
+        ]
+        self._workers = tuple(self._free)
+        self._slots = asyncio.Semaphore(workers + spare)
+        self._usual = asyncio.Semaphore(workers)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [pid for worker in self._workers if (pid := worker.child.pid)]
+
+    async def parse(self, path: str, *, urgent: bool = False) -> Parsed:
+        async with contextlib.nullcontext() if urgent else self._usual, self._slots:
+            cpu = self._cpu_seconds * (1 + await _size(path) / SIZE_FOR_TWICE)
+            wall = cpu * self._wall_factor
+            # The last one used first, so that those not needed fall idle.
+            worker = self._free.pop()
+            try:
+                return await worker.parse(path, cpu, wall)
+            except ChildFailed as exc:
+                raise _reason(exc, path, cpu, wall) from exc
+            finally:
+                self._free.append(worker)
+
+    async def close(self) -> None:
+        """Ends all processes; what they are reading is given up."""
+        async with asyncio.TaskGroup() as closing:
+            for worker in self._workers:
+                closing.create_task(worker.close())
+
+
+@asynccontextmanager
+async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[ParserPool]:
+    """The parser for `config`, its chunks cut to what `embedder` takes."""
+    file = embedder.tokenizer_file
+    settings = ChunkSettings(
+        size=config.chunk_size,
+        overlap=config.chunk_overlap,
+        max_tokens=embedder.max_tokens,
+        tokenizer_file=str(file) if file else None,
+    )
+    limits = Limits(config.max_file_mb * 1_000_000, settings, mask_secrets=config.mask_secrets)
+    # Half of the cores: the embedder needs the others.
+    workers = config.parse_workers or max(1, min(4, (os.cpu_count() or 1) // 2))
+    # One for a file that is saved while all others are at work on large ones.
+    pool = ParserPool(limits, workers, config.parse_seconds, spare=1)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def _size(path: str) -> int:
+    """Bytes of a file; 0 where its disk does not tell."""
+    try:
+        return (await call_disk(("size", os.path.dirname(path)), 5, status_of, path)).st_size
+    except (NothingToIndex, OSError, ValueError):
+        return 0
+
+
+class _Worker:
+    """A child, what it has done, and the clock that ends it when it is idle."""
+
+    def __init__(self, child: Child, idle_seconds: float) -> None:
+        self.child = child
+        self._idle_seconds = idle_seconds
+        self._clock: asyncio.TimerHandle | None = None
+        self._files = 0
+
+    async def parse(self, path: str, cpu: float, wall: float) -> Parsed:
+        if self._clock:
+            self._clock.cancel()
+        params = {"path": path, "cpu_seconds": cpu}
+        try:
+            head, blobs = await self.child.call("parse", params, limit=wall)
+        finally:
+            self._clock = asyncio.get_running_loop().call_later(
+                self._idle_seconds, self.child.dismiss
+            )
+        self._files += 1
+        if self._files >= FILES_PER_PROCESS or head["peak"] > PEAK_MEMORY:
+            self._files = 0
+            self.child.dismiss()
+        chunks: list[Chunk] = []
+        for blob in blobs:
+            chunks += unpacked(blob)
+            await asyncio.sleep(0)  # decoding a long document must not hold up the loop
+        return Parsed(head["format"], head["title"], head["metadata"], tuple(chunks))
+
+    async def close(self) -> None:
+        if self._clock:
+            self._clock.cancel()
+        await self.child.close(_GRACE)
+
+
+def _reason(exc: ChildFailed, path: str, cpu: float, wall: float) -> UnreadableDocument:
+    if exc.exit_code == cpu_limit.EXIT_CODE:
+        return LimitReached(f"Reading it took more than {cpu:.3g} s of processor time.")
+    if exc.hung:
+        return LimitReached(f"Reading it did not end within {wall:.3g} s.")
+    if exc.bug:
+        _log.error("The worker failed on %s:\n%s", path, exc.bug)
+        return UnreadableDocument("The reader failed on it.")
+    return UnreadableDocument("The reader crashed on it.")

@@ -1,0 +1,78 @@
+"""Jupyter notebooks: cells as sections, with what they printed."""
+
+import json
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any, cast
+
+from allma_server.documents.builder import Draft
+from allma_server.documents.readers.decoding import decode
+from allma_server.documents.readers.notebook_outputs import (
+    LONGEST_OUTPUT,
+    as_object,
+    joined,
+    printed,
+)
+from allma_server.documents.readers.text import whole
+from allma_server.types import Extract, Section
+
+# A notebook is a stranger's JSON: nothing about its shape can be relied on.
+_Json = dict[str, Any]
+
+
+class NotebookReader:
+    """Markdown and code cells under the heading `cell N`, each followed by its text outputs.
+
+    A file that is not JSON, such as one with the marks of a merge conflict, is read as text; its
+    metadata say so.
+    """
+
+    name = "notebook"
+    suffixes = frozenset({".ipynb"})
+
+    def read(self, data: bytes, path: PurePath) -> Extract:
+        text = decode(data)
+        try:
+            root = as_object(json.loads(text or "{}"))
+        except (ValueError, RecursionError) as exc:
+            notice = f"Read as plain text: it is not valid JSON ({exc})."
+            return replace(whole(text), metadata={"notice": notice})
+        language = _language(root)
+        # Format 3 kept cells in worksheets.
+        cells = _objects(root.get("cells")) or [
+            cell
+            for sheet in _objects(root.get("worksheets"))
+            for cell in _objects(sheet.get("cells"))
+        ]
+        draft = Draft()
+        for number, cell in enumerate(cells, start=1):
+            heading = (f"cell {number}",)
+            source = joined(cell.get("source", cell.get("input")))
+            if cell.get("cell_type") == "code":
+                draft.add(source, Section(0, 0, "code", heading, language=language))
+            else:
+                draft.add(source, Section(0, 0, "markdown", heading))
+            output = "\n".join(filter(None, map(printed, _objects(cell.get("outputs")))))
+            if len(output) > LONGEST_OUTPUT:
+                output = output[:LONGEST_OUTPUT].rsplit("\n", 1)[0] + "\n…"
+            draft.add(output, Section(0, 0, "text", (*heading, "output")))
+        return draft.extract(
+            "The notebook has no text.",
+            title=joined(as_object(root.get("metadata")).get("title")),
+            metadata={"cells": str(len(cells)), "language": language or ""},
+        )
+
+
+def _language(root: _Json) -> str | None:
+    metadata = as_object(root.get("metadata"))
+    for key in ("language_info", "kernelspec"):
+        known = as_object(metadata.get(key))
+        if name := joined(known.get("name" if key == "language_info" else "language")):
+            return name.lower()
+    return None
+
+
+def _objects(value: object) -> list[_Json]:
+    return (
+        [as_object(item) for item in cast(list[object], value)] if isinstance(value, list) else []
+    )

@@ -1,0 +1,173 @@
+"""PDF: one section per page, so that an answer can name the page.
+
+The text is pdfium's. pypdf is asked for form fields, notes and attachments, and for what pdfium
+cannot read.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from allma_server.documents.builder import Draft
+from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, parts
+from allma_server.documents.readers.pdf_spare import SpareDocument
+from allma_server.documents.readers.pdf_text import page_text
+from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.types import Extract, Section
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage  # pyright: ignore[reportMissingTypeStubs]
+
+_PROGRAM = re.compile(r"^Microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|dvi|tex|indd|qxd|pdf)$", re.I)
+
+
+_MOST_ATTACHED = 32 << 20
+"""Bytes of attached files that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What stands on a page; `text` is None when it cannot be read."""
+
+    text: str | None
+    notes: tuple[str, ...] = ()
+    headings: tuple[Heading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    pages: list[_Page]
+    title: str
+    has_attachments: bool = False
+
+
+class PdfReader:
+    """Pages with a text layer, also of damaged files; pages that can't be read are left out.
+
+    Bookmarks are the headings of what they lead to, and attached files are read after the pages.
+    """
+
+    name = "pdf"
+    suffixes = frozenset({".pdf"})
+
+    def read(self, data: bytes, path: PurePath) -> Extract:
+        if not data:
+            raise NothingToIndex("The file is empty.")
+        if b"%PDF-" not in data[:1024] and b" obj" not in data:
+            raise UnreadableDocument("It is not a PDF, although its name says so.")
+        spare = SpareDocument(data)
+        contents = _contents(data, spare)
+        pages, title = contents.pages, contents.title
+        draft = Draft()
+        _add_pages(draft, pages)
+        if contents.has_attachments:
+            _add_attachments(draft, spare)
+        if all(page.text is None for page in pages) and not any(page.notes for page in pages):
+            raise UnreadableDocument("It is damaged: no page can be read.")
+        return draft.extract(
+            f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
+            "may be a scan, which text recognition (OCR) would make searchable.",
+            title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
+            metadata={
+                "pages": str(len(pages)),
+                "unreadable_pages": _numbers([page.text is None for page in pages]),
+                "pages_without_text": _numbers([page.text == "" for page in pages]),
+            },
+        )
+
+
+def _add_pages(draft: Draft, pages: list[_Page]) -> None:
+    above: Heading = ()
+    for number, page in enumerate(pages, start=1):
+        text = "\n".join([page.text or "", *page.notes])
+        for heading, part in parts(text, page.headings, above):
+            draft.add(part, Section(0, 0, heading=heading, page=number))
+        above = page.headings[-1] if page.headings else above
+
+
+def _add_attachments(draft: Draft, spare: SpareDocument) -> None:
+    # The registry of readers knows this reader.
+    from allma_server.documents.readers import reader_for
+
+    files = list(spare.attachments())
+    draft.add("\n".join(f"Attachment: {name}" for name, _ in files))
+    unread = _MOST_ATTACHED
+    for name, data in files:
+        path = PurePath(name)
+        reader = reader_for(path)
+        unread -= len(data or b"")
+        # One in another is named only.
+        if reader is None or data is None or unread < 0 or path.suffix.lower() in (".pdf", ".eml"):
+            continue
+        try:
+            extract = reader.read(data, path)
+        except MemoryError:
+            raise
+        except Exception:
+            continue  # one attachment must not cost the document
+        draft.add_document(extract, (name,))
+
+
+def _contents(data: bytes, spare: SpareDocument) -> _Contents:
+    # Heavy, and the registry is loaded where nothing is parsed.
+    from pypdfium2 import PdfDocument, PdfiumError  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        document = PdfDocument(data)
+    except PdfiumError:
+        document = None
+    if document is not None and len(document):
+        pages = list(_read(document, spare))
+        if any(page.text is not None or page.notes for page in pages):
+            title: str = document.get_metadata_value("Title")  # pyright: ignore[reportUnknownMemberType]
+            return _Contents(pages, title, document.count_attachments() > 0)
+    return _Contents([_Page(text, notes) for text, notes in spare.pages()], spare.title())
+
+
+def _read(document: "PdfDocument", spare: SpareDocument) -> Iterator[_Page]:
+    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
+    from pypdfium2 import PdfiumError  # pyright: ignore[reportMissingTypeStubs]
+
+    headings = headings_by_page(document)
+    for index in range(len(document)):
+        begun = tuple(headings.get(index, ()))
+        try:
+            page = document[index]
+        except PdfiumError:
+            yield _Page(spare.text(index), headings=begun)
+            continue
+        try:
+            text = page_text(page)
+        except PdfiumError:
+            text = ""
+        handle: Any = page.raw
+        if not text and not pdfium.FPDFPage_CountObjects(handle):
+            text = spare.text(index)  # it is empty, or damaged
+        yield _Page(text, spare.notes(index) if _has_notes(page) else (), begun)
+        page.close()
+
+
+def _has_notes(page: "PdfPage") -> bool:
+    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
+
+    handle: Any = page.raw
+    for i in range(pdfium.FPDFPage_GetAnnotCount(handle)):
+        note = pdfium.FPDFPage_GetAnnot(handle, i)
+        kind = pdfium.FPDFAnnot_GetSubtype(note)
+        pdfium.FPDFPage_CloseAnnot(note)
+        if kind not in (pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP):
+            return True
+    return False
+
+
+def _numbers(pages: list[bool]) -> str:
+    """The numbers of the pages that are marked, as in `2, 5-9`."""
+    ranges: list[str] = []
+    for marked, group in groupby(enumerate(pages, start=1), key=lambda page: page[1]):
+        numbers = [number for number, _ in group]
+        if marked:
+            ranges.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]))
+    return ", ".join(ranges)
