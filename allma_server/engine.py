@@ -25,8 +25,8 @@ from allma_server.documents.pool import open_parsers
 from allma_server.documents.readers import READERS
 from allma_server.embedders import EMBEDDERS, choose, open_embedder
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
-from allma_server.ingest.ingestion import Ingestion
-from allma_server.ingest.scope import why_refused
+from allma_server.indexing.ingestion import Ingestion
+from allma_server.indexing.scope import why_refused
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.rerankers import open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.ingest.view import Retry
+from allma_server.indexing.view import Retry
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.types import IngestReport, Job

@@ -13,7 +13,7 @@ from allma_server.config import Config
 from allma_server.engine import open_engine
 from tests.contract.test_reader import SAMPLES
 from tests.e2e.test_main_job import SUFFIXES
-from tests.unit.ingest.test_ingestion import do, index
+from tests.unit.indexing.test_ingestion import do, index
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, open_engine
 from tests.audit import differences, faults, fresh, snapshot
 from tests.processes import wait_until_ended
-from tests.unit.ingest.test_ingestion import do, index
+from tests.unit.indexing.test_ingestion import do, index
 
 FILES = 24
 PARAGRAPHS = 12

@@ -10,7 +10,7 @@ import pytest
 from allma_server.config import Config, load_config
 from allma_server.engine import Engine, import_data, open_engine
 from tests.audit import snapshot
-from tests.unit.ingest.test_ingestion import do, found
+from tests.unit.indexing.test_ingestion import do, found
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "version-0.1"
 PROJECT = "/home/user/project"

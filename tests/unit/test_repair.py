@@ -10,7 +10,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, import_data, open_engine
 from allma_server.errors import DataDirectoryBusy, DataDirectoryTooNew, InvalidArgument
 from tests.audit import differences, faults, fresh, snapshot
-from tests.unit.ingest.test_ingestion import do, folder, found, index
+from tests.unit.indexing.test_ingestion import do, folder, found, index
 
 __all__ = ["folder"]
 

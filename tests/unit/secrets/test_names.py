@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from allma_server.errors import FolderNotAllowed
-from allma_server.ingest.scope import approve, walk
+from allma_server.indexing.scope import approve, walk
 from allma_server.secrets import is_secret_file
 
 SECRET = [*"""

@@ -17,7 +17,7 @@ from allma_server.errors import AllmaError, DataDamaged
 from allma_server.stores.archive_worker import save
 from tests.audit import faults
 from tests.seeds import seeds
-from tests.unit.ingest.test_ingestion import do
+from tests.unit.indexing.test_ingestion import do
 
 PAGE = 4096
 CONVERSATIONS = 30

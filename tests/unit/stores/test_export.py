@@ -10,7 +10,7 @@ import pytest
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
 from allma_server.operations.targets import write_new, write_picture
-from tests.unit.ingest.test_ingestion import do
+from tests.unit.indexing.test_ingestion import do
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from allma_server.stores.archive_worker import take_over
 from allma_server.stores.database import open_database
 from allma_server.stores.records import TABLES
 from tests.audit import snapshot
-from tests.unit.ingest.test_ingestion import do, found
+from tests.unit.indexing.test_ingestion import do, found
 
 ARCHIVE = Path(__file__).parents[2] / "fixtures" / "version-0.1" / "archive.zip"
 PROJECT = "/home/user/project"

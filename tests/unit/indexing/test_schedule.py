@@ -10,10 +10,10 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.ingest.schedule import Looks, Priority, Schedule
+from allma_server.indexing.schedule import Looks, Priority, Schedule
 from allma_server.operations import BY_NAME, Call
 from allma_server.types import Job
-from tests.unit.ingest.test_ingestion import do, followed, found, index
+from tests.unit.indexing.test_ingestion import do, followed, found, index
 
 
 @pytest.fixture

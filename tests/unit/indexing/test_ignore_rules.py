@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.ingest.scope import folders, walk, walk_part
+from allma_server.indexing.scope import folders, walk, walk_part
 
 LIMIT = 1_000_000
 

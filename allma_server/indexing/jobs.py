@@ -9,7 +9,7 @@ from typing import Protocol
 
 from allma_server._internal.tasks import completed
 from allma_server.errors import AllmaError
-from allma_server.ingest.schedule import Looks, Priority, Schedule
+from allma_server.indexing.schedule import Looks, Priority, Schedule
 from allma_server.ports import Progress
 from allma_server.types import IngestReport, Job, now
 

@@ -23,16 +23,16 @@ from allma_server.errors import (
     PathNotFound,
     UnreadableDocument,
 )
-from allma_server.ingest import embedding, forgetting, jobs, maintenance, scope, update
-from allma_server.ingest.current import CurrentFiles
-from allma_server.ingest.embedding import Embedding
-from allma_server.ingest.following import Following
-from allma_server.ingest.forgetting import Forgetting
-from allma_server.ingest.jobs import INGEST, Jobs, Run
-from allma_server.ingest.maintenance import Maintenance
-from allma_server.ingest.schedule import Priority
-from allma_server.ingest.update import ANSWER_SECONDS, Updates
-from allma_server.ingest.view import Extent, Retry
+from allma_server.indexing import embedding, forgetting, jobs, maintenance, scope, update
+from allma_server.indexing.current_files import CurrentFiles
+from allma_server.indexing.embedding import Embedding
+from allma_server.indexing.forgetting import Forgetting
+from allma_server.indexing.jobs import INGEST, Jobs, Run
+from allma_server.indexing.maintenance import Maintenance
+from allma_server.indexing.monitor import Following
+from allma_server.indexing.schedule import Priority
+from allma_server.indexing.update import ANSWER_SECONDS, Updates
+from allma_server.indexing.view import Extent, Retry
 from allma_server.ports import Embedder, Parser, Progress
 from allma_server.types import (
     ForgetReport,

@@ -24,7 +24,7 @@ from allma_server._internal.workspace_files import (
     trusted_owners,
 )
 from allma_server.errors import NothingToIndex
-from allma_server.ingest.gitignore import Rules
+from allma_server.indexing.gitignore import Rules
 from allma_server.locations import git_files
 
 IGNORE_FILES = (".allmaignore", ".ignore", ".gitignore")

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from allma_server.ingest.plan import plan
+from allma_server.indexing.plan import plan
 from allma_server.types import (
     Add,
     Document,

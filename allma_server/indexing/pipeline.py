@@ -20,10 +20,10 @@ from allma_server.errors import (
     ProviderError,
     UnreadableDocument,
 )
-from allma_server.ingest.jobs import Run
-from allma_server.ingest.plan import NOT_OPENED, NOT_READABLE
-from allma_server.ingest.schedule import Looks, Priority
-from allma_server.ingest.tally import Estimate, Tally
+from allma_server.indexing.jobs import Run
+from allma_server.indexing.plan import NOT_OPENED, NOT_READABLE
+from allma_server.indexing.progress import Estimate, Tally
+from allma_server.indexing.schedule import Looks, Priority
 from allma_server.ports import Embedder, Ledger, Parser, Vector
 from allma_server.types import (
     Add,

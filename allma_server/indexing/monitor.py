@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 from allma_server.errors import AllmaError
-from allma_server.ingest.ignore_rules import IGNORE_FILES
-from allma_server.ingest.jobs import Run
-from allma_server.ingest.schedule import Priority
-from allma_server.ingest.watch import Watch
+from allma_server.indexing.ignore_rules import IGNORE_FILES
+from allma_server.indexing.jobs import Run
+from allma_server.indexing.schedule import Priority
+from allma_server.indexing.watch import Watch
 from allma_server.types import Workspace
 
 log = logging.getLogger(__name__)

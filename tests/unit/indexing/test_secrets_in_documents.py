@@ -17,8 +17,8 @@ from allma_server.errors import DocumentNotFound
 from allma_server.ports import ChatModels
 from allma_server.types import ChatMessage, Finish, TextDelta
 from tests.unit.documents.pdf_files import pdf_with_pages
-from tests.unit.ingest.test_forgetting import traces
-from tests.unit.ingest.test_ingestion import do, index
+from tests.unit.indexing.test_forgetting import traces
+from tests.unit.indexing.test_ingestion import do, index
 from tests.unit.secrets.samples import PASSWORDS, PROVIDERS, private_key
 
 GITHUB, AWS, STRIPE = PROVIDERS["github"], PROVIDERS["aws"], PROVIDERS["stripe"]

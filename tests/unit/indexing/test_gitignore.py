@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.ingest.gitignore import Rules
-from allma_server.ingest.scope import walk, walk_part
+from allma_server.indexing.gitignore import Rules
+from allma_server.indexing.scope import walk, walk_part
 from tests.seeds import seeds
 
 NAMES = (

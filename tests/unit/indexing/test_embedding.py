@@ -11,9 +11,9 @@ from allma_server import engine as engines
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import ProviderUnreachable
-from allma_server.ingest import pipeline
+from allma_server.indexing import pipeline
 from allma_server.ports import Vectors
-from tests.unit.ingest.test_ingestion import do, found, index
+from tests.unit.indexing.test_ingestion import do, found, index
 
 LOCAL = "local/all-MiniLM-L6-v2-int8"
 

@@ -17,7 +17,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import UnreadableDocument
 from allma_server.types import DocumentRow
-from tests.unit.ingest.test_ingestion import do, found, index
+from tests.unit.indexing.test_ingestion import do, found, index
 
 Closing = Callable[[Path], AbstractContextManager[None]]
 

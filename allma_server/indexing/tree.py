@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from allma_server._internal.workspace_files import OpenFolder, open_folder
 from allma_server.errors import NothingToIndex
-from allma_server.ingest.ignore_rules import FolderRules, rules_of
+from allma_server.indexing.ignore_rules import FolderRules, rules_of
 
 _Way = tuple[str, ...]
 

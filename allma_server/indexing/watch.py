@@ -17,7 +17,7 @@ from pathlib import Path
 
 from allma_server._internal.tasks import completed
 from allma_server.errors import UnreadableDocument
-from allma_server.ingest import scope
+from allma_server.indexing import scope
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from allma_server.errors import AllmaError
-from allma_server.ingest.jobs import INGEST, Jobs
-from allma_server.ingest.schedule import Priority
+from allma_server.indexing.jobs import INGEST, Jobs
+from allma_server.indexing.schedule import Priority
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from allma_server.errors import (
     NothingToIndex,
     PathNotFound,
 )
-from allma_server.ingest.roots import check_root, not_readable
-from allma_server.ingest.tree import GONE, Tree
+from allma_server.indexing.roots import check_root, not_readable
+from allma_server.indexing.tree import GONE, Tree
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.types import FileFacts, SeenFile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.errors import FolderNotAllowed, PathNotFound, UnreadableDocument
-from allma_server.ingest.scope import approve, walk, walk_part
+from allma_server.indexing.scope import approve, walk, walk_part
 
 LIMIT = 1_000_000
 

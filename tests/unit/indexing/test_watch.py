@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.ingest import watch as watch_module
-from allma_server.ingest.watch import Watch
+from allma_server.indexing import watch as watch_module
+from allma_server.indexing.watch import Watch
 
 
 class Changes:

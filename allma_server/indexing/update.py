@@ -23,12 +23,12 @@ from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.errors import AllmaError, StorageError
-from allma_server.ingest import roots
-from allma_server.ingest.forgetting import Forgetting, passed_over
-from allma_server.ingest.jobs import Jobs, Run
-from allma_server.ingest.pipeline import Pipeline, hash_file
-from allma_server.ingest.plan import plan
-from allma_server.ingest.view import Extent, Retry, View
+from allma_server.indexing import roots
+from allma_server.indexing.forgetting import Forgetting, passed_over
+from allma_server.indexing.jobs import Jobs, Run
+from allma_server.indexing.pipeline import Pipeline, hash_file
+from allma_server.indexing.plan import plan
+from allma_server.indexing.view import Extent, Retry, View
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 from allma_server.secrets import MASKED
 from allma_server.types import Add, Change, Document, IngestReport, SeenFile, Update, Workspace

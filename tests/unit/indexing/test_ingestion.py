@@ -13,7 +13,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, StorageError, UnreadableDocument
-from allma_server.ingest import maintenance, pipeline, schedule
+from allma_server.indexing import maintenance, pipeline, schedule
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Progress, Vectors
 from allma_server.types import IngestReport, Job

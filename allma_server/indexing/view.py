@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from allma_server._internal.paths import is_inside
-from allma_server.ingest import roots, scope
+from allma_server.indexing import roots, scope
 from allma_server.types import SeenFile
 
 

@@ -11,7 +11,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from tests.ollama.wire import Exchange, serving
-from tests.unit.ingest.test_ingestion import do, found, index
+from tests.unit.indexing.test_ingestion import do, found, index
 
 SHOWN = {"capabilities": ["embedding"], "model_info": {"nomic-bert.embedding_length": 3}}
 POISON = "poison"

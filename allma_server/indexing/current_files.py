@@ -11,7 +11,7 @@ from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.lines import FileLines, lines_of
 from allma_server._internal.workspace_files import open_file, status_of
 from allma_server.errors import UnreadableDocument
-from allma_server.ingest import scope
+from allma_server.indexing import scope
 from allma_server.types import Document, Workspace
 
 READ_SECONDS = 5.0

@@ -10,9 +10,9 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, open_engine
 from allma_server.errors import FolderNotAllowed
-from allma_server.ingest.forgetting import FORGOTTEN, UNDER_WAY
+from allma_server.indexing.forgetting import FORGOTTEN, UNDER_WAY
 from tests.audit import faults
-from tests.unit.ingest.test_ingestion import do, found, index
+from tests.unit.indexing.test_ingestion import do, found, index
 
 SECRET = "zyxomma quagswagging"
 """Words that are in no other file, and begin like no other."""

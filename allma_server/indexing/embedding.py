@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from allma_server.errors import AllmaError, InputRefused, InvalidArgument
-from allma_server.ingest.jobs import Jobs, Run
-from allma_server.ingest.pipeline import refusal_of
-from allma_server.ingest.schedule import Priority
+from allma_server.indexing.jobs import Jobs, Run
+from allma_server.indexing.pipeline import refusal_of
+from allma_server.indexing.schedule import Priority
 from allma_server.ports import Embedder, Vector
 
 log = logging.getLogger(__name__)

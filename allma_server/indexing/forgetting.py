@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from allma_server.errors import FolderNotAllowed, StorageError
-from allma_server.ingest.jobs import Jobs, Run
-from allma_server.ingest.schedule import Priority
+from allma_server.indexing.jobs import Jobs, Run
+from allma_server.indexing.schedule import Priority
 from allma_server.types import Document, ForgetReport, SeenFile, Workspace
 
 log = logging.getLogger(__name__)
