@@ -16,9 +16,9 @@ from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.operations.targets import target, write_new, write_picture
-from allma_server.retrieve.chart import chart
-from allma_server.retrieve.evaluate import Searched, scores, searched
-from allma_server.retrieve.questions import (
+from allma_server.search.chart import chart
+from allma_server.search.evaluate import Searched, scores, searched
+from allma_server.search.questions import (
     TRIES,
     Question,
     ask_about,
@@ -26,7 +26,7 @@ from allma_server.retrieve.questions import (
     sample,
     written,
 )
-from allma_server.retrieve.search import Scope
+from allma_server.search.search import Scope
 from allma_server.types import Evaluation, Passage, QuestionPlace
 
 LARGEST_FILE = 50_000_000

@@ -8,7 +8,7 @@ from pydantic import Field
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
-from allma_server.retrieve.explain import explain_passages
+from allma_server.search.explain import explain_passages
 from allma_server.types import Explanation
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from allma_server._internal.paths import is_inside
 from allma_server.operations.call import Call
-from allma_server.retrieve.search import Scope
+from allma_server.search.search import Scope
 from allma_server.types import Explanation, NoticeCode, SearchResult, Workspace
 
 Notice = tuple[str, NoticeCode | None]

@@ -8,7 +8,7 @@ from allma_server._internal.lines import named_lines
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.suggestions import suggesting
-from allma_server.retrieve.read import read_excerpt
+from allma_server.search.read import read_excerpt
 from allma_server.types import Excerpt
 
 PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})

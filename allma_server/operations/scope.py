@@ -12,7 +12,7 @@ from allma_server.errors import DocumentNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import EVERYTHING, ClientPath
-from allma_server.retrieve.search import Scope, Sources, find_passages
+from allma_server.search.search import Scope, Sources, find_passages
 from allma_server.types import SearchResult
 
 WorkspaceFolder: TypeAlias = Annotated[

@@ -35,9 +35,9 @@ from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.operations.scope import sources_of
 from allma_server.ports import Vector
-from allma_server.retrieve.explain import explain_passages
-from allma_server.retrieve.fuse import fuse
-from allma_server.retrieve.search import CANDIDATES, Scope, find_passages
+from allma_server.search.explain import explain_passages
+from allma_server.search.fusion import fuse
+from allma_server.search.search import CANDIDATES, Scope, find_passages
 from allma_server.stores.exact import best
 from allma_server.types import Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA

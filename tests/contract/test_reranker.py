@@ -12,7 +12,7 @@ from allma_server.errors import InvalidArgument
 from allma_server.ports import Reranker
 from allma_server.rerankers import RERANKERS, open_reranker
 from allma_server.rerankers.listwise import Chat, ChatModel
-from allma_server.retrieve.rerank import WordReranker
+from allma_server.search.reranking import WordReranker
 from allma_server.types import Passage
 from tests.unit.rerankers.networks import cross_encoder
 

@@ -4,7 +4,7 @@ import pytest
 
 from allma_server.chat_models.scripted import ScriptedChatModels
 from allma_server.errors import InvalidArgument
-from allma_server.retrieve.questions import (
+from allma_server.search.questions import (
     Expected,
     Question,
     ask_about,

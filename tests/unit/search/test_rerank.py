@@ -1,4 +1,4 @@
-from allma_server.retrieve.rerank import WordReranker, rescore
+from allma_server.search.reranking import WordReranker, rescore
 from allma_server.types import Passage
 
 

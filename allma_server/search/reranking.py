@@ -23,8 +23,8 @@ from itertools import chain, pairwise
 from math import hypot, log
 
 from allma_server._internal.tokens import QueryTerms, lexemes, query_terms
-from allma_server.retrieve.alike import shares
-from allma_server.retrieve.forms import is_question, share_of_code
+from allma_server.search.feedback import shares
+from allma_server.search.query_type import is_question, share_of_code
 from allma_server.types import Passage
 
 PAIRS = 3.0

@@ -16,11 +16,11 @@ from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
-from allma_server.retrieve.alike import FOR_QUESTIONS, FOR_TOPICS, alike
-from allma_server.retrieve.choose import SHOWN, Chosen, chosen, originals_first
-from allma_server.retrieve.forms import is_question, share_of_code
-from allma_server.retrieve.fuse import Fused, fuse, weight
-from allma_server.retrieve.rerank import WordReranker
+from allma_server.search.feedback import FOR_QUESTIONS, FOR_TOPICS, alike
+from allma_server.search.fusion import Fused, fuse, weight
+from allma_server.search.query_type import is_question, share_of_code
+from allma_server.search.reranking import WordReranker
+from allma_server.search.select import SHOWN, Chosen, chosen, originals_first
 from allma_server.types import Hit, NoticeCode, Passage, SearchResult
 
 CANDIDATES = 100

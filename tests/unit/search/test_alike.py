@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from allma_server.ports import Vector
-from allma_server.retrieve.alike import alike, shares
+from allma_server.search.feedback import alike, shares
 
 
 def unit(*numbers: float) -> Vector:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
-from allma_server.retrieve.choose import choose
-from allma_server.retrieve.fuse import Fused
-from allma_server.retrieve.search import Ranking, Scope, Sources, rank
+from allma_server.search.fusion import Fused
+from allma_server.search.search import Ranking, Scope, Sources, rank
+from allma_server.search.select import choose
 from allma_server.types import Candidate, Explanation, Hit, Passage, Standing
 
 BEGINNING = 160

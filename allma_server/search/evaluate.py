@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from math import log2
 from statistics import fmean
 
-from allma_server.retrieve.choose import chosen, distinct
-from allma_server.retrieve.fuse import Fused
-from allma_server.retrieve.questions import Expected, Question
-from allma_server.retrieve.search import Scope, Sources, rank
+from allma_server.search.fusion import Fused
+from allma_server.search.questions import Expected, Question
+from allma_server.search.search import Scope, Sources, rank
+from allma_server.search.select import chosen, distinct
 from allma_server.types import Hit, Passage, StageScores
 
 

@@ -1,6 +1,6 @@
 from math import isclose
 
-from allma_server.retrieve.fuse import fuse, weight
+from allma_server.search.fusion import fuse, weight
 from allma_server.types import Hit
 
 

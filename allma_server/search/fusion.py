@@ -64,7 +64,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from allma_server.retrieve.forms import is_question
+from allma_server.search.query_type import is_question
 from allma_server.types import Hit
 
 MEANING = 30.0

@@ -12,7 +12,7 @@ from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME
 from allma_server.types import Explanation, Passage, SearchResult
 from tests.unit.rerankers.networks import cross_encoder
-from tests.unit.retrieve.corpus import indexed
+from tests.unit.search.corpus import indexed
 
 TEXTS = {
     "a.txt": "The service is billing. A service, a service: billing.",

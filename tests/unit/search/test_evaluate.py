@@ -11,10 +11,10 @@ import pytest
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, PathNotFound
 from allma_server.operations import BY_NAME, Call, jsonable
-from allma_server.retrieve.evaluate import outcome
-from allma_server.retrieve.questions import Expected
+from allma_server.search.evaluate import outcome
+from allma_server.search.questions import Expected
 from allma_server.types import Evaluation, Passage
-from tests.unit.retrieve.corpus import indexed
+from tests.unit.search.corpus import indexed
 
 FILES = {
     "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\nHow much?\n",

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from allma_server.retrieve.choose import Chosen, choose, chosen, distinct, originals_first
+from allma_server.search.select import Chosen, choose, chosen, distinct, originals_first
 from allma_server.types import Passage
 
 FIRST = Passage("/w/a.txt", "/w", 1, 1, 0, "one two", 9.0, 1, 10, None, [], "file:///w/a.txt")

@@ -8,7 +8,7 @@ from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
 from allma_server.operations import BY_NAME, Call
 from allma_server.types import Candidate, Explanation
-from tests.unit.retrieve.corpus import indexed
+from tests.unit.search.corpus import indexed
 
 FILES = {
     "tomato.md": "# Tomatoes\n\nTomatoes need sun, water and patience.\n",
