@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from allma_server.answer.models import can_chat
+from allma_server.answering.models import can_chat
 from allma_server.engine import Engine
 from allma_server.errors import REPAIR, AllmaError, DataDamaged, ProviderError, StorageError
 from allma_server.ports import Progress

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from allma_server._internal.tasks import background_tasks
-from allma_server.answer.models import model_in_use
-from allma_server.answer.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
+from allma_server.answering.models import model_in_use
+from allma_server.answering.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.chat_models import open_chat_models
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from allma_server.answer.models import AUTO, can_chat, find
+from allma_server.answering.models import AUTO, can_chat, find
 from allma_server.chat_models import open_chat_models
 from allma_server.config import Config
 from allma_server.embedders import EMBEDDERS, open_embedder

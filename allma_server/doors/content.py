@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
-from allma_server.answer.export import as_markdown
+from allma_server.answering.export import as_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.operations import BY_NAME, Call, jsonable
 from allma_server.types import Excerpt, is_text, row_id

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answer.ask import Question, answer
-from allma_server.answer.unkept import KeptIfWritable
+from allma_server.answering.ask import Question, answer
+from allma_server.answering.unkept import KeptIfWritable
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answer.export import as_markdown
+from allma_server.answering.export import as_markdown
 from allma_server.errors import InvalidArgument
 from allma_server.operations.call import Call
 from allma_server.types import Conversation, ConversationPage, Done, Export

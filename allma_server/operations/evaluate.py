@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import read_named
-from allma_server.answer.models import model_in_use
+from allma_server.answering.models import model_in_use
 from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answer.models import model_in_use, use
+from allma_server.answering.models import model_in_use, use
 from allma_server.operations.call import Call
 from allma_server.types import Done, ModelInfo, ModelList
 

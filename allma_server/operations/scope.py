@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from allma_server._internal.paths import is_inside, real
-from allma_server.answer.untrusted import examined
+from allma_server.answering.prompt_injection import examined
 from allma_server.errors import DocumentNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of

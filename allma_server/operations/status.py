@@ -8,7 +8,7 @@ from pydantic import Field
 
 from allma_server import __version__
 from allma_server._internal.addresses import without_password
-from allma_server.answer.models import model_in_use
+from allma_server.answering.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from allma_server.answer.refusal import declines
+from allma_server.answering.refusal import declines
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call

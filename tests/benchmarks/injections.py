@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from allma_server.answer.prompts import build_prompt
-from allma_server.answer.untrusted import gives_orders, visible
+from allma_server.answering.prompt_injection import gives_orders, visible
+from allma_server.answering.prompts import build_prompt
 from allma_server.chat_models.ollama import open_ollama
 from allma_server.config import Config
 from allma_server.ports import ChatModels

@@ -9,7 +9,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from tests.ollama.wire import Exchange, serving
-from tests.unit.answer.test_ask import line
+from tests.unit.answering.test_ask import line
 from tests.unit.embedders.test_served import sound
 
 NOMIC = "ollama/nomic-embed-text"

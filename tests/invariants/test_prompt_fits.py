@@ -8,7 +8,7 @@ from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call
 from tests.ollama.wire import Exchange, Script, serving
-from tests.unit.answer.test_ask import line
+from tests.unit.answering.test_ask import line
 
 CONTEXT = 2048
 SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": CONTEXT}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.answer.refusal import NOT_SAID
+from allma_server.answering.refusal import NOT_SAID
 from allma_server.config import Config
 from allma_server.doors.text import as_text
 from allma_server.engine import Engine, open_engine

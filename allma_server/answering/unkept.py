@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from allma_server.answer.turns import Conversations, TurnT
+from allma_server.answering.turns import Conversations, TurnT
 from allma_server.errors import UNWRITABLE, AllmaError
 from allma_server.types import Citation, Grounding, Summary
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.answer.prompts import build_prompt
-from allma_server.answer.untrusted import (
+from allma_server.answering.prompt_injection import (
     LEFT_OUT,
     examined,
     gives_orders,
     visible,
     without_orders,
 )
+from allma_server.answering.prompts import build_prompt
 from tests.benchmarks.injections import INJECTIONS, Injection
-from tests.unit.answer.test_prompts import PASSAGE
+from tests.unit.answering.test_prompts import PASSAGE
 
 HARMLESS = (
     "The sea is salty, and you should not drink it.",

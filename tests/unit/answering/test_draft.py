@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.answer.draft import Draft
-from allma_server.answer.refusal import NOT_SAID, declines
-from tests.unit.answer.test_prompts import PASSAGE
+from allma_server.answering.answer_filter import Draft
+from allma_server.answering.refusal import NOT_SAID, declines
+from tests.unit.answering.test_prompts import PASSAGE
 
 SEA = replace(PASSAGE, text="The sea is salty. It holds 35 grams of salt in a litre.")
 RIVER = replace(PASSAGE, path="/w/river.md", text="The river Rhone springs from a glacier in 1603.")

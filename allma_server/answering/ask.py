@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from allma_server._internal.tasks import completed
-from allma_server.answer.draft import Draft
-from allma_server.answer.followup import standalone, summed_up
-from allma_server.answer.models import AUTO
-from allma_server.answer.prompts import Prompt, build_prompt
-from allma_server.answer.refusal import NOT_SAID
-from allma_server.answer.turns import Conversations, TurnT
-from allma_server.answer.writer import Writer, writer_in_use
+from allma_server.answering.answer_filter import Draft
+from allma_server.answering.followup import standalone, summed_up
+from allma_server.answering.models import AUTO
+from allma_server.answering.prompts import Prompt, build_prompt
+from allma_server.answering.refusal import NOT_SAID
+from allma_server.answering.turns import Conversations, TurnT
+from allma_server.answering.writer import Writer, writer_in_use
 from allma_server.config import Config
 from allma_server.errors import (
     AllmaError,

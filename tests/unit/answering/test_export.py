@@ -1,4 +1,4 @@
-from allma_server.answer.export import as_markdown
+from allma_server.answering.export import as_markdown
 from allma_server.types import Conversation, Message
 
 

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allma_server.answer.refusal import NOT_SAID
-from allma_server.answer.untrusted import visible, without_orders
+from allma_server.answering.prompt_injection import visible, without_orders
+from allma_server.answering.refusal import NOT_SAID
 from allma_server.types import ChatMessage, Message, Passage
 
 TOKENS_PER_CHARACTER = 1 / 3

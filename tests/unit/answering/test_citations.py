@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from allma_server.answer.citations import CheckedText, cited_among
+from allma_server.answering.citations import CheckedText, cited_among
 from allma_server.types import Passage
 
 

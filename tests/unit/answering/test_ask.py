@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.answer.refusal import NOT_SAID
+from allma_server.answering.refusal import NOT_SAID
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import (

@@ -10,9 +10,9 @@ number of the passage that says it, where one does (`evidence.py`).
 import re
 from collections.abc import Sequence
 
-from allma_server.answer.citations import CheckedText, cited_among
-from allma_server.answer.evidence import Evidence
-from allma_server.answer.refusal import NOT_SAID, declines, may_decline
+from allma_server.answering.citations import CheckedText, cited_among
+from allma_server.answering.evidence import Evidence
+from allma_server.answering.refusal import NOT_SAID, declines, may_decline
 from allma_server.types import Citation, Grounding, Passage
 
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s)|\n")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from allma_server.answer.models import Choices
+from allma_server.answering.models import Choices
 from allma_server.types import Citation, Grounding, Message, Summary
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from allma_server.answer.models import Choices, model_in_use
+from allma_server.answering.models import Choices, model_in_use
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, ProviderError, ProviderUnreachable
 from allma_server.ports import ChatModels

@@ -12,9 +12,9 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from allma_server._internal.tokens import lexemes
-from allma_server.answer.evidence import words
-from allma_server.answer.prompts import shorten, tokens_in
-from allma_server.answer.untrusted import visible
+from allma_server.answering.evidence import words
+from allma_server.answering.prompt_injection import visible
+from allma_server.answering.prompts import shorten, tokens_in
 from allma_server.errors import ProviderError
 from allma_server.types import ChatMessage, Message, Summary
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from allma_server.answer import followup
-from allma_server.answer.followup import SUMMARY_TOKENS, standalone, summed_up
-from allma_server.answer.prompts import tokens_in
+from allma_server.answering import followup
+from allma_server.answering.followup import SUMMARY_TOKENS, standalone, summed_up
+from allma_server.answering.prompts import tokens_in
 from allma_server.errors import ProviderError
 from allma_server.types import ChatMessage, Message, Summary
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.answer.prompts import PLAIN, build_prompt, shorten, tokens_in
+from allma_server.answering.prompts import PLAIN, build_prompt, shorten, tokens_in
 from allma_server.types import Message, Passage
 
 PASSAGE = Passage(
