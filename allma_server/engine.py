@@ -18,18 +18,18 @@ from pathlib import Path
 from allma_server._internal.tasks import background_tasks
 from allma_server.answering.models import model_in_use
 from allma_server.answering.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
-from allma_server.chat_models import open_chat_models
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parsers
 from allma_server.documents.readers import READERS
-from allma_server.embedders import EMBEDDERS, choose, open_embedder
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import why_refused
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
-from allma_server.rerankers import open_reranker
-from allma_server.rerankers.listwise import Chat, ChatModel
+from allma_server.providers.chat import open_chat_models
+from allma_server.providers.embedding import EMBEDDERS, choose, open_embedder
+from allma_server.providers.reranking import open_reranker
+from allma_server.providers.reranking.listwise import Chat, ChatModel
 from allma_server.secrets import MASKED
 from allma_server.stores.archive import import_archive
 from allma_server.stores.catalog import Catalog

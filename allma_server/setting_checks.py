@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from allma_server.answering.models import AUTO, can_chat, find
-from allma_server.chat_models import open_chat_models
 from allma_server.config import Config
-from allma_server.embedders import EMBEDDERS, open_embedder
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
-from allma_server.rerankers import open_reranker
-from allma_server.rerankers.listwise import Chat, ChatModel
+from allma_server.providers.chat import open_chat_models
+from allma_server.providers.embedding import EMBEDDERS, open_embedder
+from allma_server.providers.reranking import open_reranker
+from allma_server.providers.reranking.listwise import Chat, ChatModel
 
 CONNECT_SECONDS = 3.0
 

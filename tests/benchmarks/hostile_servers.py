@@ -11,12 +11,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from allma_server.chat_models import reply
-from allma_server.chat_models.ollama import open_ollama
-from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config
-from allma_server.embedders import open_embedder
 from allma_server.errors import ProviderError, by_code
+from allma_server.providers.chat import reply
+from allma_server.providers.chat.ollama import open_ollama
+from allma_server.providers.chat.openai import open_openai
+from allma_server.providers.embedding import open_embedder
 from allma_server.types import ChatMessage
 from tests.ollama.hostile import CASES, Call, Case, hostile
 

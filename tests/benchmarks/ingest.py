@@ -22,9 +22,9 @@ from statistics import median, quantiles
 import psutil
 
 from allma_server.config import Config
-from allma_server.embedders import open_embedder
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.providers.embedding import open_embedder
 
 EMBEDDER = "local/all-MiniLM-L6-v2-int8"
 QUERIES = (

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 from allma_server.answering.prompt_injection import gives_orders, visible
 from allma_server.answering.prompts import build_prompt
-from allma_server.chat_models.ollama import open_ollama
 from allma_server.config import Config
 from allma_server.ports import ChatModels
+from allma_server.providers.chat.ollama import open_ollama
 from allma_server.types import ChatMessage, Passage, TextDelta
 from tests.benchmarks.answers import serving
 

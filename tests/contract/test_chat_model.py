@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from allma_server.chat_models import CHAT_MODELS, open_chat_models
-from allma_server.chat_models.scripted import ScriptedChatModels
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ModelNotFound, ModelUnsuitable, Unsupported
 from allma_server.ports import ChatModels
+from allma_server.providers.chat import CHAT_MODELS, open_chat_models
+from allma_server.providers.chat.scripted import ScriptedChatModels
 from allma_server.types import ChatMessage, Finish, TextDelta
 
 

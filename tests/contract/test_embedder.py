@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from allma_server.config import Config
-from allma_server.embedders import EMBEDDERS, open_embedder
 from allma_server.errors import InvalidArgument, ModelNotFound
 from allma_server.ports import Embedder, Vectors
+from allma_server.providers.embedding import EMBEDDERS, open_embedder
 
 NAMES = {
     "local": "local/all-MiniLM-L6-v2-int8",

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.chat_models import open_chat_models
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Reranker
-from allma_server.rerankers import RERANKERS, open_reranker
-from allma_server.rerankers.listwise import Chat, ChatModel
+from allma_server.providers.chat import open_chat_models
+from allma_server.providers.reranking import RERANKERS, open_reranker
+from allma_server.providers.reranking.listwise import Chat, ChatModel
 from allma_server.search.reranking import WordReranker
 from allma_server.types import Passage
-from tests.unit.rerankers.networks import cross_encoder
+from tests.unit.providers.reranking.networks import cross_encoder
 
 TEXTS = [
     "Tomatoes need sun, water and patience.",

@@ -10,7 +10,7 @@ from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from tests.ollama.wire import Exchange, serving
 from tests.unit.answering.test_ask import line
-from tests.unit.embedders.test_served import sound
+from tests.unit.providers.embedding.test_served import sound
 
 NOMIC = "ollama/nomic-embed-text"
 LOCAL = "local/all-MiniLM-L6-v2-int8"

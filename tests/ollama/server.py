@@ -29,7 +29,7 @@ from starlette.routing import Route
 from tokenizers import Tokenizer
 
 from allma_server.config import Config
-from allma_server.embedders.local import MODEL, LocalEmbedder, open_local
+from allma_server.providers.embedding.local import MODEL, LocalEmbedder, open_local
 from tests.ollama.library import Installed, Library
 from tests.ollama.streaming import Refused, Stream, refusal, reply
 

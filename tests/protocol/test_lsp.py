@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from allma_server import __version__
-from allma_server.chat_models import scripted
 from allma_server.doors import frames
 from allma_server.doors.folders import EngineSource
 from allma_server.doors.lsp import follow, parent, serve_lsp
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, OPERATIONS, Call
+from allma_server.providers.chat import scripted
 from tests.protocol.wire import Frames, Message, connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

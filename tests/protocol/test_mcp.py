@@ -14,7 +14,6 @@ from mcp import Client, types
 from mcp.shared.exceptions import MCPError
 
 from allma_server import __version__
-from allma_server.chat_models import scripted
 from allma_server.config import Config
 from allma_server.doors import frames, patience
 from allma_server.doors.folders import EngineSource
@@ -22,6 +21,7 @@ from allma_server.doors.mcp import calls, client, resources, serve_mcp
 from allma_server.doors.text import LONGEST_TEXT
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.providers.chat import scripted
 from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, envelope, transport
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk, token_counter
-from allma_server.embedders.local import FOLDER, MAX_TOKENS
+from allma_server.providers.embedding.local import FOLDER, MAX_TOKENS
 from allma_server.types import Chunk, Extract, Section
 
 SETTINGS = ChunkSettings(

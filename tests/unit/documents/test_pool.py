@@ -16,9 +16,9 @@ from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.pool import ParserPool, open_parsers
 from allma_server.documents.readers.markdown import MarkdownReader
 from allma_server.documents.worker import Limits
-from allma_server.embedders import open_embedder
-from allma_server.embedders.local import FOLDER
 from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
+from allma_server.providers.embedding import open_embedder
+from allma_server.providers.embedding.local import FOLDER
 
 SETTINGS = ChunkSettings(tokenizer_file=str(FOLDER / "tokenizer.json"))
 

@@ -7,9 +7,9 @@ import sys
 import keyring
 from keyring.backends.SecretService import Keyring
 
-from allma_server.chat_models.ollama import open_ollama
 from allma_server.config import Config
 from allma_server.errors import ApiKeyRefused
+from allma_server.providers.chat.ollama import open_ollama
 from tests.ollama.wire import Exchange, serving
 
 KEY = "sk-Kernow-1871"

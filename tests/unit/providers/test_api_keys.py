@@ -14,10 +14,7 @@ import keyring
 import pytest
 from keyring.backend import KeyringBackend
 
-from allma_server.chat_models.ollama import open_ollama
-from allma_server.chat_models.openai import open_openai
 from allma_server.config import Config, load_config, load_with_sources
-from allma_server.embedders import open_embedder
 from allma_server.errors import (
     ApiKeyRefused,
     InvalidArgument,
@@ -29,6 +26,9 @@ from allma_server.errors import (
 from allma_server.locations import variables_for_clients
 from allma_server.providers import api_keys
 from allma_server.providers.api_keys import SERVICE, ApiKey, remove_key, store_key
+from allma_server.providers.chat.ollama import open_ollama
+from allma_server.providers.chat.openai import open_openai
+from allma_server.providers.embedding import open_embedder
 from allma_server.types import ChatMessage
 from tests.ollama.wire import Exchange, Script, Wire, serving
 

@@ -11,7 +11,7 @@ from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME
 from allma_server.types import Explanation, Passage, SearchResult
-from tests.unit.rerankers.networks import cross_encoder
+from tests.unit.providers.reranking.networks import cross_encoder
 from tests.unit.search.corpus import indexed
 
 TEXTS = {

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.chat_models.scripted import ScriptedChatModels
 from allma_server.errors import InvalidArgument
+from allma_server.providers.chat.scripted import ScriptedChatModels
 from allma_server.search.questions import (
     Expected,
     Question,

@@ -1,0 +1,104 @@
+"""What of a model's text is for its reader, however it comes in pieces."""
+
+import pytest
+
+from allma_server.providers.chat.thinking import VisibleText
+
+
+def shown(text: str, size: int, *, held: bool = False) -> tuple[str, VisibleText]:
+    visible = VisibleText(held=held)
+    pieces = [visible.add(text[at : at + size]) for at in range(0, len(text), size)]
+    return "".join(pieces) + visible.finish(), visible
+
+
+HIDDEN = {
+    "<think>I wonder.</think>Seven [1].": "Seven [1].",
+    "\n<think>\nI wonder.\n</think>\n\nSeven [1].": "Seven [1].",
+    "<think></think>Seven.": "Seven.",
+    "<THINK>I</Think>Seven.": "Seven.",
+    "<thinking>a < b</thinking> Seven.": "Seven.",
+    "<reasoning>so</reasoning>\nSeven.": "Seven.",
+    "[THINK]so[/THINK]Seven.": "Seven.",
+    "◁think▷so◁/think▷Seven.": "Seven.",
+    "<think>a</think>Seven.\n<think>\nb\n</think>\nEight.": "Seven.\n\nEight.",
+    "<think>never ends": "",
+    "<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>final<|message|>"
+    "Seven [1].<|return|>": "Seven [1].",
+    "<|channel|>analysis<|message|>so": "",
+    "<|channel|>final<|message|>Seven.": "Seven.",
+    "<|channel>thought\nso<channel|>Seven.": "Seven.",
+    "Seven.<|im_end|>": "Seven.",
+    "Seven.<|im_end|>\n<|im_start|>user\nAnd eight?": "Seven.",
+    "<|im_start|>assistant\nSeven.<|im_end|>": "Seven.",
+    "<|start_header_id|>assistant<|end_header_id|>\n\nSeven.<|eot_id|>": "Seven.",
+    "<s> Seven.</s>": "Seven.",
+    "Seven.<end_of_turn>\n": "Seven.",
+    "Seven.<｜end▁of▁sentence｜>": "Seven.",
+    "Seven<|reserved_special_token_7|>.": "Seven.",
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(("text", "answer"), HIDDEN.items())
+def test_thinking_and_marks_are_left_out_wherever_the_text_is_cut(
+    text: str, answer: str, size: int
+) -> None:
+    given, visible = shown(text, size)
+    assert given == visible.text == answer
+    assert not visible.late
+
+
+KEPT = [
+    "The mark is `<think>`, and it ends with `</think>`.",
+    "Write:\n```\n<think>\nso\n</think>\n<|im_end|>\n```\nThat is all.",
+    "```\n<think>\n```",
+    "Between <think> and </think> it thinks.",
+    "a <b> and c < d and [1] and [thing] and 1 <| 2 |> 3",
+    "<table><tr><td>7</td></tr></table>",
+    "Struck <s>out</s",
+    "<thinkers> are many",
+    "Seven <",
+    "Seven [",
+]
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize("text", KEPT)
+def test_what_an_answer_says_of_such_marks_stays(text: str, size: int) -> None:
+    given, visible = shown(text, size)
+    assert given == visible.text == text
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_thinking_that_only_its_end_marks_is_no_part_of_the_answer(size: int) -> None:
+    given, visible = shown("I wonder. Gates, gates.\n</think>\n\nSeven [1].", size)
+    assert visible.text == "Seven [1]."
+    assert visible.late or given == visible.text
+    assert visible.thought
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_a_model_known_to_think_unmarked_is_held_until_it_answers(size: int) -> None:
+    given, visible = shown("I wonder.\n</think>\n\nSeven [1].", size, held=True)
+    assert given == visible.text == "Seven [1]."
+    assert not visible.late
+    assert shown("Seven [1].", size, held=True)[0] == "Seven [1]."
+
+
+def test_what_commands_a_terminal_or_turns_words_around_is_left_out() -> None:
+    joined = "मा\u200dला 👩\u200d🚀"
+    text = f"a\x1b]8;;http://b\x1b\\c\x9b1m\u202egpj\u200b.\x00\r\n\t{joined}"
+    given, visible = shown(text, 3)
+    assert given == visible.text == f"a]8;;http://b\\c1mgpj.\n\t{joined}"
+
+
+def test_what_is_no_mark_is_shown_at_once() -> None:
+    visible = VisibleText()
+    assert visible.add("Seven") == "Seven"
+    assert visible.add(" gates <b") == " gates <b"
+    assert visible.add(" [1") == " [1"
+
+
+def test_very_many_marks_take_no_time_of_note() -> None:
+    given, _ = shown("`" + "x" * 20_000 + "<|a|>" * 20_000, 64)
+    assert len(given) == 120_001
