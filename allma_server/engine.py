@@ -31,15 +31,15 @@ from allma_server.providers.embedding import EMBEDDERS, choose, open_embedder
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Chat, ChatModel
 from allma_server.secrets import MASKED
-from allma_server.stores.archive import import_archive
-from allma_server.stores.catalog import Catalog
-from allma_server.stores.chroma import delete_collections
-from allma_server.stores.database import open_database, refuse_emptied
-from allma_server.stores.embeddings import UNUSED_DAYS
-from allma_server.stores.intake import Taken
-from allma_server.stores.lock import data_directory_owned
-from allma_server.stores.salvage import rescue_database
-from allma_server.stores.vectors import VectorIndex, VectorOptions, open_vectors
+from allma_server.storage.archive.archive import import_archive
+from allma_server.storage.archive.importer import Taken
+from allma_server.storage.archive.salvage import rescue_database
+from allma_server.storage.lock import data_directory_owned
+from allma_server.storage.sqlite.catalog import Catalog
+from allma_server.storage.sqlite.database import open_database, refuse_emptied
+from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
+from allma_server.storage.vectors.chroma import delete_collections
+from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
 from allma_server.types import ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"

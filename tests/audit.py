@@ -21,7 +21,7 @@ from allma_server._internal.tokens import lexemes
 from allma_server.config import Config
 from allma_server.engine import DATABASE, VECTORS, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.stores import chroma_health
+from allma_server.storage.vectors import chroma_health
 
 Row = tuple[Any, ...]
 

@@ -10,7 +10,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.daemon.link import dial, greet
 from allma_server.engine import Engine, open_engine
-from allma_server.stores.lock import LOCK_FILE, own_data_directory
+from allma_server.storage.lock import LOCK_FILE, own_data_directory
 from tests.ollama.fixtures import ollama as ollama
 from tests.ollama.fixtures import unused_url as unused_url
 from tests.processes import wait_until_ended

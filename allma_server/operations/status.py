@@ -12,7 +12,7 @@ from allma_server.answering.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
-from allma_server.stores.workspaces import WorkspaceCounts
+from allma_server.storage.sqlite.workspaces import WorkspaceCounts
 from allma_server.types import (
     Diagnosis,
     EmbedderStatus,

@@ -38,7 +38,7 @@ from allma_server.ports import Vector
 from allma_server.search.explain import explain_passages
 from allma_server.search.fusion import fuse
 from allma_server.search.search import CANDIDATES, Scope, find_passages
-from allma_server.stores.exact import best
+from allma_server.storage.vectors.exact import best
 from allma_server.types import Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allma_server.stores.place import RebuildableStore, StorePlace
-from allma_server.stores.vectors import VECTOR_STORES, VectorRecord
+from allma_server.storage.vectors.config import RebuildableStore, StorePlace
+from allma_server.storage.vectors.index import VECTOR_STORES, VectorRecord
 
 DIMENSIONS = 16
 RNG = np.random.default_rng(7)

@@ -22,7 +22,7 @@ from allma_server import __version__
 from allma_server.daemon import link
 from allma_server.daemon.controls import daemon_status, start_daemon, stop_daemon, without_daemon
 from allma_server.locations import build, data_dir, is_newer, meeting_place
-from allma_server.stores.lock import own_data_directory
+from allma_server.storage.lock import own_data_directory
 from allma_server.types import DaemonClient, DaemonStatus
 from tests.e2e.program import program
 from tests.processes import wait_until_ended

@@ -1,0 +1,1 @@
+"""The data directory: its lock, the SQLite catalogue, the vector index, archives."""

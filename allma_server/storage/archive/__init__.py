@@ -1,0 +1,1 @@
+"""Export and import of a data directory, and recovery of a damaged database."""

@@ -1,0 +1,207 @@
+"""Rows from elsewhere become a new database of the present schema.
+
+They come from an archive (`archive_reader.py`), where one wrong row refuses all, or from a damaged
+file (`pages.py`), where what does not fit is left out and what contradicts itself is mended.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allma_server._internal.paths import is_inside
+from allma_server.errors import InvalidArgument
+from allma_server.storage.archive.page_reader import Row
+from allma_server.storage.archive.record_checks import TABLES, wrong_column
+from allma_server.storage.sqlite import rows
+from allma_server.storage.sqlite.database import Transaction, fill_full_text, open_database
+
+Batch = tuple[str, list[tuple[Any, ...]]]
+"""A table and some of its rows, their columns in the order of `TABLES`."""
+
+BATCH_ROWS = 500
+
+CARRIED_SETTINGS = ("embedder", "chat_model", "forgotten")
+"""What another data directory has decided and may decide here; its vector index is not ours."""
+
+_OF_THE_PLACE = ("tokens_version", "vector_collection", "vector_index_id")
+
+_ORPHANS = """
+    DELETE FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces);
+    DELETE FROM chunks WHERE document_id NOT IN (SELECT id FROM documents);
+    DELETE FROM embeddings WHERE embedder_id NOT IN (SELECT id FROM embedders);
+    DELETE FROM message_sources WHERE message_id NOT IN (SELECT id FROM messages);
+    DELETE FROM summaries WHERE conversation_id NOT IN (SELECT id FROM conversations)
+      OR until NOT IN (SELECT id FROM messages)
+"""
+
+# A document with gaps is read again from the disk.
+_GAPS = """
+    UPDATE documents AS d SET content_hash = '', mtime_ns = 0,
+      chunks = (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
+    WHERE chunks <> (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
+"""
+
+_ODD_VECTORS = """
+    DELETE FROM embeddings AS e WHERE length(vector) <> (
+      SELECT length(o.vector) FROM embeddings o WHERE o.embedder_id = e.embedder_id
+      GROUP BY length(o.vector) ORDER BY count(*) DESC LIMIT 1)
+"""
+
+# Messages whose conversation is lost make one again, called by its first words.
+_LOST_CONVERSATIONS = """
+    INSERT INTO conversations SELECT conversation_id, coalesce(
+      (SELECT substr(content, 1, 79) FROM messages f WHERE f.conversation_id = m.conversation_id
+       ORDER BY seq LIMIT 1), ''), min(created_at), max(created_at)
+    FROM messages m WHERE conversation_id NOT IN (SELECT id FROM conversations)
+    GROUP BY conversation_id
+"""
+
+_CONTRADICTIONS = {
+    "a document's chunks are not as many as it says": (
+        "SELECT 1 FROM documents d WHERE chunks <> "
+        "(SELECT count(*) FROM chunks c WHERE c.document_id = d.id) LIMIT 1"
+    ),
+    "a document that is not indexed has text": (
+        "SELECT 1 FROM documents WHERE state <> 'indexed' AND chunks > 0 LIMIT 1"
+    ),
+    "vectors of one embedder differ in length": (
+        "SELECT 1 FROM embeddings GROUP BY embedder_id "
+        "HAVING min(length(vector)) <> max(length(vector)) LIMIT 1"
+    ),
+}
+
+
+class Unfit(InvalidArgument):
+    """A row that Allma never writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a new database holds."""
+
+    documents: int
+    conversations: int
+    messages: int
+    workspaces: list[str] = field(default_factory=list[str])
+    formats: list[str] = field(default_factory=list[str])
+    embedder: str | None = None
+
+
+async def fill(draft: Path, batches: Iterable[Batch], *, mend: bool) -> Taken:
+    """Makes `draft` a database of these rows; with `mend`, of those that fit.
+
+    Raises:
+        InvalidArgument: without `mend`, a row contradicts another.
+        DiskFull, StorageError: it cannot be written.
+    """
+    async with open_database(draft) as database:
+        async with database.transaction() as tx:
+            await tx.execute("PRAGMA defer_foreign_keys = ON")
+            for table, batch in batches:
+                await tx.many(_insertion(table, len(batch[0]), mend=mend), batch)
+            await (_mend(tx) if mend else _refuse_contradictions(tx))
+            await _keep_ids_unused(tx)
+            await fill_full_text(tx)
+            return await _taken(tx)
+
+
+def checked(table: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """A row of an archive.
+
+    Raises:
+        Unfit: it holds what Allma never writes.
+    """
+    if (column := wrong_column(table, values)) is not None:
+        raise Unfit(f"{table}.{column} holds what Allma never writes")
+    return tuple(values)
+
+
+def recognised(found: Iterable[Row]) -> Iterator[Batch]:
+    """Rows without names, sorted to the tables whose shape they have; others are left out."""
+    waiting: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
+    for row in found:
+        if (known := _recognised(row)) is None:
+            continue
+        table, values = known
+        key = table, len(values)
+        waiting.setdefault(key, []).append(values)
+        if len(waiting[key]) == BATCH_ROWS:
+            yield table, waiting.pop(key)
+    for (table, _), batch in waiting.items():
+        yield table, batch
+
+
+def _recognised(row: Row) -> tuple[str, tuple[Any, ...]] | None:
+    row_id, values = row
+    for table, columns in TABLES.items():
+        if not _least(table) <= len(values) <= len(columns):
+            continue
+        # A numeric key is the row's id and is not stored a second time.
+        keyed = values[0] is None and columns[0].name in ("id", "seq")
+        whole = (row_id, *values[1:]) if keyed else tuple(values)
+        if wrong_column(table, whole) is None:
+            return None if table == "settings" and whole[0] in _OF_THE_PLACE else (table, whole)
+    return None
+
+
+def _least(table: str) -> int:
+    """How many columns a table's rows had at first."""
+    return sum(column.since == 1 for column in TABLES[table]) or len(TABLES[table])
+
+
+def _insertion(table: str, width: int, *, mend: bool) -> str:
+    names = ", ".join(column.name for column in TABLES[table][:width])
+    marks = ", ".join("?" * width)
+    return f"INSERT {'OR IGNORE ' if mend else ''}INTO {table} ({names}) VALUES ({marks})"
+
+
+async def _mend(tx: Transaction) -> None:
+    await tx.execute(_LOST_CONVERSATIONS)
+    for statement in (*_ORPHANS.split(";"), _GAPS, _ODD_VECTORS):
+        await tx.execute(statement)
+
+
+async def _refuse_contradictions(tx: Transaction) -> None:
+    for sentence, query in _CONTRADICTIONS.items():
+        if await tx.row(query) is not None:
+            raise Unfit(sentence)
+    for row in await tx.rows(
+        "SELECT d.path, w.path AS workspace FROM documents d "
+        "JOIN workspaces w ON w.id = d.workspace_id"
+    ):
+        if not is_inside(row["path"], row["workspace"]):
+            raise Unfit(f"the document {row['path']} is in none of its workspaces")
+
+
+async def _keep_ids_unused(tx: Transaction) -> None:
+    """Lets no new document or chunk have an id that an old answer cites."""
+    for table, column in (("documents", "document_id"), ("chunks", "chunk_id")):
+        row = await tx.row(f"SELECT coalesce(max({column}), 0) AS id FROM message_sources")
+        cited = row["id"] if row else 0
+        await tx.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0 "
+            "WHERE ?1 NOT IN (SELECT name FROM sqlite_sequence)",
+            (table,),
+        )
+        await tx.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (cited, table)
+        )
+
+
+async def _taken(tx: Transaction) -> Taken:
+    async def column(sql: str) -> list[Any]:
+        return [row[0] for row in await tx.rows(sql)]
+
+    [documents] = await column("SELECT count(*) FROM documents WHERE state = 'indexed'")
+    [conversations] = await column("SELECT count(*) FROM conversations")
+    [messages] = await column("SELECT count(*) FROM messages")
+    embedder = await column("SELECT value FROM settings WHERE key = 'embedder'")
+    return Taken(
+        documents,
+        conversations,
+        messages,
+        [rows.shown_path(path) for path in await column("SELECT path FROM workspaces")],
+        await column("SELECT DISTINCT format FROM documents"),
+        embedder[0] if embedder else None,
+    )

@@ -1,0 +1,41 @@
+"""The catalogue: everything SQLite knows, from one object; each side has its own file."""
+
+from allma_server.errors import StorageError
+from allma_server.storage.archive.archive import Archive
+from allma_server.storage.sqlite.documents import Documents
+from allma_server.storage.sqlite.embeddings import Embeddings
+from allma_server.storage.sqlite.erasure import Erasure
+from allma_server.storage.sqlite.full_text import FullText
+from allma_server.storage.sqlite.jobs import Jobs
+from allma_server.storage.sqlite.ledger import Ledger
+from allma_server.storage.sqlite.messages import Turns
+from allma_server.storage.sqlite.passages import Passages
+from allma_server.storage.sqlite.repair import Repair
+from allma_server.storage.sqlite.settings import Settings
+from allma_server.storage.sqlite.workspaces import Workspaces
+
+
+class Catalog(
+    Workspaces,
+    Ledger,
+    Embeddings,
+    Documents,
+    Passages,
+    FullText,
+    Turns,
+    Jobs,
+    Settings,
+    Erasure,
+    Repair,
+    Archive,
+):
+    """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""
+
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why the last change could not be written; None when it could."""
+        return self._db.unwritable
+
+    async def check_writable(self) -> None:
+        """Raises DataReadOnly, DiskFull or StorageError where it is known that nothing can be."""
+        await self._db.check_writable()

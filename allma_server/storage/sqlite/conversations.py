@@ -1,0 +1,159 @@
+"""Conversations: questions, answers, and the sources as they were when they were cited."""
+
+import sqlite3
+
+from allma_server.errors import ConversationNotFound, InvalidArgument
+from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.rows import as_json, shown_path, storable, texts
+from allma_server.types import Conversation, ConversationPage, Message, MessageSource
+
+_CONVERSATION = """
+    SELECT c.*, count(*) AS message_count, max(m.seq) AS latest
+    FROM conversations c JOIN messages m ON m.conversation_id = c.id
+"""
+
+
+class Conversations(Stored):
+    """The conversations' side of the catalogue; `turns.py` adds what is said to them."""
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        """A conversation with its messages and their sources.
+
+        Raises:
+            ConversationNotFound: there is none with this id.
+        """
+        row = await self._db.row(
+            f"{_CONVERSATION} WHERE c.id = ? GROUP BY c.id", (conversation_id,)
+        )
+        if row is None:
+            raise not_found(conversation_id)
+        return _conversation(row, await self.messages(conversation_id))
+
+    async def conversation_with(self, message_id: str) -> Conversation:
+        """The conversation that a message belongs to.
+
+        Raises:
+            ConversationNotFound: there is no such message.
+        """
+        row = await self._db.row("SELECT conversation_id FROM messages WHERE id = ?", (message_id,))
+        if row is None:
+            raise ConversationNotFound(f"There is no message {message_id!r}.")
+        return await self.conversation(row["conversation_id"])
+
+    async def conversation_page(
+        self, query: str | None, cursor: str | None, limit: int
+    ) -> ConversationPage:
+        """Conversations, the latest first; with `query`, those that have it in title or text.
+
+        Raises:
+            InvalidArgument: the cursor is not one of an earlier page.
+        """
+        pattern = f"%{_escaped(query.strip())}%" if query else "%"
+        where = (
+            "(c.title LIKE ?1 ESCAPE '\\' OR EXISTS (SELECT 1 FROM messages m "
+            "WHERE m.conversation_id = c.id AND m.content LIKE ?1 ESCAPE '\\'))"
+        )
+        [total] = await self._db.rows(
+            f"SELECT count(*) FROM conversations c WHERE {where}", (pattern,)
+        )
+        if cursor and not cursor.isdecimal():
+            raise InvalidArgument(
+                f"{cursor!r} is not a cursor.", "Use next_cursor as it was given."
+            )
+        # By their latest message: two may come in the same millisecond, but not out of order.
+        found = await self._db.rows(
+            f"{_CONVERSATION} WHERE {where} GROUP BY c.id HAVING ?2 IS NULL OR latest < ?2 "
+            "ORDER BY latest DESC LIMIT ?3",
+            (pattern, int(cursor) if cursor else None, limit + 1),
+        )
+        page = [_conversation(row, []) for row in found[:limit]]
+        more = len(found) > limit
+        return ConversationPage(page, total[0], str(found[limit - 1]["latest"]) if more else None)
+
+    async def rename_conversation(self, conversation_id: str, title: str) -> None:
+        """Gives a conversation another title.
+
+        Raises:
+            ConversationNotFound: there is none with this id.
+        """
+        async with self._db.transaction() as tx:
+            changed = await tx.execute(
+                "UPDATE conversations SET title = ? WHERE id = ?",
+                (storable(title), conversation_id),
+            )
+        if not changed:
+            raise not_found(conversation_id)
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Deletes a conversation with its messages and their sources.
+
+        Raises:
+            ConversationNotFound: there is none with this id.
+        """
+        async with self._db.transaction() as tx:
+            deleted = await tx.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+        if not deleted:
+            raise not_found(conversation_id)
+
+    async def messages(self, conversation_id: str) -> list[Message]:
+        """What was said in a conversation, in order; nothing if there is none."""
+        found = await self._db.rows(
+            "SELECT * FROM messages WHERE conversation_id = ? ORDER BY seq", (conversation_id,)
+        )
+        sources: dict[str, list[MessageSource]] = {row["id"]: [] for row in found}
+        for row in await self._db.rows(
+            "SELECT * FROM message_sources "
+            "WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY number",
+            (as_json(sources),),
+        ):
+            sources[row["message_id"]].append(_source(row))
+        return [_message(row, sources[row["id"]]) for row in found]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def not_found(conversation_id: str) -> ConversationNotFound:
+    """What is said of a conversation that does not exist."""
+    return ConversationNotFound(
+        f"There is no conversation {conversation_id!r}.", "The conversations list shows them all."
+    )
+
+
+def _conversation(row: sqlite3.Row, messages: list[Message]) -> Conversation:
+    return Conversation(
+        row["id"],
+        row["title"],
+        row["created_at"],
+        row["updated_at"],
+        row["message_count"],
+        messages,
+    )
+
+
+def _message(row: sqlite3.Row, sources: list[MessageSource]) -> Message:
+    return Message(
+        row["id"],
+        row["role"],
+        row["content"],
+        row["model"],
+        row["created_at"],
+        sources,
+        row["grounding"],
+    )
+
+
+def _source(row: sqlite3.Row) -> MessageSource:
+    return MessageSource(
+        number=row["number"],
+        document_id=row["document_id"],
+        chunk_id=row["chunk_id"],
+        relevance_score=row["relevance_score"],
+        path=shown_path(row["path"]),
+        start_line=row["start_line"],
+        end_line=row["end_line"],
+        page=row["page"],
+        heading=texts(row["heading"]),
+        text=row["text"],
+    )

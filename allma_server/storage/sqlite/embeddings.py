@@ -1,0 +1,169 @@
+"""The vectors, by embedder and text: nothing is embedded twice."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from allma_server.ports import Vector
+from allma_server.storage.sqlite import rows
+from allma_server.storage.sqlite.database import Database, Stored, Transaction
+
+_AT_ONCE = 500
+"""Hashes in one statement; SQLite bounds the number of its parameters."""
+
+LOOKED_AT_ONCE = 5_000
+"""Rows of vectors that one step looks through."""
+
+UNUSED_DAYS = 30
+"""How long vectors are kept for texts that may come back, as with a change of branches."""
+
+_WITHOUT = (
+    "NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.text_hash = c.text_hash "
+    "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1))"
+)
+
+
+class Embeddings(Stored):
+    """The vectors' side of the catalogue."""
+
+    async def missing_vectors(
+        self, embedder: str, after: int, limit: int
+    ) -> tuple[dict[bytes, str], int | None]:
+        """Texts, by their hash, of the next chunks behind id `after` without a vector.
+
+        With them the id to go on from; None when there are no more. Chunks that change meanwhile
+        may be passed over: ask `count_missing_vectors` at the end.
+        """
+        found = await self._db.rows(
+            f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {_WITHOUT} ORDER BY c.id LIMIT ?3",
+            (embedder, after, limit),
+        )
+        texts = {row["text_hash"]: rows.chunk(row).embedded_text for row in found}
+        return texts, found[-1]["id"] if found else None
+
+    async def count_missing_vectors(self, embedder: str) -> int:
+        """How many texts have no vector of this embedder."""
+        [row] = await self._db.rows(
+            f"SELECT count(DISTINCT c.text_hash) FROM chunks c WHERE {_WITHOUT}", (embedder,)
+        )
+        return row[0]
+
+    async def keep_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
+        """Keeps vectors of an embedder that does not serve yet."""
+        async with self._db.transaction() as tx:
+            await insert_vectors(tx, embedder, vectors)
+
+    async def dimensions(self, embedder: str) -> int | None:
+        """How many dimensions the vectors of this embedder have; None while there are none."""
+        row = await self._db.row(
+            "SELECT length(vector) / 2 AS dimensions FROM embeddings WHERE embedder_id = "
+            "(SELECT id FROM embedders WHERE identity = ?) LIMIT 1",
+            (embedder,),
+        )
+        return row["dimensions"] if row else None
+
+    async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
+        """Gives chunks that were published without them their vectors."""
+        async with self._db.transaction() as tx:
+            await insert_vectors(tx, embedder, vectors)
+            await tx.many(
+                "INSERT INTO vector_outbox (chunk_id) SELECT id FROM chunks WHERE text_hash = ?",
+                ((text_hash,) for text_hash in vectors),
+            )
+        self._db.note_change()
+
+    async def drop_unused_vectors(
+        self, embedders: Collection[str], after: int, days: int = UNUSED_DAYS
+    ) -> int | None:
+        """Drops vectors, from row `after` on, that have not been of use for so many days.
+
+        Of use are those of `embedders` for texts that are in a document, and those that an
+        ingestion asks for. Returns the row to go on from, None at the end.
+        """
+        until = after + LOOKED_AT_ONCE
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                """
+                DELETE FROM embeddings WHERE id > ?1 AND id <= ?2 AND used_on < ?3 AND (
+                  embedder_id NOT IN (SELECT id FROM embedders
+                    WHERE identity IN (SELECT value FROM json_each(?4)))
+                  OR NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = embeddings.text_hash))
+                """,
+                (after, until, _today(-days), rows.as_json(embedders)),
+            )
+            last = await tx.row("SELECT max(id) AS id FROM embeddings")
+        return until if last is not None and (last["id"] or 0) > until else None
+
+
+async def note_use(tx: Transaction, chunk_ids: str) -> None:
+    """Notes that the vectors of chunks are in use today: it is the last time for those that go."""
+    await tx.execute(
+        "UPDATE embeddings SET used_on = ?1 WHERE used_on < ?1 "
+        "AND embedder_id IN (SELECT id FROM embedders) AND text_hash IN (SELECT text_hash "
+        "FROM chunks WHERE id IN (SELECT value FROM json_each(?2)))",
+        (_today(), chunk_ids),
+    )
+
+
+async def read_vectors(
+    database: Database, embedder: str, hashes: Collection[bytes]
+) -> dict[bytes, Vector]:
+    """The known vectors of these texts; notes that they were asked for."""
+    today = _today()
+    vectors: dict[bytes, Vector] = {}
+    aged: list[bytes] = []
+    for batch in _batches(list(hashes)):
+        found = await database.rows(
+            "SELECT text_hash, vector, used_on FROM embeddings e "
+            "JOIN embedders m ON m.id = e.embedder_id "
+            f"WHERE m.identity = ? AND text_hash IN (?{', ?' * (len(batch) - 1)})",
+            (embedder, *batch),
+        )
+        vectors.update((row["text_hash"], vector_of(row["vector"])) for row in found)
+        aged.extend(row["text_hash"] for row in found if row["used_on"] < today)
+    if aged:
+        async with database.transaction() as tx:
+            await tx.many(
+                "UPDATE embeddings SET used_on = ? WHERE text_hash = ? AND embedder_id = "
+                "(SELECT id FROM embedders WHERE identity = ?)",
+                ((today, text_hash, embedder) for text_hash in aged),
+            )
+    return vectors
+
+
+async def insert_vectors(tx: Transaction, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
+    """Keeps vectors under their texts' hashes; those already known stay as they are."""
+    if not vectors:
+        return
+    await tx.execute("INSERT OR IGNORE INTO embedders (identity) VALUES (?)", (embedder,))
+    row = await tx.row("SELECT id FROM embedders WHERE identity = ?", (embedder,))
+    assert row is not None
+    today = _today()
+    packed = await asyncio.to_thread(
+        lambda: [(row["id"], text_hash, blob_of(v), today) for text_hash, v in vectors.items()]
+    )
+    await tx.many(
+        "INSERT OR IGNORE INTO embeddings (embedder_id, text_hash, vector, used_on) "
+        "VALUES (?, ?, ?, ?)",
+        packed,
+    )
+
+
+def blob_of(vector: Vector) -> bytes:
+    """A vector as it is stored: float16, little-endian; the rounding error is about 1e-4."""
+    return vector.astype("<f2").tobytes()
+
+
+def vector_of(blob: bytes) -> Vector:
+    """The vector of `blob_of`."""
+    return np.frombuffer(blob, "<f2").astype(np.float32)
+
+
+def _today(days: int = 0) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
+def _batches(hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (hashes[i : i + _AT_ONCE] for i in range(0, len(hashes), _AT_ONCE))

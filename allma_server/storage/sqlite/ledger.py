@@ -1,0 +1,320 @@
+"""What became of every file: the side of the catalogue that ingestion writes."""
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from allma_server.errors import DocumentNotFound
+from allma_server.ports import Vector
+from allma_server.secrets import COUNT
+from allma_server.storage.sqlite import rows
+from allma_server.storage.sqlite.database import INDEXED_CHUNK, Stored, Transaction
+from allma_server.storage.sqlite.embeddings import insert_vectors, note_use, read_vectors
+from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
+
+ChunkValues = tuple[Any, ...]
+"""The columns of `_CHUNK`, in their order."""
+
+_CHUNK = (
+    "chunk_index, text, context, heading, text_hash, "
+    "start_offset, end_offset, start_line, end_line, page"
+)
+_FOUND_BY = 5
+"""The first columns of `_CHUNK` are what a chunk is found by; the rest say where it stands."""
+
+
+class Ledger(Stored):
+    """Keeps documents and their chunks; implements `ports.Ledger`."""
+
+    async def documents(self, workspace_id: int) -> list[Document]:
+        """Every ledger row of a workspace, whatever its state."""
+        found = await self._db.rows(
+            "SELECT * FROM documents WHERE workspace_id = ? ORDER BY path", (workspace_id,)
+        )
+        return await asyncio.to_thread(lambda: [rows.document(row) for row in found])
+
+    async def cached_vectors(
+        self, embedder: str, hashes: Collection[bytes]
+    ) -> Mapping[bytes, Vector]:
+        """The vectors already known for these texts."""
+        return await read_vectors(self._db, embedder, hashes)
+
+    async def publish(
+        self,
+        workspace: Workspace,
+        file: FileFacts,
+        content_hash: str,
+        parsed: Parsed,
+        embedder: str,
+        vectors: Mapping[bytes, Vector],
+    ) -> Document:
+        """Makes a file's new chunks the ones that are found, in one transaction.
+
+        Chunks whose text is still there keep their ids. A chunk without a vector, neither given
+        nor cached, is found by its words only.
+        """
+        chunks = await asyncio.to_thread(lambda: [_values(chunk) for chunk in parsed.chunks])
+        async with self._db.transaction() as tx:
+            document_id = await _write_document(
+                tx,
+                workspace,
+                file,
+                format=parsed.format,
+                content_hash=content_hash,
+                state="indexed",
+                reason=_masked(parsed),
+                title=rows.storable(parsed.title),
+                metadata=rows.storable(json.dumps(parsed.metadata, ensure_ascii=False)),
+                chunks=len(chunks),
+            )
+            await insert_vectors(tx, embedder, vectors)
+            await _replace_chunks(tx, document_id, chunks)
+            published = await _document(tx, document_id)
+        self._db.note_change()
+        return published
+
+    async def record(self, workspace: Workspace, outcomes: Sequence[FileOutcome]) -> None:
+        """Notes that files were skipped or failed, and why, in one transaction; their chunks go."""
+        async with self._db.transaction() as tx:
+            for outcome in outcomes:
+                document_id = await _write_document(
+                    tx,
+                    workspace,
+                    outcome.file,
+                    format="",
+                    state=outcome.state,
+                    reason=rows.storable(outcome.reason),
+                    reason_code=outcome.reason_code,
+                )
+                await _replace_chunks(tx, document_id, [])
+        self._db.note_change()
+
+    async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None:
+        """Notes that documents with a certain text failed, and why; their chunks go."""
+        async with self._db.transaction() as tx:
+            found = await tx.rows(
+                "SELECT DISTINCT document_id FROM chunks WHERE text_hash = ?", (text_hash,)
+            )
+            for row in found:
+                await tx.execute(
+                    "UPDATE documents SET state = 'failed', reason = ?, reason_code = ?, "
+                    "content_hash = '', chunks = 0 WHERE id = ?",
+                    (rows.storable(reason), code, row["document_id"]),
+                )
+                await _replace_chunks(tx, row["document_id"], [])
+        self._db.note_change()
+
+    async def touch(self, document_id: int, file: FileFacts) -> bool:
+        """Notes a file's new size and times; its content is the same. False: it is not there."""
+        async with self._db.transaction() as tx:
+            touched = await tx.execute(
+                "UPDATE documents SET size = ?, mtime_ns = ?, inode = ? WHERE id = ?",
+                (file.size, file.mtime_ns, file.inode, document_id),
+            )
+        return touched > 0
+
+    async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None:
+        """Gives a document another path; it keeps its id and its chunks theirs.
+
+        A document without a title of its own is called like its file.
+
+        Raises:
+            DocumentNotFound: there is no such document.
+        """
+        path = rows.stored_path(file.path)
+        async with self._db.transaction() as tx:
+            known = await tx.row("SELECT path, title FROM documents WHERE id = ?", (document_id,))
+            if known is None:
+                raise DocumentNotFound(f"There is no document {document_id} to move.")
+            title = known["title"]
+            if title == _file_title(rows.shown_path(known["path"])):
+                title = _file_title(file.path)
+            replaced = await tx.rows(
+                "SELECT id FROM documents WHERE path = ? AND id <> ?", (path, document_id)
+            )
+            await remove_documents(tx, [row["id"] for row in replaced])
+            chunk_ids = await _chunk_ids(tx, document_id)
+            await _unindex(tx, chunk_ids)
+            await tx.execute(
+                "UPDATE documents SET workspace_id = ?, path = ?, name = ?, title = ?, size = ?, "
+                "mtime_ns = ?, inode = ? WHERE id = ?",
+                (
+                    workspace.id,
+                    path,
+                    rows.indexed_name(path),
+                    title,
+                    file.size,
+                    file.mtime_ns,
+                    file.inode,
+                    document_id,
+                ),
+            )
+            await _index(tx, chunk_ids)
+        self._db.note_change()
+
+    async def remove(self, document_ids: Sequence[int]) -> None:
+        """Forgets documents and their chunks."""
+        async with self._db.transaction() as tx:
+            await remove_documents(tx, document_ids)
+        self._db.note_change()
+
+
+async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None:
+    """Takes documents out of the catalogue, full-text search and the vector index."""
+    if not document_ids:
+        return
+    ids = rows.as_json(document_ids)
+    found = await tx.rows(
+        "SELECT id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))", (ids,)
+    )
+    chunk_ids = [row["id"] for row in found]
+    await _unindex(tx, chunk_ids)
+    await _delete_chunks(tx, chunk_ids)
+    await tx.execute("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+
+
+def reuse_ids(old: Mapping[int, ChunkValues], new: Sequence[ChunkValues]) -> list[int | None]:
+    """For each new chunk the id it goes on under: its text's, else one that became free.
+
+    Ids are re-used because a vector index never gets back the room of a deleted one.
+    """
+    by_text: dict[str, list[int]] = {}
+    for chunk_id, values in old.items():
+        by_text.setdefault(values[1], []).append(chunk_id)
+    for same in by_text.values():
+        same.reverse()
+    ids = [same.pop() if (same := by_text.get(values[1])) else None for values in new]
+    free = iter(sorted(old.keys() - set(ids)))
+    return [next(free, None) if chunk_id is None else chunk_id for chunk_id in ids]
+
+
+def _file_title(path: str) -> str:
+    return rows.storable(PurePath(path).name)
+
+
+def _values(chunk: Chunk) -> ChunkValues:
+    return (
+        chunk.index,
+        rows.storable(chunk.text),
+        rows.storable(chunk.context),
+        rows.storable(json.dumps(chunk.heading, ensure_ascii=False)),
+        chunk.text_hash,
+        chunk.start,
+        chunk.end,
+        chunk.start_line,
+        chunk.end_line,
+        chunk.page,
+    )
+
+
+def _masked(parsed: Parsed) -> str | None:
+    """What the ledger says of an indexed document that is not there as it stands on the disk."""
+    number = parsed.metadata.get(COUNT)
+    return number and f"{number} {'secret' if number == '1' else 'secrets'} masked"
+
+
+async def _write_document(
+    tx: Transaction, workspace: Workspace, file: FileFacts, **columns: str | int | None
+) -> int:
+    path = rows.stored_path(file.path)
+    row: dict[str, str | int | None] = {
+        "workspace_id": workspace.id,
+        "path": path,
+        "name": rows.indexed_name(path),
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "inode": file.inode,
+        "content_hash": "",
+        "reason": None,
+        "reason_code": None,
+        "title": "",
+        "metadata": "{}",
+        "chunks": 0,
+        "indexed_at": now(),
+        **columns,
+    }
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    updates = ", ".join(f"{name} = excluded.{name}" for name in row)
+    await tx.execute(
+        f"INSERT INTO documents ({names}) VALUES ({marks}) "
+        f"ON CONFLICT (path) DO UPDATE SET {updates}",
+        list(row.values()),
+    )
+    written = await tx.row("SELECT id FROM documents WHERE path = ?", (path,))
+    assert written is not None
+    return written["id"]
+
+
+async def _document(tx: Transaction, document_id: int) -> Document:
+    row = await tx.row("SELECT * FROM documents WHERE id = ?", (document_id,))
+    assert row is not None
+    return rows.document(row)
+
+
+async def _replace_chunks(tx: Transaction, document_id: int, chunks: Sequence[ChunkValues]) -> None:
+    found = await tx.rows(
+        f"SELECT id, {_CHUNK} FROM chunks WHERE document_id = ? ORDER BY chunk_index",
+        (document_id,),
+    )
+    old = {row["id"]: tuple(row)[1:] for row in found}
+    ids = reuse_ids(old, chunks)
+    written = [
+        (chunk_id, document_id, *values)
+        for chunk_id, values in zip(ids, chunks, strict=True)
+        if chunk_id is None or old[chunk_id] != values
+    ]
+    same = {
+        chunk_id
+        for chunk_id, values in zip(ids, chunks, strict=True)
+        if chunk_id is not None and old[chunk_id][:_FOUND_BY] == values[:_FOUND_BY]
+    }
+    await _unindex(tx, old.keys() - same)
+    await _delete_chunks(tx, [*(old.keys() - set(ids)), *(w[0] for w in written if w[0])])
+    await tx.many(f"INSERT INTO chunks (id, document_id, {_CHUNK}) VALUES (?{', ?' * 11})", written)
+    await _index(tx, set(await _chunk_ids(tx, document_id)) - same)
+
+
+async def _chunk_ids(tx: Transaction, document_id: int) -> list[int]:
+    found = await tx.rows("SELECT id FROM chunks WHERE document_id = ?", (document_id,))
+    return [row["id"] for row in found]
+
+
+async def _delete_chunks(tx: Transaction, chunk_ids: Collection[int]) -> None:
+    if chunk_ids:
+        ids = rows.as_json(chunk_ids)
+        await note_use(tx, ids)
+        await tx.execute("DELETE FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+
+
+async def _unindex(tx: Transaction, chunk_ids: Collection[int]) -> None:
+    """Takes chunks out of both indexes; before they change, as the text index needs what it has."""
+    if not chunk_ids:
+        return
+    ids = rows.as_json(chunk_ids)
+    await tx.execute(
+        "INSERT INTO chunks_fts (chunks_fts, rowid, name, heading, text) "
+        f"SELECT 'delete', {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
+    await _announce(tx, ids)
+
+
+async def _index(tx: Transaction, chunk_ids: Collection[int]) -> None:
+    """Puts chunks into the text index, and announces them to the vector index."""
+    if not chunk_ids:
+        return
+    ids = rows.as_json(chunk_ids)
+    await tx.execute(
+        "INSERT INTO chunks_fts (rowid, name, heading, text) "
+        f"SELECT {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
+        (ids,),
+    )
+    await _announce(tx, ids)
+
+
+async def _announce(tx: Transaction, ids: str) -> None:
+    await tx.execute(
+        "INSERT INTO vector_outbox (chunk_id) SELECT value FROM json_each(?) WHERE true", (ids,)
+    )

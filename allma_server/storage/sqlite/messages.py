@@ -1,0 +1,198 @@
+"""What is said in conversations: a question, and then its answer with copies of its sources."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allma_server.storage.sqlite.conversations import Conversations, not_found
+from allma_server.storage.sqlite.database import Transaction
+from allma_server.storage.sqlite.rows import storable, stored_path
+from allma_server.types import Citation, Grounding, Message, Summary, now
+
+LONGEST_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, and what was said before it.
+
+    `replaces`: the question whose place it takes, with all that followed; until it does, by
+    `take_place`, it is not stored.
+    """
+
+    conversation_id: str
+    message_id: str
+    question: str
+    earlier: list[Message]
+    replaces: str | None = None
+
+
+class Turns(Conversations):
+    """Conversations that go on."""
+
+    async def begin_turn(
+        self, conversation_id: str | None, question: str, title: str | None = None
+    ) -> Turn:
+        """Stores a question before it is answered; without an id it begins a conversation.
+
+        Raises:
+            ConversationNotFound: the conversation to continue does not exist.
+        """
+        earlier = await self.messages(conversation_id) if conversation_id else []
+        async with self._db.transaction() as tx:
+            if conversation_id is None:
+                conversation_id = _new_id()
+                at = now()
+                await tx.execute(
+                    "INSERT INTO conversations VALUES (?, ?, ?, ?)",
+                    (conversation_id, storable(title or _title(question)), at, at),
+                )
+            message_id = await _add_message(tx, conversation_id, "user", question, None)
+        return Turn(conversation_id, message_id, question, earlier)
+
+    async def unstored_turn(self, conversation_id: str | None, question: str) -> Turn:
+        """A question that is answered without being kept.
+
+        Raises:
+            ConversationNotFound: the conversation to continue does not exist.
+        """
+        if conversation_id is None:
+            return Turn(_new_id(), _new_id(), question, [])
+        known = await self.conversation(conversation_id)
+        return Turn(conversation_id, _new_id(), question, known.messages)
+
+    async def plan_turn(self, replaces: str, question: str) -> Turn:
+        """A question in the place of an earlier one, named by its message or by its answer's.
+
+        Nothing is changed before `take_place`.
+
+        Raises:
+            ConversationNotFound: there is no such message.
+        """
+        conversation = await self.conversation_with(replaces)
+        messages = conversation.messages
+        at = next(i for i, message in enumerate(messages) if message.id == replaces)
+        while at > 0 and messages[at].role != "user":
+            at -= 1
+        return Turn(conversation.id, _new_id(), question, messages[:at], messages[at].id)
+
+    async def take_place(self, turn: Turn) -> None:
+        """Puts a planned question in the place of the one it replaces and all that followed.
+
+        Raises:
+            ConversationNotFound: the conversation was deleted meanwhile.
+        """
+        async with self._db.transaction() as tx:
+            replaced = await tx.row(
+                "SELECT seq, content FROM messages WHERE id = ?", (turn.replaces,)
+            )
+            if replaced is not None:
+                await tx.execute(
+                    "DELETE FROM messages WHERE conversation_id = ? AND seq >= ?",
+                    (turn.conversation_id, replaced["seq"]),
+                )
+                # A title of the user's own stays.
+                await tx.execute(
+                    "UPDATE conversations SET title = ? WHERE id = ? AND title = ?",
+                    (
+                        storable(_title(turn.question)),
+                        turn.conversation_id,
+                        _title(replaced["content"]),
+                    ),
+                )
+            await _add_message(
+                tx, turn.conversation_id, "user", turn.question, None, turn.message_id
+            )
+
+    async def finish_turn(
+        self,
+        conversation_id: str,
+        text: str,
+        model: str | None,
+        citations: Sequence[Citation],
+        grounding: Grounding,
+    ) -> str:
+        """Stores an answer with copies of its sources; its message id.
+
+        Raises:
+            ConversationNotFound: the conversation was deleted meanwhile.
+        """
+        async with self._db.transaction() as tx:
+            message_id = await _add_message(tx, conversation_id, "assistant", text, model)
+            await tx.execute(
+                "UPDATE messages SET grounding = ? WHERE id = ?", (grounding, message_id)
+            )
+            await tx.many(
+                "INSERT INTO message_sources (message_id, number, document_id, chunk_id, "
+                "relevance_score, path, start_line, end_line, page, heading, text) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [_source_values(message_id, citation) for citation in citations],
+            )
+        return message_id
+
+    async def summary(self, conversation_id: str) -> Summary | None:
+        """What was said in the conversation in short, if that was kept."""
+        row = await self._db.row(
+            "SELECT until, text FROM summaries WHERE conversation_id = ?", (conversation_id,)
+        )
+        return Summary(row["until"], row["text"]) if row else None
+
+    async def keep_summary(self, conversation_id: str, summary: Summary) -> None:
+        """Keeps a summary in the place of an earlier one."""
+        async with self._db.transaction() as tx:
+            # A message that was replaced meanwhile is summed up for nobody.
+            await tx.execute(
+                "REPLACE INTO summaries SELECT ?, id, ? FROM messages WHERE id = ?",
+                (conversation_id, storable(summary.text), summary.until),
+            )
+
+
+async def _add_message(
+    tx: Transaction,
+    conversation_id: str,
+    role: str,
+    content: str,
+    model: str | None,
+    message_id: str | None = None,
+) -> str:
+    message_id, at = message_id or _new_id(), now()
+    known = await tx.execute(
+        "UPDATE conversations SET updated_at = ? WHERE id = ?", (at, conversation_id)
+    )
+    if not known:
+        raise not_found(conversation_id)
+    await tx.execute(
+        "INSERT INTO messages (id, conversation_id, role, content, model, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (message_id, conversation_id, role, storable(content), model, at),
+    )
+    return message_id
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def _title(question: str) -> str:
+    words = " ".join(question.split())
+    if len(words) <= LONGEST_TITLE:
+        return words
+    return words[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "\u2026"
+
+
+def _source_values(message_id: str, citation: Citation) -> tuple[str | int | float | None, ...]:
+    passage = citation.passage
+    return (
+        message_id,
+        citation.number,
+        passage.document_id,
+        passage.chunk_id,
+        passage.score,
+        stored_path(passage.path),
+        passage.start_line,
+        passage.end_line,
+        passage.page,
+        storable(json.dumps(passage.heading, ensure_ascii=False)),
+        storable(passage.text),
+    )

@@ -1,0 +1,171 @@
+"""What the vector index must still learn of, and what it should hold.
+
+A row is written in the transaction that changes a chunk, and deleted when the vector index has
+acknowledged the change; so the index can be behind, but it cannot miss anything.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from allma_server.ports import Vector
+from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.embeddings import vector_of
+from allma_server.storage.sqlite.rows import as_json, shown_path
+
+_RECORD = """
+    c.text, c.chunk_index, c.document_id, d.path, d.indexed_at, e.vector FROM {source}
+    JOIN documents d ON d.id = c.document_id
+    JOIN embeddings e ON e.text_hash = c.text_hash
+      AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRecord:
+    """What a vector store is given of a chunk; `source` is the document's path."""
+
+    chunk_id: int
+    vector: Vector
+    text: str
+    source: str
+    chunk_index: int
+    document_id: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A changed chunk: its record, or None when it has no vector (any more)."""
+
+    seq: int
+    chunk_id: int
+    record: VectorRecord | None
+
+
+class Outbox(Stored):
+    """The changes of chunks that wait for the vector index."""
+
+    async def size(self) -> int:
+        [row] = await self._db.rows("SELECT count(*) FROM vector_outbox")
+        return row[0]
+
+    async def last_seq(self) -> int:
+        """The number of the latest change, whether it still waits or not."""
+        row = await self._db.row("SELECT seq FROM sqlite_sequence WHERE name = 'vector_outbox'")
+        return row["seq"] if row else 0
+
+    async def waiting(self, limit: int) -> list[int]:
+        """Ids of chunks whose changes wait, at most `limit`."""
+        found = await self._db.rows("SELECT chunk_id FROM vector_outbox LIMIT ?", (limit,))
+        return [row["chunk_id"] for row in found]
+
+    async def changes(self, embedder: str, after: int, limit: int) -> list[Announced]:
+        """The waiting changes behind number `after`, oldest first."""
+        found = await self._db.rows(
+            "SELECT seq, chunk_id FROM vector_outbox WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        )
+        records = await self.records(embedder, [row["chunk_id"] for row in found])
+        by_id = {record.chunk_id: record for record in records}
+        return [Announced(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
+
+    async def records(self, embedder: str, chunk_ids: Iterable[int]) -> list[VectorRecord]:
+        """The records of those of these chunks that exist and have a vector."""
+        source = _RECORD.format(source="json_each(?2) j CROSS JOIN chunks c ON c.id = j.value")
+        found = await self._db.rows(f"SELECT c.id, {source}", (embedder, as_json(chunk_ids)))
+        return await asyncio.to_thread(lambda: [_record(row) for row in found])
+
+    async def acknowledge(self, changes: Sequence[Announced]) -> None:
+        """Strikes changes off; a chunk that changed again meanwhile goes on waiting."""
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "DELETE FROM vector_outbox WHERE seq IN (SELECT value FROM json_each(?))",
+                (as_json(change.seq for change in changes),),
+            )
+
+    async def announce_all(self, embedder: str) -> None:
+        """Lets every chunk with a vector wait anew: the vector index begins from nothing."""
+        async with self._db.transaction() as tx:
+            await tx.execute("DELETE FROM vector_outbox")
+            await tx.execute(
+                "INSERT INTO vector_outbox (chunk_id) SELECT c.id FROM chunks c "
+                "JOIN embeddings e ON e.text_hash = c.text_hash AND e.embedder_id = "
+                "(SELECT id FROM embedders WHERE identity = ?) ORDER BY c.id",
+                (embedder,),
+            )
+
+    async def settled(self, embedder: str) -> int:
+        """How many chunks the vector index must hold, not counting those that wait."""
+        [row] = await self._db.rows(
+            "SELECT count(*) FROM chunks c JOIN embeddings e ON e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?) "
+            "WHERE c.id NOT IN (SELECT chunk_id FROM vector_outbox)",
+            (embedder,),
+        )
+        return row[0]
+
+    async def vectors(self, embedder: str, after: int, limit: int) -> list[tuple[int, int, bytes]]:
+        """Chunk id, document id and stored vector of chunks behind id `after`, in id order."""
+        found = await self._db.rows(
+            "SELECT c.id, c.document_id, e.vector FROM chunks c CROSS JOIN embeddings e "
+            "ON e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?) "
+            "WHERE c.id > ? ORDER BY c.id LIMIT ?",
+            (embedder, after, limit),
+        )
+        return [tuple(row) for row in found]
+
+    async def vectors_of(self, embedder: str, chunk_ids: Collection[int]) -> dict[int, Vector]:
+        """The vectors of those of these chunks that have one, by chunk id."""
+        found = await self._db.rows(
+            "SELECT c.id, e.vector FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value "
+            "CROSS JOIN embeddings e ON e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?)",
+            (as_json(chunk_ids), embedder),
+        )
+        return {row["id"]: vector_of(row["vector"]) for row in found}
+
+    async def vectors_in(
+        self, embedder: str, documents: Collection[int]
+    ) -> list[tuple[int, int, bytes]]:
+        """Chunk id, document id and stored vector of the chunks of these documents."""
+        found = await self._db.rows(
+            "SELECT c.id, c.document_id, e.vector FROM json_each(?) j "
+            "CROSS JOIN chunks c ON c.document_id = j.value CROSS JOIN embeddings e "
+            "ON e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?)",
+            (as_json(documents), embedder),
+        )
+        return [tuple(row) for row in found]
+
+    async def chunks_in(self, documents: Collection[int]) -> int:
+        """How many chunks these documents have."""
+        [row] = await self._db.rows(
+            "SELECT coalesce(sum(chunks), 0) FROM documents "
+            "WHERE id IN (SELECT value FROM json_each(?))",
+            (as_json(documents),),
+        )
+        return row[0]
+
+    async def among(self, chunk_ids: Iterable[int], documents: Collection[int]) -> set[int]:
+        """Those of these chunks that belong to these documents."""
+        found = await self._db.rows(
+            "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND document_id IN (SELECT value FROM json_each(?))",
+            (as_json(chunk_ids), as_json(documents)),
+        )
+        return {row["id"] for row in found}
+
+
+def _record(row: sqlite3.Row) -> VectorRecord:
+    return VectorRecord(
+        chunk_id=row["id"],
+        vector=vector_of(row["vector"]),
+        text=row["text"],
+        source=shown_path(row["path"]),
+        chunk_index=row["chunk_index"],
+        document_id=row["document_id"],
+        created_at=row["indexed_at"],
+    )

@@ -1,0 +1,169 @@
+"""From hits to passages: what is found, with its exact place and its surroundings."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from allma_server.storage.sqlite import rows
+from allma_server.storage.sqlite.database import Stored
+from allma_server.types import Chunk, Hit, Passage
+
+_PASSAGE = """
+    SELECT c.*, d.path, w.path AS workspace FROM chunks c
+    JOIN documents d ON d.id = c.document_id JOIN workspaces w ON w.id = d.workspace_id
+"""
+
+
+class Passages(Stored):
+    """What search reads of the chunks."""
+
+    async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
+        """The hits' chunks, in the hits' order; a hit whose chunk is gone yields nothing."""
+        found = await self._db.rows(
+            f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
+            (rows.as_json(hit.chunk_id for hit in hits),),
+        )
+        by_id = {row["id"]: row for row in found}
+        return [_passage(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
+
+    async def chunk(self, chunk_id: int) -> Passage | None:
+        row = await self._db.row(f"{_PASSAGE} WHERE c.id = ?", (chunk_id,))
+        return _passage(row, 0.0) if row else None
+
+    async def passages_of(self, document_id: int) -> list[Passage]:
+        """A document's chunks as passages, in the document's order."""
+        found = await self._db.rows(
+            f"{_PASSAGE} WHERE c.document_id = ? ORDER BY c.chunk_index", (document_id,)
+        )
+        return [_passage(row, 0.0) for row in found]
+
+    async def chunks_of(self, document_id: int) -> list[Chunk]:
+        """A document's chunks, in order."""
+        found = await self._db.rows(
+            "SELECT * FROM chunks WHERE document_id = ? ORDER BY chunk_index", (document_id,)
+        )
+        return [rows.chunk(row) for row in found]
+
+    async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
+        """A passage with the one before or after it as one; by itself if a chunk is gone."""
+        first, second = sorted((passage, neighbour), key=lambda each: each.chunk_index)
+        found = await self._db.rows(
+            "SELECT * FROM chunks WHERE id IN (?, ?) ORDER BY chunk_index",
+            (first.chunk_id, second.chunk_id),
+        )
+        if len(found) < 2:
+            return passage
+        start, end = first.start_line, max(first.end_line, second.end_line)
+        return replace(
+            passage,
+            text=joined([rows.chunk(row) for row in found], repeat=True),
+            start_line=start,
+            end_line=end,
+            heading=os.path.commonprefix([first.heading, second.heading]),
+            uri=rows.uri(passage.path, start, end, passage.page),
+        )
+
+    async def extracted_text(
+        self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
+    ) -> tuple[str, list[int]]:
+        """The text of a document's chunks without their overlaps, and the line of each line."""
+        chunks = [
+            chunk
+            for chunk in await self.chunks_of(document_id)
+            if (first_chunk is None or chunk.index >= first_chunk)
+            and (last_chunk is None or chunk.index <= last_chunk)
+        ]
+        return joined(chunks), lines_of(chunks)
+
+    async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
+        """Size and modification time (ns) of the passages' documents as they were indexed.
+
+        None for those whose files may not be looked at: their folder came with an import.
+        """
+        found = await self._db.rows(
+            "SELECT d.id, d.size, d.mtime_ns, w.approved FROM documents d "
+            "JOIN workspaces w ON w.id = d.workspace_id "
+            "WHERE d.id IN (SELECT value FROM json_each(?))",
+            (rows.as_json({passage.document_id for passage in passages}),),
+        )
+        return {
+            row["id"]: (row["size"], row["mtime_ns"]) if row["approved"] else None for row in found
+        }
+
+
+def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
+    """The text that chunks were cut from, on the lines it stood on.
+
+    What lay between two chunks (blank lines, as a rule) comes back as line ends. With `repeat`, a
+    table's header that the first chunk repeats stays.
+    """
+    parts = list(_parts(chunks))
+    if repeat and chunks:
+        parts[0] = chunks[0].text
+    return "".join(parts)
+
+
+def lines_of(chunks: Sequence[Chunk]) -> list[int]:
+    """The line in the file of each line of `joined(chunks)`, where chunks say no more: nearly."""
+    lines: list[int] = []
+    fresh = True
+    for chunk, part in zip(chunks, _parts(chunks), strict=True):
+        rows = part.split("\n")
+        last = max(chunk.end_line, lines[-1] if lines else 1)
+        gap = max(0, len(rows) - 1 - _own(chunk).count("\n"))
+        start = last - len(rows) + 1 if _is_exact(chunk) else chunk.start_line - gap
+        own = [min(max(start + n, lines[-1] if lines else 1), last) for n in range(len(rows))]
+        lines += own if fresh else own[1:]
+        fresh = False
+    return lines
+
+
+def _is_exact(chunk: Chunk) -> bool:
+    """Whether the lines of a chunk are the file's own, one by one."""
+    return _own(chunk).count("\n") == chunk.end_line - chunk.start_line
+
+
+def _own(chunk: Chunk) -> str:
+    # A table's repeated header stands before the chunk's own text.
+    return chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
+
+
+def _parts(chunks: Sequence[Chunk]) -> Iterator[str]:
+    """What each chunk adds to those before it, with what lay between them."""
+    position = line = None
+    for chunk in chunks:
+        own = _own(chunk)
+        if position is not None and line is not None:
+            if chunk.start < position:
+                own = own[position - chunk.start :]
+            else:
+                own = _between(chunk.start - position, chunk.start_line - line) + own
+        yield own
+        position = max(position or 0, chunk.end)
+        line = max(line or 0, chunk.end_line)
+
+
+def _between(characters: int, lines: int) -> str:
+    """What lay between two chunks that are so many characters and lines apart."""
+    if lines > 0:
+        return "\n" * min(lines, characters)
+    return ("", " ")[characters] if characters < 2 else "\n\n"
+
+
+def _passage(row: sqlite3.Row, score: float) -> Passage:
+    path = rows.shown_path(row["path"])
+    return Passage(
+        path=path,
+        workspace=rows.shown_path(row["workspace"]),
+        document_id=row["document_id"],
+        chunk_id=row["id"],
+        chunk_index=row["chunk_index"],
+        text=row["text"],
+        score=score,
+        start_line=row["start_line"],
+        end_line=row["end_line"],
+        page=row["page"],
+        heading=rows.texts(row["heading"]),
+        uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
+    )

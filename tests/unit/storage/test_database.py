@@ -1,0 +1,322 @@
+"""One writer, some readers, all or nothing; and what is said when the disk does not play along."""
+
+import asyncio
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.errors import (
+    DataDamaged,
+    DataDirectoryBusy,
+    DataDirectoryTooNew,
+    DiskFull,
+    StorageError,
+)
+from allma_server.storage.lock import LOCK_FILE, own_data_directory
+from allma_server.storage.sqlite.catalog import Catalog
+from allma_server.storage.sqlite.database import Database, Transaction, open_database
+from allma_server.storage.sqlite.migrations import MIGRATIONS, Migrating
+from tests.unit.storage.corpus import publish
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c"
+
+
+async def settings(database: Database) -> set[str]:
+    return {row["key"] for row in await database.rows("SELECT key FROM settings")}
+
+
+async def put(tx: Transaction, key: str) -> None:
+    await tx.execute("INSERT INTO settings VALUES (?, '')", (key,))
+
+
+async def test_transactions_that_race_are_whole_each(database: Database):
+    before = await settings(database)
+
+    async def two(name: str) -> None:
+        async with database.transaction() as tx:
+            await put(tx, f"{name} first")
+            await asyncio.sleep(0)
+            if name == "bad":
+                raise ValueError(name)
+            await put(tx, f"{name} second")
+
+    names = ["a", "bad", "b", "c"]
+    outcomes = await asyncio.gather(*map(two, names), return_exceptions=True)
+    assert [type(o) for o in outcomes] == [type(None), ValueError, type(None), type(None)]
+    written = await settings(database) - before
+    assert written == {f"{name} {part}" for name in "abc" for part in ("first", "second")}
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_cancelled_transaction_is_undone_or_done_and_the_next_works(
+    database: Database, steps: int
+):
+    before = await settings(database)
+
+    async def two() -> None:
+        async with database.transaction() as tx:
+            await put(tx, "first")
+            await put(tx, "second")
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(two())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+    async with database.transaction() as tx:
+        await put(tx, "next")
+    assert await settings(database) - before in ({"next"}, {"first", "second", "next"})
+
+
+async def test_cancelling_stops_a_long_statement_at_its_source(database: Database):
+    async def write() -> None:
+        async with database.transaction() as tx:
+            await tx.rows(ENDLESS)
+
+    async with asyncio.TaskGroup() as tasks:
+        endless: list[asyncio.Task[Any]] = [
+            tasks.create_task(database.rows(ENDLESS)) for _ in range(5)
+        ]
+        endless.append(tasks.create_task(write()))
+        # Long enough for the statements to run in their threads.
+        await asyncio.wait(endless, timeout=0.2)
+        for task in endless:
+            task.cancel()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(settings(database) for _ in range(6)))
+        async with database.transaction() as tx:
+            await put(tx, "after")
+
+
+async def test_readers_see_the_last_committed_state_beside_a_writer(database: Database):
+    async with database.transaction() as tx:
+        await put(tx, "unseen")
+        assert "unseen" not in await settings(database)
+    assert "unseen" in await settings(database)
+
+
+async def test_closing_leaves_one_file(tmp_path: Path):
+    async with open_database(tmp_path / "a.sqlite3") as database:
+        await database.rows("SELECT 1")
+    assert os.listdir(tmp_path) == ["a.sqlite3"]
+
+
+async def test_a_path_with_signs_that_mean_something_in_a_uri_is_only_a_path(tmp_path: Path):
+    directory = tmp_path / "100% ä?x=1#y"
+    directory.mkdir()
+    async with open_database(directory / "a.sqlite3"):
+        pass
+    assert os.listdir(directory) == ["a.sqlite3"]
+
+
+def schema(path: Path) -> set[str]:
+    with sqlite3.connect(path) as connection:
+        found = {row[0] for row in connection.execute("SELECT sql FROM sqlite_schema")}
+    connection.close()
+    return found
+
+
+FIRST_VERSION = (
+    "INSERT INTO workspaces VALUES (1, '/w', '')",
+    """
+    INSERT INTO documents VALUES
+      (1, 1, '/w/a.txt', 'w a.txt', 'text', 9, 1, 1, 'hash', 'indexed', NULL, 'a', '{}', 1, '')
+    """,
+    "INSERT INTO chunks VALUES (1, 1, 0, 'kept text', '', 0, 9, 1, 1, NULL, '[]', x'00')",
+    "INSERT INTO chunks_fts (rowid, name, heading, text) VALUES (1, 'w a.txt', '[]', 'kept text')",
+)
+"""A document as the first version stored it."""
+
+
+async def make_first_version(path: Path) -> None:
+    async with open_database(path, MIGRATIONS[:1]) as database:
+        async with database.transaction() as tx:
+            for statement in FIRST_VERSION:
+                await tx.execute(statement)
+
+
+async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: Path):
+    await make_first_version(tmp_path / "old.sqlite3")
+    async with open_database(tmp_path / "old.sqlite3") as database:
+        assert await Catalog(database).search_text("kept", 5)
+    async with open_database(tmp_path / "new.sqlite3"):
+        pass
+    assert schema(tmp_path / "old.sqlite3") == schema(tmp_path / "new.sqlite3")
+
+
+async def test_what_a_migration_changes_is_kept_beside_it_until_something_is_forgotten(
+    tmp_path: Path,
+):
+    path = tmp_path / "a.sqlite3"
+    await make_first_version(path)
+    assert os.listdir(tmp_path) == ["a.sqlite3"]
+    async with open_database(path):
+        pass
+    backup = tmp_path / "a.sqlite3.backup"
+    with sqlite3.connect(backup) as former:
+        assert former.execute("PRAGMA user_version").fetchone() == (1,)
+        assert "kept" in former.execute("SELECT text FROM chunks").fetchone()[0]
+    former.close()
+    assert os.name != "posix" or backup.stat().st_mode & 0o077 == 0
+    written = backup.stat().st_mtime_ns
+    async with open_database(path) as database:
+        assert backup.stat().st_mtime_ns == written
+        await Catalog(database).empty_log()
+    assert os.listdir(tmp_path) == ["a.sqlite3"]
+
+
+async def test_a_damaged_database_is_not_migrated(tmp_path: Path):
+    path = tmp_path / "a.sqlite3"
+    await make_first_version(path)
+    with sqlite3.connect(path) as opened:
+        opened.executemany(
+            "INSERT INTO settings VALUES (?, ?)", [(f"key{n}", "x" * 900) for n in range(200)]
+        )
+    opened.close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(DataDamaged):
+        async with open_database(path):
+            pass
+    assert path.read_bytes()[4096 * 3 :] == content[4096 * 3 :]
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path):
+    path = tmp_path / "a.sqlite3"
+    async with open_database(path):
+        pass
+    before = schema(path)
+
+    async def half(tx: Migrating) -> None:
+        await tx.execute("CREATE TABLE half (id)")
+        await tx.execute("CREATE TABLE half (id)")
+
+    with pytest.raises(StorageError, match="as it was"):
+        async with open_database(path, (*MIGRATIONS, half)):
+            pass
+    assert schema(path) == before
+    async with open_database(path):
+        pass
+
+
+async def test_a_newer_data_directory_is_refused_with_the_next_step(tmp_path: Path):
+    path = tmp_path / "a.sqlite3"
+
+    async def later(tx: Migrating) -> None:
+        await tx.execute("CREATE TABLE later (id)")
+
+    async with open_database(path, (*MIGRATIONS, later)):
+        pass
+    with pytest.raises(DataDirectoryTooNew, match="Update Allma"):
+        async with open_database(path):
+            pass
+
+
+async def test_new_rules_for_terms_rebuild_the_full_text_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.sqlite3"
+    with monkeypatch.context() as older:
+        older.setattr("allma_server.storage.sqlite.database.TOKENS_VERSION", -1)
+        older.setattr("allma_server.storage.sqlite.database.lexemes", lambda text: ["nothing"])
+        async with open_database(path) as database:
+            await publish(Catalog(database), "/w/a.txt", ["a walrus"])
+            assert await Catalog(database).search_text("walrus", 5) == []
+    async with open_database(path) as database:
+        assert len(await Catalog(database).search_text("walrus", 5)) == 1
+        assert await Catalog(database).search_text("nothing", 5) == []
+
+
+@pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0" * 300])
+async def test_a_file_that_is_no_database_is_named_with_the_next_step(
+    tmp_path: Path, content: bytes
+):
+    path = tmp_path / "a.sqlite3"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="doctor --repair"):
+        async with open_database(path):
+            pass
+
+
+async def test_a_damaged_page_is_reported_not_raised_as_a_bug(tmp_path: Path):
+    path = tmp_path / "a.sqlite3"
+    async with open_database(path) as database:
+        await publish(Catalog(database), "/w/a.txt", [f"text {i}" * 50 for i in range(200)])
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 :] = b"\xff" * (len(content) - 4096 * 3)
+    path.write_bytes(content)
+    with pytest.raises(StorageError):
+        async with open_database(path) as database:
+            await Catalog(database).documents(1)
+            await database.rows("SELECT * FROM chunks")
+
+
+async def test_a_full_disk_is_said_and_what_was_there_still_serves(database: Database):
+    catalog = Catalog(database)
+    await publish(catalog, "/w/a.txt", ["a walrus"])
+    [[pages]] = await database.rows("PRAGMA page_count")
+    assert database._writer is not None
+    await database._writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 20}")
+    with pytest.raises(DiskFull, match="Free some space"):
+        await publish(catalog, "/w/b.txt", [f"large {i} " * 200 for i in range(200)])
+    assert len(await catalog.search_text("walrus", 5)) == 1
+    assert await catalog.search_text("large", 5) == []
+    assert await catalog.document("/w/b.txt") is None
+    await publish(catalog, "/w/c.txt", ["a small one"])
+
+
+async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(StorageError, match="cannot be opened"):
+        async with open_database(tmp_path / "missing" / "a.sqlite3"):
+            pass
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StorageError, match="cannot be written"),
+        own_data_directory(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
+def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):
+    path = tmp_path / "data"
+    with own_data_directory(path):
+        assert (path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+        with (
+            pytest.raises(DataDirectoryBusy, match=f"pid {os.getpid()}"),
+            own_data_directory(path),
+        ):
+            pass
+        assert (path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+    with own_data_directory(path):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_new_data_directory_is_its_users_alone(tmp_path: Path):
+    with own_data_directory(tmp_path / "a" / "data"):
+        assert (tmp_path / "a" / "data").stat().st_mode & 0o777 == 0o700
+
+
+async def test_the_writer_goes_on_after_full_text_search_was_stopped(
+    catalog: Catalog, database: Database
+):
+    for number in range(40):
+        texts = [f"word{number} text{part} alpha beta" for part in range(40)]
+        await publish(catalog, f"/w/{number}.txt", texts)
+
+    async def merge() -> None:
+        await catalog.merge_words(begin=True)
+        for _ in range(20):
+            await catalog.merge_words(begin=False)
+
+    for step in range(100):
+        async with asyncio.TaskGroup() as tasks:
+            merging = tasks.create_task(merge())
+            await asyncio.wait({merging}, timeout=step / 20_000)  # stopped at any point of it
+            merging.cancel()
+        async with database.transaction() as tx:
+            assert await tx.row("SELECT 1") is not None

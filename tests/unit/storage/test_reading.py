@@ -1,0 +1,292 @@
+"""What search and people read: filters, pages of the ledger, workspaces, text search."""
+
+from dataclasses import replace
+
+import pytest
+
+from allma_server.storage.sqlite.catalog import Catalog
+from allma_server.storage.sqlite.passages import joined, lines_of
+from allma_server.types import Chunk, FileOutcome, Hit, Parsed
+from tests.unit.storage.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
+
+FILES = {
+    "/w/a.py": "python",
+    "/w/src/b.py": "python",
+    "/w/src/deep/c.py": "python",
+    "/w/src/notes.md": "markdown",
+    "/w/docs/guide.md": "markdown",
+    "/other/docs/guide.md": "markdown",
+    "/other/!odd.txt": "text",
+}
+
+
+@pytest.fixture
+async def names(catalog: Catalog) -> dict[int, str]:
+    """Paths by document id, of `FILES`."""
+    paths: dict[int, str] = {}
+    for path, format in FILES.items():
+        workspace = await catalog.add_workspace("/w" if path.startswith("/w") else "/other")
+        document = await publish(catalog, path, [path], workspace=workspace, format=format)
+        paths[document.id] = path
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("workspace", "glob", "formats", "expected"),
+    [
+        (None, None, None, list(FILES)),
+        ("/w", None, None, list(FILES)[:5]),
+        ("/w/src", None, None, ["/w/src/b.py", "/w/src/deep/c.py", "/w/src/notes.md"]),
+        ("/w/a.py", None, None, ["/w/a.py"]),
+        ("/nowhere", None, None, []),
+        (None, "*.py", None, ["/w/a.py", "/w/src/b.py", "/w/src/deep/c.py"]),
+        (None, "src/*.py", None, ["/w/src/b.py"]),
+        (None, "w/src/*.py", None, ["/w/src/b.py"]),
+        (None, "other/**", None, ["/other/docs/guide.md", "/other/!odd.txt"]),
+        (None, "src/**/*.py", None, ["/w/src/b.py", "/w/src/deep/c.py"]),
+        (None, "src", None, ["/w/src/b.py", "/w/src/deep/c.py", "/w/src/notes.md"]),
+        (None, "guide.md", None, ["/w/docs/guide.md", "/other/docs/guide.md"]),
+        (None, "/docs/guide.md", None, ["/w/docs/guide.md", "/other/docs/guide.md"]),
+        ("/other", "docs/", None, ["/other/docs/guide.md"]),
+        (None, "/w/src/*.md", None, ["/w/src/notes.md"]),
+        (None, "\\!odd.txt", None, ["/other/!odd.txt"]),
+        (None, "!*.py", None, [p for p in FILES if not p.endswith(".py")]),
+        (None, "!{src,docs}/", None, [p for p in FILES if "/src/" not in p and "/docs/" not in p]),
+        (None, "*.{py,txt}", None, [p for p in FILES if p.endswith((".py", ".txt"))]),
+        (None, "{src,docs}/**/*.{py, md}", None, [p for p in FILES if p.count("/") > 2]),
+        (None, "*.py, *.txt", None, [p for p in FILES if p.endswith((".py", ".txt"))]),
+        (None, "./src/*.py", None, ["/w/src/b.py"]),
+        (None, "src\\deep\\*.py", None, ["/w/src/deep/c.py"]),
+        (None, ".", None, list(FILES)),
+        (None, "**", None, list(FILES)),
+        (None, "*.{py", None, []),
+        (None, "/w/{src,docs}/*.md", None, ["/w/src/notes.md", "/w/docs/guide.md"]),
+        (None, "  ", None, list(FILES)),
+        (None, None, {"markdown"}, [p for p in FILES if p.endswith(".md")]),
+        ("/w", "src/", {"markdown"}, ["/w/src/notes.md"]),
+        (None, None, set[str](), []),
+    ],
+)
+async def test_documents_are_narrowed_by_folder_glob_and_format(
+    catalog: Catalog,
+    names: dict[int, str],
+    workspace: str | None,
+    glob: str | None,
+    formats: set[str] | None,
+    expected: list[str],
+):
+    for _ in range(2):
+        ids = await catalog.matching_documents(workspace, glob, formats)
+        assert sorted(names[i] for i in ids) == sorted(expected)
+
+
+async def test_a_filter_knows_of_documents_that_came_after_it_was_used(
+    catalog: Catalog, names: dict[int, str]
+):
+    before = await catalog.matching_documents(None, "*.py", None)
+    new = await publish(catalog, "/w/new.py", ["x"], format="python")
+    assert await catalog.matching_documents(None, "*.py", None) == [*before, new.id]
+    await catalog.remove([new.id])
+    assert await catalog.matching_documents(None, "*.py", None) == before
+
+
+async def test_the_ledger_is_paged_and_filtered(catalog: Catalog, names: dict[int, str]):
+    workspace = await catalog.add_workspace("/w")
+    await catalog.record(workspace, [FileOutcome(facts("/w/x.bin"), "skipped", "It is not text.")])
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await catalog.document_page(None, None, cursor, 3)
+        assert page.total == 8
+        seen += [row.path for row in page.documents]
+        if (cursor := page.next_cursor) is None:
+            break
+    assert seen == sorted([*FILES, "/w/x.bin"])
+    [skipped] = (await catalog.document_page("/w", "skipped", None, 3)).documents
+    assert (skipped.path, skipped.reason) == ("/w/x.bin", "It is not text.")
+    assert skipped.workspace == "/w" and skipped.uri == "file:///w/x.bin"
+    assert (await catalog.document_page("/w", "failed", None, 3)).documents == []
+
+
+async def test_a_folder_inside_a_workspace_is_covered_by_it(catalog: Catalog):
+    outer = await catalog.add_workspace("/w")
+    assert await catalog.add_workspace("/w/src") == outer
+    assert await catalog.add_workspace("/w") == outer
+    assert (await catalog.add_workspace("/walrus")).path == "/walrus"
+    assert [w.path for w in await catalog.workspaces()] == ["/w", "/walrus"]
+
+
+async def test_a_parent_takes_over_its_folders_with_all_they_hold(catalog: Catalog):
+    inner = await catalog.add_workspace("/w/src")
+    document = await publish(catalog, "/w/src/a.txt", ["a walrus"], workspace=inner)
+    ids = await chunk_ids(catalog, document)
+    outer = await catalog.add_workspace("/w")
+    assert await catalog.workspaces() == [outer]
+    [moved] = await catalog.documents(outer.id)
+    assert replace(moved, workspace_id=inner.id) == document
+    assert await chunk_ids(catalog, moved) == ids
+    [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
+    assert passage.workspace == "/w"
+
+
+async def test_a_removed_workspace_takes_its_documents_with_it(
+    catalog: Catalog, names: dict[int, str]
+):
+    workspace = next(each for each in await catalog.workspaces() if each.path == "/w")
+    await catalog.remove_workspace(workspace.id)
+    [left] = await catalog.workspace_counts()
+    assert (left.workspace.path, left.documents, left.chunks) == ("/other", 2, 2)
+    assert await catalog.search_text("deep", 5) == []
+    assert [d.path for d in await catalog.documents_inside("/other/docs")] == [
+        "/other/docs/guide.md"
+    ]
+
+
+async def test_workspaces_are_counted(catalog: Catalog, names: dict[int, str]):
+    workspace = await catalog.add_workspace("/w")
+    await catalog.record(
+        workspace,
+        [
+            FileOutcome(facts("/w/x"), "skipped", "empty"),
+            FileOutcome(facts("/w/y"), "failed", "damaged"),
+        ],
+    )
+    counts = {c.workspace.path: c for c in await catalog.workspace_counts()}
+    assert (counts["/w"].documents, counts["/w"].skipped, counts["/w"].failed) == (5, 1, 1)
+
+
+# --- full-text search -------------------------------------------------------------------------
+
+
+async def found(catalog: Catalog, query: str, **narrowed: list[int]) -> list[str]:
+    hits = await catalog.search_text(query, 10, **narrowed)
+    assert hits == sorted(hits, key=lambda hit: -hit.score)
+    return [p.text for p in await catalog.passages(hits)]
+
+
+async def test_words_find_chunks_by_text_name_and_heading(catalog: Catalog):
+    await publish(catalog, "/w/billing/invoices.md", ["the total is due"])
+    workspace = await catalog.add_workspace("/w")
+    headed = parsed(["it goes by ship"], context="Delivery of goods")
+    await catalog.publish(workspace, facts("/w/b.md"), "h", headed, "e", vectors_for(headed))
+    assert await found(catalog, "invoices") == ["the total is due"]
+    assert await found(catalog, "billing total") == ["the total is due"]
+    assert await found(catalog, "delivery") == ["it goes by ship"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "   ", "?!", '"', '""', "AND OR NOT", "c++", "a*b", "name:x", "(", "NEAR(a b)", "-"],
+)
+async def test_no_query_is_a_syntax_error(catalog: Catalog, query: str):
+    await publish(catalog, "/w/a.txt", ["int main in c++ and more"])
+    await catalog.search_text(query, 5)
+    await catalog.search_text(query, 5, [1])
+
+
+async def test_a_rare_term_outweighs_frequent_ones_and_a_query_of_frequent_ones_finds_something(
+    catalog: Catalog,
+):
+    texts = [f"common words number {i}" for i in range(400)]
+    await publish(catalog, "/w/a.txt", [*texts, "common words and a walrus"])
+    assert (await found(catalog, "common words walrus"))[0] == "common words and a walrus"
+    assert len(await found(catalog, "common words")) == 10
+
+
+async def test_a_phrase_in_quotes_ranks_its_words_in_that_order_first(catalog: Catalog):
+    await publish(catalog, "/w/a.txt", ["left hand and right foot", "right hand and left foot"])
+    assert (await found(catalog, '"right foot"'))[0] == "left hand and right foot"
+    assert (await found(catalog, '"left foot"'))[0] == "right hand and left foot"
+
+
+async def test_words_are_searched_in_these_documents_only(catalog: Catalog):
+    first = await publish(catalog, "/w/a.txt", ["walrus one"])
+    second = await publish(catalog, "/w/b.txt", ["walrus two"])
+    assert await found(catalog, "walrus", documents=[second.id]) == ["walrus two"]
+    assert len(await found(catalog, "walrus", documents=[first.id, second.id])) == 2
+    assert await found(catalog, "walrus", documents=[]) == []
+
+
+# --- chunks and their surroundings ------------------------------------------------------------
+
+
+async def test_a_chunk_is_had_by_its_id(catalog: Catalog):
+    document = await publish(catalog, "/w/a.txt", list("abcdef"))
+    ids = await chunk_ids(catalog, document)
+    chunk = await catalog.chunk(ids[4])
+    assert chunk is not None and chunk.text == "e"
+
+
+async def test_a_passage_and_its_neighbour_are_one_text_with_the_lines_of_both(catalog: Catalog):
+    ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two", "three"]))
+    [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
+    both = await catalog.joined(second, first)
+    assert (both.text, both.start_line, both.end_line) == ("one\ntwo", 1, 2)
+    assert (both.chunk_id, both.score) == (ids[1], 2.0)
+    assert both.uri.endswith("/w/a.txt#L1-L2")
+
+
+async def test_a_table_that_goes_on_keeps_its_header_and_overlaps_are_told_once(catalog: Catalog):
+    header = "name,port\n"
+    chunks = (
+        Chunk(0, f"{header}a,1", 0, 13, 1, 2, heading=("Ports", "A")),
+        Chunk(1, f"{header}b,2\nc,3", 14, 21, 3, 4, heading=("Ports", "B")),
+        Chunk(2, f"{header}c,3\nd,4", 18, 25, 4, 5, heading=("Ports", "C")),
+    )
+    document = Parsed("csv", "T", {}, chunks)
+    workspace = await catalog.add_workspace("/w")
+    published = await catalog.publish(
+        workspace, facts("/w/t.csv"), "hash", document, EMBEDDER, vectors_for(document)
+    )
+    ids = await chunk_ids(catalog, published)
+    [second, third] = await catalog.passages([Hit(ids[1], 1.0), Hit(ids[2], 1.0)])
+    both = await catalog.joined(second, third)
+    assert both.text == f"{header}b,2\nc,3\nd,4"
+    assert (both.start_line, both.end_line, both.heading) == (3, 5, ["Ports"])
+
+
+async def test_a_passage_whose_neighbour_is_gone_stays_as_it_is(catalog: Catalog):
+    ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two"]))
+    [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
+    gone = replace(second, chunk_id=10_000)
+    assert await catalog.joined(first, gone) == first
+
+
+def test_overlapping_chunks_give_back_the_text_they_were_cut_from():
+    text = "one\ntwo\nthree\n\n\nfour\nfive"
+    chunks = [
+        Chunk(0, text[0:7], 0, 7, 1, 2),
+        Chunk(1, text[4:13], 4, 13, 2, 3),
+        Chunk(2, "| header |\n" + text[16:], 16, len(text), 6, 7),
+    ]
+    assert joined(chunks) == text
+    assert joined([]) == ""
+
+
+def test_chunks_whose_lines_are_those_of_another_file_are_read_with_them():
+    text = "Head\n\none\n\ntwo\n\nthree"
+    chunks = [
+        Chunk(0, text[0:9], 0, 9, 40, 41),
+        Chunk(1, text[11:14], 11, 14, 600, 600),
+        Chunk(2, text[16:], 16, len(text), 600, 600),
+    ]
+    assert joined(chunks) == text
+    assert lines_of(chunks) == [40, 41, 41, 599, 600, 600, 600]
+    exact = [Chunk(0, "a\nb", 0, 3, 5, 6), Chunk(1, "c", 5, 6, 8, 8)]
+    assert (joined(exact), lines_of(exact)) == ("a\nb\n\nc", [5, 6, 7, 8])
+    assert lines_of([]) == []
+
+
+def test_words_of_one_line_do_not_grow_together_where_it_was_cut():
+    chunks = [Chunk(0, "one two", 0, 7, 1, 1), Chunk(1, "three", 8, 13, 1, 1)]
+    assert joined(chunks) == "one two three"
+
+
+async def test_a_page_is_part_of_the_uri(catalog: Catalog):
+    workspace = await catalog.add_workspace("/w")
+    content = parsed(["text on a page"], "pdf")
+    content = replace(content, chunks=(replace(content.chunks[0], page=3, heading=("A", "B")),))
+    await catalog.publish(workspace, facts("/w/a.pdf"), "h", content, "e", vectors_for(content))
+    [passage] = await catalog.passages(await catalog.search_text("page", 1))
+    assert passage.uri == "file:///w/a.pdf#page=3"
+    assert (passage.page, passage.heading) == (3, ["A", "B"])

@@ -1,0 +1,60 @@
+"""What is no regular file is told as what it is where a database or an export has to be."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import import_data
+from allma_server.errors import InvalidArgument, StorageError
+from allma_server.storage.sqlite.database import open_database
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "a folder": Path.mkdir,
+    "a pipe": lambda path: os.mkfifo(path),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link that leads to itself": lambda path: path.symlink_to(path),
+    "a link into a folder that is not there": lambda path: path.symlink_to("/no/such/folder/x"),
+}
+
+
+@pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_in_the_place_of_a_database(kind: str, beside: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    if beside:
+        async with open_database(path):
+            pass
+    place = tmp_path / f"x.db{beside}"
+    KINDS[kind](place)
+    with pytest.raises(StorageError, match=f"{place} is {kind}, where") as caught:
+        async with open_database(path):
+            pass
+    assert caught.value.hint and "Move it away" in caught.value.hint
+
+
+async def test_a_database_may_be_a_link_to_a_file_elsewhere_even_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path = tmp_path / "x.db"
+    path.symlink_to(tmp_path / "elsewhere" / "y.db")
+    for _ in range(2):
+        async with open_database(path):
+            pass
+    assert (tmp_path / "elsewhere" / "y.db").stat().st_size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_in_the_place_of_an_export(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "export"
+    KINDS[kind](file)
+    with pytest.raises(InvalidArgument, match=f"{file} is {kind}, not a regular file"):
+        await import_data(str(file), tmp_path / "data", replace=False)
+
+
+async def test_where_no_export_is(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="There is no file"):
+        await import_data(str(tmp_path / "export"), tmp_path / "data", replace=False)
