@@ -61,10 +61,10 @@ def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
             warn(f"no shared engine, {exc}; it runs in this process")
 
     os.umask(0o077)  # whatever a library writes is its user's alone
-    from allma_server.doors.streams import open_stdio
+    from allma_server.protocols.stdio import open_stdio
 
     wire = open_stdio()
-    from allma_server.doors.solo import serve_solo
+    from allma_server.protocols.in_process import serve_solo
 
     serve_solo(door, wire, {"data_dir": options.data}, folders)
 

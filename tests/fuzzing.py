@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 
 from allma_server.daemon.link import connect
-from allma_server.doors.shell import WIRE
 from allma_server.locations import data_dir
+from allma_server.protocols.shell import WIRE
 from tests.e2e.program import program
 from tests.protocol.wire import Frames, Lines, Message, Wire, envelope
 

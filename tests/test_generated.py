@@ -7,7 +7,7 @@ import re
 from pydantic.alias_generators import to_camel
 
 from allma_server.config import Config
-from allma_server.doors.settings import SETTINGS, ClientSettings
+from allma_server.protocols.settings import SETTINGS, ClientSettings
 from extensions.generate import EXTENSIONS, stale
 
 

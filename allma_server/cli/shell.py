@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from allma_server.cli.progress import Bar
     from allma_server.config import Config
-    from allma_server.doors.shell.client import Session
     from allma_server.ports import Progress
+    from allma_server.protocols.shell.client import Session
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Shell:
         Raises:
             StorageError: the data directory cannot be used.
         """
-        from allma_server.doors.shell.client import open_session
+        from allma_server.protocols.shell.client import open_session
 
         async with open_session(
             self.config, solo=self.options.solo, verbose=self.options.verbose

@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, cast
 
 from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
-from allma_server.daemon.retold import Beginning
-from allma_server.doors.frames import Frames, Lines, Malformed, Piece, parse
+from allma_server.daemon.replay import Beginning
+from allma_server.protocols.framing import Frames, Lines, Malformed, Piece, parse
 
 Door = Literal["lsp", "mcp"]
 Message = dict[str, Any]

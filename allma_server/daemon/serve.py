@@ -24,11 +24,11 @@ from allma_server._internal.imports import imported
 from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.daemon.link import NO_SOCKET, dial
-from allma_server.doors.shell import WIRE
-from allma_server.doors.solo import engine_on_demand
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import last_resort
 from allma_server.locations import build, is_newer, meeting_place
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.in_process import engine_on_demand
+from allma_server.protocols.shell import WIRE
+from allma_server.protocols.stdio import last_resort
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
@@ -152,13 +152,13 @@ class Daemon:
         cwd, defaults = _folder(hello), question_defaults(hello.get("settings"))
         match door:
             case "lsp":
-                await imported("allma_server.doors.lsp")
-                from allma_server.doors.lsp import serve_lsp
+                await imported("allma_server.protocols.lsp")
+                from allma_server.protocols.lsp import serve_lsp
 
                 await serve_lsp(self._engine, reader, writer, cwd=cwd, defaults=defaults)
             case "mcp":
-                await imported("allma_server.doors.mcp")
-                from allma_server.doors.mcp import serve_mcp
+                await imported("allma_server.protocols.mcp")
+                from allma_server.protocols.mcp import serve_mcp
 
                 folders = [str(folder) for folder in hello.get("workspaces", [])]
                 await serve_mcp(
@@ -171,8 +171,8 @@ class Daemon:
                     defaults=defaults,
                 )
             case _:
-                await imported("allma_server.doors.shell.server")
-                from allma_server.doors.shell.server import serve_shell
+                await imported("allma_server.protocols.shell.server")
+                from allma_server.protocols.shell.server import serve_shell
 
                 await serve_shell(self._engine, reader, writer, cwd=cwd, defaults=defaults)
 

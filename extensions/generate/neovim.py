@@ -6,7 +6,7 @@ command does is in `lua/allma/commands/`.
 
 from dataclasses import dataclass
 
-from allma_server.doors.settings import SETTINGS as SERVER_SETTINGS
+from allma_server.protocols.settings import SETTINGS as SERVER_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)

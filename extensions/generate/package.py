@@ -6,7 +6,7 @@ from textwrap import indent
 
 from pydantic.alias_generators import to_camel
 
-from allma_server.doors.settings import SETTINGS, Setting
+from allma_server.protocols.settings import SETTINGS, Setting
 
 TYPES = {str: "string", int: "integer", bool: "boolean"}
 # VS Code speaks of folders and workspaces where the protocol speaks of projects.

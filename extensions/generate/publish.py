@@ -6,7 +6,7 @@ from pathlib import Path
 
 from allma_server import __version__
 from allma_server.config import Config
-from allma_server.doors.tools import TOOLS
+from allma_server.protocols.tools import TOOLS
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"

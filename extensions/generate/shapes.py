@@ -10,8 +10,8 @@ from types import UnionType
 from pydantic.alias_generators import to_camel, to_pascal
 
 from allma_server import types
-from allma_server.doors.lsp import stream
 from allma_server.operations import OPERATIONS, Operation
+from allma_server.protocols.lsp import stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from textwrap import wrap
 
 from pydantic.alias_generators import to_camel
 
-from allma_server.doors.lsp import stream
-from allma_server.doors.settings import SETTINGS
 from allma_server.operations import OPERATIONS, Operation
+from allma_server.protocols.lsp import stream
+from allma_server.protocols.settings import SETTINGS
 from extensions.generate.shapes import (
     Field,
     Record,

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from allma_server.daemon.controls import stop_daemon
+from allma_server.daemon.control import stop_daemon
 from allma_server.storage.vectors import chroma_health
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import Home, edit, grow, home, settled, text

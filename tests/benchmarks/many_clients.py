@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from allma_server.daemon.controls import stop_daemon
+from allma_server.daemon.control import stop_daemon
 from allma_server.daemon.link import connect, dial, greet
 from allma_server.locations import meeting_place
 from tests.audit import differences, faults, fresh, snapshot

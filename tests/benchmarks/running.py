@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from allma_server.config import Config, load_config
-from allma_server.daemon.controls import daemon_status, stop_daemon
+from allma_server.daemon.control import daemon_status, stop_daemon
 from allma_server.locations import meeting_place
 from tests.protocol.wire import Lines
 

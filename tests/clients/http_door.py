@@ -9,10 +9,10 @@ from typing import Any
 import uvicorn
 
 from allma_server.config import load_config
-from allma_server.doors.mcp import serve
-from allma_server.doors.mcp.client import Client
-from allma_server.doors.mcp.parts import Parts, make_parts
 from allma_server.engine import Engine, open_engine
+from allma_server.protocols.mcp import server
+from allma_server.protocols.mcp.connection import Client
+from allma_server.protocols.mcp.handlers import Parts, make_parts
 
 
 async def serve_http(listening: socket.socket) -> None:
@@ -27,7 +27,7 @@ async def serve_http(listening: socket.socket) -> None:
         def at_once(method: Callable[[Parts], Callable[..., Awaitable[Any]]]) -> Any:
             return method(parts)
 
-        app = serve._server(at_once).streamable_http_app()  # type: ignore[arg-type]
+        app = server._server(at_once).streamable_http_app()  # type: ignore[arg-type]
         await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve([listening])
 
 

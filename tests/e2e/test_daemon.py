@@ -20,7 +20,7 @@ import pytest
 
 from allma_server import __version__
 from allma_server.daemon import link
-from allma_server.daemon.controls import daemon_status, start_daemon, stop_daemon, without_daemon
+from allma_server.daemon.control import daemon_status, start_daemon, stop_daemon, without_daemon
 from allma_server.locations import build, data_dir, is_newer, meeting_place
 from allma_server.storage.lock import own_data_directory
 from allma_server.types import DaemonClient, DaemonStatus

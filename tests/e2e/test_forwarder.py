@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from allma_server.doors.frames import LARGEST_LINE
+from allma_server.protocols.framing import LARGEST_LINE
 from tests.e2e.program import program
 from tests.protocol.wire import Frames, Lines
 

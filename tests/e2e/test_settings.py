@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.daemon.controls import stop_daemon
+from allma_server.daemon.control import stop_daemon
 from allma_server.locations import data_dir
 
 

@@ -5,9 +5,9 @@ import pytest
 import pytest_asyncio
 
 from allma_server.config import Config
-from allma_server.doors.folders import EngineSource
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.folders import EngineSource
 
 GLACIER = """# Glacier
 

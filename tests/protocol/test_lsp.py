@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from allma_server import __version__
-from allma_server.doors import frames
-from allma_server.doors.folders import EngineSource
-from allma_server.doors.lsp import follow, parent, serve_lsp
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, OPERATIONS, Call
+from allma_server.protocols import framing
+from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.lsp import parent_process, serve_lsp, workspace_sync
 from allma_server.providers.chat import scripted
 from tests.protocol.wire import Frames, Message, connected
 
@@ -50,7 +50,7 @@ async def editor(source: EngineSource, **options: Any) -> AsyncGenerator[Frames]
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follow, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(workspace_sync, "IDLE_SECONDS", 0.0)
 
 
 def shown(wire: Frames, method: str) -> list[str]:
@@ -115,7 +115,7 @@ async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> Non
         raise AssertionError("the engine was asked for")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(follow, "IDLE_SECONDS", 60.0)
+        patched.setattr(workspace_sync, "IDLE_SECONDS", 60.0)
         async with raw(source) as wire:
             await wire.initialize(folders=(str(tmp_path),))
             await wire.result("shutdown")
@@ -166,7 +166,7 @@ async def test_a_client_that_leaves_takes_its_calls_along(
 async def test_the_connection_ends_with_the_process_of_the_editor(
     source: EngineSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parent, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(parent_process, "EVERY_SECONDS", 0.05)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "input()", stdin=subprocess.PIPE
     )
@@ -561,7 +561,7 @@ async def test_headers_may_be_written_in_any_way_the_protocol_allows(
 async def test_a_message_beyond_the_limit_is_answered_and_passed_over(
     source: EngineSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "LARGEST_MESSAGE", 1000)
+    monkeypatch.setattr(framing, "LARGEST_MESSAGE", 1000)
     async with editor(source) as wire:
         wire.writer.write(wire.frame(b"x" * 300_000))
         assert (await wire.answer(None))["error"]["code"] == -32600
@@ -873,7 +873,7 @@ async def test_a_selection_is_counted_in_the_lines_of_the_protocol(source: Engin
 
 
 async def test_a_process_is_seen_while_it_lives() -> None:
-    assert parent.alive(os.getpid())
+    assert parent_process.alive(os.getpid())
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await child.wait()
-    assert not parent.alive(child.pid)
+    assert not parent_process.alive(child.pid)

@@ -15,12 +15,12 @@ from mcp.shared.exceptions import MCPError
 
 from allma_server import __version__
 from allma_server.config import Config
-from allma_server.doors import frames, patience
-from allma_server.doors.folders import EngineSource
-from allma_server.doors.mcp import calls, client, resources, serve_mcp
-from allma_server.doors.text import LONGEST_TEXT
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols import deadline, framing
+from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.mcp import calls, connection, resources, serve_mcp
+from allma_server.protocols.text import LONGEST_TEXT
 from allma_server.providers.chat import scripted
 from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, envelope, transport
 
@@ -282,7 +282,7 @@ async def test_what_only_reads_is_stopped_when_it_takes_too_long(
 async def test_long_indexing_answers_with_a_job_that_status_follows(
     source: EngineSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "JOB_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "JOB_SECONDS", 0.0)
     (tmp_path / "a.md").write_text("# A moraine\n\nStones that ice has left.\n")
     async with legacy(source) as wire:
         begun = await wire.tool("index", action="add", path=str(tmp_path))
@@ -309,10 +309,10 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
 
     async def announce(progress: float, conversation_id: str, message_id: str) -> None: ...
 
-    relay = patience.Relay(send, announce)
+    relay = deadline.Relay(send, announce)
     await relay.report(0, None, "Waiting for the model")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(patience, "SILENCE", 0.1)
+        patched.setattr(deadline, "SILENCE", 0.1)
         async with relay.telling():
             await enough.wait()
     assert {message for _, message in heard} == {"Waiting for the model"}
@@ -531,7 +531,7 @@ async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
 async def test_too_long_a_line_is_refused_by_its_id_and_the_next_one_served(
     source: EngineSource, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    monkeypatch.setattr(frames, "LARGEST_LINE", 1 << 16)
+    monkeypatch.setattr(framing, "LARGEST_LINE", 1 << 16)
     async with legacy(source) as wire:
         wire.writer.write((line % ("x" * (1 << 18)) + "\n").encode())
         error = (await wire.answer("big"))["error"]

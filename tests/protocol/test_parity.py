@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_snake
 
-from allma_server.doors.folders import EngineSource
-from allma_server.doors.lsp import serve_lsp
-from allma_server.doors.mcp import serve_mcp
-from allma_server.doors.shell.client import ShellClient
-from allma_server.doors.tools import TOOLS
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
+from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.lsp import serve_lsp
+from allma_server.protocols.mcp import serve_mcp
+from allma_server.protocols.shell.client import ShellClient
+from allma_server.protocols.tools import TOOLS
 from allma_server.types import Job
 from tests.protocol.wire import Frames, Lines, connected, shell
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.doors import frames
-from allma_server.doors.shell.server import serve_shell
-from allma_server.doors.source import EngineSource
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, StorageError
 from allma_server.operations import Silent
+from allma_server.protocols import framing
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.shell.server import serve_shell
 from allma_server.types import Answer, Citation, DocumentPage, SearchResult
 from tests.protocol.wire import Frames, connected, shell
 
@@ -94,7 +94,7 @@ async def test_what_is_no_request_is_answered_and_the_next_one_served(source: En
 async def test_a_request_that_is_too_large_is_refused_with_the_limit(
     source: EngineSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "LARGEST_MESSAGE", 10_000)
+    monkeypatch.setattr(framing, "LARGEST_MESSAGE", 10_000)
     async with raw(source) as wire:
         answer = await wire.request("search", {"query": "x" * 20_000})
         assert "at most 10,000" in answer["error"]["message"]
@@ -106,7 +106,7 @@ async def test_an_engine_that_ends_meanwhile_is_told(source: EngineSource) -> No
         await reader.read(1)
         writer.close()
 
-    from allma_server.doors.shell.client import shell_client
+    from allma_server.protocols.shell.client import shell_client
 
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from allma_server.config import LiveSettings
-from allma_server.doors import streams
-from allma_server.doors.frames import LARGEST_LINE
-from allma_server.doors.solo import engine_on_demand
-from allma_server.doors.streams import HIGH_WATER, MESSAGE_LIMIT, FdWriter, read_from
 from allma_server.errors import UnknownSetting
+from allma_server.protocols import stdio
+from allma_server.protocols.framing import LARGEST_LINE
+from allma_server.protocols.in_process import engine_on_demand
+from allma_server.protocols.stdio import HIGH_WATER, MESSAGE_LIMIT, FdWriter, read_from
 from tests.protocol.conftest import GLACIER
 from tests.protocol.wire import Frames, Lines, envelope
 
@@ -25,9 +25,9 @@ PROGRAM = ("-m", "allma_server")
 # A library that prints when it is imported, and a child process that does.
 PRINTING = """
 import os, subprocess, sys
-import allma_server.doors.streams as streams
+from allma_server.protocols import stdio
 
-take = streams.open_stdio
+take = stdio.open_stdio
 
 def open_stdio():
     wire = take()
@@ -37,7 +37,7 @@ def open_stdio():
     sys.stdout.write("left in the buffer")
     return wire
 
-streams.open_stdio = open_stdio
+stdio.open_stdio = open_stdio
 from allma_server.__main__ import main
 
 main()
@@ -248,7 +248,7 @@ async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
 async def test_a_client_that_writes_faster_than_it_is_read_is_held_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streams, "MESSAGE_LIMIT", 1 << 12)
+    monkeypatch.setattr(stdio, "MESSAGE_LIMIT", 1 << 12)
     source, sink = os.pipe()
     reader = read_from(source, asyncio.get_running_loop())
     total = 1 << 22
@@ -272,7 +272,7 @@ async def test_the_handshake_of_mcp_needs_no_engine() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "import sys, allma_server.doors.mcp, allma_server.doors.solo\n"
+        "import sys, allma_server.protocols.mcp, allma_server.protocols.in_process\n"
         "heavy = {'allma_server.engine', 'allma_server.operations', 'numpy', 'aiosqlite'}\n"
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)",
     )

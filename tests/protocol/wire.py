@@ -12,10 +12,10 @@ import anyio
 from mcp import types
 from mcp.shared.message import SessionMessage
 
-from allma_server.doors.shell.client import ShellClient, shell_client
-from allma_server.doors.shell.server import serve_shell
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import MESSAGE_LIMIT, Writer
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.shell.client import ShellClient, shell_client
+from allma_server.protocols.shell.server import serve_shell
+from allma_server.protocols.stdio import MESSAGE_LIMIT, Writer
 
 Message = dict[str, Any]
 Serve = Callable[[asyncio.StreamReader, Writer], Awaitable[Any]]

@@ -9,7 +9,7 @@ from allma_server.cli.program import command, group
 from allma_server.cli.shell import Shell, given
 
 if TYPE_CHECKING:
-    from allma_server.doors.shell.client import Session
+    from allma_server.protocols.shell.client import Session
     from allma_server.types import Answer, Conversation, ConversationPage
 
 app = typer.Typer()

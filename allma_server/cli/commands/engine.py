@@ -63,7 +63,7 @@ async def _repaired(shell: Shell) -> "Diagnosis":
 async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
     """Has a new database take the place of the damaged one, which no engine may have open."""
     from allma_server.cli.page import count
-    from allma_server.daemon.controls import without_daemon
+    from allma_server.daemon.control import without_daemon
     from allma_server.engine import rescue_data
     from allma_server.types import Check
 
@@ -97,7 +97,7 @@ async def import_(
     ] = False,
 ) -> None:
     """Put what was exported into the data directory."""
-    from allma_server.daemon.controls import without_daemon
+    from allma_server.daemon.control import without_daemon
     from allma_server.engine import import_data
 
     data = shell.config.data_dir
@@ -106,7 +106,7 @@ async def import_(
 
 async def daemon_status(shell: Shell) -> None:
     """Show, stop or restart the engine that clients share."""
-    from allma_server.daemon.controls import daemon_status
+    from allma_server.daemon.control import daemon_status
 
     shell.show(await daemon_status(shell.config.data_dir))
 
@@ -118,7 +118,7 @@ command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_statu
 @command(daemon, "stop")
 async def stop(shell: Shell) -> None:
     """End it; the next client starts it again."""
-    from allma_server.daemon.controls import stop_daemon
+    from allma_server.daemon.control import stop_daemon
 
     shell.show(await stop_daemon(shell.config.data_dir))
 
@@ -126,7 +126,7 @@ async def stop(shell: Shell) -> None:
 @command(daemon, "restart")
 async def restart(shell: Shell) -> None:
     """End it and start it again."""
-    from allma_server.daemon.controls import start_daemon, stop_daemon
+    from allma_server.daemon.control import start_daemon, stop_daemon
 
     await stop_daemon(shell.config.data_dir)
     shell.show(await start_daemon(shell.config.data_dir))
@@ -196,7 +196,7 @@ async def unset_key(shell: Shell, provider: Provider) -> None:
 
 async def _running(shell: Shell) -> dict[str, Any]:
     """The settings that a running engine works with; empty when there is none."""
-    from allma_server.daemon.controls import running_settings
+    from allma_server.daemon.control import running_settings
 
     return await running_settings(shell.config.data_dir) or {}
 

@@ -9,11 +9,11 @@ import pytest
 
 from allma_server.answering.refusal import NOT_SAID
 from allma_server.config import Config
-from allma_server.doors.text import as_text
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
 from allma_server.indexing import pipeline
 from allma_server.ports import Vector, Vectors
+from allma_server.protocols.text import as_text
 from allma_server.types import IngestReport
 from tests.unit.indexing.test_ingestion import do
 from tests.unit.indexing.test_schedule import large as large

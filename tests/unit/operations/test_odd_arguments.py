@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from allma_server.doors.content import content
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.uris import content
 
 
 @pytest.mark.parametrize(

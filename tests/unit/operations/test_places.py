@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from allma_server.doors.content import content
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.uris import content
 from allma_server.types import Excerpt, SearchResult
 
 

@@ -10,18 +10,18 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from allma_server._internal.tasks import background_tasks
-from allma_server.doors.frames import (
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.framing import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     Frames,
     Malformed,
     Messages,
 )
-from allma_server.doors.lsp.editor import Editor
-from allma_server.doors.lsp.follow import Following
-from allma_server.doors.lsp.protocol import INTERNAL, INTERNAL_ERROR
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import Writer
+from allma_server.protocols.lsp.connection import Editor
+from allma_server.protocols.lsp.protocol import INTERNAL, INTERNAL_ERROR
+from allma_server.protocols.lsp.workspace_sync import Following
+from allma_server.protocols.stdio import Writer
 
 _NOT_INITIALIZED = -32002
 _ANSWERS: dict[str, Any] = {method: kinds[1] for method, kinds in types.METHOD_TO_TYPES.items()}

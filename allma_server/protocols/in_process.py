@@ -11,10 +11,10 @@ from allma_server._internal.imports import imported
 from allma_server._internal.logs import logging_to
 from allma_server._internal.tasks import background_tasks
 from allma_server.config import LiveSettings, question_defaults
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import Writer, last_resort, run_stdio
 from allma_server.errors import AllmaError, DataDirectoryBusy
 from allma_server.locations import project_folder, question_settings
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.stdio import Writer, last_resort, run_stdio
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
@@ -47,12 +47,12 @@ def serve_solo(
         async with engine_on_demand(LiveSettings(settings)) as engine:
             try:
                 # Only the protocol that is spoken is imported: each takes a second.
-                await imported(f"allma_server.doors.{door}")
+                await imported(f"allma_server.protocols.{door}")
                 if door == "lsp":
-                    from allma_server.doors.lsp import serve_lsp
+                    from allma_server.protocols.lsp import serve_lsp
 
                     return await serve_lsp(engine, reader, writer, cwd=cwd, defaults=defaults)
-                from allma_server.doors.mcp import serve_mcp
+                from allma_server.protocols.mcp import serve_mcp
 
                 await serve_mcp(
                     engine,

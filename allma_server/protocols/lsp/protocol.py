@@ -23,10 +23,10 @@ from pygls.protocol import (
 )
 
 from allma_server import __version__
-from allma_server.doors.frames import INVALID_PARAMS
-from allma_server.doors.lsp.buffers import buffers_of
-from allma_server.doors.lsp.lenient import without_unknown_values
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
+from allma_server.protocols.framing import INVALID_PARAMS
+from allma_server.protocols.lsp.buffers import buffers_of
+from allma_server.protocols.lsp.lenient import without_unknown_values
 
 INTERNAL_ERROR = -32603
 INTERNAL = "Allma failed unexpectedly; its log has the details."

@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
-from allma_server.doors.frames import LARGEST_MESSAGE, Frames, Malformed, Messages
-from allma_server.doors.shell import WIRE
 from allma_server.errors import InvalidArgument, StorageError, from_dict
 from allma_server.locations import question_settings
+from allma_server.protocols.framing import LARGEST_MESSAGE, Frames, Malformed, Messages
+from allma_server.protocols.shell import WIRE
 
 if TYPE_CHECKING:
     from allma_server.config import Config
@@ -181,9 +181,9 @@ def _typed(operation: str, result: Any) -> Any:
 async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session]:
     # The engine and its operations are most of the program; the shell's help does without them.
     from allma_server._internal.logs import logging_to
-    from allma_server.doors.folders import bases
     from allma_server.engine import open_engine
     from allma_server.operations import BY_NAME, Call, Silent
+    from allma_server.protocols.folders import bases
 
     class InProcess:
         async def run(

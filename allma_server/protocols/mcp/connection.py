@@ -12,12 +12,12 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from allma_server._internal.paths import absolute, is_inside, real
-from allma_server.doors.folders import Folders, bases, file_path
-from allma_server.doors.source import EngineSource
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
 from allma_server.operations import Call, Silent
 from allma_server.ports import Progress
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.folders import Folders, bases, file_path
 
 Context = ServerRequestContext[Any]
 

@@ -10,17 +10,17 @@ from typing import Any, cast
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from allma_server.doors.content import content
-from allma_server.doors.folders import Folders, bases
-from allma_server.doors.frames import Frames, Malformed
-from allma_server.doors.lsp.progress import EditorProgress, Token
-from allma_server.doors.lsp.protocol import INTERNAL_ERROR, Server, as_response, cancelled
-from allma_server.doors.settings import ClientSettings
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import Writer
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.operations import OPERATIONS, Call, Operation, Silent, jsonable
 from allma_server.ports import Progress
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.folders import Folders, bases
+from allma_server.protocols.framing import Frames, Malformed
+from allma_server.protocols.lsp.progress import EditorProgress, Token
+from allma_server.protocols.lsp.protocol import INTERNAL_ERROR, Server, as_response, cancelled
+from allma_server.protocols.settings import ClientSettings
+from allma_server.protocols.stdio import Writer
+from allma_server.protocols.uris import content
 
 _ANSWER_SECONDS = 5.0
 """How long a client may take to answer a question of ours."""

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from allma_server.doors.mcp.calls import Calls
-from allma_server.doors.mcp.client import Client
-from allma_server.doors.mcp.prompts import Prompts
-from allma_server.doors.mcp.resources import Resources
+from allma_server.protocols.mcp.calls import Calls
+from allma_server.protocols.mcp.connection import Client
+from allma_server.protocols.mcp.prompts import Prompts
+from allma_server.protocols.mcp.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)

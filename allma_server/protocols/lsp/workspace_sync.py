@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from lsprotocol import types
 
-from allma_server.doors.folders import file_path
-from allma_server.doors.lsp.editor import Editor, current_task, title
-from allma_server.doors.lsp.parent import outlived
-from allma_server.doors.lsp.progress import EditorProgress
-from allma_server.doors.lsp.selection import KIND, code_actions
-from allma_server.doors.settings import ClientSettings, apply
 from allma_server.errors import AllmaError
 from allma_server.operations import Call
+from allma_server.protocols.folders import file_path
+from allma_server.protocols.lsp.connection import Editor, current_task, title
+from allma_server.protocols.lsp.parent_process import outlived
+from allma_server.protocols.lsp.progress import EditorProgress
+from allma_server.protocols.lsp.selection import KIND, code_actions
+from allma_server.protocols.settings import ClientSettings, apply
 
 IDLE_SECONDS = 0.5
 """How long a client must have stayed before its folders are indexed: some only look in."""

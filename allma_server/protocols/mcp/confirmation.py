@@ -16,8 +16,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from pydantic import ValidationError
 
-from allma_server.doors.mcp.client import Context
 from allma_server.operations import BY_NAME, Call, Operation
+from allma_server.protocols.mcp.connection import Context
 
 _IN_RESULTS = "2026-07-28"
 """The revision since which a server asks by the result of a call, not by a request of its own."""

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from allma_server._internal.path_text import path_of_uri
 from allma_server._internal.paths import absolute
-from allma_server.doors.source import EngineSource as EngineSource
 from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.engine_provider import EngineSource as EngineSource
 from allma_server.types import Answer, SearchResult
 
 _log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from mcp.shared.message import SessionMessage
 from allma_server import __version__
 from allma_server._internal.imports import imported
 from allma_server._internal.tasks import background_tasks
-from allma_server.doors.frames import Lines, Messages
-from allma_server.doors.mcp.wire import Wire
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import Writer
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.framing import Lines, Messages
+from allma_server.protocols.mcp.transport import Wire
+from allma_server.protocols.stdio import Writer
 
 if TYPE_CHECKING:
-    from allma_server.doors.mcp.parts import Parts
+    from allma_server.protocols.mcp.handlers import Parts
 
 INSTRUCTIONS = """\
 Allma searches the folders and documents that the user has indexed on this computer, PDF and DOCX \
@@ -59,8 +59,8 @@ async def serve_mcp(
 
         def make() -> "Parts":
             # The engine's modules come along: they are had when the handshake is over.
-            from allma_server.doors.mcp.client import Client
-            from allma_server.doors.mcp.parts import make_parts
+            from allma_server.protocols.mcp.connection import Client
+            from allma_server.protocols.mcp.handlers import make_parts
 
             return make_parts(Client(engine, background, workspaces, hint, cwd, defaults))
 
@@ -85,7 +85,7 @@ class _Later:
         async def handle(context: ServerRequestContext[Any], params: _Params) -> _Result:
             async with self._making:
                 if self._made is None:
-                    await imported("allma_server.doors.mcp.parts")
+                    await imported("allma_server.protocols.mcp.handlers")
                     self._made = self._make()
             return await method(self._made)(context, params)
 

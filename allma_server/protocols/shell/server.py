@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from allma_server._internal.tasks import background_tasks
-from allma_server.doors.folders import bases
-from allma_server.doors.frames import (
+from allma_server.errors import AllmaError, InvalidArgument, as_dict
+from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.folders import bases
+from allma_server.protocols.framing import (
     INVALID_PARAMS,
     LARGEST_MESSAGE,
     Frames,
     Malformed,
     Messages,
 )
-from allma_server.doors.source import EngineSource
-from allma_server.doors.streams import Writer
-from allma_server.errors import AllmaError, InvalidArgument, as_dict
-from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.protocols.stdio import Writer
 from allma_server.types import Citation
 
 _FAILED = -32000

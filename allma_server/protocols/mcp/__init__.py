@@ -3,6 +3,6 @@
 Whatever a client is told comes from an operation; here it is only given a form. The home of `mcp`.
 """
 
-from allma_server.doors.mcp.serve import serve_mcp
+from allma_server.protocols.mcp.server import serve_mcp
 
 __all__ = ["serve_mcp"]

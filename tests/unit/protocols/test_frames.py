@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.doors.frames import (
+from allma_server.protocols.framing import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,

@@ -14,10 +14,10 @@ from mcp.server.subscriptions import (
 )
 
 from allma_server._internal.path_text import readable
-from allma_server.doors.content import content
-from allma_server.doors.mcp.client import Client, Context, answered
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME
+from allma_server.protocols.mcp.connection import Client, Context, answered
+from allma_server.protocols.uris import content
 from allma_server.types import is_text, row_id
 
 STATUS = "allma://status"

@@ -8,9 +8,9 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from allma_server._internal.path_text import shown
-from allma_server.doors.mcp.client import Client, Context, answered
-from allma_server.doors.text import as_text
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.mcp.connection import Client, Context, answered
+from allma_server.protocols.text import as_text
 
 _LISTED = 1000
 _SHOWN = 100

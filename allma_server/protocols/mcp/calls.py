@@ -8,14 +8,14 @@ from typing import Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from allma_server.doors.mcp.client import INTERNAL, Client, Context
-from allma_server.doors.mcp.consent import consent
-from allma_server.doors.mcp.resources import Resources
-from allma_server.doors.mcp.results import failed, succeeded, unfinished, with_note
-from allma_server.doors.patience import Relay, StillRunning, within
-from allma_server.doors.tools import BY_TOOL_NAME, TOOLS, Tool
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, Operation
+from allma_server.protocols.deadline import Relay, StillRunning, within
+from allma_server.protocols.mcp.confirmation import consent
+from allma_server.protocols.mcp.connection import INTERNAL, Client, Context
+from allma_server.protocols.mcp.resources import Resources
+from allma_server.protocols.mcp.results import failed, succeeded, unfinished, with_note
+from allma_server.protocols.tools import BY_TOOL_NAME, TOOLS, Tool
 
 CALL_SECONDS = 40.0
 """After this long a call is answered with what there is; clients stop waiting at 60."""

@@ -4,6 +4,6 @@ Whatever an editor is told comes from an operation; here it is only given a form
 `pygls` and `lsprotocol`.
 """
 
-from allma_server.doors.lsp.serve import serve_lsp
+from allma_server.protocols.lsp.server import serve_lsp
 
 __all__ = ["serve_lsp"]

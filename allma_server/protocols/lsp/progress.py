@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from lsprotocol import types
 
-from allma_server.doors.lsp.stream import AnswerChunk, AnswerSources, AnswerStarted
 from allma_server.operations import jsonable
+from allma_server.protocols.lsp.stream import AnswerChunk, AnswerSources, AnswerStarted
 from allma_server.types import Citation
 
 Token = str | int

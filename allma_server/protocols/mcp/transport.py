@@ -12,8 +12,8 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from allma_server.doors.frames import INVALID_REQUEST, Malformed, Messages
-from allma_server.doors.streams import Writer
+from allma_server.protocols.framing import INVALID_REQUEST, Malformed, Messages
+from allma_server.protocols.stdio import Writer
 
 EOF_SECONDS = 2.0
 """How long the next answer may take when the client has closed its side."""
