@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from allma_server.clients import CLIENTS
 from allma_server.config import Config
+from allma_server.integrations import CLIENTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

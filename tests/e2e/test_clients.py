@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from allma_server.clients import CLIENTS, handshake
-from allma_server.clients.install import find_client
+from allma_server.integrations import CLIENTS, handshake
+from allma_server.integrations.install import find_client
 from tests.e2e.test_cli import Home
 
 SILENT = ["-c", "import sys; sys.stdin.read()"]

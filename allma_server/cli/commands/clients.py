@@ -27,15 +27,15 @@ async def install(
 ) -> None:
     """Add Allma to the MCP configuration of an AI client."""
     # Parsers and their like are needed by this command alone.
-    from allma_server.clients import install as clients
+    from allma_server.integrations import install
 
     if name is None:
-        shell.show(clients.overview())
+        shell.show(install.overview())
         return
-    client = clients.find_client(name)
+    client = install.find_client(name)
     if remove:
-        shell.show(clients.remove(client, write=not only_print))
+        shell.show(install.remove(client, write=not only_print))
         return
     data = absolute(shell.options.data) if shell.options.data else None
-    launch = clients.own_launch(folders or [], data)
-    shell.show(clients.install(client, launch, write=not only_print))
+    launch = install.own_launch(folders or [], data)
+    shell.show(install.install(client, launch, write=not only_print))

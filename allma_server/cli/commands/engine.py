@@ -36,8 +36,8 @@ async def doctor(
 ) -> int:
     """Check everything Allma depends on, with the next steps."""
     if client is not None:
-        from allma_server.clients.handshake import check_client
-        from allma_server.clients.install import find_client
+        from allma_server.integrations.handshake import check_client
+        from allma_server.integrations.install import find_client
 
         with shell.progress("Connecting"):
             diagnosis: Diagnosis = await check_client(find_client(client))

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views
-from allma_server.clients.install import Installation, Installations
+from allma_server.integrations.install import Installation, Installations
 
 
 def _installations(result: Installations, page: Page) -> View:

@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any, cast
 
-from allma_server.clients.text import Unreadable
+from allma_server.integrations.text import Unreadable
 
 
 def load(text: str) -> dict[str, object]:

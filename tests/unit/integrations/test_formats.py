@@ -4,8 +4,8 @@ from types import ModuleType
 
 import pytest
 
-from allma_server.clients import jsonc, toml, yaml
-from allma_server.clients.text import Unreadable
+from allma_server.integrations import jsonc, toml, yaml
+from allma_server.integrations.text import Unreadable
 
 PATH = ("servers", "allma")
 ENTRY = {"command": "/bin/allma", "args": ["mcp"]}

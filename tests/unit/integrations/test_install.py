@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from allma_server.clients import CLIENTS, Client, Launch
-from allma_server.clients.install import (
+from allma_server.errors import InvalidArgument, StorageError, Unsupported
+from allma_server.integrations import CLIENTS, Client, Launch
+from allma_server.integrations.install import (
     _change,
     client_file,
     find_client,
@@ -24,7 +25,6 @@ from allma_server.clients.install import (
     own_launch,
     remove,
 )
-from allma_server.errors import InvalidArgument, StorageError, Unsupported
 
 FOLDERS = {
     "home": "/home/me",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
-from allma_server.clients.text import Edit, Unreadable, apply, ending
+from allma_server.integrations.text import Edit, Unreadable, apply, ending
 
 _Node: TypeAlias = Any  # of PyYAML, which has no types of its own
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from allma_server.clients.text import Edit, Unreadable, apply, ending, indentation
 from allma_server.documents.grammars import grammar
+from allma_server.integrations.text import Edit, Unreadable, apply, ending, indentation
 
 if TYPE_CHECKING:
     from tree_sitter import Node

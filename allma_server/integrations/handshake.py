@@ -16,9 +16,9 @@ from typing import Any
 
 from allma_server import __version__
 from allma_server._internal.tasks import background_tasks
-from allma_server.clients import Client, Launch
-from allma_server.clients.install import client_file, entry_of, own_launch
 from allma_server.errors import AllmaError
+from allma_server.integrations import Client, Launch
+from allma_server.integrations.install import client_file, entry_of, own_launch
 from allma_server.locations import client_environment
 from allma_server.types import Check, Diagnosis
 

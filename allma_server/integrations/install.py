@@ -15,9 +15,9 @@ from typing import Literal, cast
 from allma_server._internal.lines import split_lines
 from allma_server._internal.replace import replace_file
 from allma_server._internal.workspace_files import read_named, trusted_owners
-from allma_server.clients import CLIENTS, Client, Format, Launch
-from allma_server.clients.text import Unreadable
 from allma_server.errors import InvalidArgument, NothingToIndex, StorageError, Unsupported
+from allma_server.integrations import CLIENTS, Client, Format, Launch
+from allma_server.integrations.text import Unreadable
 from allma_server.locations import application_folders, variables_for_clients
 
 LARGEST = 16 << 20
@@ -206,15 +206,15 @@ def _format(name: Format) -> ModuleType:
     """The module that reads and changes a format; each brings a parser along."""
     match name:
         case "jsonc":
-            from allma_server.clients import jsonc
+            from allma_server.integrations import jsonc
 
             return jsonc
         case "toml":
-            from allma_server.clients import toml
+            from allma_server.integrations import toml
 
             return toml
         case "yaml":
-            from allma_server.clients import yaml
+            from allma_server.integrations import yaml
 
             return yaml
 
