@@ -83,7 +83,7 @@ async def checked(key: str, value: str) -> str | None:
         InvalidArgument: it never works.
     """
     from allma_server.config import check_key, load_config
-    from allma_server.setting_checks import check_setting
+    from allma_server.diagnostics.setting_checks import check_setting
 
     check_key(key)
     return await check_setting(key, load_config({key: value}))

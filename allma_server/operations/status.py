@@ -114,13 +114,13 @@ async def cancel_job(
 async def doctor(call: Call) -> Diagnosis:
     """Check everything Allma depends on, with the next step for whatever is wrong."""
     # Only doctor needs the checks' probes, and it is rarely called.
-    from allma_server.doctor import diagnose
+    from allma_server.diagnostics.doctor import diagnose
 
     return await diagnose(call.engine)
 
 
 async def repair(call: Call) -> Diagnosis:
     """Put the index right: what is incomplete is read again, and the search indexes built anew."""
-    from allma_server.doctor import repair  # likewise
+    from allma_server.diagnostics.doctor import repair  # likewise
 
     return await repair(call.engine, call.progress)

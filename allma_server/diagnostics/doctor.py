@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from allma_server.answering.models import can_chat
+from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
 from allma_server.errors import REPAIR, AllmaError, DataDamaged, ProviderError, StorageError
 from allma_server.ports import Progress
-from allma_server.setting_checks import CHECKS, check_setting
 from allma_server.types import Check, Diagnosis, IngestReport
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")

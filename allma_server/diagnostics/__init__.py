@@ -1,0 +1,1 @@
+"""Checks of an installation and of its settings, and their repair."""
