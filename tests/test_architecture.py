@@ -31,18 +31,6 @@ LAYERS: list[set[str]] = [
 VERBS = {"indexing", "search", "answering"}
 PROVIDERS = {"documents", "providers", "storage"}
 INTERNAL_MAY_IMPORT = {"_internal", "types", "errors", "locations"}
-MOVING = {
-    "doors": "protocols", "doctor": "diagnostics", "clients": "integrations",
-    "setting_checks": "diagnostics",
-    "ingest": "indexing", "retrieve": "search", "answer": "answering", "formats": "documents",
-    "chunking": "documents", "grammars": "documents", "embedders": "providers",
-    "chat_models": "providers", "rerankers": "providers", "http_client": "providers",
-    "networks": "providers", "api_keys": "providers", "stores": "storage", "imports": "_internal",
-    "logs": "_internal", "child": "_internal", "tokens": "_internal", "tasks": "_internal",
-    "replace": "_internal", "paths": "_internal", "addresses": "_internal", "private": "_internal",
-    "workspace_files": "_internal", "file_lock": "_internal", "disk_calls": "_internal",
-    "lines": "_internal", "telemetry": "_internal", "path_text": "_internal",
-}  # fmt: skip
 
 # Each third-party library has one home.
 HOMES: dict[str, set[str]] = {
@@ -73,36 +61,6 @@ HOMES: dict[str, set[str]] = {
     "yaml": {"integrations/yaml.py"},
     "watchfiles": {"indexing/watch.py"},
 }
-OLD_HOMES: dict[str, set[str]] = {
-    "aiosqlite": {"stores"},
-    "sqlite3": {"stores", "doctor.py"},
-    "chardet": {"formats/decoding.py"},
-    "chromadb": {"stores/chroma_worker.py"},
-    "docx": {"formats/docx.py"},
-    "httpx": {"http_client"},
-    "httpx_sse": {"http_client", "chat_models/openai.py"},
-    "keyring": {"api_keys.py"},
-    "lsprotocol": {"doors/lsp.py", "doors/lsp"},
-    "lxml": {"formats"},
-    "mcp": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
-    "mcp_types": {"doors/mcp.py", "doors/mcp", "doors/http.py"},
-    "onnxruntime": {"networks.py"},
-    "pathspec": {"stores"},
-    "platformdirs": {"locations.py"},
-    "pygls": {"doors/lsp.py", "doors/lsp"},
-    "pypdf": {"formats/pdf_spare.py"},
-    "pypdfium2": {"formats/pdf.py", "formats/pdf_text.py"},
-    "rich": {"cli", "cli.py"},
-    "semantic_text_splitter": {"chunking/splitting.py"},
-    "tokenizers": {"networks.py", "chunking/counting.py"},
-    "tomlkit": {"config.py", "cli", "cli.py", "clients/toml.py"},
-    "trafilatura": {"formats/html_content.py"},
-    "typer": {"cli", "cli.py"},
-    "yaml": {"clients/yaml.py"},
-    "watchfiles": {"ingest/watch.py"},
-}
-for _name, _homes in OLD_HOMES.items():
-    HOMES[_name] |= _homes
 BANNED_NAMES = re.compile(r"(Manager|Service|Helper|Handler|Util|Utils|Wrapper|Impl)$")
 BANNED_MODULES = {"utils", "util", "helpers", "helper", "common", "base", "misc"}
 
@@ -123,8 +81,7 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def package_of(path: Path) -> str:
-    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return MOVING.get(name, name)
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def layer(name: str) -> int:
@@ -141,7 +98,6 @@ def test_imports_go_downwards(path: Path) -> None:
         return
     for name, line in imports(path):
         parts = name.split(".")
-        parts[1:2] = [MOVING.get(part, part) for part in parts[1:2]]
         if parts[0] != "allma_server" or len(parts) == 1 or parts[1] == here:
             continue
         there = parts[1]
