@@ -51,7 +51,7 @@ HOMES: dict[str, set[str]] = {
     "platformdirs": {"locations.py"},
     "pygls": {"protocols/lsp"},
     "pypdf": {"documents/readers/pdf_spare.py"},
-    "pypdfium2": {"documents/readers/pdf.py", "documents/readers/pdf_text.py"},
+    "pypdfium2": {f"documents/readers/pdf{part}.py" for part in ("", "_text", "_outline")},
     "rich": {"cli", "cli.py"},
     "semantic_text_splitter": {"documents/chunking/splitting.py"},
     "tokenizers": {"providers/onnx.py", "documents/chunking/counting.py"},
