@@ -36,7 +36,7 @@ from allma_server.storage.archive.importer import Taken
 from allma_server.storage.archive.salvage import rescue_database
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
-from allma_server.storage.sqlite.database import open_database, refuse_emptied
+from allma_server.storage.sqlite.database import Database, open_database, refuse_emptied
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
 from allma_server.storage.vectors.chroma import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
@@ -214,10 +214,7 @@ async def open_engine(
     """
     settings = live.refreshed if live is not None else lambda: config
     async with contextlib.AsyncExitStack() as stack:
-        owned = await stack.enter_async_context(data_directory_owned(config.data_dir, reading=True))
-        path = config.data_dir / DATABASE
-        await asyncio.to_thread(refuse_emptied, path, config.data_dir / VECTORS)
-        database = await stack.enter_async_context(open_database(path, claim=owned.claim))
+        database = await _open_data(stack, config.data_dir)
         catalog = Catalog(database)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
@@ -225,15 +222,7 @@ async def open_engine(
         )
         # What is opened by the first call that needs it outlives the tasks that use it.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
-        options = VectorOptions(payload=config.chroma_payload, url=config.chroma_url)
-        vectors = await stack.enter_async_context(
-            open_vectors(
-                database,
-                config.data_dir / VECTORS,
-                await stack.enter_async_context(background_tasks()),
-                options,
-            )
-        )
+        vectors = await _open_vectors(stack, config, database)
         embedder = ChosenEmbedder(config, catalog, vectors, later)
         parsers = _Parsers(config, embedder, later)
         tasks = await stack.enter_async_context(background_tasks())
@@ -246,18 +235,27 @@ async def open_engine(
             erase=embedder.erase_deleted_vectors,
             tasks=tasks,
         )
+        waiting = live.waiting if live is not None else dict
         yield Engine(
-            settings,
-            catalog,
-            vectors,
-            embedder,
-            chat,
-            reranker,
-            ingestion,
-            tasks,
-            clients,
-            live.waiting if live is not None else dict,
+            settings, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients, waiting
         )
+
+
+async def _open_data(stack: contextlib.AsyncExitStack, data_dir: Path) -> Database:
+    """The database of a data directory, which this process holds from now on."""
+    owned = await stack.enter_async_context(data_directory_owned(data_dir, reading=True))
+    path = data_dir / DATABASE
+    await asyncio.to_thread(refuse_emptied, path, data_dir / VECTORS)
+    return await stack.enter_async_context(open_database(path, claim=owned.claim))
+
+
+async def _open_vectors(
+    stack: contextlib.AsyncExitStack, config: Config, database: Database
+) -> VectorIndex:
+    options = VectorOptions(payload=config.chroma_payload, url=config.chroma_url)
+    tasks = await stack.enter_async_context(background_tasks())
+    opened = open_vectors(database, config.data_dir / VECTORS, tasks, options)
+    return await stack.enter_async_context(opened)
 
 
 def _chat_model(settings: Callable[[], Config], catalog: Catalog, chat: ChatModels) -> Chat:

@@ -149,9 +149,9 @@ class _OnDemand:
         await imported("allma_server.engine")
         from allma_server.engine import open_engine
 
-        config = self._settings.opened()
+        config = await asyncio.to_thread(self._settings.opened)
         async with AsyncExitStack() as stack:
-            stack.enter_context(logging_to(config.data_dir))
+            await asyncio.to_thread(stack.enter_context, logging_to(config.data_dir))
             opened = await stack.enter_async_context(
                 open_engine(config, self._clients, self._settings)
             )

@@ -139,7 +139,7 @@ async def _take_over(file: Path, target: Path, refuse: Callable[[Taken], None]) 
     await asyncio.to_thread(delete_database, draft)
     try:
         taken = await convert(file, draft)
-        refuse(taken)
+        await asyncio.to_thread(refuse, taken)
         await asyncio.to_thread(exchange, draft, target, former)
         await asyncio.to_thread(delete_database, former)
     finally:

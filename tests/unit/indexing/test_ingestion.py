@@ -267,6 +267,7 @@ async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_
         assert (await do(engine, "sync")).unchanged == 3
         monkeypatch.setattr(maintenance, "is_quiet", lambda: True)
         await engine.ingestion.tidy()
+        await asyncio.wait({run.task for run in engine.ingestion._jobs.runs() if run.task})
         report = await do(engine, "sync")
         assert (report.unchanged, report.failed) == (3, [])
         assert (await engine.catalog.documents_inside(str(folder / "notes" / "sea.md")))[
