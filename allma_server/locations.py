@@ -113,7 +113,7 @@ def client_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251
 
 
-def meeting_place(data: Path) -> Path:
+def socket_path(data: Path) -> Path:
     """The path of the socket (on Windows, of the file that tells port and token) of `data`.
 
     One per data directory, in a folder that only its user may enter. Never in the folder that

@@ -188,7 +188,7 @@ class Ledger(Protocol):
     async def remove(self, document_ids: Sequence[int]) -> None: ...
 
 
-class Lexicon(Protocol):
+class FullTextIndex(Protocol):
     """Full-text search over the chunks; BM25, higher is better."""
 
     async def search_text(
@@ -196,7 +196,7 @@ class Lexicon(Protocol):
     ) -> list[Hit]: ...
 
 
-class Shelf(Protocol):
+class PassageStore(Protocol):
     """The side of the catalogue that search reads."""
 
     async def matching_documents(

@@ -22,7 +22,7 @@ CUT_OFF = " …"
 _CITED = re.compile(r"\[\d")
 
 
-class Draft:
+class AnswerFilter:
     """An answer to `question` from `passages`; `add` and `finish` give what is let through.
 
     `not_said` is the sentence that a refusal is told in.

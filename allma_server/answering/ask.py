@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from allma_server._internal.tasks import completed
-from allma_server.answering.answer_filter import Draft
+from allma_server.answering.answer_filter import AnswerFilter
 from allma_server.answering.followup import standalone, summed_up
 from allma_server.answering.models import AUTO
 from allma_server.answering.prompts import Prompt, build_prompt
@@ -141,7 +141,7 @@ class _Work(Generic[TurnT]):
     retrieval_ms: int = 0
     first_token_ms: int | None = None
     finish: Finish | None = None
-    draft: Draft = field(default_factory=lambda: Draft("", []))
+    draft: AnswerFilter = field(default_factory=lambda: AnswerFilter("", []))
 
     async def search(
         self, find: Callable[[str], Awaitable[SearchResult]], writer: Writer | None
@@ -208,7 +208,7 @@ class _Work(Generic[TurnT]):
     async def _decline(self) -> Answer:
         """No model is asked about documents that were not found: nobody has read any."""
         if self.turn.replaces:
-            await self.history.take_place(self.turn)
+            await self.history.replace_turn(self.turn)
         if self._limited:
             told = await self._say(self.found.notice or "", [], "none")
             return replace(told, notice=None)
@@ -219,11 +219,11 @@ class _Work(Generic[TurnT]):
         """Whether the documents may say more than could be found."""
         return self.found.notice_code is not None
 
-    def _draft(self, prompt: Prompt) -> Draft:
+    def _draft(self, prompt: Prompt) -> AnswerFilter:
         not_said = NOT_SAID
         if self._limited:
             not_said = f"The passages found so far do not say this. {self.found.notice}"
-        return Draft(self.question.text, prompt.passages, not_said)
+        return AnswerFilter(self.question.text, prompt.passages, not_said)
 
     async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
         """An answer without a model."""
@@ -287,7 +287,7 @@ class _Work(Generic[TurnT]):
         if self.first_token_ms is None:
             self.first_token_ms = _since(self.began)
             if self.turn.replaces:
-                await self.history.take_place(self.turn)
+                await self.history.replace_turn(self.turn)
         match event:
             case TextDelta(text):
                 await self._show(self.draft.add(text))

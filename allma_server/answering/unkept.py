@@ -33,8 +33,8 @@ class KeptIfWritable(Generic[TurnT]):
     async def plan_turn(self, replaces: str, question: str) -> TurnT:
         return await self._kept.plan_turn(replaces, question)
 
-    async def take_place(self, turn: TurnT) -> None:
-        await self._if_writable(lambda: self._kept.take_place(turn), None)
+    async def replace_turn(self, turn: TurnT) -> None:
+        await self._if_writable(lambda: self._kept.replace_turn(turn), None)
 
     async def finish_turn(
         self,

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from allma_server.daemon.link import HANG_SECONDS, Unreachable, connect, control, serving, stop
 from allma_server.errors import DataDirectoryBusy, StorageError
-from allma_server.locations import meeting_place
-from allma_server.types import DaemonClient, DaemonStatus
+from allma_server.locations import socket_path
+from allma_server.types import ConnectedClient, DaemonStatus
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ async def daemon_status(data: Path) -> DaemonStatus:
             pid=said["pid"],
             build=said["stamp"],
             uptime_seconds=said["uptime_seconds"],
-            clients=[DaemonClient(client["door"], client["pid"]) for client in said["clients"]],
+            clients=[ConnectedClient(client["door"], client["pid"]) for client in said["clients"]],
         )
     try:
-        owner = await asyncio.to_thread(serving, meeting_place(data))
+        owner = await asyncio.to_thread(serving, socket_path(data))
     except OSError:
         owner = None
     if owner is None:

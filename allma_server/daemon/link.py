@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, cast
 
 from allma_server._internal.file_lock import try_lock, unlock
 from allma_server._internal.private import private_opener
-from allma_server.locations import build, meeting_place
+from allma_server.locations import build, socket_path
 
 START_SECONDS = 40.0
 HELLO_SECONDS = 5.0
@@ -222,7 +222,7 @@ def _kill(pid: int) -> None:
 
 def _place(data: Path) -> Path:
     try:
-        return meeting_place(data)
+        return socket_path(data)
     except OSError as exc:
         raise NoSockets(str(exc)) from exc
 

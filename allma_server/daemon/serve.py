@@ -24,7 +24,7 @@ from allma_server._internal.imports import imported
 from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.daemon.link import NO_SOCKET, dial
-from allma_server.locations import build, is_newer, meeting_place
+from allma_server.locations import build, is_newer, socket_path
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.in_process import engine_on_demand
 from allma_server.protocols.shell import WIRE
@@ -235,7 +235,7 @@ async def _say(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
 
 async def serve(data: Path) -> int:
     """Serves `data` until it is time to leave; the process's exit status."""
-    place = meeting_place(data)
+    place = socket_path(data)
     run_file = await _served_alone(place)
     if run_file is None:
         return 0

@@ -65,7 +65,7 @@ async def _whole_database(engine: Engine, progress: Progress) -> str:
 
 
 async def _orphans(engine: Engine, progress: Progress) -> str:
-    with engine.ingestion.halted():
+    with engine.ingestion.exclusive():
         return f"{await engine.catalog.drop_orphans()} rows that belonged to nothing are removed"
 
 
@@ -73,7 +73,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
     embedder = await engine.embedder.serving()
     if embedder is None:
         return "none yet"
-    with engine.ingestion.halted():
+    with engine.ingestion.exclusive():
         doubtful = await engine.catalog.doubt(embedder.identity)
     report = await engine.ingestion.run(await engine.ingestion.registered(), progress)
     assert isinstance(report, IngestReport)
@@ -83,7 +83,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
 
 
 async def _full_text(engine: Engine, progress: Progress) -> str:
-    with engine.ingestion.halted():
+    with engine.ingestion.exclusive():
         return f"built anew from {await engine.catalog.refill_full_text():,} chunks"
 
 

@@ -15,7 +15,7 @@ _TABLE_OF_ITS_OWN = 600
 _LONGEST_REPEAT = 400
 
 
-class Draft:
+class DocumentBuilder:
     """Sections one after the other; blank ones are left out."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Outline:
     """
 
     def __init__(self) -> None:
-        self._draft = Draft()
+        self._draft = DocumentBuilder()
         self._path: list[tuple[int, str]] = []
         self._blocks: list[_Block] = []
 
@@ -127,7 +127,7 @@ class Outline:
         like = Section(0, 0, "records", repeat=repeat, breaks=tuple(breaks))
         self._add("\n".join(lines), like, numbers)
 
-    def draft(self) -> Draft:
+    def draft(self) -> DocumentBuilder:
         """The draft, with the section that was open as its last."""
         self._close()
         return self._draft

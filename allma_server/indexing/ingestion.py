@@ -29,7 +29,7 @@ from allma_server.indexing.embedding import Embedding
 from allma_server.indexing.forgetting import Forgetting
 from allma_server.indexing.jobs import INGEST, Jobs, Run
 from allma_server.indexing.maintenance import Maintenance
-from allma_server.indexing.monitor import Following
+from allma_server.indexing.monitor import ChangeMonitor
 from allma_server.indexing.schedule import Priority
 from allma_server.indexing.update import ANSWER_SECONDS, Updates
 from allma_server.indexing.view import Extent, Retry
@@ -100,7 +100,7 @@ class Ingestion:
         self._maintenance = Maintenance(
             catalogue, self._jobs, embedders.in_use, self._retry_limited
         )
-        self._following = Following(
+        self._monitor = ChangeMonitor(
             catalogue.workspaces, self._update, config.data_dir, watch=config.watch
         )
         self._reasons: dict[str, str] = {}
@@ -126,7 +126,7 @@ class Ingestion:
             if workspace.id not in known:
                 # Runs over folders that have become part of it write to workspaces that are gone.
                 self._jobs.looks.withdraw(workspace.path)
-        await self._following.workspaces_changed()
+        await self._monitor.workspaces_changed()
         return workspace
 
     async def registered(self) -> list[Workspace]:
@@ -168,8 +168,8 @@ class Ingestion:
             raise DocumentNotFound(
                 f"{path!r} is not in the index.", "`allma status` lists the workspaces."
             )
-        await self._following.workspaces_changed()
-        if not self._following.on:
+        await self._monitor.workspaces_changed()
+        if not self._monitor.on:
             # This process may end at any moment, and nobody knows when the next one begins.
             await self._forgetting.erased()
             report = replace(report, notice=None)
@@ -229,13 +229,13 @@ class Ingestion:
     # --- when, and when not -----------------------------------------------------------------
 
     @contextlib.contextmanager
-    def halted(self) -> Generator[None]:
+    def exclusive(self) -> Generator[None]:
         """While it lasts, runs pause before their next step."""
         with self._schedule.exclusive():
             yield
 
     @contextlib.contextmanager
-    def giving_way(self) -> Generator[None]:
+    def pause_embedding(self) -> Generator[None]:
         """While it lasts, somebody waits for an answer: nothing is embedded meanwhile."""
         with self._schedule.answering():
             yield
@@ -247,36 +247,36 @@ class Ingestion:
 
         For processes that live long; calling it again changes nothing.
         """
-        if not self._following.on:
-            self._following.on = True
-            self._tasks.create_task(self._following.run(self._resume))
+        if not self._monitor.on:
+            self._monitor.on = True
+            self._tasks.create_task(self._monitor.run(self._resume))
             self._tasks.create_task(self._maintenance.run())
 
     def hint(self, paths: Iterable[str]) -> None:
         """Somebody says that these files or folders changed; whether they did, the disk tells."""
-        self._following.hint(paths)
+        self._monitor.hint(paths)
 
     @property
     def busy(self) -> bool:
         """Whether something is being done or waits to be."""
-        return self._following.at_work or not all(run.resting for run in self._jobs.runs())
+        return self._monitor.at_work or not all(run.resting for run in self._jobs.runs())
 
     @property
     def watching(self) -> bool:
         """Whether changes are followed as they happen."""
-        return self._following.at_once
+        return self._monitor.at_once
 
     @property
     def trouble(self) -> str | None:
         """Why they are not, though they should be."""
-        return self._following.trouble
+        return self._monitor.trouble
 
     def pending(self, workspace: Workspace) -> int:
         """Changes of the workspace that are known but not in the index yet."""
         jobs = [run.job for run in self._jobs.runs(INGEST)]
         running = [job for job in jobs if job.path in ("", workspace.path)]
         left = sum(max(0, (job.total or 0) - job.done) for job in running)
-        return self._following.waiting(workspace.path) + left
+        return self._monitor.waiting(workspace.path) + left
 
     async def _scan_all(self, retry: Retry = Retry.CHANGED) -> None:
         for workspace in await self._catalogue.workspaces():
@@ -307,12 +307,12 @@ class Ingestion:
         workspaces: Sequence[Workspace],
         progress: Progress,
         *,
-        patience: float | None = None,
+        deadline: float | None = None,
         only: Collection[str] | None = None,
         retry: Retry = Retry.CHANGED,
         as_it_is: bool = False,
     ) -> IngestReport | Job:
-        """Brings workspaces up to date; its Job instead when that takes longer than `patience` s.
+        """Brings workspaces up to date; its Job instead when that takes longer than `deadline` s.
 
         `only` limits it to files and folders inside. With `as_it_is`, a folder that is empty now is
         taken as one, also where a disk was mounted before.
@@ -323,7 +323,7 @@ class Ingestion:
             ProviderError, StorageError: the run could not go on; what it published stays.
         """
         run = self._start(workspaces, Priority.ASKED, Extent(only, retry, as_it_is))
-        return await self._jobs.follow(run, progress, patience=patience)
+        return await self._jobs.follow(run, progress, deadline=deadline)
 
     async def job(self, job_id: str) -> Job:
         """A job, running or past.

@@ -108,9 +108,9 @@ class Jobs:
         return run
 
     async def follow(
-        self, run: Run, progress: Progress, *, patience: float | None = None
+        self, run: Run, progress: Progress, *, deadline: float | None = None
     ) -> IngestReport | Job:
-        """What comes of a run; its Job instead when that takes longer than `patience` seconds.
+        """What comes of a run; its Job instead when that takes longer than `deadline` seconds.
 
         Cancelling the caller cancels the run, unless somebody else follows it too.
 
@@ -120,7 +120,7 @@ class Jobs:
         assert run.task is not None
         run.followers.append(progress)
         try:
-            done, _ = await asyncio.wait({run.task}, timeout=patience)
+            done, _ = await asyncio.wait({run.task}, timeout=deadline)
         except asyncio.CancelledError:
             run.followers.remove(progress)
             if not run.followers:

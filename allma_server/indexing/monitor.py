@@ -1,4 +1,4 @@
-"""Following the disk: what may have changed is looked at, soon after it did and from time to time.
+"""Watch the workspaces: changed files are indexed soon after an event, and by a regular rescan.
 
 Events are hints only. Whether a file changed, and how, the disk tells.
 """
@@ -29,7 +29,7 @@ SWEEP_SECONDS = 300.0
 RETRY_SECONDS = 30.0
 
 
-class Following:
+class ChangeMonitor:
     """Knows what waits to be looked at.
 
     `on`: whoever starts `run` sets it. `workspaces` are asked for again each time. `update` begins

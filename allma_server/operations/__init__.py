@@ -1,7 +1,7 @@
 """Everything Allma can be asked for: the list that every door, the CLI and the reference read."""
 
 from allma_server.operations.ask import ask
-from allma_server.operations.call import Call, Operation, Silent, jsonable
+from allma_server.operations.call import Call, NullProgress, Operation, jsonable
 from allma_server.operations.conversations import (
     delete_conversation,
     export_conversation,
@@ -55,4 +55,4 @@ OPERATIONS = (
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
-__all__ = ["BY_NAME", "OPERATIONS", "Call", "Operation", "Silent", "jsonable"]
+__all__ = ["BY_NAME", "OPERATIONS", "Call", "Operation", "NullProgress", "jsonable"]

@@ -52,7 +52,7 @@ async def ask(
     async def passages(query: str) -> SearchResult:
         return await noted(call, scope, await find(call, query, top_k, scope))
 
-    with engine.ingestion.giving_way():
+    with engine.ingestion.pause_embedding():
         history = KeptIfWritable(engine.catalog)
         async with told_while_waiting(engine, call.progress) as progress:
             answered = await answer(

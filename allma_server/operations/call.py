@@ -24,7 +24,7 @@ from allma_server.ports import Progress
 from allma_server.types import Citation, is_text
 
 
-class Silent:
+class NullProgress:
     """Progress that nobody follows."""
 
     async def report(self, done: int, total: int | None, message: str) -> None: ...
@@ -38,15 +38,15 @@ class Call:
     """Who asks: the engine, where progress goes, and the client's own folders.
 
     `workspaces` narrow a search that names no workspace; empty means everything indexed.
-    `patience`: seconds after which long work should answer with its job instead of its report.
+    `deadline`: seconds after which long work should answer with its job instead of its report.
     `folders`: where the client works; relative paths are taken from them. `defaults`: arguments
     for operations that take them and were given none.
     """
 
     engine: Engine
-    progress: Progress = dataclasses.field(default_factory=Silent)
+    progress: Progress = dataclasses.field(default_factory=NullProgress)
     workspaces: tuple[str, ...] = ()
-    patience: float | None = None
+    deadline: float | None = None
     folders: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
 

@@ -27,11 +27,11 @@ async def ingest(
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]
-    limits = [seconds for seconds in (call.patience, wait_seconds) if seconds is not None]
+    limits = [seconds for seconds in (call.deadline, wait_seconds) if seconds is not None]
     return await engine.ingestion.run(
         workspaces,
         call.progress,
-        patience=min(limits, default=None),
+        deadline=min(limits, default=None),
         retry=Retry.FAILED,
         as_it_is=True,
     )
@@ -53,5 +53,5 @@ async def sync(
         workspace, part = await ingestion.place(path)
         workspaces = [workspace]
     return await ingestion.run(
-        workspaces, call.progress, patience=call.patience, only={part} if part else None
+        workspaces, call.progress, deadline=call.deadline, only={part} if part else None
     )

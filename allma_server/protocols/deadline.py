@@ -36,7 +36,7 @@ Announce = Callable[[float, str, str], Awaitable[None]]
 """Tells a client, under a number that grows, the conversation and the message of a question."""
 
 
-class Relay:
+class ProgressRelay:
     """Progress over one channel, which also remembers what was said."""
 
     def __init__(self, send: Send, announce: Announce) -> None:

@@ -26,9 +26,9 @@ from allma_server.types import (
     ModelInfo,
     ModelList,
     Passage,
+    RankedScore,
     SearchResult,
     StageScores,
-    Standing,
     Status,
 )
 
@@ -127,7 +127,7 @@ def _scores(stage: StageScores, k: int) -> str:
     )
 
 
-def _standing(standing: Standing | None) -> str:
+def _standing(standing: RankedScore | None) -> str:
     return f"#{standing.place} {standing.score:.2f}" if standing else "-"
 
 

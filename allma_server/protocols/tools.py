@@ -20,7 +20,7 @@ _HIDDEN = {"limit", "replaces"}
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selection:
     """The operation that a call means, its arguments, and what of the call was left out."""
 
     operation: Operation
@@ -97,7 +97,7 @@ class Tool:
         schema = {"type": "object", "properties": properties}
         return schema | {"required": required} if required else schema
 
-    def choose(self, arguments: Mapping[str, Any]) -> Chosen:
+    def choose(self, arguments: Mapping[str, Any]) -> Selection:
         """What a call means. Null and, where it is optional, an empty string count as not given.
 
         Arguments of the tool's other actions are left out: models like to fill in everything.
@@ -123,7 +123,7 @@ class Tool:
             action = self._action(operation)
             where = f" with action {action!r}" if action else ""
             raise InvalidArgument(f"{self.name}{where} needs the argument {missing[0]!r}.", note)
-        return Chosen(operation, chosen, note)
+        return Selection(operation, chosen, note)
 
     def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments that the tool has, by their own names, and the names of the others."""

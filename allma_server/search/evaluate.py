@@ -50,7 +50,7 @@ async def searched(question: Question, k: int, scope: Scope, sources: Sources) -
     """
     ranking = await rank(question.text, k, scope, sources)
     hits = [Hit(f.chunk_id, f.score) for f in ranking.fused]
-    passages = {p.chunk_id: p for p in await sources.shelf.passages(hits)}
+    passages = {p.chunk_id: p for p in await sources.passages.passages(hits)}
 
     def listed(found: Sequence[Fused]) -> list[Passage]:
         return [passages[f.chunk_id] for f in found if f.chunk_id in passages]

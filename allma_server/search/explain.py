@@ -8,7 +8,7 @@ from allma_server._internal.tokens import query_terms
 from allma_server.search.fusion import Fused
 from allma_server.search.search import Ranking, Scope, Sources, rank
 from allma_server.search.select import choose
-from allma_server.types import Candidate, Explanation, Hit, Passage, Standing
+from allma_server.types import Candidate, Explanation, Hit, Passage, RankedScore
 
 BEGINNING = 160
 """Characters of a candidate's text: enough to recognise it."""
@@ -24,7 +24,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
     ranking = await rank(query, k, scope, sources)
     read = {passage.chunk_id for passage in ranking.passages}
     rest = [Hit(f.chunk_id, f.score) for f in ranking.fused if f.chunk_id not in read]
-    unread = await sources.shelf.passages(rest)
+    unread = await sources.passages.passages(rest)
     terms = query_terms(ranking.query)
     return Explanation(
         query=ranking.query,
@@ -42,7 +42,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
 def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator[Candidate]:
     fused = {f.chunk_id: (place, f) for place, f in enumerate(ranking.fused, start=1)}
     reranked = {
-        passage.chunk_id: Standing(place, passage.score)
+        passage.chunk_id: RankedScore(place, passage.score)
         for place, passage in enumerate(ranking.reranked, start=1)
     }
     judgement = dict(zip(reranked, ranking.judgement or (), strict=False))
@@ -54,7 +54,7 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
             _beginning(choice.passage),
             *_standings(*fused[chunk_id]),
             reranked.get(chunk_id),
-            None if score is None else Standing(place, score),
+            None if score is None else RankedScore(place, score),
             choice.outcome,
             choice.other.chunk_id if choice.other else None,
         )
@@ -63,16 +63,18 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
         yield Candidate(_beginning(passage), *standings, None, None, "not_read")
 
 
-def _standings(place: int, fused: Fused) -> tuple[Standing | None, Standing | None, Standing]:
+def _standings(
+    place: int, fused: Fused
+) -> tuple[RankedScore | None, RankedScore | None, RankedScore]:
     return (
         _standing(fused.dense_rank, fused.dense),
         _standing(fused.lexical_rank, fused.lexical),
-        Standing(place, fused.score),
+        RankedScore(place, fused.score),
     )
 
 
-def _standing(place: int | None, score: float | None) -> Standing | None:
-    return None if place is None or score is None else Standing(place, score)
+def _standing(place: int | None, score: float | None) -> RankedScore | None:
+    return None if place is None or score is None else RankedScore(place, score)
 
 
 def _beginning(passage: Passage) -> Passage:

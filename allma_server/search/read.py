@@ -16,7 +16,7 @@ LARGEST_EXCERPT = 40_000
 """Characters returned at once; the rest is had by asking for the following lines."""
 
 
-class Library(Protocol):
+class DocumentReader(Protocol):
     """What reading needs of the catalogue."""
 
     async def document(self, path: str) -> Document | None: ...
@@ -47,7 +47,7 @@ async def read_excerpt(
     end_line: int | None,
     neighbors: int,
     *,
-    catalog: Library,
+    catalog: DocumentReader,
     disk: Disk,
     live: frozenset[str],
     mask_secrets: bool = True,
@@ -110,7 +110,7 @@ async def _from_disk(
     return None if found is None else _of_file(document, found, mask_secrets)
 
 
-async def _document(name: str, catalog: Library) -> Document | None:
+async def _document(name: str, catalog: DocumentReader) -> Document | None:
     if not name.startswith("allma://document/"):
         path = path_of_uri(name) or name
         return await catalog.document(str(Path(path))) or await catalog.document(await real(path))
@@ -156,7 +156,7 @@ def _check_first(document: Document, first: int, last: int) -> None:
         )
 
 
-async def _around_chunk(chunk_id: int, neighbors: int, catalog: Library) -> Excerpt:
+async def _around_chunk(chunk_id: int, neighbors: int, catalog: DocumentReader) -> Excerpt:
     passage = await catalog.chunk(chunk_id)
     document = await catalog.document_by_id(passage.document_id) if passage else None
     if passage is None or document is None:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
-from allma_server.ports import Embedder, Lexicon, Reranker, Shelf, VectorSearch
+from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
 from allma_server.search.feedback import FOR_QUESTIONS, FOR_TOPICS, alike
 from allma_server.search.fusion import Fused, fuse, weight
 from allma_server.search.query_type import is_question, share_of_code
 from allma_server.search.reranking import WordReranker
-from allma_server.search.select import SHOWN, Chosen, chosen, originals_first
+from allma_server.search.select import SHOWN, Selection, chosen, originals_first
 from allma_server.types import Hit, NoticeCode, Passage, SearchResult
 
 CANDIDATES = 100
@@ -56,8 +56,8 @@ class Sources:
     `judge` orders the best passages anew after their words did, in at most `seconds`.
     """
 
-    shelf: Shelf
-    lexicon: Lexicon
+    passages: PassageStore
+    full_text: FullTextIndex
     vectors: VectorSearch
     embedder: Callable[[], Awaitable[Embedder | None]]
     judge: Reranker | None = None
@@ -112,8 +112,8 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
     ranking = await rank(query, k, scope, sources)
     shown = chosen(ranking.passages, k, bar=ranking.bar)
     facts, passages = await asyncio.gather(
-        sources.shelf.facts([each.passage for each in shown]),
-        asyncio.gather(*(_whole(each, sources.shelf) for each in shown)),
+        sources.passages.facts([each.passage for each in shown]),
+        asyncio.gather(*(_whole(each, sources.passages) for each in shown)),
     )
     passages = await mark_stale(passages, facts)
     milliseconds = int((time.monotonic() - began) * 1000)
@@ -129,14 +129,14 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     query = query.strip()[:LONGEST_QUERY]
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
-    documents = await _documents(scope, sources.shelf)
+    documents = await _documents(scope, sources.passages)
     (dense, notice), lexical = await asyncio.gather(
         _dense(query, documents, sources),
-        sources.lexicon.search_text(query, CANDIDATES, documents),
+        sources.full_text.search_text(query, CANDIDATES, documents),
     )
     fused = fuse(dense, lexical, CANDIDATES)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
-    found = await sources.shelf.passages(hits)
+    found = await sources.passages.passages(hits)
     first = max(RERANKED, k)
     reranked = await _reranked(query, found[:first], fused, sources)
     ordered = originals_first([*reranked, *found[first:]])
@@ -147,18 +147,18 @@ async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
     return Ranking(query, fused, reranked, unranked, judgement, notice, code)
 
 
-async def _whole(shown: Chosen, shelf: Shelf) -> Passage:
+async def _whole(shown: Selection, passages: PassageStore) -> Passage:
     if shown.neighbour is None:
         return shown.passage
-    return await shelf.joined(shown.passage, shown.neighbour)
+    return await passages.joined(shown.passage, shown.neighbour)
 
 
-async def _documents(scope: Scope, shelf: Shelf) -> Collection[int] | None:
+async def _documents(scope: Scope, passages: PassageStore) -> Collection[int] | None:
     if not scope.folders and not scope.glob:
         return None
     found: set[int] = set()
     for folder in scope.folders or (None,):
-        found.update(await shelf.matching_documents(folder, scope.glob, None))
+        found.update(await passages.matching_documents(folder, scope.glob, None))
     return found
 
 

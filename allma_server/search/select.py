@@ -45,7 +45,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class Chosen:
+class Selection:
     """A passage that is shown, and its neighbour if that is joined to it."""
 
     passage: Passage
@@ -58,12 +58,12 @@ def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:
     return [choice.passage for choice in choices if choice.outcome == "shown"]
 
 
-def chosen(passages: Sequence[Passage], k: int, *, bar: float = SHOWN) -> list[Chosen]:
+def chosen(passages: Sequence[Passage], k: int, *, bar: float = SHOWN) -> list[Selection]:
     """The passages that are shown, of passages that stand best first; at most `k`."""
-    found: dict[int, Chosen] = {}
+    found: dict[int, Selection] = {}
     for choice in choose(passages, k, bar=bar):
         if choice.outcome == "shown":
-            found[choice.passage.chunk_id] = Chosen(choice.passage)
+            found[choice.passage.chunk_id] = Selection(choice.passage)
         elif choice.outcome == "joined" and choice.other is not None:
             found[choice.other.chunk_id].neighbour = choice.passage
     return list(found.values())

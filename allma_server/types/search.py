@@ -55,7 +55,7 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RankedScore:
     """A candidate's place in a list, counted from 1, and its score there."""
 
     place: int
@@ -76,11 +76,11 @@ class Candidate:
     """
 
     passage: Passage
-    dense: Standing | None
-    lexical: Standing | None
-    fused: Standing
-    reranked: Standing | None
-    judged: Standing | None
+    dense: RankedScore | None
+    lexical: RankedScore | None
+    fused: RankedScore
+    reranked: RankedScore | None
+    judged: RankedScore | None
     outcome: Outcome
     other: int | None = None
 

@@ -105,7 +105,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonClient:
+class ConnectedClient:
     """Somebody at a door of the daemon: `lsp`, `mcp` or `shell`."""
 
     door: str
@@ -123,7 +123,7 @@ class DaemonStatus:
     pid: int | None = None
     build: str | None = None
     uptime_seconds: int | None = None
-    clients: list[DaemonClient] = field(default_factory=list[DaemonClient])
+    clients: list[ConnectedClient] = field(default_factory=list[ConnectedClient])
     notice: str | None = None
 
 

@@ -207,7 +207,7 @@ async def series(victim: str, rounds: int, seed: int) -> int:
     async with home() as here, program("mcp") as (client, process):
         grow(here.folder, FILES, chance)
         here.engines.add(psutil.Process(process.pid))
-        client.patience = 180
+        client.deadline = 180
         await client.initialize()
         trial = Trial(here, client, chance, victim)
         await trial.call("index", action="add", path=str(here.folder))

@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-from allma_server.locations import meeting_place
+from allma_server.locations import socket_path
 from tests.benchmarks.ingest import EMBEDDER, QUERIES, sample
 from tests.benchmarks.many_clients import Client, Measured, greetings, line
 from tests.benchmarks.running import Home, home, settled
@@ -36,7 +36,7 @@ async def measured(here: Home, client: Client, until: asyncio.Event, seconds: fl
     """Searches and greets until the event, or for so long; prints how that went."""
     found = Measured()
     greeting = asyncio.to_thread(
-        greetings, meeting_place(here.data), time.monotonic() + seconds, found, until.is_set
+        greetings, socket_path(here.data), time.monotonic() + seconds, found, until.is_set
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(searches(client, found.searches, until))

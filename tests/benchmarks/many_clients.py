@@ -21,7 +21,7 @@ from typing import Any
 
 from allma_server.daemon.control import stop_daemon
 from allma_server.daemon.link import connect, dial, greet
-from allma_server.locations import meeting_place
+from allma_server.locations import socket_path
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import WORDS, Home, edit, grow, home, settled
 from tests.protocol.wire import MODERN, Frames, Lines, Wire
@@ -148,9 +148,7 @@ async def measure(connections: int, seconds: float, files: int, seed: int) -> in
             for client in clients:
                 group.create_task(use(client, until, measured, random.Random(chance.random())))
             group.create_task(edits(here, until, measured, chance))
-            group.create_task(
-                asyncio.to_thread(greetings, meeting_place(here.data), until, measured)
-            )
+            group.create_task(asyncio.to_thread(greetings, socket_path(here.data), until, measured))
         print(line("searches", measured.searches))
         print(line("answers", measured.asks))
         print(line("greetings", measured.holds))

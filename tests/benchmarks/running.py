@@ -16,7 +16,7 @@ import psutil
 
 from allma_server.config import Config, load_config
 from allma_server.daemon.control import daemon_status, stop_daemon
-from allma_server.locations import meeting_place
+from allma_server.locations import socket_path
 from tests.protocol.wire import Lines
 
 WORDS = (
@@ -59,7 +59,7 @@ class Home:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process.is_running():
                     found.append(f"process {process.pid} {process.cmdline()[2:5]}")
-        if meeting_place(self.data).exists():
+        if socket_path(self.data).exists():
             found.append("the socket")
         if (self.data / "allma.lock").exists() and (self.data / "allma.lock").read_bytes():
             found.append("the lock")

@@ -12,7 +12,7 @@ from allma_server.config import load_config
 from allma_server.engine import Engine, open_engine
 from allma_server.protocols.mcp import server
 from allma_server.protocols.mcp.connection import Client
-from allma_server.protocols.mcp.handlers import Parts, make_parts
+from allma_server.protocols.mcp.handlers import Handlers, make_handlers
 
 
 async def serve_http(listening: socket.socket) -> None:
@@ -22,9 +22,9 @@ async def serve_http(listening: socket.socket) -> None:
         async def source() -> Engine:
             return engine
 
-        parts = make_parts(Client(source, background, (), None))
+        parts = make_handlers(Client(source, background, (), None))
 
-        def at_once(method: Callable[[Parts], Callable[..., Awaitable[Any]]]) -> Any:
+        def at_once(method: Callable[[Handlers], Callable[..., Awaitable[Any]]]) -> Any:
             return method(parts)
 
         app = server._server(at_once).streamable_http_app()  # type: ignore[arg-type]

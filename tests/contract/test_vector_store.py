@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allma_server.storage.vectors.config import RebuildableStore, StorePlace
+from allma_server.storage.vectors.config import RebuildableStore, VectorStoreConfig
 from allma_server.storage.vectors.index import VECTOR_STORES, VectorRecord
 
 DIMENSIONS = 16
@@ -46,7 +46,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     name = request.param.split()[0]
     url = request.getfixturevalue("server") if request.param.endswith("server") else None
     async with asyncio.TaskGroup() as tasks:
-        place = StorePlace(tasks, tmp_path / "one", f"allma-{tmp_path.name[-30:]}-one", url=url)
+        place = VectorStoreConfig(
+            tasks, tmp_path / "one", f"allma-{tmp_path.name[-30:]}-one", url=url
+        )
         opened = VECTOR_STORES[name](place)
         try:
             yield opened

@@ -72,7 +72,7 @@ async def do_the_main_job(folder: str, sniffer: Sniffer) -> None:
     """Indexes, searches and asks: in the shell's own process, then by an AI client's daemon."""
     await shell("--solo", "index", folder)
     async with program("mcp") as (client, _):
-        client.patience = 100
+        client.deadline = 100
         await client.initialize()
         await client.tool("index", action="add", path=folder)
         found = await client.tool("search", query="needle in the haystack")

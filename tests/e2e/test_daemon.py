@@ -21,9 +21,9 @@ import pytest
 from allma_server import __version__
 from allma_server.daemon import link
 from allma_server.daemon.control import daemon_status, start_daemon, stop_daemon, without_daemon
-from allma_server.locations import build, data_dir, is_newer, meeting_place
+from allma_server.locations import build, data_dir, is_newer, socket_path
 from allma_server.storage.lock import own_data_directory
-from allma_server.types import DaemonClient, DaemonStatus
+from allma_server.types import ConnectedClient, DaemonStatus
 from tests.e2e.program import program
 from tests.processes import wait_until_ended
 from tests.protocol.wire import Frames, Lines, envelope
@@ -152,7 +152,7 @@ async def test_a_client_of_a_newer_version_gets_a_daemon_of_its_own() -> None:
     async with program("mcp") as (old, _):
         await old.initialize()
         first = await daemon_pid(old)
-        place = meeting_place(data_dir())
+        place = socket_path(data_dir())
         with socket.socket(socket.AF_UNIX) as newer:
             newer.connect(str(place))
             newer.sendall(
@@ -175,7 +175,7 @@ async def test_the_daemon_leaves_when_nobody_needs_it(monkeypatch: pytest.Monkey
         await client.initialize()
         pid = await daemon_pid(client)
     await asyncio.to_thread(wait_until_ended, pid)
-    assert not meeting_place(data_dir()).exists()
+    assert not socket_path(data_dir()).exists()
 
 
 async def test_a_probe_opens_no_index() -> None:
@@ -187,7 +187,7 @@ async def test_a_probe_opens_no_index() -> None:
 async def test_the_meeting_place_is_the_user_s_alone() -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
-        place = meeting_place(data_dir())
+        place = socket_path(data_dir())
         assert stat.S_IMODE(place.stat().st_mode) & 0o077 == 0
         assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
@@ -238,7 +238,7 @@ async def test_a_home_with_a_long_path_keeps_nobody_from_sharing_the_daemon(
         await other.initialize()
         pid = await daemon_pid(one)
         assert pid == await daemon_pid(other) and pid not in (first.pid, second.pid)
-    place = meeting_place(data_dir())
+    place = socket_path(data_dir())
     assert not (await stop_daemon(data_dir())).running
     for left in place.parent.glob(f"{place.stem}.*"):  # they are outside of what is thrown away
         left.unlink()
@@ -264,7 +264,7 @@ async def test_a_greeting_tells_who_serves() -> None:
         await client.initialize()
         said = await daemon_status(data_dir())
         assert said.running and said.build == __version__
-        assert said.clients == [DaemonClient("mcp", process.pid)]
+        assert said.clients == [ConnectedClient("mcp", process.pid)]
 
 
 async def test_nothing_is_started_to_ask_whether_a_daemon_runs() -> None:
@@ -358,7 +358,7 @@ async def test_a_daemon_that_hangs_is_told_of_and_killed_by_a_stop(
 def listener(says: bytes, *, for_ever: bool) -> Generator[None]:
     """Something that is no daemon, in a daemon's place."""
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(meeting_place(data_dir())))
+        server.bind(str(socket_path(data_dir())))
         server.listen()
 
         def speak() -> None:

@@ -51,7 +51,7 @@ async def stopped_answers(ollama: str) -> int:
 @pytest.mark.timeout(180)
 async def test_an_ai_client_does_the_main_job(folder: Path, ollama: str) -> None:
     async with program("mcp", "--solo") as (client, _):
-        client.patience = 120
+        client.deadline = 120
         await client.initialize()
         report = (await client.tool("index", action="add", path=str(folder)))["structuredContent"]
         assert report["indexed"] == len(SAMPLES) + 1, report
@@ -99,7 +99,7 @@ async def test_an_ai_client_does_the_main_job(folder: Path, ollama: str) -> None
 @pytest.mark.parametrize("as_command", [False, True], ids=["requests", "commands"])
 async def test_an_editor_does_the_main_job(folder: Path, ollama: str, as_command: bool) -> None:
     async with program("lsp", "--solo", wire=Frames) as (client, _):
-        client.patience = 120
+        client.deadline = 120
         await client.initialize()
 
         def begin(name: str, **arguments: Any) -> int:

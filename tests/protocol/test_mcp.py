@@ -309,7 +309,7 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
 
     async def announce(progress: float, conversation_id: str, message_id: str) -> None: ...
 
-    relay = deadline.Relay(send, announce)
+    relay = deadline.ProgressRelay(send, announce)
     await relay.report(0, None, "Waiting for the model")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(deadline, "SILENCE", 0.1)

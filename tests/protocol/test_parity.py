@@ -43,7 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "documents": {"state": "indexed"},
     "conversations.list": {"query": "glacier"},
     "conversations.show": {"id": "CONVERSATION"},
-    "conversations.rename": {"id": "CONVERSATION", "title": "Kept for parity"},
+    "conversations.rename": {"id": "CONVERSATION", "title": "ActiveIndex for parity"},
     "conversations.delete": {"id": "CONVERSATION"},
     "conversations.export": {"id": "CONVERSATION"},
     "models.list": {},
@@ -104,7 +104,7 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
         asked = await BY_NAME["ask"](call, {"question": "parity?", "use_rag": False})
         found["CONVERSATION"] = asked.conversation_id
     if name == "jobs.cancel":
-        job = await engine.ingestion.run([], call.progress, patience=0)
+        job = await engine.ingestion.run([], call.progress, deadline=0)
         assert isinstance(job, Job)
         while (await engine.ingestion.job(job.id)).state != "done":  # noqa: ASYNC110
             await asyncio.sleep(0)

@@ -11,7 +11,7 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, StorageError
-from allma_server.operations import Silent
+from allma_server.operations import NullProgress
 from allma_server.protocols import framing
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.shell.server import serve_shell
@@ -21,7 +21,7 @@ from tests.protocol.wire import Frames, connected, shell
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Heard(Silent):
+class Heard(NullProgress):
     def __init__(self) -> None:
         self.conversation = ""
         self.words = ""

@@ -62,7 +62,7 @@ async def _until_done(
 class Wire:
     """What both clients share: requests by number, and everything else that came meanwhile.
 
-    `patience`: seconds to wait for an answer; a real model on a busy machine takes its time.
+    `deadline`: seconds to wait for an answer; a real model on a busy machine takes its time.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Wire:
         *,
         seconds: float = 20,
     ) -> None:
-        self.patience = seconds
+        self.deadline = seconds
         self.reader = reader
         self.writer = writer
         self.notes: list[Message] = []
@@ -120,7 +120,7 @@ class Wire:
         return next(note for note in self.notes if wanted(note))
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.deadline):
             while not done():
                 message = await self.receive()
                 assert message is not None, f"the server left; notes: {self.notes}"

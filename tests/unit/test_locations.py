@@ -18,9 +18,9 @@ def test_a_client_that_is_not_told_the_runtime_folder_meets_the_others(
     runtime.mkdir(0o700)
     monkeypatch.setattr(locations, "RUNTIME_FOLDERS", short_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    told = locations.meeting_place(short_path / "data")
+    told = locations.socket_path(short_path / "data")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert locations.meeting_place(short_path / "data") == told
+    assert locations.socket_path(short_path / "data") == told
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")
@@ -38,14 +38,14 @@ def test_a_long_path_of_a_home_or_runtime_folder_gives_way_to_a_short_private_on
     if variable == "HOME":
         monkeypatch.setattr(locations, "RUNTIME_FOLDERS", long)
     monkeypatch.setenv(variable, str(long))
-    place = locations.meeting_place(short_path / "data")
+    place = locations.socket_path(short_path / "data")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(place))
     place.unlink()
     assert place.parent.stat().st_mode & 0o777 == 0o700
-    assert place != locations.meeting_place(short_path / "other-data")
+    assert place != locations.socket_path(short_path / "other-data")
     monkeypatch.setenv("TMPDIR", str(long))  # what differs between an editor and a shell
-    assert locations.meeting_place(short_path / "data") == place
+    assert locations.socket_path(short_path / "data") == place
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")
@@ -58,4 +58,4 @@ def test_a_short_folder_that_is_a_link_is_not_used(
     monkeypatch.setattr(locations, "SHORT_FOLDER", short_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / ("long" * 30)))
     with pytest.raises(PermissionError):
-        locations.meeting_place(short_path / "data")
+        locations.socket_path(short_path / "data")

@@ -12,9 +12,9 @@ from allma_server.types import (
     Explanation,
     MessageSource,
     Passage,
+    RankedScore,
     SearchResult,
     StageScores,
-    Standing,
 )
 
 MOST_MISSED = 20
@@ -71,7 +71,7 @@ def _explanation(result: Explanation, page: Page) -> View:
 
 
 def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[Text]:
-    lists: list[Standing | None] = [getattr(candidate, name) for name in names]
+    lists: list[RankedScore | None] = [getattr(candidate, name) for name in names]
     style = "green" if candidate.outcome == "shown" else "yellow"
     return [
         Text(f"{number}."),

@@ -17,7 +17,7 @@ from email.message import Message
 from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
-from allma_server.documents.builder import Draft
+from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.html import HtmlReader
 from allma_server.documents.readers.text import clean, whole
@@ -74,7 +74,7 @@ class Letter:
     """Messages as one draft; limits hold for all of them together."""
 
     def __init__(self) -> None:
-        self.draft = Draft()
+        self.draft = DocumentBuilder()
         self.attachments = 0
         self._bytes = 0
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, cast
 
-from allma_server.documents.builder import Draft
+from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.notebook_outputs import (
     LONGEST_OUTPUT,
@@ -44,7 +44,7 @@ class NotebookReader:
             for sheet in _objects(root.get("worksheets"))
             for cell in _objects(sheet.get("cells"))
         ]
-        draft = Draft()
+        draft = DocumentBuilder()
         for number, cell in enumerate(cells, start=1):
             heading = (f"cell {number}",)
             source = joined(cell.get("source", cell.get("input")))

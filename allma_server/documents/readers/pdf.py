@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from allma_server.documents.builder import Draft
+from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, parts
 from allma_server.documents.readers.pdf_spare import SpareDocument
 from allma_server.documents.readers.pdf_text import page_text
@@ -61,7 +61,7 @@ class PdfReader:
         spare = SpareDocument(data)
         contents = _contents(data, spare)
         pages, title = contents.pages, contents.title
-        draft = Draft()
+        draft = DocumentBuilder()
         _add_pages(draft, pages)
         if contents.has_attachments:
             _add_attachments(draft, spare)
@@ -79,7 +79,7 @@ class PdfReader:
         )
 
 
-def _add_pages(draft: Draft, pages: list[_Page]) -> None:
+def _add_pages(draft: DocumentBuilder, pages: list[_Page]) -> None:
     above: Heading = ()
     for number, page in enumerate(pages, start=1):
         text = "\n".join([page.text or "", *page.notes])
@@ -88,7 +88,7 @@ def _add_pages(draft: Draft, pages: list[_Page]) -> None:
         above = page.headings[-1] if page.headings else above
 
 
-def _add_attachments(draft: Draft, spare: SpareDocument) -> None:
+def _add_attachments(draft: DocumentBuilder, spare: SpareDocument) -> None:
     # The registry of readers knows this reader.
     from allma_server.documents.readers import reader_for
 

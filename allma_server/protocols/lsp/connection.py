@@ -11,7 +11,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from allma_server.errors import AllmaError, InvalidArgument
-from allma_server.operations import OPERATIONS, Call, Operation, Silent, jsonable
+from allma_server.operations import OPERATIONS, Call, NullProgress, Operation, jsonable
 from allma_server.ports import Progress
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.folders import Folders, bases
@@ -136,7 +136,7 @@ class Editor:
             searched = () if workspace == "all" else (workspace,)
         return Call(
             await self.engine(),
-            progress or Silent(),
+            progress or NullProgress(),
             searched,
             folders=bases(*self.folders.paths, self._cwd),
             defaults={**self._defaults, **self.settings.defaults},

@@ -20,7 +20,7 @@ from allma_server.protocols.framing import (
 )
 from allma_server.protocols.lsp.connection import Editor
 from allma_server.protocols.lsp.protocol import INTERNAL, INTERNAL_ERROR
-from allma_server.protocols.lsp.workspace_sync import Following
+from allma_server.protocols.lsp.workspace_sync import WorkspaceSync
 from allma_server.protocols.stdio import Writer
 
 _NOT_INITIALIZED = -32002
@@ -47,12 +47,12 @@ async def serve_lsp(
     """
     async with background_tasks() as background:
         editor = Editor(engine, writer, cwd, defaults)
-        following = Following(editor, background)
+        sync = WorkspaceSync(editor, background)
         background.create_task(_read(editor, reader))
         try:
             await editor.ended.wait()
         finally:
-            following.leave()
+            sync.leave()
             await editor.stop()
             await _drained(writer)
     return editor.exit_code

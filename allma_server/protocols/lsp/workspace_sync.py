@@ -1,4 +1,4 @@
-"""Following the editor: its settings, its folders as they come and go, its files as they change."""
+"""Keep in step with the editor: its settings, its folders as they come and go, its files."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ _SECTION = "allma"
 _log = logging.getLogger(__name__)
 
 
-class Following:
+class WorkspaceSync:
     """What an editor says without being asked. `background` ends with the connection."""
 
     def __init__(self, editor: Editor, background: asyncio.TaskGroup) -> None:

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, Operation
-from allma_server.protocols.deadline import Relay, StillRunning, within
+from allma_server.protocols.deadline import ProgressRelay, StillRunning, within
 from allma_server.protocols.mcp.confirmation import consent
 from allma_server.protocols.mcp.connection import INTERNAL, Client, Context
 from allma_server.protocols.mcp.resources import Resources
@@ -67,7 +67,7 @@ class Calls:
     ) -> types.CallToolResult | types.InputRequiredResult:
         until = time.monotonic() + CALL_SECONDS
         looks = operation in _LOOK_INTO_FOLDERS
-        relay = Relay(context.session.report_progress, partial(_announce, context))
+        relay = ProgressRelay(context.session.report_progress, partial(_announce, context))
         async with relay.telling():
             call = await self._client.call(
                 context, progress=relay, settle=SETTLE_SECONDS if looks else 0

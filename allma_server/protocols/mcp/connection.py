@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from allma_server._internal.paths import absolute, is_inside, real
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
-from allma_server.operations import Call, Silent
+from allma_server.operations import Call, NullProgress
 from allma_server.ports import Progress
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.folders import Folders, bases, file_path
@@ -77,7 +77,7 @@ class Client:
         await self.folders.settled(settle)
         return Call(
             engine,
-            progress or Silent(),
+            progress or NullProgress(),
             await self._scope(engine),
             JOB_SECONDS,
             bases(*self.folders.paths, *self._hints, self._cwd),

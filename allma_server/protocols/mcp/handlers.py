@@ -9,7 +9,7 @@ from allma_server.protocols.mcp.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Handlers:
     """The parts of the door that one client uses."""
 
     calls: Calls
@@ -17,7 +17,7 @@ class Parts:
     prompts: Prompts
 
 
-def make_parts(client: Client) -> Parts:
+def make_handlers(client: Client) -> Handlers:
     """The parts for a client."""
     resources = Resources(client)
-    return Parts(Calls(client, resources), resources, Prompts(client))
+    return Handlers(Calls(client, resources), resources, Prompts(client))

@@ -7,7 +7,7 @@ import mcp_types as types
 
 from allma_server._internal.path_text import readable
 from allma_server.operations import Operation, jsonable
-from allma_server.protocols.deadline import Relay
+from allma_server.protocols.deadline import ProgressRelay
 from allma_server.protocols.text import as_text
 from allma_server.types import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 
@@ -54,7 +54,7 @@ def failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
     )
 
 
-def unfinished(operation: Operation, relay: Relay) -> types.CallToolResult:
+def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResult:
     """What there is of a call that goes on, and how to get the rest."""
     data: dict[str, Any] = {"state": "running"}
     if (id := relay.conversation_id) is not None:

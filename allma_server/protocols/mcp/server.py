@@ -18,7 +18,7 @@ from allma_server.protocols.mcp.transport import Wire
 from allma_server.protocols.stdio import Writer
 
 if TYPE_CHECKING:
-    from allma_server.protocols.mcp.handlers import Parts
+    from allma_server.protocols.mcp.handlers import Handlers
 
 INSTRUCTIONS = """\
 Allma searches the folders and documents that the user has indexed on this computer, PDF and DOCX \
@@ -57,12 +57,12 @@ async def serve_mcp(
     """
     async with background_tasks() as background:
 
-        def make() -> "Parts":
+        def make() -> "Handlers":
             # The engine's modules come along: they are had when the handshake is over.
             from allma_server.protocols.mcp.connection import Client
-            from allma_server.protocols.mcp.handlers import make_parts
+            from allma_server.protocols.mcp.handlers import make_handlers
 
-            return make_parts(Client(engine, background, workspaces, hint, cwd, defaults))
+            return make_handlers(Client(engine, background, workspaces, hint, cwd, defaults))
 
         server = _server(_Later(make))
         opening: SessionMessage | None = None
@@ -74,13 +74,13 @@ async def serve_mcp(
 class _Later:
     """Has a request answered by a part that is made when the first one comes."""
 
-    def __init__(self, make: Callable[[], "Parts"]) -> None:
+    def __init__(self, make: Callable[[], "Handlers"]) -> None:
         self._make = make
-        self._made: Parts | None = None
+        self._made: Handlers | None = None
         self._making = asyncio.Lock()
 
     def __call__(
-        self, method: Callable[["Parts"], _Method[_Params, _Result]]
+        self, method: Callable[["Handlers"], _Method[_Params, _Result]]
     ) -> _Method[_Params, _Result]:
         async def handle(context: ServerRequestContext[Any], params: _Params) -> _Result:
             async with self._making:

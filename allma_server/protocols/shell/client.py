@@ -182,7 +182,7 @@ async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session
     # The engine and its operations are most of the program; the shell's help does without them.
     from allma_server._internal.logs import logging_to
     from allma_server.engine import open_engine
-    from allma_server.operations import BY_NAME, Call, Silent
+    from allma_server.operations import BY_NAME, Call, NullProgress
     from allma_server.protocols.folders import bases
 
     class InProcess:
@@ -190,7 +190,7 @@ async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session
             self, operation: str, arguments: Mapping[str, Any], progress: "Progress | None" = None
         ) -> Any:
             folders = bases(working_folder())
-            call = Call(engine, progress or Silent(), folders=folders)
+            call = Call(engine, progress or NullProgress(), folders=folders)
             return await BY_NAME[operation](call, arguments)
 
     with logging_to(config.data_dir, verbose=verbose):

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Embedder
-from allma_server.providers.embedding.cache import CachedQueries
+from allma_server.providers.embedding.cache import QueryCache
 from allma_server.providers.embedding.checked import CheckedDimensions, StoredDimensions
 from allma_server.providers.embedding.hashing import open_hashing
 from allma_server.providers.embedding.local import MODEL as LOCAL_MODEL
@@ -55,4 +55,4 @@ async def open_embedder(
             f"Write provider/model; the providers are {', '.join(EMBEDDERS)}.",
         )
     async with EMBEDDERS[provider](model, config) as embedder:
-        yield CachedQueries(embedder if stored is None else CheckedDimensions(embedder, stored))
+        yield QueryCache(embedder if stored is None else CheckedDimensions(embedder, stored))

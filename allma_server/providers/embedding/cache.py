@@ -9,7 +9,7 @@ from allma_server.ports import Embedder, Vector, Vectors
 SIZE = 1000
 
 
-class CachedQueries:
+class QueryCache:
     """An embedder that keeps the vectors of the last thousand queries (1.5 MB at 384 dimensions).
 
     Documents are not kept here: their vectors are stored by the catalogue.

@@ -29,7 +29,7 @@ class Catalog(
     Repair,
     Archive,
 ):
-    """Implements the ports `Ledger`, `Lexicon` and `Shelf`, and keeps what people come back to."""
+    """Implements the ports `Ledger`, `FullTextIndex` and `PassageStore`, and keeps conversations."""
 
     @property
     def unwritable(self) -> StorageError | None:

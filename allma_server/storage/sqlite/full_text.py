@@ -21,7 +21,7 @@ _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
 
 
 class FullText(Stored):
-    """Searches the words of chunks; implements `ports.Lexicon`."""
+    """Searches the words of chunks; implements `ports.FullTextIndex`."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

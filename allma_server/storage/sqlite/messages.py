@@ -18,7 +18,7 @@ class Turn:
     """A question, and what was said before it.
 
     `replaces`: the question whose place it takes, with all that followed; until it does, by
-    `take_place`, it is not stored.
+    `replace_turn`, it is not stored.
     """
 
     conversation_id: str
@@ -65,7 +65,7 @@ class Turns(Conversations):
     async def plan_turn(self, replaces: str, question: str) -> Turn:
         """A question in the place of an earlier one, named by its message or by its answer's.
 
-        Nothing is changed before `take_place`.
+        Nothing is changed before `replace_turn`.
 
         Raises:
             ConversationNotFound: there is no such message.
@@ -77,7 +77,7 @@ class Turns(Conversations):
             at -= 1
         return Turn(conversation.id, _new_id(), question, messages[:at], messages[at].id)
 
-    async def take_place(self, turn: Turn) -> None:
+    async def replace_turn(self, turn: Turn) -> None:
         """Puts a planned question in the place of the one it replaces and all that followed.
 
         Raises:

@@ -14,7 +14,7 @@ LOADED_AT_ONCE = 10_000
 """Rows read in one step, so that a query on another connection never waits long."""
 
 
-class Mirror:
+class VectorCache:
     """Exact search over all vectors of one embedder; loaded by the first search."""
 
     def __init__(self, outbox: Outbox, embedder: str) -> None:

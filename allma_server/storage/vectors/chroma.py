@@ -20,7 +20,7 @@ from allma_server._internal.private import make_private_folder
 from allma_server.config import child_environment
 from allma_server.errors import AllmaError, VectorStoreDown
 from allma_server.ports import Vector, VectorRecord
-from allma_server.storage.vectors.config import Inspection, StorePlace
+from allma_server.storage.vectors.config import Inspection, VectorStoreConfig
 from allma_server.types import Hit
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class ChromaStore:
     set when the index is torn or contradicts itself; `reset` is the way out.
     """
 
-    def __init__(self, place: StorePlace) -> None:
+    def __init__(self, place: VectorStoreConfig) -> None:
         self._place = place
         self._child = _worker(place)
         self._opened: int | None = None
@@ -200,7 +200,7 @@ def _disk_failure_is_ours() -> Generator[None]:
         raise VectorStoreDown(f"The vector index cannot be kept: {exc}.", _HINT) from exc
 
 
-def _worker(place: StorePlace) -> Child:
+def _worker(place: VectorStoreConfig) -> Child:
     options = {
         "directory": str(place.directory),
         "collection": place.collection,

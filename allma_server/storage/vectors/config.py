@@ -9,7 +9,7 @@ from allma_server.ports import VectorStore
 
 
 @dataclass(frozen=True, slots=True)
-class StorePlace:
+class VectorStoreConfig:
     """A collection's own directory, or its name on a server.
 
     `tasks` owns the calls to a worker process; they end before it does.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.ports import Vector, VectorRecord, Vectors
-from allma_server.storage.vectors.config import Inspection, StorePlace
+from allma_server.storage.vectors.config import Inspection, VectorStoreConfig
 from allma_server.types import Hit
 
 
@@ -19,7 +19,7 @@ class ExactStore:
 
     damage: str | None = None
 
-    def __init__(self, place: StorePlace | None = None) -> None:
+    def __init__(self, place: VectorStoreConfig | None = None) -> None:
         del place
         self._empty()
 

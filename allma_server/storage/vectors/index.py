@@ -20,16 +20,16 @@ from allma_server.ports import Vector
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.outbox import Outbox, VectorRecord
 from allma_server.storage.sqlite.settings import Settings
-from allma_server.storage.vectors.cache import Mirror, put_stored
+from allma_server.storage.vectors.cache import VectorCache, put_stored
 from allma_server.storage.vectors.chroma import ChromaStore, delete_collections
-from allma_server.storage.vectors.config import RebuildableStore, StorePlace
+from allma_server.storage.vectors.config import RebuildableStore, VectorStoreConfig
 from allma_server.storage.vectors.exact import ExactStore
-from allma_server.storage.vectors.indexer import Kept, Upkeep
+from allma_server.storage.vectors.indexer import ActiveIndex, VectorIndexer
 from allma_server.types import Hit, VectorStatus
 
 __all__ = ["VECTOR_STORES", "VectorIndex", "VectorOptions", "VectorRecord", "open_vectors"]
 
-VECTOR_STORES: dict[str, Callable[[StorePlace], RebuildableStore]] = {
+VECTOR_STORES: dict[str, Callable[[VectorStoreConfig], RebuildableStore]] = {
     "chroma": ChromaStore,
     "exact": ExactStore,
 }
@@ -72,7 +72,7 @@ async def open_vectors(
     """
     options = options or VectorOptions()
     outbox = Outbox(database)
-    upkeep = Upkeep(database, outbox, settle=options.settle, pauses=options.pauses)
+    upkeep = VectorIndexer(database, outbox, settle=options.settle, pauses=options.pauses)
     async with _calls() as calls:
         running = tasks.create_task(upkeep.run())
         try:
@@ -104,7 +104,7 @@ class VectorIndex:
         self,
         database: Database,
         outbox: Outbox,
-        upkeep: Upkeep,
+        upkeep: VectorIndexer,
         calls: asyncio.TaskGroup,
         directory: Path,
         options: VectorOptions,
@@ -127,7 +127,7 @@ class VectorIndex:
         if kept is not None and kept.embedder == embedder:
             return
         collection = await self._collection(embedder)
-        place = StorePlace(
+        place = VectorStoreConfig(
             self._calls,
             self._directory / collection,
             collection,
@@ -138,7 +138,9 @@ class VectorIndex:
         known = await self._settings.get_setting("vector_collection")
         # What cannot be noted now, the store is compared with once it can be.
         anew = known != collection and self._database.unwritable is None
-        await self._upkeep.keep(Kept(embedder, store, Mirror(self._outbox, embedder)), anew=anew)
+        await self._upkeep.keep(
+            ActiveIndex(embedder, store, VectorCache(self._outbox, embedder)), anew=anew
+        )
         if anew:
             await self._settings.set_setting("vector_collection", collection)
 
@@ -150,7 +152,7 @@ class VectorIndex:
         kept = self._upkeep.kept
         if kept is None or k <= 0 or (documents is not None and not documents):
             return []
-        if documents is not None and not kept.mirror.loaded:
+        if documents is not None and not kept.cache.loaded:
             if await self._outbox.chunks_in(documents) <= DIRECT:
                 found = await self._outbox.vectors_in(kept.embedder, documents)
                 return await asyncio.to_thread(_best, found, vector, k)
@@ -162,7 +164,7 @@ class VectorIndex:
             else:
                 if hits is not None:
                     return hits
-        return await kept.mirror.nearest(vector, k, documents)
+        return await kept.cache.nearest(vector, k, documents)
 
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
         """The vectors of those of these chunks that the serving embedder has made one for."""
@@ -217,7 +219,7 @@ class VectorIndex:
         self._upkeep.rebuild()
 
     async def _from_store(
-        self, kept: Kept, vector: Vector, k: int, documents: Collection[int] | None
+        self, kept: ActiveIndex, vector: Vector, k: int, documents: Collection[int] | None
     ) -> list[Hit] | None:
         """The store's answer, put right by what it does not know yet; None if it gives too few."""
         waiting = set(await self._outbox.waiting(FEW_WAITING + 1))
@@ -241,7 +243,7 @@ class VectorIndex:
 
     async def _among_waiting(
         self,
-        kept: Kept,
+        kept: ActiveIndex,
         waiting: Collection[int],
         vector: Vector,
         k: int,

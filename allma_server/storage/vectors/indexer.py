@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from allma_server.errors import UNWRITABLE, StorageError, VectorStoreDown
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.outbox import Announced, Outbox
-from allma_server.storage.vectors.cache import Mirror
+from allma_server.storage.vectors.cache import VectorCache
 from allma_server.storage.vectors.config import Inspection, RebuildableStore
 
 log = logging.getLogger(__name__)
@@ -38,15 +38,15 @@ CALM_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ActiveIndex:
     """A store, the embedder whose vectors it holds, and the same vectors in memory."""
 
     embedder: str
     store: RebuildableStore
-    mirror: Mirror
+    cache: VectorCache
 
 
-class Upkeep:
+class VectorIndexer:
     """The one task that writes to a vector store.
 
     `kept` is what it looks after. `ready`: the store holds what SQLite holds, but for what waits
@@ -56,7 +56,7 @@ class Upkeep:
     def __init__(
         self, database: Database, outbox: Outbox, *, settle: float, pauses: Sequence[float]
     ) -> None:
-        self.kept: Kept | None = None
+        self.kept: ActiveIndex | None = None
         self.ready = False
         self.started = False
         self.trouble: str | None = None
@@ -76,7 +76,7 @@ class Upkeep:
         self._queries = 0
         self._last_query = self._last_failure = float("-inf")
 
-    async def keep(self, kept: Kept, *, anew: bool) -> None:
+    async def keep(self, kept: ActiveIndex, *, anew: bool) -> None:
         """Looks after another store from now on; `anew`: it has nothing of this embedder yet."""
         async with self._turn:
             former, self.kept = self.kept, kept
@@ -123,7 +123,7 @@ class Upkeep:
         self._changed.set()
         return True
 
-    async def _erase_deleted(self, kept: Kept) -> None:
+    async def _erase_deleted(self, kept: ActiveIndex) -> None:
         waiting = await self._outbox.waiting(MOST_ERASED + 1)
         if len(waiting) > MOST_ERASED:
             await self._empty(kept)
@@ -139,10 +139,10 @@ class Upkeep:
         else:
             await kept.store.erase_deleted()
 
-    async def _empty(self, kept: Kept) -> None:
+    async def _empty(self, kept: ActiveIndex) -> None:
         await self._begin_anew(kept)
         await kept.store.remove_others()
-        await kept.mirror.clear()
+        await kept.cache.clear()
 
     def searched(self) -> None:
         """Notes a search: writes become small, and the store worth its start."""
@@ -231,7 +231,7 @@ class Upkeep:
                     return
                 await self._write(self.kept, batch)
 
-    async def _verify(self, kept: Kept) -> None:
+    async def _verify(self, kept: ActiveIndex) -> None:
         """Is all there that should be? What waits may have been written before a crash, or not."""
         found = await kept.store.inspect()
         waiting, settled = await self._outbox.size(), await self._outbox.settled(kept.embedder)
@@ -242,18 +242,18 @@ class Upkeep:
             await self._begin_anew(kept)
         self.ready = True
 
-    async def _write(self, kept: Kept, batch: Sequence[Announced]) -> None:
+    async def _write(self, kept: ActiveIndex, batch: Sequence[Announced]) -> None:
         self.total = max(self.total, await self._outbox.size())
         gone = [change.chunk_id for change in batch if change.record is None]
         await kept.store.delete(gone)
         await kept.store.upsert([change.record for change in batch if change.record is not None])
-        await kept.mirror.keep_up()
+        await kept.cache.keep_up()
         await self._outbox.acknowledge(batch)
         self._deleted += len(gone)
 
-    async def _complete(self, kept: Kept) -> None:
+    async def _complete(self, kept: ActiveIndex) -> None:
         self.total = 0
-        await kept.mirror.clear()
+        await kept.cache.clear()
         if not self._tidied:
             await kept.store.remove_others()
             self._tidied = True
@@ -262,7 +262,7 @@ class Upkeep:
             self._deleted, self.ready = 0, False
             await self._verify(kept)
 
-    async def _begin_anew(self, kept: Kept) -> None:
+    async def _begin_anew(self, kept: ActiveIndex) -> None:
         """In this order: a crash between the two leaves a store that is written once more."""
         log.info("building the vector index anew")
         self.ready = False

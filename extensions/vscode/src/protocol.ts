@@ -225,11 +225,11 @@ export interface StageScores {
 /** A passage that a search met, where it stood in each list, and what became of it. */
 export interface Candidate {
   passage: Passage;
-  dense: Standing | null;
-  lexical: Standing | null;
-  fused: Standing;
-  reranked: Standing | null;
-  judged: Standing | null;
+  dense: RankedScore | null;
+  lexical: RankedScore | null;
+  fused: RankedScore;
+  reranked: RankedScore | null;
+  judged: RankedScore | null;
   outcome: Outcome;
   other: number | null;
 }
@@ -265,18 +265,18 @@ export interface Passage {
   suspicious: boolean;
 }
 
+/** A candidate's place in a list, counted from 1, and its score there. */
+export interface RankedScore {
+  place: number;
+  score: number;
+}
+
 /** Ranked passages. `notice`: a sentence when the search was limited, such as words only. */
 export interface SearchResult {
   passages: Passage[];
   notice: string | null;
   retrievalMs: number;
   noticeCode: NoticeCode | null;
-}
-
-/** A candidate's place in a list, counted from 1, and its score there. */
-export interface Standing {
-  place: number;
-  score: number;
 }
 
 /** One thing doctor looked at; `next_step` is set when something should be done. */

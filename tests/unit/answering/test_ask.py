@@ -24,7 +24,7 @@ from allma_server.errors import (
     ProviderError,
 )
 from allma_server.operations import BY_NAME
-from allma_server.operations.call import Call, Silent
+from allma_server.operations.call import Call, NullProgress
 from allma_server.types import Answer, Message
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
@@ -35,7 +35,7 @@ SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": 
 Told = Callable[[Exchange], Awaitable[None]]
 
 
-class Watched(Silent):
+class Watched(NullProgress):
     """What a client sees of an answer, and when its first words come."""
 
     def __init__(self) -> None:

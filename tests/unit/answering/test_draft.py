@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from allma_server.answering.answer_filter import Draft
+from allma_server.answering.answer_filter import AnswerFilter
 from allma_server.answering.refusal import NOT_SAID, declines
 from tests.unit.answering.test_prompts import PASSAGE
 
@@ -13,9 +13,9 @@ RIVER = replace(PASSAGE, path="/w/river.md", text="The river Rhone springs from 
 QUESTION = "What is known of the sea and the Rhone?"
 
 
-def written(text: str, question: str = QUESTION) -> tuple[list[str], Draft]:
+def written(text: str, question: str = QUESTION) -> tuple[list[str], AnswerFilter]:
     """What is shown piece by piece, of a text that comes word by word."""
-    draft = Draft(question, [SEA, RIVER])
+    draft = AnswerFilter(question, [SEA, RIVER])
     shown = [draft.add(f" {word}" if n else word) for n, word in enumerate(text.split(" "))]
     return [*filter(None, [*shown, draft.finish()])], draft
 
@@ -119,19 +119,19 @@ def test_an_answer_that_says_nothing_is_no_refusal(said: str) -> None:
 def test_an_answer_that_is_cut_off_is_marked_and_neither_attributed_nor_a_refusal(
     said: str, shown: str
 ) -> None:
-    draft = Draft(QUESTION, [SEA, RIVER])
+    draft = AnswerFilter(QUESTION, [SEA, RIVER])
     pieces = [draft.add(piece) for piece in said] + [draft.cut_off()]
     assert "".join(pieces) == draft.text == shown
     assert draft.grounding == "cut_off"
 
 
 def test_what_is_cut_off_before_its_first_word_is_nothing() -> None:
-    draft = Draft(QUESTION, [SEA, RIVER])
+    draft = AnswerFilter(QUESTION, [SEA, RIVER])
     assert (draft.cut_off(), draft.text) == ("", "")
 
 
 def test_a_plain_answer_that_is_cut_off_is_marked_as_well() -> None:
-    draft = Draft("Hello?", [])
+    draft = AnswerFilter("Hello?", [])
     assert draft.add("Well,") + draft.cut_off() == draft.text == "Well, …"
     assert draft.grounding == "cut_off"
 
@@ -145,6 +145,6 @@ def test_an_answer_in_another_script_keeps_its_number() -> None:
 
 
 def test_without_passages_nothing_is_changed() -> None:
-    draft = Draft("Hello?", [])
+    draft = AnswerFilter("Hello?", [])
     assert draft.add("See [1]. ") + draft.add("I don't know.") == "See [1]. I don't know."
     assert (draft.finish(), draft.grounding, draft.citations) == ("", "none", [])

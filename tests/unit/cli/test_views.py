@@ -96,15 +96,15 @@ EXPLANATION = types.Explanation(
     ["an"],
     [
         types.Candidate(
-            PASSAGE, types.Standing(1, 0.5), None, types.Standing(1, 20.0),
-            types.Standing(1, 31.5), None, "shown",
+            PASSAGE, types.RankedScore(1, 0.5), None, types.RankedScore(1, 20.0),
+            types.RankedScore(1, 31.5), None, "shown",
         ),
         types.Candidate(
-            replace(PASSAGE, path=LONG_PATH, chunk_id=8), types.Standing(2, 0.25),
-            types.Standing(1, 9.5), types.Standing(2, 9.5), types.Standing(2, 9.0), None,
+            replace(PASSAGE, path=LONG_PATH, chunk_id=8), types.RankedScore(2, 0.25),
+            types.RankedScore(1, 9.5), types.RankedScore(2, 9.5), types.RankedScore(2, 9.0), None,
             "repeats", 7,
         ),
-        types.Candidate(PASSAGE, None, None, types.Standing(3, 1.0), None, None, "not_read"),
+        types.Candidate(PASSAGE, None, None, types.RankedScore(3, 1.0), None, None, "not_read"),
     ],
 )  # fmt: skip
 EVALUATION = types.Evaluation(

@@ -193,8 +193,8 @@ async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
-        with engine.ingestion.giving_way():
-            job = await BY_NAME["ingest"](Call(engine, patience=0.5), {"paths": [str(folder)]})
+        with engine.ingestion.pause_embedding():
+            job = await BY_NAME["ingest"](Call(engine, deadline=0.5), {"paths": [str(folder)]})
             assert isinstance(job, Job) and job.done == 0
         await followed(engine, job.id)
 
@@ -204,7 +204,7 @@ async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
 ) -> None:
     monkeypatch.setattr(schedule, "MAX_PAUSE_SECONDS", 0.05)
     async with open_engine(config) as engine:
-        with engine.ingestion.giving_way():
+        with engine.ingestion.pause_embedding():
             assert (await index(engine, folder)).indexed == 3
 
 
@@ -410,7 +410,7 @@ async def test_long_work_is_answered_with_a_job_that_can_be_followed(
     for n in range(100):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n")
     async with open_engine(config) as engine:
-        call = Call(engine, patience=0.0)
+        call = Call(engine, deadline=0.0)
         job = await BY_NAME["ingest"](call, {"paths": [str(folder)]})
         assert isinstance(job, Job) and job.state in ("queued", "running")
         await followed(engine, job.id)
@@ -422,7 +422,7 @@ async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Pat
     for n in range(100):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n\nText of page {n}.\n")
     async with open_engine(config) as engine:
-        job = await BY_NAME["ingest"](Call(engine, patience=0.0), {"paths": [str(folder)]})
+        job = await BY_NAME["ingest"](Call(engine, deadline=0.0), {"paths": [str(folder)]})
     async with open_engine(config) as engine:
         engine.ingestion.follow()
         await followed(engine, job.id)

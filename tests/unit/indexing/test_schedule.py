@@ -37,8 +37,8 @@ def small(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def long_run(engine: Engine, folder: Path) -> AsyncGenerator[Job]:
     """A run that does not get on while it lasts, for somebody waits for an answer; then it ends."""
-    with engine.ingestion.giving_way():
-        job = await BY_NAME["ingest"](Call(engine, patience=0.0), {"paths": [str(folder)]})
+    with engine.ingestion.pause_embedding():
+        job = await BY_NAME["ingest"](Call(engine, deadline=0.0), {"paths": [str(folder)]})
         assert isinstance(job, Job)
 
         async def has_planned() -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.errors import DocumentNotFound
-from allma_server.operations import BY_NAME, Call, Silent
+from allma_server.operations import BY_NAME, Call, NullProgress
 from allma_server.types import DocumentPage, Excerpt, ForgetReport, SearchResult
 
 
@@ -27,9 +27,9 @@ async def test_a_search_in_a_linked_folder_finds_what_is_in_it(engine: Engine, l
     named: SearchResult = await BY_NAME["search"](
         Call(engine), {"query": "salty sea", "workspace": str(link)}
     )
-    own = Call(engine, Silent(), (str(link),))
+    own = Call(engine, NullProgress(), (str(link),))
     found: SearchResult = await BY_NAME["search"](own, {"query": "salty sea"})
-    elsewhere = Call(engine, Silent(), (str(link.parent / "other"),))
+    elsewhere = Call(engine, NullProgress(), (str(link.parent / "other"),))
     nothing: SearchResult = await BY_NAME["search"](elsewhere, {"query": "salty sea"})
     assert [len(each.passages) for each in (named, found, nothing)] == [1, 1, 0]
 

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from allma_server.engine import Engine
-from allma_server.operations import BY_NAME, Call, Silent, waiting
+from allma_server.operations import BY_NAME, Call, NullProgress, waiting
 
 
-class Heard(Silent):
+class Heard(NullProgress):
     def __init__(self) -> None:
         self.reports: list[str] = []
         self.told = asyncio.Event()

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from allma_server.search.select import Chosen, choose, chosen, distinct, originals_first
+from allma_server.search.select import Selection, choose, chosen, distinct, originals_first
 from allma_server.types import Passage
 
 FIRST = Passage("/w/a.txt", "/w", 1, 1, 0, "one two", 9.0, 1, 10, None, [], "file:///w/a.txt")
@@ -47,7 +47,7 @@ def test_chunks_of_one_line_overlap_where_their_texts_do():
 def test_no_more_are_shown_than_were_asked_for():
     many = [passage(n, f"text {n}") for n in range(2, 6)]
     assert outcomes(*many, k=2) == ["shown", "shown", "over_limit", "over_limit"]
-    assert chosen(many, 2) == [Chosen(each) for each in many[:2]]
+    assert chosen(many, 2) == [Selection(each) for each in many[:2]]
 
 
 def test_what_is_far_below_the_best_is_left_out_and_who_asks_for_more_gets_it():
@@ -57,7 +57,7 @@ def test_what_is_far_below_the_best_is_left_out_and_who_asks_for_more_gets_it():
     assert outcomes(*found, k=5) == ["shown", "shown", "far_below", "far_below"]
     assert outcomes(*found, k=10) == ["shown", "shown", "shown", "far_below"]
     assert distinct(found, 5) == found
-    assert chosen(found, 5, bar=0) == [Chosen(each) for each in found]
+    assert chosen(found, 5, bar=0) == [Selection(each) for each in found]
 
 
 def test_without_scores_to_compare_all_are_shown():
@@ -75,8 +75,8 @@ def beside(number: int, **changes: float) -> Passage:
 
 def test_a_neighbour_completes_a_shown_passage_even_below_the_bar():
     near, low = beside(1, score=2.0), beside(1, score=1.0)
-    assert chosen([FIRST, near], 5) == [Chosen(FIRST, near)]
-    assert chosen([FIRST, low], 5) == [Chosen(FIRST)]
+    assert chosen([FIRST, near], 5) == [Selection(FIRST, near)]
+    assert chosen([FIRST, low], 5) == [Selection(FIRST)]
     assert outcomes(FIRST, passage(2, "b"), low, k=2) == ["shown", "shown", "over_limit"]
     assert outcomes(FIRST, passage(2, "b"), beside(1), k=2) == ["shown", "shown", "joined"]
 

@@ -47,7 +47,7 @@ async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog
         assert [m.content for m in planned.earlier] == ["first?", "first!"]
     assert (await catalog.conversation(conversation)).message_count == 4
 
-    await catalog.take_place(planned)
+    await catalog.replace_turn(planned)
     await catalog.finish_turn(conversation, "third!", "llama", [], "none")
     kept = await catalog.conversation(conversation)
     assert [m.content for m in kept.messages] == ["first?", "first!", "third?", "third!"]
@@ -61,7 +61,7 @@ async def test_a_replaced_first_question_gives_the_title_unless_the_user_did(cat
         if title:
             await catalog.rename_conversation(conversation, title)
         [question, _] = (await catalog.conversation(conversation)).messages
-        await catalog.take_place(await catalog.plan_turn(question.id, "edited?"))
+        await catalog.replace_turn(await catalog.plan_turn(question.id, "edited?"))
         assert (await catalog.conversation(conversation)).title == expected
 
 
@@ -72,7 +72,7 @@ async def test_a_summary_goes_with_the_last_message_that_it_tells_of(catalog: Ca
         await catalog.keep_summary(conversation, Summary(messages[1].id, text))
     assert await catalog.summary(conversation) == Summary(messages[1].id, "Short.")
 
-    await catalog.take_place(await catalog.plan_turn(messages[0].id, "again?"))
+    await catalog.replace_turn(await catalog.plan_turn(messages[0].id, "again?"))
     assert await catalog.summary(conversation) is None
     await catalog.keep_summary(conversation, Summary(messages[1].id, "Of what is gone."))
     assert await catalog.summary(conversation) is None

@@ -165,11 +165,11 @@
 
 ---@class allma.Candidate
 ---@field passage allma.Passage
----@field dense? allma.Standing
----@field lexical? allma.Standing
----@field fused allma.Standing
----@field reranked? allma.Standing
----@field judged? allma.Standing
+---@field dense? allma.RankedScore
+---@field lexical? allma.RankedScore
+---@field fused allma.RankedScore
+---@field reranked? allma.RankedScore
+---@field judged? allma.RankedScore
 ---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"far_below"|"over_limit"|"not_read"
 ---@field other? integer
 
@@ -200,15 +200,15 @@
 ---@field stale boolean
 ---@field suspicious boolean
 
+---@class allma.RankedScore
+---@field place integer
+---@field score number
+
 ---@class allma.SearchResult
 ---@field passages allma.Passage[]
 ---@field notice? string
 ---@field retrievalMs integer
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
-
----@class allma.Standing
----@field place integer
----@field score number
 
 ---@class allma.Check
 ---@field name string

@@ -76,7 +76,7 @@ export function explanationText(explanation: rpc.Explanation): string {
     .join("\n\n");
 }
 
-function standingText(standing: rpc.Standing | null): string {
+function standingText(standing: rpc.RankedScore | null): string {
   return standing ? `${standing.place} (${standing.score.toFixed(2)})` : "–";
 }
 

@@ -51,7 +51,7 @@ end
 local function standings(candidate)
   local parts = {}
   for _, list in ipairs(LISTS) do
-    local standing = candidate[list] ---@type allma.Standing?
+    local standing = candidate[list] ---@type allma.RankedScore?
     if standing then
       table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], standing.place, standing.score))
     end
