@@ -29,7 +29,7 @@ class Catalog(
     Repair,
     Archive,
 ):
-    """Implements the ports `Ledger`, `FullTextIndex` and `PassageStore`, and keeps conversations."""
+    """Implements the ports `Ledger`, `FullTextIndex` and `PassageStore`, and conversations."""
 
     @property
     def unwritable(self) -> StorageError | None:
