@@ -1,13 +1,18 @@
 """Files and folders that hold secrets by their names: such files are never read.
 
-Names are compared in lower case and without the endings of copies (`id_rsa.bak`, `.env~`). A file
-that shows others how to write one (`.env.example`) is none, and neither are documents and source
-code about secrets (`credentials.md`, `password_reset.html`, `secrets.py`): what stands in those is
-masked.
+Names are compared in lower case and without the endings of copies (`id_rsa.bak`, `.env~`). Some
+names decide alone: those that a tool gives to nothing else (`id_rsa`, `.netrc`). Others are words
+that files about secrets have, too (`secrets.json`, `passwords.txt`, `token`). They count unless the
+rest of the name, its ending or its folder says that the file speaks of secrets: examples
+(`.env.example`), documents and source code (`credentials.md`, `secrets.py`), translations
+(`i18n/secrets.json`), lists of words (`common-passwords.txt`), schemas and test data. Those are
+read, and what stands in them is masked.
 """
 
 import re
 from pathlib import PurePath
+
+from allma_server.secrets.subjects import is_about_secrets
 
 _COPY = re.compile(
     r"(?:~|\.(?:bak|backup|old|orig|save|saved|tmp|copy|disabled|swp|rej|prev|rpmsave|rpmnew|"
@@ -50,7 +55,7 @@ _KINDS = {
     r"1pif|1pux|kwl|enpassdb|publishsettings|cscfg|mobileprovision)|wg\d+\.conf",
     "service account": r"(?:.*[_.-])?service[_-]?account.*\.json|"
     r".*firebase-adminsdk.*\.json|client[_-]?secrets?.*\.json|application_default_credentials\.json|"
-    r"adc\.json|(?:.*[_-])?(?:sa|gcp|gcloud|google)[_-](?:key|creds?|auth)\.json|key(?:file|s)?\.json",
+    r"adc\.json|(?:.*[_-])?(?:sa|gcp|gcloud|google)[_-](?:key|creds?|auth)\.json|key(?:file)?\.json",
     "credentials of a tool": r"[._]netrc|\.?pgpass(?:\.conf)?|\.(?:my|mylogin)\.cnf|\.npmrc|"
     r"\.yarnrc\.yml|\.pypirc|\.ht(?:passwd|digest)|\.git-?(?:credentials|cookies)|\.dockercfg|"
     r"\.vault[_-](?:token|pass.*)|vault[_-]pass.*|vault\.ya?ml|\.?kubeconfig.*|.*\.kubeconfig|"
@@ -79,13 +84,17 @@ _KINDS = {
     r".*\.har",
 }  # fmt: skip
 _SECRET = re.compile("|".join(_KINDS.values()))
+_WORDS = re.compile("|".join(_KINDS[kind] for kind in ("credentials", "service account")))
 _PUBLIC = re.compile(r".*\.pub|(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|asc|gpg|key|pgp)")
 _ALWAYS = re.compile(_KINDS["private key"])
 _DOCUMENT = (
     ".md .markdown .rst .adoc .html .htm .pdf .docx .ipynb .tex .org "
     ".py .pyi .js .mjs .cjs .jsx .ts .tsx .go .rs .java .kt .scala .c .h .cc .cpp .hpp .cs .rb "
     ".php .swift .m .lua .pl .r .sql .sh .bash .zsh .ps1 .tf .vue .svelte "
-    ".css .scss .ex .exs .clj .hs"
+    ".css .scss .ex .exs .clj .hs .dart .groovy .gradle .vb .fs .fsx .jl .nim .zig .sol .proto "
+    ".graphql .feature .po .pot .strings .resx .xlf .xliff .arb .ftl .svg .odt .pptx .odp .epub "
+    ".textile .wiki .mediawiki .asciidoc .mdx .rmd .qmd .snap .http .erl .elm .cljs .mts .cts .hh "
+    ".cxx .hxx .mm .asm .s .bat .cmd .fish .awk .tcl .vim .el .lisp .scm .rkt .ml .mli .d .pas .vhd"
 ).split()
 
 FOLDERS = frozenset(
@@ -123,7 +132,9 @@ def is_secret_file(path: PurePath) -> bool:
         return not name.endswith(tuple(_DOCUMENT))
     if _EXAMPLE.search(name) or name.endswith(tuple(_DOCUMENT)):
         return False
-    return _SECRET.fullmatch(name) is not None
+    if _SECRET.fullmatch(name) is None:
+        return False
+    return _WORDS.fullmatch(name) is None or not is_about_secrets(path.parent, name)
 
 
 def is_in_secret_folder(folder: PurePath) -> bool:

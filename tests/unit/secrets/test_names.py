@@ -44,11 +44,33 @@ version_history.txt HISTORY.md history.txt secret-garden.txt keyboard.json monke
 special_token.json max_tokens.txt token_counts.csv edge-cases.csv chrome_notes.txt passes.txt
 turkey.json passport.txt compass.yaml auth.json secretary.json settings.py config.json
 docker-compose.yml main.tf variables.tf package.json chapter.asc keyrings/backend.py
+i18n/secrets.json locales/passwords.yml locale/de/credentials.json src/lang/en/passwords.properties
+translations/secrets.xml de.lproj/credentials.xml secrets.de.json en.passwords.yml
+en-US/secrets.json passwords_i18n.json password-messages.properties common-passwords.txt
+top-1000-passwords.txt
+10k-most-common-passwords.txt weak_passwords.csv banned-passwords.txt leaked-passwords.txt
+wordlists/passwords.txt SecLists/Passwords/passwords.txt dictionaries/passwords.csv keys.json
+schemas/secrets.json secrets.schema.json openapi/credentials.yaml secrets-policy.yaml
+docs/secrets.yaml examples/credentials.json tests/fixtures/secrets.json fixtures/token.json
+__tests__/credentials.json charts/templates/secrets.yaml templates/secret.yaml
+credentials.ts secrets.dart passwords.po secrets.resx secret.proto passwords.feature Secrets.java
+service-account-types.json service_account_policy.json client_secret_rotation.json
+""".split()
+
+STILL_SECRET = """
+documents/passwords.txt docs/passwords.txt tests/.env tests/fixtures/id_rsa i18n/.npmrc
+src/secrets.json config/credentials.yml my-passwords.txt tests/passwords.csv locales/server.key
+test/app/secrets.yaml company-secrets.json home/bob/token.json docs/.netrc wordlists/.env
 """.split()
 
 
 @pytest.mark.parametrize("name", SECRET)
 def test_a_name_of_this_kind_is_a_secret_s(name: str) -> None:
+    assert is_secret_file(PurePath(name))
+
+
+@pytest.mark.parametrize("name", STILL_SECRET)
+def test_a_folder_of_examples_or_words_does_not_excuse_a_tool_s_file(name: str) -> None:
     assert is_secret_file(PurePath(name))
 
 
