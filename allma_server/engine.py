@@ -30,7 +30,7 @@ from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, choose, open_embedder
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Chat, ChatModel
-from allma_server.secrets import MASKED
+from allma_server.secrets import MASKED, masked
 from allma_server.storage.archive.archive import import_archive
 from allma_server.storage.archive.importer import Taken
 from allma_server.storage.archive.salvage import rescue_database
@@ -215,7 +215,7 @@ async def open_engine(
     settings = live.refreshed if live is not None else lambda: config
     async with contextlib.AsyncExitStack() as stack:
         database = await _open_data(stack, config.data_dir)
-        catalog = Catalog(database)
+        catalog = Catalog(database, shown=masked if config.mask_secrets else str)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
             open_reranker(config.reranker, _chat_model(settings, catalog, chat))

@@ -12,6 +12,8 @@ CONTEXT_LINES = 400
 CONTEXT_BYTES = 40_000
 """How much before the lines that are asked for is told too: as much as a private key may take."""
 
+_LONGEST_HEADER = 4_000
+
 _BREAK = re.compile(r"\r\n|\r|\n")
 _WHOLE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _NAMED = re.compile(
@@ -70,7 +72,7 @@ def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -
     head, total, left = b"", 0, most
     for total, piece in _numbered(blocks):
         head = head or piece[:4]
-        if first - CONTEXT_LINES <= total < first:
+        if total == 1 < first or first - CONTEXT_LINES <= total < first:
             before[total] = (before.get(total, b"") + piece)[-CONTEXT_BYTES:]
         if total < first or left <= 0 or (last is not None and total > last):
             continue
@@ -79,7 +81,10 @@ def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -
             left -= 1
         kept[-1] += piece[:left]
         left -= len(piece)
-    return FileLines(first, kept, total, head, _last(before.values(), CONTEXT_BYTES))
+    above = _last(before.values(), CONTEXT_BYTES)
+    if len(above) < len(before):
+        above.insert(0, before[1][:_LONGEST_HEADER])  # of a table, it names the columns
+    return FileLines(first, kept, total, head, above)
 
 
 def _last(lines: Collection[bytes], most: int) -> list[bytes]:

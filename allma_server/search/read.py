@@ -16,6 +16,10 @@ LARGEST_EXCERPT = 40_000
 """Characters returned at once; the rest is had by asking for the following lines."""
 
 
+LINES_AFTER = 40
+"""Lines behind the last one that may tell that it holds a secret, as the type of a key does."""
+
+
 class DocumentReader(Protocol):
     """What reading needs of the catalogue."""
 
@@ -106,8 +110,9 @@ async def _from_disk(
     if document.format not in live:
         await disk.check(document)
         return None
-    found = await disk.lines(document, start_line or 1, end_line, 4 * LARGEST_EXCERPT)
-    return None if found is None else _of_file(document, found, mask_secrets)
+    last = end_line + LINES_AFTER if end_line else None
+    found = await disk.lines(document, start_line or 1, last, 4 * LARGEST_EXCERPT)
+    return None if found is None else _of_file(document, found, end_line, mask_secrets)
 
 
 async def _document(name: str, catalog: DocumentReader) -> Document | None:
@@ -119,7 +124,9 @@ async def _document(name: str, catalog: DocumentReader) -> Document | None:
     return await catalog.document_by_id(id) if id is not None else None
 
 
-def _of_file(document: Document, found: FileLines, mask_secrets: bool) -> Excerpt | None:
+def _of_file(
+    document: Document, found: FileLines, end_line: int | None, mask_secrets: bool
+) -> Excerpt | None:
     """Lines of a file as an excerpt; None when it is not UTF-8: the index has its text."""
     _check_first(document, found.first, found.total)
     if found.head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
@@ -138,6 +145,8 @@ def _of_file(document: Document, found: FileLines, mask_secrets: bool) -> Excerp
         return None
     if mask_secrets:
         kept = _masked(found.before, kept)
+    if end_line:
+        kept = kept[: end_line - found.first + 1]
     lines = range(found.first, found.first + len(kept))
     return _shown(document, kept, lines, found.total, "disk")
 

@@ -7,7 +7,7 @@ give them, `prose.py` and `tables.py` by the words of `labels.py` in sentences a
 word in their place.
 """
 
-from allma_server.secrets.masking import COUNT, MASKED, Masked, mask, mask_extract
+from allma_server.secrets.masking import COUNT, MASKED, Masked, mask, mask_extract, masked
 from allma_server.secrets.names import FOLDERS, is_in_secret_folder, is_secret_file
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "is_secret_file",
     "mask",
     "mask_extract",
+    "masked",
 ]

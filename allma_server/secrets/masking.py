@@ -73,6 +73,11 @@ def mask(text: str) -> Masked:
     return Masked("".join([*parts, text[at:]]), spans, masks)
 
 
+def masked(text: str) -> str:
+    """The text with its secrets masked."""
+    return mask(text).text
+
+
 def mask_extract(extract: Extract) -> Extract:
     """A document without its secrets; its metadata tell how many its text had.
 

@@ -106,8 +106,35 @@ class Conversations(Stored):
             "WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY number",
             (as_json(sources),),
         ):
-            sources[row["message_id"]].append(_source(row))
-        return [_message(row, sources[row["id"]]) for row in found]
+            sources[row["message_id"]].append(self._source(row))
+        return [self._message(row, sources[row["id"]]) for row in found]
+
+    def _message(self, row: sqlite3.Row, sources: list[MessageSource]) -> Message:
+        # What was asked is the user's own.
+        content = row["content"] if row["role"] == "user" else self._shown(row["content"])
+        return Message(
+            row["id"],
+            row["role"],
+            content,
+            row["model"],
+            row["created_at"],
+            sources,
+            row["grounding"],
+        )
+
+    def _source(self, row: sqlite3.Row) -> MessageSource:
+        return MessageSource(
+            number=row["number"],
+            document_id=row["document_id"],
+            chunk_id=row["chunk_id"],
+            relevance_score=row["relevance_score"],
+            path=shown_path(row["path"]),
+            start_line=row["start_line"],
+            end_line=row["end_line"],
+            page=row["page"],
+            heading=[self._shown(title) for title in texts(row["heading"])],
+            text=self._shown(row["text"]),
+        )
 
 
 def _escaped(text: str) -> str:
@@ -129,31 +156,4 @@ def _conversation(row: sqlite3.Row, messages: list[Message]) -> Conversation:
         row["updated_at"],
         row["message_count"],
         messages,
-    )
-
-
-def _message(row: sqlite3.Row, sources: list[MessageSource]) -> Message:
-    return Message(
-        row["id"],
-        row["role"],
-        row["content"],
-        row["model"],
-        row["created_at"],
-        sources,
-        row["grounding"],
-    )
-
-
-def _source(row: sqlite3.Row) -> MessageSource:
-    return MessageSource(
-        number=row["number"],
-        document_id=row["document_id"],
-        chunk_id=row["chunk_id"],
-        relevance_score=row["relevance_score"],
-        path=shown_path(row["path"]),
-        start_line=row["start_line"],
-        end_line=row["end_line"],
-        page=row["page"],
-        heading=texts(row["heading"]),
-        text=row["text"],
     )

@@ -245,10 +245,15 @@ class Database:
 
 
 class Stored:
-    """A side of the catalogue: methods over the one database."""
+    """A side of the catalogue: methods over the one database.
 
-    def __init__(self, database: Database) -> None:
+    `shown` gives what may be shown of a text that is stored: it came with an import, perhaps, or
+    from an earlier version, with secrets that would be masked today.
+    """
+
+    def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
         self._db = database
+        self._shown = shown
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from allma_server._internal.path_text import meant, shown
@@ -27,8 +27,8 @@ _REMEMBERED = 16
 class Documents(Stored):
     """The reading side of the ledger."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
+        super().__init__(database, shown)
         self._matching: dict[tuple[object, ...], list[int]] = {}
         self._matching_revision = database.revision
 

@@ -40,7 +40,7 @@ class Embeddings(Stored):
             f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {_WITHOUT} ORDER BY c.id LIMIT ?3",
             (embedder, after, limit),
         )
-        texts = {row["text_hash"]: rows.chunk(row).embedded_text for row in found}
+        texts = {row["text_hash"]: self._shown(rows.chunk(row).embedded_text) for row in found}
         return texts, found[-1]["id"] if found else None
 
     async def count_missing_vectors(self, embedder: str) -> int:

@@ -1,6 +1,6 @@
 """Full-text search: BM25 over the terms that tell documents apart."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from allma_server._internal.tokens import query_terms
 from allma_server.storage.sqlite.database import Database, Stored
@@ -23,8 +23,8 @@ _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
 class FullText(Stored):
     """Searches the words of chunks; implements `ports.FullTextIndex`."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
+        super().__init__(database, shown)
         self._chunks = 0
         self._frequencies: dict[str, int] = {}
         self._counted_at = -1

@@ -136,7 +136,7 @@ class Turns(Conversations):
         row = await self._db.row(
             "SELECT until, text FROM summaries WHERE conversation_id = ?", (conversation_id,)
         )
-        return Summary(row["until"], row["text"]) if row else None
+        return Summary(row["until"], self._shown(row["text"])) if row else None
 
     async def keep_summary(self, conversation_id: str, summary: Summary) -> None:
         """Keeps a summary in the place of an earlier one."""

@@ -1,5 +1,6 @@
 """From hits to passages: what is found, with its exact place and its surroundings."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -25,18 +26,19 @@ class Passages(Stored):
             (rows.as_json(hit.chunk_id for hit in hits),),
         )
         by_id = {row["id"]: row for row in found}
-        return [_passage(by_id[hit.chunk_id], hit.score) for hit in hits if hit.chunk_id in by_id]
+        known = (hit for hit in hits if hit.chunk_id in by_id)
+        return [self._passage(by_id[hit.chunk_id], hit.score) for hit in known]
 
     async def chunk(self, chunk_id: int) -> Passage | None:
         row = await self._db.row(f"{_PASSAGE} WHERE c.id = ?", (chunk_id,))
-        return _passage(row, 0.0) if row else None
+        return self._passage(row, 0.0) if row else None
 
     async def passages_of(self, document_id: int) -> list[Passage]:
         """A document's chunks as passages, in the document's order."""
         found = await self._db.rows(
             f"{_PASSAGE} WHERE c.document_id = ? ORDER BY c.chunk_index", (document_id,)
         )
-        return [_passage(row, 0.0) for row in found]
+        return [self._passage(row, 0.0) for row in found]
 
     async def chunks_of(self, document_id: int) -> list[Chunk]:
         """A document's chunks, in order."""
@@ -57,7 +59,7 @@ class Passages(Stored):
         start, end = first.start_line, max(first.end_line, second.end_line)
         return replace(
             passage,
-            text=joined([rows.chunk(row) for row in found], repeat=True),
+            text=self._shown(joined([rows.chunk(row) for row in found], repeat=True)),
             start_line=start,
             end_line=end,
             heading=os.path.commonprefix([first.heading, second.heading]),
@@ -74,7 +76,8 @@ class Passages(Stored):
             if (first_chunk is None or chunk.index >= first_chunk)
             and (last_chunk is None or chunk.index <= last_chunk)
         ]
-        return joined(chunks), lines_of(chunks)
+        text = await asyncio.to_thread(self._shown, joined(chunks))
+        return text, lines_of(chunks)
 
     async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
         """Size and modification time (ns) of the passages' documents as they were indexed.
@@ -90,6 +93,23 @@ class Passages(Stored):
         return {
             row["id"]: (row["size"], row["mtime_ns"]) if row["approved"] else None for row in found
         }
+
+    def _passage(self, row: sqlite3.Row, score: float) -> Passage:
+        path = rows.shown_path(row["path"])
+        return Passage(
+            path=path,
+            workspace=rows.shown_path(row["workspace"]),
+            document_id=row["document_id"],
+            chunk_id=row["id"],
+            chunk_index=row["chunk_index"],
+            text=self._shown(row["text"]),
+            score=score,
+            start_line=row["start_line"],
+            end_line=row["end_line"],
+            page=row["page"],
+            heading=[self._shown(title) for title in rows.texts(row["heading"])],
+            uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
+        )
 
 
 def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
@@ -149,21 +169,3 @@ def _between(characters: int, lines: int) -> str:
     if lines > 0:
         return "\n" * min(lines, characters)
     return ("", " ")[characters] if characters < 2 else "\n\n"
-
-
-def _passage(row: sqlite3.Row, score: float) -> Passage:
-    path = rows.shown_path(row["path"])
-    return Passage(
-        path=path,
-        workspace=rows.shown_path(row["workspace"]),
-        document_id=row["document_id"],
-        chunk_id=row["id"],
-        chunk_index=row["chunk_index"],
-        text=row["text"],
-        score=score,
-        start_line=row["start_line"],
-        end_line=row["end_line"],
-        page=row["page"],
-        heading=rows.texts(row["heading"]),
-        uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
-    )

@@ -12,14 +12,14 @@ import docx
 import pytest
 
 from allma_server.config import Config
-from allma_server.engine import DATABASE, Engine, open_engine
+from allma_server.engine import DATABASE, Engine, import_data, open_engine
 from allma_server.errors import DocumentNotFound
 from allma_server.ports import ChatModels
 from allma_server.types import ChatMessage, Finish, TextDelta
 from tests.unit.documents.pdf_files import pdf_with_pages
 from tests.unit.indexing.test_forgetting import traces
 from tests.unit.indexing.test_ingestion import do, index
-from tests.unit.secrets.samples import PASSWORDS, PROVIDERS, private_key
+from tests.unit.secrets.samples import PASSWORDS, PROVIDERS, drawn, private_key
 
 GITHUB, AWS, STRIPE = PROVIDERS["github"], PROVIDERS["aws"], PROVIDERS["stripe"]
 PASSWORD = PASSWORDS[0]
@@ -146,6 +146,50 @@ async def test_a_key_that_was_written_since_is_masked_too(engine: Engine, folder
     )
     assert not any(line in shown.text for line in KEY_LINES)
     assert shown.text.split("\n")[-1] == "after = 2"
+
+
+async def test_lines_far_from_what_names_a_secret_are_masked_when_they_are_read(
+    engine: Engine, folder: Path
+) -> None:
+    rows = "\n".join(f"bob{n},{n},{PASSWORD}" for n in range(3000))
+    (folder / "hosts.csv").write_text(f"host,port,password\n{rows}\n")
+    key = {"d": drawn(43), "n": drawn(86), "kty": "RSA"}
+    (folder / "jwk.json").write_text(json.dumps(key, indent=1))
+    await index(engine, folder)
+    shown = await do(
+        engine, "read", source=str(folder / "hosts.csv"), start_line=2000, end_line=2001
+    )
+    assert shown.text.startswith("bob1998,1998,[secret") and shown.text.count("\n") == 1
+    shown = await do(engine, "read", source=str(folder / "jwk.json"), start_line=2, end_line=2)
+    assert "[secret: private key]" in shown.text and "\n" not in shown.text
+
+
+async def test_what_an_import_brings_is_masked_where_it_is_shown(
+    config: Config, folder: Path, tmp_path: Path
+) -> None:
+    origin = config.model_copy(update={"data_dir": tmp_path / "origin", "mask_secrets": False})
+    archive = tmp_path / "copy.allma"
+    async with open_engine(origin) as engine:
+        await index(engine, folder)
+        await do(engine, "ask", question="What is the token for now to enter the harbour?")
+        await do(engine, "export", path=str(archive))
+    await import_data(str(archive), config.data_dir, replace=False)
+    async with open_engine(config) as opened:
+        engine = replace(opened, chat=(listening := Listening(opened.chat)))
+        said: list[str] = []
+        for query in ("harbour", "token", "password"):
+            result = await do(engine, "search", query=query, top_k=50)
+            assert result.passages
+            said.append(repr(result))
+        for name in ("notes.txt", "settings.py", "fees.docx"):
+            said.append((await do(engine, "read", source=str(folder / name))).text)
+        [known] = (await do(engine, "conversations.list")).conversations
+        asked = await do(engine, "ask", question="And the fees?", conversation_id=known.id)
+        said += [repr(asked), repr(await do(engine, "conversations.show", id=known.id))]
+        said.append(repr(await do(engine, "conversations.export", id=known.id)))
+        said += listening.told
+    assert "[secret: " in repr(said)
+    assert [s for s in (GITHUB, AWS, STRIPE, PASSWORD) for text in said if s in text] == []
 
 
 async def test_masking_can_be_switched_off_and_on_again(config: Config, folder: Path) -> None:
