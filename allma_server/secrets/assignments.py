@@ -23,17 +23,17 @@ _TOKENS = (
 _NAMED = re.compile(rf"(?P<password>{_PASSWORDS})|{_TOKENS}")
 _CAMEL_CASE = re.compile(r"(?P<password>Pass(?<=[a-z]Pass)(?![a-z]))|Auth(?<=[a-z]Auth)(?![a-z])")
 
-# What follows the word in a name that speaks of the secret and is not its own.
+# What follows the word in a name of something else: a policy, a length, a path.
 _OF = re.compile(
     r"[\w-]{0,30}?(?:[_-]|(?<=[a-z])(?=[A-Z]))?(?:names?|ids?|ur[il]s?|paths?|files?|filenames?|"
     r"types?|fields?|headers?|env|vars?|arn|len(?:gth)?|size|count|limits?|expir\w*|ttl|lifetime|"
     r"regex|patterns?|labels?|hints?|prompts?|titles?|texts?|desc\w*|messages?|msg|errors?|polic\w*|"
     r"prefix|suffix|formats?|endpoints?|version|alg\w*|encoding|class|functions?|managers?|stores?|"
     r"providers?|reset\w*|placeholders?|requir\w*|enabled|rotation|strength|hasher|checksum|"
-    r"digest|sha\d*|md5)(?![a-z])",
+    r"digest|sha\d*|md5|incorrect|invalid|wrong|missing|failed|mismatch\w*)(?![a-z])",
     re.IGNORECASE,
 )
-# Places in lists, marks of requests, verdicts of tests.
+# Positions in lists, marks of requests.
 _NO_SECRET = re.compile(
     r"(?:next|page|pagination|continuation|change|lock|csrf\w*|xsrf|idempotency|action|sync|resume)"
     r"[_-]?token$",
@@ -60,7 +60,7 @@ _LONGEST_NAME_BEFORE = 40
 
 # One of these is in each name.
 _MARKS = tuple(
-    "pass pw psk secret token credential key connection auth sas kennwort contrase senha "
+    "pass pw psk secret token credential connection auth sas kennwort contrase senha "
     "wachtwoord losenord adgangskode salasana heslo".split()
 )
 _OTHER_MARKS = tuple("lösenord hasło şifre пароль 密码 密碼 パスワード 비밀번호".split())
@@ -81,8 +81,13 @@ def assigned(marked: MarkedText) -> Iterator[Span]:
                     yield Span(*found, kind)
 
 
+def speaks_of_secret(rest: str) -> bool:
+    """Whether the rest of a name says that it is not the secret itself: `_policy`, `Length`."""
+    return _OF.match(rest) is not None
+
+
 def _is_another(name: str) -> bool:
-    """Whether it is a token that lets nobody in, or the verdict of a test."""
+    """Whether it is a token that authorizes nobody, or the result of a test."""
     return _NO_SECRET.search(name) is not None or re.search(r"(?<![\w.-])PASS$", name) is not None
 
 
@@ -90,7 +95,7 @@ def _value(text: str, at: int, kind: str) -> tuple[int, int] | None:
     rest = _REST.match(text, at)
     assert rest is not None
     between = _BETWEEN.match(text, rest.end())
-    if between is None or _OF.match(rest[0]):
+    if between is None or speaks_of_secret(rest[0]):
         return None
     is_secret = is_password if kind == "password" else is_random
     if quoted := _QUOTED.match(text, between.end()):
@@ -115,7 +120,7 @@ def _value(text: str, at: int, kind: str) -> tuple[int, int] | None:
 
 def _is_plain(text: str, at: int, between: re.Match[str], value: str) -> bool:
     """Whether a value that could be a variable's name is the value itself."""
-    if is_random(value) and sum(c.isdigit() for c in value) > 2:
+    if "." not in value and is_random(value) and sum(c.isdigit() for c in value) > 2:
         return True
     compact = between[0] == "="
     if (compact or between["colon"]) and any(c.isdigit() for c in value[:-1]):

@@ -125,6 +125,7 @@ def _end_of_lines(text: str, at: int) -> int:
     return last
 
 
+_KEY_TYPE = re.compile(r"kty(?<![\w-]kty)\\?[\"']?\s{0,4}[:=]")
 _PRIVATE_MEMBER = re.compile(
     r"(?<![\w-])(?P<quote>\\?[\"']?)(?:d|p|q|dp|dq|qi|k|r|t|oth)(?P=quote)\s{0,4}[:=]\s{0,4}"
     r"\\?[\"']?(?P<secret>[A-Za-z0-9_+/-]{16,8000}={0,2})"
@@ -135,13 +136,16 @@ def private_members(marked: MarkedText) -> Iterator[Span]:
     """The members of a JSON Web Key that are not public."""
     text = marked.text
     for at in marked.places("kty"):
+        if not _KEY_TYPE.match(text, at):
+            continue
         # The members of the same object, on either side of its type.
         start = max(text.rfind(mark, max(0, at - _LONGEST_KEY), at) for mark in "{}")
         ends = [text.find(mark, at, at + _LONGEST_KEY) for mark in "{}"]
         end = min((end for end in ends if end >= 0), default=at + _LONGEST_KEY)
         start = max(start, 0, at - _LONGEST_KEY)
         for member in _PRIVATE_MEMBER.finditer(text, start, end):
-            yield Span(*member.span("secret"), "private key")
+            if is_random(member["secret"]):
+                yield Span(*member.span("secret"), "private key")
 
 
 def in_context(marked: MarkedText) -> Iterator[Span]:

@@ -12,6 +12,7 @@ _PASSWORD = (
     r"parola(?: d'ordine)?|parol[eă]?|parool|wachtwoord(?:en)?|l[oö]senord(?:et)?|adgangskode[nr]?|"
     r"salasanat?|heslo|has[lł]o|şifre(?:niz)?|jelszó|lozinka|geslo|slaptažodis|mật khẩu|kata sandi|"
     r"парол[ьяиа]|лозинка|κωδικ[όο]ς|συνθηματικό|密码|密碼|口令|パスワード|暗証番号|비밀번호|암호|"
+    r"(?:wlan|wi-?fi|netzwerk)[ -]?schlüssel|(?:wi-?fi|wlan|network) key|"
     r"كلمة (?:المرور|السر)|סיסמ[הא]|رمز عبور|گذرواژه|पासवर्ड|รหัสผ่าน"
 )
 _TOKEN = (
@@ -20,16 +21,16 @@ _TOKEN = (
     r"密钥|密鑰|токен|トークン|토큰"
 )
 _LABEL = re.compile(
-    rf"(?<![^\W_])(?:(?P<password>{_PASSWORD})|(?P<token>{_TOKEN})|(?P<pin>pins?|puk))"
-    r"(?:(?![^\W_])|(?<=[^\x00-\u2e7f]))"
+    rf"(?<![.a-z0-9\u00df-\u04ff])(?:(?P<password>{_PASSWORD})|(?P<token>{_TOKEN})|(?P<pin>pins?|puk))"
+    r"(?:(?![^\W_]|\.\w)|(?<=[^\x00-\u2e7f]))"
 )
 _MARKS = tuple(
     "pass pwd kennw zugangscode contrase clave mdp senha parol wachtwoord losenord adgangskode "
-    "salasana heslo haslo lozinka geslo sandi token secret key pin puk".split()
+    "salasana heslo haslo lozinka geslo sandi token secret pin puk".split()
 )
 _OTHER_MARKS = tuple(
-    "lösenord hasło şifre jelszó slaptažodis khẩu парол лозинка κωδικ συνθημ 密 口令 パスワード "
-    "暗証番号 비밀번호 암호 كلمة סיסמ رمز گذر पासवर्ड รหัส api токен トークン 토큰".split()
+    "lösenord schlüssel hasło şifre jelszó slaptažodis khẩu парол лозинка κωδικ συνθημ 密 口令 "
+    "パスワード 暗証番号 비밀번호 암호 كلمة סיסמ رمز گذر पासवर्ड รหัส api токен トークン 토큰".split()
 )
 _LONGEST = 18
 

@@ -1,4 +1,4 @@
-"""Puts a word in the place of each secret of a text; its lines stay where they are."""
+"""Replaces each secret of a text by a mask; lines keep their numbers."""
 
 import re
 from bisect import bisect_right
@@ -36,7 +36,7 @@ _PASSWORD_LIST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A text without its secrets; in the place of each span of the original stands its mask."""
+    """A text without its secrets: each span of the original is replaced by its mask."""
 
     text: str
     spans: tuple[Span, ...] = ()

@@ -17,17 +17,20 @@ _VERB = (
 _ADVERB = r"(?:now|still|currently|always|just|simply|set to|changed to|jetzt|nun|ahora|maintenant)"
 _LINK = re.compile(
     rf"(?:(?P<verb>(?<!\w)(?:{_VERB})(?!\w)(?:[^\S\n]+{_ADVERB}(?!\w))?)|"
-    r"(?P<cjk>[は是为為는은])|(?P<sign>[:：=]|=>|->|→|[—–]))[^\S\n]{0,3}:?[*_]{0,3}[^\S\n]{0,3}"
+    r"(?P<cjk>[は是为為는은])|(?P<sign>[:：=](?!//)|=>|->|→|[—–]|(?<=\s)--?(?=\s)))[^\S\n]{0,3}"
+    r":?(?:[*_]{1,3}|</\w{1,10}>)?[^\S\n]{0,3}"
 )
 _QUOTES = "\"'`“”„‘’‚«»「」『』"
 _VALUE = re.compile(
-    rf"(?:[*_]{{1,3}})?(?:(?P<open>[{_QUOTES}])[*_]{{0,2}}(?P<quoted>[^\s{_QUOTES}]{{4,120}}?)[*_]{{0,2}}[{_QUOTES}]|"
+    rf"(?:[*_]{{1,3}})?(?:(?P<open>[{_QUOTES}])[*_ \u00a0]{{0,2}}"
+    rf"(?P<quoted>[^\s{_QUOTES}]{{4,120}}?)[*_ \u00a0]{{0,2}}[{_QUOTES}]|"
     rf"(?P<bare>[!-~\u00c0-\u04ff](?:(?![{_QUOTES}<>|])[!-~\u00c0-\u04ff]){{3,199}}))"
 )
 _AFTER_A_VALUE = re.compile(r"[^\S\n]{0,2}(?:,|/|and|or|und|oder|et|ou|y|o|e)[^\S\n]{1,2}")
 # Before a label that stands at the beginning of a line or sentence, there is no code.
 _PROSE_BEFORE = re.compile(
-    r"(?:^|\n|[.!?,;(] |[/|] )[\s>*#•·\d.)(_-]{0,12}(?:[^\W\d_][\w'’-]*[^\S\n]){0,6}[*_]{0,3}$"
+    r"(?:^|\n|[.!?,;(] |[/|] )(?:[\s>*#•·\d.)(_-]|<\w{1,10}>){0,12}"
+    r"(?:[^\W\d_][\w'’-]*[^\S\n]){0,6}[*_]{0,3}$"
 )
 _WORDS_BETWEEN = re.compile(r"[\w '’@(),./&*_\t\"-]{0,90}")
 _ALONE = re.compile(
@@ -50,16 +53,20 @@ _LOGIN_MARKS = tuple(
     "login|log in|sign in|credential|account:|user:|username:|anmeldung|zugang|identifiant|"
     "accesso:|acceso:".split("|")
 )
-_PHRASE = re.compile(
+_PHRASE_NAME = re.compile(
     r"(?:(?:seed|mnemonic|recovery|backup|secret|wallet|wiederherstellungs|startup)[ _-]?"
-    r"(?:phrases?|words?|seed|phrase)|mnemonics?|seed|12 words|24 words|frase semilla|"
-    r"phrase de récupération|助记词|シードフレーズ|сид-фраза)[\"'`*)]{0,3}"
-    r"(?:[^\S\n]+(?:is|are|for|of|ist|lautet|my|the|[\w-]{1,20})){0,5}?[^\S\n]{0,3}[:=]?[\s\"'`*>]{0,8}"
-    r"(?P<secret>(?:\d{1,2}[.)]\s{0,3})?[a-z]{3,8}(?:(?:,?\s{1,4}|,)(?:\d{1,2}[.)]\s{0,3})?[a-z]{3,8}){11,23})"
-    r"(?![\w'-]|,? ?[a-z])"
+    r"(?:phrases?|words?|seed)|mnemonics?|seed|12 words|24 words|frase semilla|"
+    r"phrase de récupération|助记词|シードフレーズ|сид-фраза)$"
+)
+_NUMBERED = r"(?:\d{1,2}[.)]?\s{0,3})?[a-z]{3,8}"
+_PHRASE = re.compile(
+    r"[\"'`*)]{0,3}(?:[^\S\n]+[\w-]{1,20}){0,5}?[^\S\n]{0,3}[:=|]?[\s\"'`*>]{0,8}"
+    rf"(?P<secret>{_NUMBERED}(?:(?:,?\s{{1,4}}|,){_NUMBERED}){{11,23}})(?![\w'-]|,? ?[a-z])"
 )
 _PHRASE_MARKS = tuple(
-    "phrase|words|mnemonic|seed|frase semilla|助记词|シードフレーズ|сид-фраза".split("|")
+    "phrases|phrase|words|mnemonics|mnemonic|seed|semilla|récupération|助记词|シードフレーズ|сид-фраза".split(
+        "|"
+    )
 )
 _PHRASE_SIZES = frozenset({12, 15, 18, 21, 24})
 # None of these is in the word lists that phrases are made of.
@@ -70,10 +77,11 @@ def in_prose(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
     """What a sentence or a line of a note gives as a password, a token or a PIN."""
     text, lowered = marked.text, marked.lowered
     for label in labels:
-        if label.kind == "pin":
+        if label.kind == "pin" or "code" in lowered[label.start : label.end]:
             pin = _PIN.match(lowered, label.end)
             if pin and (text[label.start].isupper() or " " in lowered[label.end : pin.start(1)]):
                 yield Span(*pin.span("secret"), "pin")
+        if label.kind == "pin":
             continue
         if found := _after(text, lowered, label):
             yield Span(*found, label.kind)
@@ -111,6 +119,8 @@ def _gives(text: str, label: Label, link: re.Match[str], found: tuple[int, int])
         return link.end() < found[0] or is_varied(text[slice(*found)])
     if link["sign"] is None:
         return True
+    if link["sign"] in ("-", "--"):
+        return is_varied(text[slice(*found)])
     if link["sign"] == "=" and not _LINE_END.match(text, found[1]):
         return False
     return _is_prose(text, label.start)
@@ -134,8 +144,11 @@ def _written(text: str, at: int, kind: str, *, weak: bool = False) -> tuple[int,
             value = value.rstrip(")]}.,;:*_")
         end = start + len(value)
     value = text[start:end]
+    if "\\" in value:  # of a formatter's text
+        return None
     if kind == "token":
-        return (start, end) if is_random(value) else None
+        is_path = "/" in value and ("." in value or "_" in value)
+        return (start, end) if is_random(value) and not is_path else None
     if is_written(value) or (weak and group == "quoted" and is_written_word(value)):
         return start, end
     return None
@@ -154,7 +167,10 @@ def _phrases(marked: MarkedText) -> Iterator[Span]:
     """Phrases of 12 to 24 words that open a wallet."""
     for mark in _PHRASE_MARKS:
         for at in marked.places(mark):
-            match = _PHRASE.search(marked.lowered, max(0, at - 20), at + 400)
+            end = at + len(mark)
+            if not _PHRASE_NAME.search(marked.lowered, max(0, at - 20), end):
+                continue
+            match = _PHRASE.match(marked.lowered, end)
             if match is None:
                 continue
             words = re.findall(r"[a-z]{3,8}", match["secret"])

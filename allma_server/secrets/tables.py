@@ -6,6 +6,7 @@ The tables are those of Markdown, CSV and of what readers make of HTML and Word 
 import re
 from collections.abc import Iterable, Iterator
 
+from allma_server.secrets.assignments import speaks_of_secret
 from allma_server.secrets.labels import Label
 from allma_server.secrets.rules import MarkedText
 from allma_server.secrets.spans import Span
@@ -20,7 +21,7 @@ _CELLS = {
 }
 _RULE = re.compile(r"[|+:=\s-]+")
 _AROUND = " \t\r\"'`*_\\"
-_NAME = re.compile(r"[^\W\d_][\w .'’()/-]{0,40}")
+_NAME = re.compile(r"[^\W\d_][\w '’()-]{0,40}")
 _HEADER = re.compile(r"[\w .,;\"/-]+\r?")
 _LOGIN = re.compile(
     r"\b(?:user(?:[ _]?name)?s?|login|account|e-?mail|benutzer\w*|utilisateur|usuario|utente|host|"
@@ -41,6 +42,8 @@ def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
         if separator is None:
             continue
         row = _cells(text, start, end, separator)
+        if sum(begin < stop for begin, stop in row) < 2 and separator != "|":
+            continue
         column = next((n for n, cell in enumerate(row) if cell[0] <= label.start < cell[1]), None)
         if column is None or not _names(lowered, row[column], label):
             continue
@@ -82,7 +85,10 @@ def _cells(text: str, start: int, end: int, separator: str) -> list[Cell]:
 def _names(lowered: str, cell: Cell, label: Label) -> bool:
     """Whether a cell says no more than the name of a secret."""
     name = lowered[slice(*cell)]
-    return len(name.split()) <= 4 and _NAME.fullmatch(name) is not None and label.end <= cell[1]
+    rest = lowered[label.end : cell[1]].strip()
+    if label.end > cell[1] or len(name.split()) > 4 or not _NAME.fullmatch(name):
+        return False
+    return not rest.startswith(("_", "-")) and not speaks_of_secret(rest)
 
 
 def _below(text: str, end: int, separator: str, size: int, column: int) -> Iterator[Cell]:

@@ -1,4 +1,4 @@
-"""Whether a value that stands where a secret would stand is one, or only speaks of one."""
+"""Whether a value in the position of a secret is one, or a placeholder, a term, a reference."""
 
 import math
 import re
@@ -30,10 +30,11 @@ _SAME = re.compile(r"(.)\1*")
 _TERM = re.compile(
     r"(?:sha|md|utf|base|aes|rc|des|rsa|ntlm|oauth|saml|ipv|https?|tls|ssl|win|python|py|rfc|iso|cp|"
     r"ascii|unicode|latin|pbkdf|argon|b?crypt|scrypt|blake|ed|php|java|windows|tcp|udp|port|u?int|"
-    r"float|var(?:char)?|n?varchar|char|str(?:ing)?|byte|bit|wpa|cve|hmac|kerberos|mschap|eap|"
-    r"level|step|section|chapter|version|part|table|figure|type|mode|group|user|row|col(?:umn)?|"
-    r"line|page|phase|option|case|example|test|item|sample|field|arg|param|param(?:eter)?|server|"
-    r"host|node|db|key|pass(?:word)?|token|secret|hash|value|id|v|x|h|p|r|w)s?[-_.]?v?\d[\d.]*[a-z]?(?:[-_./]\w{1,8}){0,2}(?::\d+)?(?:\(\))?|"
+    r"float|var(?:char)?|n?varchar|char|str(?:ing)?|byte|bit|wpa|cve|hmac|kerberos|mschap|eap|v|x)"
+    r"s?[-_.]?v?\d[\d.]*[a-z]{0,2}(?:[-_./]\w{1,8}){0,2}(?::\d+)?(?:\(\))?|"
+    r"(?:level|step|section|chapter|version|part|table|figure|type|mode|group|user|row|col(?:umn)?|"
+    r"line|page|phase|option|case|example|test|item|sample|field|arg|param(?:eter)?|server|host|"
+    r"node|db|key|pass(?:word)?|token|secret|hash|value|id)s?[-_.]?\d{1,2}(?::\d+)?|"
     r"\d[\d.,:/–-]*[-–]?(?:[a-z]{1,3}|days?|chars?|characters?|bits?|bytes?|digits?|letters?|hours?|"
     r"minutes?|seconds?|years?|months?|weeks?|times?|symbols?|words?|zeichen|stellen|stellig\w*)|"
     r"\d+[-–][a-z-]+|[a-z]+(?:-[a-z]+)*-\d+(?:-[a-z]+)*|"
@@ -42,6 +43,7 @@ _TERM = re.compile(
     r"\w+(?:\[\w*\]|::\w+)+|[a-z]+(?:_[a-z0-9]+)+\(?\)?",
     re.IGNORECASE,
 )
+_PASSPHRASE = re.compile(r"[a-z]{3,}(?:-[a-z]{3,}){3,}", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[_./\\()\[\]{}=<>:]|[a-z][A-Z]")
 _SAYING = re.compile(
     r"(?:required|requires?|optional|empty|blank|plain|bytes?|string|text|char|varchar|number|integer|"
@@ -55,7 +57,7 @@ _SAYING = re.compile(
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks drawn by chance: a token, not a name, a path or words."""
+    """Whether a value looks random: a token, not a name, a path or words."""
     size = len(value)
     if size < 16 or _SPACE.search(value) or _is_reference(value) or "EXAMPLE" in value.upper():
         return False
@@ -100,6 +102,8 @@ def is_written(value: str) -> bool:
         return False
     if not any(c.isalpha() for c in value):
         return False
+    if _PASSPHRASE.fullmatch(value):
+        return True
     inside = value.strip("!?.,:;-_/")
     return any(c.isdigit() for c in inside) or any(c in "!@#$%^&*+?~" for c in inside)
 
@@ -112,7 +116,7 @@ def is_written_word(value: str) -> bool:
 
 
 def _is_reference(value: str) -> bool:
-    """Whether it only tells where the secret is: a variable, a path, an entry of a vault."""
+    """Whether it only says where the secret is kept: a variable, a path, a vault's entry."""
     found = _REFERENCE.match(value)
     if found is None:
         return value.endswith((")", "}", ">", "]", "}}"))

@@ -129,6 +129,7 @@ IN_SENTENCES = (
     "סיסמה: {}",
     "Login: bob / {}", "Login: bob/{}", "Log in with bob / {} and wait.", "Credentials: admin / {}",
     "Zugangsdaten: bob / {}", "Passwords: {} and {}",
+    "Le mot de passe est « {} ».", "管理员密码为{}", "WLAN-Schlüssel: {}", "<b>Password:</b> {}",
 )  # fmt: skip
 
 IN_TABLES = (

@@ -114,11 +114,23 @@ def test_all_cells_of_a_named_column_are_masked_and_no_other() -> None:
     assert mask(described).text == described
 
 
+def test_passphrases_of_words_and_passwords_behind_a_dash_are_masked() -> None:
+    assert_masked("Password: correct-horse-battery-staple", "correct-horse-battery-staple")
+    assert_masked("- password - Winter2024!", "Winter2024!")
+    assert mask("The fix is state-of-the-art.").spans == ()
+
+
 def test_tokens_and_pins_are_known_by_what_names_them() -> None:
     token = drawn(32)
     for text in ("The token is {}.", "The API key for the map is: {}", "| API key | {} |"):
         assert_masked(text.replace("{}", token), token)
-    for text in ("PIN: {}", "The PIN is {}.", "PUK: {}", "| User | PIN |\n|-|-|\n| bob | {} |"):
+    for text in (
+        "PIN: {}",
+        "The PIN is {}.",
+        "PUK: {}",
+        "Passcode: {}",
+        "| User | PIN |\n|-|-|\n| bob | {} |",
+    ):
         assert_masked(text.replace("{}", "48213"), "48213")
 
 
@@ -177,6 +189,13 @@ The seed words are chosen from a list of words that were sent to the printers in
 | user | string | required | The password of the user |
 | Token | string | sha256 | utf-8 |
 | Password | string | no | 8-character |
+
+gkm/gkm-secret-key.c       |  2 +-
+gkm/gkm-certificate2.c     |  7 +++++--
+
+an empty table: r:err_headers_out_table() is of a picky=true kind, r:subprocess_env_table2()
+The password is locked\\&. passwd.1, man/pl/passwd.1, man/es/passwd.5, man/de/login.1
+How strength of a password is checked (see http://bugs.example.org/115380)
 
 token,count
 utf-8,3
