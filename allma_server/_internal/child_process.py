@@ -1,6 +1,6 @@
 """A child process that answers calls over a pipe, with a limit on each call.
 
-Both ends live here. What can hang, crash or eat memory (Chroma, parsing of untrusted files) runs
+What can hang, crash or eat memory (Chroma, parsing of untrusted files) runs
 in a child; the parent sees a foreseen error instead. A frame is a length, a JSON header and the
 binary blobs whose sizes the header lists.
 """
@@ -8,25 +8,17 @@ binary blobs whose sizes the header lists.
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import struct
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from allma_server import errors
+from allma_server._internal.child_server import LENGTH, Blobs, frame
 from allma_server._internal.tasks import completed
 
-Blobs = Sequence[bytes | memoryview]
-Reply = tuple[Any, Blobs]
-Handler = Callable[[Any, list[bytes]], Reply]
-
-_LENGTH = struct.Struct(">I")
 _EXIT_SECONDS = 10.0
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,9 +159,9 @@ async def _exchange(
 ) -> tuple[Any, list[bytes]]:
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None and stdout is not None
-    stdin.writelines(_frame({"method": method, "params": params}, blobs))
+    stdin.writelines(frame({"method": method, "params": params}, blobs))
     await stdin.drain()
-    (length,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
+    (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
     header: dict[str, Any] = json.loads(await stdout.readexactly(length))
     received = [await stdout.readexactly(size) for size in header["blobs"]]
     if error := header.get("error"):
@@ -177,48 +169,3 @@ async def _exchange(
     if bug := header.get("bug"):
         raise ChildFailed(f"{method} failed: {bug.strip().splitlines()[-1]}", bug=bug)
     return header["result"], received
-
-
-def serve(handlers: Mapping[str, Handler]) -> None:
-    """Child's end: answers calls until standard input closes.
-
-    File descriptor 1 is given to standard error first, so that nothing a library prints can
-    reach the wire.
-    """
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    # Ctrl-C in a terminal reaches children too; ending them is the parent's business.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that is gone is told nothing, and what is left in the buffer is not written either.
-    with contextlib.suppress(BrokenPipeError), source, sink:
-        while (frame := _read_frame(source)) is not None:
-            sink.writelines(_frame(*_answer(handlers, *frame)))
-            sink.flush()
-
-
-def _answer(
-    handlers: Mapping[str, Handler], header: dict[str, Any], blobs: list[bytes]
-) -> tuple[dict[str, Any], Blobs]:
-    try:
-        result, out = handlers[header["method"]](header["params"], blobs)
-    except errors.AllmaError as exc:
-        return {"error": errors.as_dict(exc)}, ()
-    except Exception:
-        return {"bug": traceback.format_exc()}, ()
-    return {"result": result}, out
-
-
-def _frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
-    body = json.dumps({**header, "blobs": [len(b) for b in blobs]}).encode("ascii")
-    return [_LENGTH.pack(len(body)), body, *blobs]
-
-
-def _read_frame(source: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
-    prefix = source.read(_LENGTH.size)
-    if len(prefix) < _LENGTH.size:
-        return None
-    header = json.loads(source.read(_LENGTH.unpack(prefix)[0]))
-    return header, [source.read(size) for size in header["blobs"]]

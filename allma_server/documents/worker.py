@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, Self
 
-from allma_server._internal.child_process import Reply, serve
+from allma_server._internal.child_server import Reply, serve
 from allma_server._internal.workspace_files import open_file
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.cpu_limit import cpu_limit

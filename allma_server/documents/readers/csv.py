@@ -20,9 +20,6 @@ _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,%]*$")
 class CsvReader:
     """Rows separated by commas, semicolons, tabs or bars; quoted cells may span lines."""
 
-    name = "csv"
-    suffixes = frozenset({".csv", ".tsv", ".tab"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         extract = whole(decode(data))
         text = extract.text

@@ -53,9 +53,6 @@ _Element = Any
 class DocxReader:
     """Office Open XML text documents and templates; macros are not looked at."""
 
-    name = "docx"
-    suffixes = frozenset({".docx", ".docm", ".dotx", ".dotm"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         # Heavy, and the registry is loaded where nothing is parsed.
         from docx.exceptions import PythonDocxError

@@ -47,9 +47,6 @@ _Element = Any
 class HtmlReader:
     """Web pages; nothing they link to is ever fetched, no script in them runs."""
 
-    name = "html"
-    suffixes = frozenset({".html", ".htm", ".xhtml", ".shtml"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         declared = _DECLARED.search(data[:4096])
         text = decode(data, declared[1].decode("ascii") if declared else None)

@@ -22,9 +22,6 @@ _QUOTED_FROM = re.compile(r"^>(?=>*From )", re.MULTILINE)
 class MailReader:
     """Messages (.eml), mailboxes (.mbox), and web pages with their parts in one file (.mhtml)."""
 
-    name = "mail"
-    suffixes = frozenset({".eml", ".mbox", ".mhtml", ".mht"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         # As the standard library's own parser of bytes does it: other bytes pass through.
         raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")

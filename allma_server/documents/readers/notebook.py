@@ -27,9 +27,6 @@ class NotebookReader:
     metadata say so.
     """
 
-    name = "notebook"
-    suffixes = frozenset({".ipynb"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         text = decode(data)
         try:

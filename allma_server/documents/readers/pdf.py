@@ -50,9 +50,6 @@ class PdfReader:
     Bookmarks are the headings of what they lead to, and attached files are read after the pages.
     """
 
-    name = "pdf"
-    suffixes = frozenset({".pdf"})
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         if not data:
             raise NothingToIndex("The file is empty.")

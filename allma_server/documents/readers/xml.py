@@ -25,13 +25,6 @@ _SPACED = frozenset({"tspan", "p", "div"})
 class XmlReader:
     """XML of any vocabulary but XHTML, which is read as HTML."""
 
-    name = "xml"
-    suffixes = frozenset(
-        ".xml .xsd .xsl .xslt .rss .atom .rdf .opml .svg .plist .pom .wsdl .csproj .vbproj .fsproj "
-        ".vcxproj .props .targets .nuspec .resx .xaml .xlf .xliff .tmx .dita .ditamap .docbook "
-        ".dbk .tei .fb2 .kml .gpx .storyboard .xib .ui .iml".split()
-    )
-
     def read(self, data: bytes, path: PurePath) -> Extract:
         declared = _DECLARED.search(data[:4096])
         text = decode(data, declared[1].decode("ascii") if declared else None)

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from allma_server._internal.child_process import Child, ChildFailed, Reply, serve
+from allma_server._internal.child_process import Child, ChildFailed
+from allma_server._internal.child_server import Reply, serve
 from allma_server.config import child_environment
 from allma_server.errors import InvalidArgument, StorageError
 from allma_server.storage.archive.importer import Taken, fill, recognised

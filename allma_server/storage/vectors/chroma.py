@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from allma_server._internal.child_process import Blobs, Child, ChildFailed
+from allma_server._internal.child_process import Child, ChildFailed
+from allma_server._internal.child_server import Blobs
 from allma_server._internal.private import make_private_folder
 from allma_server.config import child_environment
 from allma_server.errors import AllmaError, VectorStoreDown

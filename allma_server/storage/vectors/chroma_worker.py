@@ -24,7 +24,7 @@ from chromadb.api import ClientAPI
 from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
-from allma_server._internal.child_process import Handler, Reply, serve
+from allma_server._internal.child_server import Handler, Reply, serve
 from allma_server.errors import DataDirectoryBusy, DiskFull, VectorStoreDown
 from allma_server.storage.lock import own_data_directory
 from allma_server.storage.vectors import chroma_health

@@ -4,7 +4,7 @@ import os
 import threading
 from typing import Any
 
-from allma_server._internal.child_process import Reply, serve
+from allma_server._internal.child_server import Reply, serve
 from allma_server.errors import DocumentNotFound
 
 

@@ -303,3 +303,13 @@ def test_the_parent_loads_no_parsing_library() -> None:
     loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", code])))
     heavy = {"semantic_text_splitter", "tokenizers", "tree_sitter", "markdown_it", "lxml", "docx"}
     assert not heavy & loaded
+
+
+def test_a_worker_starts_without_what_most_files_do_not_need() -> None:
+    heavy = "asyncio email docx lxml markdown_it numpy pydantic pypdf pypdfium2 chardet zipfile"
+    program = (
+        "import sys, allma_server.documents.worker\n"
+        f"print([name for name in {heavy.split()} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,67 @@
+"""The child's end of `child_process.py`: answers calls over the pipe.
+
+It stands alone because a child that reads one file should not wait for asyncio to be imported.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from allma_server import errors
+
+Blobs = Sequence[bytes | memoryview]
+Reply = tuple[Any, Blobs]
+Handler = Callable[[Any, list[bytes]], Reply]
+
+LENGTH = struct.Struct(">I")
+
+
+def serve(handlers: Mapping[str, Handler]) -> None:
+    """Child's end: answers calls until standard input closes.
+
+    File descriptor 1 is given to standard error first, so that nothing a library prints can
+    reach the wire.
+    """
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    # Ctrl-C in a terminal reaches children too; ending them is the parent's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A parent that is gone is told nothing, and what is left in the buffer is not written either.
+    with contextlib.suppress(BrokenPipeError), source, sink:
+        while (received := _read(source)) is not None:
+            sink.writelines(frame(*_answer(handlers, *received)))
+            sink.flush()
+
+
+def _answer(
+    handlers: Mapping[str, Handler], header: dict[str, Any], blobs: list[bytes]
+) -> tuple[dict[str, Any], Blobs]:
+    try:
+        result, out = handlers[header["method"]](header["params"], blobs)
+    except errors.AllmaError as exc:
+        return {"error": errors.as_dict(exc)}, ()
+    except Exception:
+        return {"bug": traceback.format_exc()}, ()
+    return {"result": result}, out
+
+
+def frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
+    """The bytes of one call or answer."""
+    body = json.dumps({**header, "blobs": [len(b) for b in blobs]}).encode("ascii")
+    return [LENGTH.pack(len(body)), body, *blobs]
+
+
+def _read(source: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+    prefix = source.read(LENGTH.size)
+    if len(prefix) < LENGTH.size:
+        return None
+    header = json.loads(source.read(LENGTH.unpack(prefix)[0]))
+    return header, [source.read(size) for size in header["blobs"]]
