@@ -70,8 +70,11 @@ class Parser(Protocol):
         NothingToIndex: the file holds no text.
     """
 
-    async def parse(self, path: str, *, urgent: bool = False) -> Parsed:
-        """`urgent`: does not wait for the files that others have read."""
+    async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
+        """`size`: bytes of the file, which its limits of time grow with.
+
+        `urgent`: does not wait for the files that others have read.
+        """
         ...
 
 

@@ -8,13 +8,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from allma_server._internal.child_process import Child, ChildFailed
-from allma_server._internal.disk_calls import call_disk
-from allma_server._internal.workspace_files import status_of
 from allma_server.config import Config, child_environment
 from allma_server.documents import cpu_limit
 from allma_server.documents.chunking import ChunkSettings
 from allma_server.documents.worker import Limits, unpacked
-from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
+from allma_server.errors import LimitReached, UnreadableDocument
 from allma_server.ports import Embedder
 from allma_server.types import Chunk, Parsed
 
@@ -74,9 +72,9 @@ class ParserPool:
         """The processes that run now."""
         return [pid for worker in self._workers if (pid := worker.child.pid)]
 
-    async def parse(self, path: str, *, urgent: bool = False) -> Parsed:
+    async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
         async with contextlib.nullcontext() if urgent else self._usual, self._slots:
-            cpu = self._cpu_seconds * (1 + await _size(path) / SIZE_FOR_TWICE)
+            cpu = self._cpu_seconds * (1 + size / SIZE_FOR_TWICE)
             wall = cpu * self._wall_factor
             # The last one used first, so that those not needed fall idle.
             worker = self._free.pop()
@@ -113,14 +111,6 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
         yield pool
     finally:
         await pool.close()
-
-
-async def _size(path: str) -> int:
-    """Bytes of a file; 0 where its disk does not tell."""
-    try:
-        return (await call_disk(("size", os.path.dirname(path)), 5, status_of, path)).st_size
-    except (NothingToIndex, OSError, ValueError):
-        return 0
 
 
 class _Worker:

@@ -230,7 +230,7 @@ class Pipeline:
                     self._tally.unchanged += 1
                     return None
             urgent = self._run.priority <= Priority.SAVED
-            parsed = await self._parser.parse(file.path, urgent=urgent)
+            parsed = await self._parser.parse(file.path, file.size, urgent=urgent)
             return _Loaded(file, look, digest, parsed, known is not None)
         except NothingToIndex as exc:
             await self._refuse(FileOutcome(file, "skipped", exc.message, exc.code), look)

@@ -145,7 +145,7 @@ async def test_a_file_that_takes_too_much_work_fails_and_its_process_is_ended(
 ) -> None:
     pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, cpu_seconds=0.1)
     with pytest.raises(LimitReached, match=r"0\.192 s of processor time"):
-        await pool.parse(write(tmp_path / "slow.md", SLOW))
+        await pool.parse(write(tmp_path / "slow.md", SLOW), len(SLOW))
     assert pool.pids == []
     await pool.close()
 
