@@ -104,17 +104,19 @@ class ServedEmbedder:
         """
         try:
             raw = await self._patiently([prefix + _visible(text) for text in texts])
-            return self._normalised(raw, len(texts))
         except InputTooLong:
             if len(texts) == 1:
                 return [await self._embed_halves(prefix, texts[0])]
         except _NOT_THE_TEXT:
             raise
         except ProviderError as exc:
-            if not await self._takes_others(prefix):
-                raise
-            if len(texts) == 1:
-                raise InputRefused(f"A text is refused. {exc.message}", exc.hint) from exc
+            await self._check_text(prefix, texts, exc)
+        else:
+            self._check_shape(raw, len(texts))
+            try:
+                return self._normalised(raw)
+            except ProviderError as exc:
+                await self._check_text(prefix, texts, exc)
         middle = len(texts) // 2
         return await self._embed(prefix, texts[:middle]) + await self._embed(prefix, texts[middle:])
 
@@ -128,13 +130,23 @@ class ServedEmbedder:
         head, tail = await self._embed(prefix, [text[:cut], text[cut:]])
         return _unit(head + tail)
 
-    async def _takes_others(self, prefix: str) -> bool:
-        """Whether a failure may be due to the text: servers tell that in many ways, or not."""
+    async def _check_text(self, prefix: str, texts: Sequence[str], failure: ProviderError) -> None:
+        """Returns where one of several texts may have caused a failure.
+
+        Servers tell that in many ways, or not at all; but then they take another text.
+
+        Raises:
+            InputRefused: the only text has.
+            ProviderError: `failure` itself, which any text meets.
+        """
         try:
-            self._normalised(await self._patiently([f"{prefix}ok"]), 1)
+            raw = await self._patiently([f"{prefix}ok"])
+            self._check_shape(raw, 1)
+            self._normalised(raw)
         except ProviderError:
-            return False
-        return True
+            raise failure from None
+        if len(texts) == 1:
+            raise InputRefused(f"A text is refused. {failure.message}", failure.hint) from failure
 
     async def _patiently(self, texts: list[str]) -> list[list[float]]:
         for seconds in BUSY_SECONDS:
@@ -144,7 +156,8 @@ class ServedEmbedder:
                 await asyncio.sleep(seconds)
         return await self._wire.embed(texts)
 
-    def _normalised(self, raw: list[list[float]], count: int) -> list[Vector]:
+    def _check_shape(self, raw: list[list[float]], count: int) -> None:
+        """Raises ProviderError for vectors that cannot be those of so many texts."""
         if len(raw) != count:
             raise ProviderError(
                 f"{self.identity} gave {_counted(len(raw), 'vector')} for "
@@ -159,10 +172,12 @@ class ServedEmbedder:
                 f"{self.identity} now gives {found} dimensions instead of {self._seen}.",
                 "The model was replaced: put the former one back, or name the new one otherwise.",
             )
+
+    def _normalised(self, raw: list[list[float]]) -> list[Vector]:
         # What is too large for a vector's numbers becomes infinite, and is refused as such.
         with np.errstate(over="ignore"):
             rows = [_unit(np.asarray(row, np.float32)) for row in raw]
-        self.dimensions = self._seen = found
+        self.dimensions = self._seen = len(raw[0])
         return rows
 
 
