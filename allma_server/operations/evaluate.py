@@ -27,7 +27,7 @@ from allma_server.search.questions import (
     written,
 )
 from allma_server.search.search import Scope
-from allma_server.types import Evaluation, Passage, QuestionPlace
+from allma_server.types import Evaluation, Passage, QuestionRank
 
 LARGEST_FILE = 50_000_000
 FILE_SECONDS = 30.0
@@ -108,7 +108,7 @@ async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: S
         questions=len(found),
         top_k=top_k,
         stages=scores(found),
-        places=[QuestionPlace(each.question.text, each.shown.place) for each in found],
+        ranks=[QuestionRank(each.question.text, each.shown.place) for each in found],
         settings={
             "embedder": await call.engine.embedder.name() or "none",
             "reranker": config.reranker,
@@ -121,10 +121,10 @@ async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: S
 
 def compared(result: Evaluation, before: Evaluation) -> Evaluation:
     """The result with an earlier one beside it."""
-    was = {each.question: each.place for each in before.places}
+    was = {each.question: each.rank for each in before.ranks}
     changes = [
-        (was[each.question] or result.top_k + 1) - (each.place or result.top_k + 1)
-        for each in result.places
+        (was[each.question] or result.top_k + 1) - (each.rank or result.top_k + 1)
+        for each in result.ranks
         if each.question in was
     ]
     return replace(

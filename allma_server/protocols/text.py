@@ -80,8 +80,8 @@ def _(result: SearchResult) -> str:
 def _(result: Explanation) -> str:
     words = " ".join(result.terms + [f'"{phrase}"' for phrase in result.phrases])
     parts = [f"Searched by meaning, and for the words: {words}."]
-    if result.stops:
-        parts[0] += f" Too common to search for: {' '.join(result.stops)}."
+    if result.stop_words:
+        parts[0] += f" Too common to search for: {' '.join(result.stop_words)}."
     parts += [_candidate(n, c) for n, c in enumerate(result.candidates[:_EXPLAINED], start=1)]
     if (more := len(result.candidates) - _EXPLAINED) > 0:
         parts.append(f"… and {more} candidates further down.")
@@ -97,10 +97,10 @@ def _candidate(number: int, candidate: Candidate) -> str:
             ("dense", candidate.dense),
             ("lexical", candidate.lexical),
             ("fused", candidate.fused),
+            ("rescored", candidate.rescored),
             ("reranked", candidate.reranked),
-            ("judged", candidate.judged),
         )
-        if standing or name != "judged"
+        if standing or name != "reranked"
     )
     where = f"{place(candidate.passage)} (chunk {candidate.passage.chunk_id})"
     return f"{number}. {where}: {candidate.verdict} ({places})"
@@ -113,7 +113,7 @@ def _(result: Evaluation) -> str:
     if result.before is not None:
         lines.append(f"Before: {result.better} questions found higher now, {result.worse} lower.")
         lines += [_scores(stage, result.before.top_k) for stage in result.before.stages]
-    missed = [each.question for each in result.places if each.place is None]
+    missed = [each.question for each in result.ranks if each.rank is None]
     lines += [f"Not found: {question}" for question in missed[:_LISTED_REASONS]]
     if result.notice:
         lines.append(result.notice)
@@ -128,7 +128,7 @@ def _scores(stage: StageScores, k: int) -> str:
 
 
 def _standing(standing: RankedScore | None) -> str:
-    return f"#{standing.place} {standing.score:.2f}" if standing else "-"
+    return f"#{standing.rank} {standing.score:.2f}" if standing else "-"
 
 
 @_text.register

@@ -61,10 +61,10 @@ async def searched(question: Question, k: int, scope: Scope, sources: Sources) -
         "dense": listed(sorted(dense, key=lambda f: f.dense_rank or 0)),
         "lexical": listed(sorted(lexical, key=lambda f: f.lexical_rank or 0)),
         "fused": listed(ranking.fused),
-        "reranked": [*ranking.reranked, *ranking.unranked],
+        "rescored": [*ranking.reranked, *ranking.unranked],
     }
     if ranking.judgement is not None:
-        orders["judged"] = ranking.passages
+        orders["reranked"] = ranking.passages
     stages = {
         name: outcome([[passage] for passage in distinct(order, k)], question.expected)
         for name, order in orders.items()

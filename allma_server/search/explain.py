@@ -30,9 +30,9 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         query=ranking.query,
         terms=list(terms.terms or terms.stops),
         phrases=[" ".join(phrase) for phrase in terms.phrases],
-        stops=list(terms.stops) if terms.terms else [],
+        stop_words=list(terms.stops) if terms.terms else [],
         candidates=list(_candidates(ranking, unread, k)),
-        judge=sources.judge.name if sources.judge else None,
+        reranker=sources.judge.name if sources.judge else None,
         notice=ranking.notice,
         notice_code=ranking.notice_code,
         retrieval_ms=int((time.monotonic() - began) * 1000),
@@ -60,7 +60,7 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
         )
     for passage in unread:
         standings = _standings(*fused[passage.chunk_id])
-        yield Candidate(_beginning(passage), *standings, None, None, "not_read")
+        yield Candidate(_beginning(passage), *standings, None, None, "not_rescored")
 
 
 def _standings(

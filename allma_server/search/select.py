@@ -100,7 +100,7 @@ def choose(
         elif len(kept) == k:
             yield Choice(passage, "over_limit")
         elif passage.score < bar * best:
-            yield Choice(passage, "far_below")
+            yield Choice(passage, "below_threshold")
         else:
             texts[text] = passage
             kept.append(passage)

@@ -50,7 +50,7 @@ from allma_server.types.documents import (
     Excerpt,
     Workspace,
 )
-from allma_server.types.evaluation import Evaluation, QuestionPlace, StageScores
+from allma_server.types.evaluation import Evaluation, QuestionRank, StageScores
 from allma_server.types.names import is_text, row_id
 from allma_server.types.search import (
     Candidate,
@@ -126,7 +126,7 @@ __all__ = [
     "Parsed",
     "Passage",
     "PullProgress",
-    "QuestionPlace",
+    "QuestionRank",
     "Rescue",
     "Remove",
     "Role",

@@ -18,11 +18,11 @@ class StageScores:
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionPlace:
+class QuestionRank:
     """The place of the first expected passage among those that were shown, None without one."""
 
     question: str
-    place: int | None
+    rank: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Evaluation:
     questions: int
     top_k: int
     stages: list[StageScores]
-    places: list[QuestionPlace]
+    ranks: list[QuestionRank]
     settings: dict[str, str]
     search_ms: int
     before: "Evaluation | None" = None

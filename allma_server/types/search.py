@@ -1,9 +1,11 @@
-"""Passages, and how a search came to them."""
+"""Passages, and how a search selected them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["shown", "joined", "repeats", "overlaps", "far_below", "over_limit", "not_read"]
+Outcome = Literal[
+    "shown", "joined", "repeats", "overlaps", "below_threshold", "over_limit", "not_rescored"
+]
 
 NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedder_unavailable"]
 """Why a search may have found less than there is."""
@@ -56,31 +58,31 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class RankedScore:
-    """A candidate's place in a list, counted from 1, and its score there."""
+    """The rank of a candidate in one list, counted from 1, and its score there."""
 
-    place: int
+    rank: int
     score: float
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage that a search met, where it stood in each list, and what became of it.
+    """A passage that a search considered: its rank and score after each stage, and the outcome.
 
-    `dense` is by meaning (cosine), `lexical` by words (BM25), `fused` by both, `reranked` by the
-    words of what was read, `judged` by the reranker of the settings, in its own scores. None where
-    a list lacks it. The passage's text is its beginning.
+    `dense`: cosine similarity of the vectors. `lexical`: BM25. `fused`: both combined. `rescored`:
+    the fused score with what the passage's own words add. `reranked`: the configured reranker's own
+    scores. None where a stage did not see the passage. The passage's text is shortened.
 
-    `outcome`: `shown`; `joined` to the passage with the chunk id `other`, which stands above it and
-    beside it in the document; `repeats` or `overlaps` that one; `far_below` the best one;
-    `over_limit`: enough were shown before it; `not_read`: too far down to be reranked.
+    `outcome`: `shown`; `joined` to the passage with the chunk id `other`, its better neighbour;
+    `repeats` or `overlaps` that passage; `below_threshold`: its score is too low; `over_limit`:
+    enough better passages were shown; `not_rescored`: ranked too low to be read.
     """
 
     passage: Passage
     dense: RankedScore | None
     lexical: RankedScore | None
     fused: RankedScore
+    rescored: RankedScore | None
     reranked: RankedScore | None
-    judged: RankedScore | None
     outcome: Outcome
     other: int | None = None
 
@@ -92,8 +94,8 @@ class Candidate:
                 return "shown"
             case "joined":
                 return f"joined to chunk {self.other}, its neighbour"
-            case "far_below":
-                return "dropped: far below the best"
+            case "below_threshold":
+                return "dropped: below the score threshold"
             case "repeats":
                 return f"dropped: repeats chunk {self.other}"
             case "overlaps":
@@ -101,24 +103,24 @@ class Candidate:
             case "over_limit":
                 return "dropped: over the limit"
             case _:
-                return "dropped: too far down to be read"
+                return "dropped: ranked too low to be rescored"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a search came to its passages.
+    """How a search selected its passages.
 
-    `terms` and `phrases` are what was searched for by words, `stops` the words that were left out
-    as too common. `judge` is the reranker of the settings, None where words decide. `candidates`
-    are in their last order, the shown ones and all others.
+    `terms` and `phrases`: the stems and phrases of the full-text query. `stop_words`: words of the
+    query that are too common to search for. `reranker`: the configured one, None where only words
+    are used. `candidates`: all of them, in their final order.
     """
 
     query: str
     terms: list[str]
     phrases: list[str]
-    stops: list[str]
+    stop_words: list[str]
     candidates: list[Candidate]
-    judge: str | None = None
+    reranker: str | None = None
     notice: str | None = None
     retrieval_ms: int = 0
     notice_code: NoticeCode | None = None

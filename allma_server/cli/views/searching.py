@@ -51,12 +51,12 @@ def _explanation(result: Explanation, page: Page) -> View:
     words = result.terms + [f'"{phrase}"' for phrase in result.phrases]
     yield from page.facts(
         ("words", " ".join(words) or "none"),
-        ("too common", " ".join(result.stops) or None),
-        ("judge", result.judge),
+        ("too common", " ".join(result.stop_words) or None),
+        ("reranker", result.reranker),
     )
     yield Text()
-    shown = [c for c in result.candidates if c.reranked] or result.candidates
-    names = ["dense", "lexical", "fused", "reranked", *(["judged"] if result.judge else [])]
+    shown = [c for c in result.candidates if c.rescored] or result.candidates
+    names = ["dense", "lexical", "fused", "rescored", *(["reranked"] if result.reranker else [])]
     head = [Text(name, "bold") for name in ("", *names, "")]
     rows = [head, *(_candidate(n, c, names) for n, c in enumerate(shown, start=1))]
     lines = page.columns(rows)
@@ -67,7 +67,7 @@ def _explanation(result: Explanation, page: Page) -> View:
         line = Text("    ") + page.place(passage.path, passage.start_line, "")
         yield line.append(f"  chunk {passage.chunk_id}", "dim")
     if more := len(result.candidates) - len(shown):
-        yield Text(f"\nand {count(more, 'candidate')} too far down to be read: --json", "dim")
+        yield Text(f"\nand {count(more, 'candidate')} ranked too low to be rescored: --json", "dim")
 
 
 def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[Text]:
@@ -75,7 +75,7 @@ def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[
     style = "green" if candidate.outcome == "shown" else "yellow"
     return [
         Text(f"{number}."),
-        *(Text(f"{s.place:>3}  {s.score:.2f}" if s else "  -", "" if s else "dim") for s in lists),
+        *(Text(f"{s.rank:>3}  {s.score:.2f}" if s else "  -", "" if s else "dim") for s in lists),
         Text(candidate.verdict, style),
     ]
 
@@ -93,7 +93,7 @@ def _evaluation(result: Evaluation, page: Page) -> View:
         for label, each in (("before", result.before), ("now", result)):
             settings = ", ".join(f"{name} {value}" for name, value in each.settings.items())
             yield Text(f"{label:<8}{settings}", "dim")
-    missed = [each.question for each in result.places if each.place is None]
+    missed = [each.question for each in result.ranks if each.rank is None]
     if missed:
         yield Text(f"\nNot found ({len(missed)})", "bold")
         yield from (Text(f"  {question}") for question in missed[:MOST_MISSED])

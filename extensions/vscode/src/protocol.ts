@@ -19,7 +19,7 @@ export type DocumentState = "indexed" | "skipped" | "failed";
 
 export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable";
 
-export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "far_below" | "over_limit" | "not_read";
+export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "over_limit" | "not_rescored";
 
 /** A file and why it was skipped or failed. */
 export interface FileReason {
@@ -198,7 +198,7 @@ export interface Evaluation {
   questions: number;
   topK: number;
   stages: StageScores[];
-  places: QuestionPlace[];
+  ranks: QuestionRank[];
   settings: Record<string, string>;
   searchMs: number;
   before: Evaluation | null;
@@ -208,9 +208,9 @@ export interface Evaluation {
 }
 
 /** The place of the first expected passage among those that were shown, None without one. */
-export interface QuestionPlace {
+export interface QuestionRank {
   question: string;
-  place: number | null;
+  rank: number | null;
 }
 
 /** How well one stage of the search finds what is expected; shares and means from 0 to 1. */
@@ -222,26 +222,26 @@ export interface StageScores {
   ndcg: number;
 }
 
-/** A passage that a search met, where it stood in each list, and what became of it. */
+/** A passage that a search considered: its rank and score after each stage, and the outcome. */
 export interface Candidate {
   passage: Passage;
   dense: RankedScore | null;
   lexical: RankedScore | null;
   fused: RankedScore;
+  rescored: RankedScore | null;
   reranked: RankedScore | null;
-  judged: RankedScore | null;
   outcome: Outcome;
   other: number | null;
 }
 
-/** How a search came to its passages. */
+/** How a search selected its passages. */
 export interface Explanation {
   query: string;
   terms: string[];
   phrases: string[];
-  stops: string[];
+  stopWords: string[];
   candidates: Candidate[];
-  judge: string | null;
+  reranker: string | null;
   notice: string | null;
   retrievalMs: number;
   noticeCode: NoticeCode | null;
@@ -265,9 +265,9 @@ export interface Passage {
   suspicious: boolean;
 }
 
-/** A candidate's place in a list, counted from 1, and its score there. */
+/** The rank of a candidate in one list, counted from 1, and its score there. */
 export interface RankedScore {
-  place: number;
+  rank: number;
   score: number;
 }
 

@@ -104,14 +104,14 @@ EXPLANATION = types.Explanation(
             types.RankedScore(1, 9.5), types.RankedScore(2, 9.5), types.RankedScore(2, 9.0), None,
             "repeats", 7,
         ),
-        types.Candidate(PASSAGE, None, None, types.RankedScore(3, 1.0), None, None, "not_read"),
+        types.Candidate(PASSAGE, None, None, types.RankedScore(3, 1.0), None, None, "not_rescored"),
     ],
 )  # fmt: skip
 EVALUATION = types.Evaluation(
     2,
     10,
     [types.StageScores("fused", 0.5, 0.5, 0.5, 0.5)],
-    [types.QuestionPlace("Which port", None), types.QuestionPlace("Where", 1)],
+    [types.QuestionRank("Which port", None), types.QuestionRank("Where", 1)],
     {"reranker": "words"},
     12,
 )
@@ -202,13 +202,13 @@ def test_an_explanation_is_a_table_of_places_and_scores() -> None:
         "words       engin",
         "too common  an",
         "",
-        "    dense      lexical    fused       reranked",
+        "    dense      lexical    fused       rescored",
         "1.    1  0.50    -          1  20.00    1  31.50  shown",
         "    notes/guide.md:12  chunk 7",
         "2.    2  0.25    1  9.50    2  9.50     2  9.00   dropped: repeats chunk 7",
         f"    {LONG_PATH}:12  chunk 8",
         "",
-        "and 1 candidate too far down to be read: --json",
+        "and 1 candidate ranked too low to be rescored: --json",
     ]
 
 

@@ -53,9 +53,9 @@ def test_no_more_are_shown_than_were_asked_for():
 def test_what_is_far_below_the_best_is_left_out_and_who_asks_for_more_gets_it():
     scores = (20.0, 10.0, 6.0, 3.0)
     found = [passage(n, f"text {n}", score=score) for n, score in enumerate(scores)]
-    assert outcomes(*found, k=3) == ["shown", "shown", "far_below", "far_below"]
-    assert outcomes(*found, k=5) == ["shown", "shown", "far_below", "far_below"]
-    assert outcomes(*found, k=10) == ["shown", "shown", "shown", "far_below"]
+    assert outcomes(*found, k=3) == ["shown", "shown", "below_threshold", "below_threshold"]
+    assert outcomes(*found, k=5) == ["shown", "shown", "below_threshold", "below_threshold"]
+    assert outcomes(*found, k=10) == ["shown", "shown", "shown", "below_threshold"]
     assert distinct(found, 5) == found
     assert chosen(found, 5, bar=0) == [Selection(each) for each in found]
 

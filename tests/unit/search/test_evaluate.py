@@ -75,11 +75,11 @@ async def run(call: Call, questions: str, **arguments: object) -> Evaluation:
 async def test_every_stage_is_measured_and_what_was_not_found_is_listed(call: Call, questions: str):
     result = await run(call, questions)
     assert [stage.stage for stage in result.stages] == [
-        "dense", "lexical", "fused", "reranked", "shown",
+        "dense", "lexical", "fused", "rescored", "shown",
     ]  # fmt: skip
     assert isclose(result.stages[-1].hit, 2 / 3)
     assert isclose(result.stages[-1].mrr, 2 / 3)
-    assert [each.place for each in result.places] == [1, 1, None]
+    assert [each.rank for each in result.ranks] == [1, 1, None]
     assert result.settings["embedder"] == "hashing/words-256"
 
 
@@ -97,7 +97,7 @@ async def test_the_picture_is_svg_with_a_bar_for_each_measure_and_stage(
 async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_path: Path):
     earlier, picture = tmp_path / "before.json", tmp_path / "both.svg"
     before = await run(call, questions)
-    worse = replace(before, places=[replace(each, place=None) for each in before.places])
+    worse = replace(before, ranks=[replace(each, rank=None) for each in before.ranks])
     earlier.write_text(json.dumps(jsonable(worse)))
     result = await run(call, questions, against=str(earlier), picture=str(picture))
     assert result.before is not None and result.before.stages == before.stages
@@ -113,7 +113,7 @@ async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_pa
     assert first["question"] in ("You asked: How much?", "You asked: Since when?")
     assert Path(first["expected"][0]["path"]).name in FILES
     again = await run(call, str(file))
-    assert again.places == result.places
+    assert again.ranks == result.ranks
     with pytest.raises(InvalidArgument, match="is there already"):
         await run(call, str(file), generate=2)
 

@@ -37,15 +37,15 @@ async def test_what_is_shown_is_what_a_search_finds(call: Call):
     found = await BY_NAME["search"](call, {"query": "water for tomatoes", "top_k": 2})
     shown = [c for c in explanation.candidates if c.outcome == "shown"]
     assert [c.passage.chunk_id for c in shown] == [p.chunk_id for p in found.passages]
-    assert [c.reranked and c.reranked.score for c in shown] == [p.score for p in found.passages]
+    assert [c.rescored and c.rescored.score for c in shown] == [p.score for p in found.passages]
 
 
 async def test_every_list_tells_its_place_and_score(call: Call):
     explanation = await explained(call, "which port does billing use")
     best = explanation.candidates[0]
     assert Path(best.passage.path).name == "billing.md"
-    assert best.dense and best.lexical and best.reranked
-    assert (best.dense.place, best.lexical.place, best.fused.place) == (1, 1, 1)
+    assert best.dense and best.lexical and best.rescored
+    assert (best.dense.rank, best.lexical.rank, best.fused.rank) == (1, 1, 1)
     assert 0 < best.dense.score <= 1
     assert named(explanation, "water.md").lexical is None
 
@@ -64,7 +64,7 @@ async def test_the_words_that_are_searched_for_are_told(call: Call):
     explanation = await explained(call, 'where is the "billing service"')
     assert explanation.terms == ["bill", "servic"]
     assert explanation.phrases == ["bill servic"]
-    assert explanation.stops == ["where", "is", "the"]
+    assert explanation.stop_words == ["where", "is", "the"]
 
 
 async def test_an_empty_query_is_refused(call: Call):

@@ -41,8 +41,8 @@ async def test_a_cross_encoder_that_is_named_in_the_settings_has_the_last_word(
     scores = [passage.score for passage in found.passages]
     assert scores == sorted(scores, reverse=True)
     best = explained.candidates[0]
-    assert explained.judge == f"onnx/{folder}"
-    assert best.judged and (best.judged.place, best.judged.score) == (1, 2.0)
+    assert explained.reranker == f"onnx/{folder}"
+    assert best.reranked and (best.reranked.rank, best.reranked.score) == (1, 2.0)
 
 
 async def test_a_reranker_that_cannot_be_had_is_skipped_and_that_is_said(

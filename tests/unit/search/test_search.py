@@ -51,7 +51,7 @@ async def test_neighbours_that_were_both_found_are_one_passage(call: Call):
     assert best.uri.endswith(f"#L{best.start_line}-L{best.end_line}")
 
 
-async def test_where_little_is_indexed_nothing_is_far_below(call: Call):
+async def test_where_little_is_indexed_nothing_is_below_threshold(call: Call):
     found = await search(call, "who lights the lamp of the harbour's lighthouse")
     assert {Path(p.path).name for p in found.passages} == {"guide.md", "mill.txt", "school.txt"}
 
@@ -65,6 +65,8 @@ async def test_what_is_far_below_the_best_is_not_shown_and_explain_says_so(
     query = "who lights the lamp of the harbour's lighthouse"
     found = await search(call, query)
     explained: Explanation = await BY_NAME["explain"](call, {"query": query})
-    dropped = {Path(c.passage.path).name for c in explained.candidates if c.outcome == "far_below"}
+    dropped = {
+        Path(c.passage.path).name for c in explained.candidates if c.outcome == "below_threshold"
+    }
     assert any(name.startswith("house-") for name in dropped)
     assert {Path(p.path).name for p in found.passages} <= {"guide.md", "mill.txt"}

@@ -144,7 +144,7 @@
 ---@field questions integer
 ---@field topK integer
 ---@field stages allma.StageScores[]
----@field places allma.QuestionPlace[]
+---@field ranks allma.QuestionRank[]
 ---@field settings table<string, string>
 ---@field searchMs integer
 ---@field before? allma.Evaluation
@@ -152,9 +152,9 @@
 ---@field worse integer
 ---@field notice? string
 
----@class allma.QuestionPlace
+---@class allma.QuestionRank
 ---@field question string
----@field place? integer
+---@field rank? integer
 
 ---@class allma.StageScores
 ---@field stage string
@@ -168,18 +168,18 @@
 ---@field dense? allma.RankedScore
 ---@field lexical? allma.RankedScore
 ---@field fused allma.RankedScore
+---@field rescored? allma.RankedScore
 ---@field reranked? allma.RankedScore
----@field judged? allma.RankedScore
----@field outcome "shown"|"joined"|"repeats"|"overlaps"|"far_below"|"over_limit"|"not_read"
+---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"below_threshold"|"over_limit"|"not_rescored"
 ---@field other? integer
 
 ---@class allma.Explanation
 ---@field query string
 ---@field terms string[]
 ---@field phrases string[]
----@field stops string[]
+---@field stopWords string[]
 ---@field candidates allma.Candidate[]
----@field judge? string
+---@field reranker? string
 ---@field notice? string
 ---@field retrievalMs integer
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
@@ -201,7 +201,7 @@
 ---@field suspicious boolean
 
 ---@class allma.RankedScore
----@field place integer
+---@field rank integer
 ---@field score number
 
 ---@class allma.SearchResult

@@ -24,21 +24,21 @@ export const explain =
     if (isLatest()) await report.show("Search explained", explanationText(explanation));
   };
 
-const LISTS = ["dense", "lexical", "fused", "reranked", "judged"] as const;
+const LISTS = ["dense", "lexical", "fused", "rescored", "reranked"] as const;
 
 const TITLES: Record<(typeof LISTS)[number], string> = {
   dense: "by meaning",
   lexical: "by words",
   fused: "by both",
+  rescored: "rescored",
   reranked: "reranked",
-  judged: "judged",
 };
 
 /** What needs more words than its name. */
 const OUTCOMES: Record<string, string> = {
   shown: "**shown**",
   joined: "joined to its neighbour",
-  far_below: "far below the best",
+  below_threshold: "below the score threshold",
   repeats: "repeats one above",
   overlaps: "overlaps one above",
   over_limit: "enough were above it",
@@ -47,13 +47,13 @@ const OUTCOMES: Record<string, string> = {
 /** The way of every passage that was read through the search; the others are counted. */
 export function explanationText(explanation: rpc.Explanation): string {
   const { candidates, query, notice } = explanation;
-  const read = candidates.filter((candidate) => candidate.outcome !== "not_read");
+  const read = candidates.filter((candidate) => candidate.outcome !== "not_rescored");
   const lists = LISTS.filter((list) => read.some((candidate) => candidate[list]));
   const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
   const facts = [
     `Searched by meaning${words.length ? `, and for the stems ${words.join(", ")}` : ""}.`,
-    explanation.stops.length > 0 && `Too common to search for: ${explanation.stops.join(", ")}.`,
-    explanation.judge && `Judged by ${explanation.judge}.`,
+    explanation.stopWords.length > 0 && `Too common to search for: ${explanation.stopWords.join(", ")}.`,
+    explanation.reranker && `Reranked by ${explanation.reranker}.`,
     notice,
   ];
   const head = ["", "passage", ...lists.map((list) => TITLES[list]), "outcome"];
@@ -69,15 +69,15 @@ export function explanationText(explanation: rpc.Explanation): string {
     `# Why these passages: ${escaped(query)}`,
     escaped(facts.filter(Boolean).join(" ")),
     rows.length ? table.join("\n") : !notice && "No passage matches.",
-    rows.length && "Each cell is the passage's place in that list, and its score there.",
-    unread > 0 && `${unread} more candidates were too far down to be read.`,
+    rows.length && "Each cell is the passage's rank in that list, and its score there.",
+    unread > 0 && `${unread} more candidates were ranked too low to be rescored.`,
   ]
     .filter(Boolean)
     .join("\n\n");
 }
 
 function standingText(standing: rpc.RankedScore | null): string {
-  return standing ? `${standing.place} (${standing.score.toFixed(2)})` : "–";
+  return standing ? `${standing.rank} (${standing.score.toFixed(2)})` : "–";
 }
 
 function placeText(passage: rpc.Passage): string {

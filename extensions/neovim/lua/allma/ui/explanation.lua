@@ -4,18 +4,18 @@ local steps = require("allma.steps")
 
 local M = {}
 
-local LISTS = { "dense", "lexical", "fused", "reranked", "judged" }
+local LISTS = { "dense", "lexical", "fused", "rescored", "reranked" }
 local TITLES = {
   dense = "meaning",
   lexical = "words",
   fused = "both",
+  rescored = "rescored",
   reranked = "reranked",
-  judged = "judged",
 }
 -- What needs more words than its name.
 local OUTCOMES = {
   joined = "joined to its neighbour",
-  far_below = "far below the best",
+  below_threshold = "below the score threshold",
   repeats = "repeats one above",
   overlaps = "overlaps one above",
   over_limit = "enough were above it",
@@ -27,17 +27,17 @@ local function head(explanation)
   local words = vim.list_extend(vim.deepcopy(explanation.terms), explanation.phrases)
   local lines = { "# Why these passages: " .. explanation.query:gsub("%s+", " "), "" }
   table.insert(lines, "Searched by meaning, and for the stems: " .. table.concat(words, ", "))
-  if #explanation.stops > 0 then
-    table.insert(lines, "Too common to search for: " .. table.concat(explanation.stops, ", "))
+  if #explanation.stopWords > 0 then
+    table.insert(lines, "Too common to search for: " .. table.concat(explanation.stopWords, ", "))
   end
-  table.insert(lines, explanation.judge and "Judged by " .. explanation.judge or nil)
+  table.insert(lines, explanation.reranker and "Reranked by " .. explanation.reranker or nil)
   local limits = steps.told(explanation.notice, explanation.noticeCode)
   if limits ~= "" then
     table.insert(lines, (limits:gsub("%s+", " ")))
   elseif #explanation.candidates == 0 then
     table.insert(lines, "No passage matches. " .. steps.nothing_listed)
   end
-  return vim.list_extend(lines, { "", "Places in each list, with scores; <CR> opens a passage." })
+  return vim.list_extend(lines, { "", "Rank in each list, with the score; <CR> opens a passage." })
 end
 
 ---@param candidate allma.Candidate
@@ -53,7 +53,7 @@ local function standings(candidate)
   for _, list in ipairs(LISTS) do
     local standing = candidate[list] ---@type allma.RankedScore?
     if standing then
-      table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], standing.place, standing.score))
+      table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], standing.rank, standing.score))
     end
   end
   return table.concat(parts, ", ")
@@ -66,7 +66,7 @@ end
 function M.lines(explanation)
   local lines, passages, unread = head(explanation), {}, 0
   for number, candidate in ipairs(explanation.candidates) do
-    if candidate.outcome == "not_read" then
+    if candidate.outcome == "not_rescored" then
       unread = unread + 1
     else
       local heading = places.heading(candidate.passage)
@@ -80,7 +80,7 @@ function M.lines(explanation)
     end
   end
   if unread > 0 then
-    vim.list_extend(lines, { "", unread .. " more candidates were too far down to be read." })
+    vim.list_extend(lines, { "", unread .. " more candidates were ranked too low to be rescored." })
   end
   return lines, passages
 end
