@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from allma_server._internal.addresses import OLLAMA_PORT, server_address
+from allma_server._internal.validation import requirement
 from allma_server.errors import InvalidArgument, UnknownSetting
 from allma_server.locations import config_file, default_data_dir
 
@@ -162,8 +163,9 @@ def load_with_sources(
         first = exc.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidArgument(
-            f"The setting {key} is not valid: {first['msg']}.",
-            f"It comes from: {sources.get(key, 'client')}. `allma config list` shows all settings.",
+            f"{key} {requirement(first, Config.model_fields.get(key))}.",
+            f"The value comes from: {sources.get(key, 'client')}. "
+            "`allma config list` shows all settings.",
         ) from exc
 
 

@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 
 from allma_server._internal.path_text import shown
+from allma_server._internal.validation import requirement
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.operations.paths import is_path, resolved
@@ -153,7 +154,8 @@ def _sentence(operation: Operation, exc: ValidationError) -> str:
         return f"{operation.name} has no argument {where!r}; it takes: {known}."
     if first["type"] == "missing":
         return f"{operation.name} needs the argument {where!r}; it takes: {known}."
-    return f"The argument {where!r} of {operation.name} is not valid: {first['msg']}."
+    field = operation.arguments.model_fields.get(to_snake(where.split(".")[0]))
+    return f"{where} {requirement(first, field)}."
 
 
 def jsonable(value: Any, *, camel: bool = False) -> Any:

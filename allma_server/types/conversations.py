@@ -9,7 +9,7 @@ from allma_server.types.search import NoticeCode, Passage
 Grounding = Literal["cited", "uncited", "declined", "none", "cut_off"]
 
 _CAUTIONS = {
-    "uncited": "No source is named for this: check it before you rely on it.",
+    "uncited": "This answer cites no source. Check it before relying on it.",
     "cut_off": "This answer is incomplete: it was cut off.",
 }
 

@@ -213,7 +213,7 @@ def test_a_folder_that_is_gone_is_told_by_sync_and_status(allma: Allma, tmp_path
     shutil.rmtree(folder)
     done = allma.home.run("sync", str(folder))
     assert f"{folder} is not there" in " ".join(done.stderr.split())
-    assert "nothing to index" not in done.stderr and done.returncode == 1
+    assert "No files to index" not in done.stderr and done.returncode == 1
     assert f"{folder} is not there" in " ".join(allma("status").stdout.split())
     allma("forget", str(folder))
 
@@ -226,6 +226,13 @@ def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
     assert_like(page, types.DocumentPage)
     assert_like(page["documents"][0], types.DocumentRow)
     assert [row["state"] for row in page["documents"]] == ["failed"]
+
+
+def test_an_empty_list_tells_a_filter_from_an_empty_index(allma: Allma, tmp_path: Path) -> None:
+    filtered = allma("documents", "--state", "failed", "--workspace", str(allma.home.docs / "x"))
+    assert "No failed documents in " in filtered.stderr
+    assert "No documents indexed" not in filtered.stderr
+    assert "No conversation contains 'xyzzy'." in allma("conversations", "list", "xyzzy").stderr
 
 
 def test_reading_prints_the_lines_and_nothing_else(allma: Allma) -> None:
@@ -408,13 +415,20 @@ def test_settings_are_listed_with_their_origin(bare: Allma, config_toml: Path) -
     assert [setting["key"] for setting in listed["settings"]] == list(Config.model_fields)
 
 
-@pytest.mark.parametrize(("key", "value"), [("top_k", "900"), ("watch", "perhaps"), ("topk", "3")])
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("top_k", "900", "top_k must be between 1 and 50."),
+        ("watch", "perhaps", "watch must be true or false."),
+        ("topk", "3", "There is no setting named 'topk'."),
+    ],
+)
 def test_a_wrong_setting_is_not_written(
-    bare: Allma, config_toml: Path, key: str, value: str
+    bare: Allma, config_toml: Path, key: str, value: str, sentence: str
 ) -> None:
     result = bare("config", "set", key, value, code=1)
     assert result.stdout == ""
-    assert result.stderr.startswith("Error: ")
+    assert result.stderr.startswith(f"Error: {sentence}\n")
     assert not config_toml.exists()
 
 

@@ -98,7 +98,8 @@ async def list_conversations(
     )
     shell.show(found)
     if not found.conversations:
-        shell.say("There are none. `allma ask QUESTION` begins one.")
+        found_none = f"No conversation contains {words!r}." if words else "No conversations yet."
+        shell.say(f"{found_none} `allma ask QUESTION` starts one.")
 
 
 conversations = group(app, "conversations", list_conversations)

@@ -53,7 +53,7 @@ def _outcome(shell: Shell, report: "IngestReport | Job") -> int:
         return DONE
     if report.failed or report.notice:
         return FAILED
-    shell.say("There was nothing to index.")
+    shell.say("No files to index.")
     return DONE
 
 
@@ -69,7 +69,15 @@ async def documents(
     )
     shell.show(found)
     if not found.documents:
-        shell.say("There are none. `allma index DIR` adds a folder.")
+        shell.say(_no_documents(state, folder))
+
+
+def _no_documents(state: str | None, folder: str | None) -> str:
+    """Why a list is empty: a filter, or an empty index."""
+    if state is None and folder is None:
+        return "No documents indexed. Run `allma index DIR`."
+    where = f" in {folder}" if folder else ""
+    return f"No {state or 'known'} documents{where}. `allma documents` lists all."
 
 
 @command(app, "forget")

@@ -17,7 +17,7 @@ async def list_models(shell: Shell) -> None:
     result = await shell.run("models.list")
     shell.show(result)
     if not result.models:
-        shell.say("None is installed. `allma models pull llama3.2` installs one.")
+        shell.say("No chat models installed. `allma models pull llama3.2` installs one.")
 
 
 models = group(app, "models", list_models)

@@ -60,7 +60,7 @@ def _numbers(workspace: WorkspaceStatus) -> str:
 
 def _daemon(result: DaemonStatus, page: Page) -> View:
     if not result.running:
-        yield result.notice or "No engine is running; the next client starts one."
+        yield (result.notice or "The engine is not running; it starts when a client needs it.")
         return
     clients = ", ".join(f"{client.door} ({client.pid})" for client in result.clients)
     yield from page.facts(

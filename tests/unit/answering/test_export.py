@@ -6,5 +6,5 @@ def test_an_answer_without_sources_is_told_with_its_caution() -> None:
     asked = Message("1", "user", "How loud?", None, "")
     told = Message("2", "assistant", "Whales sing loudly.", "llama", "", [], "uncited")
     text = as_markdown(Conversation("c", "Whales", "2026-01-01", "", 2, [asked, told]))
-    assert "Whales sing loudly.\n\n*No source is named for this" in text
-    assert text.count("No source") == 1
+    assert "Whales sing loudly.\n\n*This answer cites no source" in text
+    assert text.count("cites no source") == 1

@@ -165,7 +165,7 @@ export function remarksOn(answer: Answer): Remark[] {
 export function cautionOn(grounding: Grounding | null): string | null {
   if (grounding === "cut_off") return "This answer is incomplete: it was cut off.";
   if (grounding !== "uncited") return null;
-  return "No source is named for this: check it before you rely on it.";
+  return "This answer cites no source. Check it before relying on it.";
 }
 
 /** What kept an answer from being better, with the step that helps. */

@@ -30,7 +30,7 @@ local transcript = require("allma.ui.transcript")
 local Chat = {}
 Chat.__index = Chat
 
-local UNCITED = "No source is named for this: check it before you rely on it."
+local UNCITED = "This answer cites no source. Check it before relying on it."
 local UNREAD = "What was said before is not shown; :edit reads it again."
 local CUT_OFF = "This answer is incomplete: it was cut off."
 
