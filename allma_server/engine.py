@@ -21,7 +21,6 @@ from allma_server.answering.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parsers
-from allma_server.documents.readers import READERS
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import why_refused
@@ -40,7 +39,7 @@ from allma_server.storage.sqlite.database import Database, open_database, refuse
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
 from allma_server.storage.vectors.chroma import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
-from allma_server.types import ImportReport, Rescue
+from allma_server.types import FORMATS, ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -317,7 +316,7 @@ def _refuse_import(taken: Taken, data_dir: Path) -> None:
                 f"The folder {path} is not taken over: it is {why}.",
                 "`allma forget` it where the file was exported, and export again.",
             )
-    if unknown := set(taken.formats) - {reader.name for reader in READERS} - {""}:
+    if unknown := set(taken.formats) - FORMATS.keys() - {""}:
         raise InvalidArgument(f"There are no files of the format {min(unknown)!r}.", UPDATE_FIRST)
     if taken.embedder is not None and taken.embedder.partition("/")[0] not in EMBEDDERS:
         raise InvalidArgument(f"There is no embedder {taken.embedder[:80]!r}.", UPDATE_FIRST)

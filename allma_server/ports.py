@@ -48,18 +48,16 @@ class Progress(Protocol):
 
 
 class Reader(Protocol):
-    """Turns the bytes of one format into text with sections; runs in a worker process.
+    """Reads one format: bytes to text with sections, in a worker process.
+
+    `path` gives the name of the file, and is not opened.
 
     Raises:
         NothingToIndex: the file is sound but holds no text (empty, scanned, no text layer).
         UnreadableDocument: the file is encrypted, damaged, or not what its name says.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def suffixes(self) -> frozenset[str]: ...
-    def read(self, data: bytes, path: PurePath) -> Extract: ...
+    def __call__(self, data: bytes, path: PurePath) -> Extract: ...
 
 
 class Parser(Protocol):

@@ -20,10 +20,10 @@ from allma_server._internal.child_server import Reply, serve
 from allma_server._internal.workspace_files import open_file
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.cpu_limit import cpu_limit
-from allma_server.documents.readers import reader_for
+from allma_server.documents.readers import reader_of
 from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
-from allma_server.types import Chunk, Parsed
+from allma_server.types import Chunk, Parsed, format_of
 
 MEMORY = 2 << 30
 """Address space of a worker in bytes; a sound file needs a small part of it."""
@@ -61,11 +61,10 @@ def parse(path: str, limits: Limits) -> Parsed:
         UnreadableDocument: it cannot be read, or its reader failed on it.
     """
     name = PurePath(path)
-    reader = reader_for(name)
-    if reader is None:
+    if (file_format := format_of(name)) is None:
         raise NothingToIndex(f"Allma does not read files ending in {name.suffix}.")
     try:
-        extract = reader.read(_content(path, limits.file_bytes), name)
+        extract = reader_of(file_format)(_content(path, limits.file_bytes), name)
         if limits.mask_secrets:
             extract = mask_extract(extract)
         chunks = chunk(extract, extract.title or "", limits.chunks)
@@ -79,11 +78,11 @@ def parse(path: str, limits: Limits) -> Parsed:
         # Whatever a strange file does to a library, it is this file that failed.
         traceback.print_exc()
         raise UnreadableDocument(
-            f"The {reader.name} reader failed on it ({type(exc).__name__})."
+            f"The {file_format} reader failed on it ({type(exc).__name__})."
         ) from exc
     if not chunks:
         raise NothingToIndex("It holds no text.")
-    return Parsed(reader.name, extract.title or name.name, extract.metadata, chunks)
+    return Parsed(file_format, extract.title or name.name, extract.metadata, chunks)
 
 
 def _content(path: str, most: int) -> bytes:

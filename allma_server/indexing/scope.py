@@ -21,7 +21,7 @@ from allma_server.errors import (
 from allma_server.indexing.roots import check_root, not_readable
 from allma_server.indexing.tree import GONE, Tree
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
-from allma_server.types import FileFacts, SeenFile
+from allma_server.types import FileFacts, SeenFile, format_of
 
 IGNORED_FOLDERS = frozenset(
     ".git .hg .svn .jj .bzr node_modules bower_components jspm_packages .venv venv virtualenv "
@@ -37,16 +37,6 @@ IGNORED_FILES = frozenset(
     ".git .DS_Store Thumbs.db desktop.ini .allmaignore".split()
 )
 IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
-
-BINARY_ENDINGS = frozenset(
-    ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
-    ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
-    ".zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
-    ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
-    ".ttf .otf .woff .woff2 .eot .pickle .pkl .npy .npz .parquet .feather .h5 .hdf5 .onnx .pt "
-    ".pth .safetensors .gguf .ggml .mo .pyo .doc .xls .xlsx .ppt .pptx .odt .ods .odp .epub "
-    ".mobi .sketch .fig .blend .glb .stl .pcap .dmp .vsix".split()
-)
 
 _SYSTEM = ("/bin /sbin /lib /lib32 /lib64 /boot /dev /proc /sys /run /etc /usr/bin /usr/sbin "
            "/usr/lib /usr/include /usr/share /var/lib /var/run /System /Library /Applications "
@@ -229,8 +219,8 @@ def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str |
         return "not a regular file"
     if is_secret_file(path):
         return "looks like a secret; such files are never read"
-    if (ending := path.suffix.lower()) in BINARY_ENDINGS:
-        return f"a {ending} file, which holds no text Allma can read"
+    if format_of(path) is None:
+        return f"a {path.suffix.lower()} file, which holds no text Allma can read"
     if status.st_size == 0:
         return "empty"
     if status.st_size > max_bytes:

@@ -51,6 +51,14 @@ from allma_server.types.documents import (
     Workspace,
 )
 from allma_server.types.evaluation import Evaluation, QuestionRank, StageScores
+from allma_server.types.file_types import (
+    BINARY_SUFFIXES,
+    FORMAT_BY_SUFFIX,
+    FORMATS,
+    LANGUAGE_BY_SUFFIX,
+    LANGUAGES,
+    format_of,
+)
 from allma_server.types.names import is_text, row_id
 from allma_server.types.search import (
     Candidate,
@@ -82,6 +90,7 @@ __all__ = [
     "Add",
     "Answer",
     "AnswerStats",
+    "BINARY_SUFFIXES",
     "Candidate",
     "Change",
     "ChatMessage",
@@ -105,6 +114,8 @@ __all__ = [
     "Explanation",
     "Export",
     "Extract",
+    "FORMATS",
+    "FORMAT_BY_SUFFIX",
     "FileFacts",
     "FileOutcome",
     "FileReason",
@@ -115,6 +126,8 @@ __all__ = [
     "IngestReport",
     "Job",
     "Keep",
+    "LANGUAGES",
+    "LANGUAGE_BY_SUFFIX",
     "Message",
     "MessageSource",
     "ModelInfo",
@@ -144,6 +157,7 @@ __all__ = [
     "VectorStatus",
     "Workspace",
     "WorkspaceStatus",
+    "format_of",
     "now",
     "is_text",
     "row_id",

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 
 from platformdirs import user_cache_path
 
-from allma_server.documents.readers.html import HtmlReader
+from allma_server.documents.readers import html as html_reader
 from allma_server.errors import NothingToIndex
 from tests.benchmarks.browser import Browser, program
 from tests.benchmarks.words import words
@@ -87,7 +87,6 @@ def measured(browser: Browser, package: Path) -> Manual:
     pages = sorted(page for page in package.rglob("*") if page.suffix in (".html", ".htm"))
     pages = [page for page in pages if page.is_file() and page.parent.name != "search"]
     manual = Manual(step=-(-len(pages) // MOST_PAGES))
-    reader = HtmlReader()
     for page in pages[:: manual.step]:
         shown = browser.shown(page)
         if shown is None:
@@ -95,7 +94,7 @@ def measured(browser: Browser, package: Path) -> Manual:
         text, headings = shown
         begun = time.process_time()
         try:
-            extract = reader.read(page.read_bytes(), PurePath(page))
+            extract = html_reader.read(page.read_bytes(), PurePath(page))
             found = words(extract.text)
             titles = {title for section in extract.sections for title in section.heading}
         except NothingToIndex:

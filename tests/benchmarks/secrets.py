@@ -106,7 +106,7 @@ def extracts(folder: Path) -> Iterator[tuple[Path, Extract, float]]:
             continue
         began = time.process_time()
         try:
-            extract = reader.read(path.read_bytes(), path)
+            extract = reader(path.read_bytes(), path)
         except (AllmaError, RecursionError, OSError, ValueError):
             continue
         yield path, extract, time.process_time() - began

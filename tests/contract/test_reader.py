@@ -1,19 +1,24 @@
 """What every reader promises, whatever its format."""
 
+import ast
 import json
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from random import Random
 
 import docx
 import pytest
 
-from allma_server.documents.readers import READERS, reader_for
+from allma_server.documents import readers
+from allma_server.documents.chunking import ChunkSettings
+from allma_server.documents.readers import reader_for, reader_of
+from allma_server.documents.worker import Limits, parse
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.ports import Reader
-from allma_server.types import Extract
+from allma_server.types import BINARY_SUFFIXES, FORMAT_BY_SUFFIX, FORMATS, Extract
 from tests.seeds import seeds
+from tests.test_architecture import PACKAGE
 from tests.unit.documents.pdf_files import pdf_with_pages
 
 
@@ -45,14 +50,20 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.fixture(params=READERS, ids=lambda reader: reader.name)
-def reader(request: pytest.FixtureRequest) -> Reader:
+@pytest.fixture(params=FORMATS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The format that is tested."""
     return request.param
 
 
 @pytest.fixture
-def path(reader: Reader) -> PurePath:
-    return PurePath("/folder/file" + min(reader.suffixes))
+def reader(name: str) -> Reader:
+    return reader_of(name)
+
+
+@pytest.fixture
+def path(name: str) -> PurePath:
+    return PurePath("/folder/file" + FORMATS[name][0])
 
 
 def check(extract: Extract) -> None:
@@ -68,58 +79,91 @@ def check(extract: Extract) -> None:
     assert end == len(extract.text)
 
 
-def test_there_is_a_sample_for_every_reader() -> None:
-    assert {reader.name for reader in READERS} == set(SAMPLES)
+def test_there_is_a_sample_of_every_format() -> None:
+    assert set(FORMATS) == set(SAMPLES)
 
 
-def test_text_is_found_and_sections_cover_it_in_order(reader: Reader, path: PurePath) -> None:
-    extract = reader.read(SAMPLES[reader.name](), path)
+def test_text_is_found_and_sections_cover_it_in_order(
+    name: str, reader: Reader, path: PurePath
+) -> None:
+    extract = reader(SAMPLES[name](), path)
     assert "The needle lies in the haystack." in extract.text
     check(extract)
 
 
 def test_an_empty_file_has_nothing_to_index(reader: Reader, path: PurePath) -> None:
     with pytest.raises(NothingToIndex):
-        reader.read(b"", path)
+        reader(b"", path)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_are_refused_with_a_reason(reader: Reader, path: PurePath, seed: int) -> None:
     with pytest.raises(UnreadableDocument, match=r"\w\.$"):
-        reader.read(Random(seed).randbytes(4000), path)
+        reader(Random(seed).randbytes(4000), path)
 
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("seed", seeds(10, 1000))
 def test_a_damaged_file_is_read_or_refused_but_nothing_else(
-    reader: Reader, path: PurePath, seed: int
+    name: str, reader: Reader, path: PurePath, seed: int
 ) -> None:
     random = Random(seed)
-    data = bytearray(SAMPLES[reader.name]())
+    data = bytearray(SAMPLES[name]())
     for _ in range(random.randrange(1, 10)):
         data[random.randrange(len(data))] = random.randrange(256)
     del data[random.randrange(len(data) // 2, len(data) + 1) :]
     try:
-        check(reader.read(bytes(data), path))
+        check(reader(bytes(data), path))
     except UnreadableDocument as exc:
         assert exc.message.endswith(".")
 
 
 def test_readers_are_chosen_by_suffix_whatever_its_case() -> None:
-    for reader in READERS:
-        for suffix in reader.suffixes:
-            assert reader_for(PurePath(f"Report{suffix.upper()}")) is reader
+    for name, suffixes in FORMATS.items():
+        for suffix in suffixes:
+            assert reader_for(PurePath(f"Report{suffix.upper()}")) is reader_of(name)
 
 
-def test_no_suffix_belongs_to_two_readers() -> None:
-    suffixes = [suffix for reader in READERS for suffix in reader.suffixes]
+def test_a_suffix_has_one_meaning() -> None:
+    suffixes = [*BINARY_SUFFIXES, *(each for group in FORMATS.values() for each in group)]
     assert len(suffixes) == len(set(suffixes))
 
 
+def test_suffixes_are_listed_in_one_place() -> None:
+    known = {*BINARY_SUFFIXES, *FORMAT_BY_SUFFIX}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        # `secrets` asks whether a name may be that of a secret, not how its file is read.
+        if path.name == "file_types.py" or path.parent.name == "secrets":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set):
+                texts = [e.value for e in node.elts if isinstance(e, ast.Constant)]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts = node.value.split()
+            else:
+                continue
+            assert len(known & {t for t in texts if isinstance(t, str)}) < 3, (path, node.lineno)
+
+
+def test_a_new_format_is_one_module_and_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slides.py").write_text(
+        "from allma_server.documents.readers.text import read as read_text\n"
+        "def read(data, path):\n    return read_text(data.replace(b'~', b' '), path)\n"
+    )
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    monkeypatch.setitem(FORMAT_BY_SUFFIX, ".slides", "slides")
+    talk = tmp_path / "talk.slides"
+    talk.write_text("The~needle~lies~in~the~haystack.")
+    parsed = parse(str(talk), Limits(1_000, ChunkSettings()))
+    assert parsed.format == "slides"
+    assert [chunk.text for chunk in parsed.chunks] == ["The needle lies in the haystack."]
+
+
 @pytest.mark.parametrize("name", ["LICENSE", "notes.unknown", ".hidden", "archive.2024"])
-def test_names_nobody_knows_are_read_as_text(name: str) -> None:
-    found = reader_for(PurePath(name))
-    assert found is not None and found.name == "text"
+def test_names_without_a_known_suffix_are_read_as_text(name: str) -> None:
+    assert reader_for(PurePath(name)) is reader_of("text")
 
 
 @pytest.mark.parametrize("name", ["photo.JPG", "song.mp3", "backup.tar.gz", "old.doc"])

@@ -11,16 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from allma_server.types import FORMATS
 from tests.contract.test_reader import SAMPLES
 from tests.e2e.program import program
 from tests.protocol.wire import Frames
 
 MODEL = "smollm2:135m"
-SUFFIXES = {
-    "text": ".txt", "markdown": ".md", "code": ".py", "html": ".html", "pdf": ".pdf",
-    "docx": ".docx", "json": ".json", "csv": ".csv", "notebook": ".ipynb", "xml": ".xml",
-    "mail": ".eml",
-}  # fmt: skip
+SUFFIXES = {name: suffixes[0] for name, suffixes in FORMATS.items()}
 
 
 @pytest.fixture

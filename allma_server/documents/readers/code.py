@@ -15,36 +15,10 @@ from allma_server.documents.grammars import grammar
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.text import clean, is_blank, without_blobs
 from allma_server.errors import NothingToIndex
-from allma_server.types import Extract, Section
+from allma_server.types import LANGUAGE_BY_SUFFIX, Extract, Section
 
 if TYPE_CHECKING:
     from tree_sitter import Node
-
-_LANGUAGES = {
-    "bash": ".sh .bash .zsh .ksh .bats",
-    "c": ".c .h",
-    "c-sharp": ".cs",
-    "cpp": ".cpp .cc .cxx .hpp .hh .hxx .ipp .cu .cuh .ino",
-    "go": ".go",
-    "java": ".java",
-    "javascript": ".js .jsx .mjs .cjs",
-    "php": ".php .phtml",
-    "python": ".py .pyi .pyw",
-    "ruby": ".rb .rake .gemspec",
-    "rust": ".rs",
-    "tsx": ".tsx",
-    "typescript": ".ts .mts .cts",
-}
-_WITHOUT_GRAMMAR = (
-    ".ada .adb .ads .asm .astro .awk .bat .cabal .clj .cljs .cljc .cmake .cmd .coffee .cr .css .d "
-    ".dart .el .elm .erl .ex .exs .f .f90 .fish .for .fs .fsx .gd .glsl .gql .gradle .graphql "
-    ".groovy .hcl .hlsl .hs .jl .kt .kts .less .lhs .lisp .lua .m .mk .ml .mli .mm .nim .nix .pas "
-    ".pl .pm .proto .ps1 .psm1 .purs .r .re .rkt .s .sass .scala .scm .scss .sol .sql .sv .svelte "
-    ".swift .tcl .tf .v .vb .vhd .vhdl .vim .vue .wgsl .zig"
-)
-_LANGUAGE_OF = {
-    suffix: language for language, suffixes in _LANGUAGES.items() for suffix in suffixes.split()
-}
 
 # What has a symbol of its own; so have the definitions inside of a container.
 _CONTAINERS = frozenset(
@@ -92,22 +66,17 @@ _MEAN_LINE = 250
 Symbol = tuple[str, ...]
 
 
-class CodeReader:
-    """Source code of any language."""
-
-    name = "code"
-    suffixes = frozenset(_LANGUAGE_OF) | frozenset(_WITHOUT_GRAMMAR.split())
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        text = clean(without_blobs(decode(data)))
-        if is_blank(text):
-            raise NothingToIndex("The file is empty.")
-        language = _LANGUAGE_OF.get(path.suffix.lower())
-        if len(text) > min(_LARGEST, _MEAN_LINE * (text.count("\n") + 1)):
-            language = None
-        whole = Section(0, len(text), "code", language=language)
-        sections = tuple(_sections(text, language)) if language else ()
-        return Extract(text, sections or (whole,))
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read source code of any language."""
+    text = clean(without_blobs(decode(data)))
+    if is_blank(text):
+        raise NothingToIndex("The file is empty.")
+    language = LANGUAGE_BY_SUFFIX.get(path.suffix.lower())
+    if len(text) > min(_LARGEST, _MEAN_LINE * (text.count("\n") + 1)):
+        language = None
+    whole = Section(0, len(text), "code", language=language)
+    sections = tuple(_sections(text, language)) if language else ()
+    return Extract(text, sections or (whole,))
 
 
 def _sections(text: str, language: str) -> Iterator[Section]:

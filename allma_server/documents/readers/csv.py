@@ -17,26 +17,24 @@ _LONG_ROW = 2000
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,%]*$")
 
 
-class CsvReader:
-    """Rows separated by commas, semicolons, tabs or bars; quoted cells may span lines."""
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        extract = whole(decode(data))
-        text = extract.text
-        lines = list(StringIO(text, newline="\n"))
-        starts = [0, *accumulate(map(len, lines))]
-        rows = list(_rows(lines, _delimiter(lines, path)))
-        breaks: list[int] = []
-        for first, last, _ in rows:
-            breaks.append(starts[first])
-            if starts[last] - starts[first] > _LONG_ROW:
-                # A long quoted cell, or a quote nobody closed: its lines are the next best.
-                breaks.extend(starts[first + 1 : last])
-        repeat = ""
-        if len(rows) > 1 and _is_header(rows[0][2]) and starts[rows[0][1]] <= _LONGEST_REPEAT:
-            repeat = text[: starts[rows[0][1]]].rstrip("\n")
-        section = Section(0, len(text), "records", repeat=repeat, breaks=tuple(breaks))
-        return Extract(text, (section,), metadata={"rows": str(len(rows))})
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read rows separated by commas, semicolons, tabs or bars; quoted cells may span lines."""
+    extract = whole(decode(data))
+    text = extract.text
+    lines = list(StringIO(text, newline="\n"))
+    starts = [0, *accumulate(map(len, lines))]
+    rows = list(_rows(lines, _delimiter(lines, path)))
+    breaks: list[int] = []
+    for first, last, _ in rows:
+        breaks.append(starts[first])
+        if starts[last] - starts[first] > _LONG_ROW:
+            # A long quoted cell, or a quote nobody closed: its lines are the next best.
+            breaks.extend(starts[first + 1 : last])
+    repeat = ""
+    if len(rows) > 1 and _is_header(rows[0][2]) and starts[rows[0][1]] <= _LONGEST_REPEAT:
+        repeat = text[: starts[rows[0][1]]].rstrip("\n")
+    section = Section(0, len(text), "records", repeat=repeat, breaks=tuple(breaks))
+    return Extract(text, (section,), metadata={"rows": str(len(rows))})
 
 
 def _delimiter(lines: list[str], path: PurePath) -> str:

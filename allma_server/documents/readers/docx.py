@@ -50,30 +50,28 @@ _HEADING_LEVELS = frozenset("012345678")  # of nine; the tenth, "9", is ordinary
 _Element = Any
 
 
-class DocxReader:
-    """Office Open XML text documents and templates; macros are not looked at."""
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read an Office Open XML text document or template; macros are ignored."""
+    # Heavy, and the registry is loaded where nothing is parsed.
+    from docx.exceptions import PythonDocxError
+    from docx.opc.exceptions import OpcError
+    from docx.package import Package
 
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        # Heavy, and the registry is loaded where nothing is parsed.
-        from docx.exceptions import PythonDocxError
-        from docx.opc.exceptions import OpcError
-        from docx.package import Package
-
-        etree: Any = import_module("lxml.etree")
-        if path.name.startswith("~$"):
-            raise NothingToIndex("Word keeps it while a document is open.")
-        _check(data)
-        try:
-            package = Package.open(BytesIO(data))
-        except (PythonDocxError, OpcError, etree.LxmlError, zipfile.BadZipFile, zlib.error) as exc:
-            raise UnreadableDocument(f"The document is damaged: {exc}.") from exc
-        except (LookupError, ValueError, TypeError, AttributeError, EOFError, RuntimeError) as exc:
-            # What the libraries stumble over when the parts of a package don't fit together.
-            raise UnreadableDocument("It is not a Word document, or badly damaged.") from exc
-        try:
-            return _Document(package).read()
-        except etree.LxmlError as exc:
-            raise UnreadableDocument(f"A part of the document is damaged: {exc}.") from exc
+    etree: Any = import_module("lxml.etree")
+    if path.name.startswith("~$"):
+        raise NothingToIndex("Word keeps it while a document is open.")
+    _check(data)
+    try:
+        package = Package.open(BytesIO(data))
+    except (PythonDocxError, OpcError, etree.LxmlError, zipfile.BadZipFile, zlib.error) as exc:
+        raise UnreadableDocument(f"The document is damaged: {exc}.") from exc
+    except (LookupError, ValueError, TypeError, AttributeError, EOFError, RuntimeError) as exc:
+        # What the libraries stumble over when the parts of a package don't fit together.
+        raise UnreadableDocument("It is not a Word document, or badly damaged.") from exc
+    try:
+        return _Document(package).read()
+    except etree.LxmlError as exc:
+        raise UnreadableDocument(f"A part of the document is damaged: {exc}.") from exc
 
 
 def _check(data: bytes) -> None:

@@ -44,20 +44,18 @@ _LINE_MARK = re.compile(rf" {LINE}=\d+")
 _Element = Any
 
 
-class HtmlReader:
-    """Web pages; nothing they link to is ever fetched, no script in them runs."""
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        declared = _DECLARED.search(data[:4096])
-        text = decode(data, declared[1].decode("ascii") if declared else None)
-        if is_blank(text):
-            raise NothingToIndex("The file is empty.")
-        page = parsed(text)
-        blocks = _blocks(page)
-        title = _LINE_MARK.sub("", page.xpath("string(//head/title)"))
-        outline = Outline()
-        write(blocks, outline)
-        return outline.draft().extract("The page has no text.", title=title)
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read a web page; nothing it links to is fetched, and no script in it runs."""
+    declared = _DECLARED.search(data[:4096])
+    text = decode(data, declared[1].decode("ascii") if declared else None)
+    if is_blank(text):
+        raise NothingToIndex("The file is empty.")
+    page = parsed(text)
+    blocks = _blocks(page)
+    title = _LINE_MARK.sub("", page.xpath("string(//head/title)"))
+    outline = Outline()
+    write(blocks, outline)
+    return outline.draft().extract("The page has no text.", title=title)
 
 
 def parsed(text: str) -> _Element:

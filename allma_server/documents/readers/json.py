@@ -22,18 +22,13 @@ _ESCAPE = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|u(....)|(.))", 
 _CLOSED_BY = {"[": "]", "{": "}"}
 
 
-class JsonReader:
-    """One value, or one per line; what is not balanced JSON is read as plain text."""
-
-    name = "json"
-    suffixes = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".json5", ".jsonc"})
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        extract = whole(_ESCAPE.sub(_unescaped, decode(data)))
-        records = _scan(extract.text)
-        if records is None:
-            return extract
-        return Extract(extract.text, tuple(_sections(extract.text, records)))
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read one value, or one per line; text whose brackets do not match is read as plain text."""
+    extract = whole(_ESCAPE.sub(_unescaped, decode(data)))
+    records = _scan(extract.text)
+    if records is None:
+        return extract
+    return Extract(extract.text, tuple(_sections(extract.text, records)))
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -19,30 +19,28 @@ _SEPARATOR = re.compile(
 _QUOTED_FROM = re.compile(r"^>(?=>*From )", re.MULTILINE)
 
 
-class MailReader:
-    """Messages (.eml), mailboxes (.mbox), and web pages with their parts in one file (.mhtml)."""
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        # As the standard library's own parser of bytes does it: other bytes pass through.
-        raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
-        starts = [match.span() for match in _SEPARATOR.finditer(raw)]
-        letter = Letter()
-        if not starts:
-            message = _parsed(raw)
-            if message is None or not message.keys():
-                return whole(decode(data))
-            letter.add(message, Source(raw, 1))
-            facts = {"from": header(message, "From"), "date": header(message, "Date")}
-            title = header(message, "Subject")
-            return letter.draft.extract("The message has no text.", title=title, metadata=facts)
-        for text, line in _messages(raw, starts):
-            if (message := _parsed(text)) is not None:
-                letter.add(message, Source(text, line))
-            else:
-                plain = whole(text.encode("ascii", "replace").decode()).text
-                letter.draft.add(plain, lines=range(line, line + plain.count("\n") + 1))
-        facts = {"messages": str(len(starts))}
-        return letter.draft.extract("The mailbox has no text.", metadata=facts)
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read a message (.eml), a mailbox (.mbox), or a saved page with its parts (.mhtml)."""
+    # As the standard library's own parser of bytes does it: other bytes pass through.
+    raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
+    starts = [match.span() for match in _SEPARATOR.finditer(raw)]
+    letter = Letter()
+    if not starts:
+        message = _parsed(raw)
+        if message is None or not message.keys():
+            return whole(decode(data))
+        letter.add(message, Source(raw, 1))
+        facts = {"from": header(message, "From"), "date": header(message, "Date")}
+        title = header(message, "Subject")
+        return letter.draft.extract("The message has no text.", title=title, metadata=facts)
+    for text, line in _messages(raw, starts):
+        if (message := _parsed(text)) is not None:
+            letter.add(message, Source(text, line))
+        else:
+            plain = whole(text.encode("ascii", "replace").decode()).text
+            letter.draft.add(plain, lines=range(line, line + plain.count("\n") + 1))
+    facts = {"messages": str(len(starts))}
+    return letter.draft.extract("The mailbox has no text.", metadata=facts)
 
 
 def _parsed(raw: str) -> Message | None:

@@ -18,8 +18,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 from allma_server.documents.builder import DocumentBuilder
+from allma_server.documents.readers import html, reader_for
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.html import HtmlReader
 from allma_server.documents.readers.text import clean, whole
 from allma_server.errors import AllmaError, NothingToIndex
 from allma_server.types import Extract, Section
@@ -43,7 +43,6 @@ _MEDIA = frozenset({"image", "audio", "video", "font"})
 _OF_PAGES = frozenset({"text/css", "text/javascript", "application/javascript"})
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\s]|(?<=\S)[ \t]+(?=\S)")
 _NO_DIGIT = re.compile(r"[^A-Za-z0-9+/]")
-_HTML = HtmlReader()
 _MOSTLY = 0.7
 """A plain body that has this share of the words in the HTML body stands for it."""
 
@@ -193,15 +192,12 @@ class _Parts:
         data, lines = self._decoded(part)
         try:
             text = _text(data, part.get_content_charset())
-            extract = _HTML.read(text.encode(), PurePath("body.html")) if is_html else whole(text)
+            extract = html.read(text.encode(), PurePath("body.html")) if is_html else whole(text)
         except AllmaError:
             return  # it is empty, or no text
         self._bodies.append(_Text(extract, lines, choice=choice, is_html=is_html))
 
     def _attachment(self, part: Message, name: str, kind: str) -> None:
-        # The registry of readers knows this reader.
-        from allma_server.documents.readers import reader_for
-
         inline = part.get_content_disposition() != "attachment"
         if kind.partition("/")[0] in _MEDIA and inline or not name and kind in _OF_PAGES:
             return
@@ -228,7 +224,7 @@ class _Parts:
         self, reader: "Reader", data: bytes, path: PurePath, name: str, lines: Sequence[int]
     ) -> None:
         try:
-            self.attached.append(_Text(reader.read(data, path), lines, name))
+            self.attached.append(_Text(reader(data, path), lines, name))
         except NothingToIndex:
             self.names.append(name)
         except MemoryError:

@@ -33,26 +33,21 @@ _EMPHASIS = str.maketrans("", "", "*`")
 _ATTRIBUTES = re.compile(r"\s*\{[^{}]*\}\s*$")
 
 
-class MarkdownReader:
-    """CommonMark with tables, and its relatives that mix it with code."""
-
-    name = "markdown"
-    suffixes = frozenset(".md .markdown .mdown .mkd .mdx .qmd .rmd".split())
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        text = clean(without_blobs(decode(data)))
-        front = _FRONT_MATTER.match(text)
-        above = text.count("\n", 0, front.end()) if front else 0
-        tokens = _parser().parse("\n" * above + text[front.end() if front else 0 :])
-        lines = text.split("\n")
-        _blank_comments(lines, tokens)
-        text = "\n".join(lines)
-        if is_blank(text):
-            raise NothingToIndex("The file is empty.")
-        named = _TITLE.search(front[0]) if front else None
-        headings = ((level, title) for _, level, title in _headings(tokens))
-        title = named[2] if named else next((t for level, t in headings if level == 1), None)
-        return Extract(text, tuple(_sections(lines, tokens)), title)
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read CommonMark with tables, and its relatives that mix it with code."""
+    text = clean(without_blobs(decode(data)))
+    front = _FRONT_MATTER.match(text)
+    above = text.count("\n", 0, front.end()) if front else 0
+    tokens = _parser().parse("\n" * above + text[front.end() if front else 0 :])
+    lines = text.split("\n")
+    _blank_comments(lines, tokens)
+    text = "\n".join(lines)
+    if is_blank(text):
+        raise NothingToIndex("The file is empty.")
+    named = _TITLE.search(front[0]) if front else None
+    headings = ((level, title) for _, level, title in _headings(tokens))
+    title = named[2] if named else next((t for level, t in headings if level == 1), None)
+    return Extract(text, tuple(_sections(lines, tokens)), title)
 
 
 @cache

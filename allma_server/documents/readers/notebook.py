@@ -20,44 +20,40 @@ from allma_server.types import Extract, Section
 _Json = dict[str, Any]
 
 
-class NotebookReader:
-    """Markdown and code cells under the heading `cell N`, each followed by its text outputs.
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read Markdown and code cells under the heading `cell N`, each followed by its text outputs.
 
-    A file that is not JSON, such as one with the marks of a merge conflict, is read as text; its
-    metadata say so.
+    A file that is not JSON, such as one with merge conflict markers, is read as text, and its
+    metadata says so.
     """
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        text = decode(data)
-        try:
-            root = as_object(json.loads(text or "{}"))
-        except (ValueError, RecursionError) as exc:
-            notice = f"Read as plain text: it is not valid JSON ({exc})."
-            return replace(whole(text), metadata={"notice": notice})
-        language = _language(root)
-        # Format 3 kept cells in worksheets.
-        cells = _objects(root.get("cells")) or [
-            cell
-            for sheet in _objects(root.get("worksheets"))
-            for cell in _objects(sheet.get("cells"))
-        ]
-        draft = DocumentBuilder()
-        for number, cell in enumerate(cells, start=1):
-            heading = (f"cell {number}",)
-            source = joined(cell.get("source", cell.get("input")))
-            if cell.get("cell_type") == "code":
-                draft.add(source, Section(0, 0, "code", heading, language=language))
-            else:
-                draft.add(source, Section(0, 0, "markdown", heading))
-            output = "\n".join(filter(None, map(printed, _objects(cell.get("outputs")))))
-            if len(output) > LONGEST_OUTPUT:
-                output = output[:LONGEST_OUTPUT].rsplit("\n", 1)[0] + "\n…"
-            draft.add(output, Section(0, 0, "text", (*heading, "output")))
-        return draft.extract(
-            "The notebook has no text.",
-            title=joined(as_object(root.get("metadata")).get("title")),
-            metadata={"cells": str(len(cells)), "language": language or ""},
-        )
+    text = decode(data)
+    try:
+        root = as_object(json.loads(text or "{}"))
+    except (ValueError, RecursionError) as exc:
+        notice = f"Read as plain text: it is not valid JSON ({exc})."
+        return replace(whole(text), metadata={"notice": notice})
+    language = _language(root)
+    # Format 3 kept cells in worksheets.
+    cells = _objects(root.get("cells")) or [
+        cell for sheet in _objects(root.get("worksheets")) for cell in _objects(sheet.get("cells"))
+    ]
+    draft = DocumentBuilder()
+    for number, cell in enumerate(cells, start=1):
+        heading = (f"cell {number}",)
+        source = joined(cell.get("source", cell.get("input")))
+        if cell.get("cell_type") == "code":
+            draft.add(source, Section(0, 0, "code", heading, language=language))
+        else:
+            draft.add(source, Section(0, 0, "markdown", heading))
+        output = "\n".join(filter(None, map(printed, _objects(cell.get("outputs")))))
+        if len(output) > LONGEST_OUTPUT:
+            output = output[:LONGEST_OUTPUT].rsplit("\n", 1)[0] + "\n…"
+        draft.add(output, Section(0, 0, "text", (*heading, "output")))
+    return draft.extract(
+        "The notebook has no text.",
+        title=joined(as_object(root.get("metadata")).get("title")),
+        metadata={"cells": str(len(cells)), "language": language or ""},
+    )
 
 
 def _language(root: _Json) -> str | None:

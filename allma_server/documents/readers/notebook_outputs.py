@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any, cast
 
-from allma_server.documents.readers.html import HtmlReader
+from allma_server.documents.readers import html
 from allma_server.documents.readers.text import clean, is_blank
 from allma_server.errors import UnreadableDocument
 
@@ -87,7 +87,7 @@ def _richer(forms: dict[str, Any], metadata: object) -> Iterator[str]:
 def _html(value: object) -> str:
     try:
         source = joined(value)[:_LONGEST_HTML]
-        return HtmlReader().read(source.encode("utf-8", "replace"), PurePath("output.html")).text
+        return html.read(source.encode("utf-8", "replace"), PurePath("output.html")).text
     except UnreadableDocument:
         return ""  # nothing in it can be seen
 

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from allma_server.documents.builder import DocumentBuilder
+from allma_server.documents.readers import reader_for
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, parts
 from allma_server.documents.readers.pdf_spare import SpareDocument
 from allma_server.documents.readers.pdf_text import page_text
@@ -44,36 +45,34 @@ class _Contents:
     has_attachments: bool = False
 
 
-class PdfReader:
-    """Pages with a text layer, also of damaged files; pages that can't be read are left out.
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read the pages that have a text layer, also of damaged files; skip pages that fail.
 
-    Bookmarks are the headings of what they lead to, and attached files are read after the pages.
+    Bookmarks become headings, and attached files are read after the pages.
     """
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        if not data:
-            raise NothingToIndex("The file is empty.")
-        if b"%PDF-" not in data[:1024] and b" obj" not in data:
-            raise UnreadableDocument("It is not a PDF, although its name says so.")
-        spare = SpareDocument(data)
-        contents = _contents(data, spare)
-        pages, title = contents.pages, contents.title
-        draft = DocumentBuilder()
-        _add_pages(draft, pages)
-        if contents.has_attachments:
-            _add_attachments(draft, spare)
-        if all(page.text is None for page in pages) and not any(page.notes for page in pages):
-            raise UnreadableDocument("It is damaged: no page can be read.")
-        return draft.extract(
-            f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
-            "may be a scan, which text recognition (OCR) would make searchable.",
-            title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
-            metadata={
-                "pages": str(len(pages)),
-                "unreadable_pages": _numbers([page.text is None for page in pages]),
-                "pages_without_text": _numbers([page.text == "" for page in pages]),
-            },
-        )
+    if not data:
+        raise NothingToIndex("The file is empty.")
+    if b"%PDF-" not in data[:1024] and b" obj" not in data:
+        raise UnreadableDocument("It is not a PDF, although its name says so.")
+    spare = SpareDocument(data)
+    contents = _contents(data, spare)
+    pages, title = contents.pages, contents.title
+    draft = DocumentBuilder()
+    _add_pages(draft, pages)
+    if contents.has_attachments:
+        _add_attachments(draft, spare)
+    if all(page.text is None for page in pages) and not any(page.notes for page in pages):
+        raise UnreadableDocument("It is damaged: no page can be read.")
+    return draft.extract(
+        f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
+        "may be a scan, which text recognition (OCR) would make searchable.",
+        title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
+        metadata={
+            "pages": str(len(pages)),
+            "unreadable_pages": _numbers([page.text is None for page in pages]),
+            "pages_without_text": _numbers([page.text == "" for page in pages]),
+        },
+    )
 
 
 def _add_pages(draft: DocumentBuilder, pages: list[_Page]) -> None:
@@ -86,9 +85,6 @@ def _add_pages(draft: DocumentBuilder, pages: list[_Page]) -> None:
 
 
 def _add_attachments(draft: DocumentBuilder, spare: SpareDocument) -> None:
-    # The registry of readers knows this reader.
-    from allma_server.documents.readers import reader_for
-
     files = list(spare.attachments())
     draft.add("\n".join(f"Attachment: {name}" for name, _ in files))
     unread = _MOST_ATTACHED
@@ -100,7 +96,7 @@ def _add_attachments(draft: DocumentBuilder, spare: SpareDocument) -> None:
         if reader is None or data is None or unread < 0 or path.suffix.lower() in (".pdf", ".eml"):
             continue
         try:
-            extract = reader.read(data, path)
+            extract = reader(data, path)
         except MemoryError:
             raise
         except Exception:

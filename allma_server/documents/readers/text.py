@@ -21,18 +21,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{500,}={0,2}")
 _BASE64_LINES = re.compile(r"^[A-Za-z0-9+/]{60,}\n(?:[A-Za-z0-9+/]{60,}\n){2,}", re.MULTILINE)
 
 
-class TextReader:
-    """Text whose lines are kept as they are; also for suffixes nobody knows, if it is text."""
-
-    name = "text"
-    suffixes = frozenset(
-        ".txt .text .log .rst .adoc .asciidoc .org .tex .bib .ini .cfg .conf .toml .yaml .yml "
-        ".properties .env .srt .vtt .ics .vcf .diff .patch .po .pot .nfo "
-        ".list".split()
-    )
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        return whole(decode(data))
+def read(data: bytes, path: PurePath) -> Extract:
+    """Return the text with its lines as they are; also for unknown suffixes, if it is text."""
+    return whole(decode(data))
 
 
 def whole(text: str, kind: SectionKind = "text") -> Extract:

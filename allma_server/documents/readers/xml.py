@@ -22,27 +22,25 @@ _TITLED = ("channel", "info", "bookinfo", "head", "header", "prolog")
 _SPACED = frozenset({"tspan", "p", "div"})
 
 
-class XmlReader:
-    """XML of any vocabulary but XHTML, which is read as HTML."""
-
-    def read(self, data: bytes, path: PurePath) -> Extract:
-        declared = _DECLARED.search(data[:4096])
-        text = decode(data, declared[1].decode("ascii") if declared else None)
-        if is_blank(text):
-            raise NothingToIndex("The file is empty.")
-        try:
-            root = parsed(text.replace("\0", "\ufffd"))
-        except NotWellFormed as exc:
-            extract = whole(text)
-            return Extract(extract.text, extract.sections, metadata={"note": str(exc)})
-        outline = Outline()
-        if is_feed(root):
-            write_feed(root, outline)
-        elif root.local == "svg":
-            _write_drawing(root, outline)
-        else:
-            write_elements(root, outline)
-        return outline.draft().extract("It has no text.", title=_title(root))
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read XML of any vocabulary except XHTML, which is read as HTML."""
+    declared = _DECLARED.search(data[:4096])
+    text = decode(data, declared[1].decode("ascii") if declared else None)
+    if is_blank(text):
+        raise NothingToIndex("The file is empty.")
+    try:
+        root = parsed(text.replace("\0", "\ufffd"))
+    except NotWellFormed as exc:
+        extract = whole(text)
+        return Extract(extract.text, extract.sections, metadata={"note": str(exc)})
+    outline = Outline()
+    if is_feed(root):
+        write_feed(root, outline)
+    elif root.local == "svg":
+        _write_drawing(root, outline)
+    else:
+        write_elements(root, outline)
+    return outline.draft().extract("It has no text.", title=_title(root))
 
 
 def _title(root: Node) -> str | None:

@@ -4,13 +4,13 @@ import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.grammars import GRAMMARS, grammar
-from allma_server.documents.readers.code import CodeReader
+from allma_server.documents.readers import code as code_reader
 from allma_server.errors import NothingToIndex
-from allma_server.types import Extract
+from allma_server.types import LANGUAGES, Extract, format_of
 
 
 def read(source: str, name: str) -> Extract:
-    extract = CodeReader().read(source.encode(), PurePath(name))
+    extract = code_reader.read(source.encode(), PurePath(name))
     joined = "".join(extract.text[s.start : s.end] for s in extract.sections)
     assert joined == extract.text, "sections cover the file, in order"
     return extract
@@ -127,6 +127,7 @@ def test_sections_follow_definitions(name: str) -> None:
 def test_every_grammar_can_be_loaded() -> None:
     from tree_sitter import Language
 
+    assert GRAMMARS.keys() == LANGUAGES.keys()
     assert all(Language(grammar(name)).abi_version for name in GRAMMARS)
 
 
@@ -168,7 +169,7 @@ def test_minified_code_is_not_parsed() -> None:
 
 def test_an_empty_file_has_nothing_to_index() -> None:
     with pytest.raises(NothingToIndex):
-        CodeReader().read(b" \n\n", PurePath("__init__.py"))
+        code_reader.read(b" \n\n", PurePath("__init__.py"))
 
 
 def test_chunks_hold_whole_functions_and_small_ones_share_a_chunk() -> None:
@@ -186,9 +187,9 @@ def test_real_sources_of_many_kinds_are_read(shared_data: Path) -> None:
     paths = [
         path
         for path in sorted((shared_data / "documents" / "code").glob("*"))
-        if path.suffix in CodeReader.suffixes
+        if format_of(path) == "code"
     ]
     for path in paths:
-        extract = CodeReader().read(path.read_bytes(), path)
+        extract = code_reader.read(path.read_bytes(), path)
         assert extract.text == "".join(extract.text[s.start : s.end] for s in extract.sections)
         assert chunk(extract, "", ChunkSettings(max_tokens=2000))

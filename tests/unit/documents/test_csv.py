@@ -2,12 +2,12 @@ from pathlib import PurePath
 
 import pytest
 
-from allma_server.documents.readers.csv import CsvReader
+from allma_server.documents.readers import csv as csv_reader
 from allma_server.types import Extract
 
 
 def read(data: str | bytes, name: str = "file.csv") -> Extract:
-    return CsvReader().read(data.encode() if isinstance(data, str) else data, PurePath(name))
+    return csv_reader.read(data.encode() if isinstance(data, str) else data, PurePath(name))
 
 
 def rows(extract: Extract) -> list[str]:

@@ -7,7 +7,7 @@ import docx
 import pytest
 from docx.document import Document
 
-from allma_server.documents.readers.docx import DocxReader
+from allma_server.documents.readers import docx as docx_reader
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
@@ -17,7 +17,7 @@ PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
 def read(data: bytes) -> Extract:
-    return DocxReader().read(data, PurePath("file.docx"))
+    return docx_reader.read(data, PurePath("file.docx"))
 
 
 def saved(document: Document) -> bytes:
@@ -329,7 +329,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, reason: str
 
 def test_the_lock_file_of_an_open_document_is_skipped() -> None:
     with pytest.raises(NothingToIndex, match="open"):
-        DocxReader().read(b"\x05ann", PurePath("~$report.docx"))
+        docx_reader.read(b"\x05ann", PurePath("~$report.docx"))
 
 
 def test_a_package_without_a_main_part_is_no_document() -> None:

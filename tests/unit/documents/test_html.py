@@ -4,7 +4,7 @@ from pathlib import PurePath
 import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk
-from allma_server.documents.readers.html import HtmlReader
+from allma_server.documents.readers import html as html_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract
 
@@ -13,7 +13,7 @@ STORY = "The river rose in the night and took the old bridge with it before anyb
 
 def read(page: str | bytes) -> Extract:
     data = page.encode() if isinstance(page, str) else page
-    return HtmlReader().read(data, PurePath("page.html"))
+    return html_reader.read(data, PurePath("page.html"))
 
 
 def article(*paragraphs: str) -> str:

@@ -3,12 +3,12 @@ from pathlib import PurePath
 
 import pytest
 
-from allma_server.documents.readers.json import JsonReader
+from allma_server.documents.readers import json as json_reader
 from allma_server.types import Extract
 
 
 def read(data: str | bytes, name: str = "file.json") -> Extract:
-    return JsonReader().read(data.encode() if isinstance(data, str) else data, PurePath(name))
+    return json_reader.read(data.encode() if isinstance(data, str) else data, PurePath(name))
 
 
 def records(extract: Extract) -> list[str]:

@@ -6,14 +6,14 @@ from pathlib import PurePath
 
 import pytest
 
-from allma_server.documents.readers.mail import MailReader
+from allma_server.documents.readers import mail as mail_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract
 from tests.unit.documents.pdf_files import pdf_with_pages
 
 
 def read(data: str | bytes, name: str = "a.eml") -> Extract:
-    return MailReader().read(data.encode() if isinstance(data, str) else data, PurePath(name))
+    return mail_reader.read(data.encode() if isinstance(data, str) else data, PurePath(name))
 
 
 def numbered(extract: Extract) -> list[tuple[int, str]]:

@@ -3,13 +3,13 @@ from pathlib import Path, PurePath
 import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk
-from allma_server.documents.readers.markdown import MarkdownReader
+from allma_server.documents.readers import markdown as markdown_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract, Section
 
 
 def read(source: str) -> Extract:
-    extract = MarkdownReader().read(source.encode(), PurePath("a.md"))
+    extract = markdown_reader.read(source.encode(), PurePath("a.md"))
     assert extract.text.count("\n") == source.count("\n"), "line numbers stay those of the file"
     joined = "".join(extract.text[s.start : s.end] for s in extract.sections)
     assert joined == extract.text, "sections cover the file, in order"
@@ -104,7 +104,7 @@ def test_a_code_block_that_fits_is_never_cut() -> None:
 def test_an_empty_file_has_nothing_to_index() -> None:
     for source in (b"", b" \n\t\n", b"<!-- nothing but a comment -->\n"):
         with pytest.raises(NothingToIndex):
-            MarkdownReader().read(source, PurePath("a.md"))
+            markdown_reader.read(source, PurePath("a.md"))
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,5 @@ def test_strange_markup_is_read_as_text(source: str) -> None:
 
 def test_real_pages_are_read(shared_data: Path) -> None:
     for path in sorted((shared_data / "documents" / "md").glob("*.md")):
-        extract = MarkdownReader().read(path.read_bytes(), path)
+        extract = markdown_reader.read(path.read_bytes(), path)
         assert extract.text == "".join(extract.text[s.start : s.end] for s in extract.sections)

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from allma_server.documents.readers.notebook import NotebookReader
+from allma_server.documents.readers import notebook as notebook_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract
 
 
 def read(notebook: object) -> Extract:
-    return NotebookReader().read(json.dumps(notebook).encode(), PurePath("file.ipynb"))
+    return notebook_reader.read(json.dumps(notebook).encode(), PurePath("file.ipynb"))
 
 
 def code(source: str | list[str], *outputs: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ CONFLICT = """{
     ],
 )
 def test_what_is_not_json_is_read_as_text_with_a_notice(data: bytes, kept: str) -> None:
-    extract = NotebookReader().read(data, PurePath("file.ipynb"))
+    extract = notebook_reader.read(data, PurePath("file.ipynb"))
     assert kept in extract.text
     assert "not valid JSON" in extract.metadata["notice"]
 

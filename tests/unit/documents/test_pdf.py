@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pypdf
 import pytest
 
-from allma_server.documents.readers.pdf import PdfReader
+from allma_server.documents.readers import pdf as pdf_reader
 from allma_server.documents.readers.pdf_spare import SpareDocument
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
@@ -15,7 +15,7 @@ from tests.unit.documents.pdf_files import pdf_of, pdf_with_contents, pdf_with_p
 
 
 def read(data: bytes) -> Extract:
-    return PdfReader().read(data, PurePath("file.pdf"))
+    return pdf_reader.read(data, PurePath("file.pdf"))
 
 
 def pages(extract: Extract) -> dict[int | None, str]:

@@ -14,7 +14,7 @@ from allma_server.config import Config
 from allma_server.documents import pool as pool_module
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.pool import ParserPool, open_parsers
-from allma_server.documents.readers.markdown import MarkdownReader
+from allma_server.documents.readers import markdown as markdown_reader
 from allma_server.documents.worker import Limits
 from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
 from allma_server.providers.embedding import open_embedder
@@ -38,7 +38,7 @@ def write(path: Path, content: str | bytes) -> str:
 async def test_a_file_comes_back_as_chunks(parser: ParserPool, tmp_path: Path) -> None:
     source = "---\ntitle: Guide\n---\n\n# Install\n\n" + "Take the package and run it. " * 200
     parsed = await parser.parse(write(tmp_path / "guide.md", source))
-    extract = MarkdownReader().read(source.encode(), tmp_path / "guide.md")
+    extract = markdown_reader.read(source.encode(), tmp_path / "guide.md")
     assert parsed.chunks == chunk(extract, "Guide", SETTINGS)
     assert (parsed.format, parsed.title) == ("markdown", "Guide")
     assert len(parsed.chunks) > 5

@@ -2,8 +2,9 @@ from pathlib import PurePath
 
 import pytest
 
+from allma_server.documents.readers import text as text_reader
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import TextReader, clean, is_blank, without_blobs
+from allma_server.documents.readers.text import clean, is_blank, without_blobs
 from allma_server.errors import NothingToIndex
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n" * 12
@@ -334,11 +335,11 @@ def test_long_words_that_are_no_base64_stay(word: str) -> None:
 
 def test_lines_of_the_text_are_lines_of_the_file() -> None:
     data = b"one\r\n\r\n\x1b[1mthree\x1b[0m\r\nfo\xe2\x80\x8bur"
-    extract = TextReader().read(data, PurePath("notes.log"))
+    extract = text_reader.read(data, PurePath("notes.log"))
     assert extract.text.split("\n") == ["one", "", "three", "four"]
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t\n", "\u200b\u2060".encode()])
 def test_nothing_to_see_is_nothing_to_index(data: bytes) -> None:
     with pytest.raises(NothingToIndex):
-        TextReader().read(data, PurePath("notes.txt"))
+        text_reader.read(data, PurePath("notes.txt"))

@@ -4,14 +4,14 @@ from pathlib import Path, PurePath
 import pytest
 
 from allma_server.documents.readers import reader_for
-from allma_server.documents.readers.xml import XmlReader
+from allma_server.documents.readers import xml as xml_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract
 
 
 def read(source: str | bytes, name: str = "file.xml") -> Extract:
     data = source.encode() if isinstance(source, str) else source
-    return XmlReader().read(data, PurePath(name))
+    return xml_reader.read(data, PurePath(name))
 
 
 def numbered(extract: Extract) -> list[tuple[int, str]]:
@@ -137,16 +137,15 @@ def test_an_atom_entry_has_its_link_author_and_text() -> None:
 
 
 def test_a_drawing_is_read_by_its_words() -> None:
-    reader = reader_for(PurePath("plan.svg"))
-    assert reader is not None
+    assert reader_for(PurePath("plan.svg")) is xml_reader.read
     drawing = (
         b"<svg><title>Plan</title><style>p {}</style><g><text><tspan>Kitchen</tspan>"
         b"<tspan>12 m</tspan></text><path d='M0'/><text>Hall</text></g></svg>"
     )
-    extract = reader.read(drawing, PurePath("plan.svg"))
+    extract = xml_reader.read(drawing, PurePath("plan.svg"))
     assert (extract.title, extract.text) == ("Plan", "Plan\n\nKitchen 12 m\n\nHall")
     with pytest.raises(NothingToIndex):
-        reader.read(b"<svg><path d='M0 0'/></svg>", PurePath("line.svg"))
+        xml_reader.read(b"<svg><path d='M0 0'/></svg>", PurePath("line.svg"))
 
 
 @pytest.mark.parametrize(

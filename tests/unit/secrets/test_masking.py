@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 import pytest
 
-from allma_server.documents.readers import reader_for
+from allma_server.documents.readers import text as text_reader
 from allma_server.errors import NothingToIndex
 from allma_server.secrets import mask, mask_extract
 from allma_server.types import Extract, Section
@@ -275,10 +275,8 @@ def test_titles_headings_and_repeated_rows_are_masked_too() -> None:
 def test_a_file_that_is_nothing_but_secrets_is_no_document() -> None:
     exported = "name,url,username,password\nshop,https://s.example,bob,plainwords\n"
     for content in (private_key(), f"\n{private_key('EC ')}\n", exported):
-        reader = reader_for(PurePath("notes.txt"))
-        assert reader is not None
         with pytest.raises(NothingToIndex, match="secrets"):
-            mask_extract(reader.read(content.encode(), PurePath("notes.txt")))
+            mask_extract(text_reader.read(content.encode(), PurePath("notes.txt")))
     note = f"# How to renew the key\n\n{private_key(lines=3)}\n" + "Ask Bob before you do. " * 30
     assert "Ask Bob" in mask_extract(Extract(note, ())).text
 

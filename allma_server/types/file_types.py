@@ -1,0 +1,82 @@
+"""File types by suffix: which format a file has, and which files hold no text.
+
+This is the only list of suffixes. The name of a format is the name of its reader's module in
+`documents/readers/` and what the index stores with each document.
+"""
+
+from pathlib import PurePath
+
+LANGUAGES = {
+    name: tuple(suffixes.split())
+    for name, suffixes in {
+        "bash": ".sh .bash .zsh .ksh .bats",
+        "c": ".c .h",
+        "c-sharp": ".cs",
+        "cpp": ".cpp .cc .cxx .hpp .hh .hxx .ipp .cu .cuh .ino",
+        "go": ".go",
+        "java": ".java",
+        "javascript": ".js .jsx .mjs .cjs",
+        "php": ".php .phtml",
+        "python": ".py .pyi .pyw",
+        "ruby": ".rb .rake .gemspec",
+        "rust": ".rs",
+        "tsx": ".tsx",
+        "typescript": ".ts .mts .cts",
+    }.items()
+}
+"""Suffixes of the programming languages that Allma parses, each with a tree-sitter grammar."""
+
+_UNPARSED_LANGUAGES = tuple(
+    ".ada .adb .ads .asm .astro .awk .bat .cabal .clj .cljs .cljc .cmake .cmd .coffee .cr .css .d "
+    ".dart .el .elm .erl .ex .exs .f .f90 .fish .for .fs .fsx .gd .glsl .gql .gradle .graphql "
+    ".groovy .hcl .hlsl .hs .jl .kt .kts .less .lhs .lisp .lua .m .mk .ml .mli .mm .nim .nix .pas "
+    ".pl .pm .proto .ps1 .psm1 .purs .r .re .rkt .s .sass .scala .scm .scss .sol .sql .sv .svelte "
+    ".swift .tcl .tf .v .vb .vhd .vhdl .vim .vue .wgsl .zig".split()
+)
+
+FORMATS = {
+    "text": tuple(
+        ".txt .text .log .rst .adoc .asciidoc .org .tex .bib .ini .cfg .conf .toml .yaml .yml "
+        ".properties .env .srt .vtt .ics .vcf .diff .patch .po .pot .nfo .list".split()
+    ),
+    "markdown": (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"),
+    "code": (*(each for group in LANGUAGES.values() for each in group), *_UNPARSED_LANGUAGES),
+    "json": (".json", ".jsonl", ".ndjson", ".geojson", ".json5", ".jsonc"),
+    "html": (".html", ".htm", ".xhtml", ".shtml"),
+    "xml": tuple(
+        ".xml .xsd .xsl .xslt .rss .atom .rdf .opml .svg .plist .pom .wsdl .csproj .vbproj .fsproj "
+        ".vcxproj .props .targets .nuspec .resx .xaml .xlf .xliff .tmx .dita .ditamap .docbook "
+        ".dbk .tei .fb2 .kml .gpx .storyboard .xib .ui .iml".split()
+    ),
+    "mail": (".eml", ".mbox", ".mhtml", ".mht"),
+    "pdf": (".pdf",),
+    "docx": (".docx", ".docm", ".dotx", ".dotm"),
+    "csv": (".csv", ".tsv", ".tab"),
+    "notebook": (".ipynb",),
+}
+"""The suffixes of each format, the usual one first. A row needs a reader of the same name."""
+
+BINARY_SUFFIXES = frozenset(
+    ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
+    ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
+    ".zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
+    ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
+    ".ttf .otf .woff .woff2 .eot .pickle .pkl .npy .npz .parquet .feather .h5 .hdf5 .onnx .pt "
+    ".pth .safetensors .gguf .ggml .mo .pyc .pyo .swp .doc .rtf .xls .xlsx .ppt .pptx .odt .ods "
+    ".odp .epub .mobi .sketch .fig .blend .glb .stl .pcap .dmp .vsix".split()
+)
+"""Files with these suffixes are listed as skipped and never opened."""
+
+FORMAT_BY_SUFFIX = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
+LANGUAGE_BY_SUFFIX = {suffix: name for name, suffixes in LANGUAGES.items() for suffix in suffixes}
+
+
+def format_of(path: PurePath) -> str | None:
+    """Return the format of a file by the suffix of its name; None when it holds no text.
+
+    An unknown suffix, or none, means "text": the text reader refuses binary data.
+    """
+    suffix = path.suffix.lower()
+    if (name := FORMAT_BY_SUFFIX.get(suffix)) is not None:
+        return name
+    return None if suffix in BINARY_SUFFIXES else "text"
