@@ -29,10 +29,11 @@
     │   ├── DiskFull             disk_full
     │   ├── DataReadOnly         data_read_only
     │   └── VectorStoreDown      vector_store_down
+    ├── PermissionDenied         permission_denied
     ├── Unsupported              unsupported
     └── TookTooLong              took_too_long
 
-A door shows `message` and `hint` to whoever asked and passes `code` on for programs. The tree
+A protocol shows `message` and `hint` to whoever asked and passes `code` on for programs. The tree
 above is compared with the classes by a test.
 """
 
@@ -231,6 +232,12 @@ class VectorStoreDown(StorageError):
     """The vector store does not answer; exact search over SQLite's vectors takes its place."""
 
     code = "vector_store_down"
+
+
+class PermissionDenied(AllmaError):
+    """The principal of a call lacks the right that the operation needs."""
+
+    code = "permission_denied"
 
 
 class Unsupported(AllmaError):

@@ -22,6 +22,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, VECTORS, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.storage.vectors import chroma_health
+from allma_server.types import LOCAL
 
 Row = tuple[Any, ...]
 
@@ -190,7 +191,7 @@ async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
     with tempfile.TemporaryDirectory() as data:
         other = config.model_copy(update={"data_dir": Path(data), "watch": False})
         async with open_engine(other) as engine:
-            await BY_NAME["ingest"](Call(engine), {"paths": [str(f) for f in folders]})
+            await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(f) for f in folders]})
         return await asyncio.to_thread(snapshot, Path(data))
 
 

@@ -25,10 +25,12 @@ from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.daemon.link import NO_SOCKET, dial
 from allma_server.locations import build, is_newer, socket_path
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.in_process import engine_on_demand
 from allma_server.protocols.shell import WIRE
 from allma_server.protocols.stdio import last_resort
+from allma_server.types import LOCAL
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
@@ -149,32 +151,23 @@ class Daemon:
     ) -> None:
         # Only the protocols that are spoken are imported: each takes a second, in which the others
         # are served.
-        cwd, defaults = _folder(hello), question_defaults(hello.get("settings"))
+        client = _context(hello)
         match door:
             case "lsp":
                 await imported("allma_server.protocols.lsp")
                 from allma_server.protocols.lsp import serve_lsp
 
-                await serve_lsp(self._engine, reader, writer, cwd=cwd, defaults=defaults)
+                await serve_lsp(self._engine, reader, writer, client)
             case "mcp":
                 await imported("allma_server.protocols.mcp")
                 from allma_server.protocols.mcp import serve_mcp
 
-                folders = [str(folder) for folder in hello.get("workspaces", [])]
-                await serve_mcp(
-                    self._engine,
-                    reader,
-                    writer,
-                    workspaces=folders,
-                    hint=hello.get("hint"),
-                    cwd=cwd,
-                    defaults=defaults,
-                )
+                await serve_mcp(self._engine, reader, writer, client)
             case _:
                 await imported("allma_server.protocols.shell.server")
                 from allma_server.protocols.shell.server import serve_shell
 
-                await serve_shell(self._engine, reader, writer, cwd=cwd, defaults=defaults)
+                await serve_shell(self._engine, reader, writer, client)
 
     def _refusal(self, hello: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a client is told instead of being served; None when it is served."""
@@ -223,9 +216,16 @@ async def _read_hello(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     return cast(dict[str, Any], hello) if isinstance(hello, dict) else None
 
 
-def _folder(hello: Mapping[str, Any]) -> str | None:
-    cwd = hello.get("cwd")
-    return cwd if isinstance(cwd, str) else None
+def _context(hello: Mapping[str, Any]) -> ClientContext:
+    """The client as its hello describes it; only the owner of the engine can reach the socket."""
+    cwd, project_folder = hello.get("cwd"), hello.get("hint")
+    return ClientContext(
+        LOCAL,
+        cwd=cwd if isinstance(cwd, str) else None,
+        workspaces=tuple(str(folder) for folder in hello.get("workspaces", [])),
+        project_folder=project_folder if isinstance(project_folder, str) else None,
+        defaults=question_defaults(hello.get("settings")),
+    )
 
 
 async def _say(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:

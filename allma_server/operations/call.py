@@ -19,14 +19,14 @@ from pydantic.alias_generators import to_camel, to_snake
 from allma_server._internal.path_text import shown
 from allma_server._internal.validation import requirement
 from allma_server.engine import Engine
-from allma_server.errors import AllmaError, InvalidArgument
+from allma_server.errors import AllmaError, InvalidArgument, PermissionDenied
 from allma_server.operations.paths import is_path, resolved
 from allma_server.ports import Progress
-from allma_server.types import Citation, is_text
+from allma_server.types import Citation, Principal, Right, is_text
 
 
 class NullProgress:
-    """Progress that nobody follows."""
+    """Progress that is not reported."""
 
     async def report(self, done: int, total: int | None, message: str) -> None: ...
     async def started(self, conversation_id: str, message_id: str) -> None: ...
@@ -36,15 +36,16 @@ class NullProgress:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks: the engine, where progress goes, and the client's own folders.
+    """The context of one call: the engine, the principal, progress, and the client's folders.
 
     `workspaces` narrow a search that names no workspace; empty means everything indexed.
-    `deadline`: seconds after which long work should answer with its job instead of its report.
-    `folders`: where the client works; relative paths are taken from them. `defaults`: arguments
-    for operations that take them and were given none.
+    `deadline`: seconds after which long work should return its job instead of its report.
+    `folders`: where relative paths start. `defaults`: values for optional arguments that the
+    caller left out.
     """
 
     engine: Engine
+    principal: Principal
     progress: Progress = dataclasses.field(default_factory=NullProgress)
     workspaces: tuple[str, ...] = ()
     deadline: float | None = None
@@ -56,12 +57,14 @@ class Call:
 class Operation:
     """A named operation. `name` is dotted where several belong together (`models.pull`).
 
+    `needs`: the right without which it is refused; whoever declares none gets the strictest.
     `writes`: changes what is stored. `destroys`: removes something, so the user is asked first.
-    `rebuildable`: what it removes can be made again from the user's files.
+    `rebuildable`: what it removes can be indexed again from the user's files.
     """
 
     name: str
     run: Callable[..., Awaitable[Any]]
+    needs: Right = Right.ADMIN
     writes: bool = False
     destroys: bool = False
     rebuildable: bool = False
@@ -77,13 +80,27 @@ class Operation:
         """The arguments as a pydantic model that takes snake_case and camelCase keys."""
         return _arguments(self.name, self.run)
 
-    async def __call__(self, call: Call, arguments: Mapping[str, Any]) -> Any:
-        """Runs it with unchecked arguments.
+    def authorize(self, principal: Principal) -> None:
+        """Check that a principal may call this; every call does, before anything is read.
 
         Raises:
+            PermissionDenied: the principal lacks the right.
+        """
+        if self.needs not in principal.rights:
+            raise PermissionDenied(
+                f"{principal.name} may not use {self.name}.",
+                f"Ask an administrator for the right {self.needs.value!r}.",
+            )
+
+    async def __call__(self, call: Call, arguments: Mapping[str, Any]) -> Any:
+        """Run it with unchecked arguments.
+
+        Raises:
+            PermissionDenied: the principal of the call lacks the right.
             InvalidArgument: an argument is unknown, missing or of the wrong kind.
             AllmaError: whatever the operation foresees.
         """
+        self.authorize(call.principal)
         try:
             checked = self.arguments.model_validate(self._defaulted(call, arguments))
         except ValidationError as exc:

@@ -13,8 +13,10 @@ from allma_server._internal.tasks import background_tasks
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.errors import AllmaError, DataDirectoryBusy
 from allma_server.locations import project_folder, question_settings
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.stdio import Writer, last_resort, run_stdio
+from allma_server.types import LOCAL
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
@@ -43,7 +45,13 @@ def serve_solo(
     """
 
     async def serve(reader: asyncio.StreamReader, writer: Writer) -> int:
-        cwd, defaults = os.getcwd(), question_defaults(question_settings())
+        client = ClientContext(
+            LOCAL,
+            cwd=os.getcwd(),
+            workspaces=tuple(workspaces),
+            project_folder=project_folder(),
+            defaults=question_defaults(question_settings()),
+        )
         async with engine_on_demand(LiveSettings(settings)) as engine:
             try:
                 # Only the protocol that is spoken is imported: each takes a second.
@@ -51,18 +59,10 @@ def serve_solo(
                 if door == "lsp":
                     from allma_server.protocols.lsp import serve_lsp
 
-                    return await serve_lsp(engine, reader, writer, cwd=cwd, defaults=defaults)
+                    return await serve_lsp(engine, reader, writer, client)
                 from allma_server.protocols.mcp import serve_mcp
 
-                await serve_mcp(
-                    engine,
-                    reader,
-                    writer,
-                    workspaces=workspaces,
-                    hint=project_folder(),
-                    cwd=cwd,
-                    defaults=defaults,
-                )
+                await serve_mcp(engine, reader, writer, client)
                 return 0
             finally:
                 last_resort(CLOSING_SECONDS)

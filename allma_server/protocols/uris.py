@@ -1,4 +1,4 @@
-"""What stands behind an `allma:` URI, for editors (virtual documents) and MCP clients (resources).
+"""Texts behind `allma:` URIs, for editors (virtual documents) and MCP clients (resources).
 
 `allma://document/ID`, `allma://conversation/ID`, `allma://answer/MESSAGE_ID` and `allma://status`;
 a name may end in `.md`.
@@ -11,9 +11,17 @@ from urllib.parse import unquote, urlsplit
 from allma_server.answering.export import as_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.operations import BY_NAME, Call, jsonable
-from allma_server.types import Excerpt, is_text, row_id
+from allma_server.types import Excerpt, Principal, is_text, row_id
 
 SCHEME = "allma"
+
+_READ_BY = {
+    "status": BY_NAME["status"],
+    "document": BY_NAME["read"],
+    "conversation": BY_NAME["conversations.export"],
+    "answer": BY_NAME["conversations.show"],
+}
+"""The operation that reads a URI's kind: who may not call it may not read or watch the URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +32,40 @@ class Content:
     media_type: str
 
 
-async def content(call: Call, uri: str) -> Content:
-    """The text behind `uri`.
+def authorize(principal: Principal, uri: str) -> None:
+    """Check that a principal may read the text behind `uri`.
 
     Raises:
-        NotFound: there is nothing of that kind or id.
+        PermissionDenied: the principal lacks the right.
+        NotFound: it is not an `allma:` URI of a known kind.
     """
+    _READ_BY[_parsed(uri)[0]].authorize(principal)
+
+
+async def content(call: Call, uri: str) -> Content:
+    """Return the text behind `uri`.
+
+    Raises:
+        PermissionDenied: the principal of the call lacks the right.
+        NotFound: nothing has this URI.
+    """
+    authorize(call.principal, uri)
+    match _parsed(uri):
+        case "status", _:
+            status = await _READ_BY["status"](call, {})
+            text = json.dumps(jsonable(status), indent=2, ensure_ascii=False)
+            return Content(text, "application/json")
+        case "document", name:
+            return Content(await _document(call, name), "text/plain")
+        case "conversation", name:
+            exported = await _READ_BY["conversation"](call, {"id": name})
+            return Content(exported.markdown, "text/markdown")
+        case _, name:
+            return Content(await _answer(call, name), "text/markdown")
+
+
+def _parsed(uri: str) -> tuple[str, str]:
+    """The kind and the name of an `allma:` URI."""
     try:
         parts = urlsplit(uri if is_text(uri) else "")
     except ValueError:
@@ -38,23 +74,13 @@ async def content(call: Call, uri: str) -> Content:
     name = unquote(rest).removesuffix(".md")
     if parts.scheme != SCHEME or not is_text(name):
         raise NotFound(f"{uri!r} is not an allma: URI.")
-    if kind == "status" and not name:
-        status = await BY_NAME["status"](call, {})
-        return Content(
-            json.dumps(jsonable(status), indent=2, ensure_ascii=False), "application/json"
+    if kind not in _READ_BY or (kind == "status") == bool(name):
+        raise NotFound(
+            f"Nothing has the URI {uri!r}.",
+            "Known are allma://document/ID, allma://conversation/ID, allma://answer/MESSAGE_ID "
+            "and allma://status.",
         )
-    if kind == "document" and name:
-        return Content(await _document(call, name), "text/plain")
-    if kind == "conversation" and name:
-        exported = await BY_NAME["conversations.export"](call, {"id": name})
-        return Content(exported.markdown, "text/markdown")
-    if kind == "answer" and name:
-        return Content(await _answer(call, name), "text/markdown")
-    raise NotFound(
-        f"There is nothing at {uri!r}.",
-        "There are allma://document/ID, allma://conversation/ID, allma://answer/MESSAGE_ID and "
-        "allma://status.",
-    )
+    return kind, name
 
 
 async def _answer(call: Call, message_id: str) -> str:
@@ -67,12 +93,12 @@ async def _answer(call: Call, message_id: str) -> str:
 
 
 async def _document(call: Call, name: str) -> str:
-    """All of a document, however many excerpts that takes."""
+    """A whole document, read in as many excerpts as it takes."""
     source, text, line = f"{SCHEME}://document/{name}", "", 1
     if (id := row_id(name)) is None:
         raise DocumentNotFound(f"{source!r} names no document.", "The id is a number.")
     while True:
-        part: Excerpt = await BY_NAME["read"](call, {"source": source, "start_line": line})
+        part: Excerpt = await _READ_BY["document"](call, {"source": source, "start_line": line})
         if part.source == "index":
             # Its lines may be too long for an excerpt.
             return (await call.engine.catalog.extracted_text(id))[0]

@@ -60,6 +60,7 @@ from allma_server.types.file_types import (
     format_of,
 )
 from allma_server.types.names import is_text, row_id
+from allma_server.types.principals import LOCAL, Principal, Right
 from allma_server.types.search import (
     Candidate,
     Explanation,
@@ -138,6 +139,9 @@ __all__ = [
     "Outcome",
     "Parsed",
     "Passage",
+    "LOCAL",
+    "Principal",
+    "Right",
     "PullProgress",
     "QuestionRank",
     "Rescue",

@@ -32,7 +32,7 @@ from allma_server.answering.refusal import declines
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.types import Answer, ChatMessage, Passage, SearchResult, TextDelta
+from allma_server.types import LOCAL, Answer, ChatMessage, Passage, SearchResult, TextDelta
 from tests.benchmarks.retrieval import lines, publish
 from tests.conftest import SHARED_DATA
 from tests.ollama.fixtures import serving as model_server
@@ -130,7 +130,7 @@ async def run(options: argparse.Namespace, url: str, data: Path) -> None:
     scores = {"plain": Score(), "allma": Score()}
     async with open_engine(config) as engine:
         await publish(engine, "/squad", list(lines(SET / "corpus.jsonl")))
-        call = Call(engine)
+        call = Call(engine, LOCAL)
         for asked in chosen(options.n, options.skip):
             found: SearchResult = await BY_NAME["search"](call, {"query": asked.text})
             began = time.monotonic()

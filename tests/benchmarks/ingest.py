@@ -25,6 +25,7 @@ from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.providers.embedding import open_embedder
+from allma_server.types import LOCAL
 
 EMBEDDER = "local/all-MiniLM-L6-v2-int8"
 QUERIES = (
@@ -90,7 +91,7 @@ async def index(config: Config, folder: Path) -> tuple[list[str], float, float]:
     """Indexes, and returns the chunks' texts, wall and CPU seconds."""
     began, used = time.perf_counter(), cpu_seconds()
     async with open_engine(config) as engine:
-        report = await BY_NAME["ingest"](Call(engine), {"paths": [str(folder)]})
+        report = await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
         wall = time.perf_counter() - began
         print(f"  {report.indexed} files, {report.chunks} chunks, {len(report.skipped)} skipped, "
               f"{len(report.failed)} failed")  # fmt: skip
@@ -102,7 +103,7 @@ async def index(config: Config, folder: Path) -> tuple[list[str], float, float]:
         times: list[float] = []
         for query in QUERIES * 3:
             start = time.perf_counter()
-            await BY_NAME["search"](Call(engine), {"query": query})
+            await BY_NAME["search"](Call(engine, LOCAL), {"query": query})
             times.append((time.perf_counter() - start) * 1000)
         print(f"  search in process: p50 {median(times):.0f} ms, "
               f"p95 {quantiles(times, n=20)[-1]:.0f} ms")  # fmt: skip

@@ -21,6 +21,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Vectors
+from allma_server.types import LOCAL
 from tests.audit import differences, faults, fresh, snapshot
 
 HERE = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ async def replay(repository: Path, steps: int, under: Sequence[str]) -> int:
         git(tree, "checkout", "-q", "--detach", commits[0])
         async with open_engine(config) as engine:
             embedded = await counted(engine)
-            await BY_NAME["ingest"](Call(engine), {"paths": [str(tree)]})
+            await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tree)]})
             first = await hashes(engine)
             known, unequal = set(first), 0
             total_new = total_chunks = 0
@@ -75,7 +76,7 @@ async def replay(repository: Path, steps: int, under: Sequence[str]) -> int:
             for commit in commits[1:]:
                 git(tree, "checkout", "-q", "--detach", commit)
                 before, began = embedded[0], time.monotonic()
-                await BY_NAME["sync"](Call(engine), {})
+                await BY_NAME["sync"](Call(engine, LOCAL), {})
                 times.append(time.monotonic() - began)
                 now = await hashes(engine)
                 new = set(now) - known

@@ -39,7 +39,7 @@ from allma_server.search.explain import explain_passages
 from allma_server.search.fusion import fuse
 from allma_server.search.search import CANDIDATES, Scope, find_passages
 from allma_server.storage.vectors.exact import best
-from allma_server.types import Chunk, FileFacts, Hit, Parsed, Workspace
+from allma_server.types import LOCAL, Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA
 
 TARGETS = {
@@ -161,7 +161,7 @@ async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcom
     vector = await embedder.embed_query(question.text)
     embedded = time.perf_counter()
     # The embedder remembers the question, so what is timed next is the search without it.
-    result = await find_passages(question.text, 10, Scope(), sources_of(Call(engine)))
+    result = await find_passages(question.text, 10, Scope(), sources_of(Call(engine, LOCAL)))
     searched = time.perf_counter()
     lexical = await engine.catalog.search_text(question.text, CANDIDATES)
     dense = await engine.vectors.nearest(vector, CANDIDATES)
@@ -214,7 +214,7 @@ async def pieces(data: Path, k: int = 5) -> None:
     wanted = {r["id"]: r for r in lines(documents.parent / "references.jsonl")}
     sums = [0.0, 0.0, 0.0, 0.0]
     async with open_engine(engine_config(data / "pieces")) as engine:
-        call = Call(engine)
+        call = Call(engine, LOCAL)
         await BY_NAME["ingest"](call, {"paths": [str(documents)]})
         asked = list(lines(documents.parent / "queries.jsonl"))
         for question in asked:
@@ -278,7 +278,7 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
         )
         embedder = await engine.embedder.chosen()
         await engine.vectors.settled()
-        sources = sources_of(Call(engine))
+        sources = sources_of(Call(engine, LOCAL))
         matrix = np.random.default_rng(1).standard_normal((chunks, 384), np.float32)
         times: dict[str, list[float]] = {}
 

@@ -10,9 +10,11 @@ import uvicorn
 
 from allma_server.config import load_config
 from allma_server.engine import Engine, open_engine
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.mcp import server
 from allma_server.protocols.mcp.connection import Client
 from allma_server.protocols.mcp.handlers import Handlers, make_handlers
+from allma_server.types import LOCAL
 
 
 async def serve_http(listening: socket.socket) -> None:
@@ -22,7 +24,7 @@ async def serve_http(listening: socket.socket) -> None:
         async def source() -> Engine:
             return engine
 
-        parts = make_handlers(Client(source, background, (), None))
+        parts = make_handlers(Client(source, background, ClientContext(LOCAL)))
 
         def at_once(method: Callable[[Handlers], Callable[..., Awaitable[Any]]]) -> Any:
             return method(parts)

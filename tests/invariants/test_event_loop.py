@@ -54,7 +54,7 @@ async def main():
     config = Config(data_dir=Path(data), embedder="hashing/words-256", chat_provider="scripted")
     async with open_engine(config) as engine:
         async def do(name, **arguments):
-            return await BY_NAME[name](Call(engine), arguments)
+            return await BY_NAME[name](Call(engine, LOCAL), arguments)
         report = await do("ingest", paths=[folder])
         assert report.indexed > 5, report
         passage = (await do("search", query="needle haystack")).passages[0]

@@ -8,12 +8,13 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 from tests.ollama.wire import Exchange, serving
 from tests.unit.answering.test_ask import line
 from tests.unit.providers.embedding.test_served import sound
 
 NOMIC = "ollama/nomic-embed-text"
-LOCAL = "local/all-MiniLM-L6-v2-int8"
+MINILM = "local/all-MiniLM-L6-v2-int8"
 
 
 async def both(exchange: Exchange) -> None:
@@ -35,8 +36,8 @@ def settings(tmp_path: Path, url: str) -> Config:
 
 
 async def embedder_after_indexing(engine: Engine, tmp_path: Path) -> str:
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(tmp_path / "docs")]})
-    return (await BY_NAME["status"](Call(engine), {})).embedder.name
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tmp_path / "docs")]})
+    return (await BY_NAME["status"](Call(engine, LOCAL), {})).embedder.name
 
 
 @pytest.mark.invariant(6)
@@ -52,9 +53,9 @@ async def test_an_ollama_that_comes_does_not_change_the_embedder(
     tmp_path: Path, unused_url: str
 ) -> None:
     async with open_engine(settings(tmp_path, unused_url)) as engine:
-        assert await embedder_after_indexing(engine, tmp_path) == LOCAL
+        assert await embedder_after_indexing(engine, tmp_path) == MINILM
     async with serving(both) as ollama, open_engine(settings(tmp_path, ollama.url)) as engine:
-        assert await embedder_after_indexing(engine, tmp_path) == LOCAL
+        assert await embedder_after_indexing(engine, tmp_path) == MINILM
     assert ollama.bodies("/api/embed") == []
 
 
@@ -67,10 +68,12 @@ async def test_without_ollama_words_are_searched_and_answers_come_back_with_it(
         async with open_engine(config) as engine:
             await embedder_after_indexing(engine, tmp_path)
     async with open_engine(config) as engine:
-        found = await BY_NAME["search"](Call(engine), {"query": "salty sea"})
+        found = await BY_NAME["search"](Call(engine, LOCAL), {"query": "salty sea"})
         assert found.passages and "Ollama" in found.notice
-        answer = await BY_NAME["ask"](Call(engine), {"question": "Why is the sea salty?"})
+        answer = await BY_NAME["ask"](Call(engine, LOCAL), {"question": "Why is the sea salty?"})
         assert answer.mode == "passages_only" and answer.citations
         async with serving(both, urlsplit(ollama.url).port or 0):
-            answer = await BY_NAME["ask"](Call(engine), {"question": "Why is the sea salty?"})
+            answer = await BY_NAME["ask"](
+                Call(engine, LOCAL), {"question": "Why is the sea salty?"}
+            )
             assert answer.mode == "generated", answer.notice

@@ -7,6 +7,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 from tests.ollama.wire import Exchange, Script, serving
 from tests.unit.answering.test_ask import line
 
@@ -49,9 +50,9 @@ async def test_the_prompt_fits_and_what_was_dropped_is_told(
             chat_model="m", watch=False,
         )  # fmt: skip
         async with open_engine(config) as engine:
-            await BY_NAME["ingest"](Call(engine), {"paths": [str(docs)]})
+            await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(docs)]})
             asked = {"question": "Which lamp burns in which tower?", "top_k": 50}
-            answer = await BY_NAME["ask"](Call(engine), asked)
+            answer = await BY_NAME["ask"](Call(engine, LOCAL), asked)
     [body] = wire.bodies("/api/chat")
     characters = sum(len(message["content"]) for message in body["messages"])
     room = body["options"]["num_ctx"]

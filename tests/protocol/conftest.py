@@ -8,6 +8,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.folders import EngineSource
+from allma_server.types import LOCAL
 
 GLACIER = """# Glacier
 
@@ -41,7 +42,7 @@ async def engine(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Async
         chat_provider="scripted",
     )
     async with open_engine(config) as opened:
-        await BY_NAME["ingest"](Call(opened), {"paths": [str(notes)]})
+        await BY_NAME["ingest"](Call(opened, LOCAL), {"paths": [str(notes)]})
         yield opened
 
 

@@ -18,9 +18,11 @@ from allma_server import __version__
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, OPERATIONS, Call
 from allma_server.protocols import framing
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.folders import EngineSource
 from allma_server.protocols.lsp import parent_process, serve_lsp, workspace_sync
 from allma_server.providers.chat import scripted
+from allma_server.types import LOCAL
 from tests.protocol.wire import Frames, Message, connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,7 +39,11 @@ BARS = {"window": {"workDoneProgress": True}}
 
 @asynccontextmanager
 async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
-    async with connected(partial(serve_lsp, source)) as (reader, writer, _):
+    async with connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+        reader,
+        writer,
+        _,
+    ):
         yield Frames(reader, writer)
 
 
@@ -129,7 +135,11 @@ async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> Non
 async def test_the_exit_status_says_whether_the_client_took_its_leave(
     source: EngineSource, messages: list[str], status: int
 ) -> None:
-    async with connected(partial(serve_lsp, source)) as (reader, writer, serving):
+    async with connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+        reader,
+        writer,
+        serving,
+    ):
         wire = Frames(reader, writer)
         await wire.initialize()
         for method in messages:
@@ -747,7 +757,7 @@ async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_g
         )
         assert str(notes) in {p["workspace"] for p in everywhere["passages"]}
     for folder in (first, second):
-        await BY_NAME["forget"](Call(engine), {"path": str(folder)})
+        await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(folder)})
 
 
 async def test_folders_are_left_alone_when_the_settings_say_so(

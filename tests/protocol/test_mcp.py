@@ -18,10 +18,12 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols import deadline, framing
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.folders import EngineSource
 from allma_server.protocols.mcp import calls, connection, resources, serve_mcp
 from allma_server.protocols.text import LONGEST_TEXT
 from allma_server.providers.chat import scripted
+from allma_server.types import LOCAL
 from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, envelope, transport
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,7 +31,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @asynccontextmanager
 async def raw(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
-    async with connected(partial(serve_mcp, source, **options)) as (reader, writer, _):
+    async with connected(partial(serve_mcp, source, client=ClientContext(LOCAL, **options))) as (
+        reader,
+        writer,
+        _,
+    ):
         yield Lines(reader, writer)
 
 
@@ -42,7 +48,11 @@ async def legacy(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
 
 @asynccontextmanager
 async def library(source: EngineSource, mode: str, **options: Any) -> AsyncGenerator[Client]:
-    async with connected(partial(serve_mcp, source)) as (reader, writer, _):
+    async with connected(partial(serve_mcp, source, client=ClientContext(LOCAL))) as (
+        reader,
+        writer,
+        _,
+    ):
         async with Client(transport(reader, writer), mode=mode, **options) as opened:
             yield opened
 
@@ -388,7 +398,7 @@ async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
     folder.mkdir()
     lines = [f"Line {n} of the long book about lanterns." for n in range(1, 1001)]
     (folder / "book.txt").write_text("\n".join(lines))
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(folder)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
     async with legacy(source) as wire:
         read = await wire.tool("read", source=str(folder / "book.txt"))
         last = read["structuredContent"]["end_line"]
@@ -398,7 +408,7 @@ async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
     assert f"more from line {last + 1}" in read["content"][0]["text"]
     assert read["structuredContent"]["text"].split("\n")[-1] == lines[last - 1]
     assert rest["structuredContent"]["text"].split("\n")[0] == lines[last]
-    await BY_NAME["forget"](Call(engine), {"path": str(folder)})
+    await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(folder)})
 
 
 async def test_relative_paths_start_in_the_folder_of_the_client(
@@ -582,7 +592,7 @@ async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
     source: EngineSource, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "firn.md").write_text("# Firn\n\nSnow that has survived a summer.\n")
-    async with legacy(source, workspaces=[str(tmp_path)]) as wire:
+    async with legacy(source, workspaces=(str(tmp_path),)) as wire:
         await wire.result("tools/list")
         assert str(tmp_path) not in [w.path for w in await engine.catalog.workspaces()]
         found = await wire.tool("search", query="snow glacier")
@@ -597,7 +607,7 @@ async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
 async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
     source: EngineSource, folder: str
 ) -> None:
-    async with legacy(source, workspaces=[folder]) as wire:
+    async with legacy(source, workspaces=(folder,)) as wire:
         found = await wire.tool("search", query="glacier")
     assert found["structuredContent"]["passages"]
     assert folder in found["structuredContent"]["notice"]
@@ -608,20 +618,20 @@ async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
     source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(tmp_path)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tmp_path)]})
     for hint, expected in [(str(notes), {notes}), ("/elsewhere", {notes, tmp_path})]:
-        async with legacy(source, hint=hint) as wire:
+        async with legacy(source, project_folder=hint) as wire:
             found = await wire.tool("search", query="glacier ice")
         workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
         assert workspaces == expected
-    await BY_NAME["forget"](Call(engine), {"path": str(tmp_path)})
+    await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(tmp_path)})
 
 
 async def test_roots_are_asked_for_when_declared_and_are_a_hint(
     source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(tmp_path)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tmp_path)]})
     async with raw(source) as wire:
         wire.replies["roots/list"] = {"roots": [{"uri": tmp_path.as_uri()}]}
         await wire.initialize(capabilities={"roots": {}})
@@ -631,7 +641,7 @@ async def test_roots_are_asked_for_when_declared_and_are_a_hint(
         found = await wire.tool("search", query="glacier ice")
     workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
     assert workspaces == {tmp_path}
-    await BY_NAME["forget"](Call(engine), {"path": str(tmp_path)})
+    await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(tmp_path)})
 
 
 # --- consent ----------------------------------------------------------------------------------
@@ -659,7 +669,7 @@ async def test_the_user_is_asked_before_a_conversation_is_deleted(
     assert [1 for c in page.structured_content["conversations"] if c["id"] == id] == left
     if left:
         assert "did not agree" in getattr(deleted.content[0], "text")  # noqa: B009
-        await BY_NAME["conversations.delete"](Call(engine), {"id": id})
+        await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": id})
 
 
 async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
@@ -682,7 +692,7 @@ async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
         assert other["resultType"] == "input_required"
         done = await delete(ids[0], **agreed)
     assert "is deleted" in done["content"][0]["text"]
-    await BY_NAME["conversations.delete"](Call(engine), {"id": ids[1]})
+    await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": ids[1]})
 
 
 @pytest.mark.parametrize("refused", [{"elicitation/create"}, set[str]()], ids=["error", "nothing"])
@@ -696,7 +706,7 @@ async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
         wire.replies["elicitation/create"] = {}
         result = await wire.tool("conversations", action="delete", id=turn.conversation_id)
     assert result["structuredContent"]["state"] == "declined"
-    await BY_NAME["conversations.delete"](Call(engine), {"id": turn.conversation_id})
+    await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": turn.conversation_id})
 
 
 # --- resources, prompts, completion -----------------------------------------------------------
@@ -787,7 +797,7 @@ async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
     monkeypatch.setattr(resources, "POLL_SECONDS", 0.02)
     changing = notes / "changing.md"
     changing.write_text("# Ice\n")
-    await BY_NAME["sync"](Call(engine), {})
+    await BY_NAME["sync"](Call(engine, LOCAL), {})
     document = await engine.catalog.document(str(changing))
     assert document is not None
     uri = f"allma://document/{document.id}"
@@ -796,14 +806,14 @@ async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
         async with new.listen(resource_subscriptions=[uri]) as changes:
             await new.call_tool("status", {})
             changing.write_text("# Ice\n\nIt melts.\n")
-            await BY_NAME["sync"](Call(engine), {})
+            await BY_NAME["sync"](Call(engine, LOCAL), {})
             async for change in changes:
                 assert getattr(change, "uri") == uri  # noqa: B009
                 break
         note = await old.note(lambda n: n["method"] == "notifications/resources/updated")
         assert note["params"]["uri"] == uri
     changing.unlink()
-    await BY_NAME["sync"](Call(engine), {})
+    await BY_NAME["sync"](Call(engine, LOCAL), {})
 
 
 async def test_a_result_keeps_below_what_clients_pass_on(

@@ -15,12 +15,13 @@ from pydantic.alias_generators import to_snake
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.folders import EngineSource
 from allma_server.protocols.lsp import serve_lsp
 from allma_server.protocols.mcp import serve_mcp
 from allma_server.protocols.shell.client import ShellClient
 from allma_server.protocols.tools import TOOLS
-from allma_server.types import Job
+from allma_server.types import LOCAL, Job
 from tests.protocol.wire import Frames, Lines, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,8 +67,16 @@ NOT_TOOLS = {"eval", "jobs.cancel", "doctor", "repair", "export"}
 async def every(source: EngineSource) -> AsyncGenerator[tuple[Frames, Lines, ShellClient]]:
     async with (
         shell(source) as client,
-        connected(partial(serve_lsp, source)) as (lsp_reader, lsp_writer, _),
-        connected(partial(serve_mcp, source)) as (mcp_reader, mcp_writer, _),
+        connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+            lsp_reader,
+            lsp_writer,
+            _,
+        ),
+        connected(partial(serve_mcp, source, client=ClientContext(LOCAL))) as (
+            mcp_reader,
+            mcp_writer,
+            _,
+        ),
     ):
         lsp, mcp = Frames(lsp_reader, lsp_writer), Lines(mcp_reader, mcp_writer)
         await lsp.initialize()
@@ -89,7 +98,7 @@ def steady(value: Any) -> Any:
 
 async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[str, Any]:
     """The arguments of an operation, with everything there that they name."""
-    call = Call(engine)
+    call = Call(engine, LOCAL)
     found: dict[str, str] = {"NOTES": str(notes), "EXTRA": str(extra)}
     if name in ("ingest", "forget"):
         (extra / "a.md").write_text("# Ice\n\nWater that is cold.\n")
@@ -141,7 +150,7 @@ async def test_an_operation_gives_the_same_through_every_protocol(
 ) -> None:
     async with every(source) as (lsp, mcp, client):
         arguments = await prepared(engine, name, notes, tmp_path)
-        expected = steady(jsonable(await BY_NAME[name](Call(engine), arguments)))
+        expected = steady(jsonable(await BY_NAME[name](Call(engine, LOCAL), arguments)))
 
         arguments = await prepared(engine, name, notes, tmp_path)
         assert steady(await lsp.result(f"allma/{name}", arguments)) == expected
@@ -178,7 +187,7 @@ async def test_a_foreseen_failure_is_the_same_through_every_protocol(
     engine: Engine, source: EngineSource, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError) as failed:
-        await BY_NAME[name](Call(engine), arguments)
+        await BY_NAME[name](Call(engine, LOCAL), arguments)
     async with every(source) as (lsp, mcp, client):
         answer = await lsp.request(f"allma/{name}", arguments)
         result = await mcp.tool(name, **arguments)

@@ -13,9 +13,10 @@ from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, StorageError
 from allma_server.operations import NullProgress
 from allma_server.protocols import framing
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.shell.server import serve_shell
-from allma_server.types import Answer, Citation, DocumentPage, SearchResult
+from allma_server.types import LOCAL, Answer, Citation, DocumentPage, SearchResult
 from tests.protocol.wire import Frames, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,7 +40,11 @@ class Heard(NullProgress):
 
 @asynccontextmanager
 async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
-    async with connected(partial(serve_shell, source)) as (reader, writer, _):
+    async with connected(partial(serve_shell, source, client=ClientContext(LOCAL))) as (
+        reader,
+        writer,
+        _,
+    ):
         yield Frames(reader, writer)
 
 

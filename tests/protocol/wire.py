@@ -12,10 +12,12 @@ import anyio
 from mcp import types
 from mcp.shared.message import SessionMessage
 
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.shell.client import ShellClient, shell_client
 from allma_server.protocols.shell.server import serve_shell
 from allma_server.protocols.stdio import MESSAGE_LIMIT, Writer
+from allma_server.types import LOCAL, Principal
 
 Message = dict[str, Any]
 Serve = Callable[[asyncio.StreamReader, Writer], Awaitable[Any]]
@@ -236,13 +238,19 @@ class Frames(Wire):
 
 
 @asynccontextmanager
-async def shell(source: EngineSource, **context: Any) -> AsyncGenerator[ShellClient]:
+async def shell(
+    source: EngineSource, principal: Principal = LOCAL, **context: Any
+) -> AsyncGenerator[ShellClient]:
     """The shell's client, over a connection of its own."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=theirs)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(
-            _until_done(partial(serve_shell, source, **context), reader, writer)
+            _until_done(
+                partial(serve_shell, source, client=ClientContext(principal, **context)),
+                reader,
+                writer,
+            )
         )
         async with shell_client(ours) as client:
             yield client

@@ -13,6 +13,7 @@ from pygls.exceptions import JsonRpcException
 from allma_server.errors import AllmaError, InvalidArgument
 from allma_server.operations import OPERATIONS, Call, NullProgress, Operation, jsonable
 from allma_server.ports import Progress
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.folders import Folders, bases
 from allma_server.protocols.framing import Frames, Malformed
@@ -37,12 +38,10 @@ class Editor:
         self,
         engine: EngineSource,
         writer: Writer,
-        cwd: str | None = None,
-        defaults: Mapping[str, Any] | None = None,
+        client: ClientContext,
     ) -> None:
         self.engine = engine
-        self._cwd = cwd
-        self._defaults = defaults or {}
+        self.client = client
         self.settings = ClientSettings()
         self.folders = Folders()
         self.ended = asyncio.Event()
@@ -136,10 +135,11 @@ class Editor:
             searched = () if workspace == "all" else (workspace,)
         return Call(
             await self.engine(),
+            self.client.principal,
             progress or NullProgress(),
             searched,
-            folders=bases(*self.folders.paths, self._cwd),
-            defaults={**self._defaults, **self.settings.defaults},
+            folders=bases(*self.folders.paths, self.client.cwd),
+            defaults={**self.client.defaults, **self.settings.defaults},
         )
 
     async def _cancel(self, arguments: dict[str, Any]) -> dict[str, bool]:

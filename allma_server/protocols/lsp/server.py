@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import cattrs
@@ -10,6 +9,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
 from allma_server._internal.tasks import background_tasks
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.framing import (
     INVALID_PARAMS,
@@ -35,18 +35,17 @@ async def serve_lsp(
     engine: EngineSource,
     reader: asyncio.StreamReader,
     writer: Writer,
-    *,
-    cwd: str | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    client: ClientContext,
 ) -> int:
-    """Serves one client until `exit`, the end of its input or of its process; its exit status.
+    """Serve one client until `exit`, the end of its input or of its process.
 
-    The engine, shared by all connections, is asked for when the client has stayed a moment, or
-    asks for something itself. `cwd`: the folder it was started in, for relative paths. `defaults`:
-    arguments for operations that take them and were given none.
+    The engine is opened by the client's first request, or when its folders are indexed.
+
+    Returns:
+        The exit status that LSP asks for: 0 after `shutdown`, else 1.
     """
     async with background_tasks() as background:
-        editor = Editor(engine, writer, cwd, defaults)
+        editor = Editor(engine, writer, client)
         sync = WorkspaceSync(editor, background)
         background.create_task(_read(editor, reader))
         try:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from lsprotocol import types
 
 from allma_server.errors import AllmaError
-from allma_server.operations import Call
+from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.folders import file_path
 from allma_server.protocols.lsp.connection import Editor, current_task, title
 from allma_server.protocols.lsp.parent_process import outlived
@@ -192,6 +192,7 @@ class WorkspaceSync:
             return
         with self._editor.call():
             try:
+                BY_NAME["sync"].authorize(self._editor.client.principal)
                 (await self._editor.engine()).ingestion.hint(paths)
             except AllmaError as exc:
                 _log.warning("a change could not be followed: %s", exc)

@@ -39,10 +39,12 @@ async def consent(
     """None if the operation may run; else what the call is answered with.
 
     Raises:
+        PermissionDenied: the principal may not run it, so nothing is asked.
         ConversationNotFound: there is nothing to ask about.
     """
     if not operation.destroys or not _can_ask(context):
         return None
+    operation.authorize(call.principal)
     question = await _question(call, operation, arguments)
     if context.protocol_version < _IN_RESULTS:
         answer = await _ask(context, question)

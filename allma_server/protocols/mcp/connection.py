@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import mcp_types as types
@@ -16,6 +16,7 @@ from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound, as_dict
 from allma_server.operations import Call, NullProgress
 from allma_server.ports import Progress
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.folders import Folders, bases, file_path
 
@@ -43,17 +44,14 @@ class Client:
         self,
         engine: EngineSource,
         background: asyncio.TaskGroup,
-        workspaces: Sequence[str],
-        hint: str | None,
-        cwd: str | None = None,
-        defaults: Mapping[str, Any] | None = None,
+        client: ClientContext,
     ) -> None:
-        self._cwd = cwd
-        self._defaults = defaults or {}
-        self.folders = Folders(workspaces)
+        self._client = client
+        self.principal = client.principal
+        self.folders = Folders(client.workspaces)
         self.engine = engine
         self.background = background
-        self._hints = [absolute(hint)] if hint else []
+        self._hints = [absolute(client.project_folder)] if client.project_folder else []
         self._awake = False
 
     async def call(
@@ -70,18 +68,19 @@ class Client:
         if not self._awake:
             self._awake = True
             # In the engine: some clients leave after every call, and nothing would get done.
-            engine.tasks.create_task(self.folders.index(Call(engine)))
+            engine.tasks.create_task(self.folders.index(Call(engine, self.principal)))
             await asyncio.sleep(0)  # so that the search which woke it knows that it runs
             if context.session.can_send_request:
                 self.background.create_task(self._ask_for_roots(context.session))
         await self.folders.settled(settle)
         return Call(
             engine,
+            self.principal,
             progress or NullProgress(),
             await self._scope(engine),
             JOB_SECONDS,
-            bases(*self.folders.paths, *self._hints, self._cwd),
-            self._defaults,
+            bases(*self.folders.paths, *self._hints, self._client.cwd),
+            self._client.defaults,
         )
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:

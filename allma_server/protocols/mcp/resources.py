@@ -17,7 +17,7 @@ from allma_server._internal.path_text import readable
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME
 from allma_server.protocols.mcp.connection import Client, Context, answered
-from allma_server.protocols.uris import content
+from allma_server.protocols.uris import authorize, content
 from allma_server.types import is_text, row_id
 
 STATUS = "allma://status"
@@ -86,10 +86,13 @@ class Resources:
         whole = types.TextResourceContents(uri=uri, mime_type=found.media_type, text=found.text)
         return types.ReadResourceResult(contents=[whole])
 
+    @answered
     async def subscribe(
         self, context: Context, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
-        self._subscribed[str(params.uri)] = context.session
+        uri = str(params.uri)
+        authorize(self._client.principal, uri)
+        self._subscribed[uri] = context.session
         self._poll()
         return types.EmptyResult()
 
@@ -99,10 +102,13 @@ class Resources:
         self._subscribed.pop(str(params.uri), None)
         return types.EmptyResult()
 
+    @answered
     async def listen(
         self, context: Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         uris = Counter(map(str, params.notifications.resource_subscriptions or []))
+        for uri in uris:
+            authorize(self._client.principal, uri)
         self._listened += uris
         self._poll()
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp.server.context import ServerRequestContext
@@ -12,6 +12,7 @@ from mcp.shared.message import SessionMessage
 from allma_server import __version__
 from allma_server._internal.imports import imported
 from allma_server._internal.tasks import background_tasks
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.framing import Lines, Messages
 from allma_server.protocols.mcp.transport import Wire
@@ -38,22 +39,11 @@ async def serve_mcp(
     engine: EngineSource,
     reader: asyncio.StreamReader,
     writer: Writer,
-    *,
-    workspaces: Sequence[str] = (),
-    hint: str | None = None,
-    cwd: str | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    client: ClientContext,
 ) -> None:
-    """Serves one client until it closes its side; the engine is asked for at its first request.
+    """Serve one client until it closes the connection.
 
-    Args:
-        engine: gives the engine, shared by all connections.
-        reader: the client's messages, one a line.
-        writer: where ours go; drained after each.
-        workspaces: folders to index in the background, and where searches look.
-        hint: a folder the client works in; searches look there if it is indexed.
-        cwd: the folder it was started in, for relative paths where no other is known.
-        defaults: arguments for operations that take them and were given none.
+    The handshake and the lists need no engine; it is opened by the first request that does.
     """
     async with background_tasks() as background:
 
@@ -62,7 +52,7 @@ async def serve_mcp(
             from allma_server.protocols.mcp.connection import Client
             from allma_server.protocols.mcp.handlers import make_handlers
 
-            return make_handlers(Client(engine, background, workspaces, hint, cwd, defaults))
+            return make_handlers(Client(engine, background, client))
 
         server = _server(_Later(make))
         opening: SessionMessage | None = None

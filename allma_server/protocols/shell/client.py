@@ -184,13 +184,14 @@ async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session
     from allma_server.engine import open_engine
     from allma_server.operations import BY_NAME, Call, NullProgress
     from allma_server.protocols.folders import bases
+    from allma_server.types import LOCAL
 
     class InProcess:
         async def run(
             self, operation: str, arguments: Mapping[str, Any], progress: "Progress | None" = None
         ) -> Any:
             folders = bases(working_folder())
-            call = Call(engine, progress or NullProgress(), folders=folders)
+            call = Call(engine, LOCAL, progress or NullProgress(), folders=folders)
             return await BY_NAME[operation](call, arguments)
 
     with logging_to(config.data_dir, verbose=verbose):

@@ -9,6 +9,7 @@ from typing import Any, cast
 from allma_server._internal.tasks import background_tasks
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineSource
 from allma_server.protocols.folders import bases
 from allma_server.protocols.framing import (
@@ -30,20 +31,10 @@ async def serve_shell(
     engine: EngineSource,
     reader: asyncio.StreamReader,
     writer: Writer,
-    *,
-    cwd: str | None = None,
-    defaults: Mapping[str, Any] | None = None,
+    client: ClientContext,
 ) -> None:
-    """Serves one shell until it closes its side, which cancels what is under way.
-
-    Args:
-        engine: gives the engine, shared by all connections.
-        reader: the shell's requests.
-        writer: where answers go.
-        cwd: the folder that relative paths are taken from.
-        defaults: arguments for operations that take them and were given none.
-    """
-    connection = _Connection(engine, writer, bases(cwd), defaults or {})
+    """Serve one shell until it closes the connection, which cancels its running requests."""
+    connection = _Connection(engine, writer, client)
     messages = Messages(reader, Frames())
     async with background_tasks() as calls:
         while (message := await messages.next()) is not None:
@@ -59,13 +50,11 @@ class _Connection:
         self,
         engine: EngineSource,
         writer: Writer,
-        folders: tuple[str, ...],
-        defaults: Mapping[str, Any],
+        client: ClientContext,
     ) -> None:
         self._engine = engine
         self._writer = writer
-        self._folders = folders
-        self._defaults = defaults
+        self._client = client
 
     async def answer(self, request: Mapping[str, Any]) -> None:
         """Runs one operation and sends what comes of it; a task that raised would end the rest."""
@@ -93,7 +82,14 @@ class _Connection:
         arguments: Any = request.get("params") or {}
         if not isinstance(arguments, dict):
             raise InvalidArgument(f"{operation.name} takes its arguments by name.")
-        call = Call(await self._engine(), progress, folders=self._folders, defaults=self._defaults)
+        client = self._client
+        call = Call(
+            await self._engine(),
+            client.principal,
+            progress,
+            folders=bases(client.cwd),
+            defaults=client.defaults,
+        )
         return await operation(call, cast(dict[str, Any], arguments))
 
     async def _fail(self, id: Any, error: AllmaError) -> None:

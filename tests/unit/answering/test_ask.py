@@ -25,7 +25,7 @@ from allma_server.errors import (
 )
 from allma_server.operations import BY_NAME
 from allma_server.operations.call import Call, NullProgress
-from allma_server.types import Answer, Message
+from allma_server.types import LOCAL, Answer, Message
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
 TEXT = "The lighthouse of Kernow has seven gates and was built by Ada Penrose in 1871.\n"
@@ -100,20 +100,20 @@ async def asking(
             chat_model="m", ollama_url=wire.url, openai_url=wire.url,
         )  # fmt: skip
         async with open_engine(config) as engine:
-            await BY_NAME["ingest"](Call(engine), {"paths": [str(docs)]})
+            await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(docs)]})
             yield engine, wire
 
 
 async def ask(engine: Engine, progress: Watched | None = None, **more: object) -> Answer:
-    call = Call(engine, progress or Watched())
+    call = Call(engine, LOCAL, progress or Watched())
     return await BY_NAME["ask"](call, {"question": QUESTION, **more})
 
 
 async def kept(engine: Engine) -> list[Message]:
     """All that is stored of the only conversation."""
-    page = await BY_NAME["conversations.list"](Call(engine), {})
+    page = await BY_NAME["conversations.list"](Call(engine, LOCAL), {})
     (conversation,) = page.conversations
-    shown = await BY_NAME["conversations.show"](Call(engine), {"id": conversation.id})
+    shown = await BY_NAME["conversations.show"](Call(engine, LOCAL), {"id": conversation.id})
     return shown.messages
 
 

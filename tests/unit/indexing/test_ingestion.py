@@ -16,7 +16,7 @@ from allma_server.errors import DocumentNotFound, StorageError, UnreadableDocume
 from allma_server.indexing import maintenance, pipeline, schedule
 from allma_server.operations import BY_NAME, Call
 from allma_server.ports import Progress, Vectors
-from allma_server.types import IngestReport, Job
+from allma_server.types import LOCAL, IngestReport, Job
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def do(engine: Engine, operation: str, /, **arguments: Any) -> Any:
-    return await BY_NAME[operation](Call(engine), arguments)
+    return await BY_NAME[operation](Call(engine, LOCAL), arguments)
 
 
 async def index(engine: Engine, folder: Path) -> IngestReport:
@@ -194,7 +194,9 @@ async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
 ) -> None:
     async with open_engine(config) as engine:
         with engine.ingestion.pause_embedding():
-            job = await BY_NAME["ingest"](Call(engine, deadline=0.5), {"paths": [str(folder)]})
+            job = await BY_NAME["ingest"](
+                Call(engine, LOCAL, deadline=0.5), {"paths": [str(folder)]}
+            )
             assert isinstance(job, Job) and job.done == 0
         await followed(engine, job.id)
 
@@ -395,7 +397,7 @@ async def test_a_cancelled_run_stops_keeps_what_is_done_and_can_go_on(
     async with open_engine(config) as engine:
         progress: Progress = Cancelling()
         assert isinstance(progress, Cancelling)
-        call = Call(engine, progress)
+        call = Call(engine, LOCAL, progress)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(BY_NAME["ingest"](call, {"paths": [str(folder)]}))
             await progress.began.wait()
@@ -410,7 +412,7 @@ async def test_long_work_is_answered_with_a_job_that_can_be_followed(
     for n in range(100):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n")
     async with open_engine(config) as engine:
-        call = Call(engine, deadline=0.0)
+        call = Call(engine, LOCAL, deadline=0.0)
         job = await BY_NAME["ingest"](call, {"paths": [str(folder)]})
         assert isinstance(job, Job) and job.state in ("queued", "running")
         await followed(engine, job.id)
@@ -422,7 +424,7 @@ async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Pat
     for n in range(100):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n\nText of page {n}.\n")
     async with open_engine(config) as engine:
-        job = await BY_NAME["ingest"](Call(engine, deadline=0.0), {"paths": [str(folder)]})
+        job = await BY_NAME["ingest"](Call(engine, LOCAL, deadline=0.0), {"paths": [str(folder)]})
     async with open_engine(config) as engine:
         engine.ingestion.follow()
         await followed(engine, job.id)

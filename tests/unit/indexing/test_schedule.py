@@ -12,7 +12,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.indexing.schedule import Looks, Priority, Schedule
 from allma_server.operations import BY_NAME, Call
-from allma_server.types import Job
+from allma_server.types import LOCAL, Job
 from tests.unit.indexing.test_ingestion import do, followed, found, index
 
 
@@ -38,7 +38,7 @@ def small(tmp_path: Path) -> Path:
 async def long_run(engine: Engine, folder: Path) -> AsyncGenerator[Job]:
     """A run that does not get on while it lasts, for somebody waits for an answer; then it ends."""
     with engine.ingestion.pause_embedding():
-        job = await BY_NAME["ingest"](Call(engine, deadline=0.0), {"paths": [str(folder)]})
+        job = await BY_NAME["ingest"](Call(engine, LOCAL, deadline=0.0), {"paths": [str(folder)]})
         assert isinstance(job, Job)
 
         async def has_planned() -> bool:
@@ -148,7 +148,7 @@ async def test_files_without_text_are_recorded_many_at_a_time(
             async def sources(self, citations: Any) -> None: ...
 
         before = engine.catalog._db.revision
-        report = await BY_NAME["ingest"](Call(engine, Progress()), {"paths": [str(folder)]})
+        report = await BY_NAME["ingest"](Call(engine, LOCAL, Progress()), {"paths": [str(folder)]})
         assert len(report.skipped) == 1000
         assert engine.catalog._db.revision - before < 20
         assert {done for done, total in seen if total == 1000} >= {0, 200, 400, 600, 800, 1000}

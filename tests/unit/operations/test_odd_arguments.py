@@ -8,6 +8,7 @@ from allma_server.engine import Engine
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.uris import content
+from allma_server.types import LOCAL
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ async def test_an_odd_argument_is_a_foreseen_failure(
     engine: Engine, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError):
-        await BY_NAME[name](Call(engine, folders=("/tmp",)), arguments)
+        await BY_NAME[name](Call(engine, LOCAL, folders=("/tmp",)), arguments)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +45,4 @@ async def test_an_odd_argument_is_a_foreseen_failure(
 )
 async def test_an_odd_address_names_nothing(engine: Engine, uri: str) -> None:
     with pytest.raises(NotFound):
-        await content(Call(engine), uri)
+        await content(Call(engine, LOCAL), uri)

@@ -5,11 +5,11 @@ from pathlib import Path
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.uris import content
-from allma_server.types import Excerpt, SearchResult
+from allma_server.types import LOCAL, Excerpt, SearchResult
 
 
 async def found(engine: Engine, query: str) -> SearchResult:
-    return await BY_NAME["search"](Call(engine), {"query": query})
+    return await BY_NAME["search"](Call(engine, LOCAL), {"query": query})
 
 
 async def test_a_hit_in_a_web_page_opens_at_its_line_of_the_file(
@@ -22,7 +22,7 @@ async def test_a_hit_in_a_web_page_opens_at_its_line_of_the_file(
     file = tmp_path / "pages" / "tides.html"
     file.parent.mkdir()
     file.write_text(page)
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(file.parent)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(file.parent)]})
 
     [passage, *_] = (await found(engine, "quicksilver lighthouse")).passages
     lines = page.split("\n")
@@ -31,7 +31,7 @@ async def test_a_hit_in_a_web_page_opens_at_its_line_of_the_file(
     assert passage.uri.endswith(f"#L{passage.start_line}-L{passage.end_line}")
 
     shown: Excerpt = await BY_NAME["read"](
-        Call(engine), {"source": str(file), "start_line": passage.start_line}
+        Call(engine, LOCAL), {"source": str(file), "start_line": passage.start_line}
     )
     assert "Quicksilver" in shown.text and shown.source == "index"
     assert (shown.start_line, shown.total_lines) == (passage.start_line, passage.end_line)
@@ -42,10 +42,10 @@ async def test_a_page_in_one_line_is_found_and_read_whole(engine: Engine, tmp_pa
     file = tmp_path / "pages" / "contract.html"
     file.parent.mkdir()
     file.write_text("".join(words))
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(file.parent)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(file.parent)]})
 
     passages = (await found(engine, "carrier of cargo")).passages
     assert len(passages) > 1
     assert {(each.start_line, each.end_line) for each in passages} == {(1, 1)}
-    whole = (await content(Call(engine), f"allma://document/{passages[0].document_id}")).text
+    whole = (await content(Call(engine, LOCAL), f"allma://document/{passages[0].document_id}")).text
     assert "Clause 0 " in whole and "Clause 1999 " in whole

@@ -7,7 +7,7 @@ import pytest
 from allma_server.engine import Engine
 from allma_server.errors import DocumentNotFound
 from allma_server.operations import BY_NAME, Call, NullProgress
-from allma_server.types import DocumentPage, Excerpt, ForgetReport, SearchResult
+from allma_server.types import LOCAL, DocumentPage, Excerpt, ForgetReport, SearchResult
 
 
 @pytest.fixture
@@ -18,24 +18,24 @@ async def link(engine: Engine, tmp_path: Path) -> Path:
     (folder / "sea.md").write_text("# Sea\n\nThe sea is salty because rivers carry minerals.\n")
     link = tmp_path / "link"
     link.symlink_to(folder)
-    await BY_NAME["ingest"](Call(engine), {"paths": [str(link)]})
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(link)]})
     return link
 
 
 async def test_a_search_in_a_linked_folder_finds_what_is_in_it(engine: Engine, link: Path) -> None:
     (link.parent / "other").mkdir()
     named: SearchResult = await BY_NAME["search"](
-        Call(engine), {"query": "salty sea", "workspace": str(link)}
+        Call(engine, LOCAL), {"query": "salty sea", "workspace": str(link)}
     )
-    own = Call(engine, NullProgress(), (str(link),))
+    own = Call(engine, LOCAL, NullProgress(), (str(link),))
     found: SearchResult = await BY_NAME["search"](own, {"query": "salty sea"})
-    elsewhere = Call(engine, NullProgress(), (str(link.parent / "other"),))
+    elsewhere = Call(engine, LOCAL, NullProgress(), (str(link.parent / "other"),))
     nothing: SearchResult = await BY_NAME["search"](elsewhere, {"query": "salty sea"})
     assert [len(each.passages) for each in (named, found, nothing)] == [1, 1, 0]
 
 
 async def test_a_linked_file_is_listed_read_and_forgotten(engine: Engine, link: Path) -> None:
-    call, file = Call(engine), str(link / "sea.md")
+    call, file = Call(engine, LOCAL), str(link / "sea.md")
     listed: DocumentPage = await BY_NAME["documents"](call, {"workspace": str(link)})
     assert listed.total == 1
     read: Excerpt = await BY_NAME["read"](call, {"source": file})
@@ -53,7 +53,7 @@ async def test_a_workspace_is_understood_as_clients_name_it(
 ) -> None:
     folder = link.with_name("project")
     named = folder.as_uri() if name == "URI" else name
-    call = Call(engine, folders=(str(folder),) if name == "." else ())
+    call = Call(engine, LOCAL, folders=(str(folder),) if name == "." else ())
     found: SearchResult = await BY_NAME["search"](call, {"query": "salty", "workspace": named})
     assert len(found.passages) == 1
     listed: DocumentPage = await BY_NAME["documents"](call, {"workspace": named})
@@ -65,7 +65,7 @@ async def test_a_workspace_is_understood_as_clients_name_it(
 async def test_an_unknown_workspace_is_answered_with_those_that_there_are(
     engine: Engine, link: Path, name: str, operation: str
 ) -> None:
-    call = Call(engine, folders=(str(link.parent / "deep" / "down"),))
+    call = Call(engine, LOCAL, folders=(str(link.parent / "deep" / "down"),))
     asked = {"ask": {"question": "salty?"}, "documents": {}}.get(operation, {"query": "salty"})
     with pytest.raises(DocumentNotFound) as failure:
         await BY_NAME[operation](call, {**asked, "workspace": name})

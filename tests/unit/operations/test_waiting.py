@@ -6,6 +6,7 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call, NullProgress, waiting
+from allma_server.types import LOCAL
 
 
 class Heard(NullProgress):
@@ -46,5 +47,7 @@ async def test_who_waits_behind_another_question_is_told(engine: Engine) -> None
 
 async def test_a_question_is_answered_as_before(engine: Engine) -> None:
     heard = Heard()
-    answer = await BY_NAME["ask"](Call(engine, heard), {"question": "Hello", "use_rag": False})
+    answer = await BY_NAME["ask"](
+        Call(engine, LOCAL, heard), {"question": "Hello", "use_rag": False}
+    )
     assert answer.text and not engine.questions

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 
 
 async def indexed(engine: Engine, folder: Path, files: Mapping[str, str]) -> Call:
     """Calls of an engine that has indexed a new folder with these files."""
     _write(folder, files)
-    call = Call(engine)
+    call = Call(engine, LOCAL)
     await BY_NAME["ingest"](call, {"paths": [str(folder)]})
     return call
 

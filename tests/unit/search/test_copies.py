@@ -5,10 +5,11 @@ from typing import Any
 
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 
 
 async def do(engine: Engine, operation: str, /, **arguments: Any) -> Any:
-    return await BY_NAME[operation](Call(engine), arguments)
+    return await BY_NAME[operation](Call(engine, LOCAL), arguments)
 
 
 async def test_a_copy_further_down_gives_way_whatever_its_path_says(

@@ -14,12 +14,13 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import AllmaError, DocumentNotFound, InvalidArgument, UnreadableDocument
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
 
 
 async def do(engine: Engine, operation: str, /, **arguments: Any) -> Any:
-    return await BY_NAME[operation](Call(engine), arguments)
+    return await BY_NAME[operation](Call(engine, LOCAL), arguments)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ async def test_a_place_is_read_as_it_is_printed(
         document = await indexed.catalog.document(str(path))
         assert document is not None
         names.append(f"allma://document/{document.id}")
-    call = Call(indexed, folders=(str(folder),))
+    call = Call(indexed, LOCAL, folders=(str(folder),))
     for name in names:
         found = await BY_NAME["read"](call, {"source": name + suffix})
         assert (found.path, found.start_line, found.end_line) == (str(path), first, last), name
@@ -82,7 +83,9 @@ async def test_a_file_that_is_named_like_a_place_comes_first(
     (folder / name).write_text("one\ntwo\n")
     await do(engine, "ingest", paths=[str(folder)])
     for source in (str(folder / name), name):
-        found = await BY_NAME["read"](Call(engine, folders=(str(folder),)), {"source": source})
+        found = await BY_NAME["read"](
+            Call(engine, LOCAL, folders=(str(folder),)), {"source": source}
+        )
         assert (found.path, found.end_line) == (str(folder / name), 2)
     lines = await do(engine, "read", source=f"{folder / name}:2")
     assert (lines.path, lines.text) == (str(folder / name), "two")

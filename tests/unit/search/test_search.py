@@ -6,7 +6,7 @@ import pytest
 
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.types import Explanation, SearchResult
+from allma_server.types import LOCAL, Explanation, SearchResult
 
 BARN = "The barn of the old farm stands in the north. " * 12
 GUIDE = f"""# Harbour
@@ -32,7 +32,7 @@ async def call(engine: Engine, tmp_path: Path) -> Call:
     (folder / "guide.md").write_text(GUIDE)
     (folder / "school.txt").write_text("The school has two teachers and a dog.\n")
     (folder / "mill.txt").write_text("The mill grinds the harbour's flour.\n")
-    call = Call(engine)
+    call = Call(engine, LOCAL)
     await BY_NAME["ingest"](call, {"paths": [str(folder)]})
     return call
 

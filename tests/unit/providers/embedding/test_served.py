@@ -22,6 +22,7 @@ from allma_server.operations import BY_NAME
 from allma_server.operations.call import Call
 from allma_server.providers.embedding import choose, open_embedder, served
 from allma_server.providers.embedding.cards import card_of
+from allma_server.types import LOCAL
 from tests.ollama.wire import Exchange, Wire, serving
 
 SHOWN = {"capabilities": ["embedding"], "model_info": {"nomic-bert.embedding_length": 3}}
@@ -284,7 +285,10 @@ async def test_a_model_that_was_replaced_by_one_of_another_length_never_meets_it
         for length in (3, 4):
             document.write_text(f"The sea is salty, {length} times over.\n")
             async with open_engine(settings) as engine:
-                run = {name: partial(BY_NAME[name], Call(engine)) for name in ("ingest", "search")}
+                run = {
+                    name: partial(BY_NAME[name], Call(engine, LOCAL))
+                    for name in ("ingest", "search")
+                }
                 with suppress(ProviderError):
                     await run["ingest"]({"paths": [str(tmp_path / "docs")]})
                 found = await run["search"]({"query": "sea"})
