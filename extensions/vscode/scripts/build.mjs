@@ -1,4 +1,4 @@
-// Bundles the extension and the chat's page, and gathers the licences of what is bundled.
+// Bundles the extension and its webview, and collects the licences of the bundled packages.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import esbuild from "esbuild";

@@ -1,4 +1,4 @@
-/** The settings of the extension, each with its type; nobody else reads the raw keys. */
+/** Typed getters for the extension's settings. No other module reads the raw keys. */
 import * as vscode from "vscode";
 import { SERVER_SETTINGS } from "./protocol";
 
@@ -17,7 +17,7 @@ export const config = {
   get topK(): number {
     return section().get("topK", 5);
   },
-  /** The model that the settings name; undefined where the server chooses. */
+  /** The configured chat model; undefined if the server chooses one. */
   get chatModel(): string | undefined {
     const name = section().get("chatModel", "auto");
     return name === "auto" || name === "" ? undefined : name;
@@ -26,7 +26,7 @@ export const config = {
     return section().get("mcp.enabled", true);
   },
 
-  /** What the server is handed; null where nothing is set, so that its own settings hold. */
+  /** Settings for the server; null for those that are not set, so that the server's own apply. */
   forServer(scope?: vscode.ConfigurationScope): Record<string, unknown> {
     const settings: Record<string, unknown> = {};
     for (const key of SERVER_SETTINGS) {
@@ -38,7 +38,7 @@ export const config = {
     return settings;
   },
 
-  /** Has another model answer, where the settings name one: theirs comes before any choice. */
+  /** Changes the configured chat model, in the scope where it is set. */
   async setChatModel(name: string): Promise<void> {
     const found = section().inspect("chatModel");
     const { Global, Workspace, WorkspaceFolder } = vscode.ConfigurationTarget;
@@ -51,7 +51,7 @@ export const config = {
     await section().update("chatModel", name, target);
   },
 
-  /** Whether a change needs another server process. */
+  /** Whether a change takes effect only after a restart of the server. */
   needsRestart(change: vscode.ConfigurationChangeEvent): boolean {
     return change.affectsConfiguration(`${SECTION}.server`);
   },

@@ -1,4 +1,4 @@
-/** The list of conversations in the side bar, the latest first. */
+/** The view of conversations in the side bar, latest first. */
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import * as rpc from "./protocol";
@@ -24,12 +24,12 @@ export class Conversations implements vscode.TreeDataProvider<Item> {
     );
   }
 
-  /** What was selected in the list, unless the chat has turned to another one since. */
+  /** The conversation selected in the view, unless the chat has shown another one since. */
   get selected(): rpc.Conversation | undefined {
     return this.view.visible ? this.chosen : undefined;
   }
 
-  /** The chat shows this conversation from now on. */
+  /** Called when the chat shows another conversation. */
   onChat(id: string | undefined): void {
     if (this.chosen?.id !== id) this.chosen = undefined;
   }
@@ -45,7 +45,7 @@ export class Conversations implements vscode.TreeDataProvider<Item> {
 
   async getChildren(parent?: Item): Promise<Item[]> {
     if (parent || !this.ctx.running) return [];
-    // A conversation that is written to while the pages are read may come on two of them.
+    // A conversation that changes between two requests may appear on both pages.
     const found = new Map<string, rpc.Conversation>();
     let cursor: string | undefined;
     for (let page = 0; page < this.pages; page++) {
@@ -89,7 +89,7 @@ const UNITS: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
   ["minute", 60],
 ];
 
-/** How long ago a time was, in words. */
+/** A time relative to now, in words. */
 export function ago(time: string, now = Date.now()): string {
   const seconds = (now - Date.parse(time)) / 1000;
   const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ["second", 1];

@@ -1,4 +1,4 @@
-/** The extension's centre: owns the client, the state everyone shows, and everything disposable. */
+/** The extension's context: owns the language client, the engine's state and all disposables. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as vscode from "vscode";
@@ -14,17 +14,18 @@ import {
 } from "vscode-languageclient/node";
 import type { Connection } from "./chat/messages";
 import { config } from "./config";
-import { EngineWatch } from "./engine";
+import { EngineMonitor, type Server } from "./engine";
 import { environments } from "./environments";
-import { type Found, locate } from "./locate";
+import { NotRunning } from "./failures";
+import { locate, type ServerProgram } from "./locate";
 import { serverCommands } from "./serverCommands";
 
 const CRASHES = 3;
 const CRASH_WINDOW_MS = 3 * 60_000;
 
-export class Ctx implements vscode.Disposable {
+export class Ctx implements Server, vscode.Disposable {
   readonly log = vscode.window.createOutputChannel("Allma", { log: true });
-  readonly engine = new EngineWatch(this);
+  readonly engine = new EngineMonitor(this);
   connection: Connection = { state: "starting" };
 
   private readonly changed = new vscode.EventEmitter<Connection>();
@@ -46,7 +47,7 @@ export class Ctx implements vscode.Disposable {
     await this.stopClient();
   }
 
-  /** Starts the server, or starts it anew; requests made meanwhile lead to one more restart. */
+  /** Starts or restarts the server. Calls made during a restart lead to one more restart. */
   restart(): Promise<void> {
     this.restartAgain = true;
     this.restarting ??= this.untilSettled().finally(() => {
@@ -55,7 +56,12 @@ export class Ctx implements vscode.Disposable {
     return this.restarting;
   }
 
-  /** Sends a request once the server runs. Failures it foresees come as `ResponseError`s. */
+  /**
+   * Sends a request once the server runs.
+   *
+   * Rejects with `NotRunning` when there is no server, and with a `ResponseError` whose `data` is a
+   * `Failure` when the server reports one.
+   */
   async request<P, R, E>(
     type: RequestType<P, R, E>,
     params: P,
@@ -63,19 +69,19 @@ export class Ctx implements vscode.Disposable {
   ): Promise<R> {
     await this.restarting;
     if (!this.client || this.connection.state !== "ready") throw new NotRunning(this.connection);
-    // What follows the parameters counts as one more of them, even when it is undefined.
+    // `sendRequest` sends every further argument as a parameter, even when it is undefined.
     return token
       ? this.client.sendRequest<R>(type.method, params, token)
       : this.client.sendRequest<R>(type.method, params);
   }
 
-  /** The running client, for progress; requests go through `request`. */
+  /** The running client, for progress notifications. Send requests with `request`. */
   get running(): LanguageClient | undefined {
     return this.connection.state === "ready" ? this.client : undefined;
   }
 
-  /** Where the server's program is. */
-  async locate(): Promise<Found | null> {
+  /** Finds the server's program; null when it is not installed. */
+  async locate(): Promise<ServerProgram | null> {
     return locate({
       setting: config.serverPath,
       environments: await environments(),
@@ -108,7 +114,7 @@ export class Ctx implements vscode.Disposable {
     const client = new LanguageClient(
       "allma",
       "Allma",
-      // The workspace's folder as working directory would let its files configure the server.
+      // Not the workspace's folder: files in the working directory could configure the server.
       {
         command: found.command,
         args,
@@ -143,13 +149,13 @@ export class Ctx implements vscode.Disposable {
       middleware: {
         executeCommand: (command, args, next) => serverCommands(command, args, next),
         handleWorkDoneProgress: (token, params, next) =>
-          this.engine.follow(token, params) || next(token, params),
+          this.engine.handleProgress(token, params) || next(token, params),
         workspace: {
           configuration: (params) =>
             params.items.map((item) =>
               config.forServer(item.scopeUri ? vscode.Uri.parse(item.scopeUri) : undefined),
             ),
-          // Nothing is pushed: the server asks for what has been set.
+          // No settings in the notification: the server requests `workspace/configuration`.
           didChangeConfiguration: () =>
             this.client?.sendNotification(DidChangeConfigurationNotification.type, {
               settings: null,
@@ -159,7 +165,7 @@ export class Ctx implements vscode.Disposable {
     };
   }
 
-  /** A server that dies is started again, unless it keeps dying. */
+  /** Restarts a crashed server, at most `CRASHES` times within `CRASH_WINDOW_MS`. */
   private afterCrash(): CloseHandlerResult {
     const now = Date.now();
     this.crashes = [...this.crashes.filter((at) => now - at < CRASH_WINDOW_MS), now];
@@ -167,7 +173,7 @@ export class Ctx implements vscode.Disposable {
     this.crashes = [];
     this.connect({
       state: "stopped",
-      reason: `The server ended ${CRASHES + 1} times within three minutes.`,
+      reason: `The server crashed ${CRASHES + 1} times within three minutes.`,
     });
     return { action: CloseAction.DoNotRestart, handled: true };
   }
@@ -187,23 +193,6 @@ export class Ctx implements vscode.Disposable {
     this.connection = connection;
     void vscode.commands.executeCommand("setContext", "allma.state", connection.state);
     this.changed.fire(connection);
-  }
-}
-
-/** The server cannot be asked, because it is not there. */
-export class NotRunning extends Error {
-  readonly hint: string;
-
-  constructor(readonly connection: Connection) {
-    super(
-      connection.state === "missing"
-        ? "Allma's server was not found."
-        : "Allma's server is not running.",
-    );
-    this.hint =
-      connection.state === "missing"
-        ? "Install it with `pip install allma-server`."
-        : "Restart it with “Allma: Restart Server”.";
   }
 }
 

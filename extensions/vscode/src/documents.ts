@@ -1,4 +1,4 @@
-/** The ledger as a tree: each folder, what became of its files, and why. */
+/** The view of documents in the side bar: folders, their files by state, and the reasons. */
 import * as vscode from "vscode";
 import { basename } from "./chat/messages";
 import type { Ctx } from "./ctx";
@@ -92,7 +92,7 @@ export class Documents implements vscode.TreeDataProvider<DocumentItem> {
     return left > 0 && limit < 1000 ? [...files, { kind: "more", group, left }] : files;
   }
 
-  /** The status comes every few seconds; the tree is drawn anew only when its numbers differ. */
+  /** Refreshes the tree only if the counts changed: the status arrives every few seconds. */
   private refreshIfChanged(): void {
     const numbers = JSON.stringify(this.ctx.engine.status?.workspaces);
     if (numbers === this.seen) return;
@@ -120,7 +120,7 @@ function folderItem(status: rpc.WorkspaceStatus): vscode.TreeItem {
     status.path,
     `${status.documents} documents, ${status.chunks} passages`,
     `${status.failed} failed, ${status.skipped} skipped, ${status.pending} pending`,
-    status.watching ? "Changes are followed." : "Changes are not followed.",
+    status.watching ? "Watching for changes." : "Not watching for changes.",
   ].join("\n");
   return item;
 }

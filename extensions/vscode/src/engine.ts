@@ -1,63 +1,71 @@
-/** What the engine is doing, kept fresh for the status bar and the views. */
+/** The engine's state, polled from the server, for the status bar and the views. */
 import * as vscode from "vscode";
 import type {
   ProgressToken,
+  RequestType,
   WorkDoneProgressBegin,
   WorkDoneProgressEnd,
   WorkDoneProgressReport,
 } from "vscode-languageclient/node";
-import type { EngineSummary, Trouble } from "./chat/messages";
-import { stepToModels } from "./chat/steps";
+import type { Connection, EngineSummary } from "./chat/messages";
+import { stepForModelServer } from "./chat/steps";
 import { config } from "./config";
-import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
-import { LatestChoice, Rerun } from "./latest";
+import { CoalescedTask, LatestChoice } from "./latest";
 import * as rpc from "./protocol";
 
+/** Time between two requests while the engine is idle, and while it indexes. */
 const IDLE_MS = 30_000;
 const BUSY_MS = 1_000;
 
-export class EngineWatch implements vscode.Disposable {
+/** The connection through which the engine's state is requested. */
+export interface Server {
+  readonly connection: Connection;
+  readonly log: vscode.LogOutputChannel;
+  request<P, R, E>(type: RequestType<P, R, E>, params: P): Promise<R>;
+}
+
+export class EngineMonitor implements vscode.Disposable {
   status: rpc.Status | undefined;
   models: rpc.ModelList | undefined;
-  /** Why there is no status, when the server has one to give. */
-  trouble: Trouble | null = null;
+  /** Why the last request for the status failed. */
+  failure: rpc.Failure | null = null;
 
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onDidChange = this.changed.event;
-  /** Percentages of the indexing the server does by itself, by progress token. */
-  private readonly work = new Map<ProgressToken, number | undefined>();
+  /** Percentage of each background indexing run, by progress token. */
+  private readonly background = new Map<ProgressToken, number | undefined>();
   private timer: NodeJS.Timeout | undefined;
-  private readonly refreshing = new Rerun(() => this.ask());
+  private readonly refreshing = new CoalescedTask(() => this.poll());
   private readonly model = new LatestChoice<string>((name) => this.applyModel(name));
 
-  constructor(private readonly ctx: Ctx) {}
+  constructor(private readonly server: Server) {}
 
   dispose(): void {
     clearTimeout(this.timer);
     this.changed.dispose();
   }
 
-  /** Takes over the progress of background work, so that it is shown in one place only. */
-  follow(
+  /** Handles progress of background work; returns false for progress that a command shows. */
+  handleProgress(
     token: ProgressToken,
     params: WorkDoneProgressBegin | WorkDoneProgressReport | WorkDoneProgressEnd,
   ): boolean {
-    if (ownTokens.has(token)) return false;
-    if (params.kind === "end") this.work.delete(token);
-    else this.work.set(token, params.percentage);
-    // The bar tells that something goes on; how many files there are, only the status does.
+    if (commandTokens.has(token)) return false;
+    if (params.kind === "end") this.background.delete(token);
+    else this.background.set(token, params.percentage);
+    // Progress has no file counts, so begin and end request the status.
     if (params.kind !== "report") void this.refresh();
     this.changed.fire();
     return true;
   }
 
-  /** Asks the server how it is; what is told is no older than the call. */
+  /** Requests the status. The result is never older than the call. */
   refresh(): Promise<void> {
     return this.refreshing.request();
   }
 
-  /** Chooses the model that answers from now on. */
+  /** Selects the chat model. */
   async useModel(name: string): Promise<void> {
     const chosen = this.model.choose(name);
     this.changed.fire();
@@ -68,16 +76,16 @@ export class EngineWatch implements vscode.Disposable {
     }
   }
 
-  /** Waits until the model that was chosen last is the one that answers. */
+  /** Waits until the model selected last is in use. */
   modelSettled(): Promise<void> {
     return this.model.settled();
   }
 
-  /** Files done and to do; null when nothing is being indexed. */
+  /** Indexed and total files of the running jobs; null when nothing is being indexed. */
   get indexing(): { done: number; total: number | null } | null {
-    // Other jobs (erasing, a change of embedders) hide nothing from a search.
+    // During other jobs (erasing, re-embedding) searches are complete.
     const jobs = (this.status?.jobs ?? []).filter((job) => isActive(job) && job.kind === "ingest");
-    if (!jobs.length) return this.work.size ? { done: 0, total: null } : null;
+    if (!jobs.length) return this.background.size ? { done: 0, total: null } : null;
     const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
     const totals = jobs.flatMap((job) => (job.total === null ? [] : [job.total]));
     return {
@@ -97,34 +105,34 @@ export class EngineWatch implements vscode.Disposable {
       ollama: {
         reachable: status.ollama.reachable,
         reason: status.ollama.reason,
-        step: stepToModels(status.ollama),
+        step: stepForModelServer(status.ollama),
       },
       models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
-      model: this.model.wanted ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,
+      model: this.model.pending ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,
       trusted: vscode.workspace.isTrusted,
     };
   }
 
   private async applyModel(name: string): Promise<void> {
-    await this.ctx.request(rpc.modelsUse, { name });
+    await this.server.request(rpc.modelsUse, { name });
     if (config.chatModel !== undefined) await config.setChatModel(name);
   }
 
-  private async ask(): Promise<void> {
+  private async poll(): Promise<void> {
     clearTimeout(this.timer);
-    if (this.ctx.connection.state !== "ready") {
-      this.work.clear();
+    if (this.server.connection.state !== "ready") {
+      this.background.clear();
       return;
     }
     try {
-      this.status = await engineStatus(this.ctx);
+      this.status = await engineStatus(this.server);
       this.models = this.status.ollama.reachable
-        ? await this.ctx.request(rpc.modelsList, {})
+        ? await this.server.request(rpc.modelsList, {})
         : undefined;
-      this.trouble = null;
+      this.failure = null;
     } catch (error) {
-      if (!isCancelled(error)) this.trouble = failureOf(error);
-      this.ctx.log.debug(`No status: ${error}`);
+      if (!isCancelled(error)) this.failure = failureOf(error);
+      this.server.log.debug(`No status: ${error}`);
     }
     this.changed.fire();
     const busy = this.indexing !== null;
@@ -134,13 +142,13 @@ export class EngineWatch implements vscode.Disposable {
   }
 }
 
-/** How the engine is; without a job's id that is what is answered. */
-export async function engineStatus(ctx: Ctx): Promise<rpc.Status> {
-  return (await ctx.request(rpc.status, {})) as rpc.Status;
+/** The engine's status. (With a `jobId` the same request returns a job.) */
+export async function engineStatus(server: Server): Promise<rpc.Status> {
+  return (await server.request(rpc.status, {})) as rpc.Status;
 }
 
-/** Tokens of progress that a command shows itself. */
-export const ownTokens = new Set<ProgressToken>();
+/** Progress tokens of requests whose progress the sending command shows. */
+export const commandTokens = new Set<ProgressToken>();
 
 export function canChat(model: rpc.ModelInfo): boolean {
   return model.capabilities.length === 0 || model.capabilities.includes("completion");

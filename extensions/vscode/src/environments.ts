@@ -1,8 +1,8 @@
-/** The Python environments of a workspace, asked of the Python extension and looked for on disk. */
+/** Python environments of the workspace, from the Python extension and from disk. */
 import * as path from "node:path";
 import * as vscode from "vscode";
 
-/** The part of the Python extension's public interface that is used here. */
+/** The part of the Python extension's public API that is used here. */
 interface PythonApi {
   environments: {
     getActiveEnvironmentPath(resource?: vscode.Uri): { path: string };
@@ -16,7 +16,7 @@ async function pythonApi(): Promise<PythonApi | undefined> {
   return extension.isActive ? extension.exports : await extension.activate();
 }
 
-/** Interpreters and environment folders, the active one first. None of an untrusted workspace. */
+/** Interpreters and environment folders, the active one first; none in an untrusted workspace. */
 export async function environments(): Promise<string[]> {
   if (!vscode.workspace.isTrusted) return [];
   const folders = vscode.workspace.workspaceFolders ?? [];
@@ -25,7 +25,7 @@ export async function environments(): Promise<string[]> {
   return [...(active && path.isAbsolute(active) ? [active] : []), ...local];
 }
 
-/** Calls `changed` when another environment is chosen. */
+/** Calls `changed` when another environment is selected. */
 export async function onDidChangeEnvironment(changed: () => void): Promise<vscode.Disposable> {
   const api = await pythonApi();
   return api?.environments.onDidChangeActiveEnvironmentPath(changed) ?? { dispose() {} };

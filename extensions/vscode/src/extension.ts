@@ -1,56 +1,48 @@
-/** What the editor calls when the extension comes and goes; the list of everything it adds. */
+/** Entry points of the extension: `activate` registers everything it contributes. */
 import * as vscode from "vscode";
 import { ChatView } from "./chat/view";
 import { registerCommands } from "./commands";
+import type { CommandContext } from "./commands/context";
 import { config } from "./config";
 import { Conversations } from "./conversations";
-import { Ctx, NotRunning } from "./ctx";
+import { Ctx } from "./ctx";
 import { Documents } from "./documents";
 import { onDidChangeEnvironment } from "./environments";
-import { showFailure } from "./failures";
-import { offerMcpServer } from "./mcp";
-import { offerParticipant } from "./participant";
+import { NotRunning, showFailure } from "./failures";
+import { registerMcpServer } from "./mcp";
+import { registerParticipant } from "./participant";
 import { Report } from "./report";
-import { showStatus } from "./status";
-
-/** What commands work with. */
-export interface Parts {
-  ctx: Ctx;
-  chat: ChatView;
-  conversations: Conversations;
-  documents: Documents;
-  report: Report;
-}
+import { createStatusItem } from "./status";
 
 let ctx: Ctx | undefined;
 
-export async function activate(extension: vscode.ExtensionContext): Promise<Parts> {
+export async function activate(extension: vscode.ExtensionContext): Promise<CommandContext> {
   ctx = new Ctx(extension);
   const report = new Report();
   ctx.push(report.registration);
-  const parts: Parts = {
+  const context: CommandContext = {
     ctx,
     chat: new ChatView(ctx),
     conversations: new Conversations(ctx),
     documents: new Documents(ctx),
     report,
   };
-  registerCommands(parts);
-  showStatus(ctx);
-  offerMcpServer(ctx);
-  offerParticipant(ctx);
-  tellWhenMissing(ctx);
-  await restartWhenNeeded(ctx);
+  registerCommands(context);
+  createStatusItem(ctx);
+  registerMcpServer(ctx);
+  registerParticipant(ctx);
+  reportMissingServer(ctx);
+  await restartOnChange(ctx);
   ctx.push(
-    parts.chat.onDidWrite(() => parts.conversations.refresh()),
-    parts.chat.onDidSelect((id) => parts.conversations.onChat(id)),
-    ctx.onDidChangeConnection(() => void parts.ctx.engine.refresh()),
+    context.chat.onDidWrite(() => context.conversations.refresh()),
+    context.chat.onDidSelect((id) => context.conversations.onChat(id)),
+    ctx.onDidChangeConnection(() => void context.ctx.engine.refresh()),
     vscode.window.onDidChangeWindowState(({ focused }) => {
-      if (focused) void parts.ctx.engine.refresh();
+      if (focused) void context.ctx.engine.refresh();
     }),
   );
   void ctx.restart();
-  return parts;
+  return context;
 }
 
 export async function deactivate(): Promise<void> {
@@ -58,24 +50,24 @@ export async function deactivate(): Promise<void> {
   ctx = undefined;
 }
 
-/** Says once that there is no server, with the way to get it. */
-function tellWhenMissing(ctx: Ctx): void {
+/** Shows once that the server was not found, with a button that explains how to install it. */
+function reportMissingServer(ctx: Ctx): void {
   const listening = ctx.onDidChangeConnection((connection) => {
     if (connection.state !== "missing") return;
     listening.dispose();
-    void showFailure(ctx, new NotRunning(connection));
+    void showFailure(ctx.log, new NotRunning(connection));
   });
   ctx.push(listening);
 }
 
-async function restartWhenNeeded(ctx: Ctx): Promise<void> {
+async function restartOnChange(ctx: Ctx): Promise<void> {
   ctx.push(
     vscode.workspace.onDidChangeConfiguration((change) => {
       if (config.needsRestart(change)) void ctx.restart();
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void ctx.restart()),
     await onDidChangeEnvironment(() => {
-      // A server that was found elsewhere does not depend on the environment.
+      // With an explicit path, the environment does not decide which server is started.
       if (!config.serverPath) void ctx.restart();
     }),
   );

@@ -1,9 +1,26 @@
-/** Failures as people read them: one sentence and the next step. */
+/** Errors as they are shown to the user: one sentence and the next step. */
 import * as vscode from "vscode";
 import { LSPErrorCodes } from "vscode-languageclient/node";
-import { COMMANDS, popup } from "./chat/steps";
-import { type Ctx, NotRunning } from "./ctx";
+import type { Connection } from "./chat/messages";
+import { COMMANDS, failureMessage } from "./chat/steps";
 import type { Failure } from "./protocol";
+
+/** Thrown when a request is sent while the server does not run. */
+export class NotRunning extends Error {
+  readonly hint: string;
+
+  constructor(readonly connection: Connection) {
+    super(
+      connection.state === "missing"
+        ? "Allma's server was not found."
+        : "Allma's server is not running.",
+    );
+    this.hint =
+      connection.state === "missing"
+        ? "Install it with `pip install allma-server`."
+        : "Restart it with “Allma: Restart Server”.";
+  }
+}
 
 export function isCancelled(error: unknown): boolean {
   return (
@@ -23,11 +40,11 @@ export function failureOf(error: unknown): Failure {
   return { code: "error", message, hint: null };
 }
 
-/** Tells the user, with the step that helps; says nothing about what they cancelled. */
-export async function showFailure(ctx: Ctx, error: unknown): Promise<void> {
+/** Shows an error with a button for its next step. Cancellation is not shown. */
+export async function showFailure(log: vscode.LogOutputChannel, error: unknown): Promise<void> {
   if (isCancelled(error)) return;
-  const { text, step } = popup(failureOf(error));
-  ctx.log.error(text);
+  const { text, step } = failureMessage(failureOf(error));
+  log.error(text);
   const chosen = await vscode.window.showErrorMessage(text, step.label);
   if (chosen) await vscode.commands.executeCommand(COMMANDS[step.action]);
 }

@@ -1,8 +1,8 @@
-/** Numbered requests: of several that are under way for one place, only the latest counts. */
+/** Numbers concurrent requests, so that only the result of the latest one is used. */
 export class Latest {
   private current = 0;
 
-  /** Begins a request, which ends the say of all before it; tells whether it is still the latest. */
+  /** Begins a request; returns a function that tells whether it is still the latest. */
   begin(): () => boolean {
     this.current += 1;
     const mine = this.current;
@@ -11,46 +11,46 @@ export class Latest {
 }
 
 /**
- * Applies values one after the other, as the order of their effects must be that of the choices; of
- * those that wait meanwhile only the last one is applied.
+ * Applies selected values one after another, in the order of selection. Of the values that wait,
+ * only the last one is applied.
  */
 export class LatestChoice<T> {
-  /** What was chosen last, while it is not in effect yet. */
-  wanted: T | undefined;
+  /** The value selected last, until it is applied. */
+  pending: T | undefined;
   private readonly latest = new Latest();
   private applying: Promise<void> = Promise.resolve();
 
   constructor(private readonly apply: (value: T) => Promise<void>) {}
 
-  /** Rejects when this value was applied and failed; one that was overtaken is left out. */
+  /** Selects a value. Rejects if applying it failed; a value that was superseded is skipped. */
   choose(value: T): Promise<void> {
     const isLatest = this.latest.begin();
-    this.wanted = value;
+    this.pending = value;
     const applied = this.applying.then(async () => {
       try {
         if (isLatest()) await this.apply(value);
       } finally {
-        if (isLatest()) this.wanted = undefined;
+        if (isLatest()) this.pending = undefined;
       }
     });
     this.applying = applied.catch(() => undefined);
     return applied;
   }
 
-  /** Waits until what was chosen is in effect, or has failed. */
+  /** Waits until the value selected last is applied, or failed. */
   async settled(): Promise<void> {
-    while (this.wanted !== undefined) await this.applying;
+    while (this.pending !== undefined) await this.applying;
   }
 }
 
-/** Runs work that is asked for often: who asks while it runs has it run once more after that. */
-export class Rerun {
+/** Coalesces requests for work: all that arrive during a run share one run after it. */
+export class CoalescedTask {
   private running: Promise<void> | undefined;
   private next: Promise<void> | undefined;
 
   constructor(private readonly work: () => Promise<void>) {}
 
-  /** Resolves when a run that began no earlier than this call has ended. */
+  /** Resolves at the end of a run that began after this call. */
   request(): Promise<void> {
     if (this.next) return this.next;
     if (!this.running) return this.run();

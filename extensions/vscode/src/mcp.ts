@@ -1,10 +1,10 @@
-/** Offers Allma's tools to the editor's own chat: the same engine, over the Model Context Protocol. */
+/** Registers Allma's MCP server, which gives the editor's chat the tools of the same engine. */
 import * as vscode from "vscode";
 import { config } from "./config";
 import type { Ctx } from "./ctx";
 
-export function offerMcpServer(ctx: Ctx): void {
-  // Editors built on VS Code do not all have this interface.
+export function registerMcpServer(ctx: Ctx): void {
+  // Not every editor built on VS Code has this API.
   if (typeof vscode.lm?.registerMcpServerDefinitionProvider !== "function") return;
   const changed = new vscode.EventEmitter<void>();
   ctx.push(

@@ -1,11 +1,11 @@
-/** Opens a source where it stands: the file at its lines, a PDF at its page, else extracted text. */
+/** Opens a source: a text file at its lines, a PDF at its page, otherwise the extracted text. */
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import { isCancelled } from "./failures";
 import { Latest } from "./latest";
 import * as rpc from "./protocol";
 
-export interface Place {
+export interface SourceLocation {
   path: string;
   documentId: number;
   startLine: number;
@@ -13,30 +13,30 @@ export interface Place {
   page: number | null;
 }
 
-/** Several places may be on their way to the screen: the one that was chosen last is shown. */
+/** Sources open asynchronously; only the one selected last is shown. */
 const opening = new Latest();
 
-export async function openPlace(
+export async function openSource(
   ctx: Ctx,
-  place: Place,
+  location: SourceLocation,
   options: vscode.TextDocumentShowOptions & { extracted?: boolean } = {},
 ): Promise<vscode.TextEditor | undefined> {
   const isLatest = opening.begin();
   const { extracted, ...show } = options;
-  const file = vscode.Uri.file(place.path);
-  const hasOwnLines = !extracted && (await linesAreTheFiles(ctx, place));
+  const file = vscode.Uri.file(location.path);
+  const hasOwnLines = !extracted && (await hasFileLines(ctx, location));
   if (!isLatest()) return undefined;
-  // A viewer on another machine cannot be sent to a file of this one.
-  if (!hasOwnLines && !extracted && place.page !== null && vscode.env.remoteName === undefined) {
-    await vscode.env.openExternal(file.with({ fragment: `page=${place.page}` }));
+  // In a remote window, a viewer on the local machine cannot open a remote file.
+  if (!hasOwnLines && !extracted && location.page !== null && vscode.env.remoteName === undefined) {
+    await vscode.env.openExternal(file.with({ fragment: `page=${location.page}` }));
     return undefined;
   }
-  const uri = hasOwnLines ? file : extractedText(place.documentId);
+  const uri = hasOwnLines ? file : extractedText(location.documentId);
   const document = await vscode.workspace.openTextDocument(uri);
   if (!isLatest()) return undefined;
-  const selection = linesOf(document, place);
+  const selection = linesOf(document, location);
   const editor = await vscode.window.showTextDocument(document, {
-    viewColumn: lastTextColumn(),
+    viewColumn: activeColumn(),
     ...show,
     selection,
   });
@@ -44,7 +44,7 @@ export async function openPlace(
   return editor;
 }
 
-/** Goes back to an editor that was shown before; no place that is still on its way follows. */
+/** Returns to an earlier editor; sources that are still opening are not shown. */
 export async function returnTo(
   editor: vscode.TextEditor,
   selection: vscode.Selection | undefined,
@@ -54,38 +54,38 @@ export async function returnTo(
   await vscode.window.showTextDocument(document, { viewColumn, selection });
 }
 
-/** Shows what was read out of a file. */
+/** Shows the extracted text of a document. */
 export async function openExtracted(documentId: number): Promise<void> {
   const isLatest = opening.begin();
   const document = await vscode.workspace.openTextDocument(extractedText(documentId));
   if (isLatest()) await vscode.window.showTextDocument(document);
 }
 
-/** The read-only document with what was read out of a file. */
+/** The URI of a document's extracted text. */
 export function extractedText(documentId: number): vscode.Uri {
   return vscode.Uri.parse(`allma://document/${documentId}`);
 }
 
-/** Whether a passage's lines are lines of the file itself, which only the server knows. */
-async function linesAreTheFiles(ctx: Ctx, place: Place): Promise<boolean> {
-  if (place.page !== null) return false;
+/** Whether a passage's lines are lines of the file, not of its extracted text. */
+async function hasFileLines(ctx: Ctx, location: SourceLocation): Promise<boolean> {
+  if (location.page !== null) return false;
   try {
-    const { startLine, path } = place;
+    const { startLine, path } = location;
     const excerpt = await ctx.request(rpc.read, { source: path, startLine, endLine: startLine });
     return excerpt.source === "disk";
   } catch (error) {
     if (isCancelled(error)) throw error;
-    return true; // out of the index by now: the file is the best there is
+    return true; // no longer indexed: open the file
   }
 }
 
-function linesOf(document: vscode.TextDocument, place: Place): vscode.Range {
+function linesOf(document: vscode.TextDocument, location: SourceLocation): vscode.Range {
   const last = document.lineCount - 1;
-  const start = Math.min(place.startLine - 1, last);
-  const end = Math.min(Math.max(place.endLine - 1, start), last);
+  const start = Math.min(location.startLine - 1, last);
+  const end = Math.min(Math.max(location.endLine - 1, start), last);
   return new vscode.Range(start, 0, end, document.lineAt(end).range.end.character);
 }
 
-function lastTextColumn(): vscode.ViewColumn {
+function activeColumn(): vscode.ViewColumn {
   return vscode.window.activeTextEditor?.viewColumn ?? vscode.ViewColumn.One;
 }

@@ -1,7 +1,7 @@
-/** `@allma` in the editor's own chat: the same answers and sources, written into that chat. */
+/** The chat participant `@allma`: the same answers and sources in the editor's own chat. */
 import * as vscode from "vscode";
-import { placeOf, remarksOn } from "./chat/messages";
-import { COMMANDS, noteOn, type Remark } from "./chat/steps";
+import { locationLabel, remarksFor } from "./chat/messages";
+import { COMMANDS, type Remark, searchRemark } from "./chat/steps";
 import { askWithProgress } from "./chat/view";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";
@@ -12,11 +12,11 @@ interface Metadata {
   conversationId?: string;
 }
 
-interface Continued extends vscode.ChatResult {
+interface AskResult extends vscode.ChatResult {
   metadata?: Metadata;
 }
 
-export function offerParticipant(ctx: Ctx): void {
+export function registerParticipant(ctx: Ctx): void {
   if (typeof vscode.chat?.createChatParticipant !== "function") return;
   const participant = vscode.chat.createChatParticipant(
     "allma.participant",
@@ -32,9 +32,9 @@ export async function answer(
   context: Pick<vscode.ChatContext, "history">,
   stream: vscode.ChatResponseStream,
   token: vscode.CancellationToken,
-): Promise<Continued> {
-  // A stopped or failed answer is continued in the conversation that it began.
-  const metadata = { conversationId: earlier(context) };
+): Promise<AskResult> {
+  // Return the metadata in every case: the next question continues this conversation.
+  const metadata = { conversationId: conversationOf(context) };
   try {
     if (request.command === "search") await search(ctx, request.prompt, stream, token);
     else await ask(ctx, request.prompt, metadata, stream, token);
@@ -63,7 +63,7 @@ async function ask(
     };
     const params = { question, conversationId: metadata.conversationId };
     const answered = await askWithProgress(ctx, params, onProgress, aborting.signal);
-    for (const remark of remarksOn(answered)) showRemark(remark, question, stream);
+    for (const remark of remarksFor(answered)) showRemark(remark, question, stream);
     showPassages(
       answered.citations.map((citation) => citation.passage),
       stream,
@@ -80,7 +80,7 @@ async function search(
   token: vscode.CancellationToken,
 ): Promise<void> {
   const found = await ctx.request(rpc.search, { query }, token);
-  const note = noteOn(found);
+  const note = searchRemark(found);
   if (note) showRemark(note, query, stream);
   showPassages(found.passages, stream);
 }
@@ -105,12 +105,12 @@ function showPassages(passages: readonly rpc.Passage[], stream: vscode.ChatRespo
     const location = new vscode.Location(uri, new vscode.Range(start, 0, end, 0));
     const name = vscode.workspace.asRelativePath(passage.path);
     stream.markdown(`${index ? "" : "\n"}\n[${index + 1}] `);
-    stream.anchor(location, `${name}, ${placeOf(passage)}`);
+    stream.anchor(location, `${name}, ${locationLabel(passage)}`);
   });
 }
 
-/** The conversation of this chat, which the answer before has named. */
-function earlier(context: Pick<vscode.ChatContext, "history">): string | undefined {
+/** The conversation's id, from the metadata of the previous answer. */
+function conversationOf(context: Pick<vscode.ChatContext, "history">): string | undefined {
   const last = context.history.findLast((turn) => turn instanceof vscode.ChatResponseTurn);
-  return (last?.result as Continued | undefined)?.metadata?.conversationId;
+  return (last?.result as AskResult | undefined)?.metadata?.conversationId;
 }

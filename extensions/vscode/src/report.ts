@@ -1,4 +1,4 @@
-/** Texts of the extension itself, shown as rendered Markdown. */
+/** Markdown pages of the extension, shown rendered. */
 import * as vscode from "vscode";
 
 const SCHEME = "allma-report";
@@ -20,7 +20,7 @@ export class Report implements vscode.TextDocumentContentProvider {
     const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${title}.md` });
     this.texts.set(uri.path, markdown);
     this.changed.fire(uri);
-    // This preview stays with its document; the other one goes along with the active editor.
+    // The ordinary Markdown preview would follow the active editor.
     await vscode.commands.executeCommand("vscode.openWith", uri, "vscode.markdown.preview.editor");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Commands the server announces, such as those of its code actions. The language client makes
- * them commands of the editor; those with an answer for people are shown here, not only computed.
+ * Handles commands that the server registers, such as those of its code actions. Questions and
+ * searches are shown in the extension's own views instead of only being executed.
  */
 import * as vscode from "vscode";
 

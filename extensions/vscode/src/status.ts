@@ -1,16 +1,16 @@
-/** The item in the status bar: how the engine is, in a few letters; its tooltip has the rest. */
+/** The status bar item: the engine's state in short, with details in the tooltip. */
 import * as vscode from "vscode";
-import type { Connection, EngineSummary, Trouble } from "./chat/messages";
+import type { Connection, EngineSummary } from "./chat/messages";
 import type { Ctx } from "./ctx";
-import type { Status } from "./protocol";
+import type { Failure, Status } from "./protocol";
 
-export function showStatus(ctx: Ctx): void {
+export function createStatusItem(ctx: Ctx): void {
   const item = vscode.window.createStatusBarItem("allma.status", vscode.StatusBarAlignment.Left, 0);
   item.name = "Allma";
   const update = () => {
     const isMissing = ctx.connection.state === "missing";
     item.command = isMissing ? "allma.vscode.install" : "allma.vscode.status";
-    const { text, warning } = statusText(ctx.connection, ctx.engine.summary, ctx.engine.trouble);
+    const { text, warning } = statusText(ctx.connection, ctx.engine.summary, ctx.engine.failure);
     item.text = text;
     item.tooltip = tooltip(ctx.connection, ctx.engine.status);
     item.accessibilityInformation = { label: text.replace(/\$\([^)]*\)\s*/g, ""), role: "button" };
@@ -26,7 +26,7 @@ export function showStatus(ctx: Ctx): void {
 export function statusText(
   connection: Connection,
   engine: EngineSummary | null,
-  trouble: Trouble | null,
+  failure: Failure | null,
 ): { text: string; warning: boolean } {
   switch (connection.state) {
     case "starting":
@@ -36,7 +36,7 @@ export function statusText(
     case "stopped":
       return { text: "$(error) Allma: stopped", warning: true };
   }
-  if (trouble) return { text: "$(error) Allma: not working", warning: true };
+  if (failure) return { text: "$(error) Allma: not working", warning: true };
   if (engine?.indexing) {
     const { done, total } = engine.indexing;
     const counts = total === null ? "" : ` ${done}/${total}`;

@@ -1,5 +1,5 @@
-// Every test against the real workbench: `node test/run.mjs [mcp] [missing] [trust] [host] [ui]`, in this
-// order; `install` only fetches the workbench.
+// Runs the tests in the real workbench: `node test/run.mjs [mcp] [missing] [trust] [host] [ui]`, in
+// this order; `install` only downloads the workbench.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { hostTests } from "./e2e/host.mjs";
@@ -12,19 +12,19 @@ import { startOllama } from "./e2e/workbench.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 const VSIX = join(ROOT, "allma.vsix");
-const wanted = process.argv.slice(2);
-const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
+const names = process.argv.slice(2);
+const isWanted = (name) => names.length === 0 || names.includes(name);
 
-if (wanted.join() === "install") {
+if (names.join() === "install") {
   install();
   process.exit();
 }
-// Who is ended says so to what it has started.
+// Exit normally on a signal, so that exit handlers end the child processes.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 execFileSync("npm", ["run", "--silent", "package"], { cwd: ROOT, stdio: "ignore" });
 
-// The one with the browser goes last: it ends by stopping the models.
-const parts = {
+// `ui` is last, because it stops the model server.
+const suites = {
   mcp: () => mcpTests(VSIX),
   missing: () => missingTests(VSIX),
   trust: () => trustTests(VSIX),
@@ -34,7 +34,7 @@ const parts = {
 const ollama = await startOllama();
 const results = [];
 try {
-  for (const [name, run] of Object.entries(parts)) {
+  for (const [name, run] of Object.entries(suites)) {
     if (!isWanted(name)) continue;
     const began = Date.now();
     const lines = await run();

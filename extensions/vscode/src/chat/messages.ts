@@ -1,13 +1,14 @@
-/** What the chat view and the extension say to each other, and the values both know. */
-import type { Answer, AnswerStats, Citation, Grounding, MessageSource } from "../protocol";
-import { type Action, NOT_FOUND, type Remark, type Step, stepFor } from "./steps";
+/** Messages between the extension and the chat's webview, and the values they carry. */
+import type { Answer, AnswerStats, Citation, Failure, Grounding, MessageSource } from "../protocol";
+import { type Action, NOTHING_FOUND, type Remark, type Step, stepForNotice } from "./steps";
 
-/** A numbered source, whether it comes with a fresh answer or from the history. */
+/** A numbered source, of a new answer or of a stored message. */
 export interface Source {
   number: number;
   path: string;
   label: string;
-  place: string;
+  /** Page or lines, as shown. */
+  location: string;
   heading: string;
   text: string;
   startLine: number;
@@ -24,23 +25,23 @@ export interface Turn {
   role: "user" | "assistant";
   text: string;
   model: string | null;
-  /** No model could be asked: the text says why, and the sources are the answer. */
+  /** No model was available: the text gives the reason, and the sources are the answer. */
   passagesOnly: boolean;
-  /** What should be said beside it. */
+  /** A warning that is shown with the answer. */
   caution: string | null;
   sources: Source[];
 }
 
-/** The question that is being answered, or that failed; null when nothing is under way. */
+/** A question that is being answered, or whose answer failed. */
 export interface Pending {
   question: string;
   answer: string;
   sources: Source[];
   state: "waiting" | "streaming" | "failed";
-  failure?: Trouble;
-  /** The question's message, once the server has it. */
+  failure?: Failure;
+  /** Id of the question's message, once the server has stored it. */
   messageId?: string;
-  /** The message whose place the question takes, with all that follow; when tried again, too. */
+  /** Id of the message that the question replaces, together with all later messages. */
   replaces?: string;
 }
 
@@ -62,46 +63,39 @@ export type Connection =
   | { state: "missing" }
   | { state: "stopped"; reason: string };
 
-/** How the engine is, as far as someone who chats cares. */
+/** The part of the engine's status that the chat shows. */
 export interface EngineSummary {
   documents: number;
   folders: number;
   indexing: { done: number; total: number | null } | null;
-  /** Why texts cannot be embedded now, a sentence. */
+  /** Why texts cannot be embedded at present, as a sentence. */
   embedderReason: string | null;
-  /** Whether the server of the models answers, and if not, why and what helps. */
+  /** Whether the model server can be used; if not, the reason and the next step. */
   ollama: { reachable: boolean; reason: string | null; step: Step | null };
   models: string[];
   model: string | null;
   trusted: boolean;
 }
 
-/** A conversation that is being read, or could not be. */
+/** A conversation that is being loaded, or failed to load. */
 export interface Opening {
-  failure?: Trouble;
-}
-
-/** A failure as people read it. */
-export interface Trouble {
-  code: string;
-  message: string;
-  hint: string | null;
+  failure?: Failure;
 }
 
 export interface ViewState {
   connection: Connection;
   engine: EngineSummary | null;
-  /** Why the server cannot tell how it is. */
-  trouble: Trouble | null;
-  /** The conversation that is shown and asked in; null for a new one. */
+  /** Why the engine's status could not be requested. */
+  failure: Failure | null;
+  /** Id of the current conversation; null for a new one. */
   conversation: string | null;
-  /** Set until what the server has of it is shown. */
+  /** Set until the current conversation is loaded. */
   opening: Opening | null;
   title: string | null;
   turns: Turn[];
   pending: Pending | null;
   stats: AnswerStats | null;
-  /** What should be known about the last answer. */
+  /** Remarks on the last answer. */
   remarks: Remark[];
   attachments: Attachment[];
 }
@@ -111,8 +105,8 @@ export type ToView =
   | { type: "chunk"; text: string }
   | { type: "compose"; text: string | null };
 
-/** A question with the conversation that was on the screen when it was sent. */
-export interface Typed {
+/** A question, with the conversation that was shown when it was sent. */
+export interface TypedQuestion {
   question: string;
   conversation: string | null;
   useRag: boolean;
@@ -121,7 +115,7 @@ export interface Typed {
 
 export type FromView =
   | { type: "ready" }
-  | ({ type: "ask" } & Typed)
+  | ({ type: "ask" } & TypedQuestion)
   | { type: "reload" }
   | { type: "stop" }
   | { type: "open"; source: Source; extracted: boolean }
@@ -142,7 +136,7 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
     number: from.number,
     path: passage.path,
     label: basename(passage.path),
-    place: placeOf(passage),
+    location: locationLabel(passage),
     heading: passage.heading.join(" › "),
     text: passage.text,
     startLine: passage.startLine,
@@ -155,35 +149,39 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
   };
 }
 
-/** What should be known about an answer. */
-export function remarksOn(answer: Answer): Remark[] {
-  const caution = answer.grounding === "cut_off" ? null : cautionOn(answer.grounding);
-  return [...(caution === null ? [] : [{ text: caution, step: null }]), ...limitsOf(answer)];
+/** All remarks on an answer: its warning, then its notices. */
+export function remarksFor(answer: Answer): Remark[] {
+  const caution = answer.grounding === "cut_off" ? null : cautionFor(answer.grounding);
+  return [...(caution === null ? [] : [{ text: caution, step: null }]), ...noticeRemarks(answer)];
 }
 
-/** What should be said beside an answer as long as it is kept. */
-export function cautionOn(grounding: Grounding | null): string | null {
+/** The warning that belongs to an answer, also when it is loaded later. */
+export function cautionFor(grounding: Grounding | null): string | null {
   if (grounding === "cut_off") return "This answer is incomplete: it was cut off.";
   if (grounding !== "uncited") return null;
   return "This answer cites no source. Check it before relying on it.";
 }
 
-/** What kept an answer from being better, with the step that helps. */
-export function limitsOf(answer: Answer): Remark[] {
+/** What limited an answer, with the next step. */
+export function noticeRemarks(answer: Answer): Remark[] {
   const { notice, noticeCode, stats } = answer;
   const remarks: Remark[] = [];
   if (stats.truncated) {
-    remarks.push({ text: "The answer was cut: the model's limit was reached.", step: null });
+    remarks.push({ text: "The answer was cut off at the model's length limit.", step: null });
   }
-  // Where nothing was found, the answer is the sentence, and the step alone is missing.
+  // The answer itself says that nothing was found; only the next step is missing.
   const isNothing = answer.grounding === "declined" && !answer.citations.length;
-  const step = stepFor(noticeCode) ?? (isNothing ? NOT_FOUND : null);
+  const step = stepForNotice(noticeCode) ?? (isNothing ? NOTHING_FOUND : null);
   if (notice !== null || step) remarks.push({ text: notice, step });
   return remarks;
 }
 
-/** Where a passage stands, in few letters: its page, else its lines. */
-export function placeOf(at: { page: number | null; startLine: number; endLine: number }): string {
+/** A passage's location in short form: its page, or its lines. */
+export function locationLabel(at: {
+  page: number | null;
+  startLine: number;
+  endLine: number;
+}): string {
   if (at.page !== null) return `p. ${at.page}`;
   return at.startLine === at.endLine ? `${at.startLine}` : `${at.startLine}–${at.endLine}`;
 }
@@ -196,7 +194,7 @@ function isCited(number: number, content: string): boolean {
   return content.includes(`[${number}]`);
 }
 
-/** The question as the model reads it: what was asked, then the selections it is about. */
+/** The question as it is sent to the model: its text, then the attached selections. */
 export function withSelections(question: string, attachments: readonly Attachment[]): string {
   const parts = [question.trim()];
   for (const a of attachments) {

@@ -1,4 +1,4 @@
-/** The page of the chat view. Scripts run only with this page's nonce; nothing comes from a network. */
+/** The HTML of the chat view. Only scripts with the nonce run; nothing is loaded from a network. */
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
 

@@ -1,6 +1,6 @@
 /**
- * The conversation on the screen. The server has the truth; here is what is under way, so that a
- * view that is closed and opened again, or a window that is loaded anew, shows the same.
+ * The current conversation and its pending answer. The server stores conversations; the session
+ * holds what is in progress, so that a view that is closed and reopened shows the same.
  */
 
 import { Latest } from "../latest";
@@ -8,23 +8,22 @@ import type * as rpc from "../protocol";
 import type { Failure } from "../protocol";
 import {
   type Attachment,
-  cautionOn,
-  limitsOf,
+  cautionFor,
+  noticeRemarks,
   type Opening,
   type Pending,
   sourceOf,
   type ToView,
-  type Trouble,
   type Turn,
-  type Typed,
+  type TypedQuestion,
   type ViewState,
   withSelections,
 } from "./messages";
 import type { Remark } from "./steps";
 
-type Shown = Omit<ViewState, "connection" | "engine" | "trouble">;
+type Shown = Omit<ViewState, "connection" | "engine" | "failure">;
 
-/** What a session needs of the server. */
+/** The operations of the server that a session uses. */
 export interface Backend {
   ask(
     params: rpc.AskParams,
@@ -36,10 +35,10 @@ export interface Backend {
 }
 
 export class Session {
-  /** The conversation that was chosen last: it is shown, and questions are asked in it. */
+  /** Id of the conversation selected last: it is shown, and questions are asked in it. */
   id: string | undefined;
 
-  /** What the server has of it; nothing of another one is ever here. */
+  /** That conversation as the server last returned it; never another one. */
   private conversation: rpc.Conversation | undefined;
   private opening: Opening | null = null;
   private attachments: Attachment[] = [];
@@ -52,7 +51,7 @@ export class Session {
   constructor(
     private readonly backend: Backend,
     private readonly post: (message: ToView) => void,
-    /** Called when another conversation is shown, or the shown one has changed on the server. */
+    /** Called when another conversation is selected, or the current one changed on the server. */
     private readonly changed: (kind: "selected" | "written") => void,
   ) {}
 
@@ -64,8 +63,8 @@ export class Session {
     return this.conversation?.title ?? null;
   }
 
-  /** Whether the conversation could not be read, which may succeed later. */
-  get isUnread(): boolean {
+  /** Whether the conversation failed to load; loading can be retried. */
+  get hasLoadError(): boolean {
     return this.opening?.failure !== undefined;
   }
 
@@ -82,14 +81,14 @@ export class Session {
     };
   }
 
-  /** Asks what was typed below a conversation; gives it back where another one is shown by now. */
-  async asked(typed: Typed): Promise<void> {
+  /** Asks a question that was typed in a conversation; returns it to the input if another is shown. */
+  async askTyped(typed: TypedQuestion): Promise<void> {
     if (this.busy || typed.conversation !== (this.id ?? null)) {
       this.post({ type: "compose", text: typed.question });
     } else await this.ask(typed.question, typed.useRag, typed.replaces);
   }
 
-  /** Asks, in the place of the message `replaces` if given; the answer streams to the view. */
+  /** Asks a question, replacing the message `replaces` if given. The answer streams to the view. */
   async ask(question: string, useRag: boolean, replaces?: string): Promise<void> {
     if (this.busy) return;
     const full = withSelections(question, this.attachments);
@@ -108,15 +107,15 @@ export class Session {
         (progress) => this.onProgress(stopping, progress),
         stopping.signal,
       );
-      if (this.stopping !== stopping) return; // another conversation was opened meanwhile
-      this.identify(answer.conversationId);
+      if (this.stopping !== stopping) return; // another conversation was selected in the meantime
+      this.setId(answer.conversationId);
       if (!(await this.read())) return;
       this.pending = null;
       this.stats = answer.stats;
-      this.remarks = limitsOf(answer);
+      this.remarks = noticeRemarks(answer);
     } catch (error) {
       if (this.stopping !== stopping) return;
-      await this.breakOff(stopping, this.backend.failure(error));
+      await this.endWithFailure(stopping, this.backend.failure(error));
     } finally {
       if (this.stopping === stopping) {
         this.stopping = undefined;
@@ -126,43 +125,43 @@ export class Session {
     }
   }
 
-  /** Stops the answer; what has come so far stays. */
+  /** Stops the answer; the text received so far stays. */
   stop(): void {
     this.stopping?.abort();
   }
 
   /**
-   * Shows a conversation, or an empty new one. From here on it is the one that is asked in, also
-   * while it is read; when it is shown already, its running answer goes on.
+   * Selects a conversation, or a new one. Questions are asked in it from now on, also while it is
+   * loading. Selecting the current conversation again does not stop its answer.
    */
   async select(id: string | undefined): Promise<void> {
     if (id !== undefined && id === this.id && this.busy) return;
-    this.abandon();
+    this.discardAnswer();
     this.id = id;
     this.conversation = undefined;
     await this.open();
   }
 
-  /** Shows what an earlier window showed, unless it is gone. */
+  /** Selects the conversation of an earlier window, unless it was deleted. */
   async restore(id: string): Promise<void> {
     await this.select(id).catch(() => undefined);
   }
 
-  /** Reads the shown conversation again: it may have been renamed, or written to elsewhere. */
+  /** Reloads the current conversation: another client may have renamed or continued it. */
   async reload(): Promise<void> {
     if (this.busy || this.id === undefined) return;
     if (this.opening) return this.open().catch(() => undefined);
     try {
       if (!(await this.read())) return;
     } catch (error) {
-      if (!isGone(this.backend.failure(error))) return;
-      this.forget();
+      if (!isNotFound(this.backend.failure(error))) return;
+      this.clear();
     }
     this.publish();
   }
 
   attach(attachment: Attachment): void {
-    // The index is narrowed to one place; several selections can be asked about at once.
+    // A question has at most one scope, and any number of selections.
     const others = this.attachments.filter(
       (a) => a.kind !== "scope" || attachment.kind !== "scope",
     );
@@ -175,8 +174,8 @@ export class Session {
     this.publish();
   }
 
-  /** Lets go of a running answer, which the server then keeps as far as it came. */
-  private abandon(): void {
+  /** Cancels a running answer and clears its state. The server stores the text up to there. */
+  private discardAnswer(): void {
     const stopping = this.stopping;
     this.stopping = undefined;
     stopping?.abort();
@@ -186,7 +185,7 @@ export class Session {
     this.attachments = [];
   }
 
-  /** Reads what was chosen, and shows that it does. Rejects when that is gone. */
+  /** Loads the selected conversation and publishes the progress. Rejects if it was deleted. */
   private async open(): Promise<void> {
     this.opening = this.id === undefined ? null : {};
     const reading = this.read();
@@ -196,18 +195,18 @@ export class Session {
       if (!(await reading) || this.id === undefined) return;
     } catch (error) {
       const failure = this.backend.failure(error);
-      if (isGone(failure) && !this.busy) {
-        this.forget();
+      if (isNotFound(failure) && !this.busy) {
+        this.clear();
         this.publish();
         throw error;
       }
-      this.opening = { failure: troubleOf(failure) };
+      this.opening = { failure: toFailure(failure) };
     }
     this.publish();
     this.changed("selected");
   }
 
-  /** Reads the conversation; false when something newer took the place of this reading. */
+  /** Requests the conversation; returns false if a newer request was sent since. */
   private async read(): Promise<boolean> {
     const isLatest = this.reads.begin();
     if (this.id === undefined) return true;
@@ -223,8 +222,8 @@ export class Session {
     }
   }
 
-  /** The conversation was deleted: what is asked next begins a new one. */
-  private forget(): void {
+  /** Starts a new conversation after the current one was deleted. */
+  private clear(): void {
     this.id = undefined;
     this.conversation = undefined;
     this.opening = null;
@@ -236,7 +235,7 @@ export class Session {
     switch (progress.kind) {
       case "started":
         this.pending.messageId = progress.messageId;
-        this.identify(progress.conversationId);
+        this.setId(progress.conversationId);
         this.publish();
         break;
       case "chunk":
@@ -250,35 +249,38 @@ export class Session {
     }
   }
 
-  private identify(id: string): void {
+  private setId(id: string): void {
     if (this.id === id) return;
     this.id = id;
     this.changed("selected");
   }
 
-  /** A stopped answer is as the server kept it; one that failed says why, below what had come. */
-  private async breakOff(stopping: AbortController, failure: Failure | "cancelled"): Promise<void> {
-    const asked = this.pending;
-    let unread: Trouble | undefined;
+  /** Ends a stopped or failed answer: shows what the server stored, and the failure if any. */
+  private async endWithFailure(
+    stopping: AbortController,
+    failure: Failure | "cancelled",
+  ): Promise<void> {
+    const pending = this.pending;
+    let unread: Failure | undefined;
     try {
       await this.read();
     } catch (error) {
-      unread = troubleOf(this.backend.failure(error));
+      unread = toFailure(this.backend.failure(error));
     }
-    if (this.stopping !== stopping) return; // another conversation was opened meanwhile
+    if (this.stopping !== stopping) return; // another conversation was selected in the meantime
     this.pending = null;
-    if (isGone(failure)) this.forget();
-    if (failure === "cancelled" || !asked) {
+    if (isNotFound(failure)) this.clear();
+    if (failure === "cancelled" || !pending) {
       if (unread) this.opening = { failure: unread };
       return;
     }
-    const isStored = this.conversation?.messages.some(({ id }) => id === asked.messageId);
-    const replaces = isStored ? asked.messageId : asked.replaces;
+    const isStored = this.conversation?.messages.some(({ id }) => id === pending.messageId);
+    const replaces = isStored ? pending.messageId : pending.replaces;
     this.pending = {
-      ...asked,
+      ...pending,
       state: "failed",
-      failure: troubleOf(failure),
-      replaces: isGone(failure) ? undefined : replaces,
+      failure: toFailure(failure),
+      replaces: isNotFound(failure) ? undefined : replaces,
     };
   }
 
@@ -287,16 +289,16 @@ export class Session {
   }
 }
 
-function isGone(failure: Failure | "cancelled"): boolean {
+function isNotFound(failure: Failure | "cancelled"): boolean {
   return failure !== "cancelled" && failure.code === "conversation_not_found";
 }
 
-function troubleOf(failure: Failure | "cancelled"): Trouble {
+function toFailure(failure: Failure | "cancelled"): Failure {
   if (failure === "cancelled") return { code: "cancelled", message: "Stopped.", hint: null };
   return { code: failure.code, message: failure.message, hint: failure.hint };
 }
 
-/** The messages people see, but for those whose place the pending question takes. */
+/** The visible messages, without those that the pending question replaces. */
 export function turnsOf(
   conversation: rpc.Conversation | undefined,
   pending: Pending | null,
@@ -316,7 +318,7 @@ function turnOf(message: rpc.Message): Turn {
     role: message.role === "user" ? "user" : "assistant",
     text: message.content,
     model: message.model,
-    caution: cautionOn(message.grounding),
+    caution: cautionFor(message.grounding),
     passagesOnly: message.model === null && message.sources.length > 0,
     sources: message.sources.map((source) => sourceOf(source, message.content)),
   };

@@ -1,4 +1,4 @@
-/** What helps with a failure or a limited search: a button for each code the server gives. */
+/** Next steps for failures and notices: the button that is shown for each code of the server. */
 import type { NoticeCode, OllamaStatus, SearchResult } from "../protocol";
 
 export type Action =
@@ -15,7 +15,7 @@ export type Action =
   | "trust"
   | "startOllama";
 
-/** The commands behind the actions; `explain` takes the query. */
+/** The command that each action runs; `explain` takes the query as its argument. */
 export const COMMANDS: Record<Action, string> = {
   install: "allma.vscode.install",
   restart: "allma.vscode.restart",
@@ -36,7 +36,7 @@ export interface Step {
   action: Action;
 }
 
-/** A sentence beside an answer or above what was found; null where the answer says it itself. */
+/** A sentence beside an answer or above search results; `text` is null for a button alone. */
 export interface Remark {
   text: string | null;
   step: Step | null;
@@ -71,39 +71,39 @@ const FAILURES: Record<string, Step> = {
   error: LOG,
 };
 
-/** The step for a failure; null where trying again is all there is. */
-export function stepAfter(code: string): Step | null {
+/** The next step for a failure; null when the user can only retry. */
+export function stepForFailure(code: string): Step | null {
   return FAILURES[code] ?? null;
 }
 
-/** The step for a search that may have found less than there is. */
-export function stepFor(code: NoticeCode | null): Step | null {
-  // A newer server may give codes that are not known here.
+/** The next step for a search whose results may be incomplete. */
+export function stepForNotice(code: NoticeCode | null): Step | null {
+  // A newer server may send codes that this version does not know.
   return code === null ? null : (LIMITS[code] ?? null);
 }
 
-/** The step where the server of the models cannot be used. */
-export function stepToModels({ provider, reasonCode }: OllamaStatus): Step | null {
+/** The next step when the model server cannot be used. */
+export function stepForModelServer({ provider, reasonCode }: OllamaStatus): Step | null {
   const isDown = provider === "ollama" && reasonCode === "provider_unreachable";
   if (isDown) return { label: "How to start Ollama", action: "startOllama" };
-  return reasonCode === null ? null : (stepAfter(reasonCode) ?? CHECK);
+  return reasonCode === null ? null : (stepForFailure(reasonCode) ?? CHECK);
 }
 
-/** The step where documents were searched, and nothing in them fits. */
-export const NOT_FOUND: Step = DOCUMENTS;
+/** The next step when no passage matches. */
+export const NOTHING_FOUND: Step = DOCUMENTS;
 
-/** What should be known about what a search found: why it is little, else that it is nothing. */
-export function noteOn(
+/** The remark above search results: why they are incomplete, or that there are none. */
+export function searchRemark(
   found: Pick<SearchResult, "passages" | "notice" | "noticeCode">,
 ): Remark | null {
-  if (found.notice !== null) return { text: found.notice, step: stepFor(found.noticeCode) };
+  if (found.notice !== null) return { text: found.notice, step: stepForNotice(found.noticeCode) };
   if (found.passages.length) return null;
   const step: Step = { label: "Explain the search", action: "explain" };
   return { text: "No passage matches.", step };
 }
 
-/** The text and the step of a failure's message; without a step the log is what tells more. */
-export function popup(failure: { code: string; message: string; hint: string | null }) {
+/** The message for a failure, and its button: the next step, or else the log. */
+export function failureMessage(failure: { code: string; message: string; hint: string | null }) {
   const text = failure.hint ? `${failure.message} ${failure.hint}` : failure.message;
-  return { text, step: stepAfter(failure.code) ?? LOG };
+  return { text, step: stepForFailure(failure.code) ?? LOG };
 }

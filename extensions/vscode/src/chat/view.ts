@@ -1,10 +1,10 @@
-/** The chat in the side bar: carries messages between the page and the session. */
+/** The chat view in the side bar: passes messages between the webview and the session. */
 import * as path from "node:path";
 import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
 import { engineStatus } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
-import { openPlace } from "../open";
+import { openSource } from "../open";
 import * as rpc from "../protocol";
 import { type Attachment, basename, type FromView, type ToView } from "./messages";
 import { page } from "./page";
@@ -18,10 +18,10 @@ export class ChatView implements vscode.WebviewViewProvider {
   private view: vscode.WebviewView | undefined;
   private composing: string | null | undefined;
   private readonly written = new vscode.EventEmitter<void>();
-  /** Fires when a conversation was begun or continued. */
+  /** Fires when a conversation was started or continued. */
   readonly onDidWrite = this.written.event;
   private readonly selected = new vscode.EventEmitter<string | undefined>();
-  /** Fires with the conversation that is shown from now on; undefined for a new one. */
+  /** Fires with the id of the conversation that is now shown; undefined for a new one. */
   readonly onDidSelect = this.selected.event;
 
   constructor(private readonly ctx: Ctx) {
@@ -51,7 +51,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     view.description = this.session.title ?? undefined;
   }
 
-  /** Brings the chat to the front, with a text to edit or just the cursor in its field. */
+  /** Shows the chat and focuses its input; `text` replaces what is typed there. */
   async focus(text: string | null = null): Promise<void> {
     this.composing = text;
     await vscode.commands.executeCommand("allma.chat.focus");
@@ -82,7 +82,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     });
   }
 
-  /** Narrows the questions to a file or folder, which is indexed first if it is new. */
+  /** Restricts questions to a file or folder, and indexes it first if it is not indexed. */
   async attachScope(uri: vscode.Uri): Promise<void> {
     this.session.attach(scopeOf(uri));
     const status = this.ctx.engine.status ?? (await engineStatus(this.ctx));
@@ -91,21 +91,21 @@ export class ChatView implements vscode.WebviewViewProvider {
     }
   }
 
-  /** Shows the conversation that was shown before the window was loaded anew. */
+  /** Restores the conversation that was shown before the window was reloaded. */
   private async onConnection(): Promise<void> {
     const shown = this.ctx.extension.workspaceState.get<string>(SHOWN);
     const isReady = this.ctx.connection.state === "ready";
     const isNew = this.session.id === undefined && shown !== undefined && !this.session.busy;
     const reading = isReady && (isNew ? this.session.restore(shown) : this.session.reload());
-    // After the session: a page that is told of the server first takes the chat for an empty one.
-    this.post({ type: "state", state: this.surroundings() });
+    // The session must publish first: otherwise the page briefly shows an empty chat.
+    this.post({ type: "state", state: this.engineState() });
     await reading;
   }
 
-  /** An engine that answers again may have the conversation that it could not give before. */
+  /** Retries loading the conversation when the engine answers again. */
   private async onEngine(): Promise<void> {
-    this.post({ type: "state", state: this.surroundings() });
-    if (this.session.isUnread && !this.ctx.engine.trouble) await this.session.reload();
+    this.post({ type: "state", state: this.engineState() });
+    if (this.session.hasLoadError && !this.ctx.engine.failure) await this.session.reload();
   }
 
   private onSessionChanged(kind: "selected" | "written"): void {
@@ -120,9 +120,9 @@ export class ChatView implements vscode.WebviewViewProvider {
     else this.written.fire();
   }
 
-  private surroundings() {
+  private engineState() {
     const { connection, engine } = this.ctx;
-    return { connection, engine: engine.summary, trouble: engine.trouble };
+    return { connection, engine: engine.summary, failure: engine.failure };
   }
 
   private post(message: ToView): void {
@@ -133,7 +133,7 @@ export class ChatView implements vscode.WebviewViewProvider {
     try {
       await this.act(message);
     } catch (error) {
-      await showFailure(this.ctx, error);
+      await showFailure(this.ctx.log, error);
     }
   }
 
@@ -142,20 +142,20 @@ export class ChatView implements vscode.WebviewViewProvider {
       case "ready":
         this.post({
           type: "state",
-          state: { ...this.surroundings(), ...this.session.snapshot() },
+          state: { ...this.engineState(), ...this.session.snapshot() },
         });
         if (this.composing !== undefined) this.post({ type: "compose", text: this.composing });
         this.composing = undefined;
         return;
       case "ask":
-        await this.session.asked(message);
+        await this.session.askTyped(message);
         return this.ctx.engine.refresh();
       case "reload":
         return this.session.reload();
       case "stop":
         return this.session.stop();
       case "open":
-        await openPlace(this.ctx, message.source, { extracted: message.extracted });
+        await openSource(this.ctx, message.source, { extracted: message.extracted });
         return;
       case "copy":
         return vscode.env.clipboard.writeText(message.text);
@@ -215,7 +215,7 @@ function backend(ctx: Ctx) {
   } as const;
 }
 
-/** Asks, with the words as they come; aborting closes the model's stream. */
+/** Asks and reports progress as the answer is generated. Aborting closes the model's stream. */
 export async function askWithProgress(
   ctx: Ctx,
   params: rpc.AskParams,

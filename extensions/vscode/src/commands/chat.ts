@@ -1,90 +1,95 @@
-/** Asking, and the conversations that come of it. */
+/** Commands for questions and conversations. */
 import * as vscode from "vscode";
 import { ago } from "../conversations";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
-import type { Parts } from "../extension";
 import * as rpc from "../protocol";
+import type { CommandContext } from "./context";
 import { pickAsYouType } from "./pick";
 
-export const ask = (parts: Parts) => async (question?: string) => {
-  if (typeof question === "string" && question.trim()) await parts.chat.ask(question);
-  else await parts.chat.focus();
+export const ask = (context: CommandContext) => async (question?: string) => {
+  if (typeof question === "string" && question.trim()) await context.chat.ask(question);
+  else await context.chat.focus();
 };
 
-export const askSelection = (parts: Parts) => async () => {
+export const askSelection = (context: CommandContext) => async () => {
   const editor = vscode.window.activeTextEditor;
   if (!editor || editor.selection.isEmpty) {
     void vscode.window.showInformationMessage("Select the text to ask about first.");
     return;
   }
-  parts.chat.attachSelection(editor);
-  await parts.chat.focus();
+  context.chat.attachSelection(editor);
+  await context.chat.focus();
 };
 
-export const askFile = (parts: Parts) => async (target?: vscode.Uri | DocumentItem) => {
+export const askFile = (context: CommandContext) => async (target?: vscode.Uri | DocumentItem) => {
   const uri = uriOf(target) ?? vscode.window.activeTextEditor?.document.uri;
   if (uri?.scheme !== "file") return;
-  await Promise.all([parts.chat.attachScope(uri), parts.chat.focus()]);
+  await Promise.all([context.chat.attachScope(uri), context.chat.focus()]);
 };
 
-export const newChat = (parts: Parts) => async () => {
-  await Promise.all([parts.chat.session.select(undefined), parts.chat.focus()]);
+export const newChat = (context: CommandContext) => async () => {
+  await Promise.all([context.chat.session.select(undefined), context.chat.focus()]);
 };
 
-export const openConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
-  const conversation = chosen ?? (await pickConversation(parts.ctx));
+export const openConversation = (context: CommandContext) => async (chosen?: rpc.Conversation) => {
+  const conversation = chosen ?? (await pickConversation(context.ctx));
   if (!conversation) return;
-  // The choice counts from here on: the view may take its time to appear.
-  await Promise.all([parts.chat.session.select(conversation.id), parts.chat.focus()]);
+  // Select before the view appears, so that a question typed meanwhile belongs to it.
+  await Promise.all([context.chat.session.select(conversation.id), context.chat.focus()]);
 };
 
-export const renameConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
-  const conversation = await conversationFor(parts, chosen);
-  if (!conversation) return;
-  const title = await vscode.window.showInputBox({
-    title: "Rename Conversation",
-    value: conversation.title,
-    validateInput: (value) => (value.trim() ? undefined : "A title needs at least one word."),
-  });
-  if (!title || title === conversation.title) return;
-  await parts.ctx.request(rpc.conversationsRename, { id: conversation.id, title });
-  await changed(parts);
-};
+export const renameConversation =
+  (context: CommandContext) => async (chosen?: rpc.Conversation) => {
+    const conversation = await targetConversation(context, chosen);
+    if (!conversation) return;
+    const title = await vscode.window.showInputBox({
+      title: "Rename Conversation",
+      value: conversation.title,
+      validateInput: (value) => (value.trim() ? undefined : "A title needs at least one word."),
+    });
+    if (!title || title === conversation.title) return;
+    await context.ctx.request(rpc.conversationsRename, { id: conversation.id, title });
+    await reloadConversations(context);
+  };
 
-export const deleteConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
-  const conversation = await conversationFor(parts, chosen);
-  if (!conversation) return;
-  const confirmed = await vscode.window.showWarningMessage(
-    `Delete “${conversation.title}”?`,
-    { modal: true, detail: "Its messages are deleted for all editors and clients." },
-    "Delete",
-  );
-  if (confirmed !== "Delete") return;
-  if (conversation.id === parts.chat.session.id) await parts.chat.session.select(undefined);
-  await parts.ctx.request(rpc.conversationsDelete, { id: conversation.id });
-  await changed(parts);
-};
+export const deleteConversation =
+  (context: CommandContext) => async (chosen?: rpc.Conversation) => {
+    const conversation = await targetConversation(context, chosen);
+    if (!conversation) return;
+    const confirmed = await vscode.window.showWarningMessage(
+      `Delete “${conversation.title}”?`,
+      { modal: true, detail: "Its messages are deleted for all editors and clients." },
+      "Delete",
+    );
+    if (confirmed !== "Delete") return;
+    if (conversation.id === context.chat.session.id) await context.chat.session.select(undefined);
+    await context.ctx.request(rpc.conversationsDelete, { id: conversation.id });
+    await reloadConversations(context);
+  };
 
-export const exportConversation = (parts: Parts) => async (chosen?: rpc.Conversation) => {
-  const conversation = await conversationFor(parts, chosen);
-  if (!conversation) return;
-  const { markdown } = await parts.ctx.request(rpc.conversationsExport, { id: conversation.id });
-  const document = await vscode.workspace.openTextDocument({
-    language: "markdown",
-    content: markdown,
-  });
-  await vscode.window.showTextDocument(document);
-};
+export const exportConversation =
+  (context: CommandContext) => async (chosen?: rpc.Conversation) => {
+    const conversation = await targetConversation(context, chosen);
+    if (!conversation) return;
+    const { markdown } = await context.ctx.request(rpc.conversationsExport, {
+      id: conversation.id,
+    });
+    const document = await vscode.workspace.openTextDocument({
+      language: "markdown",
+      content: markdown,
+    });
+    await vscode.window.showTextDocument(document);
+  };
 
-async function changed({ chat, conversations }: Parts): Promise<void> {
+async function reloadConversations({ chat, conversations }: CommandContext): Promise<void> {
   conversations.refresh();
   await chat.session.reload();
 }
 
-/** The one a menu was opened on, else what was chosen last: in the list, or by way of the chat. */
-async function conversationFor(
-  { ctx, chat, conversations }: Parts,
+/** The conversation of the menu, else the one selected in the list, else that of the chat. */
+async function targetConversation(
+  { ctx, chat, conversations }: CommandContext,
   chosen: rpc.Conversation | undefined,
 ): Promise<rpc.Conversation | undefined> {
   if (chosen && typeof chosen === "object" && "messageCount" in chosen) return chosen;
@@ -108,7 +113,9 @@ function pickConversation(ctx: Ctx): Promise<rpc.Conversation | undefined> {
         description: `${ago(conversation.updatedAt)}, ${conversation.messageCount} messages`,
         value: conversation,
       }));
-      const label = query.trim() ? "No conversation has these words." : "No conversations yet.";
+      const label = query.trim()
+        ? "No conversation contains these words."
+        : "No conversations yet.";
       return { choices, note: choices.length ? undefined : { label } };
     },
   });

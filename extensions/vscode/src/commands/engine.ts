@@ -1,29 +1,29 @@
-/** The server itself: how it is, and what to do when something is missing. */
+/** Commands for the server: status, diagnosis, restart, installation. */
 import * as vscode from "vscode";
-import { COMMANDS, stepToModels } from "../chat/steps";
+import { COMMANDS, stepForModelServer } from "../chat/steps";
 import { config } from "../config";
 import type { Ctx } from "../ctx";
 import { isActive } from "../engine";
-import type { Parts } from "../extension";
 import * as rpc from "../protocol";
+import type { CommandContext } from "./context";
 
 interface Entry extends vscode.QuickPickItem {
   run?: () => unknown;
 }
 
 export const status =
-  ({ ctx }: Parts) =>
+  ({ ctx }: CommandContext) =>
   async () => {
     await ctx.engine.refresh();
     const chosen = await vscode.window.showQuickPick<Entry>(entries(ctx), {
       title: "Allma",
-      placeHolder: "How Allma is, and what can be done",
+      placeHolder: "Status and actions",
     });
     await chosen?.run?.();
   };
 
 export const doctor =
-  ({ ctx, report }: Parts) =>
+  ({ ctx, report }: CommandContext) =>
   async () => {
     const location = vscode.ProgressLocation.Window;
     const diagnosis = await vscode.window.withProgress(
@@ -34,17 +34,17 @@ export const doctor =
   };
 
 export const restart =
-  ({ ctx }: Parts) =>
+  ({ ctx }: CommandContext) =>
   () =>
     ctx.restart();
 
 export const showLog =
-  ({ ctx }: Parts) =>
+  ({ ctx }: CommandContext) =>
   () =>
     ctx.log.show();
 
 export const install =
-  ({ ctx, report }: Parts) =>
+  ({ ctx, report }: CommandContext) =>
   async () => {
     await report.show("Installing the server", installText(config.serverPath));
     const chosen = await vscode.window.showInformationMessage(
@@ -59,7 +59,7 @@ export const install =
   };
 
 export const startOllama =
-  ({ report }: Parts) =>
+  ({ report }: CommandContext) =>
   () =>
     report.show("Starting Ollama", OLLAMA_TEXT);
 
@@ -74,8 +74,8 @@ function entries(ctx: Ctx): Entry[] {
     kind: vscode.QuickPickItemKind.Separator,
   });
   return [
-    ...facts(ctx),
-    separator("Do"),
+    ...statusEntries(ctx),
+    separator("Actions"),
     command("$(comment-discussion) Ask a question", "ask"),
     command("$(search) Search", "search"),
     command("$(new-folder) Index files or folders…", "ingest"),
@@ -86,7 +86,7 @@ function entries(ctx: Ctx): Entry[] {
   ];
 }
 
-function facts(ctx: Ctx): Entry[] {
+function statusEntries(ctx: Ctx): Entry[] {
   const { connection } = ctx;
   if (connection.state !== "ready") {
     const reason = connection.state === "stopped" ? connection.reason : undefined;
@@ -97,7 +97,7 @@ function facts(ctx: Ctx): Entry[] {
   const jobs: Entry[] = status.jobs.filter(isActive).map((job) => ({
     label: `$(sync~spin) Indexing ${job.path}`,
     description: job.total === null ? "" : `${job.done} of ${job.total}`,
-    detail: "Choose to stop. What is done so far stays.",
+    detail: "Select to stop. Files indexed so far stay indexed.",
     run: () => ctx.request(rpc.jobsCancel, { jobId: job.id }),
   }));
   const folders: Entry[] = status.workspaces.map((w) => ({
@@ -105,7 +105,7 @@ function facts(ctx: Ctx): Entry[] {
     description: `${w.documents} documents, ${w.failed} failed, ${w.skipped} skipped`,
     run: () => vscode.commands.executeCommand("allma.documents.focus"),
   }));
-  const step = stepToModels(status.ollama);
+  const step = stepForModelServer(status.ollama);
   const ollama: Entry = status.ollama.reachable
     ? {
         label: `$(server-environment) ${status.chatModel ?? "No chat model"}`,
@@ -123,7 +123,7 @@ function facts(ctx: Ctx): Entry[] {
     ...folders,
     ollama,
     {
-      label: `$(library) ${status.embedder.name ?? "The embedder is chosen at the first indexing"}`,
+      label: `$(library) ${status.embedder.name ?? "The embedder is chosen when the first file is indexed"}`,
       description: `Vectors: ${status.vectors.store}, ${status.vectors.state}`,
       detail: status.vectors.reason ?? undefined,
     },
@@ -137,41 +137,40 @@ export function diagnosisText(diagnosis: rpc.Diagnosis): string {
     const next = check.nextStep ? `\n\n  **Next:** ${check.nextStep}` : "";
     return `- ${signs[check.state]} **${check.name}**: ${check.detail}${next}`;
   });
-  const verdict = diagnosis.healthy ? "Nothing is broken." : "Something needs attention.";
+  const verdict = diagnosis.healthy ? "All checks passed." : "Some checks need attention.";
   return `# Allma: doctor\n\n${verdict}\n\n${lines.join("\n")}\n`;
 }
 
 function installText(setting: string): string {
   const missing = setting
-    ? `The setting \`allma.server.path\` names \`${setting}\`, where there is no program.`
-    : "The program `allma-server` was not found in this workspace's Python environment, nor on the `PATH`.";
+    ? `The setting \`allma.server.path\` is \`${setting}\`, which is not a program.`
+    : "The program `allma-server` was not found in this workspace's Python environment or on the `PATH`.";
   return `# Install Allma's server
 
 ${missing}
 
-It needs Python 3.11 or newer. One of these installs it:
+It needs Python 3.11 or newer. Install it with one of these commands:
 
 \`\`\`sh
 pip install allma-server        # into the active environment
-pipx install allma-server       # for you, in an environment of its own
+pipx install allma-server       # for your user, in a separate environment
 uv tool install allma-server    # the same, with uv
 \`\`\`
 
-Then choose **Allma: Restart Server**. If the program is somewhere else, name it in the setting
-\`allma.server.path\`.
+Then run **Allma: Restart Server**. If the program is elsewhere, set \`allma.server.path\` to its path.
 `;
 }
 
 const OLLAMA_TEXT = `# Start Ollama
 
 Ollama runs the models that write answers, on this machine. Without it Allma still indexes and
-searches, and answers with the passages that fit best.
+searches, and answers with the best-matching passages.
 
 1. Install it from [ollama.com/download](https://ollama.com/download), if it is not installed yet.
 2. Start it: open the Ollama app, or run \`ollama serve\` in a terminal.
 3. Get a model: run **Allma: Download a Model…**, or \`ollama pull llama3.2\`.
 
-Allma notices by itself when Ollama answers. An address other than \`http://127.0.0.1:11434\` is set with
+Allma detects when Ollama is running. To use another address than \`http://127.0.0.1:11434\`, run
 \`allma config set ollama_url URL\`.
 `;
 
@@ -185,7 +184,7 @@ async function chooseProgram(): Promise<void> {
   const picked = await vscode.window.showOpenDialog({ title: "The program allma-server" });
   const path = picked?.[0]?.fsPath;
   if (path === undefined) return;
-  // Where the program is depends on the machine, not on the project.
+  // The path depends on the machine, not on the project.
   const target = vscode.ConfigurationTarget.Global;
   await vscode.workspace.getConfiguration("allma").update("server.path", path, target);
 }

@@ -1,21 +1,21 @@
-/** Why a search finds what it finds, as a page to read. */
+/** The command that explains a search, stage by stage, as a Markdown page. */
 import * as vscode from "vscode";
-import { placeOf } from "../chat/messages";
-import type { Parts } from "../extension";
+import { locationLabel } from "../chat/messages";
 import { Latest } from "../latest";
 import * as rpc from "../protocol";
+import type { CommandContext } from "./context";
 
-/** There is one page for all explanations. */
+/** All explanations share one page, so only the latest request may fill it. */
 const explaining = new Latest();
 
 export const explain =
-  ({ ctx, report }: Parts) =>
+  ({ ctx, report }: CommandContext) =>
   async (given?: string) => {
     const query =
       given ??
       (await vscode.window.showInputBox({
         title: "Explain a Search",
-        prompt: "What is searched for",
+        prompt: "The query to explain",
         placeHolder: "Words, a question, a symbol",
       }));
     if (!query?.trim()) return;
@@ -34,17 +34,17 @@ const TITLES: Record<(typeof LISTS)[number], string> = {
   reranked: "reranked",
 };
 
-/** What needs more words than its name. */
+/** Outcomes whose name alone is not clear. */
 const OUTCOMES: Record<string, string> = {
   shown: "**shown**",
-  joined: "joined to its neighbour",
+  joined: "joined to an adjacent passage",
   below_threshold: "below the score threshold",
-  repeats: "repeats one above",
-  overlaps: "overlaps one above",
-  over_limit: "enough were above it",
+  repeats: "duplicate of a passage above",
+  overlaps: "overlaps a passage above",
+  over_limit: "beyond the limit of passages",
 };
 
-/** The way of every passage that was read through the search; the others are counted. */
+/** Rank and score of each rescored passage after each stage; the other candidates are counted. */
 export function explanationText(explanation: rpc.Explanation): string {
   const { candidates, query, notice } = explanation;
   const read = candidates.filter((candidate) => candidate.outcome !== "not_rescored");
@@ -52,21 +52,22 @@ export function explanationText(explanation: rpc.Explanation): string {
   const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
   const facts = [
     `Searched by meaning${words.length ? `, and for the stems ${words.join(", ")}` : ""}.`,
-    explanation.stopWords.length > 0 && `Too common to search for: ${explanation.stopWords.join(", ")}.`,
+    explanation.stopWords.length > 0 &&
+      `Too common to search for: ${explanation.stopWords.join(", ")}.`,
     explanation.reranker && `Reranked by ${explanation.reranker}.`,
     notice,
   ];
   const head = ["", "passage", ...lists.map((list) => TITLES[list]), "outcome"];
   const rows = read.map((candidate, index) => [
     String(index + 1),
-    placeText(candidate.passage),
-    ...lists.map((list) => standingText(candidate[list])),
+    passageText(candidate.passage),
+    ...lists.map((list) => rankText(candidate[list])),
     OUTCOMES[candidate.outcome] ?? candidate.outcome.replaceAll("_", " "),
   ]);
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   const unread = candidates.length - read.length;
   return [
-    `# Why these passages: ${escaped(query)}`,
+    `# Search explained: ${escaped(query)}`,
     escaped(facts.filter(Boolean).join(" ")),
     rows.length ? table.join("\n") : !notice && "No passage matches.",
     rows.length && "Each cell is the passage's rank in that list, and its score there.",
@@ -76,17 +77,17 @@ export function explanationText(explanation: rpc.Explanation): string {
     .join("\n\n");
 }
 
-function standingText(standing: rpc.RankedScore | null): string {
+function rankText(standing: rpc.RankedScore | null): string {
   return standing ? `${standing.rank} (${standing.score.toFixed(2)})` : "–";
 }
 
-function placeText(passage: rpc.Passage): string {
+function passageText(passage: rpc.Passage): string {
   const heading = passage.heading.length ? `<br>${escaped(passage.heading.join(" › "))}` : "";
   const name = escaped(vscode.workspace.asRelativePath(passage.path));
-  return `${name}, ${placeOf(passage)}${heading}`;
+  return `${name}, ${locationLabel(passage)}${heading}`;
 }
 
-/** Text that Markdown and its tables leave as it is. */
+/** Escapes text for Markdown and its tables. */
 function escaped(text: string): string {
   return text.replace(/[\\`*_[\]<>|#]/g, "\\$&").replace(/\s+/g, " ");
 }

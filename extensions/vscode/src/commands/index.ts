@@ -1,15 +1,15 @@
-/** Every command of the extension, in one table. */
+/** The table of all commands, and their registration. */
 import * as vscode from "vscode";
-import type { Parts } from "../extension";
 import { showFailure } from "../failures";
 import * as chat from "./chat";
+import type { CommandContext } from "./context";
 import * as engine from "./engine";
 import { explain } from "./explain";
 import * as index from "./indexing";
 import * as models from "./models";
 import { search } from "./search";
 
-type Command = (parts: Parts) => (...args: never[]) => unknown;
+type Command = (context: CommandContext) => (...args: never[]) => unknown;
 
 const COMMANDS: Record<string, Command> = {
   ask: chat.ask,
@@ -20,8 +20,8 @@ const COMMANDS: Record<string, Command> = {
   renameConversation: chat.renameConversation,
   deleteConversation: chat.deleteConversation,
   exportConversation: chat.exportConversation,
-  refreshConversations: (parts) => () => parts.conversations.refresh(),
-  moreConversations: (parts) => () => parts.conversations.more(),
+  refreshConversations: (context) => () => context.conversations.refresh(),
+  moreConversations: (context) => () => context.conversations.more(),
   search,
   explain,
   ingest: index.ingest,
@@ -30,9 +30,9 @@ const COMMANDS: Record<string, Command> = {
   forget: index.forget,
   retryDocument: index.retryDocument,
   openExtractedText: index.openExtractedText,
-  refreshDocuments: (parts) => () =>
-    parts.ctx.engine.refresh().then(() => parts.documents.refresh()),
-  moreDocuments: (parts) => (item) => parts.documents.more(item),
+  refreshDocuments: (context) => () =>
+    context.ctx.engine.refresh().then(() => context.documents.refresh()),
+  moreDocuments: (context) => (item) => context.documents.more(item),
   models: models.choose,
   pullModel: models.pull,
   status: engine.status,
@@ -43,15 +43,15 @@ const COMMANDS: Record<string, Command> = {
   startOllama: engine.startOllama,
 };
 
-export function registerCommands(parts: Parts): void {
+export function registerCommands(context: CommandContext): void {
   for (const [name, command] of Object.entries(COMMANDS)) {
-    const run = command(parts) as (...args: unknown[]) => unknown;
-    parts.ctx.push(
+    const run = command(context) as (...args: unknown[]) => unknown;
+    context.ctx.push(
       vscode.commands.registerCommand(`allma.vscode.${name}`, async (...args: unknown[]) => {
         try {
           return await run(...args);
         } catch (error) {
-          void showFailure(parts.ctx, error);
+          void showFailure(context.ctx.log, error);
           return undefined;
         }
       }),

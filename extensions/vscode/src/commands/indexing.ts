@@ -1,14 +1,14 @@
-/** What is in the index: bringing files in, up to date, and out. */
+/** Commands that add, update and remove files of the index. */
 import * as vscode from "vscode";
 import { basename } from "../chat/messages";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
-import type { Parts } from "../extension";
 import { openExtracted } from "../open";
 import * as rpc from "../protocol";
+import type { CommandContext } from "./context";
 import { withProgress } from "./progress";
 
-export const ingest = (parts: Parts) => async () => {
+export const ingest = (context: CommandContext) => async () => {
   const picked = await vscode.window.showOpenDialog({
     title: "Files or folders to index",
     openLabel: "Index",
@@ -17,42 +17,44 @@ export const ingest = (parts: Parts) => async () => {
     canSelectMany: true,
     defaultUri: vscode.workspace.workspaceFolders?.[0]?.uri,
   });
-  if (picked?.length) await run(parts, picked);
+  if (picked?.length) await run(context, picked);
 };
 
 export const ingestResource =
-  (parts: Parts) => async (uri: vscode.Uri, selected?: readonly vscode.Uri[]) => {
-    await run(parts, selected?.length ? selected : [uri]);
+  (context: CommandContext) => async (uri: vscode.Uri, selected?: readonly vscode.Uri[]) => {
+    await run(context, selected?.length ? selected : [uri]);
   };
 
-export const retryDocument = (parts: Parts) => async (item: DocumentItem) => {
-  if (item.kind === "document") await run(parts, [vscode.Uri.file(item.row.path)]);
+export const retryDocument = (context: CommandContext) => async (item: DocumentItem) => {
+  if (item.kind === "document") await run(context, [vscode.Uri.file(item.row.path)]);
 };
 
-export const sync = (parts: Parts) => async () => {
+export const sync = (context: CommandContext) => async () => {
   if (!isTrusted()) return;
-  const report = await withProgress(parts.ctx, "Bringing the index up to date", (tokens, token) =>
-    parts.ctx.request(rpc.sync, tokens, token),
+  const report = await withProgress(context.ctx, "Updating the index", (tokens, token) =>
+    context.ctx.request(rpc.sync, tokens, token),
   );
-  await parts.ctx.engine.refresh();
-  await tell(parts.ctx, report);
+  await context.ctx.engine.refresh();
+  await showReport(context.ctx, report);
 };
 
-/** Forgets what is chosen in the tree or the explorer; the file that is open, from the palette. */
-export const forget = (parts: Parts) => async (chosen?: DocumentItem | vscode.Uri) => {
+/** Removes the selected item from the index; from the palette, the file of the active editor. */
+export const forget = (context: CommandContext) => async (chosen?: DocumentItem | vscode.Uri) => {
   const path = pathOf(chosen ?? vscode.window.activeTextEditor?.document.uri);
   if (path === undefined) return;
   const confirmed = await vscode.window.showWarningMessage(
     `Remove “${basename(path)}” from the index?`,
-    { modal: true, detail: "Nothing on disk is touched." },
+    { modal: true, detail: "The file on disk is not changed." },
     "Remove",
   );
   if (confirmed !== "Remove") return;
-  const report = await parts.ctx.request(rpc.forget, { path });
-  await parts.ctx.engine.refresh();
-  const count = report.documents === 1 ? "1 document is" : `${report.documents} documents are`;
-  const told = [`Allma: ${count} forgotten.`, report.notice].filter(Boolean).join(" ");
-  void vscode.window.showInformationMessage(told);
+  const report = await context.ctx.request(rpc.forget, { path });
+  await context.ctx.engine.refresh();
+  const count = report.documents === 1 ? "1 document was" : `${report.documents} documents were`;
+  const message = [`Allma: ${count} removed from the index.`, report.notice]
+    .filter(Boolean)
+    .join(" ");
+  void vscode.window.showInformationMessage(message);
 };
 
 function pathOf(chosen: DocumentItem | vscode.Uri | undefined): string | undefined {
@@ -67,15 +69,15 @@ export const openExtractedText = () => async (item: DocumentItem) => {
   await openExtracted(item.row.id);
 };
 
-async function run(parts: Parts, uris: readonly vscode.Uri[]): Promise<void> {
+async function run(context: CommandContext, uris: readonly vscode.Uri[]): Promise<void> {
   if (!isTrusted()) return;
   const paths = uris.filter((uri) => uri.scheme === "file").map((uri) => uri.fsPath);
-  const what = paths.length === 1 && paths[0] ? basename(paths[0]) : `${paths.length} places`;
-  const report = await withProgress(parts.ctx, `Indexing ${what}`, (tokens, token) =>
-    parts.ctx.request(rpc.ingest, { paths, ...tokens }, token),
+  const what = paths.length === 1 && paths[0] ? basename(paths[0]) : `${paths.length} items`;
+  const report = await withProgress(context.ctx, `Indexing ${what}`, (tokens, token) =>
+    context.ctx.request(rpc.ingest, { paths, ...tokens }, token),
   );
-  await parts.ctx.engine.refresh();
-  await tell(parts.ctx, report);
+  await context.ctx.engine.refresh();
+  await showReport(context.ctx, report);
 }
 
 function isTrusted(): boolean {
@@ -86,9 +88,9 @@ function isTrusted(): boolean {
   return false;
 }
 
-async function tell(ctx: Ctx, report: rpc.IngestReport | rpc.Job): Promise<void> {
+async function showReport(ctx: Ctx, report: rpc.IngestReport | rpc.Job): Promise<void> {
   if ("state" in report) {
-    void vscode.window.showInformationMessage("Indexing goes on in the background.");
+    void vscode.window.showInformationMessage("Indexing continues in the background.");
     return;
   }
   const text = reportText(report);
@@ -101,7 +103,7 @@ async function tell(ctx: Ctx, report: rpc.IngestReport | rpc.Job): Promise<void>
   if (chosen) await vscode.commands.executeCommand("allma.documents.focus");
 }
 
-/** An ingestion in one sentence; what did not happen is left out. */
+/** The report in one sentence, without counts that are zero. */
 export function reportText(report: rpc.IngestReport): string {
   const counts: [number, string][] = [
     [report.indexed, "indexed"],
@@ -111,9 +113,9 @@ export function reportText(report: rpc.IngestReport): string {
     [report.skipped.length, "skipped"],
     [report.failed.length, "failed"],
   ];
-  const told = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  const done = told.length
-    ? `Allma: ${told.join(", ")} in ${report.seconds.toFixed(1)} s.`
-    : "Allma: there was nothing to index.";
+  const message = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  const done = message.length
+    ? `Allma: ${message.join(", ")} in ${report.seconds.toFixed(1)} s.`
+    : "Allma: nothing to index.";
   return report.notice === null ? done : `${done} ${report.notice}`;
 }

@@ -1,8 +1,8 @@
-/** The models that write answers: choose, download, delete. */
+/** Commands for chat models: select, download, delete. */
 import * as vscode from "vscode";
 import { canChat } from "../engine";
-import type { Parts } from "../extension";
 import * as rpc from "../protocol";
+import type { CommandContext } from "./context";
 import { withProgress } from "./progress";
 
 const DELETE: vscode.QuickInputButton = {
@@ -14,12 +14,12 @@ interface ModelChoice extends vscode.QuickPickItem {
   model?: rpc.ModelInfo;
 }
 
-export const choose = (parts: Parts) => async () => {
-  const { ctx } = parts;
+export const choose = (context: CommandContext) => async () => {
+  const { ctx } = context;
   const list = await ctx.request(rpc.modelsList, {});
   const pick = vscode.window.createQuickPick<ModelChoice>();
   pick.title = "Models";
-  pick.placeholder = "The model that answers from now on";
+  pick.placeholder = "Select the model that answers";
   pick.items = choices(list);
   pick.activeItems = pick.items.filter((item) => item.model?.inUse);
   const chosen = await new Promise<ModelChoice | undefined>((resolve) => {
@@ -29,7 +29,7 @@ export const choose = (parts: Parts) => async () => {
     });
     pick.onDidTriggerItemButton(({ item }) => {
       pick.hide();
-      if (item.model) void remove(parts, item.model);
+      if (item.model) void remove(context, item.model);
     });
     pick.onDidHide(() => {
       resolve(undefined);
@@ -38,18 +38,18 @@ export const choose = (parts: Parts) => async () => {
     pick.show();
   });
   if (!chosen) return;
-  if (!chosen.model) await pull(parts)();
+  if (!chosen.model) await pull(context)();
   else await ctx.engine.useModel(chosen.model.name);
 };
 
 export const pull =
-  ({ ctx }: Parts) =>
+  ({ ctx }: CommandContext) =>
   async (given?: string) => {
     const name =
       given ??
       (await vscode.window.showInputBox({
         title: "Download a Model",
-        prompt: "Its name in the Ollama library (ollama.com/library)",
+        prompt: "Name of the model in the Ollama library (ollama.com/library)",
         placeHolder: "llama3.2:3b",
         validateInput: (value) => (/\s/.test(value.trim()) ? "A name has no spaces." : undefined),
       }));
@@ -61,9 +61,9 @@ export const pull =
     void vscode.window.showInformationMessage(done.message);
   };
 
-async function remove({ ctx }: Parts, model: rpc.ModelInfo): Promise<void> {
+async function remove({ ctx }: CommandContext, model: rpc.ModelInfo): Promise<void> {
   const confirmed = await vscode.window.showWarningMessage(
-    `Delete ${model.name} from Ollama's disk?`,
+    `Delete ${model.name} from disk?`,
     { modal: true, detail: "It can be downloaded again." },
     "Delete",
   );
@@ -95,7 +95,7 @@ function choice(model: rpc.ModelInfo): ModelChoice {
   };
 }
 
-/** What tells one model from another, in a line. */
+/** Parameters, quantization, size and context length on one line. */
 export function modelFacts(model: rpc.ModelInfo): string {
   return [
     model.parameters,

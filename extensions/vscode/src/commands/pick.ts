@@ -1,6 +1,6 @@
-/** A quick pick whose items the server finds, again with every pause in typing. */
+/** A quick pick whose items are requested from the server, after each pause in typing. */
 import * as vscode from "vscode";
-import { COMMANDS, popup } from "../chat/steps";
+import { COMMANDS, failureMessage } from "../chat/steps";
 import { failureOf } from "../failures";
 
 const PAUSE_MS = 150;
@@ -9,39 +9,39 @@ export interface Choice<T> extends vscode.QuickPickItem {
   value: T;
 }
 
-/** Stands above what was found, and does something when it is chosen. */
-export interface Note extends vscode.QuickPickItem {
+/** A note above the results; selecting it runs its action. */
+export interface PickNote extends vscode.QuickPickItem {
   run?: () => unknown;
 }
 
-interface Item<T> extends Note {
+interface Item<T> extends PickNote {
   value: T | undefined;
 }
 
-export interface Picking<T> {
+export interface PickOptions<T> {
   title: string;
   placeholder: string;
   query?: string;
   find(
     query: string,
     token: vscode.CancellationToken,
-  ): Promise<{ choices: Choice<T>[]; note?: Note }>;
-  /** Called for the item that the cursor is on. */
+  ): Promise<{ choices: Choice<T>[]; note?: PickNote }>;
+  /** Called when an item becomes active. */
   preview?(value: T): void;
   buttons?: vscode.QuickInputButton[];
   onButton?(item: T): void;
-  /** A button beside the title, for what is typed. */
+  /** A button beside the title, which is passed the typed query. */
   titleButton?: vscode.QuickInputButton;
   onTitleButton?(query: string): void;
 }
 
-/** The chosen value; undefined when the user changed their mind. */
-export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
+/** Returns the selected value; undefined if the pick was closed. */
+export function pickAsYouType<T>(options: PickOptions<T>): Promise<T | undefined> {
   const pick = vscode.window.createQuickPick<Item<T>>();
-  pick.title = picking.title;
-  pick.placeholder = picking.placeholder;
-  pick.value = picking.query ?? "";
-  pick.buttons = picking.titleButton ? [picking.titleButton] : [];
+  pick.title = options.title;
+  pick.placeholder = options.placeholder;
+  pick.value = options.query ?? "";
+  pick.buttons = options.titleButton ? [options.titleButton] : [];
   pick.matchOnDescription = true;
   pick.matchOnDetail = true;
   let searching: vscode.CancellationTokenSource | undefined;
@@ -53,20 +53,20 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
     searching = cancellation;
     pick.busy = true;
     try {
-      const found = await picking.find(pick.value, cancellation.token);
+      const found = await options.find(pick.value, cancellation.token);
       if (cancellation.token.isCancellationRequested) return;
-      // The server has chosen; the pick's own filter would hide what matches by meaning.
+      // `alwaysShow`: the pick's own filter would hide results that match by meaning only.
       const notes = found.note ? [{ ...found.note, alwaysShow: true, value: undefined }] : [];
       const choices: Item<T>[] = found.choices.map((choice) => ({
         ...choice,
         alwaysShow: true,
-        buttons: picking.buttons,
+        buttons: options.buttons,
       }));
       pick.items = [...notes, ...choices];
       pick.activeItems = pick.items.slice(choices.length ? notes.length : 0).slice(0, 1);
     } catch (error) {
       if (cancellation.token.isCancellationRequested) return;
-      pick.items = [{ ...noteOf(error), alwaysShow: true, value: undefined }];
+      pick.items = [{ ...failureNote(error), alwaysShow: true, value: undefined }];
     } finally {
       if (searching === cancellation) pick.busy = false;
       cancellation.dispose();
@@ -79,13 +79,13 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
       timer = setTimeout(find, PAUSE_MS);
     });
     pick.onDidChangeActive(([item]) => {
-      if (item?.value !== undefined) picking.preview?.(item.value);
+      if (item?.value !== undefined) options.preview?.(item.value);
     });
     pick.onDidTriggerItemButton(({ item }) => {
-      if (item.value !== undefined) picking.onButton?.(item.value);
+      if (item.value !== undefined) options.onButton?.(item.value);
     });
     pick.onDidTriggerButton(() => {
-      picking.onTitleButton?.(pick.value);
+      options.onTitleButton?.(pick.value);
       pick.hide();
     });
     pick.onDidAccept(() => {
@@ -106,8 +106,8 @@ export function pickAsYouType<T>(picking: Picking<T>): Promise<T | undefined> {
   });
 }
 
-function noteOf(error: unknown): Note {
-  const { text, step } = popup(failureOf(error));
+function failureNote(error: unknown): PickNote {
+  const { text, step } = failureMessage(failureOf(error));
   return {
     label: `$(error) ${text}`,
     detail: step.label,

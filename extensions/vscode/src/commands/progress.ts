@@ -1,8 +1,8 @@
-/** Long requests with a notification that shows how far they are and can stop them. */
+/** Long requests with a notification that shows their progress and can cancel them. */
 import * as vscode from "vscode";
 import { WorkDoneProgress } from "vscode-languageclient/node";
 import type { Ctx } from "../ctx";
-import { ownTokens } from "../engine";
+import { commandTokens } from "../engine";
 
 export async function withProgress<R>(
   ctx: Ctx,
@@ -10,7 +10,7 @@ export async function withProgress<R>(
   run: (tokens: { workDoneToken: string }, token: vscode.CancellationToken) => Promise<R>,
 ): Promise<R> {
   const workDoneToken = crypto.randomUUID();
-  ownTokens.add(workDoneToken);
+  commandTokens.add(workDoneToken);
   const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
   try {
     return await vscode.window.withProgress(options, async (progress, token) => {
@@ -28,11 +28,11 @@ export async function withProgress<R>(
       }
     });
   } finally {
-    ownTokens.delete(workDoneToken);
+    commandTokens.delete(workDoneToken);
   }
 }
 
-/** A path as its last part, so that the notification keeps its size. */
+/** Shortens a path to its last part, so that the notification keeps its size. */
 function short(message: string | undefined): string | undefined {
   return message?.split(/[\\/]/).pop();
 }

@@ -1,12 +1,12 @@
-/** Search as you type, with the passage the cursor is on shown behind. */
+/** The command that searches as you type, with a preview of the active result. */
 import * as vscode from "vscode";
-import { basename, placeOf } from "../chat/messages";
-import { COMMANDS, noteOn, type Remark } from "../chat/steps";
+import { basename, locationLabel } from "../chat/messages";
+import { COMMANDS, type Remark, searchRemark } from "../chat/steps";
 import type { Ctx } from "../ctx";
-import type { Parts } from "../extension";
-import { openPlace, returnTo } from "../open";
+import { openSource, returnTo } from "../open";
 import * as rpc from "../protocol";
-import { type Choice, type Note, pickAsYouType } from "./pick";
+import type { CommandContext } from "./context";
+import { type Choice, type PickNote, pickAsYouType } from "./pick";
 
 const EXPLAIN: vscode.QuickInputButton = {
   iconPath: new vscode.ThemeIcon("question"),
@@ -14,7 +14,7 @@ const EXPLAIN: vscode.QuickInputButton = {
 };
 
 export const search =
-  ({ ctx }: Parts) =>
+  ({ ctx }: CommandContext) =>
   async (query?: string) => {
     const before = vscode.window.activeTextEditor;
     const position = before?.selection;
@@ -27,7 +27,7 @@ export const search =
       find: async (text, token) => {
         if (!text.trim()) return { choices: [] };
         const found = await ctx.request(rpc.search, { query: text, topK: 20 }, token);
-        return { choices: found.passages.map(choice), note: noteItem(noteOn(found), text) };
+        return { choices: found.passages.map(choice), note: noteItem(searchRemark(found), text) };
       },
       preview: (passage) => preview.show(passage),
       titleButton: EXPLAIN,
@@ -36,12 +36,12 @@ export const search =
       },
     });
     preview.dispose();
-    if (chosen) await openPlace(ctx, chosen);
+    if (chosen) await openSource(ctx, chosen);
     else if (before && preview.used) await returnTo(before, position);
     if (toExplain) await vscode.commands.executeCommand("allma.vscode.explain", toExplain);
   };
 
-/** Shows one passage at a time; the last one asked for wins. */
+/** Previews one passage at a time; skips those that were replaced before they opened. */
 class Preview implements vscode.Disposable {
   used = false;
   private wanted: rpc.Passage | undefined;
@@ -61,9 +61,9 @@ class Preview implements vscode.Disposable {
       const next: rpc.Passage = this.wanted;
       this.used = true;
       try {
-        // Without a page a PDF is shown as its text: a viewer outside would steal the focus.
+        // Preview a PDF as extracted text: an external viewer would take the focus.
         const place = { ...next, page: null };
-        await openPlace(this.ctx, place, {
+        await openSource(this.ctx, place, {
           preview: true,
           preserveFocus: true,
           extracted: next.page !== null,
@@ -77,7 +77,7 @@ class Preview implements vscode.Disposable {
   }
 }
 
-function noteItem(remark: Remark | null, query: string): Note | undefined {
+function noteItem(remark: Remark | null, query: string): PickNote | undefined {
   if (!remark?.text) return undefined;
   const { text, step } = remark;
   const given = step?.action === "explain" ? [query] : [];
@@ -91,7 +91,7 @@ function noteItem(remark: Remark | null, query: string): Note | undefined {
 function choice(passage: rpc.Passage): Choice<rpc.Passage> {
   const folder = vscode.workspace.asRelativePath(passage.path).replace(/[\\/]?[^\\/]+$/, "");
   return {
-    label: `${basename(passage.path)}  $(dash)  ${placeOf(passage)}`,
+    label: `${basename(passage.path)}  $(dash)  ${locationLabel(passage)}`,
     description: [folder, passage.heading.join(" › ")].filter(Boolean).join("  ·  "),
     detail: passage.text.replace(/\s+/g, " ").trim().slice(0, 200),
     value: passage,

@@ -1,4 +1,4 @@
-/** Where questions are written: the text, what is attached, whether documents are used, the model. */
+/** The input of the chat: text, attachments, use of documents, model. */
 import type { Attachment, FromView, Turn, ViewState } from "../chat/messages";
 import { codicon, h, iconButton } from "./dom";
 
@@ -6,10 +6,10 @@ export interface ComposerActions {
   post(message: FromView): void;
   ask(question: string, replaces?: string): void;
   lastQuestion(): Turn | null;
-  drafted(draft: Draft): void;
+  saveDraft(draft: Draft): void;
 }
 
-/** What is being written. `replaces`: the message whose place it will take, in `conversation`. */
+/** The typed text. `replaces`: id of the message that it will replace, in `conversation`. */
 export interface Draft {
   draft: string;
   useRag: boolean;
@@ -45,17 +45,17 @@ export class Composer {
   private chosen = "";
   private useRag: boolean;
   private replaces: string | undefined;
-  /** The conversation that is shown, when an edit began: the edit belongs to no other. */
+  /** The conversation that was shown when editing began; the edit belongs to it. */
   private conversation: string | null;
   private shown: string | null = null;
 
   constructor(
     private readonly actions: ComposerActions,
-    kept: Draft,
+    saved: Draft,
   ) {
-    this.useRag = kept.useRag;
-    this.replaces = kept.replaces;
-    this.conversation = kept.conversation ?? null;
+    this.useRag = saved.useRag;
+    this.replaces = saved.replaces;
+    this.conversation = saved.conversation ?? null;
     this.element = h(
       "form",
       { class: "composer", submit: (event) => this.onSubmit(event) },
@@ -72,8 +72,8 @@ export class Composer {
         this.send,
       ),
     );
-    this.text.value = kept.draft;
-    this.setRag(kept.useRag);
+    this.text.value = saved.draft;
+    this.setRag(saved.useRag);
     this.showSend();
   }
 
@@ -86,7 +86,7 @@ export class Composer {
     this.showSend();
     this.showModels(state);
     this.shown = state.conversation;
-    if (this.replaces !== undefined && hasLost(this.replaces, this.conversation, state)) {
+    if (this.replaces !== undefined && isMessageGone(this.replaces, this.conversation, state)) {
       this.stopEditing();
     }
     this.attachments.replaceChildren(
@@ -96,7 +96,7 @@ export class Composer {
     this.attachments.hidden = this.attachments.children.length === 0;
   }
 
-  /** Takes up an earlier question, whose place the edited one will take. */
+  /** Edits an earlier question, which the new one will replace. */
   edit(question: Turn): void {
     this.replaces = question.id;
     this.conversation = this.shown;
@@ -105,7 +105,7 @@ export class Composer {
     this.attachments.hidden = false;
   }
 
-  /** Puts a text into the field, or leaves what is there, and the cursor behind it. */
+  /** Sets the text (null keeps it) and puts the cursor at its end. */
   compose(text: string | null): void {
     if (text !== null) this.text.value = text;
     this.text.focus();
@@ -118,15 +118,15 @@ export class Composer {
     this.text.style.height = `${this.text.scrollHeight + 2}px`;
   }
 
-  private keep(): void {
+  private save(): void {
     const { useRag, replaces, conversation } = this;
-    this.actions.drafted({ draft: this.text.value, useRag, replaces, conversation });
+    this.actions.saveDraft({ draft: this.text.value, useRag, replaces, conversation });
   }
 
   private editing(): HTMLElement {
     return h(
       "li",
-      { class: "editing", title: "What was answered since will be replaced" },
+      { class: "editing", title: "This question and everything after it will be replaced" },
       codicon("edit"),
       h("span", {}, "Editing an earlier question"),
       iconButton("close", "Ask a new question instead", () => this.stopEditing()),
@@ -176,7 +176,7 @@ export class Composer {
       ? "Answers come from your documents. Click to chat without them."
       : "Documents are not used. Click to answer from them.";
     this.text.placeholder = on ? "Ask about your documents…" : "Chat without documents…";
-    this.keep();
+    this.save();
   }
 
   private onModel(): void {
@@ -189,7 +189,7 @@ export class Composer {
 
   private onInput(): void {
     this.grow();
-    this.keep();
+    this.save();
   }
 
   private onSubmit(event: Event): void {
@@ -222,8 +222,8 @@ export class Composer {
   }
 }
 
-/** Whether a message is no longer among what is shown; while that is read, nobody knows. */
-function hasLost(message: string, conversation: string | null, state: ViewState): boolean {
+/** Whether a message is no longer in the conversation; false while it is loading. */
+function isMessageGone(message: string, conversation: string | null, state: ViewState): boolean {
   if (state.connection.state !== "ready") return false;
   if (state.conversation !== conversation) return true;
   return !state.opening && !state.turns.some((turn) => turn.id === message);

@@ -1,4 +1,4 @@
-/** Elements in one expression. Text is always text: no markup is ever made from strings here. */
+/** Creates elements in one expression. Strings become text nodes, never markup. */
 type Child = Node | string | false | null | undefined;
 
 export function h<K extends keyof HTMLElementTagNameMap>(
@@ -16,7 +16,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A button that is an icon; its label is its tooltip and its name. */
+/** An icon button; the label is its tooltip and its accessible name. */
 export function iconButton(icon: string, label: string, click: () => void): HTMLButtonElement {
   return h(
     "button",

@@ -1,4 +1,4 @@
-/** Colours for code blocks, in the languages that come up most. */
+/** Syntax highlighting of code blocks, for the most common languages. */
 import hljs from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";
@@ -59,7 +59,7 @@ for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(
 
 const LONGEST = 50_000;
 
-/** The code as HTML with its own text escaped; empty when its language is not known. */
+/** The code as escaped HTML; empty if the language is unknown or the code too long. */
 export function highlight(code: string, language: string): string {
   if (!hljs.getLanguage(language) || code.length > LONGEST) return "";
   return hljs.highlight(code, { language, ignoreIllegals: true }).value;

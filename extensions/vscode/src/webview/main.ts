@@ -1,4 +1,4 @@
-/** The chat's page: shows what the extension says, and says what the user does. */
+/** The chat's webview: renders the state it receives, and posts what the user does. */
 import "@vscode/codicons/dist/codicon.css";
 import "./style.css";
 import type { FromView, ToView, Turn, ViewState } from "../chat/messages";
@@ -7,11 +7,11 @@ import { codicon, h } from "./dom";
 import { INITIAL, indexText, noticeOf, reduce } from "./state";
 import { openingElement, PendingElement, turnElement } from "./turns";
 
-/** Kept by the editor while the view is hidden and over reloads; the rest comes from the server. */
-interface Kept {
+/** State that the editor saves while the view is hidden and across reloads. */
+interface SavedState {
   draft: string;
   useRag: boolean;
-  /** The message whose place the draft will take, and its conversation. */
+  /** Id of the message that the draft will replace, and of its conversation. */
   replaces?: string;
   conversation?: string | null;
 }
@@ -22,8 +22,8 @@ const SUGGESTIONS = [
   "How are the tests run?",
 ];
 
-const editor = acquireVsCodeApi<Kept>();
-const kept: Kept = { draft: "", useRag: true, ...editor.getState() };
+const editor = acquireVsCodeApi<SavedState>();
+const saved: SavedState = { draft: "", useRag: true, ...editor.getState() };
 const post = (message: FromView) => editor.postMessage(message);
 
 let state: ViewState = INITIAL;
@@ -39,11 +39,11 @@ const actions = {
   post,
   ask,
   edit: (question: Turn) => composer.edit(question),
-  again: ask,
+  askAgain: ask,
   lastQuestion: () => state.turns.findLast((turn) => turn.role === "user") ?? null,
-  drafted: (kept: Kept) => editor.setState(kept),
+  saveDraft: (saved: SavedState) => editor.setState(saved),
 };
-const composer = new Composer(actions, kept);
+const composer = new Composer(actions, saved);
 let pending = new PendingElement(actions);
 
 log.append(list);
@@ -60,7 +60,7 @@ addEventListener("message", ({ data }: MessageEvent<ToView>) => {
   state = reduce(state, data);
   announce(before, state);
   const last = state.turns.at(-1);
-  // The best passage comes first, so the end of such an answer is not what to look at.
+  // The best passage comes first, so show the beginning of such an answer, not its end.
   if (before.pending && !state.pending && last?.passagesOnly) showFromQuestion = true;
   if (data.type === "compose") composer.compose(data.text);
   if (scheduled) return;
@@ -156,7 +156,7 @@ function renderTurns(): void {
   }
 }
 
-/** The question a turn belongs to, for the button that asks it again. */
+/** The question of a turn, for the button that asks it again. */
 function questionOf(turn: Turn, index: number): Turn | null {
   if (turn.role === "user") return turn;
   const before = state.turns[index - 1];
@@ -185,7 +185,7 @@ function welcome(): HTMLElement {
   );
 }
 
-/** Tells a screen reader what it would otherwise have to be looked for. */
+/** Announces the state of the answer to screen readers. */
 function announce(before: ViewState, after: ViewState): void {
   const was = before.pending?.state;
   const is = after.pending?.state;

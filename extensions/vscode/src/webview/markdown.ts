@@ -1,6 +1,6 @@
 /**
- * Markdown as a model writes it, as HTML that cannot do anything: raw HTML stays text, images are
- * not loaded, links lead to the web only. `[2]` becomes a button for source 2.
+ * Renders a model's Markdown as safe HTML: raw HTML stays text, images are not loaded, only web
+ * and mail links work. `[2]` becomes a button for source 2.
  */
 import MarkdownIt from "markdown-it";
 import type { Source } from "../chat/messages";
@@ -24,7 +24,7 @@ md.renderer.rules.cite = (tokens, index, _options, env) => {
   const sources = (env?.sources as readonly Source[] | undefined) ?? [];
   const source = sources.find((s) => s.number === Number(number));
   if (!source) return `<span class="cite">${number}</span>`;
-  const name = escapeHtml(`Source ${number}: ${source.label}, ${source.place}`);
+  const name = escapeHtml(`Source ${number}: ${source.label}, ${source.location}`);
   return `<button type="button" class="cite" data-source="${number}" title="${name}" aria-label="${name}">${number}</button>`;
 };
 
@@ -44,8 +44,8 @@ function codeBlock(code: string, language: string): string {
 }
 
 /**
- * One piece of HTML for each block, so that a text that grows changes only its last ones.
- * `breaks`: a line break in the text is one on the page, as people mean it when they type.
+ * Renders each block separately, so that streaming text changes only the last blocks.
+ * `breaks`: keep the line breaks of the text, as in a typed question.
  */
 export function renderBlocks(text: string, sources: readonly Source[], breaks = false): string[] {
   md.set({ breaks });
@@ -63,7 +63,7 @@ export function renderBlocks(text: string, sources: readonly Source[], breaks = 
   return blocks;
 }
 
-/** Shows blocks in an element, leaving those alone that are as they were: a selection survives. */
+/** Shows blocks in an element. Unchanged blocks are kept, so that a selection in them survives. */
 export function showBlocks(element: HTMLElement, blocks: readonly string[]): void {
   blocks.forEach((html, index) => {
     const shown = element.children[index] as HTMLElement | undefined;

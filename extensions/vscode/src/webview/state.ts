@@ -1,11 +1,11 @@
-/** What the page shows, as values: how messages change it, and what it says about the engine. */
+/** The webview's state: the reducer for messages, and the notice about the engine. */
 import type { EngineSummary, ToView, ViewState } from "../chat/messages";
-import { type Step, stepAfter } from "../chat/steps";
+import { type Step, stepForFailure } from "../chat/steps";
 
 export const INITIAL: ViewState = {
   connection: { state: "starting" },
   engine: null,
-  trouble: null,
+  failure: null,
   conversation: null,
   opening: null,
   title: null,
@@ -36,14 +36,14 @@ export function reduce(state: ViewState, message: ToView): ViewState {
   }
 }
 
-/** A strip above the conversation: what is the matter, and what can be done about it. */
+/** The notice above the conversation: a sentence, and buttons for the next steps. */
 export interface Notice {
   icon: string;
   text: string;
   actions: (Step | { label: string; action: "refresh" })[];
 }
 
-export function noticeOf({ connection, engine, trouble }: ViewState): Notice | null {
+export function noticeOf({ connection, engine, failure }: ViewState): Notice | null {
   switch (connection.state) {
     case "starting":
       return { icon: "loading", text: "Starting Allma…", actions: [] };
@@ -66,12 +66,12 @@ export function noticeOf({ connection, engine, trouble }: ViewState): Notice | n
         ],
       };
     case "ready":
-      if (!trouble) return engine && engineNotice(engine);
+      if (!failure) return engine && engineNotice(engine);
       return {
         icon: "error",
-        text: [trouble.message, trouble.hint].filter(Boolean).join(" "),
+        text: [failure.message, failure.hint].filter(Boolean).join(" "),
         actions: [
-          ...(trouble.code === "error" ? [] : stepsOf(stepAfter(trouble.code))),
+          ...(failure.code === "error" ? [] : stepsOf(stepForFailure(failure.code))),
           { label: "Restart", action: "restart" },
           { label: "Show log", action: "showLog" },
         ],
@@ -90,7 +90,7 @@ function engineNotice(engine: EngineSummary): Notice | null {
   if (engine.models.length === 0) {
     return {
       icon: "cloud-download",
-      text: "Ollama has no model yet that can chat.",
+      text: "No chat models installed.",
       actions: [{ label: "Download a model", action: "pullModel" }],
     };
   }
@@ -122,7 +122,7 @@ function engineNotice(engine: EngineSummary): Notice | null {
   if (engine.documents === 0) {
     return {
       icon: "library",
-      text: "Nothing is indexed yet.",
+      text: "No documents indexed.",
       actions: [{ label: "Index files or folders", action: "ingest" }],
     };
   }

@@ -1,6 +1,6 @@
-/** The messages of a conversation as elements. */
+/** Renders the messages of a conversation. */
 import type { FromView, Opening, Pending, Source, Turn } from "../chat/messages";
-import { type Remark, type Step, stepAfter } from "../chat/steps";
+import { type Remark, type Step, stepForFailure } from "../chat/steps";
 import type { AnswerStats } from "../protocol";
 import { codicon, h, iconButton } from "./dom";
 import { renderBlocks, showBlocks } from "./markdown";
@@ -8,20 +8,20 @@ import { renderBlocks, showBlocks } from "./markdown";
 export interface TurnActions {
   post(message: FromView): void;
   edit(question: Turn): void;
-  again(question: string, replaces: string | undefined): void;
+  askAgain(question: string, replaces: string | undefined): void;
 }
 
-/** How the last answer came about. */
-export interface Making {
+/** Statistics of an answer, and the remarks on it. */
+export interface AnswerDetails {
   stats: AnswerStats | null;
   remarks: Remark[];
 }
 
-/** One message. `question` is the one it belongs to, when that can be asked again. */
+/** One message. `question`: the question it belongs to, if that can be asked again. */
 export function turnElement(
   turn: Turn,
   question: Turn | null,
-  { stats, remarks }: Making,
+  { stats, remarks }: AnswerDetails,
   actions: TurnActions,
 ): HTMLElement {
   const body = h("div", { class: "body" });
@@ -45,7 +45,7 @@ export function turnElement(
       ),
       isUser && iconButton("edit", "Edit and ask again", () => actions.edit(turn)),
       question &&
-        iconButton("refresh", "Answer again", () => actions.again(question.text, question.id)),
+        iconButton("refresh", "Answer again", () => actions.askAgain(question.text, question.id)),
     ),
   );
 }
@@ -65,7 +65,7 @@ function stepButton({ label, action }: Step, actions: TurnActions): HTMLElement 
   return h("button", { type: "button", class: "link", click }, label);
 }
 
-/** The answer that is being written, updated in place. */
+/** The answer that is being generated, updated in place. */
 export class PendingElement {
   readonly element: HTMLElement;
   private readonly question = h("article", { class: "turn user", "aria-label": "You asked" });
@@ -105,11 +105,10 @@ export class PendingElement {
   }
 
   private stateOf(pending: Pending): (Node | string)[] {
-    if (pending.state === "waiting")
-      return [codicon("loading"), " Looking through your documents…"];
+    if (pending.state === "waiting") return [codicon("loading"), " Searching your documents…"];
     if (!pending.failure) return [];
     const { code, message, hint } = pending.failure;
-    const step = stepAfter(code);
+    const step = stepForFailure(code);
     return [
       codicon("error"),
       ` ${message} ${hint ?? ""} `,
@@ -119,7 +118,7 @@ export class PendingElement {
         {
           type: "button",
           class: "link",
-          click: () => this.actions.again(pending.question, pending.replaces),
+          click: () => this.actions.askAgain(pending.question, pending.replaces),
         },
         "Try again",
       ),
@@ -127,14 +126,14 @@ export class PendingElement {
   }
 }
 
-/** Stands where a conversation will be, or says why it cannot be shown. */
+/** The placeholder of a conversation that is loading, or the reason why it failed to load. */
 export function openingElement({ failure }: Opening, actions: TurnActions): HTMLElement {
   if (!failure) return h("p", { class: "waiting" }, codicon("loading"), " Opening…");
   return h(
     "p",
     { class: "failure" },
     codicon("error"),
-    ` This conversation cannot be shown just now. ${failure.message} ${failure.hint ?? ""} `,
+    ` This conversation could not be loaded. ${failure.message} ${failure.hint ?? ""} `,
     h(
       "button",
       { type: "button", class: "link", click: () => actions.post({ type: "reload" }) },
@@ -152,7 +151,7 @@ function sourcesElement(
   const count = sources.length === 1 ? "1 source" : `${sources.length} sources`;
   const files = new Set(sources.map((s) => s.path)).size;
   const from = files < sources.length ? ` from ${files === 1 ? "1 file" : `${files} files`}` : "";
-  // When nothing is cited, as small models have it, no source is less used than another.
+  // Small models often cite nothing; then no source is marked as unused.
   const isUnused = (source: Source) => !open && !source.cited && sources.some((s) => s.cited);
   return h(
     "details",
@@ -160,7 +159,11 @@ function sourcesElement(
       class: "sources",
       open,
     },
-    h("summary", { click: showWhole }, open ? `${count}${from}` : `What was used: ${count}${from}`),
+    h(
+      "summary",
+      { click: scrollToWhole },
+      open ? `${count}${from}` : `What was used: ${count}${from}`,
+    ),
     h("ol", {}, ...sources.map((source) => sourceElement(source, open, isUnused(source), actions))),
   );
 }
@@ -172,7 +175,7 @@ function sourceElement(
   actions: TurnActions,
 ): HTMLElement {
   const open = (extracted: boolean) => actions.post({ type: "open", source, extracted });
-  const label = `Source ${source.number}: ${source.label}, ${source.place}`;
+  const label = `Source ${source.number}: ${source.label}, ${source.location}`;
   return h(
     "li",
     { class: unused ? "unused" : "", value: String(source.number) },
@@ -187,15 +190,15 @@ function sourceElement(
       },
       h("span", { class: "number", "aria-hidden": "true" }, String(source.number)),
       h("span", { class: "file" }, source.label),
-      h("span", { class: "place" }, source.place),
+      h("span", { class: "location" }, source.location),
     ),
     source.page !== null &&
       iconButton("file-text", `Show the text of source ${source.number}`, () => open(true)),
     source.heading !== "" && h("div", { class: "heading" }, source.heading),
     source.stale &&
-      h("div", { class: "heading" }, codicon("history"), " The file has changed since"),
+      h("div", { class: "heading" }, codicon("history"), " The file changed since it was indexed"),
     source.suspicious &&
-      h("div", { class: "heading" }, codicon("shield"), " It gives orders to its reader"),
+      h("div", { class: "heading" }, codicon("shield"), " Possible prompt injection"),
     h("p", { class: quoted ? "quote long" : "quote" }, source.text.trim()),
   );
 }
@@ -207,8 +210,8 @@ function statsText(stats: AnswerStats | null): string {
   return `Answered in ${seconds} s${tokens}; sources found in ${stats.retrievalMs} ms`;
 }
 
-/** What a click unfolds may lie below the edge. */
-function showWhole({ target }: Event): void {
+/** Scrolls an opened list of sources into view. */
+function scrollToWhole({ target }: Event): void {
   const details = (target as Element).closest("details");
   requestAnimationFrame(() => details?.scrollIntoView({ block: "nearest" }));
 }

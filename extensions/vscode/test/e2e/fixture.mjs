@@ -49,7 +49,7 @@ def next_sailing(sailings: list[Sailing], minute: int) -> Sailing | None:
   "broken.pdf": "%PDF-1.7\nthis is no document\n",
 };
 
-/** Writes the project; the folder it is in. */
+/** Writes the project; returns its folder. */
 export function writeProject(folder) {
   for (const [name, text] of Object.entries(FILES)) write(join(folder, name), text);
   write(

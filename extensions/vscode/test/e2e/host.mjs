@@ -1,11 +1,11 @@
-// (A) Tests inside the real extension host, the way VS Code tests its own extensions in a browser.
+// Tests inside the real extension host, started like VS Code's own browser tests.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import esbuild from "esbuild";
 import { Workbench } from "./workbench.mjs";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-// Below node_modules, so that the bundle finds mocha and is not packaged.
+// Below node_modules: the bundle finds mocha there, and is not packaged.
 const BUNDLE = join(ROOT, "node_modules", ".cache", "allma", "host.js");
 
 export async function hostTests(ollama) {
@@ -22,7 +22,7 @@ export async function hostTests(ollama) {
   const log = [];
   const workbench = new Workbench({
     ollamaUrl: ollama.url,
-    // Without the driver the payload with the tests is ignored, silently.
+    // Without the driver, the payload with the tests is ignored silently.
     arguments: ["--vscode-option", "enable-smoke-test-driver"],
     beforeLoad: async (page) => {
       await page.exposeFunction("codeAutomationLog", (_, args) => log.push(args.join(" ")));

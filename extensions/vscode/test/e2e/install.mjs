@@ -1,4 +1,4 @@
-// What the tests run in: Node 24 from PyPI and code-server from npm, kept in a folder of their own.
+// Installs what the tests run in: Node 24 from PyPI and code-server from npm, in a cache folder.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -8,7 +8,7 @@ const CODE_SERVER = "4.139.1";
 const NODE = "24.19.0";
 const CACHE = process.env.TEST_CACHE ?? join(homedir(), ".cache", "allma-tests");
 
-/** The programs, installed if they are not there yet: `{node, entry}`. */
+/** Returns the programs, `{node, entry}`; installs them if they are missing. */
 export function install() {
   mkdirSync(CACHE, { recursive: true });
   const isEnough = Number(process.versions.node.split(".")[0]) >= 24;
@@ -37,7 +37,7 @@ function codeServer(PATH) {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "package.json"), '{"private": true}');
-    // Its install scripts compile what tests do not need.
+    // Without install scripts: they compile modules that the tests do not need.
     const npm = (cwd, ...args) =>
       run("npm", ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", ...args], {
         cwd,

@@ -1,4 +1,4 @@
-// (C) VS Code's own MCP client starts the server that the extension offers, and finds its tools.
+// VS Code's own MCP client starts the server that the extension registers, and finds its tools.
 import { Workbench } from "./workbench.mjs";
 
 export async function mcpTests(vsix) {
@@ -6,7 +6,7 @@ export async function mcpTests(vsix) {
   const { page } = workbench;
   const pick = (text) => page.locator(".quick-input-list .monaco-list-row", { hasText: text });
   try {
-    // The extension's servers are known once it has been activated.
+    // The server is registered when the extension is activated.
     await workbench.status("Allma");
     for (let attempt = 0; ; attempt++) {
       await workbench.command("MCP: List Servers");

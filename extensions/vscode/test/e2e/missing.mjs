@@ -1,4 +1,4 @@
-// Without a server there is a message, and one click leads to the way to install it.
+// Without a server, a message with a button explains how to install it.
 import { Workbench } from "./workbench.mjs";
 
 export async function missingTests(vsix) {

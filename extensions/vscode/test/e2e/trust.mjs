@@ -1,4 +1,4 @@
-// In a workspace that is not trusted nothing is indexed; once it is trusted, everything is.
+// An untrusted workspace is not indexed; once it is trusted, it is.
 import { Workbench } from "./workbench.mjs";
 
 export async function trustTests(vsix) {
@@ -15,7 +15,7 @@ export async function trustTests(vsix) {
   const { page, chat } = workbench;
   try {
     await workbench.openChat();
-    await workbench.status("Ollama not running"); // the server runs, and has told how it is
+    await workbench.status("Ollama not running"); // the server runs and has returned its status
     await page.getByRole("button", { name: "Documents Section" }).click();
     await page.getByText("indexing needs a trusted workspace").waitFor();
     await chat.getByLabel("Question", { exact: true }).waitFor();

@@ -1,10 +1,10 @@
-// (B) The packaged extension in a browser, used as people use it, from the first index to a reload.
+// The packaged extension in a browser, from the first index to a reload of the window.
 import assert from "node:assert/strict";
 import { Workbench } from "./workbench.mjs";
 
 const SLOW = 180_000;
 
-/** The model server is stopped on the way. */
+/** Stops the model server at the end. */
 export async function uiTests(vsix, ollama) {
   const workbench = await Workbench.open({ vsix, ollamaUrl: ollama.url });
   const lines = [];
@@ -17,7 +17,7 @@ export async function uiTests(vsix, ollama) {
       } catch (error) {
         await workbench.screenshot("ui-failed");
         lines.push(`not ok ${title}\n${error.stack}`);
-        break; // what follows builds on it
+        break; // later steps depend on it
       }
       lines.push(`ok ${title} (${Date.now() - began} ms)`);
     }
@@ -41,22 +41,25 @@ class Steps {
   all() {
     return [
       [
-        "the folder is indexed, and the documents view tells what failed and why",
+        "the folder is indexed, and the documents view shows what failed and why",
         () => this.indexed(),
       ],
       ["an answer streams", () => this.streams()],
-      ["an answer that is stopped keeps what it had, and its sources", () => this.stops()],
-      ["it is answered again, and its question edited, in their own place", () => this.repeats()],
+      ["a stopped answer keeps its text and its sources", () => this.stops()],
+      ["an answer is repeated and a question edited without duplicates", () => this.repeats()],
       ["a source opens at its line", () => this.opensSource()],
-      ["a search previews what the cursor is on", () => this.searches()],
+      ["a search previews the active result", () => this.searches()],
       ["a selection is attached to a question", () => this.attaches()],
       ["a conversation is renamed", () => this.renames()],
       ["a search is explained", () => this.explains()],
-      ["a model is downloaded and chosen", () => this.switchesModel()],
-      ["a reloaded window shows the same", () => this.reloads()],
-      ["a new chat begins empty, and the old one is a click away", () => this.returns()],
-      ["without Ollama there are passages, and the way to start it", () => this.withoutOllama()],
-      ["it can be used narrow, and in a dark theme", () => this.narrowAndDark()],
+      ["a model is downloaded and selected", () => this.switchesModel()],
+      ["a reloaded window shows the same conversation", () => this.reloads()],
+      ["a new chat starts empty, and the earlier one can be opened", () => this.returns()],
+      [
+        "without Ollama, passages are shown with instructions to start it",
+        () => this.withoutOllama(),
+      ],
+      ["the view works when it is narrow, and in a dark theme", () => this.narrowAndDark()],
     ];
   }
 
@@ -153,7 +156,7 @@ class Steps {
   }
 
   async attaches() {
-    // The palette has the command only where something is selected.
+    // The palette lists the command only if text is selected.
     const selected = this.page.locator(".statusbar-item", { hasText: "selected" }).first();
     await this.waitFor(async () => {
       await this.page.locator(".tab.active", { hasText: "harbor.py" }).click();

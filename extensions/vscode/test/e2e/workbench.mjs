@@ -1,4 +1,4 @@
-// The real workbench: code-server and a browser on it, with folders of its own.
+// The real workbench: code-server and a browser, with temporary folders.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
@@ -32,9 +32,9 @@ const SETTINGS = {
   "workbench.secondarySideBar.defaultVisibility": "hidden",
 };
 
-/** A model server as the server's own tests use it: `{url, stop}`. */
+/** Starts the model server of the Python tests: `{url, stop}`. */
 export async function startOllama() {
-  // A small model does not know when to stop.
+  // Limit the answer: a small model often does not stop by itself.
   const child = spawn(PYTHON, ["-m", "tests.ollama.server", "--max-answer", "300"], {
     cwd: REPOSITORY,
     stdio: ["ignore", "pipe", "ignore"],
@@ -47,7 +47,7 @@ export async function startOllama() {
   return { url, stop: () => stopped(child) };
 }
 
-/** Opens the workbench; `close` it. */
+/** Opens the workbench; the caller must `close` it. */
 export class Workbench {
   static async open(options = {}) {
     const workbench = new Workbench(options);
@@ -153,7 +153,7 @@ export class Workbench {
     if (!process.env.TEST_KEEP) rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** The shared engine outlives the editors; its data is about to go. */
+  /** Stops the shared engine, which would outlive the editors, before its data is deleted. */
   async stopEngine() {
     const data = join(this.folder, "data");
     const stopping = spawn(serverProgram(), ["--data", data, "daemon", "stop"], {
@@ -162,7 +162,7 @@ export class Workbench {
     await once(stopping, "exit");
   }
 
-  /** Runs a command from the palette, which lists the commands it knew when it was opened. */
+  /** Runs a command from the palette; reopens the palette until the command is listed. */
   async command(label) {
     const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: label }).first();
     for (let attempt = 0; ; attempt++) {
@@ -179,7 +179,7 @@ export class Workbench {
     }
   }
 
-  /** The page of the chat view. */
+  /** The chat view's webview. */
   get chat() {
     return this.page
       .frameLocator('iframe.webview.ready[src*="extensionId=allma.allma"]')
@@ -191,14 +191,14 @@ export class Workbench {
     await this.chat.getByLabel("Question", { exact: true }).waitFor({ timeout: 60_000 });
   }
 
-  /** The status bar's item, once it shows `text`. */
+  /** Waits until the status bar item shows `text`. */
   async status(text, timeout = 60_000) {
     const item = this.page.locator(".statusbar-item", { hasText: text }).first();
     await item.waitFor({ timeout });
     return item;
   }
 
-  /** Reloads the window as people do, which lets the editor save its state. */
+  /** Reloads the window with the editor's command, so that the editor saves its state. */
   async reload() {
     const loaded = this.page.waitForEvent("domcontentloaded");
     await this.command("Developer: Reload Window");
@@ -221,7 +221,7 @@ export class Workbench {
   }
 }
 
-/** The workbench asks a login shell for its PATH, so the program is named. */
+/** The absolute path of the server: the workbench replaces the PATH with a login shell's. */
 export function serverProgram() {
   if (process.env.TEST_SERVER) return process.env.TEST_SERVER;
   const python = execFileSync(PYTHON, ["-c", "import sys; print(sys.executable)"]);
@@ -258,10 +258,10 @@ async function stopped(child) {
 function endGroup(group) {
   try {
     process.kill(-group, "SIGTERM");
-  } catch {} // it has ended
+  } catch {} // it has already ended
 }
 
-/** The extension host outlives its server for a moment, and writes until its end. */
+/** Waits until a process group has ended: the extension host outlives its server briefly. */
 async function groupEnded(group) {
   for (let attempt = 0; attempt < 100; attempt++) {
     try {

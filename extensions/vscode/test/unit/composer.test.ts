@@ -21,7 +21,7 @@ const SHOWN: ViewState = {
 
 describe("an edited question", () => {
   let asked: unknown[][];
-  let kept: Draft;
+  let saved: Draft;
 
   const composerWith = (draft: Draft) =>
     new Composer(
@@ -29,8 +29,8 @@ describe("an edited question", () => {
         post: () => {},
         ask: (...args) => asked.push(args),
         lastQuestion: () => QUESTION,
-        drafted: (draft) => {
-          kept = draft;
+        saveDraft: (draft) => {
+          saved = draft;
         },
       },
       draft,
@@ -39,25 +39,25 @@ describe("an edited question", () => {
 
   beforeEach(() => {
     asked = [];
-    kept = { draft: "", useRag: true };
+    saved = { draft: "", useRag: true };
   });
 
   const edited = () => {
-    const composer = composerWith(kept);
+    const composer = composerWith(saved);
     composer.update(SHOWN);
     composer.edit(QUESTION);
     composer.update(SHOWN);
     return composer;
   };
 
-  test("takes the place of the earlier one", () => {
+  test("replaces the earlier one", () => {
     const composer = edited();
     expect(isEditing(composer)).toBe(true);
     composer.element.dispatchEvent(new Event("submit"));
     expect(asked).toEqual([["Why?", "m1"]]);
   });
 
-  test("becomes a new question in another conversation, even before that is there", () => {
+  test("becomes a new question in another conversation, even while that is loading", () => {
     const composer = edited();
     composer.update({ ...SHOWN, conversation: "b", opening: {}, turns: [] });
     expect(isEditing(composer)).toBe(false);
@@ -65,9 +65,9 @@ describe("an edited question", () => {
     expect(asked).toEqual([["Why?", undefined]]);
   });
 
-  test("is still edited in a window that was loaded anew", () => {
+  test("is still being edited after the window is reloaded", () => {
     edited();
-    const composer = composerWith(kept);
+    const composer = composerWith(saved);
     composer.update({ ...INITIAL, connection: { state: "starting" } });
     composer.update({ ...SHOWN, opening: {}, turns: [] });
     expect(isEditing(composer)).toBe(true);
@@ -75,7 +75,7 @@ describe("an edited question", () => {
     expect(isEditing(composer)).toBe(true);
   });
 
-  test("becomes a new question when its message is gone", () => {
+  test("becomes a new question when its message was deleted", () => {
     const composer = edited();
     composer.update({ ...SHOWN, turns: [] });
     expect(isEditing(composer)).toBe(false);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { LatestChoice, Rerun } from "../../src/latest";
+import { CoalescedTask, LatestChoice } from "../../src/latest";
 
-/** Work that ends when it is told to. */
+/** Work that ends on command. */
 class Work {
   begun: string[] = [];
   private ends: ((failure?: Error) => void)[] = [];
@@ -21,34 +21,34 @@ class Work {
   }
 }
 
-test("choices take effect in their order, without those that were overtaken", async () => {
+test("choices are applied in order, without those that were superseded", async () => {
   const work = new Work();
   const choice = new LatestChoice<string>(work.run);
   const choosing = [choice.choose("a")];
   await work.begins();
   choosing.push(choice.choose("b"), choice.choose("c"));
-  expect(choice.wanted).toBe("c");
+  expect(choice.pending).toBe("c");
   await work.end();
   expect(work.begun).toEqual(["a", "c"]);
   await work.end();
   await Promise.all(choosing);
-  expect(choice.wanted).toBeUndefined();
+  expect(choice.pending).toBeUndefined();
 });
 
-test("a choice that fails is no longer wanted, and the next one takes effect", async () => {
+test("a choice that fails is dropped, and the next one is applied", async () => {
   const work = new Work();
   const choice = new LatestChoice<string>(work.run);
   const failing = expect(choice.choose("a")).rejects.toThrow("no such model");
   await work.begins();
   await work.end(new Error("no such model"));
   await failing;
-  expect(choice.wanted).toBeUndefined();
+  expect(choice.pending).toBeUndefined();
   void choice.choose("b");
   await work.begins();
   expect(work.begun.at(-1)).toBe("b");
 });
 
-test("who waits for the choice waits for the last one", async () => {
+test("waiting for the choice waits for the last one", async () => {
   const work = new Work();
   const choice = new LatestChoice<string>(work.run);
   let isSettled = false;
@@ -64,9 +64,9 @@ test("who waits for the choice waits for the last one", async () => {
   expect(isSettled).toBe(true);
 });
 
-test("who asks while the work runs gets a run that began after that, together with others", async () => {
+test("requests during a run share one run that begins after it", async () => {
   const work = new Work();
-  const rerun = new Rerun(() => work.run());
+  const rerun = new CoalescedTask(() => work.run());
   const requests = [rerun.request(), rerun.request(), rerun.request()];
   const failing = Promise.all(
     requests.slice(1).map((request) => expect(request).rejects.toThrow("once")),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { locate, type Places } from "../../src/locate";
+import { type LocateOptions, locate } from "../../src/locate";
 
-function places(files: string[], changes: Partial<Places> = {}): Places {
+function options(files: string[], changes: Partial<LocateOptions> = {}): LocateOptions {
   return {
     setting: "",
     environments: [],
@@ -15,48 +15,50 @@ function places(files: string[], changes: Partial<Places> = {}): Places {
 }
 
 describe("the server's program", () => {
-  test("is the one the setting names, even when others are there", () => {
+  test("is the one in the setting, even if others exist", () => {
     const found = locate(
-      places(["/x/allma-server", "/usr/bin/allma-server"], { setting: "/x/allma-server" }),
+      options(["/x/allma-server", "/usr/bin/allma-server"], { setting: "/x/allma-server" }),
     );
     expect(found).toEqual({ command: "/x/allma-server", from: "setting" });
   });
 
   test("is not replaced by another when the setting is wrong", () => {
-    expect(locate(places(["/usr/bin/allma-server"], { setting: "/gone/allma-server" }))).toBeNull();
+    expect(
+      locate(options(["/usr/bin/allma-server"], { setting: "/gone/allma-server" })),
+    ).toBeNull();
   });
 
   test.each([
     ["~/bin/allma-server", "/home/ada/bin/allma-server"],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: what people write in settings
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder that users write in settings
     ["${workspaceFolder}/.tools/allma-server", "/work/harbor/.tools/allma-server"],
     ["allma-next", "/opt/bin/allma-next"],
   ])("may be written as %s", (setting, command) => {
-    expect(locate(places([command], { setting }))).toEqual({ command, from: "setting" });
+    expect(locate(options([command], { setting }))).toEqual({ command, from: "setting" });
   });
 
   test.each(["/venv/bin/python", "/venv"])("comes from the environment %s before the PATH", (e) => {
     const files = ["/venv/bin/allma-server", "/usr/bin/allma-server"];
-    expect(locate(places(files, { environments: [e] }))).toEqual({
+    expect(locate(options(files, { environments: [e] }))).toEqual({
       command: "/venv/bin/allma-server",
       from: "environment",
     });
   });
 
-  test("is found where pipx puts it, though editors get a short PATH", () => {
+  test("is found in the folder of pipx, although editors have a short PATH", () => {
     const command = "/home/ada/.local/bin/allma-server";
-    expect(locate(places([command]))).toEqual({ command, from: "path" });
+    expect(locate(options([command]))).toEqual({ command, from: "path" });
   });
 
   test("is an .exe in Scripts on Windows", () => {
     const command = "C:\\venv\\Scripts\\allma-server.exe";
     const found = locate(
-      places([command], { platform: "win32", environments: ["C:\\venv"], PATH: "C:\\Windows" }),
+      options([command], { platform: "win32", environments: ["C:\\venv"], PATH: "C:\\Windows" }),
     );
     expect(found).toEqual({ command, from: "environment" });
   });
 
-  test("is nowhere when nothing has it, and never in the current folder", () => {
-    expect(locate(places(["allma-server"], { PATH: ".:/usr/bin" }))).toBeNull();
+  test("is not found elsewhere, and never in the current folder", () => {
+    expect(locate(options(["allma-server"], { PATH: ".:/usr/bin" }))).toBeNull();
   });
 });

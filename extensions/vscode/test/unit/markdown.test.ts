@@ -6,7 +6,7 @@ const SOURCE: Source = {
   number: 1,
   path: "/w/docs/retries.md",
   label: "retries.md",
-  place: "3–9",
+  location: "3–9",
   heading: "",
   text: "seven times",
   startLine: 3,
@@ -53,7 +53,7 @@ describe("an answer", () => {
     expect(button?.getAttribute("aria-label")).toBe("Source 1: retries.md, 3–9");
   });
 
-  test("shows a number without a source as a number, such as while it streams", () => {
+  test("shows a number without a source as plain text, as while it streams", () => {
     const element = shown("Seven times [2].", [SOURCE]);
     expect(element.querySelector("button")).toBeNull();
     expect(element.textContent).toContain("2");
@@ -65,14 +65,14 @@ describe("an answer", () => {
     expect(element.textContent).toContain("b[1]");
   });
 
-  test("has coloured code, with the code itself to copy", () => {
+  test("highlights code, with the plain code to copy", () => {
     const element = shown('```python\ndef f():\n    return "x"\n```');
     expect(element.querySelector(".hljs-keyword")?.textContent).toBe("def");
     expect(element.querySelector("code")?.textContent).toBe('def f():\n    return "x"\n');
     expect(element.querySelectorAll("button[data-code]")).toHaveLength(2);
   });
 
-  test("keeps the blocks that do not change while it grows", () => {
+  test("keeps the elements of unchanged blocks while it grows", () => {
     const element = document.createElement("div");
     showBlocks(element, renderBlocks("First.\n\nSec", []));
     const first = element.children[0];
@@ -84,7 +84,7 @@ describe("an answer", () => {
     expect(element.children).toHaveLength(1);
   });
 
-  test("shows code whose end has not come yet", () => {
+  test("shows a code block that is not closed yet", () => {
     expect(shown("```js\nlet a = 1;\nlet b").querySelector("code")?.textContent).toContain("let b");
   });
 });

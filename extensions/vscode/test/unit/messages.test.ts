@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import {
   basename,
-  limitsOf,
-  placeOf,
-  remarksOn,
+  locationLabel,
+  noticeRemarks,
+  remarksFor,
   sourceOf,
   withSelections,
 } from "../../src/chat/messages";
@@ -25,7 +25,7 @@ test("a selection is fenced so that its own fences cannot end it", () => {
   );
 });
 
-test("a place that narrows the question is not part of its text", () => {
+test("the scope of a question is not part of its text", () => {
   expect(withSelections(" Why? ", [{ kind: "scope", path: "/w/docs", label: "docs" }])).toBe(
     "Why?",
   );
@@ -35,8 +35,8 @@ test.each([
   [{ page: 3, startLine: 1, endLine: 9 }, "p. 3"],
   [{ page: null, startLine: 4, endLine: 4 }, "4"],
   [{ page: null, startLine: 4, endLine: 7 }, "4–7"],
-])("a place is short: %o", (place, text) => {
-  expect(placeOf(place)).toBe(text);
+])("a location is short: %o", (location, text) => {
+  expect(locationLabel(location)).toBe(text);
 });
 
 test.each(["/w/docs/", "C:\\w\\docs", "docs"])("the name of %s is its last part", (path) => {
@@ -78,32 +78,32 @@ test.each([
 ] as const)(
   "an answer limited by %s says so, with the step that helps",
   (noticeCode, notice, action) => {
-    const remarks = limitsOf({ ...ANSWER, notice, noticeCode });
+    const remarks = noticeRemarks({ ...ANSWER, notice, noticeCode });
     expect(remarks).toMatchObject([{ text: notice, step: { action } }]);
   },
 );
 
-test("an answer that is the sentence itself has the step alone", () => {
+test("an answer that contains the notice has only the button", () => {
   const nothing: Answer = { ...ANSWER, citations: [], grounding: "none", mode: "passages_only" };
-  expect(limitsOf({ ...nothing, noticeCode: "nothing_indexed" })).toMatchObject([
+  expect(noticeRemarks({ ...nothing, noticeCode: "nothing_indexed" })).toMatchObject([
     { text: null, step: { action: "ingest" } },
   ]);
 });
 
-test("where no passage was found, the documents are a step away", () => {
+test("an answer without any passage has a button for the documents", () => {
   const nothing: Answer = { ...ANSWER, citations: [], grounding: "declined" };
-  expect(limitsOf(nothing)).toMatchObject([{ text: null, step: { action: "documents" } }]);
+  expect(noticeRemarks(nothing)).toMatchObject([{ text: null, step: { action: "documents" } }]);
 });
 
-test("a refusal that was read out of passages has no step, nor has a good answer", () => {
-  expect(limitsOf({ ...ANSWER, grounding: "declined" })).toEqual([]);
-  expect(limitsOf(ANSWER)).toEqual([]);
+test("neither a declined answer with passages nor a good answer has a button", () => {
+  expect(noticeRemarks({ ...ANSWER, grounding: "declined" })).toEqual([]);
+  expect(noticeRemarks(ANSWER)).toEqual([]);
 });
 
-test("a limit without a code is still told", () => {
+test("a notice without a code is still shown", () => {
   const notice = "The reranker was too slow.";
-  expect(limitsOf({ ...ANSWER, notice })).toEqual([{ text: notice, step: null }]);
-  expect(remarksOn({ ...ANSWER, grounding: "uncited" })).toMatchObject([{ step: null }]);
+  expect(noticeRemarks({ ...ANSWER, notice })).toEqual([{ text: notice, step: null }]);
+  expect(remarksFor({ ...ANSWER, grounding: "uncited" })).toMatchObject([{ step: null }]);
 });
 
 test("a cut-off answer that reached its limit says so once", () => {
@@ -112,5 +112,5 @@ test("a cut-off answer that reached its limit says so once", () => {
     grounding: "cut_off",
     stats: { ...ANSWER.stats, truncated: true },
   };
-  expect(remarksOn(cut)).toHaveLength(1);
+  expect(remarksFor(cut)).toHaveLength(1);
 });

@@ -8,12 +8,12 @@ const CANCELLED = new Error("cancelled");
 const AWAY = new Error("the server is away");
 const GONE = new Error("This conversation does not exist.");
 
-/** A server of one test: it keeps conversations, and answers when it is told to. */
+/** A scripted server: stores conversations, and answers on command. */
 class Server implements Backend {
   asked: AskParams[] = [];
   conversations = new Map<string, Conversation>();
   away = false;
-  /** What is asked of the server and not answered yet, by conversation, when `slow`. */
+  /** Pending requests by conversation, when `slow`. */
   slow = false;
   private waiting: { id: string; go: () => void }[] = [];
   private finish: ((text: string) => void) | undefined;
@@ -29,7 +29,7 @@ class Server implements Backend {
     const id = params.conversationId ?? `c${this.conversations.size + 1}`;
     const messageId = `m${this.asked.length}`;
     if (params.replaces === undefined) this.write(id, "user", params.question, messageId);
-    // The place is taken when the new answer begins.
+    // The earlier message is replaced when the new answer begins.
     this.begin = () => {
       if (params.replaces === undefined) return;
       this.cut(id, params.replaces);
@@ -56,14 +56,14 @@ class Server implements Backend {
     return this.found(id);
   }
 
-  /** Answers what was asked about a conversation, the oldest request first. */
+  /** Answers the oldest pending request for a conversation. */
   async shows(id: string): Promise<void> {
     const index = this.waiting.findIndex((request) => request.id === id);
     this.waiting.splice(index, 1)[0]?.go();
     await settled();
   }
 
-  /** Has a conversation of one question and one answer. */
+  /** Stores a conversation with one question and one answer. */
   has(id: string): void {
     this.write(id, "user", `question of ${id}`, `${id}.question`);
     this.write(id, "assistant", `answer of ${id}`);
@@ -78,8 +78,8 @@ class Server implements Backend {
   failure(error: unknown) {
     if (error === CANCELLED) return "cancelled" as const;
     if (error === AWAY) return { code: "error", message: AWAY.message, hint: null };
-    const isGone = String(error) === String(GONE);
-    const code = isGone ? "conversation_not_found" : "answer_interrupted";
+    const isNotFound = String(error) === String(GONE);
+    const code = isNotFound ? "conversation_not_found" : "answer_interrupted";
     return { code, message: String(error), hint: "Next step." };
   }
 
@@ -94,7 +94,7 @@ class Server implements Backend {
     await settled();
   }
 
-  async breakOff(message: string | Error): Promise<void> {
+  async endWithFailure(message: string | Error): Promise<void> {
     this.fail?.(message);
     await settled();
   }
@@ -153,7 +153,7 @@ describe("a session", () => {
 
   const texts = () => view.turns.map((turn) => turn.text);
 
-  test("streams an answer and ends with what the server has", async () => {
+  test("streams an answer and ends with the stored one", async () => {
     void session.ask("Why?", true);
     expect(view.pending).toMatchObject({ question: "Why?", state: "waiting" });
     server.stream("Be");
@@ -175,13 +175,13 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Because.", "And?", "So."]);
   });
 
-  test("takes no second question while it answers", async () => {
+  test("accepts no second question while it answers", async () => {
     void session.ask("Why?", true);
     await session.ask("And?", true);
     expect(server.asked).toHaveLength(1);
   });
 
-  test("keeps what a stopped first answer had", async () => {
+  test("keeps the text of a stopped first answer", async () => {
     void session.ask("Why?", true);
     server.stream("half");
     session.stop();
@@ -193,7 +193,7 @@ describe("a session", () => {
 
   test("shows a failure with the question, once", async () => {
     void session.ask("Why?", true);
-    await server.breakOff("The model is gone.");
+    await server.endWithFailure("The model is gone.");
     expect(view.pending).toMatchObject({
       question: "Why?",
       state: "failed",
@@ -204,7 +204,7 @@ describe("a session", () => {
     expect(view.pending?.state).toBe("waiting");
   });
 
-  test("answers again in the place of an answer", async () => {
+  test("replaces an answer when asked again", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     void session.ask("Why?", true, "m1");
@@ -214,7 +214,7 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Therefore."]);
   });
 
-  test("shows what was there again when its replacement is stopped before it began", async () => {
+  test("restores an answer when its replacement is stopped before it begins", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     void session.ask("Why not?", true, "m1");
@@ -224,23 +224,23 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Because."]);
   });
 
-  test("tries a question that failed again in its own place", async () => {
+  test("retries a failed question without duplicating it", async () => {
     void session.ask("Why?", true);
     server.stream("half");
-    await server.breakOff("The model is gone.");
+    await server.endWithFailure("The model is gone.");
     expect(view.pending).toMatchObject({ answer: "half", state: "failed", replaces: "m1" });
     expect(texts()).toEqual([]);
   });
 
-  test("tries a replacement that failed again in the place of the same", async () => {
+  test("retries a failed replacement of the same message", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     void session.ask("Why?", true, "m1");
-    await server.breakOff("Ollama is gone.");
+    await server.endWithFailure("Ollama is gone.");
     expect(view.pending).toMatchObject({ state: "failed", replaces: "m1" });
   });
 
-  test("lets go of an answer when another conversation is opened", async () => {
+  test("cancels an answer when another conversation is opened", async () => {
     void session.ask("Why?", true);
     await session.select(undefined);
     server.stream("late");
@@ -250,13 +250,13 @@ describe("a session", () => {
     expect(session.busy).toBe(false);
   });
 
-  test("gives a new view everything, the half answer too", () => {
+  test("gives a new view the whole state, including a partial answer", () => {
     void session.ask("Why?", true);
     server.stream("half");
     expect(session.snapshot().pending).toMatchObject({ question: "Why?", answer: "half" });
   });
 
-  test("asks about its attachments: one place, any number of selections", () => {
+  test("asks about its attachments: one scope, any number of selections", () => {
     session.attach({ kind: "scope", path: "/w/a", label: "a" });
     session.attach({ kind: "scope", path: "/w/b", label: "b" });
     session.attach({
@@ -274,7 +274,7 @@ describe("a session", () => {
     expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
   });
 
-  test("shows what an earlier window showed, also if the server is away at first", async () => {
+  test("restores the conversation of an earlier window once the server is available", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     const id = session.id as string;
@@ -287,7 +287,7 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Because."]);
   });
 
-  test("is read again when the server is back, and says meanwhile why it is not there", async () => {
+  test("shows why loading failed, and loads again when the server is back", async () => {
     server.has("a");
     server.away = true;
     await session.restore("a");
@@ -296,20 +296,20 @@ describe("a session", () => {
       opening: { failure: { message: "the server is away" } },
       turns: [],
     });
-    expect(session.isUnread).toBe(true);
+    expect(session.hasLoadError).toBe(true);
     server.away = false;
     await session.reload();
     expect(view.opening).toBeNull();
     expect(texts()).toEqual(["question of a", "answer of a"]);
   });
 
-  test("begins empty where what an earlier window showed was deleted", async () => {
+  test("starts empty when the conversation of an earlier window was deleted", async () => {
     await session.restore("gone");
     expect(session.id).toBeUndefined();
     expect(texts()).toEqual([]);
   });
 
-  test("forgets a conversation that was deleted elsewhere", async () => {
+  test("closes a conversation that another client deleted", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     server.conversations.clear();
@@ -318,7 +318,7 @@ describe("a session", () => {
     expect(texts()).toEqual([]);
   });
 
-  describe("with several requests under way", () => {
+  describe("with several requests in flight", () => {
     beforeEach(() => {
       for (const id of ["a", "b"]) server.has(id);
       server.slow = true;
@@ -341,7 +341,7 @@ describe("a session", () => {
       expectB();
     });
 
-    test("asks in what was chosen last, also before it is there", async () => {
+    test("asks in the conversation selected last, even while it is loading", async () => {
       void session.select("a");
       await server.shows("a");
       void session.select("b");
@@ -353,14 +353,14 @@ describe("a session", () => {
       expect(view.pending?.question).toBe("Why?");
     });
 
-    test("shows a new chat that was chosen while another was read", async () => {
+    test("shows a new chat that was selected while another one was loading", async () => {
       void session.select("a");
       void session.select(undefined);
       await server.shows("a");
       expect(view).toMatchObject({ conversation: null, opening: null, title: null, turns: [] });
     });
 
-    test("takes no answer into a conversation that was chosen after it", async () => {
+    test("does not show an answer in a conversation selected after the question", async () => {
       void session.select("a");
       await server.shows("a");
       void session.ask("Why?", true);
@@ -373,11 +373,11 @@ describe("a session", () => {
       expect(view.stats).toBeNull();
     });
 
-    test("takes no failure into a conversation that was chosen after it", async () => {
+    test("does not show a failure in a conversation selected after the question", async () => {
       void session.select("a");
       await server.shows("a");
       void session.ask("Why?", true);
-      await server.breakOff("The model is gone.");
+      await server.endWithFailure("The model is gone.");
       void session.select("b");
       await server.shows("a");
       await server.shows("b");
@@ -385,7 +385,7 @@ describe("a session", () => {
       expect(view.pending).toBeNull();
     });
 
-    test("does not go back to what an earlier window showed", async () => {
+    test("does not return to the conversation of an earlier window", async () => {
       void session.restore("a");
       void session.select("b");
       await server.shows("b");
@@ -393,7 +393,7 @@ describe("a session", () => {
       expectB();
     });
 
-    test("does not leave what was chosen when an earlier one turns out to be gone", async () => {
+    test("keeps the selection when an earlier selection turns out to be deleted", async () => {
       void session.restore("gone");
       void session.select("b");
       await server.shows("b");
@@ -401,31 +401,31 @@ describe("a session", () => {
       expectB();
     });
 
-    test("keeps the newer of two readings", async () => {
+    test("keeps the newer of two responses", async () => {
       void session.select("a");
       await server.shows("a");
       void session.reload();
       void session.ask("And?", true);
       await server.answer("So.");
-      await server.shows("a"); // what was read before the question
+      await server.shows("a"); // requested before the question
       await server.shows("a");
       expect(texts()).toEqual(["question of a", "answer of a", "And?", "So."]);
       expect(view.pending).toBeNull();
     });
 
-    test("gives back what was typed below another conversation", async () => {
+    test("returns text typed in another conversation to the input", async () => {
       void session.select("a");
       await server.shows("a");
       const typed = { question: "Why?", conversation: view.conversation, useRag: true };
       void session.select("b");
       posted.length = 0;
-      await session.asked({ ...typed, replaces: "a.question" });
+      await session.askTyped({ ...typed, replaces: "a.question" });
       expect(server.asked).toEqual([]);
       expect(posted).toEqual([{ type: "compose", text: "Why?" }]);
     });
   });
 
-  test("goes on with its answer when it is chosen again", async () => {
+  test("continues its answer when it is selected again", async () => {
     void session.ask("Why?", true);
     await session.select("c1");
     expect(session.busy).toBe(true);
@@ -433,23 +433,23 @@ describe("a session", () => {
     expect(texts()).toEqual(["Why?", "Because."]);
   });
 
-  test("says that a chosen conversation was deleted, and begins a new one", async () => {
+  test("reports that a selected conversation was deleted, and starts a new one", async () => {
     await expect(session.select("gone")).rejects.toThrow(GONE);
     expect(view).toMatchObject({ conversation: null, opening: null });
   });
 
-  test("asks in a new conversation after its own was deleted elsewhere", async () => {
+  test("asks in a new conversation after another client deleted the current one", async () => {
     void session.ask("Why?", true);
     await server.answer("Because.");
     server.conversations.clear();
     void session.ask("And?", true, "m1");
-    await server.breakOff(GONE);
+    await server.endWithFailure(GONE);
     expect(view.pending).toMatchObject({ state: "failed", replaces: undefined });
     void session.ask("And?", true, view.pending?.replaces);
     expect(server.asked.at(-1)).toMatchObject({ conversationId: undefined, replaces: undefined });
   });
 
-  test("tells the view which conversation an answer began", () => {
+  test("tells the view which conversation an answer started", () => {
     void session.ask("Why?", true);
     expect(view.conversation).toBe("c1");
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { EngineSummary } from "../../src/chat/messages";
-import { stepToModels } from "../../src/chat/steps";
+import { stepForModelServer } from "../../src/chat/steps";
 import { INITIAL, indexText, noticeOf } from "../../src/webview/state";
 
 const ENGINE: EngineSummary = {
@@ -22,17 +22,17 @@ const ready = (changes: Partial<EngineSummary> = {}) => ({
 
 const offline = (provider: string, reasonCode: string): Partial<EngineSummary> => {
   const status = { url: "", reachable: false, version: null, reason: "Why not.", provider };
-  const step = stepToModels({ ...status, reasonCode });
+  const step = stepForModelServer({ ...status, reasonCode });
   return { ollama: { reachable: false, reason: status.reason, step } };
 };
 
 describe("the notice", () => {
-  test("says why the models cannot be used", () => {
+  test("says why models cannot be used", () => {
     const notice = noticeOf(ready(offline("openai", "api_key_refused")));
     expect(notice?.text).toBe("Why not. Questions are answered with passages only.");
   });
 
-  test("is not there when all is well", () => {
+  test("is absent when everything works", () => {
     expect(noticeOf(ready())).toBeNull();
   });
 
@@ -40,10 +40,10 @@ describe("the notice", () => {
     [{ ...INITIAL, connection: { state: "missing" as const } }, "install"],
     [{ ...INITIAL, connection: { state: "stopped" as const, reason: "It ended." } }, "restart"],
     [
-      { ...ready(), trouble: { code: "disk_full", message: "The disk is full.", hint: null } },
+      { ...ready(), failure: { code: "disk_full", message: "The disk is full.", hint: null } },
       "showLog",
     ],
-    [{ ...ready(), trouble: { code: "data_damaged", message: "Damaged.", hint: null } }, "doctor"],
+    [{ ...ready(), failure: { code: "data_damaged", message: "Damaged.", hint: null } }, "doctor"],
     [ready(offline("ollama", "provider_unreachable")), "startOllama"],
     [ready(offline("openai", "provider_unreachable")), "doctor"],
     [ready(offline("ollama", "api_key_refused")), "doctor"],
@@ -62,6 +62,6 @@ describe("the notice", () => {
   });
 });
 
-test("the index is counted in words", () => {
+test("the size of the index is described in words", () => {
   expect(indexText({ ...ENGINE, documents: 1200 })).toBe("1,200 documents in 1 folder");
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { noteOn, popup, stepAfter } from "../../src/chat/steps";
+import { failureMessage, searchRemark, stepForFailure } from "../../src/chat/steps";
 import type { Passage } from "../../src/protocol";
 
 const PASSAGE = {} as Passage;
@@ -13,7 +13,7 @@ test("four reasons of an empty list are four sentences with four steps", () => {
       ["embedder_unavailable", "Keyword search only: Ollama is not running."],
       [null, null],
     ] as const
-  ).map(([noticeCode, notice]) => noteOn({ passages: [], notice, noticeCode }));
+  ).map(([noticeCode, notice]) => searchRemark({ passages: [], notice, noticeCode }));
   expect(new Set(told.map((note) => note?.text)).size).toBe(5);
   expect(new Set(told.map((note) => note?.step?.action)).size).toBe(5);
   expect(told.at(-1)).toEqual({
@@ -22,10 +22,10 @@ test("four reasons of an empty list are four sentences with four steps", () => {
   });
 });
 
-test("passages of a limited search have its note above them, others have none", () => {
+test("only passages of a limited search have a note above them", () => {
   const found = { passages: [PASSAGE], notice: "Indexing.", noticeCode: "indexing" as const };
-  expect(noteOn(found)).toMatchObject({ text: "Indexing.", step: { action: "status" } });
-  expect(noteOn({ ...found, notice: null, noticeCode: null })).toBeNull();
+  expect(searchRemark(found)).toMatchObject({ text: "Indexing.", step: { action: "status" } });
+  expect(searchRemark({ ...found, notice: null, noticeCode: null })).toBeNull();
 });
 
 test.each([
@@ -39,15 +39,18 @@ test.each([
   ["server_missing", "install"],
   ["not_running", "restart"],
 ])("after %s the button is the one that helps", (code, action) => {
-  expect(stepAfter(code)?.action).toBe(action);
-  expect(popup({ code, message: "It failed.", hint: "Do this." })).toMatchObject({
+  expect(stepForFailure(code)?.action).toBe(action);
+  expect(failureMessage({ code, message: "It failed.", hint: "Do this." })).toMatchObject({
     text: "It failed. Do this.",
     step: { action },
   });
 });
 
-test("after a failure that only wants another try there is no other button than the log", () => {
-  expect(stepAfter("answer_interrupted")).toBeNull();
+test("a failure that can only be retried has no button but the log", () => {
+  expect(stepForFailure("answer_interrupted")).toBeNull();
   const failure = { code: "answer_interrupted", message: "It broke off.", hint: null };
-  expect(popup(failure)).toMatchObject({ text: "It broke off.", step: { action: "showLog" } });
+  expect(failureMessage(failure)).toMatchObject({
+    text: "It broke off.",
+    step: { action: "showLog" },
+  });
 });

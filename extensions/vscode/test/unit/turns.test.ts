@@ -13,16 +13,16 @@ const ANSWER: Turn = {
 };
 
 let posted: FromView[];
-let again: unknown[][];
+let askedAgain: unknown[][];
 const actions = {
   post: (message: FromView) => posted.push(message),
   edit: () => {},
-  again: (...args: unknown[]) => again.push(args),
+  askAgain: (...args: unknown[]) => askedAgain.push(args),
 };
 
 beforeEach(() => {
   posted = [];
-  again = [];
+  askedAgain = [];
 });
 
 const press = (element: HTMLElement, label: string) => {
@@ -32,7 +32,7 @@ const press = (element: HTMLElement, label: string) => {
   button?.click();
 };
 
-test("a limit of an answer is told with the button that helps", () => {
+test("a limit of an answer is shown with the button for the next step", () => {
   const text = "Indexing is in progress (312 of 585 files); results may be incomplete.";
   const step = { label: "Show progress", action: "status" } as const;
   const making = { stats: null, remarks: [{ text, step }] };
@@ -53,28 +53,25 @@ test.each([
   ["empty_answer", "Choose a model", "models"],
   ["api_key_refused", "Check everything", "doctor"],
   ["provider_unreachable", "Check everything", "doctor"],
-])(
-  "after %s the question can be tried again, and what helps is a button",
-  (code, label, action) => {
-    const pending: Pending = {
-      question: "Why?",
-      answer: "",
-      sources: [],
-      state: "failed",
-      failure: { code, message: "It failed as it did.", hint: "Do this." },
-      replaces: "m1",
-    };
-    const shown = new PendingElement(actions);
-    shown.update(pending);
-    expect(shown.element.textContent).toContain("It failed as it did. Do this.");
-    press(shown.element, label);
-    expect(posted).toEqual([{ type: "action", action }]);
-    press(shown.element, "Try again");
-    expect(again).toEqual([["Why?", "m1"]]);
-  },
-);
+])("after %s the question can be retried, and the next step is a button", (code, label, action) => {
+  const pending: Pending = {
+    question: "Why?",
+    answer: "",
+    sources: [],
+    state: "failed",
+    failure: { code, message: "It failed as it did.", hint: "Do this." },
+    replaces: "m1",
+  };
+  const shown = new PendingElement(actions);
+  shown.update(pending);
+  expect(shown.element.textContent).toContain("It failed as it did. Do this.");
+  press(shown.element, label);
+  expect(posted).toEqual([{ type: "action", action }]);
+  press(shown.element, "Try again");
+  expect(askedAgain).toEqual([["Why?", "m1"]]);
+});
 
-test("a conversation that cannot be shown says why, and can be tried again", () => {
+test("a conversation that fails to load says why, and can be retried", () => {
   const failure = { code: "took_too_long", message: "It took too long.", hint: null };
   const element = openingElement({ failure }, actions);
   expect(element.textContent).toContain("It took too long.");

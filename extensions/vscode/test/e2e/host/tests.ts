@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import * as vscode from "vscode";
 import { sourceOf } from "../../../src/chat/messages";
-import { COMMANDS, noteOn, stepToModels } from "../../../src/chat/steps";
+import { COMMANDS, searchRemark, stepForModelServer } from "../../../src/chat/steps";
 import { askWithProgress } from "../../../src/chat/view";
+import type { CommandContext } from "../../../src/commands/context";
 import { diagnosisText } from "../../../src/commands/engine";
 import { explanationText } from "../../../src/commands/explain";
 import { reportText } from "../../../src/commands/indexing";
 import { ago } from "../../../src/conversations";
-import type { Parts } from "../../../src/extension";
 import { failureOf, isCancelled } from "../../../src/failures";
-import { openPlace } from "../../../src/open";
+import { openSource } from "../../../src/open";
 import { answer } from "../../../src/participant";
 import * as rpc from "../../../src/protocol";
 import { statusText } from "../../../src/status";
@@ -19,7 +19,7 @@ const SECONDS = 1000;
 const NO_OLLAMA = {
   reachable: false,
   reason: null,
-  step: stepToModels({
+  step: stepForModelServer({
     url: "",
     reachable: false,
     version: null,
@@ -31,24 +31,24 @@ const NO_OLLAMA = {
 
 export function suites(): void {
   describe("Allma in the extension host", () => {
-    let parts: Parts;
+    let context: CommandContext;
     let project: string;
 
     before(async () => {
       project = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "";
-      const extension = vscode.extensions.getExtension<Parts>("allma.allma");
+      const extension = vscode.extensions.getExtension<CommandContext>("allma.allma");
       assert.ok(extension, "the extension is there");
-      parts = await extension.activate();
-      await until(() => parts.ctx.connection.state === "ready");
+      context = await extension.activate();
+      await until(() => context.ctx.connection.state === "ready");
       await until(async () => {
-        await parts.ctx.engine.refresh();
-        const [folder] = parts.ctx.engine.status?.workspaces ?? [];
-        return folder !== undefined && folder.documents >= 5 && !parts.ctx.engine.indexing;
+        await context.ctx.engine.refresh();
+        const [folder] = context.ctx.engine.status?.workspaces ?? [];
+        return folder !== undefined && folder.documents >= 5 && !context.ctx.engine.indexing;
       }, 90 * SECONDS);
     });
 
-    const request: typeof parts.ctx.request = (type, params, token) =>
-      parts.ctx.request(type, params, token);
+    const request: typeof context.ctx.request = (type, params, token) =>
+      context.ctx.request(type, params, token);
 
     const find = async (query: string, file: string) => {
       const { passages } = await request(rpc.search, { query });
@@ -57,9 +57,9 @@ export function suites(): void {
       return passage;
     };
 
-    it("has its own commands beside those the server announces", async () => {
+    it("registers its own commands beside those of the server", async () => {
       const commands = await vscode.commands.getCommands(true);
-      const { contributes } = parts.ctx.extension.extension.packageJSON;
+      const { contributes } = context.ctx.extension.extension.packageJSON;
       for (const { command } of contributes.commands)
         assert.ok(commands.includes(command), command);
       for (const command of Object.values(COMMANDS)) assert.ok(commands.includes(command), command);
@@ -69,23 +69,23 @@ export function suites(): void {
     });
 
     it("indexes the folder of the workspace", async () => {
-      const [folder] = parts.ctx.engine.status?.workspaces ?? [];
+      const [folder] = context.ctx.engine.status?.workspaces ?? [];
       assert.equal(folder?.path, project);
       assert.deepEqual([folder?.documents, folder?.skipped, folder?.failed], [5, 1, 1]);
     });
 
     it("shows in its tree why a file was skipped or failed", async () => {
-      const [folder] = await parts.documents.getChildren();
-      const groups = await parts.documents.getChildren(folder);
-      const labels = groups.map((group) => parts.documents.getTreeItem(group).label);
+      const [folder] = await context.documents.getChildren();
+      const groups = await context.documents.getChildren(folder);
+      const labels = groups.map((group) => context.documents.getTreeItem(group).label);
       assert.deepEqual(labels, ["Failed", "Skipped", "Indexed"]);
       for (const [group, name] of [
         [groups[0], "broken.pdf"],
         [groups[1], "empty.txt"],
       ] as const) {
-        const [file] = await parts.documents.getChildren(group);
+        const [file] = await context.documents.getChildren(group);
         assert.ok(file);
-        const item = parts.documents.getTreeItem(file);
+        const item = context.documents.getTreeItem(file);
         assert.equal(path.basename(item.resourceUri?.fsPath ?? ""), name);
         assert.match(String(item.description), /\w/);
       }
@@ -93,16 +93,16 @@ export function suites(): void {
 
     it("opens a source in its file, at its lines", async () => {
       const passage = await find("asked seven times", "retries.md");
-      const editor = await openPlace(parts.ctx, passage);
+      const editor = await openSource(context.ctx, passage);
       assert.equal(editor?.document.uri.fsPath, path.join(project, "docs", "retries.md"));
       assert.equal(editor?.selection.start.line, passage.startLine - 1);
       assert.match(editor?.document.getText(editor.selection) ?? "", /seven times/);
     });
 
-    it("opens a source in a PDF as its text, where no viewer can be sent to the page", async () => {
+    it("opens a source in a PDF as extracted text, where no viewer can open the page", async () => {
       const passage = await find("lighthouse keeper", "manual.pdf");
       assert.equal(passage.page, 2);
-      const editor = await openPlace(parts.ctx, passage);
+      const editor = await openSource(context.ctx, passage);
       assert.equal(editor?.document.uri.scheme, "allma");
       assert.match(editor?.document.getText(editor.selection) ?? "", /Edda Holm/);
     });
@@ -110,25 +110,25 @@ export function suites(): void {
     it("shows the source that was opened last, however quickly", async () => {
       const first = await find("asked seven times", "retries.md");
       const last = await find("next sailing minute", "harbor.py");
-      const opened = [openPlace(parts.ctx, first), openPlace(parts.ctx, last)];
+      const opened = [openSource(context.ctx, first), openSource(context.ctx, last)];
       assert.equal(await opened[0], undefined);
       assert.equal(path.basename((await opened[1])?.document.fileName ?? ""), "harbor.py");
       const shown = vscode.window.activeTextEditor?.document.fileName ?? "";
       assert.equal(path.basename(shown), "harbor.py");
     });
 
-    it("says that no file matches, with the way to the documents", async () => {
-      const note = noteOn(await request(rpc.search, { query: "ferry", path: "*.nothing" }));
+    it("says that no file matches, with a button for the documents", async () => {
+      const note = searchRemark(await request(rpc.search, { query: "ferry", path: "*.nothing" }));
       assert.match(note?.text ?? "", /^No indexed file matches '\*\.nothing'/);
       assert.equal(note?.step?.action, "documents");
     });
 
     it("streams an answer before it is complete, with its sources", async function () {
-      this.timeout(300 * SECONDS); // a small model does not know when to stop
+      this.timeout(300 * SECONDS); // a small model often does not stop by itself
       const chunks: string[] = [];
       let sources = 0;
       const answered = await askWithProgress(
-        parts.ctx,
+        context.ctx,
         { question: "When does a suspension in a storm end?" },
         (p) => {
           if (p.kind === "chunk") chunks.push(p.text);
@@ -142,10 +142,10 @@ export function suites(): void {
       assert.ok(answered.citations.some((c) => c.passage.path.endsWith("retries.md")));
     });
 
-    it("stops an answer down to the model", async () => {
+    it("stops the model when an answer is stopped", async () => {
       const aborting = new AbortController();
       const asking = askWithProgress(
-        parts.ctx,
+        context.ctx,
         { question: "Tell a long story about ferries.", useRag: false },
         (p) => p.kind === "chunk" && aborting.abort(),
         aborting.signal,
@@ -155,7 +155,7 @@ export function suites(): void {
       assert.ok(idle.ok, "nothing is generated any more");
     });
 
-    it("names a failure and its next step as the server does", async () => {
+    it("shows the server's failures and their next steps", async () => {
       await assert.rejects(request(rpc.conversationsShow, { id: "none" }), (error) => {
         assert.equal(failureOf(error).code, "conversation_not_found");
         return true;
@@ -177,27 +177,27 @@ export function suites(): void {
       const explain = actions.find((action) => action.title.includes("explain"))?.command;
       assert.ok(explain);
       const running = vscode.commands.executeCommand(explain.command, ...(explain.arguments ?? []));
-      await until(() => parts.chat.session.snapshot().pending?.messageId);
-      assert.match(parts.chat.session.snapshot().pending?.question ?? "", /harbor\.py/);
-      parts.chat.session.stop();
+      await until(() => context.chat.session.snapshot().pending?.messageId);
+      assert.match(context.chat.session.snapshot().pending?.question ?? "", /harbor\.py/);
+      context.chat.session.stop();
       await running;
-      assert.equal(parts.chat.session.busy, false);
-      assert.equal(parts.chat.session.snapshot().turns[0]?.role, "user");
+      assert.equal(context.chat.session.busy, false);
+      assert.equal(context.chat.session.snapshot().turns[0]?.role, "user");
     });
 
     it("renames, exports and deletes a conversation", async () => {
-      const id = parts.chat.session.id;
+      const id = context.chat.session.id;
       assert.ok(id);
       await request(rpc.conversationsRename, { id, title: "About the harbor" });
-      await parts.chat.session.reload();
-      assert.equal(parts.chat.session.title, "About the harbor");
-      const listed = await parts.conversations.getChildren();
+      await context.chat.session.reload();
+      assert.equal(context.chat.session.title, "About the harbor");
+      const listed = await context.conversations.getChildren();
       assert.ok(listed.some((c) => c !== "more" && c.title === "About the harbor"));
       await vscode.commands.executeCommand("allma.vscode.exportConversation");
       assert.match(vscode.window.activeTextEditor?.document.getText() ?? "", /About the harbor/);
       await request(rpc.conversationsDelete, { id });
-      await parts.chat.session.reload();
-      assert.equal(parts.chat.session.id, undefined);
+      await context.chat.session.reload();
+      assert.equal(context.chat.session.id, undefined);
     });
 
     it("answers as @allma, until it is stopped", async () => {
@@ -212,7 +212,7 @@ export function suites(): void {
         anchor: (place: vscode.Location) => places.push(place),
       } as unknown as vscode.ChatResponseStream;
       const say = (prompt: string, command?: string) =>
-        answer(parts.ctx, { prompt, command }, { history: [] }, stream, stopping.token);
+        answer(context.ctx, { prompt, command }, { history: [] }, stream, stopping.token);
       assert.equal((await say("retry limit", "search")).errorDetails, undefined);
       assert.ok(places.some((place) => place.uri.path.endsWith("retries.md")));
       assert.equal((await say("Which ferries are there?")).errorDetails, undefined);
@@ -220,7 +220,7 @@ export function suites(): void {
       assert.ok(written.join("").length > 0);
     });
 
-    it("hands over a setting as soon as it is changed", async () => {
+    it("sends a changed setting to the server", async () => {
       const settings = vscode.workspace.getConfiguration("allma");
       await settings.update("topK", 1, vscode.ConfigurationTarget.Workspace);
       try {
@@ -233,7 +233,7 @@ export function suites(): void {
       }
     });
 
-    it("follows a file that is saved", async () => {
+    it("indexes a file again when it is saved", async () => {
       const file = vscode.Uri.file(path.join(project, "docs", "crew.md"));
       const text = "# Crew\n\nThe purser of the Borealis is Tove Lindqvist.\n";
       await vscode.workspace.fs.writeFile(file, Buffer.from(text));
@@ -243,15 +243,15 @@ export function suites(): void {
       }, 60 * SECONDS);
     });
 
-    it("restarts once for many requests, and works again", async () => {
-      await Promise.all([parts.ctx.restart(), parts.ctx.restart(), parts.ctx.restart()]);
-      assert.equal(parts.ctx.connection.state, "ready");
+    it("restarts once for many restart requests", async () => {
+      await Promise.all([context.ctx.restart(), context.ctx.restart(), context.ctx.restart()]);
+      assert.equal(context.ctx.connection.state, "ready");
       const passage = await find("asked seven times", "retries.md");
       assert.equal(sourceOf({ number: 1, passage, cited: true }).label, "retries.md");
     });
 
-    it("says in the status bar how it is", () => {
-      const engine = parts.ctx.engine.summary;
+    it("shows its state in the status bar", () => {
+      const engine = context.ctx.engine.summary;
       assert.ok(engine);
       const text = (...state: Parameters<typeof statusText>) => statusText(...state).text;
       assert.match(text({ state: "missing" }, null, null), /not installed/);
@@ -261,16 +261,16 @@ export function suites(): void {
       assert.match(text({ state: "ready" }, alone, null), /Ollama not running/);
     });
 
-    it("explains a search: where each passage stood, and what became of it", async () => {
+    it("explains a search: rank and outcome of each passage", async () => {
       const text = explanationText(
         await request(rpc.explain, { query: "silent ferry retry limit" }),
       );
-      assert.match(text, /^# Why these passages: silent ferry retry limit/);
+      assert.match(text, /^# Search explained: silent ferry retry limit/);
       assert.match(text, /by meaning \| by words/);
       assert.match(text, /docs\/retries\.md, \d+–\d+.*\*\*shown\*\*/);
     });
 
-    it("tells reports, diagnoses and times in words", async () => {
+    it("describes reports, diagnoses and times in words", async () => {
       const counts = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
       const nothing = { ...counts, notice: null };
       const report = { ...nothing, indexed: 2, skipped: [{ path: "a", reason: "b" }], failed: [] };
@@ -281,7 +281,7 @@ export function suites(): void {
   });
 }
 
-/** Waits until a condition holds; what it gave. */
+/** Waits until a condition holds; returns its value. */
 async function until<T>(condition: () => T | Promise<T>, timeout = 60 * SECONDS): Promise<T> {
   const end = Date.now() + timeout;
   for (;;) {
