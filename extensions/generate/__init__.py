@@ -1,13 +1,14 @@
-"""What the extensions have from the server, written from the server's own code.
+"""Files that are written from the server's own code.
 
-Protocol types, settings, the Neovim client's tables and help, and what AI clients are told.
+Of the extensions: protocol types, settings, the Neovim client's tables and help, and what AI
+clients are told. Of the shell: the commands of operations that have none written by hand.
 `python -m extensions.generate` writes them; a test fails when one is not up to date.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from extensions.generate import help_page, lua, package, publish, typescript
+from extensions.generate import commands, help_page, lua, package, publish, typescript
 
 EXTENSIONS = Path(__file__).parents[1]
 
@@ -20,8 +21,9 @@ FILES: dict[str, Callable[[str], str]] = {
     "claude-desktop/manifest.json": lambda _: publish.manifest(),
     "claude-desktop/pyproject.toml": lambda _: publish.bundled_project(),
     "mcp-registry/server.json": lambda _: publish.server(),
+    "../allma_server/cli/commands/generated.py": lambda _: commands.generated(),
 }
-"""Each generated file below `extensions/`, and what it should be, given what it is."""
+"""Each generated file, from `extensions/`, and what it should be, given what it is."""
 
 
 def stale() -> dict[Path, str]:

@@ -1,4 +1,7 @@
-"""The commands: arguments in, one operation, its result out."""
+"""The commands: arguments in, one operation, its result out.
+
+Those of a subject are written by hand in its module; `operations` makes the others.
+"""
 
 from allma_server.cli.commands import (
     clients,
@@ -9,6 +12,7 @@ from allma_server.cli.commands import (
     searching,
     servers,
 )
+from allma_server.cli.commands.operations import add_commands
 from allma_server.cli.program import program
 
 app = program("One local engine that knows your folders, and answers from them.")
@@ -16,3 +20,4 @@ app = program("One local engine that knows your folders, and answers from them."
 # As the help lists them.
 for subject in (indexing, searching, conversations, models, engine, clients, servers):
     app.add_typer(subject.app)
+add_commands(app)

@@ -1,7 +1,8 @@
-"""Results as people read them: one view per type of result."""
+"""Results as people read them: a view for a type of result, or its fields where it has none."""
 
 from allma_server.cli.page import Page, View, Views
 from allma_server.cli.views import clients, conversations, engine, indexing, models, searching
+from allma_server.cli.views.record import record
 
 VIEWS: Views = {
     **indexing.VIEWS,
@@ -15,4 +16,4 @@ VIEWS: Views = {
 
 def view(result: object, page: Page) -> View:
     """What a result looks like, item by item."""
-    return VIEWS[type(result)](result, page)
+    return VIEWS.get(type(result), record)(result, page)

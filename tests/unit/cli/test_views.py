@@ -172,16 +172,6 @@ def test_a_path_is_never_broken(result: object, terminal: bool, width: int) -> N
         assert LONG_PATH in text
 
 
-def test_every_result_of_an_operation_has_a_view() -> None:
-    from allma_server.cli.views import VIEWS
-    from allma_server.operations import OPERATIONS
-
-    for operation in OPERATIONS:
-        returned = operation.run.__annotations__["return"]
-        for kind in get_args(returned) or (returned,):
-            assert kind in VIEWS, operation.name
-
-
 def test_the_states_to_choose_from_are_those_of_the_ledger() -> None:
     assert get_args(State) == get_args(types.DocumentState)
 

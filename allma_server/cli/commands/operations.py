@@ -1,0 +1,152 @@
+"""Commands of the operations for which none is written by hand.
+
+`allma NAME --argument value` runs the operation NAME: its options come from its signature, its
+output from the type of its result. A dotted name becomes a command with a subcommand.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from allma_server.cli.commands.generated import OPERATIONS
+from allma_server.cli.program import command
+from allma_server.cli.shell import Command, Shell
+
+if TYPE_CHECKING:
+    from allma_server.operations import Operation
+
+OTHER_NAMES = {"ingest": "index", "repair": "doctor --repair"}
+"""Operations whose command by hand has another name."""
+
+_FORWARD: dict[str, Any] = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "help_option_names": [],
+}
+_SHORT = {"top_k": ("--top-k", "-k")}
+_SIMPLE = {str, int, float, bool}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register a command for each operation in `generated.OPERATIONS`.
+
+    Their names and summaries are enough for the help, which would take a second with the
+    operations themselves.
+    """
+    groups = dict(_groups(app))
+    for name, summary in OPERATIONS.items():
+        group, _, last = name.rpartition(".")
+        if group and group not in groups:
+            groups[group] = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+            app.add_typer(groups[group], name=group, help=f"Commands about {group}.")
+        _add(groups[group] if group else app, name, last, summary)
+
+
+def without_command(app: typer.Typer) -> dict[str, str]:
+    """What `generated.OPERATIONS` has to be: the operations that no command by hand runs."""
+    from allma_server.operations import OPERATIONS as ALL  # not for the help
+
+    known = set(_by_hand(app))
+    return {
+        operation.name: operation.summary.partition(". ")[0].rstrip(".") + "."
+        for operation in ALL
+        if operation.name not in known and operation.name not in OTHER_NAMES
+    }
+
+
+def _groups(app: typer.Typer) -> Iterator[tuple[str, typer.Typer]]:
+    for each in app.registered_groups:
+        if each.typer_instance is None:
+            continue
+        if isinstance(each.name, str):
+            yield each.name, each.typer_instance
+        yield from _groups(each.typer_instance)
+
+
+def _by_hand(app: typer.Typer, prefix: str = "") -> Iterator[str]:
+    """The names of commands, as operations are named."""
+    for each in app.registered_commands:
+        if each.callback is not None and each.callback.__module__ != __name__:
+            yield f"{prefix}{each.name}"
+    for each in app.registered_groups:
+        if each.typer_instance is not None:
+            named = f"{prefix}{each.name}." if isinstance(each.name, str) else prefix
+            yield from _by_hand(each.typer_instance, named)
+
+
+def _add(parent: typer.Typer, name: str, last: str, summary: str) -> None:
+    @parent.command(last, help=summary, context_settings=_FORWARD)
+    def forward(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
+        from allma_server.operations import BY_NAME  # only where it is run
+
+        whole = program_of(BY_NAME[name])
+        whole(args=context.args, prog_name=context.command_path, obj=context.obj)
+
+
+def program_of(operation: "Operation") -> typer.Typer:
+    """A program that runs one operation with the command line's options."""
+    only = typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    command(only, operation.name, inspect.getdoc(operation.run))(_command(operation))
+    return only
+
+
+def _command(operation: "Operation") -> Command:
+    """Run an operation with the command line's options and show its result."""
+
+    async def run(shell: Shell, **arguments: Any) -> None:
+        result = await shell.run(operation.name, doing="Working", **arguments)
+        shell.show(result, words=str(arguments.get("query") or ""))
+        shell.warn(getattr(result, "notice", None))
+        if (cursor := getattr(result, "next_cursor", None)) is not None:
+            shell.say(f"There are more: add --cursor {cursor}")
+
+    shell, *own = inspect.signature(operation.run, eval_str=True).parameters.values()
+    signature = inspect.Signature([shell, *map(_option, own)])
+    run.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    return run
+
+
+def _option(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The option for an argument: `--its-name`, with its description, limits and default."""
+    annotated = get_origin(parameter.annotation) is Annotated
+    kind, *marks = get_args(parameter.annotation) if annotated else (parameter.annotation,)
+    settings: dict[str, Any] = {
+        "help": next((about for mark in marks if (about := getattr(mark, "description", None))), "")
+    }
+    if _is_simple(kind):
+        settings |= _limits(marks)
+    else:
+        import json
+
+        settings |= {"parser": json.loads, "metavar": "JSON"}
+        kind = Any
+    option = typer.Option(*_SHORT.get(parameter.name, ()), **settings)
+    return parameter.replace(
+        annotation=Annotated[kind, option], kind=inspect.Parameter.KEYWORD_ONLY
+    )
+
+
+def _is_simple(kind: Any) -> bool:
+    """Whether the shell can write such a value as words."""
+    members = [each for each in get_args(kind) if each is not type(None)]
+    if kind in _SIMPLE or get_origin(kind) is Literal:
+        return True
+    if get_origin(kind) is list:
+        return members[0] in _SIMPLE
+    return len(members) == 1 and get_origin(kind) is not dict and _is_simple(members[0])
+
+
+def _limits(marks: Iterable[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for mark in (limit for each in marks for limit in getattr(each, "metadata", ())):
+        for name, option in (("ge", "min"), ("le", "max")):
+            if (limit := getattr(mark, name, None)) is not None:
+                found[option] = limit
+    return found
