@@ -19,7 +19,7 @@ READ_SECONDS = 5.0
 
 
 class CurrentFiles:
-    """Implements `retrieve.read.Disk`; `most` bytes of a file are read."""
+    """Implements `search.read.FileReader`; `most` bytes of a file are read."""
 
     def __init__(
         self, workspaces: Callable[[], Awaitable[list[Workspace]]], data_dir: Path, most: int

@@ -16,15 +16,15 @@ from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.operations.targets import target, write_new, write_picture
-from allma_server.search.chart import chart
-from allma_server.search.evaluate import Searched, scores, searched
+from allma_server.search.chart import draw_chart
+from allma_server.search.evaluate import EvaluatedQuestion, evaluate_question, mean_scores
 from allma_server.search.questions import (
-    TRIES,
+    PASSAGES_PER_QUESTION,
     Question,
-    ask_about,
+    generate_questions,
     read_questions,
-    sample,
-    written,
+    sample_passages,
+    to_json_lines,
 )
 from allma_server.search.search import Scope
 from allma_server.types import Evaluation, Passage, QuestionRank
@@ -90,25 +90,25 @@ async def evaluate(
     if before is not None:
         result = compared(result, before)
     if picture is not None:
-        await asyncio.to_thread(write_picture, picture, chart(result))
+        await asyncio.to_thread(write_picture, picture, draw_chart(result))
     return result
 
 
 async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: Scope) -> Evaluation:
     sources = sources_of(call)
-    found: list[Searched] = []
+    found: list[EvaluatedQuestion] = []
     times: list[float] = []
     for number, question in enumerate(questions, start=1):
         began = time.monotonic()
-        found.append(await searched(question, top_k, scope, sources))
+        found.append(await evaluate_question(question, top_k, scope, sources))
         times.append(time.monotonic() - began)
         await call.progress.report(number, len(questions), "asking")
     config = call.engine.config
     return Evaluation(
         questions=len(found),
         top_k=top_k,
-        stages=scores(found),
-        ranks=[QuestionRank(each.question.text, each.shown.place) for each in found],
+        stages=mean_scores(found),
+        ranks=[QuestionRank(each.question.text, each.shown.rank) for each in found],
         settings={
             "embedder": await call.engine.embedder.name() or "none",
             "reranker": config.reranker,
@@ -146,9 +146,9 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
         raise ModelNotFound(
             "No chat model is installed.", "`allma models pull llama3.2` installs one."
         )
-    passages = sample(await _passages(call, scope), wanted * TRIES)
+    passages = sample_passages(await _passages(call, scope), wanted * PASSAGES_PER_QUESTION)
     questions: list[Question] = []
-    async for question in ask_about(passages, engine.chat, model):
+    async for question in generate_questions(passages, engine.chat, model):
         if question is not None:
             questions.append(question)
             await call.progress.report(len(questions), wanted, f"{model} writes questions")
@@ -159,7 +159,7 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
             f"{model} wrote no question about the indexed documents.",
             "Index more, or use another model: `allma models use NAME`.",
         )
-    await asyncio.to_thread(write_new, file, written(questions))
+    await asyncio.to_thread(write_new, file, to_json_lines(questions))
 
 
 async def _passages(call: Call, scope: Scope) -> list[Passage]:

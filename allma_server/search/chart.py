@@ -1,4 +1,4 @@
-"""An evaluation as a picture: bars for each measure and stage, in SVG, without any library."""
+"""Draw an evaluation as an SVG bar chart: one bar for each measure and stage."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from allma_server.types import Evaluation, StageScores
 
 BAR, GAP, HEIGHT, LEFT, TOP = 22, 18, 220, 56, 64
 COLOURS = ("#9aa5b1", "#6c8ebf", "#7fb3a7", "#2f6f9f", "#d07a2d", "#a3485b")
-BEFORE = 0.45
-"""How opaque the bars of the earlier evaluation are, which stand left of their successors."""
+BEFORE_OPACITY = 0.45
+"""Opacity of the bars of the earlier evaluation, which are drawn left of the new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class _Bar:
     label: str
 
 
-def chart(result: Evaluation) -> str:
-    """The picture; with an earlier evaluation, both side by side."""
+def draw_chart(result: Evaluation) -> str:
+    """Return the SVG text; an earlier evaluation is drawn beside the new one."""
     measures = {
         "hit@1": [s.first for s in result.stages],
         f"hit@{result.top_k}": [s.hit for s in result.stages],
@@ -47,7 +47,7 @@ def chart(result: Evaluation) -> str:
     for name, bars in groups:
         lines.append(_text(x + len(bars) * BAR / 2, TOP + HEIGHT + 18, name, anchor="middle"))
         for bar in bars:
-            lines += _drawn(bar, x)
+            lines += _draw_bar(bar, x)
             x += BAR
         x += GAP
     lines += _legend(result)
@@ -63,12 +63,13 @@ def _bars(
     for number, (value, stage) in enumerate(zip(values, stages, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
         if (old := before.get(stage.stage)) is not None:
-            was = (old.first, old.hit, old.mrr, old.ndcg)[measure]
-            yield _Bar(was, colour, BEFORE, f"{stage.stage}, before: {was:.3f}")
+            earlier = (old.first, old.hit, old.mrr, old.ndcg)[measure]
+            label = f"{stage.stage}, before: {earlier:.3f}"
+            yield _Bar(earlier, colour, BEFORE_OPACITY, label)
         yield _Bar(value, colour, 1.0, f"{stage.stage}: {value:.3f}")
 
 
-def _drawn(bar: _Bar, x: float) -> Iterator[str]:
+def _draw_bar(bar: _Bar, x: float) -> Iterator[str]:
     height = bar.value * HEIGHT
     y = TOP + HEIGHT - height
     title = f"<title>{escape(bar.label)}</title>"
@@ -94,7 +95,7 @@ def _legend(result: Evaluation) -> Iterator[str]:
         yield _text(x + 16, y + 10, stage.stage)
         x += 32 + 7 * len(stage.stage)
     if result.before:
-        yield _text(LEFT, y + 32, f"pale: before, with {_settings(result.before)}")
+        yield _text(LEFT, y + 32, f"pale bars: before, with {_settings(result.before)}")
 
 
 def _settings(result: Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Tell how a search came to its passages: every candidate's way through the lists."""
+"""Explain a search: the rank and score of every candidate after each stage."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,25 @@ from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
 from allma_server.search.fusion import Fused
-from allma_server.search.search import Ranking, Scope, Sources, rank
-from allma_server.search.select import choose
+from allma_server.search.search import Ranking, Scope, Sources, rank_passages
+from allma_server.search.select import decide
 from allma_server.types import Candidate, Explanation, Hit, Passage, RankedScore
 
-BEGINNING = 160
-"""Characters of a candidate's text: enough to recognise it."""
+SNIPPET_LENGTH = 160
+"""Characters shown of a candidate's text: enough to recognise it."""
 
 
 async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -> Explanation:
-    """What `find_passages` would do with this query, with the standings of all candidates.
+    """Return what `find_passages` does with this query, with every candidate's ranks and scores.
 
     Raises:
         InvalidArgument: the query is empty.
     """
     began = time.monotonic()
-    ranking = await rank(query, k, scope, sources)
+    ranking = await rank_passages(query, k, scope, sources)
     read = {passage.chunk_id for passage in ranking.passages}
-    rest = [Hit(f.chunk_id, f.score) for f in ranking.fused if f.chunk_id not in read]
-    unread = await sources.passages.passages(rest)
+    remaining = [Hit(f.chunk_id, f.score) for f in ranking.fused if f.chunk_id not in read]
+    unread = await sources.passages.passages(remaining)
     terms = query_terms(ranking.query)
     return Explanation(
         query=ranking.query,
@@ -32,7 +32,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         phrases=[" ".join(phrase) for phrase in terms.phrases],
         stop_words=list(terms.stops) if terms.terms else [],
         candidates=list(_candidates(ranking, unread, k)),
-        reranker=sources.judge.name if sources.judge else None,
+        reranker=sources.reranker.name if sources.reranker else None,
         notice=ranking.notice,
         notice_code=ranking.notice_code,
         retrieval_ms=int((time.monotonic() - began) * 1000),
@@ -40,43 +40,46 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
 
 
 def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator[Candidate]:
-    fused = {f.chunk_id: (place, f) for place, f in enumerate(ranking.fused, start=1)}
-    reranked = {
-        passage.chunk_id: RankedScore(place, passage.score)
-        for place, passage in enumerate(ranking.reranked, start=1)
+    fused = {f.chunk_id: (rank, f) for rank, f in enumerate(ranking.fused, start=1)}
+    rescored = {
+        passage.chunk_id: RankedScore(rank, passage.score)
+        for rank, passage in enumerate(ranking.rescored, start=1)
     }
-    judgement = dict(zip(reranked, ranking.judgement or (), strict=False))
-    choices = choose(ranking.passages, k, bar=ranking.bar)
-    for place, choice in enumerate(choices, start=1):
-        chunk_id = choice.passage.chunk_id
-        score = judgement.get(chunk_id)
+    rerank_scores = dict(zip(rescored, ranking.rerank_scores or (), strict=False))
+    decisions = decide(ranking.passages, k, threshold=ranking.threshold)
+    for rank, decision in enumerate(decisions, start=1):
+        chunk_id = decision.passage.chunk_id
+        score = rerank_scores.get(chunk_id)
         yield Candidate(
-            _beginning(choice.passage),
-            *_standings(*fused[chunk_id]),
-            reranked.get(chunk_id),
-            None if score is None else RankedScore(place, score),
-            choice.outcome,
-            choice.other.chunk_id if choice.other else None,
+            _shorten(decision.passage),
+            *_retrieval_scores(*fused[chunk_id]),
+            rescored.get(chunk_id),
+            None if score is None else RankedScore(rank, score),
+            decision.outcome,
+            decision.other.chunk_id if decision.other else None,
         )
     for passage in unread:
-        standings = _standings(*fused[passage.chunk_id])
-        yield Candidate(_beginning(passage), *standings, None, None, "not_rescored")
+        scores = _retrieval_scores(*fused[passage.chunk_id])
+        yield Candidate(_shorten(passage), *scores, None, None, "not_rescored")
 
 
-def _standings(
-    place: int, fused: Fused
+def _retrieval_scores(
+    rank: int, fused: Fused
 ) -> tuple[RankedScore | None, RankedScore | None, RankedScore]:
+    """Return the dense, the lexical and the fused rank and score."""
     return (
-        _standing(fused.dense_rank, fused.dense),
-        _standing(fused.lexical_rank, fused.lexical),
-        RankedScore(place, fused.score),
+        _ranked_score(fused.dense_rank, fused.dense),
+        _ranked_score(fused.lexical_rank, fused.lexical),
+        RankedScore(rank, fused.score),
     )
 
 
-def _standing(place: int | None, score: float | None) -> RankedScore | None:
-    return None if place is None or score is None else RankedScore(place, score)
+def _ranked_score(rank: int | None, score: float | None) -> RankedScore | None:
+    return None if rank is None or score is None else RankedScore(rank, score)
 
 
-def _beginning(passage: Passage) -> Passage:
+def _shorten(passage: Passage) -> Passage:
     text = " ".join(passage.text.split())
-    return replace(passage, text=text if len(text) <= BEGINNING else text[:BEGINNING] + " …")
+    if len(text) > SNIPPET_LENGTH:
+        text = text[:SNIPPET_LENGTH] + " …"
+    return replace(passage, text=text)

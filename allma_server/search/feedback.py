@@ -1,7 +1,8 @@
-"""Relevant passages resemble each other: how near each is to the best ones, taken together.
+"""Pseudo-relevance feedback: how similar each passage is to the best ones.
 
-After Rocchio (1971), who moved the question towards what it found. Here the passages' order is
-changed and the question stays, so nothing is searched for twice.
+Rocchio (1971) moves the query vector towards the vectors of relevant documents and searches again.
+Here the query stays as it is: the passages found so far are rescored by their cosine similarity to
+the centroid of the best of them, so no second search is needed.
 """
 
 from collections.abc import Sequence
@@ -11,33 +12,39 @@ import numpy as np
 
 from allma_server.ports import Vector
 
-FOR_TOPICS, FOR_QUESTIONS = 40.0, 10.0
-"""Points of BM25 that a likeness of 1 in meaning is worth. An answer stands in one passage, and
-what is about the same subject does not give it."""
+TOPIC_FEEDBACK, QUESTION_FEEDBACK = 40.0, 10.0
+"""BM25 points per 1.0 of cosine similarity. Lower for questions: the passages about a question's
+subject are similar, but only one of them contains the answer."""
 
-BEST = 8
-"""Passages that likeness is measured to, weighted by the softmax of their scores over SHARPNESS."""
-SHARPNESS = 4.0
+FEEDBACK_PASSAGES = 8
+"""How many of the best passages form the centroid."""
+
+SOFTMAX_TEMPERATURE = 4.0
+"""In BM25 points. The centroid is weighted by the softmax of the passages' scores."""
 
 
-def shares(scores: Sequence[float]) -> dict[int, float]:
-    """The say of each of the best passages, by its index; together 1."""
-    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:BEST]
-    odds = [exp((scores[index] - scores[best[0]]) / SHARPNESS) for index in best]
+def softmax_weights(scores: Sequence[float]) -> dict[int, float]:
+    """Return the softmax weight of each of the best passages by its index; they sum to 1."""
+    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:FEEDBACK_PASSAGES]
+    odds = [exp((scores[index] - scores[best[0]]) / SOFTMAX_TEMPERATURE) for index in best]
     return {index: odd / sum(odds) for index, odd in zip(best, odds, strict=True)}
 
 
-def alike(scores: Sequence[float], vectors: Sequence[Vector | None]) -> list[float]:
-    """How much nearer each passage is to the best ones than the least near, as a cosine.
+def centroid_similarity(scores: Sequence[float], vectors: Sequence[Vector | None]) -> list[float]:
+    """Return the cosine similarity of each passage to the centroid of the best, minus the lowest.
 
-    0 without a vector, and for all where none of the best has one. That the least has 0 keeps the
-    scores' proportions, by which `choose.py` drops what is far below the best.
+    0 for a passage without a vector, and for all of them if none of the best has one. Subtracting
+    the lowest keeps the proportions of the scores, which `select.py` compares with a threshold.
+
+    Args:
+        scores: one per passage; the best passages form the centroid.
+        vectors: one per passage, L2-normalised, None where the index has none.
     """
     known = {index: vector for index, vector in enumerate(vectors) if vector is not None}
-    heard = {index: share for index, share in shares(scores).items() if index in known}
-    if not heard:
+    weights = {index: w for index, w in softmax_weights(scores).items() if index in known}
+    if not weights:
         return [0.0] * len(scores)
-    centre = np.sum([share * known[index] for index, share in heard.items()], axis=0)
-    cosines = np.stack(list(known.values())) @ (centre / np.linalg.norm(centre))
-    nearer = dict(zip(known, map(float, cosines - cosines.min()), strict=True))
-    return [nearer.get(index, 0.0) for index in range(len(scores))]
+    centroid = np.sum([w * known[index] for index, w in weights.items()], axis=0)
+    cosines = np.stack(list(known.values())) @ (centroid / np.linalg.norm(centroid))
+    similarity = dict(zip(known, map(float, cosines - cosines.min()), strict=True))
+    return [similarity.get(index, 0.0) for index in range(len(scores))]

@@ -1,17 +1,17 @@
-"""What kind of question, and what kind of text: the weights of a search depend on both."""
+"""Classify queries (question or topic) and passages (code or prose), for the search weights."""
 
 import re
 from collections.abc import Sequence
 
 from allma_server.types import Passage
 
-CODE = 0.01
-"""A text is code when it has more signs of code than this for each of its characters.
+CODE_DENSITY = 0.01
+"""Signs of code per character above which a text counts as code.
 
-99 % of cosqa's functions have, and at most 1.8 % of the texts of any set in prose.
+99 % of the functions in the cosqa benchmark are above it, and at most 1.8 % of any prose set.
 """
 
-_SIGNS = "{}=_<>(["
+_CODE_SIGNS = "{}=_<>(["
 _QUESTION = re.compile(
     r"^\W*(what|who|whom|whose|which|when|where|why|how(?!\s+to\b)|is|are|was|were|does|do|did|can"
     r"|could|has|have|had|should|will|would)\b|\?\s*$",
@@ -19,18 +19,18 @@ _QUESTION = re.compile(
 )
 
 
-def is_question(text: str) -> bool:
-    """Whether it asks for an answer, which stands in one place, rather than names a topic."""
-    return _QUESTION.search(text) is not None
+def is_question(query: str) -> bool:
+    """Return whether the query asks for one answer, rather than naming a topic."""
+    return _QUESTION.search(query) is not None
 
 
-def share_of_code(passages: Sequence[Passage]) -> float:
-    """How many of the passages are code, from 0 to 1."""
+def code_share(passages: Sequence[Passage]) -> float:
+    """Return the share of the passages that are code, from 0 to 1."""
     return sum(map(_is_code, passages)) / len(passages) if passages else 0.0
 
 
 def _is_code(passage: Passage) -> bool:
     count = passage.text.count
-    # A bracket after a space is prose's as well.
-    signs = sum(map(count, _SIGNS)) - count(" (") - count(" [")
-    return signs > CODE * len(passage.text)
+    # A bracket after a space is as common in prose.
+    signs = sum(map(count, _CODE_SIGNS)) - count(" (") - count(" [")
+    return signs > CODE_DENSITY * len(passage.text)

@@ -1,4 +1,4 @@
-"""Read a document's lines, wherever they can be had."""
+"""Read lines of a document: from its file if that is plain text, else from the index."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from allma_server.errors import DocumentNotFound, InvalidArgument
 from allma_server.secrets import mask
 from allma_server.types import Document, Excerpt, Passage, row_id
 
-LARGEST_EXCERPT = 40_000
-"""Characters returned at once; the rest is had by asking for the following lines."""
+MAX_EXCERPT_LENGTH = 40_000
+"""Characters returned at once; the caller reads on from the following line."""
 
-
-LINES_AFTER = 40
-"""Lines behind the last one that may tell that it holds a secret, as the type of a key does."""
+CONTEXT_LINES_AFTER = 40
+"""Lines read beyond the last one, because they may show that it contains a secret: for example the
+type of a JSON Web Key follows its members."""
 
 
 class DocumentReader(Protocol):
-    """What reading needs of the catalogue."""
+    """The part of the catalogue that reading uses."""
 
     async def document(self, path: str) -> Document | None: ...
     async def document_by_id(self, document_id: int) -> Document | None: ...
@@ -32,15 +32,15 @@ class DocumentReader(Protocol):
     ) -> tuple[str, list[int]]: ...
 
 
-class Disk(Protocol):
-    """The documents' files as they are now.
+class FileReader(Protocol):
+    """Reads the documents' files as they are now.
 
     Raises:
-        UnreadableDocument: a file may not be read any more.
+        UnreadableDocument: the file must no longer be read.
     """
 
     async def lines(
-        self, document: Document, first: int, last: int | None, most: int
+        self, document: Document, first: int, last: int | None, max_bytes: int, /
     ) -> FileLines | None: ...
     async def check(self, document: Document) -> None: ...
 
@@ -52,49 +52,63 @@ async def read_excerpt(
     neighbors: int,
     *,
     catalog: DocumentReader,
-    disk: Disk,
+    files: FileReader,
     live: frozenset[str],
     mask_secrets: bool = True,
 ) -> Excerpt:
-    """Lines of a document named by path, `allma://document/ID` or chunk id.
+    """Return lines of a document.
 
-    The name may end with the lines, as in `a.md:3-7` or `a.md#L3-L7`, where no document has the
-    whole name; `start_line` and `end_line` come before these.
-
-    A format in `live` is plain text and is read from disk as it is now; others are given as the
-    text that was extracted from them. Secrets are masked as in the index.
+    Args:
+        source: a path, `allma://document/ID` or a chunk id. It may end with line numbers, as in
+            `a.md:3-7` or `a.md#L3-L7`, unless a document has this whole name.
+        start_line: the first line, from 1; takes precedence over those in `source`.
+        end_line: the last line.
+        neighbors: how many chunks before and after a chunk id to include.
+        catalog: the index.
+        files: the documents' files.
+        live: the plain-text formats, which are read from disk; of other formats the extracted
+            text is returned.
+        mask_secrets: whether secrets are masked, as in the index.
 
     Raises:
-        DocumentNotFound: it is not in the index.
-        UnreadableDocument: its file may not be read any more.
-        InvalidArgument: the lines are the wrong way round, or beyond the last one.
+        DocumentNotFound: the document is not in the index.
+        UnreadableDocument: its file must no longer be read.
+        InvalidArgument: the lines are in the wrong order or beyond the last line.
     """
-    name = source.strip()
-    if (chunk_id := row_id(name)) is not None:
+    if (chunk_id := row_id(source.strip())) is not None:
         return await _around_chunk(chunk_id, neighbors, catalog)
-    # A file's name may begin or end with a blank.
-    document = await _document(source, catalog) or await _document(name, catalog)
-    if (named := named_lines(name)) is not None and (document is None or _is_uri(name)):
-        document = await _document(named[0], catalog)
-        if start_line is None and end_line is None:
-            _, start_line, end_line = named
+    document, start_line, end_line = await _resolve(source, start_line, end_line, catalog)
     if start_line and end_line and end_line < start_line:
         raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
     if document is None or document.state != "indexed":
         raise DocumentNotFound(
             f"{source!r} is not in the index.",
-            "The documents list shows what is; only indexed files are read.",
+            "Only indexed files can be read: `allma documents` lists them.",
         )
     if await catalog.is_approved(document.id):
-        excerpt = await _from_disk(document, start_line, end_line, disk, live, mask_secrets)
+        excerpt = await _from_disk(document, start_line, end_line, files, live, mask_secrets)
         if excerpt is not None:
             return excerpt
     text, lines = await catalog.extracted_text(document.id)
     return _excerpt(document, text, lines, start_line, end_line, "index")
 
 
+async def _resolve(
+    source: str, start_line: int | None, end_line: int | None, catalog: DocumentReader
+) -> tuple[Document | None, int | None, int | None]:
+    """Return the document that `source` names, and the lines to read of it."""
+    name = source.strip()
+    # A file name may begin or end with a space.
+    document = await _document(source, catalog) or await _document(name, catalog)
+    if (named := named_lines(name)) is not None and (document is None or _is_uri(name)):
+        document = await _document(named[0], catalog)
+        if start_line is None and end_line is None:
+            _, start_line, end_line = named
+    return document, start_line, end_line
+
+
 def _is_uri(name: str) -> bool:
-    # What follows a `#` in one never belongs to the file's name.
+    # In a URI, the part after `#` is never part of the file name.
     return "#" in name and name.startswith(("file:", "allma:"))
 
 
@@ -102,17 +116,17 @@ async def _from_disk(
     document: Document,
     start_line: int | None,
     end_line: int | None,
-    disk: Disk,
+    files: FileReader,
     live: frozenset[str],
     mask_secrets: bool,
 ) -> Excerpt | None:
-    """The lines of a document's file as they are now; None where only the index has them."""
+    """Return lines of the file as it is now; None if only the index has the text."""
     if document.format not in live:
-        await disk.check(document)
+        await files.check(document)
         return None
-    last = end_line + LINES_AFTER if end_line else None
-    found = await disk.lines(document, start_line or 1, last, 4 * LARGEST_EXCERPT)
-    return None if found is None else _of_file(document, found, end_line, mask_secrets)
+    last = end_line + CONTEXT_LINES_AFTER if end_line else None
+    found = await files.lines(document, start_line or 1, last, 4 * MAX_EXCERPT_LENGTH)
+    return None if found is None else _decode(document, found, end_line, mask_secrets)
 
 
 async def _document(name: str, catalog: DocumentReader) -> Document | None:
@@ -124,35 +138,35 @@ async def _document(name: str, catalog: DocumentReader) -> Document | None:
     return await catalog.document_by_id(id) if id is not None else None
 
 
-def _of_file(
+def _decode(
     document: Document, found: FileLines, end_line: int | None, mask_secrets: bool
 ) -> Excerpt | None:
-    """Lines of a file as an excerpt; None when it is not UTF-8: the index has its text."""
+    """Return the lines as an excerpt; None if the file is not UTF-8, as the index has its text."""
     _check_first(document, found.first, found.total)
     if found.head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         return None
     try:
         *whole, last = found.lines or [b""]
-        kept = [line.decode() for line in whole]
-        # Where there was too much to read, the last one ends anywhere.
-        is_cut = sum(map(len, found.lines)) >= 3 * LARGEST_EXCERPT
-        kept.append(last.decode(errors="ignore" if is_cut else "strict"))
+        lines = [line.decode() for line in whole]
+        # If the limit of bytes was reached, the last line may end inside a character.
+        is_cut = sum(map(len, found.lines)) >= 3 * MAX_EXCERPT_LENGTH
+        lines.append(last.decode(errors="ignore" if is_cut else "strict"))
     except UnicodeDecodeError:
         return None
     if found.first == 1:
-        kept[0] = kept[0].removeprefix("\ufeff")
-    if any("\0" in line for line in kept):
+        lines[0] = lines[0].removeprefix("\ufeff")
+    if any("\0" in line for line in lines):
         return None
     if mask_secrets:
-        kept = _masked(found.before, kept)
+        lines = _mask(found.before, lines)
     if end_line:
-        kept = kept[: end_line - found.first + 1]
-    lines = range(found.first, found.first + len(kept))
-    return _shown(document, kept, lines, found.total, "disk")
+        lines = lines[: end_line - found.first + 1]
+    numbers = range(found.first, found.first + len(lines))
+    return _limit(document, lines, numbers, found.total, "disk")
 
 
-def _masked(before: list[bytes], lines: list[str]) -> list[str]:
-    """The lines without their secrets, some of which begin in the lines before."""
+def _mask(before: list[bytes], lines: list[str]) -> list[str]:
+    """Mask the secrets in the lines, including those that begin in the lines before."""
     above = [line.decode(errors="replace") for line in before]
     return mask("\n".join([*above, *lines])).text.split("\n")[len(above) :]
 
@@ -170,7 +184,7 @@ async def _around_chunk(chunk_id: int, neighbors: int, catalog: DocumentReader) 
     document = await catalog.document_by_id(passage.document_id) if passage else None
     if passage is None or document is None:
         raise DocumentNotFound(
-            f"There is no chunk {chunk_id}.", "Its document may have changed; search again."
+            f"There is no chunk {chunk_id}.", "Its document may have changed: search again."
         )
     text, lines = await catalog.extracted_text(
         document.id, max(0, passage.chunk_index - neighbors), passage.chunk_index + neighbors
@@ -186,7 +200,7 @@ def _excerpt(
     end_line: int | None,
     source: Literal["disk", "index"],
 ) -> Excerpt:
-    """The part of `text` on lines `start_line` to `end_line`; `lines` has those of its own."""
+    """Return lines `start_line` to `end_line` of `text`; `lines` has the number of each line."""
     rows = split_lines(text)
     lines = lines[: len(rows)] or [1]
     first, last = lines[0], lines[-1]
@@ -194,30 +208,30 @@ def _excerpt(
         _check_first(document, start_line, last)
     begin = bisect_left(lines, max(start_line or first, first))
     stop = bisect_right(lines, min(end_line or last, last), begin)
-    # Where lines are those of another text, there may be none of the ones that were asked for.
+    # The numbers are those of the file, so the requested lines may be between two of them.
     stop = max(stop, begin + 1)
-    return _shown(document, rows[begin:stop], lines[begin:stop], last, source)
+    return _limit(document, rows[begin:stop], lines[begin:stop], last, source)
 
 
-def _shown(
+def _limit(
     document: Document,
     rows: list[str],
     lines: Sequence[int],
     last: int,
     source: Literal["disk", "index"],
 ) -> Excerpt:
-    """As many of these rows, which stand on `lines`, as an excerpt holds."""
-    kept: list[str] = []
+    """Return as many of these rows as fit into an excerpt; `lines` has the number of each."""
+    fitting: list[str] = []
     size = 0
     for row in rows:
         size += len(row) + 1
-        if size > LARGEST_EXCERPT and kept:
+        if size > MAX_EXCERPT_LENGTH and fitting:
             break
-        kept.append(row[:LARGEST_EXCERPT])
-    start, end = lines[0], lines[max(len(kept) - 1, 0)]
+        fitting.append(row[:MAX_EXCERPT_LENGTH])
+    start, end = lines[0], lines[max(len(fitting) - 1, 0)]
     return Excerpt(
         path=document.path,
-        text="\n".join(kept),
+        text="\n".join(fitting),
         start_line=start,
         end_line=end,
         total_lines=last,

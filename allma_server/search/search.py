@@ -1,9 +1,14 @@
-"""Find passages: dense and lexical in parallel, fused, reranked, then as people want to see them.
+"""Search: dense and lexical retrieval in parallel, fusion, rescoring, reranking, selection.
 
-The way of a candidate: both retrievers give their best hits; `fuse.py` makes one list of them; the
-first of these are read and reranked by their words (`rerank.py`), by how they resemble the best of
-them (`alike.py`) and, where the settings name one, by a model; `choose.py` says which are shown.
-`explain.py` tells the same way for every candidate.
+The stages, each in its own module:
+
+1. Both retrievers return their best CANDIDATES hits; `fusion.py` merges them into one list.
+2. The first RESCORE_DEPTH passages are read and rescored by their words (`rescoring.py`) and by
+   their similarity to the best ones (`feedback.py`).
+3. If the settings name a reranker, it reorders the first RERANK_DEPTH of them.
+4. `select.py` decides which passages are shown.
+
+`explain.py` reports the same stages for every candidate.
 """
 
 import asyncio
@@ -16,34 +21,37 @@ from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
-from allma_server.search.feedback import FOR_QUESTIONS, FOR_TOPICS, alike
-from allma_server.search.fusion import Fused, fuse, weight
-from allma_server.search.query_type import is_question, share_of_code
-from allma_server.search.reranking import WordReranker
-from allma_server.search.select import SHOWN, Selection, chosen, originals_first
+from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
+from allma_server.search.fusion import Fused, dense_weight, fuse
+from allma_server.search.query_type import code_share, is_question
+from allma_server.search.rescoring import rescore
+from allma_server.search.select import (
+    SCORE_THRESHOLD,
+    Selection,
+    prefer_originals,
+    select_passages,
+)
 from allma_server.types import Hit, NoticeCode, Passage, SearchResult
 
 CANDIDATES = 100
-"""Hits taken from each retriever."""
+"""Hits requested from each retriever."""
 
-RERANKED = 30
-"""Passages that are read to be ordered anew; more cost time and gain nothing."""
+RESCORE_DEPTH = 30
+"""Passages that are read and rescored; 50 take longer and rank no better."""
 
-LONGEST_QUERY = 4000
-"""Characters of a query that are searched for; no retriever gains from more."""
+RERANK_DEPTH = 20
+"""Passages given to the configured reranker, whose model needs time for each of them."""
 
+MAX_QUERY_LENGTH = 4000
+"""Characters of a query that are used; neither retriever benefits from more."""
 
-STALE_SECONDS = 1.0
-"""How long a disk may take to tell whether files have changed."""
-
-JUDGED = 20
-"""Passages that a second reranker is given: a model takes a while for each of them."""
-_WORDS = WordReranker()
+STALE_CHECK_SECONDS = 1.0
+"""How long to wait for a disk to report whether files have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to look: folders (empty: everywhere indexed) and a glob for paths inside them."""
+    """Where to search: folders (empty: everything indexed) and a glob for the paths in them."""
 
     folders: tuple[str, ...] = ()
     glob: str | None = None
@@ -51,109 +59,113 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a search reads, and who helps it. `embedder` gives None before anything is indexed.
+    """The ports that a search uses.
 
-    `judge` orders the best passages anew after their words did, in at most `seconds`.
+    `embedder` returns None before anything is indexed. `reranker` reorders the best passages and
+    is given up after `rerank_seconds`; None if the settings name none.
     """
 
     passages: PassageStore
     full_text: FullTextIndex
     vectors: VectorSearch
     embedder: Callable[[], Awaitable[Embedder | None]]
-    judge: Reranker | None = None
-    seconds: float = 5.0
+    reranker: Reranker | None = None
+    rerank_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a search found: all that the retrievers gave, and what was read of it.
+    """The candidates of a search after each stage.
 
-    `reranked` are ordered by their words, with that score; `unranked` come after them.
-    `judgement` has the judge's score of each of the first of them, None where there was none.
+    `fused` has all of them. `rescored` and then `remaining` are the passages that were read, the
+    former sorted by their new score. `rerank_scores` has the reranker's score of each of the first
+    rescored passages; None if there is no reranker or it was skipped.
     """
 
     query: str
     fused: list[Fused]
-    reranked: list[Passage]
-    unranked: list[Passage]
-    judgement: list[float] | None
+    rescored: list[Passage]
+    remaining: list[Passage]
+    rerank_scores: list[float] | None
     notice: str | None
     notice_code: NoticeCode | None
 
     @property
-    def bar(self) -> float:
-        """The share of the best score that a passage must have to be shown."""
-        return SHOWN if len(self.fused) >= CANDIDATES else 0.0
+    def threshold(self) -> float:
+        """The share of the best score that a passage must reach to be shown."""
+        return SCORE_THRESHOLD if len(self.fused) >= CANDIDATES else 0.0
 
     @property
     def passages(self) -> list[Passage]:
-        """All that was read, in the last order, which the judge has the last word on.
+        """All passages that were read, in their final order.
 
-        Its scores have units of their own, so the scores stay where they are: at their places.
+        A reranker's scores have a unit of their own, so it only changes the order: the passage at
+        each rank takes over the score of the passage that had this rank before.
         """
-        judged = self.judgement or []
-        order = sorted(range(len(judged)), key=lambda index: -judged[index])
+        rerank_scores = self.rerank_scores or []
+        order = sorted(range(len(rerank_scores)), key=lambda index: -rerank_scores[index])
         first = [
-            replace(self.reranked[index], score=place.score)
-            for index, place in zip(order, self.reranked, strict=False)
+            replace(self.rescored[index], score=former.score)
+            for index, former in zip(order, self.rescored, strict=False)
         ]
-        return [*first, *self.reranked[len(judged) :], *self.unranked]
+        return [*first, *self.rescored[len(rerank_scores) :], *self.remaining]
 
 
 async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> SearchResult:
-    """The passages that match best, each from another place: at most `k`, and none far below.
+    """Return the passages that match best: at most `k`, distinct and above the score threshold.
 
-    When the embedder cannot be had, words alone are searched and the notice says so.
+    If the embedder is unavailable, only the full-text index is searched and the notice says so.
 
     Raises:
         InvalidArgument: the query is empty.
     """
     began = time.monotonic()
-    ranking = await rank(query, k, scope, sources)
-    shown = chosen(ranking.passages, k, bar=ranking.bar)
+    ranking = await rank_passages(query, k, scope, sources)
+    selected = select_passages(ranking.passages, k, threshold=ranking.threshold)
     facts, passages = await asyncio.gather(
-        sources.passages.facts([each.passage for each in shown]),
-        asyncio.gather(*(_whole(each, sources.passages) for each in shown)),
+        sources.passages.facts([each.passage for each in selected]),
+        asyncio.gather(*(_with_neighbour(each, sources.passages) for each in selected)),
     )
     passages = await mark_stale(passages, facts)
     milliseconds = int((time.monotonic() - began) * 1000)
     return SearchResult(passages, ranking.notice, milliseconds, ranking.notice_code)
 
 
-async def rank(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
-    """Enough passages to choose `k` from, the best first.
+async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> Ranking:
+    """Return enough ranked passages to select `k` from.
 
     Raises:
         InvalidArgument: the query is empty.
     """
-    query = query.strip()[:LONGEST_QUERY]
+    query = query.strip()[:MAX_QUERY_LENGTH]
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
-    documents = await _documents(scope, sources.passages)
+    documents = await _documents_in(scope, sources.passages)
     (dense, notice), lexical = await asyncio.gather(
-        _dense(query, documents, sources),
+        _search_dense(query, documents, sources),
         sources.full_text.search_text(query, CANDIDATES, documents),
     )
     fused = fuse(dense, lexical, CANDIDATES)
-    hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RERANKED, k * 4 + 10)]]
-    found = await sources.passages.passages(hits)
-    first = max(RERANKED, k)
-    reranked = await _reranked(query, found[:first], fused, sources)
-    ordered = originals_first([*reranked, *found[first:]])
-    reranked, unranked = ordered[: len(reranked)], ordered[len(reranked) :]
-    judgement, skipped = await _judgement(query, reranked[:JUDGED], sources)
+    hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RESCORE_DEPTH, k * 4 + 10)]]
+    read = await sources.passages.passages(hits)
+    depth = max(RESCORE_DEPTH, k)
+    rescored = await _rescore(query, read[:depth], fused, sources)
+    ordered = prefer_originals([*rescored, *read[depth:]])
+    rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
+    rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
     code: NoticeCode | None = "embedder_unavailable" if notice else None
     notice = " ".join(filter(None, (notice, skipped))) or None
-    return Ranking(query, fused, reranked, unranked, judgement, notice, code)
+    return Ranking(query, fused, rescored, remaining, rerank_scores, notice, code)
 
 
-async def _whole(shown: Selection, passages: PassageStore) -> Passage:
-    if shown.neighbour is None:
-        return shown.passage
-    return await passages.joined(shown.passage, shown.neighbour)
+async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passage:
+    if selected.neighbour is None:
+        return selected.passage
+    return await passages.joined(selected.passage, selected.neighbour)
 
 
-async def _documents(scope: Scope, passages: PassageStore) -> Collection[int] | None:
+async def _documents_in(scope: Scope, passages: PassageStore) -> Collection[int] | None:
+    """Return the ids of the documents in a scope; None if it is everything."""
     if not scope.folders and not scope.glob:
         return None
     found: set[int] = set()
@@ -162,16 +174,17 @@ async def _documents(scope: Scope, passages: PassageStore) -> Collection[int] | 
     return found
 
 
-async def _dense(
+async def _search_dense(
     query: str, documents: Collection[int] | None, sources: Sources
 ) -> tuple[list[Hit], str | None]:
+    """Return the nearest chunks, or why the embedder is unavailable."""
     try:
-        serving = await sources.embedder()
-        while serving is not None:
-            vector = await serving.embed_query(query)
-            # Another one may have taken over meanwhile, whose vectors mean something else.
-            former, serving = serving, await sources.embedder()
-            if serving is former:
+        embedder = await sources.embedder()
+        while embedder is not None:
+            vector = await embedder.embed_query(query)
+            # If another embedder took over meanwhile, this vector does not fit the index.
+            former, embedder = embedder, await sources.embedder()
+            if embedder is former:
                 break
         else:
             return [], None
@@ -180,60 +193,69 @@ async def _dense(
     return await sources.vectors.nearest(vector, CANDIDATES, documents), None
 
 
-async def _reranked(
+async def _rescore(
     query: str, passages: Sequence[Passage], fused: Sequence[Fused], sources: Sources
 ) -> list[Passage]:
-    """The passages weighed as fits the question and their texts, then by words and likeness."""
-    code = share_of_code(passages)
-    best = max((f.lexical or 0.0 for f in fused), default=0.0)
-    suited = weight(query, code, best)
-    weighed = {f.chunk_id: f.weighed(suited) for f in fused}
-    passages = [replace(passage, score=weighed[passage.chunk_id]) for passage in passages]
+    """Return the passages with new scores, best first.
+
+    Their fused score, with the dense weight that fits the query and the texts, plus what their
+    words and their similarity to the best passages add.
+    """
+    code = code_share(passages)
+    best_bm25 = max((f.lexical or 0.0 for f in fused), default=0.0)
+    weight = dense_weight(query, code, best_bm25)
+    weighted = {f.chunk_id: f.score_with(weight) for f in fused}
+    passages = [replace(passage, score=weighted[passage.chunk_id]) for passage in passages]
     scores, vectors = await asyncio.gather(
-        _WORDS.rerank(query, passages),
+        asyncio.to_thread(rescore, query, passages),
         sources.vectors.vectors_of([passage.chunk_id for passage in passages]),
     )
-    likeness = alike(scores, [vectors.get(passage.chunk_id) for passage in passages])
-    gain = (1 - code) * (FOR_QUESTIONS if is_question(query) else FOR_TOPICS)
-    scored = [
-        replace(passage, score=score + gain * like)
-        for passage, score, like in zip(passages, scores, likeness, strict=True)
+    similarities = centroid_similarity(scores, [vectors.get(p.chunk_id) for p in passages])
+    feedback = (1 - code) * (QUESTION_FEEDBACK if is_question(query) else TOPIC_FEEDBACK)
+    rescored = [
+        replace(passage, score=score + feedback * similarity)
+        for passage, score, similarity in zip(passages, scores, similarities, strict=True)
     ]
-    return sorted(scored, key=lambda p: -p.score)
+    return sorted(rescored, key=lambda p: -p.score)
 
 
-async def _judgement(
+async def _rerank(
     query: str, passages: Sequence[Passage], sources: Sources
 ) -> tuple[list[float] | None, str | None]:
-    """The judge's scores, or None and, if there is a judge, why it was skipped."""
-    judge = sources.judge
-    if judge is None or not passages:
+    """Return the reranker's scores, or None and, if there is a reranker, why it was skipped."""
+    reranker = sources.reranker
+    if reranker is None or not passages:
         return None, None
     try:
-        async with asyncio.timeout(sources.seconds):
-            return await judge.rerank(query, passages), None
+        async with asyncio.timeout(sources.rerank_seconds):
+            return await reranker.rerank(query, passages), None
     except TimeoutError:
-        why = f"it took longer than rerank_seconds ({sources.seconds:g})."
+        reason = f"it took longer than rerank_seconds ({sources.rerank_seconds:g})."
     except AllmaError as exc:
-        why = str(exc)
-    return None, f"Reranking by {judge.name} was skipped: {why}"
+        reason = str(exc)
+    return None, f"Reranking by {reranker.name} was skipped: {reason}"
 
 
-GONE = (-1, -1)
-"""The facts of a document that has left the index meanwhile: its passages are stale."""
+_REMOVED = (-1, -1)
+"""Stands for the facts of a document that was removed meanwhile, so its passages are stale."""
 
 
 async def mark_stale(
     passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
 ) -> list[Passage]:
-    """The passages, those marked whose files are not as they were indexed.
+    """Return the passages with `stale` set where a file has changed since it was indexed.
 
-    One whose disk does not answer in time cannot be relied on either.
+    Passages on a disk that does not answer in time are stale as well.
+
+    Args:
+        passages: what to check.
+        facts: size and mtime_ns by document id, from `PassageStore.facts`; None for a document
+            whose file must not be looked at.
     """
     workspaces = {passage.workspace for passage in passages}
     found = await asyncio.gather(
         *(
-            _changed_in(workspace, [p for p in passages if p.workspace == workspace], facts)
+            _changed_paths(workspace, [p for p in passages if p.workspace == workspace], facts)
             for workspace in workspaces
         )
     )
@@ -241,21 +263,23 @@ async def mark_stale(
     return [replace(passage, stale=passage.path in changed) for passage in passages]
 
 
-async def _changed_in(
+async def _changed_paths(
     workspace: str, passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
 ) -> set[str]:
-    def changed() -> set[str]:
-        return {p.path for p in passages if _changed(p.path, facts.get(p.document_id, GONE))}
+    def check() -> set[str]:
+        return {
+            p.path for p in passages if _has_changed(p.path, facts.get(p.document_id, _REMOVED))
+        }
 
     try:
-        return await call_disk(("stale", workspace), STALE_SECONDS, changed)
+        return await call_disk(("stale", workspace), STALE_CHECK_SECONDS, check)
     except TimeoutError:
         return {passage.path for passage in passages}
 
 
-def _changed(path: str, known: tuple[int, int] | None) -> bool:
+def _has_changed(path: str, known: tuple[int, int] | None) -> bool:
     if known is None:
-        return False  # a file that may not be looked at
+        return False
     try:
         status = status_of(path)
     except (NothingToIndex, OSError):

@@ -1,23 +1,13 @@
-"""Which of the ranked passages are shown: what is worth reading, once, and in one piece.
+"""Select the passages to show: relevant enough, without repetitions, and joined where adjacent.
 
-`k` is the most that is shown. Often less is worth it: a passage far below the best one is noise to
-a reader, and to a language model as well. A passage must have SHOWN of the best one's score. Who
-asks for more than FEW passages also wants lesser ones: at twice as many the bar is half as high.
-There is no bar where little was found: far below is known by what else there is.
+`k` is a maximum. A passage far below the best one only distracts readers and language models, so it
+must reach SCORE_THRESHOLD of the best score. A caller that asks for more than FULL_THRESHOLD_K
+passages wants less relevant ones too, so the threshold falls in proportion: at twice as many it is
+half as high. The caller passes a threshold of 0 where few candidates were found, because then
+there is nothing to compare with.
 
-What is not shown by itself may still complete what is: a chunk that stands beside a shown one in
-its document is joined to it, one at most, when it has JOINED of the best score.
-
-Measured with the embedded model on five long documents that Allma cut itself, k = 5 (recall,
-precision and intersection over union of characters; `tests/benchmarks/retrieval.py`):
-
-                                  recall  precision    IoU   passages
-    all five                        .858       .060   .059        5.0
-    the bar alone                   .850       .108   .107        3.7
-    the bar and neighbours          .882       .089   .088        3.5
-
-On sets that are searched for ten passages nothing is lost (nDCG@10 as in `fuse.py`), and the gold
-answer of a squad question is as often among the five as without (.971).
+A chunk that is not shown by itself can still complete a better one: if it is adjacent to that in
+the document and reaches JOIN_THRESHOLD of the best score, the two are joined, at most once each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,18 +16,18 @@ from pathlib import PurePath
 
 from allma_server.types import Outcome, Passage
 
-SHOWN, JOINED = 0.35, 0.2
-"""Shares of the best score."""
+SCORE_THRESHOLD, JOIN_THRESHOLD = 0.35, 0.2
+"""Shares of the best score; chosen for the IoU of `tests/benchmarks/retrieval.py pieces`."""
 
-FEW = 5
+FULL_THRESHOLD_K = 5
 
-_SEAM = 40
-"""Characters that are at both ends where chunks overlap."""
+_OVERLAP_CHARACTERS = 40
+"""How many characters at the end of a one-line chunk are looked for in the next one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A passage and what becomes of it; `other` is the better one that it repeats or belongs to."""
+class Decision:
+    """What happens to a passage; `other` is the better one that it repeats or is joined to."""
 
     passage: Passage
     outcome: Outcome
@@ -46,81 +36,87 @@ class Choice:
 
 @dataclass(slots=True)
 class Selection:
-    """A passage that is shown, and its neighbour if that is joined to it."""
+    """A passage to show, with the adjacent chunk that is joined to it, if any."""
 
     passage: Passage
     neighbour: Passage | None = None
 
 
-def distinct(passages: Sequence[Passage], k: int) -> list[Passage]:
-    """The first `k` passages that are not the same or nearly; none is too bad, none is joined."""
-    choices = choose(passages, k, bar=0.0, join=False)
-    return [choice.passage for choice in choices if choice.outcome == "shown"]
+def select_passages(
+    passages: Sequence[Passage], k: int, *, threshold: float = SCORE_THRESHOLD
+) -> list[Selection]:
+    """Return at most `k` passages to show, of passages that are sorted best first."""
+    selected: dict[int, Selection] = {}
+    for decision in decide(passages, k, threshold=threshold):
+        if decision.outcome == "shown":
+            selected[decision.passage.chunk_id] = Selection(decision.passage)
+        elif decision.outcome == "joined" and decision.other is not None:
+            selected[decision.other.chunk_id].neighbour = decision.passage
+    return list(selected.values())
 
 
-def chosen(passages: Sequence[Passage], k: int, *, bar: float = SHOWN) -> list[Selection]:
-    """The passages that are shown, of passages that stand best first; at most `k`."""
-    found: dict[int, Selection] = {}
-    for choice in choose(passages, k, bar=bar):
-        if choice.outcome == "shown":
-            found[choice.passage.chunk_id] = Selection(choice.passage)
-        elif choice.outcome == "joined" and choice.other is not None:
-            found[choice.other.chunk_id].neighbour = choice.passage
-    return list(found.values())
+def deduplicate(passages: Sequence[Passage], k: int) -> list[Passage]:
+    """Return the first `k` passages without repetitions, whatever their scores."""
+    decisions = decide(passages, k, threshold=0.0, join=False)
+    return [decision.passage for decision in decisions if decision.outcome == "shown"]
 
 
-def choose(
-    passages: Sequence[Passage], k: int, *, bar: float = SHOWN, join: bool = True
-) -> Iterator[Choice]:
-    """What becomes of each passage, in their order.
+def decide(
+    passages: Sequence[Passage], k: int, *, threshold: float = SCORE_THRESHOLD, join: bool = True
+) -> Iterator[Decision]:
+    """Yield the decision for each passage, in their order.
 
-    `bar` is the share of the best score that one must have; with `join`, neighbours are joined.
+    A passage *repeats* another if it has the same text: a copied licence, a vendored file. It
+    *overlaps* another if it shares most of its lines with a better chunk of the same document.
 
-    A repetition is the same text elsewhere: a copied licence, a vendored file. A chunk overlaps
-    another when it shares most lines with a better one of the same document.
+    Args:
+        passages: sorted best first.
+        k: how many to show at most.
+        threshold: the share of the best score that a passage must reach.
+        join: whether adjacent chunks are joined.
     """
-    best = passages[0].score * min(1.0, FEW / k) if passages else 0.0
-    kept: list[Passage] = []
+    best = passages[0].score * min(1.0, FULL_THRESHOLD_K / k) if passages else 0.0
+    shown: list[Passage] = []
     completed: set[int] = set()
-    texts: dict[str, Passage] = {}
+    by_text: dict[str, Passage] = {}
     for passage in passages:
         text = " ".join(passage.text.split())
-        beside = join and passage.score >= JOINED * best
-        if (other := texts.get(text)) is not None:
-            yield Choice(passage, "repeats", other)
-        elif (other := _first(kept, passage, _overlap)) is not None:
-            yield Choice(passage, "overlaps", other)
+        may_join = join and passage.score >= JOIN_THRESHOLD * best
+        if (other := by_text.get(text)) is not None:
+            yield Decision(passage, "repeats", other)
+        elif (other := _first(shown, passage, _overlap)) is not None:
+            yield Decision(passage, "overlaps", other)
         elif (
-            beside
-            and (other := _first(kept, passage, _adjoin)) is not None
+            may_join
+            and (other := _first(shown, passage, _are_adjacent)) is not None
             and other.chunk_id not in completed
         ):
             completed.add(other.chunk_id)
-            yield Choice(passage, "joined", other)
-        elif len(kept) == k:
-            yield Choice(passage, "over_limit")
-        elif passage.score < bar * best:
-            yield Choice(passage, "below_threshold")
+            yield Decision(passage, "joined", other)
+        elif len(shown) == k:
+            yield Decision(passage, "over_limit")
+        elif passage.score < threshold * best:
+            yield Decision(passage, "below_threshold")
         else:
-            texts[text] = passage
-            kept.append(passage)
-            yield Choice(passage, "shown")
+            by_text[text] = passage
+            shown.append(passage)
+            yield Decision(passage, "shown")
 
 
-def originals_first(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages, of those with the same text the one with the shortest path before its copies.
+def prefer_originals(passages: Sequence[Passage]) -> list[Passage]:
+    """Return the passages with copies reordered: of the same text, the shortest path comes first.
 
-    It takes the place and the score of the best of them.
+    It gets the rank and the score of the best copy.
     """
-    found = list(passages)
-    firsts: dict[str, int] = {}
-    for index, passage in enumerate(found):
-        first = firsts.setdefault(" ".join(passage.text.split()), index)
-        if first != index and _depth(passage) < _depth(found[first]):
-            copy = found[first]
-            found[first] = replace(passage, score=copy.score)
-            found[index] = replace(copy, score=passage.score)
-    return found
+    ordered = list(passages)
+    first_by_text: dict[str, int] = {}
+    for index, passage in enumerate(ordered):
+        first = first_by_text.setdefault(" ".join(passage.text.split()), index)
+        if first != index and _depth(passage) < _depth(ordered[first]):
+            copy = ordered[first]
+            ordered[first] = replace(passage, score=copy.score)
+            ordered[index] = replace(copy, score=passage.score)
+    return ordered
 
 
 def _depth(passage: Passage) -> tuple[int, int]:
@@ -128,24 +124,24 @@ def _depth(passage: Passage) -> tuple[int, int]:
 
 
 def _first(
-    kept: Sequence[Passage], passage: Passage, related: Callable[[Passage, Passage], bool]
+    shown: Sequence[Passage], passage: Passage, related: Callable[[Passage, Passage], bool]
 ) -> Passage | None:
-    return next((other for other in kept if related(passage, other)), None)
+    return next((other for other in shown if related(passage, other)), None)
 
 
-def _adjoin(a: Passage, b: Passage) -> bool:
-    """Whether one stands right before the other, on the same page."""
-    beside = abs(a.chunk_index - b.chunk_index) == 1
-    return beside and a.document_id == b.document_id and a.page == b.page
+def _are_adjacent(a: Passage, b: Passage) -> bool:
+    """Return whether one directly follows the other in a document, on the same page."""
+    adjacent = abs(a.chunk_index - b.chunk_index) == 1
+    return adjacent and a.document_id == b.document_id and a.page == b.page
 
 
 def _overlap(a: Passage, b: Passage) -> bool:
     if a.document_id != b.document_id or abs(a.chunk_index - b.chunk_index) > 1:
         return False
     shared = min(a.end_line, b.end_line) - max(a.start_line, b.start_line) + 1
-    fewer = min(a.end_line - a.start_line + 1, b.end_line - b.start_line + 1)
-    if fewer == 1 and shared == 1:
-        # All of a page may stand on one line: what the first ends with says more.
+    shorter = min(a.end_line - a.start_line + 1, b.end_line - b.start_line + 1)
+    if shorter == 1 and shared == 1:
+        # A whole page may be one line, so line numbers do not tell: compare the texts.
         first, second = (a, b) if a.chunk_index < b.chunk_index else (b, a)
-        return first.text.rstrip()[-_SEAM:] in second.text
-    return shared > 0.5 * fewer
+        return first.text.rstrip()[-_OVERLAP_CHARACTERS:] in second.text
+    return shared > 0.5 * shorter

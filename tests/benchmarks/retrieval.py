@@ -1,17 +1,53 @@
-"""How well Allma ranks: nDCG@10 of its parts and of the whole, on sets with relevance judgements.
+"""Measure how well Allma ranks: nDCG@10 of each stage on sets with relevance judgements.
 
     python -m tests.benchmarks.retrieval [SET …] [--data DIR] [--together] [--every N]
     python -m tests.benchmarks.retrieval pieces latency [--data DIR]
 
 Each document of a set is published as one chunk, embedded by the local model and searched through
-the engine's own stores and search. `held out` are the questions that no weight was chosen on: of
-squad three in four; of the other sets there is no such part here, and the two halves are shown
-instead, which tell how much of a figure is chance. `--together` puts all sets into one index,
-which is larger and mixes subjects. `--data` keeps the indexes for the next run.
+the engine's own stores. `held out` are the questions on which no weight was chosen: three in four
+of squad. The other sets have no such part; for them the two halves are shown, and their difference
+tells how much of a figure is chance. `--together` puts all sets into one index, which is larger and
+mixes subjects. `--data` keeps the indexes for the next run.
 
-`pieces` goes the whole way of a document: long ones are ingested as files, and what is found counts
-by its characters. `latency` searches 20,000 chunks, beside a bare full-text query and a bare
-product of matrix and vector: quicker than these it cannot be.
+`pieces` ingests long documents as files and compares the characters found with the expected ones.
+`latency` searches 20,000 chunks, and measures a bare full-text query and a bare matrix-vector
+product as lower bounds.
+
+What was measured (ARCHITECTURE.md, "Notes on ranking", has the figures of the weights in use):
+
+- The weights are round numbers in the middle of a plateau. Varied one at a time, with
+  TOPIC_DENSE_WEIGHT from 30 to 38, QUESTION_DENSE_WEIGHT from 20 to 28, CODE_DENSE_WEIGHT from 60
+  to 84, PROXIMITY_WEIGHT from 1.5 to 3, FEEDBACK_WEIGHT from 20 to 60 and TOPIC_FEEDBACK from 30 to
+  50, no set changes by more than about .01, which is less than the difference between its halves.
+- A linear model of sixteen such signals, trained on all sets but the one it was tested on, ranks
+  every set worse than these weights. Trained on the test questions themselves, it gains .008 on
+  cosqa and nothing on topics.
+- Verbatim queries: of 200 strings and sentences of this project used as queries, 191 are ranked
+  first, and 151 without the phrase; no set changes.
+
+Tried without a gain:
+
+- Lists scaled to 0..1 with the best single weight; the lexical list scaled for topics (cacm gains
+  .01, med loses as much); weights by how concentrated each list is or how well the lists agree
+  (code gains, topics lose); lexical scores scaled by their range against the range of the cosines
+  of the whole collection (the same for topics, worse for questions).
+- Vectors centred on the mean of the collection, and cosines reduced by those of the nearest
+  neighbours (code gains .01, topics lose .02); feedback on vectors; exact cosines for passages that
+  only the lexical list has; 50 passages to rescore instead of 30.
+- Late interaction over the model's token vectors, and identifiers split before embedding (cosqa);
+  the query embedded without its stop words.
+- BM25's k1 from 0.9 to 2.5 and b from 0.5 to 0.9 (at most .01); query expansion by RM3 (med gains
+  .03 and cranfield .02 with the lexical list alone; cacm and chunking lose as much).
+- Each sentence of a long query searched for by itself, beside the whole (dense: cacm .440 instead
+  of .421, med .791 instead of .786; no difference after rescoring).
+- Only one of the two feedback signals, vectors or words (med and cranfield lose .006).
+- Queries without their frame, as in "I'm interested in articles about" (cacm gains .005, cranfield
+  nothing), and without negated sentences (cacm loses .004 of that).
+- Code embedded with its name in words and the first sentence of its docstring in front (dense, a
+  third of cosqa: .753 instead of .747; one half gains, one loses). A vector of these words alone:
+  .600; the sum of both vectors, weighted .3 to .7: .743 to .721.
+- Queries about code without the name of the language (dense .580 instead of .606), written as the
+  head of a function (.566), or either added to the vector of the query (.593, .603).
 """
 
 import argparse
@@ -63,7 +99,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question's nDCG@10 by method, and the time of the search without the embedding."""
+    """The nDCG@10 of one question by method, and the time of the search without the embedding."""
 
     question: Question
     ndcg: dict[str, float]
@@ -114,12 +150,12 @@ def reciprocal_rank_fusion(*rankings: Sequence[Hit]) -> list[int]:
 
 
 def letters(number: int) -> str:
-    """A number as a word that is in no question, since file names are searched as well."""
+    """Return a number as a word that no question contains, since file names are searched too."""
     return "zq" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 
 async def publish(engine: Engine, root: str, documents: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Indexes the documents that are not yet; their paths and ids."""
+    """Index the documents that are not indexed yet; return their ids by path."""
     embedder = await engine.embedder.chosen()
     workspace = await engine.catalog.add_workspace(root)
     known = {document.path for document in await engine.catalog.documents(workspace.id)}
@@ -136,7 +172,7 @@ async def publish(engine: Engine, root: str, documents: Sequence[dict[str, str]]
 async def publish_chunk(
     engine: Engine, workspace: Workspace, path: str, chunk: Chunk, embedder: str, vector: Vector
 ) -> None:
-    """Puts a document of one chunk into the index."""
+    """Index a document of one chunk."""
     await engine.catalog.publish(
         workspace,
         FileFacts(path, len(chunk.text), 0, 0),
@@ -160,7 +196,7 @@ async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcom
     began = time.perf_counter()
     vector = await embedder.embed_query(question.text)
     embedded = time.perf_counter()
-    # The embedder remembers the question, so what is timed next is the search without it.
+    # The embedder caches the query, so the next call measures the search without the embedding.
     result = await find_passages(question.text, 10, Scope(), sources_of(Call(engine, LOCAL)))
     searched = time.perf_counter()
     lexical = await engine.catalog.search_text(question.text, CANDIDATES)
@@ -204,11 +240,11 @@ def report(name: str, outcomes: Sequence[Outcome]) -> None:
     )
 
 
-# --- the whole way of a document ----------------------------------------------------------------
+# --- whole documents ----------------------------------------------------------------------------
 
 
 async def pieces(data: Path, k: int = 5) -> None:
-    """Recall, precision and intersection over union of the characters that are found."""
+    """Print recall, precision and intersection over union of the characters found."""
     documents = SHARED_DATA / "retrieval" / "chunking" / "docs"
     places = {path.name: places_in(path) for path in documents.glob("*.md")}
     wanted = {r["id"]: r for r in lines(documents.parent / "references.jsonl")}
@@ -238,7 +274,7 @@ async def pieces(data: Path, k: int = 5) -> None:
 
 
 def places_in(path: Path) -> tuple[str, list[int]]:
-    """A text without its white space, and where each character of that stands."""
+    """Return a text without white space, and the position of each of its characters."""
     text = path.read_bytes().decode().replace("\r\n", "\n")
     at = [i for i, character in enumerate(text) if not character.isspace()]
     return "".join(text[i] for i in at), at
@@ -251,7 +287,7 @@ def place_of(text: str, bare: str, at: Sequence[int]) -> range:
 
 
 def covered(spans: Iterable[tuple[int, int] | range]) -> list[range]:
-    """Stretches in their order, joined where they overlap."""
+    """Return the spans in order, merged where they overlap."""
     joined: list[range] = []
     for start, end in sorted((s.start, s.stop) if isinstance(s, range) else s for s in spans):
         if joined and start <= joined[-1].stop:
@@ -269,7 +305,7 @@ def overlaps(first: Sequence[range], second: Sequence[range]) -> list[range]:
 
 
 async def latency(data: Path, chunks: int = 20_000) -> None:
-    """Searches among many chunks, and what they cannot be quicker than."""
+    """Print the times of searches in many chunks, and of their lower bounds."""
     names = ["cosqa", "squad", "chunking", "cacm", "cranfield", "med"]
     folder = SHARED_DATA / "retrieval"
     async with open_engine(engine_config(data / "latency")) as engine:
@@ -291,16 +327,16 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
             best(np.arange(chunks), matrix @ vector, CANDIDATES)
 
         asked = [q.text for n in names for q in questions(folder / n, 1)[:50]]
-        gc.freeze()  # as the daemon has what it imported (`imports.py`)
+        gc.freeze()  # as the daemon does after its imports
         vectors: list[Vector] = []
         for text in asked:
             await timed("embedding of the query", embedder.embed_query(text))
-            vectors.append(await embedder.embed_query(text))  # it remembers it from now on
+            vectors.append(await embedder.embed_query(text))  # cached from now on
             await timed("search without it", find_passages(text, 5, Scope(), sources))
             await timed("  full text alone", engine.catalog.search_text(text, CANDIDATES))
             await timed("  vectors alone", engine.vectors.nearest(vectors[-1], CANDIDATES))
             await timed("explain", explain_passages(text, 5, Scope(), sources))
-        # By itself: the threads that multiply keep a core busy for a while after it.
+        # Separately, because the threads of the product keep a core busy for a while.
         for vector in vectors:
             await timed("  bare product of matrix and vector", product(vector))
         serves = (await engine.vectors.status()).state
@@ -311,9 +347,9 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
 
 
 async def publish_many(engine: Engine, texts: Sequence[dict[str, str]], chunks: int) -> None:
-    """Real texts, and where they end, others made of their halves; where vectors point is chance.
+    """Index real texts, then texts mixed from their halves, with random vectors.
 
-    For a search that takes as long as with real ones, or longer: chance has no neighbourhoods.
+    A search takes at least as long as with real vectors, because random ones form no clusters.
     """
     workspace = await engine.catalog.add_workspace("/latency")
     if await engine.catalog.documents(workspace.id):

@@ -1,4 +1,4 @@
-"""What every reranker keeps to, whoever judges."""
+"""The contract of every reranker in the registry."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,6 @@ from allma_server.ports import Reranker
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.reranking import RERANKERS, open_reranker
 from allma_server.providers.reranking.listwise import Chat, ChatModel
-from allma_server.search.reranking import WordReranker
 from allma_server.types import Passage
 from tests.unit.providers.reranking.networks import cross_encoder
 
@@ -41,13 +40,10 @@ async def chat() -> AsyncIterator[Chat]:
         yield Chat(models, model)
 
 
-@pytest.fixture(params=["words", *RERANKERS])
+@pytest.fixture(params=RERANKERS)
 async def reranker(
     request: pytest.FixtureRequest, chat: Chat, tmp_path: Path
 ) -> AsyncIterator[Reranker]:
-    if request.param == "words":
-        yield WordReranker()
-        return
     names = {"chat": "chat", "onnx": f"onnx/{cross_encoder(tmp_path / 'm', QUESTION, *TEXTS)}"}
     async with open_reranker(names[request.param], chat) as opened:
         assert opened is not None
@@ -67,16 +63,16 @@ async def test_the_same_question_gets_the_same_scores(reranker: Reranker) -> Non
     assert first == await reranker.rerank(QUESTION, passages(*TEXTS))
 
 
-async def test_any_text_can_be_judged(reranker: Reranker) -> None:
+async def test_any_text_can_be_reranked(reranker: Reranker) -> None:
     odd = ["", "word " * 3000, "\ud83d half", "日本語", "\x00", "<<end", "12 > 3"]
     assert len(await reranker.rerank("what? \ud800", passages(*odd))) == len(odd)
 
 
-async def test_it_has_a_name_for_the_one_who_reads_that_it_was_skipped(reranker: Reranker) -> None:
+async def test_it_has_a_name_for_notices(reranker: Reranker) -> None:
     assert reranker.name
 
 
-async def test_two_questions_at_once_do_not_mix(reranker: Reranker) -> None:
+async def test_concurrent_calls_do_not_mix(reranker: Reranker) -> None:
     alone = await reranker.rerank(QUESTION, passages(*TEXTS))
     together = await asyncio.gather(
         reranker.rerank(QUESTION, passages(*TEXTS)),
@@ -92,6 +88,6 @@ async def test_a_reranker_that_does_not_exist_is_refused(name: str, chat: Chat) 
             pass
 
 
-async def test_words_alone_are_no_second_opinion(chat: Chat) -> None:
+async def test_words_means_no_reranker(chat: Chat) -> None:
     async with open_reranker("words", chat) as none:
         assert none is None

@@ -1,4 +1,4 @@
-"""What is there twice is shown once, where it belongs."""
+"""A document that exists several times is found once, at the shortest path."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ async def do(engine: Engine, operation: str, /, **arguments: Any) -> Any:
     return await BY_NAME[operation](Call(engine, LOCAL), arguments)
 
 
-async def test_a_copy_further_down_gives_way_whatever_its_path_says(
+async def test_the_copy_with_the_shortest_path_is_shown_whatever_the_query_says(
     engine: Engine, tmp_path: Path
 ) -> None:
     text = "# Guide\n\nCoffee grows on mountains and wants shade.\n"

@@ -1,4 +1,4 @@
-"""Measuring a search, on an index of real files."""
+"""Evaluating search on an index of real files."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument, PathNotFound
 from allma_server.operations import BY_NAME, Call, jsonable
-from allma_server.search.evaluate import outcome
+from allma_server.search.evaluate import measure
 from allma_server.search.questions import Expected
 from allma_server.types import Evaluation, Passage
 from tests.unit.search.corpus import indexed
@@ -35,25 +35,25 @@ def passages(*texts: str) -> list[Passage]:
     ]
 
 
-def judged(expected: str, *texts: str, k: int = 3) -> tuple[int | None, float]:
-    """The outcome where each letter of `expected` is something to be found."""
+def measured(expected: str, *texts: str, k: int = 3) -> tuple[int | None, float]:
+    """The rank and nDCG where each letter of `expected` is the text of an expected passage."""
     shown = [[passage] for passage in passages(*texts)[:k]]
-    found = outcome(shown, [Expected(text=letter) for letter in expected])
-    return found.place, found.ndcg
+    found = measure(shown, [Expected(text=letter) for letter in expected])
+    return found.rank, found.ndcg
 
 
 def test_the_measures_are_those_of_the_textbooks():
-    assert judged("a", "a", "x", "y") == (1, 1.0)
-    assert judged("a", "x", "a", "y") == (2, 1 / log2(3))
-    assert judged("a", "x", "y", "z", "a") == (None, 0.0)
-    place, ndcg = judged("ab", "x", "a", "b")
-    assert place == 2
+    assert measured("a", "a", "x", "y") == (1, 1.0)
+    assert measured("a", "x", "a", "y") == (2, 1 / log2(3))
+    assert measured("a", "x", "y", "z", "a") == (None, 0.0)
+    rank, ndcg = measured("ab", "x", "a", "b")
+    assert rank == 2
     assert isclose(ndcg, (1 / log2(3) + 1 / log2(4)) / (1 + 1 / log2(3)))
 
 
-def test_what_is_found_twice_counts_once_and_two_in_one_place_are_no_less_than_ideal():
-    assert judged("ab", "a", "a", "b") == judged("ab", "a", "x", "b")
-    assert judged("ab", "ab", "x") == (1, 1.0)
+def test_a_passage_counts_once_and_ndcg_is_at_most_one():
+    assert measured("ab", "a", "a", "b") == measured("ab", "a", "x", "b")
+    assert measured("ab", "ab", "x") == (1, 1.0)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def run(call: Call, questions: str, **arguments: object) -> Evaluation:
     return await BY_NAME["eval"](call, {"questions": questions, **arguments})
 
 
-async def test_every_stage_is_measured_and_what_was_not_found_is_listed(call: Call, questions: str):
+async def test_every_stage_is_measured_and_missed_questions_are_listed(call: Call, questions: str):
     result = await run(call, questions)
     assert [stage.stage for stage in result.stages] == [
         "dense", "lexical", "fused", "rescored", "shown",
@@ -83,7 +83,7 @@ async def test_every_stage_is_measured_and_what_was_not_found_is_listed(call: Ca
     assert result.settings["embedder"] == "hashing/words-256"
 
 
-async def test_the_picture_is_svg_with_a_bar_for_each_measure_and_stage(
+async def test_the_chart_has_a_bar_for_each_measure_and_stage(
     call: Call, questions: str, tmp_path: Path
 ):
     picture = tmp_path / "result.svg"
@@ -94,7 +94,9 @@ async def test_the_picture_is_svg_with_a_bar_for_each_measure_and_stage(
     assert "shown: 0.667" in titles
 
 
-async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_path: Path):
+async def test_an_evaluation_is_compared_with_an_earlier_one(
+    call: Call, questions: str, tmp_path: Path
+):
     earlier, picture = tmp_path / "before.json", tmp_path / "both.svg"
     before = await run(call, questions)
     worse = replace(before, ranks=[replace(each, rank=None) for each in before.ranks])
@@ -105,7 +107,7 @@ async def test_two_settings_stand_side_by_side(call: Call, questions: str, tmp_p
     assert "shown, before: 0.667" in picture.read_text()
 
 
-async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_path: Path):
+async def test_questions_are_generated_from_the_documents(call: Call, tmp_path: Path):
     file = tmp_path / "made.jsonl"
     result = await run(call, str(file), generate=2)
     assert result.questions == 2
@@ -118,7 +120,7 @@ async def test_questions_are_made_from_the_documents_and_kept(call: Call, tmp_pa
         await run(call, str(file), generate=2)
 
 
-async def test_files_that_cannot_be_used_are_told(call: Call, questions: str, tmp_path: Path):
+async def test_unusable_files_are_refused(call: Call, questions: str, tmp_path: Path):
     with pytest.raises(PathNotFound):
         await run(call, "/no/such.jsonl")
     with pytest.raises(InvalidArgument, match="no result of an evaluation"):

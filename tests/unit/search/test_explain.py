@@ -1,4 +1,4 @@
-"""Explaining a search, on an index of real files."""
+"""Explaining a search on an index of real files."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def named(explanation: Explanation, name: str) -> Candidate:
     return found
 
 
-async def test_what_is_shown_is_what_a_search_finds(call: Call):
+async def test_the_shown_candidates_are_the_passages_of_a_search(call: Call):
     explanation = await explained(call, "water for tomatoes", 2)
     found = await BY_NAME["search"](call, {"query": "water for tomatoes", "top_k": 2})
     shown = [c for c in explanation.candidates if c.outcome == "shown"]
@@ -40,7 +40,7 @@ async def test_what_is_shown_is_what_a_search_finds(call: Call):
     assert [c.rescored and c.rescored.score for c in shown] == [p.score for p in found.passages]
 
 
-async def test_every_list_tells_its_place_and_score(call: Call):
+async def test_every_stage_has_a_rank_and_a_score(call: Call):
     explanation = await explained(call, "which port does billing use")
     best = explanation.candidates[0]
     assert Path(best.passage.path).name == "billing.md"
@@ -50,7 +50,7 @@ async def test_every_list_tells_its_place_and_score(call: Call):
     assert named(explanation, "water.md").lexical is None
 
 
-async def test_what_was_dropped_says_why(call: Call):
+async def test_a_dropped_candidate_has_a_reason(call: Call):
     explanation = await explained(call, "sun for tomatoes", 1)
     first, second, *rest = explanation.candidates
     assert {Path(c.passage.path).name for c in (first, second)} == {"tomato.md", "copy.md"}
@@ -60,7 +60,7 @@ async def test_what_was_dropped_says_why(call: Call):
     assert second.verdict == f"dropped: repeats chunk {first.passage.chunk_id}"
 
 
-async def test_the_words_that_are_searched_for_are_told(call: Call):
+async def test_the_terms_of_the_query_are_listed(call: Call):
     explanation = await explained(call, 'where is the "billing service"')
     assert explanation.terms == ["bill", "servic"]
     assert explanation.phrases == ["bill servic"]

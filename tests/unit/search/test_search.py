@@ -1,4 +1,4 @@
-"""What a search shows of what it found, on an index of real files."""
+"""Searching an index of real files: joined neighbours and the score threshold."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ async def search(call: Call, query: str, top_k: int = 5) -> SearchResult:
     return await BY_NAME["search"](call, {"query": query, "top_k": top_k})
 
 
-async def test_neighbours_that_were_both_found_are_one_passage(call: Call):
+async def test_adjacent_chunks_are_joined_into_one_passage(call: Call):
     found = await search(call, "who lights the lamp of the harbour's lighthouse")
     best = found.passages[0]
     assert "painted red" in best.text and "lights the lamp" in best.text
@@ -51,14 +51,12 @@ async def test_neighbours_that_were_both_found_are_one_passage(call: Call):
     assert best.uri.endswith(f"#L{best.start_line}-L{best.end_line}")
 
 
-async def test_where_little_is_indexed_nothing_is_below_threshold(call: Call):
+async def test_a_small_index_has_no_threshold(call: Call):
     found = await search(call, "who lights the lamp of the harbour's lighthouse")
     assert {Path(p.path).name for p in found.passages} == {"guide.md", "mill.txt", "school.txt"}
 
 
-async def test_what_is_far_below_the_best_is_not_shown_and_explain_says_so(
-    call: Call, tmp_path: Path
-):
+async def test_passages_below_the_threshold_are_dropped_and_explained(call: Call, tmp_path: Path):
     for number in range(100):
         (tmp_path / "town" / f"house-{number}.txt").write_text(f"House {number} is for sale.\n")
     await BY_NAME["sync"](call, {"path": str(tmp_path / "town")})

@@ -1,6 +1,6 @@
 from math import isclose
 
-from allma_server.search.fusion import fuse, weight
+from allma_server.search.fusion import dense_weight, fuse
 from allma_server.types import Hit
 
 
@@ -19,19 +19,19 @@ def test_one_list_alone_keeps_its_order():
     assert order(one, []) == order([], one) == "abc"
 
 
-def test_nothing_found_is_nothing_fused():
+def test_empty_lists_fuse_to_an_empty_list():
     assert fuse([], [], 100) == []
 
 
-def test_what_both_lists_find_comes_before_what_one_finds():
+def test_a_candidate_of_both_lists_comes_before_those_of_one():
     assert order(hits(a=0.7, b=0.7, c=0.5), hits(a=8.0, d=8.0))[0] == "a"
 
 
-def test_a_clear_winner_by_words_outweighs_a_small_lead_in_meaning():
+def test_a_clear_lexical_winner_outweighs_a_small_dense_lead():
     assert order(hits(a=0.60, b=0.59, c=0.40), hits(b=25.0, c=5.0, a=4.0))[0] == "b"
 
 
-def test_words_that_match_everywhere_alike_leave_the_order_to_meaning():
+def test_similar_lexical_scores_leave_the_order_to_the_dense_list():
     assert order(hits(a=0.7, b=0.5, c=0.3), hits(c=6.2, b=6.1, a=6.0)) == "abc"
 
 
@@ -43,7 +43,7 @@ def test_the_parts_of_a_score_are_kept():
     assert second.score == 7.0
 
 
-def test_a_passage_that_a_cut_list_lacks_counts_as_its_last():
+def test_a_candidate_missing_from_a_cut_list_counts_as_its_last_entry():
     dense, lexical = hits(a=0.9, b=0.5), hits(c=9.0, d=4.0)
     by_id = {f.chunk_id: f.score for f in fuse(dense, lexical, depth=2)}
     whole = {f.chunk_id: f.score for f in fuse(dense, lexical, depth=3)}
@@ -52,23 +52,23 @@ def test_a_passage_that_a_cut_list_lacks_counts_as_its_last():
     assert isclose(by_id[1] - whole[1], 4.0)
 
 
-def test_equal_cosines_say_nothing():
+def test_equal_cosines_do_not_change_the_order():
     assert order(hits(a=0.5, b=0.5), hits(b=3.0)) == "ba"
     assert [f.score for f in fuse(hits(a=0.5), [], 100)] == [0.0]
 
 
-def test_the_ranking_does_not_depend_on_where_cosines_lie():
+def test_the_ranking_does_not_depend_on_the_level_of_the_cosines():
     lexical = hits(a=3.0, b=9.0, c=5.0)
     high, low = hits(a=0.9, b=0.8, c=0.7), hits(a=0.5, b=0.4, c=0.3)
     assert order(high, lexical) == order(low, lexical)
 
 
-def test_meaning_weighs_more_where_many_words_match_and_within_bounds():
-    short, usual, long, endless = (weight("heat in slabs", 0.0, s) for s in (1, 22, 40, 1e6))
+def test_the_dense_weight_of_a_topic_grows_with_its_best_bm25_score_within_bounds():
+    short, usual, long, endless = (dense_weight("heat in slabs", 0.0, s) for s in (1, 22, 40, 1e6))
     assert short < usual < long < endless < 3 * usual
-    assert weight("heat in slabs", 0.0, 0.0) == usual
+    assert dense_weight("heat in slabs", 0.0, 0.0) == usual
 
 
-def test_in_code_and_for_questions_the_number_of_words_that_match_does_not_matter():
-    assert weight("parse a config", 1.0, 5.0) == weight("parse a config", 1.0, 45.0)
-    assert weight("Who kept the light?", 0.0, 5.0) == weight("Who kept the light?", 0.0, 45.0)
+def test_the_dense_weight_of_code_and_questions_does_not_depend_on_bm25():
+    for query, code in (("parse a config", 1.0), ("Who kept the light?", 0.0)):
+        assert dense_weight(query, code, 5.0) == dense_weight(query, code, 45.0)

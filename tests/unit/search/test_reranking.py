@@ -1,4 +1,4 @@
-"""A second reranker in a search: its order, its scores, its time limit and its absence."""
+"""A configured reranker in a search: its order, its scores, its time limit and its absence."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,13 +26,11 @@ def names(result: SearchResult) -> list[str]:
     return [Path(passage.path).name for passage in result.passages]
 
 
-async def test_a_cross_encoder_that_is_named_in_the_settings_has_the_last_word(
-    config: Config, tmp_path: Path
-):
-    # It knows only these words, so only they count for it.
+async def test_a_configured_cross_encoder_decides_the_order(config: Config, tmp_path: Path):
+    # Its vocabulary is these words, so only they affect its scores.
     folder = cross_encoder(tmp_path / "model", "port billing")
-    judged = config.model_copy(update={"reranker": f"onnx/{folder}"})
-    async with open_engine(judged) as engine:
+    settings = config.model_copy(update={"reranker": f"onnx/{folder}"})
+    async with open_engine(settings) as engine:
         call = await indexed(engine, tmp_path / "texts", TEXTS)
         found = await BY_NAME["search"](call, {"query": "billing service, port"})
         explained: Explanation = await BY_NAME["explain"](call, {"query": "billing service, port"})
@@ -45,9 +43,7 @@ async def test_a_cross_encoder_that_is_named_in_the_settings_has_the_last_word(
     assert best.reranked and (best.reranked.rank, best.reranked.score) == (1, 2.0)
 
 
-async def test_a_reranker_that_cannot_be_had_is_skipped_and_that_is_said(
-    config: Config, tmp_path: Path
-):
+async def test_an_unavailable_reranker_is_skipped_with_a_notice(config: Config, tmp_path: Path):
     async with open_engine(config.model_copy(update={"reranker": "onnx//no/where"})) as engine:
         call = await indexed(engine, tmp_path / "texts", TEXTS)
         found = await BY_NAME["search"](call, {"query": QUERY})
@@ -60,7 +56,7 @@ async def test_a_reranker_that_cannot_be_had_is_skipped_and_that_is_said(
 
 
 class Endless:
-    """A reranker that never ends; `cancelled` once it was stopped."""
+    """A reranker that never returns; `cancelled` is set when it is stopped."""
 
     name = "endless"
     cancelled = False
@@ -74,9 +70,7 @@ class Endless:
         return []
 
 
-async def test_a_reranker_that_takes_too_long_is_stopped_and_that_is_said(
-    config: Config, tmp_path: Path
-):
+async def test_a_slow_reranker_is_cancelled_with_a_notice(config: Config, tmp_path: Path):
     async with open_engine(config.model_copy(update={"rerank_seconds": 0.01})) as engine:
         call = await indexed(engine, tmp_path / "texts", TEXTS)
         endless = Endless()
@@ -90,16 +84,16 @@ async def test_a_reranker_that_takes_too_long_is_stopped_and_that_is_said(
     assert found.passages == plain.passages
 
 
-async def test_a_chat_model_is_asked_for_the_order(config: Config, tmp_path: Path):
+async def test_a_chat_model_reranks(config: Config, tmp_path: Path):
     async with open_engine(config.model_copy(update={"reranker": "chat/echo"})) as engine:
         call = await indexed(engine, tmp_path / "texts", TEXTS)
-        # The scripted model repeats the last line it is asked, which names no passage.
+        # The scripted model repeats the last line of the prompt, which names no passage.
         found = await BY_NAME["search"](call, {"query": QUERY})
         assert found.notice is None and found.passages
 
 
 @pytest.mark.parametrize("model", ["chat/none", "chat/vector", "chat/broken"])
-async def test_a_chat_model_that_cannot_answer_is_skipped(
+async def test_an_unavailable_chat_model_is_skipped_with_a_notice(
     config: Config, tmp_path: Path, model: str
 ):
     async with open_engine(config.model_copy(update={"reranker": model})) as engine:

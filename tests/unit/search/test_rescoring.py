@@ -1,4 +1,4 @@
-from allma_server.search.reranking import WordReranker, rescore
+from allma_server.search.rescoring import rescore
 from allma_server.types import Passage
 
 
@@ -17,56 +17,60 @@ def best(question: str, *texts: str) -> str:
 FILLER = "Nothing of interest is said here, only that days pass and the weather changes."
 
 
-async def test_every_passage_gets_a_score_and_none_is_lost():
-    found = passages("one", "two", "three")
-    assert len(await WordReranker().rerank("two", found)) == 3
-    assert await WordReranker().rerank("two", []) == []
+def test_every_passage_gets_a_score():
+    assert len(rescore("two", passages("one", "two", "three"))) == 3
+    assert rescore("two", []) == []
 
 
-def test_words_side_by_side_beat_the_same_words_apart():
+def test_any_text_can_be_rescored():
+    odd = ["", "word " * 3000, "\ud83d half", "日本語", "\x00", "<<end", "12 > 3"]
+    assert len(rescore("what? \ud800", passages(*odd))) == len(odd)
+
+
+def test_adjacent_words_beat_the_same_words_apart():
     together = "The operating system schedules work. Machines of every kind are old."
     apart = "The system is old. Machines of every kind are operating; it schedules work."
     assert best("operating system", apart, together, FILLER) == together
 
 
-def test_an_answer_in_one_place_beats_words_scattered_over_the_passage():
+def test_words_close_together_beat_words_scattered_over_the_passage():
     filler = "It rained for many days and nobody left the house in all that time. " * 3
     scattered = f"The oil came late. {filler} An embargo of books. {filler} It was proclaimed."
     close = f"The embargo on oil was proclaimed late. {filler} {filler} A book."
     assert best("Who proclaimed the embargo on oil?", scattered, close, FILLER) == close
 
 
-def test_a_passage_like_the_best_one_gains_on_one_that_is_not():
+def test_a_passage_similar_to_the_best_one_gains():
     found = passages("solar panels on the roof", "the roof panels", "a list of birthdays", score=0)
     scores = rescore("photovoltaics", found)
     assert scores[1] > scores[2]
 
 
-def test_what_is_in_quotes_comes_first_even_in_code():
+def test_a_quoted_phrase_comes_first_even_in_code():
     plain = "def load(path): return open(path).read()  # [x] = {y}; {z}"
     exact = "def save(path): raise OSError('no space left'); x = {y}; [z]"
     assert best('"no space left"', plain, exact, plain + " ") == exact
 
 
-def test_a_message_that_stands_word_for_word_in_code_comes_first():
+def test_a_verbatim_message_in_code_comes_first():
     about = "class DiskFull: space = left; disk[device] = space(device); # the device, its disk"
     raised = 'def write(disk): raise OSError("No space is left on the device"); x[0] = {y(z)}'
     assert best("No space is left on the device.", about, raised, about + " ") == raised
 
 
-def test_in_code_words_side_by_side_say_nothing():
+def test_in_code_adjacent_words_do_not_count():
     found = passages("def read(list_a): return {list_a};", "def list(read, a): return {read: a};")
     first, second = rescore("list a", found)
     assert first == second
 
 
-def test_in_code_the_function_that_has_the_words_in_one_place_comes_first():
+def test_in_code_the_function_with_the_words_close_together_comes_first():
     filler = "x[0] = y(x); z = {x: y[x]}\n" * 20
     apart = f"def load(path):\n    open(path)\n{filler}    parse(path)\n{filler}    config = 1"
     close = f"def load(path):\n    parse_config(open(path))\n{filler}{filler}    return x"
     assert best("parse a config", apart, close, filler) == close
 
 
-def test_a_question_of_stop_words_and_empty_passages_are_no_trouble():
+def test_a_query_of_stop_words_and_empty_passages_get_scores():
     assert len(rescore("who are you", passages("", "you are who you are"))) == 2
     assert rescore("", passages("")) == [10.0]

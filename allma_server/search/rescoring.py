@@ -1,0 +1,166 @@
+"""Rescore the retrieved passages by their own words, without a model.
+
+Three signals are added to the score of each passage. All of them are measured within the retrieved
+passages: a term is weighted by how few of *them* contain it, because that is what still
+distinguishes them.
+
+- Pairs: words that are adjacent in the query are adjacent in the passage (after the sequential
+  dependence model of Metzler and Croft, 2005).
+- Proximity, for questions: the most query words that occur within a short window. The answer to a
+  question is in one place; a topic ("heat transfer in slabs") is spread over the passage.
+- Feedback: how similar the passage's words are to those of the best passages (`feedback.py`).
+
+Pairs and feedback count less, the more of the passages are code: there, adjacent words follow from
+the grammar and from names. Proximity always counts in code, because a function states its purpose
+in one place. Phrases in quotes always count, and so does the whole query if the passage contains it
+verbatim: an error message, or a line of a log.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, pairwise
+from math import hypot, log
+
+from allma_server._internal.tokens import QueryTerms, lexemes, query_terms
+from allma_server.search.feedback import softmax_weights
+from allma_server.search.query_type import code_share, is_question
+from allma_server.types import Passage
+
+PAIR_WEIGHT = 3.0
+PROXIMITY_WEIGHT = 2.0
+FEEDBACK_WEIGHT = 40.0
+PHRASE_WEIGHT = 20.0
+"""All in BM25 points, the unit of the scores that they are added to. Each is the middle of a wide
+range in which the results hardly change (`tests/benchmarks/retrieval.py`)."""
+
+MIN_VERBATIM_TERMS = 4
+"""A query of at least so many terms is also searched for verbatim; a shorter one is no phrase."""
+
+PROXIMITY_WINDOW = 30
+"""Size of the window for proximity, in terms."""
+
+K1, B = 1.2, 0.75
+"""BM25's usual constants: term frequency saturation and length normalisation."""
+
+
+def rescore(query: str, passages: Sequence[Passage]) -> list[float]:
+    """Return the score of each passage with what its words add.
+
+    The passages' scores must come from `fuse`, as the weights are in its unit. Takes milliseconds
+    of CPU time: call it in a thread.
+    """
+    if not passages:
+        return []
+    terms = query_terms(query)
+    texts = [_terms("\n".join((*passage.heading, passage.text))) for passage in passages]
+    counts = [Counter(words) for words in texts]
+    idf = _idf(counts)
+    saturation = _saturation(texts)
+    wanted = frozenset(terms.terms or terms.stops)
+    phrases = {*terms.phrases, *_verbatim(query)}
+    code = code_share(passages)
+    prose = 1 - code
+    proximity_weight = PROXIMITY_WEIGHT * (1.0 if is_question(query) else code)
+    scores: list[float] = []
+    for passage, words, count, k in zip(passages, texts, counts, saturation, strict=True):
+        matches = [(position, term) for position, term in enumerate(words) if term in wanted]
+        gain = prose * PAIR_WEIGHT * _pairs(matches, terms, idf, k)
+        if proximity_weight:
+            gain += proximity_weight * _proximity(matches, idf)
+        scores.append(passage.score + gain + PHRASE_WEIGHT * _phrases(words, count, phrases))
+    vectors = [_tf_idf(count, idf, k) for count, k in zip(counts, saturation, strict=True)]
+    feedback = prose * FEEDBACK_WEIGHT
+    similarities = _centroid_similarity(vectors, scores)
+    return [score + feedback * like for score, like in zip(scores, similarities, strict=True)]
+
+
+# Half the time of a rescoring. A follow-up retrieves many of the same passages; a few megabytes.
+@lru_cache(maxsize=1024)
+def _terms(text: str) -> tuple[str, ...]:
+    return tuple(lexemes(text))
+
+
+def _idf(counts: Sequence[Counter[str]]) -> dict[str, float]:
+    """Return BM25's inverse document frequency, with the retrieved passages as the collection."""
+    frequencies = Counter(chain.from_iterable(counts))
+    total = len(counts)
+    weights = [log(1 + (total - n + 0.5) / (n + 0.5)) for n in range(total + 1)]
+    return {term: weights[n] for term, n in frequencies.items()}
+
+
+def _saturation(texts: Sequence[Sequence[str]]) -> list[float]:
+    """Return BM25's k1 * (1 - b + b * length / mean length) for each passage."""
+    mean = sum(map(len, texts)) / len(texts) or 1.0
+    return [K1 * (1 - B + B * len(words) / mean) for words in texts]
+
+
+def _pairs(
+    matches: Sequence[tuple[int, str]], terms: QueryTerms, idf: Mapping[str, float], k: float
+) -> float:
+    frequencies = Counter(
+        (first, second)
+        for (position, first), (following, second) in pairwise(matches)
+        if following == position + 1 and (first, second) in terms.pairs
+    )
+    return sum(
+        (idf[first] + idf[second]) / 2 * (K1 + 1) * n / (n + k)
+        for (first, second), n in frequencies.items()
+    )
+
+
+def _proximity(matches: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
+    """Return the summed IDF of the distinct query terms in the best window."""
+    window: Counter[str] = Counter()
+    total = best = 0.0
+    start = 0
+    for position, term in matches:
+        window[term] += 1
+        if window[term] == 1:
+            total += idf[term]
+        while matches[start][0] <= position - PROXIMITY_WINDOW:
+            left = matches[start][1]
+            window[left] -= 1
+            if not window[left]:
+                total -= idf[left]
+            start += 1
+        best = max(best, total)
+    return best
+
+
+def _verbatim(query: str) -> set[tuple[str, ...]]:
+    """Return the whole query as a phrase, if it is long enough to be one."""
+    words = tuple(lexemes(query))
+    return {words} if len(words) >= MIN_VERBATIM_TERMS else set()
+
+
+def _phrases(
+    words: Sequence[str], count: Counter[str], phrases: Collection[tuple[str, ...]]
+) -> int:
+    """Return how many of the phrases the passage contains."""
+    possible = [phrase for phrase in phrases if all(word in count for word in phrase)]
+    if not possible:
+        return 0
+    text = f" {' '.join(words)} "
+    return sum(f" {' '.join(phrase)} " in text for phrase in possible)
+
+
+def _tf_idf(count: Counter[str], idf: Mapping[str, float], k: float) -> dict[str, float]:
+    """Return the passage's words as a vector that is not yet normalised."""
+    return {term: n / (n + k) * idf[term] for term, n in count.items()}
+
+
+def _centroid_similarity(
+    vectors: Sequence[Mapping[str, float]], scores: Sequence[float]
+) -> list[float]:
+    """Return the cosine similarity of each passage to the centroid of the best ones, 0 to 1."""
+    lengths = [hypot(*vector.values()) or 1.0 for vector in vectors]
+    centroid: dict[str, float] = {}
+    for index, share in softmax_weights(scores).items():
+        share /= lengths[index]
+        for term, weight in vectors[index].items():
+            centroid[term] = centroid.get(term, 0.0) + weight * share
+    return [
+        sum([vector[term] * centroid[term] for term in vector.keys() & centroid.keys()]) / length
+        for vector, length in zip(vectors, lengths, strict=True)
+    ]
