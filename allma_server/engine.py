@@ -20,7 +20,7 @@ from allma_server.answering.models import model_in_use
 from allma_server.answering.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
-from allma_server.documents.pool import open_parsers
+from allma_server.documents.pool import open_parser_pool
 from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import why_refused
@@ -339,7 +339,9 @@ class _Parsers:
         async with self._opening:
             embedder = await self._embedder.chosen()
             if self._open is None or self._open[0] != embedder.identity:
-                pool = await self._stack.enter_async_context(open_parsers(self._config, embedder))
+                pool = await self._stack.enter_async_context(
+                    open_parser_pool(self._config, embedder)
+                )
                 self._open = embedder.identity, pool
             return self._open[1]
 

@@ -1,22 +1,24 @@
-"""A document's text as it is put together, for formats whose text is not the file's own."""
+"""Build a document's text and sections, for formats whose text is not the file's own."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from allma_server.documents.readers.text import clean, is_blank, without_blobs
+from allma_server.documents.readers.text import clean, elide_base64, is_blank
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract, Section
 
-_ITEM = re.compile(r"\s*(?:-|[0-9]{1,9}\.) ")
+_LIST_ITEM = re.compile(r"\s*(?:-|[0-9]{1,9}\.) ")
 _PLAIN = Section(0, 0)
-_TABLE_OF_ITS_OWN = 600
-_LONGEST_REPEAT = 400
+_MIN_TABLE_SECTION = 600
+"""Characters from which on a table is a section; a shorter one stays with the text around it."""
+
+_MAX_REPEAT = 400
 
 
 class DocumentBuilder:
-    """Sections one after the other; blank ones are left out."""
+    """Collects the sections of one document in reading order."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -24,14 +26,15 @@ class DocumentBuilder:
         self._lines: list[int] = []
         self._length = 0
 
-    def add(self, text: str, like: Section = _PLAIN, lines: Sequence[int] = ()) -> None:
-        """Appends `text` as a section with the marks of `like`; its breaks count from `text`.
+    def add_section(self, text: str, like: Section = _PLAIN, lines: Sequence[int] = ()) -> None:
+        """Append `text` as a section with the attributes of `like`, unless it is blank.
 
-        With breaks, `text` must be clean already, or they would point elsewhere. `lines` has the
-        file's line for each line of `text`, in a document whose places are those of the file.
+        The breaks of `like` count from the start of `text`; with breaks, `text` must already be
+        clean, because cleaning would move them. `lines` has the file's line number for each line
+        of `text`; give it for all sections of a document or for none.
         """
         if not like.breaks:
-            text = clean(without_blobs(text))
+            text = clean(elide_base64(text))
             lines = lines[len(text) - len(text.lstrip("\n")) :]
             text = text.strip("\n")
         if is_blank(text):
@@ -40,7 +43,7 @@ class DocumentBuilder:
             gap = self._lines[-1:] if self._parts else []
             self._lines += [*gap, *lines[: text.count("\n") + 1]]
         if self._parts:
-            # The gap belongs to the section before, so that sections cover the text.
+            # The gap belongs to the previous section, so that sections cover the text.
             self._parts[-1] += "\n\n"
             self._length += 2
             self._sections[-1] = replace(self._sections[-1], end=self._length)
@@ -49,90 +52,100 @@ class DocumentBuilder:
         self._sections.append(replace(like, start=start, end=self._length, breaks=breaks))
         self._parts.append(text)
 
-    def add_document(self, extract: Extract, heading: tuple[str, ...]) -> None:
-        """Appends a document that is inside of this one, below `heading`."""
+    def add_embedded(self, extract: Extract, heading: tuple[str, ...]) -> None:
+        """Append a document that is embedded in this one, below `heading`."""
         for section in extract.sections:
             breaks = tuple(offset - section.start for offset in section.breaks)
-            # A page of it is no page of this one.
+            # Page numbers of the embedded document would be wrong in this one.
             below = (*heading, *section.heading)
             like = replace(section, heading=below, page=None, breaks=breaks)
-            self.add(extract.text[section.start : section.end], like)
+            self.add_section(extract.text[section.start : section.end], like)
 
-    def extract(
+    def build(
         self,
-        nothing: str,
+        empty_reason: str,
         *,
         title: str | None = None,
         metadata: dict[str, str] | None = None,
     ) -> Extract:
-        """The finished document. Raises NothingToIndex, saying `nothing`, when it is empty."""
+        """Return the document.
+
+        Raises:
+            NothingToIndex: it has no sections; `empty_reason` is its message.
+        """
         if not self._parts:
-            raise NothingToIndex(nothing)
+            raise NothingToIndex(empty_reason)
         title = " ".join(clean(title or "").split())
-        kept = {key: clean(value) for key, value in (metadata or {}).items() if value}
+        metadata = {key: clean(value) for key, value in (metadata or {}).items() if value}
         text, sections = "".join(self._parts), tuple(self._sections)
-        return Extract(text, sections, title or None, kept, tuple(self._lines))
+        return Extract(text, sections, title or None, metadata, tuple(self._lines))
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block of text, the file's lines of its lines, and whether it stands close to the last."""
+    """A block of text with the file's line numbers; `tight`: no blank line before it."""
 
     text: str
     lines: Sequence[int] = ()
-    close: bool = False
+    tight: bool = False
 
 
 class Outline:
-    """Paragraphs and tables under headings, which become the sections of a draft.
+    """Builds a document from headings, paragraphs and tables; each heading begins a section.
 
-    Lines, where they are given, are the file's for each line of a text or row of a table; they
-    are given for all of a document or for nothing in it.
+    `lines`, where given, are the file's line numbers of each line of a text or row of a table;
+    give them for a whole document or not at all.
     """
 
     def __init__(self) -> None:
-        self._draft = DocumentBuilder()
+        self._document = DocumentBuilder()
         self._path: list[tuple[int, str]] = []
         self._blocks: list[_Block] = []
 
-    def heading(self, level: int, title: str, line: int | None = None) -> None:
-        """Begins a section below the nearest heading of a smaller level."""
+    def add_heading(self, level: int, title: str, line: int | None = None) -> None:
+        """Begin a section below the nearest heading of a smaller level."""
         title = " ".join(clean(title).split())
         if not title:
             return
-        self._close()
+        self._end_section()
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, title))
         self._blocks.append(_Block(title, () if line is None else (line,)))
 
-    def paragraph(self, text: str, lines: Sequence[int] = (), *, close: bool = False) -> None:
-        """Appends a block of text to the section that is open; `close` to the block before."""
+    def add_paragraph(self, text: str, lines: Sequence[int] = (), *, tight: bool = False) -> None:
+        """Append a block of text to the current section; `tight`: no blank line before it."""
         if not is_blank(text):
-            self._blocks.append(_Block(text, lines, close))
+            self._blocks.append(_Block(text, lines, tight))
 
-    def table(self, rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> None:
-        """Appends a table, one line per row; a large one is a section, its first row repeated."""
+    def add_table(self, rows: Iterable[Sequence[str]], lines: Sequence[int] = ()) -> None:
+        """Append a table, one line per row; a large one is a section that repeats its first row."""
         texts = [clean(" | ".join(" ".join(cell.split()) for cell in row)) for row in rows]
-        shown = [n for n, text in enumerate(texts) if text.strip(" |")]
-        lines, numbers = [texts[n] for n in shown], [numbers[n] for n in shown if numbers]
-        if sum(map(len, lines)) < _TABLE_OF_ITS_OWN or len(lines) < 3:
-            self.paragraph("\n".join(lines), numbers)
+        visible = [n for n, text in enumerate(texts) if text.strip(" |")]
+        texts, lines = [texts[n] for n in visible], [lines[n] for n in visible if lines]
+        if sum(map(len, texts)) < _MIN_TABLE_SECTION or len(texts) < 3:
+            self.add_paragraph("\n".join(texts), lines)
             return
-        self._close()
+        self._end_section()
         breaks: list[int] = [0]
-        for line in lines[:-1]:
-            breaks.append(breaks[-1] + len(line) + 1)
-        repeat = lines[0] if len(lines[0]) <= _LONGEST_REPEAT else ""
+        for text in texts[:-1]:
+            breaks.append(breaks[-1] + len(text) + 1)
+        repeat = texts[0] if len(texts[0]) <= _MAX_REPEAT else ""
         like = Section(0, 0, "records", repeat=repeat, breaks=tuple(breaks))
-        self._add("\n".join(lines), like, numbers)
+        self._add_section("\n".join(texts), like, lines)
 
-    def draft(self) -> DocumentBuilder:
-        """The draft, with the section that was open as its last."""
-        self._close()
-        return self._draft
+    def build(
+        self,
+        empty_reason: str,
+        *,
+        title: str | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> Extract:
+        """Return the document; see `DocumentBuilder.build`."""
+        self._end_section()
+        return self._document.build(empty_reason, title=title, metadata=metadata)
 
-    def _close(self) -> None:
+    def _end_section(self) -> None:
         blocks, self._blocks = self._blocks, []
         text: list[str] = []
         lines: list[int] = []
@@ -140,35 +153,35 @@ class Outline:
             gap = _gap(before, block)
             text += (gap, block.text)
             lines += [*lines[-1:] * (len(gap) - 1), *block.lines]
-        self._add("".join(text), _PLAIN, lines)
+        self._add_section("".join(text), _PLAIN, lines)
 
-    def _add(self, text: str, like: Section, lines: Sequence[int]) -> None:
+    def _add_section(self, text: str, like: Section, lines: Sequence[int]) -> None:
         heading = tuple(title for _, title in self._path)
-        self._draft.add(text, replace(like, heading=heading), lines)
+        self._document.add_section(text, replace(like, heading=heading), lines)
 
 
 def _gap(before: _Block, block: _Block) -> str:
-    """Items of a list stand close, other blocks apart."""
-    close = block.close or (_ITEM.match(before.text) and _ITEM.match(block.text))
-    return "\n" if close else "\n\n" if before.text else ""
+    """Return what separates two blocks: no blank line between the items of a list."""
+    tight = block.tight or (_LIST_ITEM.match(before.text) and _LIST_ITEM.match(block.text))
+    return "\n" if tight else "\n\n" if before.text else ""
 
 
-def rows_of_pieces(pieces: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Pieces of text, each with the line it begins at, as lines with theirs.
+def split_lines(fragments: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Join fragments of text, each with the line it begins at, and split the result into lines.
 
-    A line has the number of the first piece in it that is not blank.
+    A line gets the number of its first fragment that is not blank.
     """
     rows: list[tuple[str, int]] = []
     row: list[str] = []
-    begun = line = 0
-    for text, first in pieces:
+    row_line = line = 0
+    for text, first in fragments:
         for n, part in enumerate(text.split("\n")):
             if n:
-                rows.append(("".join(row), begun or line))
-                row, begun = [], 0
+                rows.append(("".join(row), row_line or line))
+                row, row_line = [], 0
             line = first + n
-            if not begun and part.strip():
-                begun = line
+            if not row_line and part.strip():
+                row_line = line
             row.append(part)
-    rows.append(("".join(row), begun or line))
+    rows.append(("".join(row), row_line or line))
     return rows

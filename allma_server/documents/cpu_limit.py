@@ -1,6 +1,6 @@
-"""A limit on the processor time of one call, kept by the process that makes it.
+"""Limit the processor time of one call, from inside the process that makes it.
 
-Waiting is not counted, so a sound file does not fail because the machine is busy.
+Waiting does not count, so a valid file does not fail because the machine is busy.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from collections.abc import Generator
 _WINDOWS_EXIT = 124
 
 EXIT_CODE = _WINDOWS_EXIT if sys.platform == "win32" else -signal.SIGPROF
-"""How the parent sees a process end that reached its limit."""
+"""The exit code, as the parent sees it, of a process that reached its limit."""
 
 
 @contextlib.contextmanager
 def cpu_limit(seconds: float) -> Generator[None]:
-    """Ends this process with EXIT_CODE when the block uses more than `seconds`, user and system."""
+    """End this process with EXIT_CODE when the block uses more than `seconds`, user and system."""
     if sys.platform == "win32":
-        with _watched(seconds):
+        with _watch_by_thread(seconds):
             yield
         return
-    # The kernel keeps the time and ends the process: native code that never returns to the
-    # interpreter is stopped too.
+    # The kernel measures the time and ends the process, so this also stops native code that never
+    # returns to the interpreter.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
@@ -35,10 +35,10 @@ def cpu_limit(seconds: float) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _watched(seconds: float) -> Generator[None]:
-    """The same by a thread, where the system has no such timer.
+def _watch_by_thread(seconds: float) -> Generator[None]:
+    """Do the same with a thread, where the system has no such timer.
 
-    Native code that holds the interpreter's lock is seen when it gives it back.
+    Native code that holds the interpreter's lock is stopped only when it releases the lock.
     """
     end = time.process_time() + seconds
     done = threading.Event()

@@ -1,4 +1,4 @@
-"""The tree-sitter grammars Allma knows, by language; one wheel each."""
+"""The tree-sitter grammars of `types.LANGUAGES`, each from its own package."""
 
 from functools import cache
 from importlib import import_module
@@ -18,10 +18,11 @@ GRAMMARS = {
     "tsx": ("tree_sitter_typescript", "language_tsx"),
     "typescript": ("tree_sitter_typescript", "language_typescript"),
 }
+"""The module of each language's grammar and the function in it that returns the grammar."""
 
 
 @cache
-def grammar(language: str) -> object:
-    """The grammar of one of GRAMMARS, as tree-sitter's bindings take it."""
+def load_grammar(language: str) -> object:
+    """Return the grammar of a language in GRAMMARS, as tree-sitter's bindings take it."""
     module, function = GRAMMARS[language]
     return getattr(import_module(module), function)()

@@ -1,4 +1,4 @@
-"""Worker processes that read files, and what happens when a file takes one down."""
+"""A pool of worker processes that read files; a file that crashes one fails alone."""
 
 import asyncio
 import contextlib
@@ -11,36 +11,36 @@ from allma_server._internal.child_process import Child, ChildFailed
 from allma_server.config import Config, child_environment
 from allma_server.documents import cpu_limit
 from allma_server.documents.chunking import ChunkSettings
-from allma_server.documents.worker import Limits, unpacked
+from allma_server.documents.worker import Limits, decode_chunks
 from allma_server.errors import LimitReached, UnreadableDocument
 from allma_server.ports import Embedder
 from allma_server.types import Chunk, Parsed
 
 IDLE_SECONDS = 30.0
 FILES_PER_PROCESS = 2_000
-PEAK_MEMORY = 600 << 20
-SIZE_FOR_TWICE = 5 << 20
-"""Bytes of a file that is given twice the time limit of a small one."""
+MAX_PEAK_MEMORY = 600 << 20
+DOUBLE_TIME_BYTES = 5 << 20
+"""The size at which a file gets twice the time limit of a small one, in bytes."""
 
 WALL_FACTOR = 30
-"""How many times its processor time a file may take to wait for the processor or the disk.
+"""The limit of elapsed time, as a multiple of the limit of processor time.
 
-Only a process that is blocked or stopped reaches it: a reader gives way to everything else, and
-on a busy machine gets a small share.
+Readers run at low priority and get a small share of a busy machine, so only a process that is
+blocked or stopped reaches this limit.
 """
 
-_GRACE = 1.0
+_CLOSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class ParserPool:
-    """Implements `ports.Parser` with a few child processes, one file at a time in each.
+    """Implements `ports.Parser` with child processes that read one file at a time each.
 
-    A process is started when a file waits for it, and ends when it has had nothing to do for
-    `idle_seconds`, has read FILES_PER_PROCESS files, or once held more than PEAK_MEMORY bytes.
-    A small file may take `cpu_seconds` of processor time, and WALL_FACTOR times as long in all.
-    `spare` processes are kept for urgent files.
+    A process starts when a file needs it, and ends when it was idle for `idle_seconds`, has read
+    FILES_PER_PROCESS files, or has held more than MAX_PEAK_MEMORY bytes. A small file may take
+    `cpu_seconds` of processor time, and `wall_factor` times as long in all. `spare` processes are
+    reserved for urgent files.
     """
 
     def __init__(
@@ -64,37 +64,37 @@ class ParserPool:
             for _ in range(workers + spare)
         ]
         self._workers = tuple(self._free)
-        self._slots = asyncio.Semaphore(workers + spare)
-        self._usual = asyncio.Semaphore(workers)
+        self._all_slots = asyncio.Semaphore(workers + spare)
+        self._regular_slots = asyncio.Semaphore(workers)
 
     @property
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """The ids of the processes that are running."""
         return [pid for worker in self._workers if (pid := worker.child.pid)]
 
     async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
-        async with contextlib.nullcontext() if urgent else self._usual, self._slots:
-            cpu = self._cpu_seconds * (1 + size / SIZE_FOR_TWICE)
+        async with contextlib.nullcontext() if urgent else self._regular_slots, self._all_slots:
+            cpu = self._cpu_seconds * (1 + size / DOUBLE_TIME_BYTES)
             wall = cpu * self._wall_factor
-            # The last one used first, so that those not needed fall idle.
+            # Reuse the most recent one, so that the others become idle and end.
             worker = self._free.pop()
             try:
                 return await worker.parse(path, cpu, wall)
             except ChildFailed as exc:
-                raise _reason(exc, path, cpu, wall) from exc
+                raise _failure(exc, path, cpu, wall) from exc
             finally:
                 self._free.append(worker)
 
     async def close(self) -> None:
-        """Ends all processes; what they are reading is given up."""
+        """End all processes, also those that are reading a file."""
         async with asyncio.TaskGroup() as closing:
             for worker in self._workers:
                 closing.create_task(worker.close())
 
 
 @asynccontextmanager
-async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[ParserPool]:
-    """The parser for `config`, its chunks cut to what `embedder` takes."""
+async def open_parser_pool(config: Config, embedder: Embedder) -> AsyncGenerator[ParserPool]:
+    """Open the parser for `config`, with chunks of at most the tokens that `embedder` takes."""
     file = embedder.tokenizer_file
     settings = ChunkSettings(
         size=config.chunk_size,
@@ -105,7 +105,7 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
     limits = Limits(config.max_file_mb * 1_000_000, settings, mask_secrets=config.mask_secrets)
     # Half of the cores: the embedder needs the others.
     workers = config.parse_workers or max(1, min(4, (os.cpu_count() or 1) // 2))
-    # One for a file that is saved while all others are at work on large ones.
+    # The spare one reads a file that is saved while all others are busy with large files.
     pool = ParserPool(limits, workers, config.parse_seconds, spare=1)
     try:
         yield pool
@@ -114,41 +114,41 @@ async def open_parsers(config: Config, embedder: Embedder) -> AsyncGenerator[Par
 
 
 class _Worker:
-    """A child, what it has done, and the clock that ends it when it is idle."""
+    """A child process, the number of files it has read, and the timer that ends it when idle."""
 
     def __init__(self, child: Child, idle_seconds: float) -> None:
         self.child = child
         self._idle_seconds = idle_seconds
-        self._clock: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._files = 0
 
     async def parse(self, path: str, cpu: float, wall: float) -> Parsed:
-        if self._clock:
-            self._clock.cancel()
+        if self._idle_timer:
+            self._idle_timer.cancel()
         params = {"path": path, "cpu_seconds": cpu}
         try:
             head, blobs = await self.child.call("parse", params, limit=wall)
         finally:
-            self._clock = asyncio.get_running_loop().call_later(
+            self._idle_timer = asyncio.get_running_loop().call_later(
                 self._idle_seconds, self.child.dismiss
             )
         self._files += 1
-        if self._files >= FILES_PER_PROCESS or head["peak"] > PEAK_MEMORY:
+        if self._files >= FILES_PER_PROCESS or head["peak"] > MAX_PEAK_MEMORY:
             self._files = 0
             self.child.dismiss()
         chunks: list[Chunk] = []
         for blob in blobs:
-            chunks += unpacked(blob)
-            await asyncio.sleep(0)  # decoding a long document must not hold up the loop
+            chunks += decode_chunks(blob)
+            await asyncio.sleep(0)  # decoding a long document must not block the event loop
         return Parsed(head["format"], head["title"], head["metadata"], tuple(chunks))
 
     async def close(self) -> None:
-        if self._clock:
-            self._clock.cancel()
-        await self.child.close(_GRACE)
+        if self._idle_timer:
+            self._idle_timer.cancel()
+        await self.child.close(_CLOSE_SECONDS)
 
 
-def _reason(exc: ChildFailed, path: str, cpu: float, wall: float) -> UnreadableDocument:
+def _failure(exc: ChildFailed, path: str, cpu: float, wall: float) -> UnreadableDocument:
     if exc.exit_code == cpu_limit.EXIT_CODE:
         return LimitReached(f"Reading it took more than {cpu:.3g} s of processor time.")
     if exc.hung:

@@ -1,8 +1,8 @@
-"""The process that reads untrusted files: finds the reader, reads, chunks, answers.
+"""The worker process that reads untrusted files: choose the reader, read, mask secrets, chunk.
 
-It runs as `python -m allma_server.documents.worker LIMITS` (JSON) behind the pipe of `child.py`. It
-keeps the limits of memory and processor time itself; how long a call may take in all is kept by the
-other end, `pool.py`.
+`pool.py` starts it as `python -m allma_server.documents.worker LIMITS` (JSON) and calls it through
+a pipe (`_internal/child_process.py`). The worker enforces the limits of memory and processor time;
+the pool enforces the limit of elapsed time.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
 from allma_server.types import Chunk, Parsed, format_of
 
-MEMORY = 2 << 30
-"""Address space of a worker in bytes; a sound file needs a small part of it."""
+MAX_MEMORY = 2 << 30
+"""The address space of a worker in bytes; a valid file needs a small part of it."""
 
-BATCH = 200
-"""Chunks in one blob of an answer, so that the other end can pause between them."""
+CHUNKS_PER_BLOB = 200
+"""Chunks in one blob of a reply; the pool lets other tasks run between two blobs."""
 
 _NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds for each file, in bytes; a file larger than `file_bytes` is not read."""
+    """Limits for each file; one larger than `file_bytes` is not read. `memory` is in bytes."""
 
     file_bytes: int
     chunks: ChunkSettings
-    memory: int = MEMORY
+    memory: int = MAX_MEMORY
     mask_secrets: bool = True
 
     def to_json(self) -> str:
@@ -54,17 +54,17 @@ class Limits:
 
 
 def parse(path: str, limits: Limits) -> Parsed:
-    """The file at `path`, read and cut into chunks.
+    """Read the file at `path` and split it into chunks.
 
     Raises:
-        NothingToIndex: it is of no readable format, too large, holds no text, or only secrets.
+        NothingToIndex: its format has no reader, it is too large, or it has no text but secrets.
         UnreadableDocument: it cannot be read, or its reader failed on it.
     """
     name = PurePath(path)
     if (file_format := format_of(name)) is None:
         raise NothingToIndex(f"Allma does not read files ending in {name.suffix}.")
     try:
-        extract = reader_of(file_format)(_content(path, limits.file_bytes), name)
+        extract = reader_of(file_format)(_read_file(path, limits.file_bytes), name)
         if limits.mask_secrets:
             extract = mask_extract(extract)
         chunks = chunk(extract, extract.title or "", limits.chunks)
@@ -75,7 +75,7 @@ def parse(path: str, limits: Limits) -> Parsed:
     except RecursionError:
         raise UnreadableDocument("It is nested too deeply.") from None
     except Exception as exc:
-        # Whatever a strange file does to a library, it is this file that failed.
+        # Any exception that a malformed file causes in a library fails this file only.
         traceback.print_exc()
         raise UnreadableDocument(
             f"The {file_format} reader failed on it ({type(exc).__name__})."
@@ -85,23 +85,23 @@ def parse(path: str, limits: Limits) -> Parsed:
     return Parsed(file_format, extract.title or name.name, extract.metadata, chunks)
 
 
-def _content(path: str, most: int) -> bytes:
+def _read_file(path: str, max_bytes: int) -> bytes:
     try:
-        with open_file(path, most) as file:
+        with open_file(path, max_bytes) as file:
             return file.content()
     except OSError as exc:
         raise UnreadableDocument(f"It cannot be opened: {exc.strerror}.") from exc
 
 
-# --- the wire -----------------------------------------------------------------------------------
+# --- protocol -----------------------------------------------------------------------------------
 
 
-def answer(limits: Limits, params: dict[str, Any], _: list[bytes]) -> Reply:
-    """The reply to one call; `unpacked` reads it."""
+def handle_parse(limits: Limits, params: dict[str, Any], _: list[bytes]) -> Reply:
+    """Reply to one call with the parsed file; `decode_chunks` reads the blobs."""
     with cpu_limit(params["cpu_seconds"]):
         parsed = parse(params["path"], limits)
-        rows = [_row(chunk) for chunk in parsed.chunks]
-        batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+        rows = [_encode_chunk(chunk) for chunk in parsed.chunks]
+        batches = [rows[i : i + CHUNKS_PER_BLOB] for i in range(0, len(rows), CHUNKS_PER_BLOB)]
         blobs = [json.dumps(batch).encode("ascii") for batch in batches]
     head = {
         "format": parsed.format,
@@ -112,27 +112,27 @@ def answer(limits: Limits, params: dict[str, Any], _: list[bytes]) -> Reply:
     return head, blobs
 
 
-def _row(chunk: Chunk) -> list[Any]:
+def _encode_chunk(chunk: Chunk) -> list[Any]:
     lines = chunk.start_line, chunk.end_line
     place = chunk.start, chunk.end, *lines, chunk.page
     return [chunk.index, chunk.text, *place, chunk.heading, chunk.context]
 
 
-def unpacked(blob: bytes) -> list[Chunk]:
-    """The chunks in one blob of an answer."""
+def decode_chunks(blob: bytes) -> list[Chunk]:
+    """Return the chunks in one blob of a reply."""
     return [
         Chunk(index, text, start, end, first, last, page, tuple(heading), context)
         for index, text, start, end, first, last, page, heading, context in json.loads(blob)
     ]
 
 
-# --- the process --------------------------------------------------------------------------------
+# --- process ------------------------------------------------------------------------------------
 
 
 def _peak_memory() -> int:
-    """The most this process ever held, in bytes; 0 where the system does not say."""
+    """Return the peak memory of this process in bytes; 0 where the system does not report it."""
     with contextlib.suppress(OSError):
-        # Linux counts what the parent held before this program began into `ru_maxrss`.
+        # On Linux, `ru_maxrss` includes the memory of the parent before `exec`.
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
@@ -144,7 +144,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _confine(memory: int) -> None:
+def _limit_resources(memory: int) -> None:
     if sys.platform == "win32":
         return
     import resource
@@ -158,11 +158,11 @@ def _confine(memory: int) -> None:
 
 
 def main() -> None:
-    """Answers `parse` calls until the other end hangs up."""
+    """Answer `parse` calls until the pool closes the pipe."""
     faulthandler.enable()
     limits = Limits.from_json(sys.argv[1])
-    _confine(limits.memory)
-    serve({"parse": partial(answer, limits)})
+    _limit_resources(limits.memory)
+    serve({"parse": partial(handle_parse, limits)})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from allma_server.documents.grammars import grammar
+from allma_server.documents.grammars import load_grammar
 from allma_server.integrations.text import Edit, Unreadable, apply, ending, indentation
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _root(text: str) -> "Node":
     from tree_sitter import Language, Parser  # only this command needs it in the main process
 
     # In parentheses it is an expression; by itself it would be a block of statements.
-    tree = Parser(Language(grammar("javascript"))).parse(f"({text}\n)".encode())
+    tree = Parser(Language(load_grammar("javascript"))).parse(f"({text}\n)".encode())
     if tree.root_node.has_error:
         raise Unreadable("it is not valid JSON")
     inner = _children(tree.root_node)

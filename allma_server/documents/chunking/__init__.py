@@ -1,9 +1,9 @@
-"""Cuts what a reader extracted into chunks, along its structure.
+"""Split what a reader extracted into chunks, along the document's structure.
 
-The way of a document: each section is cut into pieces (at blocks, definitions, records, lines,
-sentences, words, in this order of preference) that the embedder can take whole (`cutting.py`, by
-`splitting.py`); small neighbours are joined (`joining.py`); each result gets its place and its
-context (`context.py`). The time is linear in the length of the text, whatever the text is.
+Each section is split into pieces that the embedder can take whole (`section_splitter.py`, with the
+libraries of `text_splitter.py`): at blocks, definitions, records, lines, sentences or words, in
+this order of preference. Small neighbours are merged (`merger.py`), and each result gets its
+location and its context (`context.py`). The time is linear in the length of the text.
 """
 
 import re
@@ -11,36 +11,36 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from allma_server.documents.chunking.context import Context
-from allma_server.documents.chunking.counting import CountTokens, token_counter
-from allma_server.documents.chunking.cutting import Cutter, Piece
-from allma_server.documents.chunking.joining import Joiner
+from allma_server.documents.chunking.merger import Merger
+from allma_server.documents.chunking.section_splitter import Piece, SectionSplitter
 from allma_server.documents.chunking.settings import ChunkSettings
+from allma_server.documents.chunking.token_counter import CountTokens, token_counter
 from allma_server.types import Chunk, Extract
 
 __all__ = ["CHUNKER_VERSION", "ChunkSettings", "chunk", "token_counter"]
 
 CHUNKER_VERSION = 2
-"""Changes whenever the same file would yield other chunks; the index is then rebuilt."""
+"""Increase it when the same file would yield other chunks; the index is then rebuilt."""
 
 
 def chunk(
     extract: Extract, title: str, settings: ChunkSettings, count: CountTokens | None = None
 ) -> tuple[Chunk, ...]:
-    """The chunks of a document, in its order.
+    """Return the chunks of a document, in document order.
 
-    A chunk's text is `extract.text[start:end]`, after its section's `repeat` where it continues a
-    table. None is longer than `settings.size` characters or, with its context, longer than
-    `settings.max_tokens` as `count` has it (`token_counter` by default).
+    A chunk's text is `extract.text[start:end]`, preceded by its section's `repeat` where it
+    continues a table. No chunk is longer than `settings.size` characters or, with its context,
+    longer than `settings.max_tokens` as counted by `count` (`token_counter` by default).
     """
     count = count or token_counter(settings.tokenizer_file)
     context = Context(title, settings, count)
-    cutter = Cutter(extract.text, settings, count, context)
-    joiner = Joiner(extract.text, settings, context, cutter)
+    splitter = SectionSplitter(extract.text, settings, count, context)
+    merger = Merger(extract.text, settings, context, splitter)
     pieces: list[Piece] = []
     for section in extract.sections:
         span = (section.start, section.end)
-        pieces += joiner.joined(cutter.cut(section, span, settings.natural, settings.size))
-    return tuple(_chunks(joiner.joined(pieces), extract, context))
+        pieces += merger.merge(splitter.split(section, span, settings.target_size, settings.size))
+    return tuple(_chunks(merger.merge(pieces), extract, context))
 
 
 def _chunks(pieces: list[Piece], extract: Extract, context: Context) -> Iterator[Chunk]:
@@ -58,5 +58,5 @@ def _chunks(pieces: list[Piece], extract: Extract, context: Context) -> Iterator
             end_line=max(first, lines[bisect_right(line_starts, piece.end - 1) - 1]),
             page=piece.section.page,
             heading=piece.heading,
-            context=context.of(piece.heading)[0],
+            context=context.text(piece.heading),
         )

@@ -1,14 +1,15 @@
-"""How large a chunk may be, and how large it is best."""
+"""The sizes of chunks."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSettings:
-    """Bounds of a chunk.
+    """The limits of a chunk.
 
-    `size` and `overlap` in characters; `max_tokens` is what the embedder takes, the marks at a
-    text's start and end included, counted by `tokenizer_file` (tokenizers' JSON form) if given.
+    `size` and `overlap` are in characters. `max_tokens` is what the embedder takes, including the
+    special tokens at the start and the end of a text, counted with `tokenizer_file` (tokenizers'
+    JSON form) if there is one.
     """
 
     size: int = 1000
@@ -17,11 +18,11 @@ class ChunkSettings:
     tokenizer_file: str | None = None
 
     @property
-    def natural(self) -> int:
-        """Where a chunk is full: what is found best is shorter than what is allowed."""
+    def target_size(self) -> int:
+        """The preferred size: chunks shorter than the limit are found more reliably."""
         return self.size // 2
 
     @property
-    def tiny(self) -> int:
-        """Below this a piece says too little by itself."""
+    def min_size(self) -> int:
+        """The size below which a piece is merged with a neighbour if possible."""
         return self.size // 8

@@ -1,7 +1,7 @@
-"""Source code: a section per definition, headed by its symbol path.
+"""Source code: a section for each definition, with its symbol path as heading.
 
-Languages with a tree-sitter grammar are taken apart along their syntax; of the others the lines
-are kept as they are.
+Languages with a tree-sitter grammar are split by their syntax; code in other languages is one
+section.
 """
 
 import re
@@ -9,18 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
-from allma_server.documents.grammars import grammar
+from tree_sitter import Language, Node, Parser
+
+from allma_server.documents.grammars import load_grammar
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import clean, is_blank, without_blobs
+from allma_server.documents.readers.text import clean, elide_base64, is_blank
 from allma_server.errors import NothingToIndex
 from allma_server.types import LANGUAGE_BY_SUFFIX, Extract, Section
 
-if TYPE_CHECKING:
-    from tree_sitter import Node
-
-# What has a symbol of its own; so have the definitions inside of a container.
+# Nodes that define a symbol; containers also have the definitions inside them.
 _CONTAINERS = frozenset(
     "abstract_class_declaration annotation_type_declaration class class_declaration "
     "class_definition class_specifier enum_declaration enum_item enum_specifier impl_item "
@@ -35,16 +33,16 @@ _LEAVES = frozenset(
     "operator_declaration property_declaration singleton_method "
     "type_alias_declaration type_declaration type_definition type_item".split()
 )
-_WITH_BODY = frozenset(
+_NEED_BODY = frozenset(
     "class_specifier enum_specifier namespace_definition struct_specifier union_specifier".split()
 )
-# A definition when their value is one of _VALUES.
+# Nodes that define a symbol if their value is one of _FUNCTION_VALUES.
 _ASSIGNMENTS = frozenset(
     "assignment_expression field_definition public_field_definition variable_declarator".split()
 )
-_VALUES = frozenset("arrow_function class function_expression generator_function".split())
-# What stands around one definition and belongs to it, and around several.
-_SHELLS = frozenset(
+_FUNCTION_VALUES = frozenset("arrow_function class function_expression generator_function".split())
+# Nodes that wrap one definition and belong to it, and nodes that contain several.
+_WRAPPERS = frozenset(
     "ambient_declaration decorated_definition export_statement expression_statement "
     "lexical_declaration template_declaration variable_declaration".split()
 )
@@ -54,25 +52,25 @@ _BODIES = frozenset(
     "interface_body linkage_specification preproc_else preproc_if preproc_ifdef singleton_class "
     "statement_block try_statement".split()
 )
-_LEADING = frozenset("attribute_item block_comment comment line_comment".split())
-_DEEPEST = 40
+_COMMENTS = frozenset("attribute_item block_comment comment line_comment".split())
+_MAX_DEPTH = 40
 _REST_OF_LINE = re.compile(r"[^\w\n]*\n?")
-_SUBSTANCE = re.compile(r"\b(?!end\b)\w")
+_HAS_CONTENT = re.compile(r"\b(?!end\b)\w")
 _RECEIVER = re.compile(r"(\w+)(?:\[[^\]]*\])?\s*\)$")
-# Beyond these it is generated or minified: its syntax tree costs much and says little.
-_LARGEST = 4_000_000
-_MEAN_LINE = 250
+# Larger files are generated, and longer lines are minified: parsing them is slow and useless.
+_MAX_CHARACTERS = 4_000_000
+_MAX_MEAN_LINE = 250
 
 Symbol = tuple[str, ...]
 
 
 def read(data: bytes, path: PurePath) -> Extract:
     """Read source code of any language."""
-    text = clean(without_blobs(decode(data)))
+    text = clean(elide_base64(decode(data)))
     if is_blank(text):
         raise NothingToIndex("The file is empty.")
     language = LANGUAGE_BY_SUFFIX.get(path.suffix.lower())
-    if len(text) > min(_LARGEST, _MEAN_LINE * (text.count("\n") + 1)):
+    if len(text) > min(_MAX_CHARACTERS, _MAX_MEAN_LINE * (text.count("\n") + 1)):
         language = None
     whole = Section(0, len(text), "code", language=language)
     sections = tuple(_sections(text, language)) if language else ()
@@ -80,16 +78,13 @@ def read(data: bytes, path: PurePath) -> Extract:
 
 
 def _sections(text: str, language: str) -> Iterator[Section]:
-    """A section for each stretch that belongs to one symbol; together they cover the text."""
-    # A twentieth of a second that other formats need not pay.
-    from tree_sitter import Language, Parser
-
+    """Yield a section for each part that belongs to one symbol; together they cover the text."""
     source = text.encode("utf-8", "replace")
-    root = Parser(Language(grammar(language))).parse(source).root_node
-    marks = [(0, ()), *_marks(root, (), 0), (len(source), ())]
+    root = Parser(Language(load_grammar(language))).parse(source).root_node
+    boundaries = [(0, ()), *_boundaries(root, (), 0), (len(source), ())]
     open_section: Section | None = None
-    for (start, heading), (end, _) in pairwise(_placed(text, source, marks)):
-        if open_section and (start == end or not _SUBSTANCE.search(text, start, end)):
+    for (start, heading), (end, _) in pairwise(_at_line_ends(text, source, boundaries)):
+        if open_section and (start == end or not _HAS_CONTENT.search(text, start, end)):
             open_section = replace(open_section, end=end)  # closing brackets, blank lines
         elif start < end:
             if open_section:
@@ -99,73 +94,75 @@ def _sections(text: str, language: str) -> Iterator[Section]:
         yield open_section
 
 
-def _marks(node: "Node", path: Symbol, depth: int) -> Iterator[tuple[int, Symbol]]:
-    """The bytes from which on the source belongs to another symbol, in order."""
-    lead: int | None = None  # where the comments directly above begin
+def _boundaries(node: Node, path: Symbol, depth: int) -> Iterator[tuple[int, Symbol]]:
+    """Yield the byte offsets where another symbol begins, in order."""
+    lead: int | None = None  # the start of the comments directly above
     comment_end = 0
     for child in node.named_children:
         if child.start_point.row > comment_end + 1:
             lead = None
-        if child.type in _LEADING:
+        if child.type in _COMMENTS:
             lead = child.start_byte if lead is None else lead
             comment_end = child.end_point.row
             continue
         start, lead = child.start_byte if lead is None else lead, None
-        if name := _symbol(child):
+        if name := _symbol_of(child):
             inner = (*path, *name)
             yield start, inner
-            if child.type in _CONTAINERS and depth < _DEEPEST:
-                yield from _marks(child, inner, depth + 1)
+            if child.type in _CONTAINERS and depth < _MAX_DEPTH:
+                yield from _boundaries(child, inner, depth + 1)
             yield child.end_byte, path
-        elif child.type in _SHELLS and depth < _DEEPEST:
-            marks = list(_marks(child, path, depth + 1))
-            yield from ((start if i == 0 else byte, name) for i, (byte, name) in enumerate(marks))
-        elif child.type in _BODIES and depth < _DEEPEST:
-            yield from _marks(child, path, depth + 1)
+        elif child.type in _WRAPPERS and depth < _MAX_DEPTH:
+            boundaries = list(_boundaries(child, path, depth + 1))
+            yield from (
+                (start if i == 0 else byte, name) for i, (byte, name) in enumerate(boundaries)
+            )
+        elif child.type in _BODIES and depth < _MAX_DEPTH:
+            yield from _boundaries(child, path, depth + 1)
 
 
-def _symbol(node: "Node") -> Symbol:
-    """What `node` defines, such as ("parse",); empty if it is no definition."""
+def _symbol_of(node: Node) -> Symbol:
+    """Return what `node` defines, such as ("parse",); empty if it is no definition."""
     kind = node.type
     if kind in _ASSIGNMENTS:
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
-        if value is None or value.type not in _VALUES:
+        if value is None or value.type not in _FUNCTION_VALUES:
             return ()
     elif kind not in _LEAVES and kind not in _CONTAINERS:
         return ()
-    elif kind in _WITH_BODY and node.child_by_field_name("body") is None:
-        return ()  # `struct stat s;` names a type, it does not define one
-    name = _name(node) or "".join(map(_name, node.named_children[:1]))
+    elif kind in _NEED_BODY and node.child_by_field_name("body") is None:
+        return ()  # `struct stat s;` uses a type and does not define it
+    name = _name_of(node) or "".join(map(_name_of, node.named_children[:1]))
     receiver = node.child_by_field_name("receiver")
-    owner = _RECEIVER.search(_shown(receiver)) if receiver else None
+    owner = _RECEIVER.search(_node_text(receiver)) if receiver else None
     return ((owner[1],) if owner else ()) + ((name,) if name else ())
 
 
-def _name(node: "Node") -> str:
+def _name_of(node: Node) -> str:
     fields = ("name", "declarator", "type", "left", "property")
     found = next((child for field in fields if (child := node.child_by_field_name(field))), None)
     while found and (inner := found.child_by_field_name("declarator")):
         found = inner
-    return _shown(found) if found else ""
+    return _node_text(found) if found else ""
 
 
-def _shown(node: "Node") -> str:
+def _node_text(node: Node) -> str:
     return " ".join((node.text or b"")[:200].decode("utf-8", "ignore").split())[:80]
 
 
-def _placed(
-    text: str, source: bytes, marks: Iterable[tuple[int, Symbol]]
+def _at_line_ends(
+    text: str, source: bytes, boundaries: Iterable[tuple[int, Symbol]]
 ) -> Iterator[tuple[int, Symbol]]:
-    """`marks` in characters, moved to the nearest ends of lines if nothing stands between."""
-    offset = char = placed = depth = 0
-    for byte, path in marks:
+    """Convert byte offsets to characters, and move them to line ends over white space."""
+    offset = char = last = depth = 0
+    for byte, path in boundaries:
         char += len(source[offset:byte].decode("utf-8", "ignore"))
         offset, at = byte, char
-        line = text.rfind("\n", max(0, char - _MEAN_LINE), char) + 1
+        line = text.rfind("\n", max(0, char - _MAX_MEAN_LINE), char) + 1
         rest = _REST_OF_LINE.match(text, char)
         if len(path) < depth and rest and rest[0].endswith("\n"):
             at = rest.end()
         elif line and text[line:char].isspace():
             at = line
-        depth, placed = len(path), max(placed, at)
-        yield placed, path
+        depth, last = len(path), max(last, at)
+        yield last, path

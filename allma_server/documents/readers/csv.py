@@ -1,4 +1,4 @@
-"""CSV and TSV: the file's own lines, with a break at each row and the header row repeated."""
+"""CSV and TSV: the lines of the file, with a break at each row and the header row as `repeat`."""
 
 import csv
 import re
@@ -9,17 +9,17 @@ from itertools import accumulate
 from pathlib import PurePath
 
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import whole
+from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract, Section
 
-_LONGEST_REPEAT = 400
+_MAX_REPEAT = 400
 _LONG_ROW = 2000
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,%]*$")
 
 
 def read(data: bytes, path: PurePath) -> Extract:
     """Read rows separated by commas, semicolons, tabs or bars; quoted cells may span lines."""
-    extract = whole(decode(data))
+    extract = extract_plain_text(decode(data))
     text = extract.text
     lines = list(StringIO(text, newline="\n"))
     starts = [0, *accumulate(map(len, lines))]
@@ -28,10 +28,10 @@ def read(data: bytes, path: PurePath) -> Extract:
     for first, last, _ in rows:
         breaks.append(starts[first])
         if starts[last] - starts[first] > _LONG_ROW:
-            # A long quoted cell, or a quote nobody closed: its lines are the next best.
+            # A long quoted cell, or a quote that is never closed: break at its lines.
             breaks.extend(starts[first + 1 : last])
     repeat = ""
-    if len(rows) > 1 and _is_header(rows[0][2]) and starts[rows[0][1]] <= _LONGEST_REPEAT:
+    if len(rows) > 1 and _is_header(rows[0][2]) and starts[rows[0][1]] <= _MAX_REPEAT:
         repeat = text[: starts[rows[0][1]]].rstrip("\n")
     section = Section(0, len(text), "records", repeat=repeat, breaks=tuple(breaks))
     return Extract(text, (section,), metadata={"rows": str(len(rows))})
@@ -46,7 +46,7 @@ def _delimiter(lines: list[str], path: PurePath) -> str:
 
 
 def _rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Each row as (first line, line after its last, cells), lines counted from 0."""
+    """Yield each row as (first line, line after its last, cells); lines count from 0."""
     csv.field_size_limit(sys.maxsize if sys.maxsize < 1 << 31 else (1 << 31) - 1)
     reader = csv.reader(lines, delimiter=delimiter)
     first = 0
@@ -56,6 +56,6 @@ def _rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, int, list[str
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Names are words, and no two are the same; data has numbers or repeats itself."""
+    """Whether a row is a header: its cells are distinct and none is a number."""
     names = [cell.strip() for cell in cells if cell.strip()]
     return bool(names) and len(set(names)) == len(names) and not any(map(_NUMBER.match, names))

@@ -120,13 +120,13 @@ class _Document:
 
     def read(self) -> Extract:
         self._blocks(child(_root_of(self._main), "body"))
-        self._outline.paragraph(self._carried)
+        self._outline.add_paragraph(self._carried)
         self._margins()
         self._comments()
         core = _related(self._package.rels, "core-properties")
         known: Any = getattr(core[0], "core_properties", None) if core else None
         author = known.author if known else ""
-        return self._outline.draft().extract(
+        return self._outline.build(
             "The document has no text.",
             title=(known.title if known else "") or self._title,
             metadata={"author": author},
@@ -154,11 +154,11 @@ class _Document:
         elif not text.strip():
             return
         elif (level := value(properties, "outlineLvl") or style.level) in _HEADING_LEVELS:
-            self._outline.heading(int(level) + 1, text)
+            self._outline.add_heading(int(level) + 1, text)
         else:
             if style.is_title:
                 self._title = self._title or text
-            self._outline.paragraph(text)
+            self._outline.add_paragraph(text)
 
     def _labelled(self, paragraph: _Element, style: "Style") -> str:
         """The text of a paragraph after its number or bullet, indented like it."""
@@ -175,7 +175,7 @@ class _Document:
     def _table(self, table: _Element) -> None:
         rows = [[cell for cell, kind in shown(row) if kind == "tc"] for row in rows_of(table)]
         if max(map(len, rows), default=0) > 1:
-            self._outline.table([self._flat(cell) for cell in row] for row in rows)
+            self._outline.add_table([self._flat(cell) for cell in row] for row in rows)
             return
         # One column is a frame around ordinary text.
         for row in rows:
@@ -187,12 +187,12 @@ class _Document:
         charts, self._charts = self._charts, []
         for chart in charts:
             if (root := self._target(chart)) is not None:
-                self._outline.table(chart_rows(root))
+                self._outline.add_table(chart_rows(root))
         while self._boxes or self._noted:
             boxes, self._boxes = self._boxes, []
             noted, self._noted = self._noted, []
             for number, note in noted:
-                self._outline.paragraph(f"[{number}] {self._flat(note)}")
+                self._outline.add_paragraph(f"[{number}] {self._flat(note)}")
             for box in boxes:
                 self._blocks(box)
 
@@ -218,17 +218,17 @@ class _Document:
                 if any(map(str.isalpha, text)):
                     texts[text] = None
         if texts:
-            self._outline.heading(0, "Headers and footers")
+            self._outline.add_heading(0, "Headers and footers")
         for text in texts:
-            self._outline.paragraph(text)
+            self._outline.add_paragraph(text)
         self._set_aside()
 
     def _comments(self) -> None:
         comments = [(attribute(c, "author"), self._flat(c)) for c in self._part("comments", True)]
         if any(text for _, text in comments):
-            self._outline.heading(0, "Comments")
+            self._outline.add_heading(0, "Comments")
         for author, text in comments:
-            self._outline.paragraph(f"{author}: {text}" if author and text else text)
+            self._outline.add_paragraph(f"{author}: {text}" if author and text else text)
 
     # --- what stands in a paragraph ---------------------------------------------------------
 

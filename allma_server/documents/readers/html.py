@@ -17,7 +17,7 @@ from allma_server.documents.builder import Outline
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.html_blocks import LINE, PARSER_LINES, Block, blocks_of
 from allma_server.documents.readers.html_content import is_saved_from_web, main_blocks, unseen
-from allma_server.documents.readers.text import is_blank, without_blobs
+from allma_server.documents.readers.text import elide_base64, is_blank
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
@@ -55,13 +55,13 @@ def read(data: bytes, path: PurePath) -> Extract:
     title = _LINE_MARK.sub("", page.xpath("string(//head/title)"))
     outline = Outline()
     write(blocks, outline)
-    return outline.draft().extract("The page has no text.", title=title)
+    return outline.build("The page has no text.", title=title)
 
 
 def parsed(text: str) -> _Element:
     """The root element of a page. Raises UnreadableDocument when there is no page in it."""
     etree = import_module("lxml.etree")
-    source = _HUGE_TAG.sub(_short_tag, without_blobs(text)).replace("\0", "\ufffd")
+    source = _HUGE_TAG.sub(_short_tag, elide_base64(text)).replace("\0", "\ufffd")
     if _XML.match(source):
         source = _CLOSED_AT_ONCE.sub(r"<\1\2></\1>", source)
     source = _with_lines(source)
@@ -94,12 +94,12 @@ def write(blocks: Iterable[Block], outline: Outline, *, below: int = 0, before: 
         text = _LINE_MARK.sub("", block.text)
         lines = [before + line for line in block.lines] if before else block.lines
         if block.kind == "heading":
-            outline.heading(below + block.level, text, lines[0])
+            outline.add_heading(below + block.level, text, lines[0])
         elif block.kind == "table":
-            outline.table(block.rows, lines)
+            outline.add_table(block.rows, lines)
         else:
-            close = block.kind == "definition" and kind == "term"
-            outline.paragraph(block.mark + text, lines, close=close)
+            tight = block.kind == "definition" and kind == "term"
+            outline.add_paragraph(block.mark + text, lines, tight=tight)
         kind = block.kind
 
 

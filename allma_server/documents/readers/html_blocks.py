@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from allma_server.documents.builder import rows_of_pieces
+from allma_server.documents.builder import split_lines
 
 LINE = "allma-line"
 """Attribute with an element's line, in files that have more lines than the parser can count."""
@@ -342,7 +342,7 @@ class _Walk:
 
     def _rows(self) -> list[tuple[str, int]]:
         """The text since the last block, line by line, each with its line in the file."""
-        rows = rows_of_pieces(self._text)
+        rows = split_lines(self._text)
         self._text.clear()
         return rows
 

@@ -1,8 +1,8 @@
-r"""JSON and JSON Lines: the file's own lines, with a break at each record.
+r"""JSON and JSON Lines: the lines of the file, with a break at each record.
 
-The text is scanned, not parsed. Nesting of any depth, numbers of any size and duplicate keys do
-no harm then, and lines stay true. Only escapes in strings are replaced by what they stand for,
-so that "Gr\u00fc\u00dfe" is found as "Grüße".
+The text is scanned instead of parsed: nesting of any depth, numbers of any size and duplicate keys
+are no problem then, and line numbers stay right. Only escapes in strings are decoded, so that
+"Gr\u00fc\u00dfe" is found as "Grüße".
 """
 
 import re
@@ -11,27 +11,27 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import whole
+from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract, Section
 
-_LONG = 800
-"""Values longer than this, in characters, offer breaks between their items."""
+_LONG_VALUE = 800
+"""Values longer than this, in characters, get breaks between their items."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|[^\s\[\]{},":][^\s\[\]{},"]*', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|u(....)|(.))", re.DOTALL)
-_CLOSED_BY = {"[": "]", "{": "}"}
+_CLOSING = {"[": "]", "{": "}"}
 
 
 def read(data: bytes, path: PurePath) -> Extract:
-    """Read one value, or one per line; text whose brackets do not match is read as plain text."""
-    extract = whole(_ESCAPE.sub(_unescaped, decode(data)))
+    """Read one value, or one per line; if brackets do not match, read the file as plain text."""
+    extract = extract_plain_text(_ESCAPE.sub(_unescape, decode(data)))
     records = _scan(extract.text)
     if records is None:
         return extract
     return Extract(extract.text, tuple(_sections(extract.text, records)))
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     high, low, unit, short = match.groups()
     try:
         if high:
@@ -42,21 +42,21 @@ def _unescaped(match: re.Match[str]) -> str:
             char = {"n": " ", "t": " ", "r": " ", "b": " ", "f": " ", "/": "/"}.get(short, "\\")
     except ValueError:
         return match[0]
-    # Quotes and backslashes stay escaped: the end of a string must remain visible.
+    # Quotes and backslashes stay escaped, so that the end of a string remains visible.
     return match[0] if char in '"\\' else char if char >= " " else " "
 
 
 @dataclass(slots=True)
 class _Records:
-    """Where records begin: `breaks` anywhere, `members` those of an object at the top."""
+    """Offsets of records: `breaks` of all, `members` (with keys) of a top-level object."""
 
     breaks: list[int] = field(default_factory=list[int])
     members: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
 
 @dataclass(slots=True)
-class _Open:
-    """An array or object whose end was not seen yet; the document itself has no `bracket`."""
+class _OpenContainer:
+    """An array or object that is not closed yet; the document itself has no `bracket`."""
 
     bracket: str
     start: int
@@ -64,9 +64,9 @@ class _Open:
 
 
 def _scan(text: str) -> _Records | None:
-    """The records of `text`; None when its brackets don't match, so that it isn't JSON."""
+    """Return the records of `text`; None when its brackets do not match."""
     records = _Records()
-    stack = [_Open("", 0)]
+    stack = [_OpenContainer("", 0)]
     new_item = True
     for match in _TOKEN.finditer(text):
         token, at = match[0], match.start()
@@ -75,9 +75,9 @@ def _scan(text: str) -> _Records | None:
             continue
         if token in ("]", "}"):
             closed = stack.pop()
-            if _CLOSED_BY.get(closed.bracket) != token:
+            if _CLOSING.get(closed.bracket) != token:
                 return None
-            if at - closed.start > _LONG:
+            if at - closed.start > _LONG_VALUE:
                 records.breaks.extend(closed.items)
             new_item = False
             continue
@@ -85,8 +85,8 @@ def _scan(text: str) -> _Records | None:
             stack[-1].items.append(at)
             if len(stack) == 2 and stack[-1].bracket == "{":
                 records.members.append((at, token.strip('"')))
-        if new_item := token in _CLOSED_BY:
-            stack.append(_Open(token, at))
+        if new_item := token in _CLOSING:
+            stack.append(_OpenContainer(token, at))
     if len(stack) > 1:
         return None
     records.breaks.extend(stack[0].items)
@@ -97,17 +97,17 @@ def _scan(text: str) -> _Records | None:
 
 
 def _line_start(text: str, at: int) -> int:
-    """`at`, or the beginning of its line when only indentation stands before it."""
+    """Return the start of the line at `at` when only indentation precedes it, else `at`."""
     start = text.rfind("\n", max(0, at - 200), at) + 1
     return start if start and not text[start:at].strip() else at
 
 
 def _sections(text: str, records: _Records) -> list[Section]:
-    """One section, but for the long members of an object at the top: those have their key above."""
+    """Return one section, or more: long members of a top-level object have a section each."""
     starts = [(_line_start(text, at), key) for at, key in records.members]
     bounds: list[tuple[int, str]] = [(0, "")]
     for (start, key), (end, _) in pairwise([*starts, (len(text), "")]):
-        if end - start > _LONG:
+        if end - start > _LONG_VALUE:
             bounds.append((start, key))
         elif bounds[-1][1]:
             bounds.append((start, ""))

@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.mail_parts import Letter, Source, header
-from allma_server.documents.readers.text import whole
+from allma_server.documents.readers.mail_parts import MailDocument, Source, header
+from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract
 
 _SEPARATOR = re.compile(
@@ -24,23 +24,23 @@ def read(data: bytes, path: PurePath) -> Extract:
     # As the standard library's own parser of bytes does it: other bytes pass through.
     raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     starts = [match.span() for match in _SEPARATOR.finditer(raw)]
-    letter = Letter()
+    letter = MailDocument()
     if not starts:
         message = _parsed(raw)
         if message is None or not message.keys():
-            return whole(decode(data))
+            return extract_plain_text(decode(data))
         letter.add(message, Source(raw, 1))
         facts = {"from": header(message, "From"), "date": header(message, "Date")}
         title = header(message, "Subject")
-        return letter.draft.extract("The message has no text.", title=title, metadata=facts)
+        return letter.document.build("The message has no text.", title=title, metadata=facts)
     for text, line in _messages(raw, starts):
         if (message := _parsed(text)) is not None:
             letter.add(message, Source(text, line))
         else:
-            plain = whole(text.encode("ascii", "replace").decode()).text
-            letter.draft.add(plain, lines=range(line, line + plain.count("\n") + 1))
+            plain = extract_plain_text(text.encode("ascii", "replace").decode()).text
+            letter.document.add_section(plain, lines=range(line, line + plain.count("\n") + 1))
     facts = {"messages": str(len(starts))}
-    return letter.draft.extract("The mailbox has no text.", metadata=facts)
+    return letter.document.build("The mailbox has no text.", metadata=facts)
 
 
 def _parsed(raw: str) -> Message | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import html, reader_for
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import clean, whole
+from allma_server.documents.readers.text import clean, extract_plain_text
 from allma_server.errors import AllmaError, NothingToIndex
 from allma_server.types import Extract, Section
 
@@ -69,11 +69,11 @@ class Source:
         return self._at_line
 
 
-class Letter:
+class MailDocument:
     """Messages as one draft; limits hold for all of them together."""
 
     def __init__(self) -> None:
-        self.draft = DocumentBuilder()
+        self.document = DocumentBuilder()
         self.attachments = 0
         self._bytes = 0
 
@@ -89,7 +89,9 @@ class Letter:
         rows = [f"{name}: {value}" for name in _HEADERS if (value := header(message, name))]
         if parts.names:
             rows.append("Attachments: " + ", ".join(parts.names))
-        self.draft.add("\n".join(rows), Section(0, 0, heading=heading), [line] * len(rows))
+        self.document.add_section(
+            "\n".join(rows), Section(0, 0, heading=heading), [line] * len(rows)
+        )
         for text in parts.bodies():
             self._add_text(text, heading)
         for text in parts.attached:
@@ -115,7 +117,7 @@ class Letter:
             breaks = tuple(offset - section.start for offset in section.breaks)
             # A page of an attachment is no page of this file.
             like = replace(section, heading=(*heading, *section.heading), page=None, breaks=breaks)
-            self.draft.add(own, like, lines)
+            self.document.add_section(own, like, lines)
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ class _Text:
 class _Parts:
     """What a message consists of."""
 
-    def __init__(self, letter: Letter, source: Source, depth: int) -> None:
+    def __init__(self, letter: MailDocument, source: Source, depth: int) -> None:
         self.names: list[str] = []
         self.attached: list[_Text] = []
         self.messages: list[tuple[Message, str]] = []
@@ -185,14 +187,18 @@ class _Parts:
     def _status(self, part: Message) -> None:
         rows = [f"{key}: {value}" for each in _children(part) for key, value in each.items()]
         if rows:
-            extract = whole("\n".join(rows))
+            extract = extract_plain_text("\n".join(rows))
             self._bodies.append(_Text(extract, [self._source.find(rows[0])] * len(rows)))
 
     def _body(self, part: Message, is_html: bool, choice: int) -> None:
         data, lines = self._decoded(part)
         try:
             text = _text(data, part.get_content_charset())
-            extract = html.read(text.encode(), PurePath("body.html")) if is_html else whole(text)
+            extract = (
+                html.read(text.encode(), PurePath("body.html"))
+                if is_html
+                else extract_plain_text(text)
+            )
         except AllmaError:
             return  # it is empty, or no text
         self._bodies.append(_Text(extract, lines, choice=choice, is_html=is_html))

@@ -1,7 +1,7 @@
-"""Markdown: a section per heading, with its path; long tables and code blocks of their own.
+"""Markdown: a section for each heading, and for each long table and code block.
 
-What readers of the page never see (comments, embedded images) is not indexed. It leaves empty
-room behind, so that line numbers stay those of the file.
+Comments and embedded images, which a rendered page does not show as text, are replaced by empty
+lines, so that line numbers stay those of the file.
 """
 
 import re
@@ -10,20 +10,19 @@ from dataclasses import replace
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import clean, is_blank, without_blobs
+from allma_server.documents.readers.text import clean, elide_base64, is_blank
 from allma_server.errors import NothingToIndex
 from allma_server.types import Extract, Section
 
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.token import Token
+_MIN_OWN_SECTION = 600
+"""Characters from which on a table or code block is a section; others stay with the prose."""
 
-# Shorter tables and code blocks stay with the prose around them.
-_LONG = 600
-_LONGEST_HEADING = 200
+_MAX_HEADING = 200
 _PROSE = Section(0, 0, "markdown")
 _FRONT_MATTER = re.compile(r"---\n(.*?)^(?:---|\.\.\.) *$|\+\+\+\n(.*?)^\+\+\+ *$", re.S | re.M)
 _TITLE = re.compile(r"""^title\s*[:=]\s*(["']?)(.+?)\1\s*$""", re.MULTILINE)
@@ -34,8 +33,8 @@ _ATTRIBUTES = re.compile(r"\s*\{[^{}]*\}\s*$")
 
 
 def read(data: bytes, path: PurePath) -> Extract:
-    """Read CommonMark with tables, and its relatives that mix it with code."""
-    text = clean(without_blobs(decode(data)))
+    """Read CommonMark with tables, and dialects such as R Markdown and MDX."""
+    text = clean(elide_base64(decode(data)))
     front = _FRONT_MATTER.match(text)
     above = text.count("\n", 0, front.end()) if front else 0
     tokens = _parser().parse("\n" * above + text[front.end() if front else 0 :])
@@ -51,17 +50,14 @@ def read(data: bytes, path: PurePath) -> Extract:
 
 
 @cache
-def _parser() -> "MarkdownIt":
-    """A parser of blocks only; what stands inside of a line does not matter here."""
-    # A tenth of a second that other formats need not pay.
-    from markdown_it import MarkdownIt
-
+def _parser() -> MarkdownIt:
+    """Return a parser of blocks only; inline markup is not needed."""
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
 
-def _blank_comments(lines: list[str], tokens: list["Token"]) -> None:
+def _blank_comments(lines: list[str], tokens: list[Token]) -> None:
     for token in tokens:
         if token.type == "html_block" and token.map and "<!--" in token.content:
             block = slice(*token.map)
@@ -69,19 +65,19 @@ def _blank_comments(lines: list[str], tokens: list["Token"]) -> None:
             lines[block] = kept.split("\n")
 
 
-def _headings(tokens: list["Token"]) -> Iterator[tuple[int, int, str]]:
-    """Line, level and plain title of the headings that stand in no list or quotation."""
+def _headings(tokens: list[Token]) -> Iterator[tuple[int, int, str]]:
+    """Yield line, level and plain title of each heading outside lists and quotations."""
     for opening, content in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             title = _LINK.sub(r"\1", _ATTRIBUTES.sub("", content.content)).translate(_EMPHASIS)
             title = " ".join(title.split()) or "#"
-            # A paragraph directly above a rule is a heading in form only.
-            if len(title) <= _LONGEST_HEADING:
+            # A paragraph directly above a rule has the syntax of a heading, but is none.
+            if len(title) <= _MAX_HEADING:
                 yield opening.map[0], int(opening.tag[1:]), title
 
 
-def _sections(lines: list[str], tokens: list["Token"]) -> Iterator[Section]:
-    """The stretches between headings and around long blocks; together they cover the text."""
+def _sections(lines: list[str], tokens: list[Token]) -> Iterator[Section]:
+    """Yield the sections between headings and around long blocks; they cover the text."""
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
     starts[-1] -= 1
     marks: list[tuple[int, Section]] = [(0, _PROSE)]
@@ -91,7 +87,7 @@ def _sections(lines: list[str], tokens: list["Token"]) -> Iterator[Section]:
         if token.level or not token.map:
             continue
         first, last = token.map
-        long = starts[last] - starts[first] > _LONG
+        long = starts[last] - starts[first] > _MIN_OWN_SECTION
         if token.type == "heading_open" and first in titles:
             level, title = titles[first]
             path = [above for above in path if above[0] < level] + [(level, title)]
@@ -106,6 +102,6 @@ def _sections(lines: list[str], tokens: list["Token"]) -> Iterator[Section]:
                 breaks=tuple(starts[first + 2 : last]),
             )
             marks += [(first, table), (last, marks[-1][1])]
-    for (first, like), (last, _) in pairwise((*marks, (len(lines), _PROSE))):
+    for (first, template), (last, _) in pairwise((*marks, (len(lines), _PROSE))):
         if first < last:
-            yield replace(like, start=starts[first], end=starts[last])
+            yield replace(template, start=starts[first], end=starts[last])

@@ -1,4 +1,4 @@
-"""Jupyter notebooks: cells as sections, with what they printed."""
+"""Jupyter notebooks: cells as sections, followed by their text outputs."""
 
 import json
 from dataclasses import replace
@@ -8,15 +8,15 @@ from typing import Any, cast
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.notebook_outputs import (
-    LONGEST_OUTPUT,
+    MAX_OUTPUT,
     as_object,
-    joined,
-    printed,
+    join_lines,
+    output_text,
 )
-from allma_server.documents.readers.text import whole
+from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract, Section
 
-# A notebook is a stranger's JSON: nothing about its shape can be relied on.
+# Untrusted JSON: any value may have any type.
 _Json = dict[str, Any]
 
 
@@ -31,27 +31,27 @@ def read(data: bytes, path: PurePath) -> Extract:
         root = as_object(json.loads(text or "{}"))
     except (ValueError, RecursionError) as exc:
         notice = f"Read as plain text: it is not valid JSON ({exc})."
-        return replace(whole(text), metadata={"notice": notice})
+        return replace(extract_plain_text(text), metadata={"notice": notice})
     language = _language(root)
-    # Format 3 kept cells in worksheets.
+    # Notebook format 3 has cells in worksheets.
     cells = _objects(root.get("cells")) or [
         cell for sheet in _objects(root.get("worksheets")) for cell in _objects(sheet.get("cells"))
     ]
-    draft = DocumentBuilder()
+    document = DocumentBuilder()
     for number, cell in enumerate(cells, start=1):
         heading = (f"cell {number}",)
-        source = joined(cell.get("source", cell.get("input")))
+        source = join_lines(cell.get("source", cell.get("input")))
         if cell.get("cell_type") == "code":
-            draft.add(source, Section(0, 0, "code", heading, language=language))
+            document.add_section(source, Section(0, 0, "code", heading, language=language))
         else:
-            draft.add(source, Section(0, 0, "markdown", heading))
-        output = "\n".join(filter(None, map(printed, _objects(cell.get("outputs")))))
-        if len(output) > LONGEST_OUTPUT:
-            output = output[:LONGEST_OUTPUT].rsplit("\n", 1)[0] + "\n…"
-        draft.add(output, Section(0, 0, "text", (*heading, "output")))
-    return draft.extract(
+            document.add_section(source, Section(0, 0, "markdown", heading))
+        output = "\n".join(filter(None, map(output_text, _objects(cell.get("outputs")))))
+        if len(output) > MAX_OUTPUT:
+            output = output[:MAX_OUTPUT].rsplit("\n", 1)[0] + "\n…"
+        document.add_section(output, Section(0, 0, "text", (*heading, "output")))
+    return document.build(
         "The notebook has no text.",
-        title=joined(as_object(root.get("metadata")).get("title")),
+        title=join_lines(as_object(root.get("metadata")).get("title")),
         metadata={"cells": str(len(cells)), "language": language or ""},
     )
 
@@ -60,7 +60,7 @@ def _language(root: _Json) -> str | None:
     metadata = as_object(root.get("metadata"))
     for key in ("language_info", "kernelspec"):
         known = as_object(metadata.get(key))
-        if name := joined(known.get("name" if key == "language_info" else "language")):
+        if name := join_lines(known.get("name" if key == "language_info" else "language")):
             return name.lower()
     return None
 

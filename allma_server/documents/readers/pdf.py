@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_for
+from allma_server.documents.readers.pdf_fallback import FallbackDocument
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, parts
-from allma_server.documents.readers.pdf_spare import SpareDocument
 from allma_server.documents.readers.pdf_text import page_text
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract, Section
@@ -54,16 +54,16 @@ def read(data: bytes, path: PurePath) -> Extract:
         raise NothingToIndex("The file is empty.")
     if b"%PDF-" not in data[:1024] and b" obj" not in data:
         raise UnreadableDocument("It is not a PDF, although its name says so.")
-    spare = SpareDocument(data)
+    spare = FallbackDocument(data)
     contents = _contents(data, spare)
     pages, title = contents.pages, contents.title
-    draft = DocumentBuilder()
-    _add_pages(draft, pages)
+    document = DocumentBuilder()
+    _add_pages(document, pages)
     if contents.has_attachments:
-        _add_attachments(draft, spare)
+        _add_attachments(document, spare)
     if all(page.text is None for page in pages) and not any(page.notes for page in pages):
         raise UnreadableDocument("It is damaged: no page can be read.")
-    return draft.extract(
+    return document.build(
         f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
         "may be a scan, which text recognition (OCR) would make searchable.",
         title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
@@ -75,18 +75,18 @@ def read(data: bytes, path: PurePath) -> Extract:
     )
 
 
-def _add_pages(draft: DocumentBuilder, pages: list[_Page]) -> None:
+def _add_pages(document: DocumentBuilder, pages: list[_Page]) -> None:
     above: Heading = ()
     for number, page in enumerate(pages, start=1):
         text = "\n".join([page.text or "", *page.notes])
         for heading, part in parts(text, page.headings, above):
-            draft.add(part, Section(0, 0, heading=heading, page=number))
+            document.add_section(part, Section(0, 0, heading=heading, page=number))
         above = page.headings[-1] if page.headings else above
 
 
-def _add_attachments(draft: DocumentBuilder, spare: SpareDocument) -> None:
+def _add_attachments(document: DocumentBuilder, spare: FallbackDocument) -> None:
     files = list(spare.attachments())
-    draft.add("\n".join(f"Attachment: {name}" for name, _ in files))
+    document.add_section("\n".join(f"Attachment: {name}" for name, _ in files))
     unread = _MOST_ATTACHED
     for name, data in files:
         path = PurePath(name)
@@ -101,10 +101,10 @@ def _add_attachments(draft: DocumentBuilder, spare: SpareDocument) -> None:
             raise
         except Exception:
             continue  # one attachment must not cost the document
-        draft.add_document(extract, (name,))
+        document.add_embedded(extract, (name,))
 
 
-def _contents(data: bytes, spare: SpareDocument) -> _Contents:
+def _contents(data: bytes, spare: FallbackDocument) -> _Contents:
     # Heavy, and the registry is loaded where nothing is parsed.
     from pypdfium2 import PdfDocument, PdfiumError  # pyright: ignore[reportMissingTypeStubs]
 
@@ -120,7 +120,7 @@ def _contents(data: bytes, spare: SpareDocument) -> _Contents:
     return _Contents([_Page(text, notes) for text, notes in spare.pages()], spare.title())
 
 
-def _read(document: "PdfDocument", spare: SpareDocument) -> Iterator[_Page]:
+def _read(document: "PdfDocument", spare: FallbackDocument) -> Iterator[_Page]:
     import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
     from pypdfium2 import PdfiumError  # pyright: ignore[reportMissingTypeStubs]
 

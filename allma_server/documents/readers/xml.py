@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from allma_server.documents.builder import Outline
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import is_blank, whole
+from allma_server.documents.readers.text import extract_plain_text, is_blank
 from allma_server.documents.readers.xml_feed import is_feed, write_feed
 from allma_server.documents.readers.xml_outline import write_elements
 from allma_server.documents.readers.xml_tree import Node, NotWellFormed, parsed, rows_of
@@ -31,7 +31,7 @@ def read(data: bytes, path: PurePath) -> Extract:
     try:
         root = parsed(text.replace("\0", "\ufffd"))
     except NotWellFormed as exc:
-        extract = whole(text)
+        extract = extract_plain_text(text)
         return Extract(extract.text, extract.sections, metadata={"note": str(exc)})
     outline = Outline()
     if is_feed(root):
@@ -40,7 +40,7 @@ def read(data: bytes, path: PurePath) -> Extract:
         _write_drawing(root, outline)
     else:
         write_elements(root, outline)
-    return outline.draft().extract("It has no text.", title=_title(root))
+    return outline.build("It has no text.", title=_title(root))
 
 
 def _title(root: Node) -> str | None:
@@ -60,6 +60,6 @@ def _write_drawing(root: Node, outline: Outline) -> None:
         if node.local in _DRAWN:
             rows = [(" ".join(text.split()), line) for text, line in rows_of(node, _SPACED)]
             rows = [(text, line) for text, line in rows if text]
-            outline.paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])
+            outline.add_paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])
         elif node.local not in ("style", "script", "metadata"):
             pending += reversed(list(node.nodes()))

@@ -37,7 +37,7 @@ def _write(node: Node, outline: Outline, level: int) -> None:
     """Writes the fields of a feed or an item: its title, short ones line by line, then texts."""
     title = node.child("title")
     named = _flat(title) or " ".join((node.local, _flat(node.child("id", "guid", "link"))))
-    outline.heading(level, named, node.line if title is None else title.line)
+    outline.add_heading(level, named, node.line if title is None else title.line)
     texts: list[Node] = []
     lines: list[tuple[str, int]] = []
     for field in node.nodes():
@@ -48,7 +48,7 @@ def _write(node: Node, outline: Outline, level: int) -> None:
             value = value or field.attributes.get("term") or ""
             if value:
                 lines.append((f"{field.name}: {value}", field.line))
-    outline.paragraph("\n".join(text for text, _ in lines), [line for _, line in lines])
+    outline.add_paragraph("\n".join(text for text, _ in lines), [line for _, line in lines])
     for text in texts:
         _write_text(text, outline, level)
 
@@ -72,4 +72,4 @@ def _write_text(node: Node, outline: Outline, level: int) -> None:
             pass  # no markup after all
     rows = [(" ".join(text.split()), line) for text, line in rows_of(node, _BLOCKS)]
     rows = [(text, line) for text, line in rows if text]
-    outline.paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])
+    outline.add_paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])

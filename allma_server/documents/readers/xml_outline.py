@@ -43,7 +43,7 @@ def write_elements(root: Node, outline: Outline) -> None:
 class _Writer:
     def __init__(self, outline: Outline) -> None:
         self._outline = outline
-        self._close = False
+        self._tight = False
 
     def write(self, part: Node | Text, depth: int, level: int, label: str) -> Iterator[_Part]:
         """Writes one part, and yields those in it that are to be written next."""
@@ -53,22 +53,24 @@ class _Writer:
         elif part.is_leaf or part.is_mixed:
             self._element(part, depth, label)
         elif (title := _title(part)) is not None:
-            self._outline.heading(level, " ".join(text for text, _ in rows_of(title)), title.line)
-            self._close = False
+            self._outline.add_heading(
+                level, " ".join(text for text, _ in rows_of(title)), title.line
+            )
+            self._tight = False
             for each in part.parts:
                 if each is not title:
                     yield each, depth, min(level + 1, _LEVELS), ""
         else:
             silent = not label and not part.attributes and part.local in _SILENT
             if not silent:
-                close = depth >= _SPACED_OUT
-                self._line(_indented(label or _tag(part), depth), part.line, close=close)
+                tight = depth >= _SPACED_OUT
+                self._line(_indented(label or _tag(part), depth), part.line, tight=tight)
             for each, name in _labelled(part):
                 yield each, depth + (not silent), level, name
 
-    def _line(self, text: str, line: int, *, close: bool = True) -> None:
-        self._outline.paragraph(text, (line,), close=close and self._close)
-        self._close = True
+    def _line(self, text: str, line: int, *, tight: bool = True) -> None:
+        self._outline.add_paragraph(text, (line,), tight=tight and self._tight)
+        self._tight = True
 
     def _comment(self, comment: Text, depth: int) -> None:
         for n, text in enumerate(comment.text.split("\n")):
@@ -95,8 +97,8 @@ class _Writer:
                 self._line(_indented(text, depth + 1), line)
 
     def _paragraph(self, rows: list[tuple[str, int]]) -> None:
-        self._outline.paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])
-        self._close = False
+        self._outline.add_paragraph("\n".join(text for text, _ in rows), [line for _, line in rows])
+        self._tight = False
 
 
 def _indented(text: str, depth: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html.entities import html5
 from xml.parsers import expat
 
-from allma_server.documents.builder import rows_of_pieces
+from allma_server.documents.builder import split_lines
 
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31};)")
 _OF_XML = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
@@ -72,7 +72,7 @@ def rows_of(node: Node, spaced: frozenset[str] = frozenset()) -> list[tuple[str,
         elif not part.comment:
             line = part.line
             pieces.append((part.text, line))
-    return rows_of_pieces(pieces)
+    return split_lines(pieces)
 
 
 def parsed(text: str) -> Node:

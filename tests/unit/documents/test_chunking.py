@@ -218,9 +218,9 @@ def test_counting_word_by_word_is_exact() -> None:
     from tokenizers import Tokenizer
 
     assert SETTINGS.tokenizer_file
-    whole = Tokenizer.from_file(SETTINGS.tokenizer_file)
-    whole.no_truncation()
-    whole.no_padding()
+    extract_plain_text = Tokenizer.from_file(SETTINGS.tokenizer_file)
+    extract_plain_text.no_truncation()
+    extract_plain_text.no_padding()
     count = token_counter(SETTINGS.tokenizer_file)
     for text in (
         prose(20),
@@ -228,7 +228,7 @@ def test_counting_word_by_word_is_exact() -> None:
         "a-b_c.d(e)\n\tİstanbul ﬁn 東京タワー e\u0301 \u200b\u00ad „Größe“ — x² ½ 👍\U0001f3fd "
         + "y" * 300,
     ):
-        assert count(text) == len(whole.encode(text, add_special_tokens=False).ids)
+        assert count(text) == len(extract_plain_text.encode(text, add_special_tokens=False).ids)
 
 
 HOSTILE = {

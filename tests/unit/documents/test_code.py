@@ -3,7 +3,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk
-from allma_server.documents.grammars import GRAMMARS, grammar
+from allma_server.documents.grammars import GRAMMARS, load_grammar
 from allma_server.documents.readers import code as code_reader
 from allma_server.errors import NothingToIndex
 from allma_server.types import LANGUAGES, Extract, format_of
@@ -128,7 +128,7 @@ def test_every_grammar_can_be_loaded() -> None:
     from tree_sitter import Language
 
     assert GRAMMARS.keys() == LANGUAGES.keys()
-    assert all(Language(grammar(name)).abi_version for name in GRAMMARS)
+    assert all(Language(load_grammar(name)).abi_version for name in GRAMMARS)
 
 
 def test_comments_and_decorators_belong_to_what_they_stand_above() -> None:

@@ -30,6 +30,6 @@ def test_what_is_done_after_the_call_does_not_count() -> None:
 
 
 def test_without_the_systems_timer_a_thread_keeps_the_limit() -> None:
-    assert run("with cpu_limit._watched(.2):\n while True: pass").returncode == 124
-    ended = run("with cpu_limit._watched(.2): time.sleep(.6); print('whole')")
+    assert run("with cpu_limit._watch_by_thread(.2):\n while True: pass").returncode == 124
+    ended = run("with cpu_limit._watch_by_thread(.2): time.sleep(.6); print('whole')")
     assert (ended.returncode, ended.stdout.split()) == (0, [b"whole"])

@@ -7,7 +7,7 @@ import pypdf
 import pytest
 
 from allma_server.documents.readers import pdf as pdf_reader
-from allma_server.documents.readers.pdf_spare import SpareDocument
+from allma_server.documents.readers.pdf_fallback import FallbackDocument
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
 from allma_server.types import Extract
@@ -52,7 +52,7 @@ def test_pypdf_leaves_out_a_page_that_unpacks_to_very_much() -> None:
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</Font<<>>>>>>",
         stream(bomb, b"/Filter/FlateDecode"),
     )
-    assert SpareDocument(data).text(0) is None
+    assert FallbackDocument(data).text(0) is None
 
 
 def test_a_scan_is_reported_as_having_no_text_layer() -> None:

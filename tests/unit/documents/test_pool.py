@@ -13,7 +13,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.documents import pool as pool_module
 from allma_server.documents.chunking import ChunkSettings, chunk
-from allma_server.documents.pool import ParserPool, open_parsers
+from allma_server.documents.pool import ParserPool, open_parser_pool
 from allma_server.documents.readers import markdown as markdown_reader
 from allma_server.documents.worker import Limits
 from allma_server.errors import LimitReached, NothingToIndex, UnreadableDocument
@@ -256,7 +256,7 @@ async def test_a_process_is_replaced_after_many_files(
 async def test_a_process_that_needed_much_memory_is_replaced(
     parser: ParserPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "PEAK_MEMORY", 1)
+    monkeypatch.setattr(pool_module, "MAX_PEAK_MEMORY", 1)
     path = write(tmp_path / "a.md", "text")
     await parser.parse(path)
     (pid,) = parser.pids
@@ -267,7 +267,7 @@ async def test_a_process_that_needed_much_memory_is_replaced(
 async def test_what_this_process_held_is_not_counted_as_the_readers(
     parser: ParserPool, tmp_path: Path
 ) -> None:
-    ballast = b"x" * (pool_module.PEAK_MEMORY + (50 << 20))
+    ballast = b"x" * (pool_module.MAX_PEAK_MEMORY + (50 << 20))
     del ballast
     path = write(tmp_path / "a.md", "text")
     await parser.parse(path)
@@ -292,7 +292,7 @@ async def test_chunks_are_cut_to_what_the_embedder_takes(config: Config, tmp_pat
     path = write(tmp_path / "a.md", "Some words that fill a sentence. " * 200)
     async with (
         open_embedder("hashing/words-256", config) as embedder,
-        open_parsers(config.model_copy(update={"chunk_size": 300}), embedder) as parser,
+        open_parser_pool(config.model_copy(update={"chunk_size": 300}), embedder) as parser,
     ):
         parsed = await parser.parse(path)
     assert 100 < max(len(c.text) for c in parsed.chunks) <= 300

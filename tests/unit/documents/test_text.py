@@ -4,7 +4,7 @@ import pytest
 
 from allma_server.documents.readers import text as text_reader
 from allma_server.documents.readers.decoding import decode
-from allma_server.documents.readers.text import clean, is_blank, without_blobs
+from allma_server.documents.readers.text import clean, elide_base64, is_blank
 from allma_server.errors import NothingToIndex
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n" * 12
@@ -319,18 +319,18 @@ def test_text_of_invisible_characters_is_blank() -> None:
 def test_embedded_files_are_elided_within_their_line() -> None:
     payload = "iVBORw0KGgoAAAANSUhEUgAAAAE" * 40
     text = f"before\n![x](data:image/png;base64,{payload}) after\n"
-    assert without_blobs(text) == "before\n![x](data:image/png;base64,…) after\n"
+    assert elide_base64(text) == "before\n![x](data:image/png;base64,…) after\n"
 
 
 def test_base64_over_many_lines_leaves_its_lines_behind() -> None:
     line = "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24sIGJ1dCAx\n"
-    text = without_blobs("subject\n" + line * 5 + "end\n")
+    text = elide_base64("subject\n" + line * 5 + "end\n")
     assert text == "subject\n…\n\n\n\n\nend\n"
 
 
 @pytest.mark.parametrize("word", ["x" * 5000, "a-very-" * 300, "0123456789" * 100])
 def test_long_words_that_are_no_base64_stay(word: str) -> None:
-    assert without_blobs(word) == word
+    assert elide_base64(word) == word
 
 
 def test_lines_of_the_text_are_lines_of_the_file() -> None:

@@ -54,7 +54,7 @@ _STUMBLES = (
 )
 
 
-class SpareDocument:
+class FallbackDocument:
     """A document in pypdf, opened when it is first asked for something."""
 
     def __init__(self, data: bytes) -> None:

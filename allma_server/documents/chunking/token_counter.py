@@ -1,4 +1,4 @@
-"""How many tokens a text is to an embedder."""
+"""Count the tokens of a text, as an embedder counts them."""
 
 import re
 from collections.abc import Callable
@@ -7,14 +7,17 @@ from typing import Any
 
 CountTokens = Callable[[str], int]
 
-_WORD = 100  # longer ones do not recur
+_MAX_CACHED_WORD = 100  # longer words do not recur
 _BERT = re.compile(r"[^\s!-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]")
 _WORD_OR_SYMBOL = re.compile(r"\w+|[^\w\s]")
 
 
 @lru_cache(maxsize=4)
 def token_counter(tokenizer_file: str | None) -> CountTokens:
-    """Counts a text's tokens without start and end marks; without a file, it overestimates."""
+    """Return a function that counts tokens, without the special ones at the start and the end.
+
+    Without a file in tokenizers' JSON form, the function overestimates.
+    """
     if tokenizer_file is None:
         return _estimate
     # Only the worker that reads files needs it.
@@ -29,14 +32,16 @@ def token_counter(tokenizer_file: str | None) -> CountTokens:
 
     if type(tokenizer.pre_tokenizer).__name__ != "BertPreTokenizer":
         return count
-    # BERT never looks across white space and punctuation, and words recur: many times as fast.
+    # BERT tokenizes each word by itself, and words recur: a cache makes it many times faster.
     count_word = lru_cache(maxsize=1 << 16)(count)
     return lambda text: sum(
-        count_word(word) if len(word) <= _WORD else count(word) for word in _BERT.findall(text)
+        count_word(word) if len(word) <= _MAX_CACHED_WORD else count(word)
+        for word in _BERT.findall(text)
     )
 
 
 def _estimate(text: str) -> int:
-    # Two to three times the truth for prose, and about the truth for symbols and other scripts.
+    # Two to three times the true count for prose, about the true count for symbols and other
+    # scripts.
     sizes = (len(piece.encode("utf-8", "replace")) for piece in _WORD_OR_SYMBOL.findall(text))
     return sum(1 + size // 2 for size in sizes)
