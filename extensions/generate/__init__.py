@@ -1,8 +1,8 @@
-"""Files that are written from the server's own code.
+"""Generates files that follow from the server's code.
 
-Of the extensions: protocol types, settings, the Neovim client's tables and help, and what AI
-clients are told. Of the shell: the commands of operations that have none written by hand.
-`python -m extensions.generate` writes them; a test fails when one is not up to date.
+For the extensions: protocol types, settings, the Neovim client's tables and help, and the manifests
+for AI clients. For the shell: the commands of operations without a handwritten one.
+`python -m extensions.generate` writes them; a test fails if one is not up to date.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ FILES: dict[str, Callable[[str], str]] = {
     "mcp-registry/server.json": lambda _: publish.server(),
     "../allma_server/cli/commands/generated.py": lambda _: commands.generated(),
 }
-"""Each generated file, from `extensions/`, and what it should be, given what it is."""
+"""The generated files, relative to `extensions/`, each with a function that returns its content."""
 
 
 def stale() -> dict[Path, str]:
-    """The files that are not up to date, with what they should be."""
-    found: dict[Path, str] = {}
-    for name, written in FILES.items():
+    """Return the files that are not up to date, with their new content."""
+    outdated: dict[Path, str] = {}
+    for name, generate in FILES.items():
         path = EXTENSIONS / name
         present = path.read_text("utf-8") if path.exists() else ""
-        wanted = written(present)
-        if wanted != present:
-            found[path] = wanted
-    return found
+        content = generate(present)
+        if content != present:
+            outdated[path] = content
+    return outdated

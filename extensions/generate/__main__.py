@@ -1,4 +1,4 @@
-"""`python -m extensions.generate` writes every generated file; `--check` only names stale ones."""
+"""`python -m extensions.generate` writes the generated files; `--check` only lists stale ones."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`:help allma`: the prose of `help.txt`, with the commands, options, keys and settings."""
+"""Generate `:help allma` from `help.txt` and the commands, options, keys and settings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +12,15 @@ WIDTH = 78
 
 
 def page() -> str:
-    """The whole file."""
+    """Return the content of the file."""
     text = PROSE.read_text("utf-8")
     parts = {
-        "commands": _entries((f":Allma {c.name} {c.usage}", f":Allma-{c.name}", c.about)
+        "commands": _entries((f":Allma {c.name} {c.usage}", f":Allma-{c.name}", c.description)
                              for c in COMMANDS),
         "options": "".join(map(_option, OPTIONS)),
-        "keys": "".join(f"{k.name:<16}{k.default:<8}{k.about}\n"
+        "keys": "".join(f"{k.name:<16}{k.default:<8}{k.description}\n"
                         for k in sorted(KEYS, key=lambda key: key.name)),
-        "settings": _entries((s.name, f"allma-settings-{s.name}", _facts(s), s.about)
+        "settings": _entries((s.name, f"allma-settings-{s.name}", _facts(s), s.description)
                              for s in SETTINGS),
     }  # fmt: skip
     for name, part in parts.items():
@@ -29,7 +29,7 @@ def page() -> str:
 
 
 def _entries(entries: Iterable[tuple[str, ...]]) -> str:
-    """Headings with their tags, each followed by its paragraphs."""
+    """Return headings with their tags, each followed by its paragraphs."""
     return "\n".join(
         _tagged(head.strip(), tag) + "".join(map(_wrapped, paragraphs))
         for head, tag, *paragraphs in entries
@@ -56,7 +56,7 @@ def _wrapped(text: str) -> str:
 
 def _option(option: Option) -> str:
     usage = f"++{option.name}" + (f"={{{option.value}}}" if option.value else "")
-    return f"{usage:<18}{option.about}{'' if option.for_search else ' (questions only)'}\n"
+    return f"{usage:<18}{option.description}{'' if option.for_search else ' (questions only)'}\n"
 
 
 def _facts(setting: Setting) -> str:
@@ -69,5 +69,5 @@ def _facts(setting: Setting) -> str:
     if setting.name == "keys":
         default = "see |allma-chat|"
     elif setting.of_server and setting.default is None:
-        default = "as the server is set"
+        default = "the server's setting"
     return f"({kind}, default: {default})"

@@ -1,7 +1,7 @@
-"""The Neovim client's own face: its commands, options, keys and settings.
+"""Declares the Neovim client's commands, options, keys and settings.
 
-Written once here, for its tables (`lua/allma/reference.lua`) and its help (`doc/allma.txt`). What a
-command does is in `lua/allma/commands/`.
+The tables in `lua/allma/reference.lua` and the help page `doc/allma.txt` are generated from these
+declarations. The commands are implemented in `lua/allma/commands/`.
 """
 
 from dataclasses import dataclass
@@ -11,45 +11,45 @@ from allma_server.protocols.settings import SETTINGS as SERVER_SETTINGS
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A sub-command of `:Allma`; its file below `lua/allma/commands/` has its name."""
+    """A subcommand of `:Allma`; `lua/allma/commands/` has a file of the same name."""
 
     name: str
     usage: str
-    about: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A word such as `++top=8` before a question or a search. `value`: its kind, if it has one."""
+    """An option such as `++top=8` of questions and searches. `value`: the type of its value."""
 
     name: str
-    about: str
+    description: str
     value: str | None = None
     for_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a chat's buffer, by the name under which it can be changed."""
+    """A key mapping of the chat's buffer; `name` is its name in the setting `keys`."""
 
     name: str
     default: str
-    about: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What `setup()` takes.
+    """A setting of `setup()`.
 
-    `annotation` is its type as the Lua language server knows it, `types` what Lua's `type()` may
-    say. `of_server`: handed to the server, which decides where it is nil.
+    `annotation` is its LuaCATS type, `types` are the allowed results of Lua's `type()`.
+    `of_server`: sent to the server, whose own setting applies where it is nil.
     """
 
     name: str
     annotation: str
     types: tuple[str, ...]
     default: object
-    about: str
+    description: str
     values: tuple[str, ...] = ()
     least: int | None = None
     most: int | None = None
@@ -60,83 +60,79 @@ COMMANDS = (
     Command(
         "ask",
         "[++option...] [question]",
-        "Ask, and have the answer written into the chat. With a range, ask about those lines.",
+        "Ask a question in the chat. With a range, ask about those lines.",
     ),
     Command("chat", "[new]", "Open the chat: the latest one, or a new one."),
     Command(
         "search",
         "[++option...] [words]",
-        "Find passages. With a range, find what belongs to those lines.",
+        "Find passages. With a range, search for the text of those lines.",
     ),
     Command(
         "explain",
         "[++option...] [words]",
-        "Show why a search finds what it finds: where each passage stood in each list, and why it "
-        "is not shown.",
+        "Explain a search: rank, score and outcome of each candidate after each stage.",
     ),
     Command(
         "conversations",
         "[open|rename|delete|export] [words]",
-        "Choose an earlier chat, all or those with these words, and continue it (or rename, "
-        "delete, export it).",
+        "Select an earlier chat that contains these words; open, rename, delete or export it.",
     ),
     Command(
         "ingest",
         "[path...]",
-        "Index files and folders, and keep them indexed; the project, or the working directory, "
-        "without a path.",
+        "Index files and folders. Without a path: the project, or else the working directory.",
     ),
-    Command("sync", "", "Bring the index up to date with the disk now."),
+    Command("sync", "", "Update the index from disk now."),
     Command(
         "forget",
         "[path]",
-        "Take a file or folder out of the index; nothing on disk is touched. The current file "
-        "without a path.",
+        "Remove a file or folder from the index, not from disk. Without a path: the current file.",
     ),
     Command(
         "documents",
         "[indexed|skipped|failed]",
-        "List the files that were seen, and why one was skipped or failed, in the quickfix list.",
+        "List the files in the quickfix list, with the reason for each skipped or failed one.",
     ),
     Command(
         "models",
         "[use|pull|delete] [name]",
-        "Choose the model that answers; download or delete one.",
+        "Select the chat model; download or delete a model.",
     ),
     Command(
         "status",
         "",
-        "Show what is indexed and which models serve. :checkhealth allma checks everything.",
+        "Show what is indexed and which models are used. :checkhealth allma runs all checks.",
     ),
     Command(
         "log",
         "",
-        "Open the server's log; Neovim's log of language servers when the server cannot be asked.",
+        "Open the server's log, or Neovim's LSP log if the server does not run.",
     ),
     Command(
         "stop",
         "[server]",
-        "Stop the answers and ingestions that are under way; or the server.",
+        "Cancel running answers and indexing, or stop the server.",
     ),
-    Command("restart", "", "Start the server anew."),
+    Command("restart", "", "Restart the server."),
 )
 
 OPTIONS = (
-    Option("all", "look in all that is indexed, not only in open projects", for_search=True),
-    Option("path", "only in files that match this glob", "string", for_search=True),
-    Option("top", "so many passages", "number", for_search=True),
-    Option("model", "answered by this model", "string"),
-    Option("plain", "answered without documents"),
+    Option("all", "search everything that is indexed, not only open projects", for_search=True),
+    Option("path", "only files that match this glob", "string", for_search=True),
+    Option("top", "the number of passages", "number", for_search=True),
+    Option("model", "the model that answers", "string"),
+    Option("plain", "answer without documents"),
 )
 
 KEYS = (
     Key("send", "<CR>", "send; on a source, open it"),
-    Key("send_insert", "<C-s>", "send, while inserting"),
+    Key("send_insert", "<C-s>", "send, in insert mode"),
     Key("open", "gf", "open the source under the cursor"),
     Key("preview", "K", "show the source's text"),
     Key("stop", "<C-c>", "stop the answer"),
-    Key("regenerate", "gR", "ask the last question again, in its place"),
-    Key("edit", "gE", "edit the last question and ask it in its place"),
+    Key("regenerate", "gR", "repeat the last question; replaces its answer"),
+    Key("edit", "gE", "edit the last question; replaces it"),
     Key("new", "gN", "open a new chat"),
     Key("next", "]]", "next heading"),
     Key("previous", "[[", "previous heading"),
@@ -152,7 +148,7 @@ def _of_server() -> tuple[Setting, ...]:
             setting.name,
             annotation if setting.kind is bool else f"{annotation}?",
             (lua_type,) if setting.kind is bool else (lua_type, "nil"),
-            # What is left nil follows the server's own settings.
+            # For nil, the server's own setting applies.
             setting.default if setting.kind is bool else None,
             setting.description,
             least=setting.least,
@@ -171,32 +167,33 @@ SETTINGS = (
         "string[]",
         ("table",),
         ["allma-server", "lsp"],
-        "The program that is started, with its arguments. Name it with its full path when it is "
-        "not on the `PATH` of Neovim. With `--solo` as a further argument the engine runs in a "
-        "process of its own instead of being shared with your other editors and shells.",
+        "The server's program and its arguments. Use the full path if the program is not on "
+        "Neovim's `PATH`. With the additional argument `--solo`, the engine is not shared with "
+        "your other editors and shells.",
     ),
     Setting(
         "cmd_env",
         "table<string, string>",
         ("table",),
         {},
-        "Environment variables for that program, such as `ALLMA_DATA_DIR`.",
+        "Environment variables of the server, such as `ALLMA_DATA_DIR`.",
     ),
     Setting(
         "attach",
         "boolean",
         ("boolean",),
         True,
-        "Enable the language server for files inside a project, which starts it when the first one "
-        "is opened. When false, it starts with the first command that needs it; |vim.lsp.enable()| "
-        "can still be called by hand.",
+        "Enable the language server for files inside a project: it starts when the first one is "
+        "opened. If false, the first command that needs it starts it; you can still call "
+        "|vim.lsp.enable()| yourself.",
     ),
     Setting(
         "root_markers",
         "string[]",
         ("table",),
         [".allmaignore", ".git", ".hg", ".jj"],
-        "What a project's folder has in it. Files outside of any project are left alone.",
+        "Names of files or folders that mark a project's root. The server ignores files outside of "
+        "projects.",
     ),
     *_of_server(),
     Setting(
@@ -204,9 +201,9 @@ SETTINGS = (
         '"auto"|"quickfix"|"select"|fun(passages: allma.Passage[], title: string)',
         ("string", "function"),
         "auto",
-        'Where found passages are shown: in the `"quickfix"` list or in |vim.ui.select()| '
-        '(`"select"`). With `"auto"` it is the quickfix list, in Telescope\'s view when Telescope '
-        "is installed. A function gets the passages and a title instead.",
+        'Where search results are shown: in the `"quickfix"` list or in |vim.ui.select()| '
+        '(`"select"`). `"auto"` uses the quickfix list, shown in Telescope if that is installed. '
+        "A function is called with the passages and a title.",
         values=("auto", "quickfix", "select"),
     ),
     Setting(
@@ -222,14 +219,14 @@ SETTINGS = (
         "number",
         ("number",),
         0.4,
-        "The share of the screen that a chat's window takes.",
+        "The fraction of the screen that a chat's window takes.",
     ),
     Setting(
         "keys",
         "table<string, string|false>",
         ("table",),
         {key.name: key.default for key in KEYS},
-        "Keys of a chat's buffer, see |allma-chat|. Those that you do not name keep their default; "
-        "false takes one away.",
+        "Keys of a chat's buffer, see |allma-chat|. Keys that are not given keep their default; "
+        "false removes a key.",
     ),
 )

@@ -1,4 +1,4 @@
-"""`package.json`: the settings that are the server's, among the extension's own."""
+"""Generate the server's settings in `package.json`, beside the extension's own."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from pydantic.alias_generators import to_camel
 from allma_server.protocols.settings import SETTINGS, Setting
 
 TYPES = {str: "string", int: "integer", bool: "boolean"}
-# VS Code speaks of folders and workspaces where the protocol speaks of projects.
+# All others can differ between workspace folders.
 SCOPES = {"index_workspace_folders": "window"}
 
 
 def with_settings(text: str) -> str:
-    """The manifest with the server's settings as they are now."""
+    """Return the manifest with the current settings of the server."""
     for order, setting in enumerate((s for s in SETTINGS if not s.technical), start=1):
         key = f'"allma.{to_camel(setting.name)}"'
         entry = f"{key}: {json.dumps(_schema(setting, order), indent=2)}"

@@ -1,4 +1,4 @@
-"""What tells others of the MCP server: Claude Desktop's bundle, and the entry of the registry."""
+"""Generate the MCP server's publications: Claude Desktop's bundle and the registry entry."""
 
 import json
 import tomllib
@@ -11,17 +11,17 @@ from allma_server.protocols.tools import TOOLS
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 REGISTERED = "io.github.allma/allma-server"
-"""The name in the registry; the README has it too, which proves that the package is ours."""
+"""The name in the registry. The README contains it too, as proof of ownership."""
 
-SUMMARY = "Searches your folders and documents, and answers from them with exact sources."
-STORY = """\
+SUMMARY = "Search your folders and documents, and answer questions from them with exact sources."
+LONG_DESCRIPTION = """\
 Allma indexes folders and documents on this computer (PDF, DOCX, Markdown, HTML, notebooks, source \
-code and more), finds passages by meaning and by words, and reads them with file, line and page. \
-Everything stays on this machine. With Ollama it also writes answers with numbered sources."""
+code and more), finds passages by meaning and by keywords, and cites file, line and page. \
+Everything stays on this machine. With Ollama it also generates answers with numbered sources."""
 
 
 def manifest() -> str:
-    """The manifest of the bundle, which Claude Desktop runs with uv."""
+    """Return the manifest of the bundle, which Claude Desktop runs with uv."""
     project = _project()
     return _json(
         {
@@ -30,7 +30,7 @@ def manifest() -> str:
             "display_name": "Allma",
             "version": __version__,
             "description": SUMMARY,
-            "long_description": STORY,
+            "long_description": LONG_DESCRIPTION,
             "author": {"name": "Allma"},
             "license": project["license"],
             "keywords": project["keywords"],
@@ -49,7 +49,7 @@ def manifest() -> str:
                 "folders": {
                     "type": "directory",
                     "title": "Folders",
-                    "description": "Folders to index and to search. None: what is indexed already.",
+                    "description": "Folders to index and search. None: search everything indexed.",
                     "multiple": True,
                     "required": False,
                 }
@@ -68,7 +68,7 @@ def manifest() -> str:
 
 
 def bundled_project() -> str:
-    """What uv installs for the bundle."""
+    """Return the project file from which uv installs the bundle."""
     project = _project()
     return (
         "[project]\n"
@@ -80,7 +80,7 @@ def bundled_project() -> str:
 
 
 def server() -> str:
-    """The entry of the MCP registry: launchers make `uvx allma-server mcp` of it."""
+    """Return the entry of the MCP registry; launchers run it as `uvx allma-server mcp`."""
     described = {
         f"ALLMA_{key.upper()}": Config.model_fields[key].description
         for key in ("data_dir", "ollama_url", "chat_model")
@@ -88,7 +88,7 @@ def server() -> str:
     folder = {
         "type": "named",
         "name": "--workspace",
-        "description": "A folder to index and to search.",
+        "description": "A folder to index and search.",
         "format": "filepath",
         "isRepeated": True,
     }

@@ -1,4 +1,4 @@
-"""What travels between client and server, as plain descriptions: records and their fields."""
+"""The values of the protocol, described as records and fields for the generators."""
 
 import dataclasses
 import inspect
@@ -16,25 +16,25 @@ from allma_server.protocols.lsp import stream
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A member of a record; `hint` is a Python type, `may_lack` whether it can be left out."""
+    """A field of a record. `hint`: its Python type; `optional`: whether it may be omitted."""
 
     name: str
     hint: object
-    about: str = ""
-    may_lack: bool = False
+    description: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An object with named members."""
+    """An object with named fields."""
 
     name: str
     fields: list[Field]
-    about: str = ""
+    description: str = ""
 
 
-def words() -> dict[str, object]:
-    """The named sets of words, such as the states of a document."""
+def literals() -> dict[str, object]:
+    """Return the named literal types, such as the states of a document."""
     return {
         name: value
         for name, value in vars(types).items()
@@ -43,18 +43,18 @@ def words() -> dict[str, object]:
 
 
 def results() -> list[Record]:
-    """What operations return and are made of, in the order of `types`."""
+    """Return the records that operations return, with nested ones, in the order of `types`."""
     found: list[type] = []
     for operation in OPERATIONS:
-        _reach(returned(operation), found)
+        _collect(result_type(operation), found)
     for kind in stream.KINDS:
-        _reach(kind, found)
+        _collect(kind, found)
     ordered = [kind for kind in vars(types).values() if kind in found]
     return [_record(kind) for kind in [*ordered, *(k for k in found if k not in ordered)]]
 
 
 def arguments() -> list[Record]:
-    """What operations are given: a record for each, `models.pull` giving `ModelsPullParams`."""
+    """Return the parameters of each operation as a record, such as `ModelsPullParams`."""
     return [
         Record(
             params_name(operation),
@@ -63,7 +63,7 @@ def arguments() -> list[Record]:
                     to_camel(name),
                     _without_none(info.annotation),
                     info.description or "",
-                    may_lack=not info.is_required(),
+                    optional=not info.is_required(),
                 )
                 for name, info in operation.arguments.model_fields.items()
             ],
@@ -74,17 +74,17 @@ def arguments() -> list[Record]:
 
 
 def params_name(operation: Operation) -> str:
-    """`models.pull` takes `ModelsPullParams`."""
+    """Return the name of an operation's parameters: `ModelsPullParams` for `models.pull`."""
     return to_pascal(operation.name.replace(".", "_")) + "Params"
 
 
-def returned(operation: Operation) -> object:
-    """The type of an operation's result."""
+def result_type(operation: Operation) -> object:
+    """Return the type of an operation's result."""
     return typing.get_type_hints(operation.run)["return"]
 
 
 def parts(hint: object) -> tuple[object, ...]:
-    """The members of a union; the type itself when it is none."""
+    """Return the members of a union, or the type itself."""
     if typing.get_origin(hint) is typing.Annotated:
         return parts(typing.get_args(hint)[0])
     if typing.get_origin(hint) in (typing.Union, UnionType):
@@ -93,23 +93,23 @@ def parts(hint: object) -> tuple[object, ...]:
 
 
 def _without_none(hint: object) -> object:
-    kept = [part for part in parts(hint) if part is not type(None)]
-    return typing.Union[tuple(kept)]  # noqa: UP007 (the parts are only known here)
+    members = [part for part in parts(hint) if part is not type(None)]
+    return typing.Union[tuple(members)]  # noqa: UP007 (the members are only known at run time)
 
 
 def _record(kind: type) -> Record:
     hints = typing.get_type_hints(kind)
-    about = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+    description = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
     fields = [Field(to_camel(f.name), hints[f.name]) for f in dataclasses.fields(kind)]
-    return Record(kind.__name__, fields, about)
+    return Record(kind.__name__, fields, description)
 
 
-def _reach(hint: object, found: list[type]) -> None:
+def _collect(hint: object, found: list[type]) -> None:
     for kind in _dataclasses(hint):
         if kind not in found:
             found.append(kind)
             for inner in typing.get_type_hints(kind).values():
-                _reach(inner, found)
+                _collect(inner, found)
 
 
 def _dataclasses(hint: object) -> Iterator[type]:

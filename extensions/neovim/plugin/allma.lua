@@ -22,7 +22,7 @@ end, {
 vim.api.nvim_create_autocmd("BufReadCmd", {
   group = vim.api.nvim_create_augroup("allma", {}),
   pattern = "allma://*",
-  desc = "Show what stands behind an allma: URI",
+  desc = "Load the content of an allma:// URI",
   callback = function(event)
     require("allma.ui.document").read(event.buf, event.match)
   end,

@@ -1,19 +1,19 @@
---- What a spec does in Neovim, and what it sees there. The server is the real one.
+--- Actions and observations of the specs in Neovim. The server is the real one.
 local M = {}
 
-M.PATIENCE = 30000
+M.TIMEOUT_MS = 30000
 
---- Waits until something is so; fails with what was waited for.
+--- Waits until a condition holds; fails with `what`.
 ---@param what string
 ---@param condition fun(): any
 function M.eventually(what, condition)
   local value
-  local came = vim.wait(M.PATIENCE, function()
+  local succeeded = vim.wait(M.TIMEOUT_MS, function()
     value = condition()
     return value
   end, 5)
-  if not came then
-    error(("waited in vain until %s; the buffer is:\n%s"):format(what, M.text()), 2)
+  if not succeeded then
+    error(("timed out waiting until %s; the buffer is:\n%s"):format(what, M.text()), 2)
   end
   return value
 end
@@ -24,7 +24,7 @@ function M.text(bufnr)
   return table.concat(vim.api.nvim_buf_get_lines(bufnr or 0, 0, -1, false), "\n")
 end
 
---- A project with files; `files` are contents by name.
+--- Creates a project; `files` are contents by name.
 ---@param files? table<string, string>
 ---@return string folder
 function M.project(files)
@@ -57,11 +57,11 @@ function vim.notify(message, level)
   table.insert(M.messages, { message = message, level = level })
 end
 
---- What the user was told that contains `part`.
+--- Waits for a notification that contains `part`, and returns it.
 ---@param part string
 ---@return string
-function M.told(part)
-  return M.eventually(("%q is told"):format(part), function()
+function M.notified(part)
+  return M.eventually(("%q is notified"):format(part), function()
     for _, item in ipairs(M.messages) do
       if item.message:find(part, 1, true) then
         return item.message
@@ -70,7 +70,7 @@ function M.told(part)
   end)
 end
 
---- The server as a test wants it.
+--- Configures Allma with the server of the Python under test.
 ---@param settings? table
 function M.setup(settings)
   local python = assert(vim.env.TEST_PYTHON, "TEST_PYTHON names the Python that has allma_server")
@@ -79,7 +79,7 @@ function M.setup(settings)
   }, settings or {}))
 end
 
---- Closes what was opened and forgets what was told. The server stays.
+--- Closes all windows and clears the notifications. The server keeps running.
 function M.tidy()
   require("allma").stop()
   vim.cmd("silent! only!")
@@ -88,7 +88,7 @@ function M.tidy()
   M.messages = {}
 end
 
---- The same, and ends the server.
+--- The same, and stops the server.
 function M.reset()
   M.tidy()
   local stopped = false
@@ -115,7 +115,7 @@ function M.ingest(folder)
   return done
 end
 
---- A PDF of one page with a line of text.
+--- Writes a PDF with one page and one line of text.
 ---@param path string
 ---@param line string
 function M.write_pdf(path, line)
@@ -141,9 +141,9 @@ function M.write_pdf(path, line)
   file:close()
 end
 
---- Has the next `vim.ui.select` choose the first item whose label contains `part`.
+--- Makes the next `vim.ui.select` select the first item whose label contains `part`.
 ---@param part string
----@return string[] labels Filled when it is asked.
+---@return string[] labels Filled when it is called.
 function M.will_choose(part)
   local labels = {}
   vim.ui.select = function(items, opts, on_choice)

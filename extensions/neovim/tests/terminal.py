@@ -1,8 +1,8 @@
-"""A chat as it looks: a real Neovim in a real terminal, driven by keys.
+"""The chat on the screen: a real Neovim in a real terminal, driven by keys.
 
     python tests/terminal.py [NVIM] [--show]
 
-Fails with the screen when something does not appear. `--show` prints the screens.
+Fails, and prints the screen, when an expected text does not appear. `--show` prints the screens.
 """
 
 import os
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 INIT = """
 set rtp^={here} noswapfile noshowcmd shortmess+=I laststatus=2
@@ -33,7 +33,7 @@ EOF
 
 
 class Terminal:
-    """A tmux session of its own with one Neovim in it."""
+    """A tmux session with one Neovim in it."""
 
     def __init__(self, folder: Path, project: Path, nvim: str) -> None:
         self.name = f"allma-{os.getpid()}"
@@ -55,8 +55,8 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
     def until(self, what: str, seen: Callable[[str], bool]) -> str:
-        """The screen on which it is seen."""
-        end = time.monotonic() + PATIENCE
+        """Wait until `seen` accepts the screen, and return the screen."""
+        end = time.monotonic() + TIMEOUT_SECONDS
         screen = ""
         while time.monotonic() < end:
             screen = self.screen()
@@ -65,20 +65,20 @@ class Terminal:
                     sys.stdout.write(f"--- {what}\n{screen}\n")
                 return screen
             time.sleep(0.05)
-        raise AssertionError(f"waited in vain until {what}; the screen is:\n{screen}")
+        raise AssertionError(f"timed out waiting until {what}; the screen is:\n{screen}")
 
     def close(self) -> None:
         subprocess.run(["tmux", "-L", self.name, "kill-server"], check=False, capture_output=True)
 
 
 def a_chat_is_asked_continued_and_stopped(terminal: Terminal) -> None:
-    """The whole way of a chat."""
+    """Ask, continue and stop in one chat."""
     terminal.until("the file is shown", lambda s: "# Guide" in s)
     terminal.type(":Allma ingest", "Enter")
     terminal.until("the project is indexed", lambda s: "Allma: 1 " in s)
     terminal.type(":Allma ask what is the retry limit?", "Enter")
     screen = terminal.until("the sources are shown", lambda s: "[1] docs/retries.md:" in s)
-    assert "# Guide" in screen, "the file stays beside the chat"
+    assert "# Guide" in screen, "the file must stay visible beside the chat"
     terminal.type("i", "and how long does it wait?", "C-s")
     terminal.until("the second answer", lambda s: s.count("Sources:") == 2)
     terminal.type(":Allma ask ++model=slow go on for ever", "Enter")
@@ -91,7 +91,7 @@ def a_chat_is_asked_continued_and_stopped(terminal: Terminal) -> None:
 
 
 def main() -> int:
-    """Runs it; the exit status."""
+    """Run the test and return the exit status."""
     with tempfile.TemporaryDirectory(prefix="allma-tui-") as name:
         folder = Path(name)
         project = folder / "project"

@@ -1,31 +1,31 @@
---- Requests to the language server, which is started by the first one.
+--- Requests to the language server. The first request starts it.
 local errors = require("allma.errors")
 local server = require("allma.server")
 
 local M = {}
 
 ---@class allma.Call
----@field title string What is being done, for people.
+---@field title string Shown in the status line while the call runs; empty to hide it.
 ---@field cancel fun()
 
 ---@type table<allma.Call, fun(err: allma.Error)>
 local open_calls = {}
 ---@type table<string, fun(chunk: table)>
 local streams = {}
----@type table<string, allma.Call> The call whose result a place is to show.
+---@type table<string, allma.Call> The latest call of each slot.
 local latest = {}
 local last_token = 0
 
--- Neovim forgets the callbacks of a server that is gone.
-server.on_end(function(err)
+-- Neovim drops the callbacks of pending requests when the server exits.
+server.on_exit(function(err)
   for _, fail in ipairs(vim.tbl_values(open_calls)) do
     fail(err)
   end
 end)
 
---- Hands a piece of an answer on to whoever asked for it.
+--- Passes a chunk of an answer to the call that requested it.
 ---@param chunk { token: string, kind: string }
-function M.receive(chunk)
+function M.on_chunk(chunk)
   local listener = streams[chunk.token]
   if listener then
     listener(chunk)
@@ -33,11 +33,11 @@ function M.receive(chunk)
 end
 
 ---@class allma.RequestOptions
----@field place? string What the result changes; a later request for the same place cancels this one.
----@field title? string What is being done; without it the call counts as not worth showing.
+---@field slot? string Where the result is shown; a later call with the same slot cancels this one.
+---@field title? string Shown in the status line; without it the call is not shown.
 ---@field on_chunk? fun(chunk: { kind: "chunk"|"sources", text?: string, citations?: allma.Citation[] })
 
---- Does an operation. `on_done` is called once, also when the call is cancelled or the server dies.
+--- Runs an operation. `on_done` is called exactly once, also on cancellation or if the server exits.
 ---@param name string Such as `search` or `conversations.list`.
 ---@param params table
 ---@param on_done fun(err?: allma.Error, result?: any)
@@ -56,13 +56,13 @@ function M.request(name, params, on_done, opts)
       return
     end
     open_calls[call] = nil
-    if opts.place and latest[opts.place] == call then
-      latest[opts.place] = nil
+    if opts.slot and latest[opts.slot] == call then
+      latest[opts.slot] = nil
     end
     if token then
       streams[token] = nil
     end
-    require("allma.statusline").changed()
+    require("allma.statusline").update()
     on_done(err, result)
   end
 
@@ -73,15 +73,15 @@ function M.request(name, params, on_done, opts)
     finish(errors.cancelled)
   end
 
-  if opts.place then
-    local earlier = latest[opts.place]
-    latest[opts.place] = call
+  if opts.slot then
+    local earlier = latest[opts.slot]
+    latest[opts.slot] = call
     if earlier then
       earlier.cancel()
     end
   end
   open_calls[call] = finish
-  require("allma.statusline").changed()
+  require("allma.statusline").update()
   server.connect(function(err, connected)
     if not open_calls[call] then
       return
@@ -98,16 +98,16 @@ function M.request(name, params, on_done, opts)
     end
     local sent
     sent, id = client:request("allma/" .. name, params, function(failure, result)
-      finish(failure and errors.of(failure) or nil, result)
+      finish(failure and errors.from_response(failure) or nil, result)
     end)
     if not sent then
-      finish(errors.ended(0, 0))
+      finish(errors.exited(0, 0))
     end
   end)
   return call
 end
 
---- Waits for an operation's result; for what Neovim wants at once, such as a completion.
+--- Runs an operation and waits for its result, for example for completion.
 ---@param name string
 ---@param params table
 ---@param seconds number
@@ -123,12 +123,12 @@ function M.request_sync(name, params, seconds)
   end, 5)
   if not done then
     call.cancel()
-    return errors.late(seconds), nil
+    return errors.timeout(seconds), nil
   end
   return err, result
 end
 
---- What is being done, without what only looks something up.
+--- The running calls that have a title.
 ---@return allma.Call[]
 function M.calls()
   return vim.tbl_filter(function(call)

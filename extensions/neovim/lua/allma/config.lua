@@ -1,4 +1,4 @@
---- The settings: checked here; what there is stands in `reference.lua`, with the help's words.
+--- Validates and stores the settings. They are declared in `reference.lua`.
 local reference = require("allma.reference")
 
 local M = {}
@@ -9,7 +9,7 @@ M.schema = reference.settings
 local function strings(value)
   for key, item in pairs(value) do
     if type(key) ~= "number" or type(item) ~= "string" then
-      return "is a list of strings"
+      return "must be a list of strings"
     end
   end
 end
@@ -20,34 +20,34 @@ local KEYS = vim.iter(reference.keys):fold({}, function(keys, key)
   return keys
 end)
 
---- What each key of a chat does.
+--- Descriptions of the chat's keys, by name.
 ---@type table<string, string>
-M.key_meanings = vim.iter(reference.keys):fold({}, function(meanings, key)
-  meanings[key.name] = key.about
-  return meanings
+M.key_descriptions = vim.iter(reference.keys):fold({}, function(descriptions, key)
+  descriptions[key.name] = key.description
+  return descriptions
 end)
 
---- What is wrong with a value of the right type, where more than its type can be.
+--- Further checks of values that have the right type; each returns the problem, or nil.
 ---@type table<string, fun(value: any): string?>
 local CHECKS = {
   cmd = function(value)
-    return strings(value) or (not value[1] and "names a program" or nil)
+    return strings(value) or (not value[1] and "must start with a program" or nil)
   end,
   root_markers = strings,
   chat_size = function(value)
     if value <= 0 or value > 1 then
-      return "is a share of the screen, above 0 and at most 1"
+      return "must be a fraction of the screen: above 0, at most 1"
     end
   end,
   keys = function(value)
     for name, key in pairs(value) do
       if KEYS[name] == nil then
-        return ("has no key named %q; there are: %s"):format(
+        return ("has no key named %q; available: %s"):format(
           tostring(name),
           table.concat(vim.fn.sort(vim.tbl_keys(KEYS)), ", ")
         )
       elseif key ~= false and type(key) ~= "string" then
-        return ("has a string or false for %q"):format(name)
+        return ("must have a string or false for %q"):format(name)
       end
     end
   end,
@@ -55,24 +55,24 @@ local CHECKS = {
 
 ---@param setting allma.Setting
 ---@param value any
----@return string? complaint
-local function complaint(setting, value)
+---@return string? problem
+local function problem(setting, value)
   if not vim.list_contains(setting.type, type(value)) then
     local wanted = vim.tbl_filter(function(name)
       return name ~= "nil"
     end, setting.type)
-    return ("is a %s, not a %s"):format(table.concat(wanted, " or a "), type(value))
+    return ("must be a %s, not a %s"):format(table.concat(wanted, " or a "), type(value))
   end
   if
     setting.values
     and type(value) == "string"
     and not vim.list_contains(setting.values, value)
   then
-    return "is one of: " .. table.concat(setting.values, ", ")
+    return "must be one of: " .. table.concat(setting.values, ", ")
   end
   local least, most = setting.least, setting.most
   if least and (value % 1 ~= 0 or value < least or value > most) then
-    return ("is a whole number from %d to %d"):format(least, most)
+    return ("must be a whole number from %d to %d"):format(least, most)
   end
   local check = CHECKS[setting.name]
   return check and check(value)
@@ -85,23 +85,23 @@ local function unknown(name)
   end, M.schema)
   local near = vim.fn.matchfuzzy(names, tostring(name))[1]
   local hint = near and ("Did you mean %q?"):format(near)
-    or ("There are: %s."):format(table.concat(names, ", "))
+    or ("Available: %s."):format(table.concat(names, ", "))
   return ("Allma has no setting named %q. %s"):format(tostring(name), hint)
 end
 
---- The defaults, changed by what is given. What is wrong keeps its default.
+--- Merges the given settings into the defaults. Invalid settings keep their default.
 ---@param given? table<string, any>
 ---@return allma.Config config
----@return string[] complaints Sentences, for the user to read.
+---@return string[] problems Sentences for the user.
 function M.resolve(given)
   given = given or {}
-  local config, complaints, known = {}, {}, {}
+  local config, problems, known = {}, {}, {}
   for _, setting in ipairs(M.schema) do
     known[setting.name] = true
     local value = given[setting.name]
-    local wrong = value ~= nil and complaint(setting, value) or nil
+    local wrong = value ~= nil and problem(setting, value) or nil
     if wrong then
-      table.insert(complaints, ("The setting %q of Allma %s."):format(setting.name, wrong))
+      table.insert(problems, ("Allma: %s %s."):format(setting.name, wrong))
     end
     if value == nil or wrong then
       config[setting.name] = vim.deepcopy(setting.default)
@@ -113,16 +113,16 @@ function M.resolve(given)
   end
   for name in vim.spairs(given) do
     if not known[name] then
-      table.insert(complaints, unknown(name))
+      table.insert(problems, unknown(name))
     end
   end
-  return config, complaints
+  return config, problems
 end
 
 ---@type allma.Config?
 local current
 
---- The settings in force.
+--- The current settings.
 ---@return allma.Config
 function M.get()
   if not current then
@@ -131,13 +131,13 @@ function M.get()
   return current
 end
 
---- Puts settings in force.
+--- Replaces the current settings.
 ---@param given? table<string, any>
----@return string[] complaints
+---@return string[] problems
 function M.set(given)
-  local complaints
-  current, complaints = M.resolve(given)
-  return complaints
+  local problems
+  current, problems = M.resolve(given)
+  return problems
 end
 
 return M

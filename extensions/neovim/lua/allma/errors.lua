@@ -1,55 +1,55 @@
---- What goes wrong, as the user reads it: a sentence, and the next step.
+--- Errors as they are shown to the user: a sentence, and the next step.
 local steps = require("allma.steps")
 
 local M = {}
 
 ---@class allma.Error
----@field code string A stable word; `cancelled` is never shown.
+---@field code string A stable identifier; `cancelled` is never shown.
 ---@field message string
 ---@field hint? string
 
 ---@type allma.Error
 M.cancelled = { code = "cancelled", message = "Stopped." }
 
---- The server's program cannot be run.
+--- The server's program was not found.
 ---@param program string
 ---@return allma.Error
 function M.missing(program)
   return {
     code = "server_missing",
     message = ("Allma's server %q was not found."):format(program),
-    hint = "Install it (pip install allma-server), or name it in the setting `cmd`; see :help allma-install.",
+    hint = "Install it (pip install allma-server), or set `cmd` to its path; see :help allma-install.",
   }
 end
 
---- The server ended before it answered.
+--- The server exited before it answered.
 ---@param code integer
 ---@param signal integer
 ---@return allma.Error
-function M.ended(code, signal)
+function M.exited(code, signal)
   local how = signal ~= 0 and ("signal %d"):format(signal) or ("exit code %d"):format(code)
   return {
     code = "server_ended",
-    message = ("Allma's server ended before it answered (%s)."):format(how),
-    hint = "The next request starts it again; :Allma log tells more.",
+    message = ("Allma's server exited before it answered (%s)."):format(how),
+    hint = "The next request restarts it. :Allma log shows the details.",
   }
 end
 
 --- The server did not answer in time.
 ---@param seconds number
 ---@return allma.Error
-function M.late(seconds)
+function M.timeout(seconds)
   return {
     code = "took_too_long",
     message = ("Allma's server did not answer within %d seconds."):format(seconds),
-    hint = ":Allma log tells more.",
+    hint = ":Allma log shows the details.",
   }
 end
 
---- An error response as Allma's error.
+--- Converts an error response of the server.
 ---@param response lsp.ResponseError
 ---@return allma.Error
-function M.of(response)
+function M.from_response(response)
   local data = response.data
   if type(data) == "table" and type(data.message) == "string" then
     return { code = data.code or "error", message = data.message, hint = data.hint }
@@ -57,12 +57,12 @@ function M.of(response)
   return { code = "error", message = response.message or "Allma's server failed." }
 end
 
---- What it is and what can be done, on one line.
+--- The message, the hint and the command that helps, on one line.
 ---@param err allma.Error
 ---@return string
 function M.text(err)
-  local said = err.hint and (err.message .. " " .. err.hint) or err.message
-  return steps.told(said, err.code)
+  local text = err.hint and (err.message .. " " .. err.hint) or err.message
+  return steps.append_to(text, err.code)
 end
 
 ---@param err allma.Error
@@ -72,10 +72,10 @@ function M.show(err)
   end
 end
 
---- Tells something that is no failure.
+--- Shows a message to the user.
 ---@param message string
 ---@param level? integer
-function M.tell(message, level)
+function M.notify(message, level)
   vim.notify(message, level or vim.log.levels.INFO, { title = "Allma" })
 end
 

@@ -16,9 +16,7 @@ local function check_neovim()
     vim.health.error("Allma needs Neovim 0.11 or newer.")
   end
   if #vim.api.nvim_get_runtime_file("parser/markdown.*", false) == 0 then
-    vim.health.warn(
-      "There is no Tree-sitter parser for Markdown: chats are highlighted more simply."
-    )
+    vim.health.warn("No Tree-sitter parser for Markdown: chats have basic highlighting only.")
   end
   local has_telescope = pcall(require, "telescope.builtin")
   vim.health.ok(
@@ -46,8 +44,8 @@ local function check_engine()
     return
   end
   for _, check in ipairs(diagnosis.checks) do
-    local says = check.name .. ": " .. check.detail
-    REPORT[check.state](says, check.state ~= "ok" and check.nextStep or nil)
+    local text = check.name .. ": " .. check.detail
+    REPORT[check.state](text, check.state ~= "ok" and check.nextStep or nil)
   end
 end
 

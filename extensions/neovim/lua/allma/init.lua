@@ -1,15 +1,15 @@
---- Ask and search your folders and documents, answered on this machine.
+--- The public API: ask, search and index local folders and documents.
 local M = {}
 
---- Sets Allma up. Commands work without it, with the default settings.
+--- Configures Allma. Commands work without it, with the default settings.
 ---@param settings? table<string, any> See |allma-settings|.
 function M.setup(settings)
   local errors = require("allma.errors")
   if vim.fn.has("nvim-0.11") == 0 then
-    return errors.tell("Allma needs Neovim 0.11 or newer.", vim.log.levels.WARN)
+    return errors.notify("Allma needs Neovim 0.11 or newer.", vim.log.levels.WARN)
   end
-  for _, complaint in ipairs(require("allma.config").set(settings)) do
-    errors.tell(complaint, vim.log.levels.ERROR)
+  for _, problem in ipairs(require("allma.config").set(settings)) do
+    errors.notify(problem, vim.log.levels.ERROR)
   end
   require("allma.server").settings_changed()
   if require("allma.config").get().attach then
@@ -17,20 +17,20 @@ function M.setup(settings)
   end
 end
 
---- Asks a question in a chat; the one that is open, or a new one.
+--- Asks a question in the latest chat, or in a new one.
 ---@param question string
 ---@param options? allma.AskOptions
 function M.ask(question, options)
   require("allma.ui.chats").show():ask(question, options)
 end
 
---- Opens a chat: the last one, or a conversation.
+--- Opens the latest chat, or a conversation.
 ---@param conversation_id? string
 function M.chat(conversation_id)
   require("allma.ui.chats").show(conversation_id)
 end
 
---- Searches, and shows the passages as the setting `results` says.
+--- Searches, and shows the passages as configured by the setting `results`.
 ---@param query string
 ---@param options? allma.SearchOptions
 function M.search(query, options)
@@ -42,15 +42,15 @@ function M.search(query, options)
     end
     local steps = require("allma.steps")
     if found.notice then
-      errors.tell(steps.told(found.notice, found.noticeCode), vim.log.levels.WARN)
+      errors.notify(steps.append_to(found.notice, found.noticeCode), vim.log.levels.WARN)
     elseif #found.passages == 0 then
-      errors.tell(("No passage matches %q. %s"):format(query, steps.nothing_found))
+      errors.notify(("No passage matches %q. %s"):format(query, steps.nothing_found))
     end
     if #found.passages == 0 then
       return
     end
     require("allma.ui.results").show(found.passages, "Allma: " .. query)
-  end, { title = "searching", place = "list" })
+  end, { title = "searching", slot = "list" })
 end
 
 --- Indexes files and folders, and keeps them indexed.
@@ -68,7 +68,7 @@ function M.ingest(paths, on_done)
   end, { title = "indexing" })
 end
 
---- Removes a file or folder from the index; nothing on disk is touched.
+--- Removes a file or folder from the index, not from disk.
 ---@param path string
 function M.forget(path)
   local errors = require("allma.errors")
@@ -77,13 +77,13 @@ function M.forget(path)
     if err then
       return errors.show(err)
     end
-    local told = ("%s is forgotten: %d documents."):format(report.path, report.documents)
-    errors.tell(report.notice and told .. " " .. report.notice or told)
+    local text = ("Removed %s from the index (%d documents)."):format(report.path, report.documents)
+    errors.notify(report.notice and text .. " " .. report.notice or text)
   end)
 end
 
---- Stops answers and ingestions that are under way.
----@return integer count How many there were.
+--- Cancels running answers and indexing.
+---@return integer count The number of cancelled calls.
 function M.stop()
   local calls = require("allma.client").calls()
   for _, call in ipairs(calls) do
@@ -92,7 +92,7 @@ function M.stop()
   return #calls
 end
 
---- What Allma is doing, for a status line; empty while its server does not run.
+--- Allma's state for a status line; empty while the server does not run.
 ---@return string
 function M.status()
   return require("allma.statusline").text()

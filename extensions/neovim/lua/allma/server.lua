@@ -1,4 +1,4 @@
---- The language server: one for all of Neovim, started when it is first needed.
+--- The language server: one process for this Neovim, started when it is first needed.
 local config = require("allma.config")
 local errors = require("allma.errors")
 
@@ -11,17 +11,17 @@ local starting = false
 ---@type boolean
 local stopping = false
 ---@type fun()[]
-local after_stop = {}
+local on_stopped_callbacks = {}
 ---@type fun(err?: allma.Error, client?: vim.lsp.Client)[]
-local waiting = {}
+local connect_callbacks = {}
 ---@type fun(err: allma.Error)[]
-local mourners = {}
+local on_exit_callbacks = {}
 ---@type table<string, true>
-local announced = {}
+local announced_folders = {}
 ---@type integer[]
-local orphans = {}
+local detached_buffers = {}
 
---- The server that is running, if one is.
+--- The running server, or nil.
 ---@return vim.lsp.Client?
 function M.running()
   return current and not stopping and not current:is_stopped() and current or nil
@@ -32,14 +32,14 @@ function M.is_starting()
   return starting
 end
 
---- The error that says so, when the server's program cannot be run.
+--- The error to show if the server's program is not executable, else nil.
 ---@return allma.Error?
 function M.missing()
   local program = config.get().cmd[1]
   return vim.fn.executable(program) == 0 and errors.missing(program) or nil
 end
 
---- The project that a buffer belongs to; the one of the working directory for none.
+--- The project root of a buffer; for a buffer without a file, that of the working directory.
 ---@param bufnr integer
 ---@return string?
 function M.root(bufnr)
@@ -50,13 +50,13 @@ end
 ---@param client vim.lsp.Client
 local function announce_folders(client)
   local added = vim.tbl_filter(function(folder)
-    return not announced[folder.uri]
+    return not announced_folders[folder.uri]
   end, client.workspace_folders or {})
   if #added == 0 then
     return
   end
   for _, folder in ipairs(added) do
-    announced[folder.uri] = true
+    announced_folders[folder.uri] = true
   end
   client:notify("workspace/didChangeWorkspaceFolders", { event = { added = added, removed = {} } })
 end
@@ -82,32 +82,32 @@ end
 
 ---@param code integer
 ---@param signal integer
-local function ended(code, signal)
-  orphans = current and vim.tbl_keys(current.attached_buffers) or {}
-  current, starting, stopping, announced = nil, false, false, {}
-  local err = errors.ended(code, signal)
-  local unmet, continue = waiting, after_stop
-  waiting, after_stop = {}, {}
-  for _, callback in ipairs(unmet) do
+local function handle_exit(code, signal)
+  detached_buffers = current and vim.tbl_keys(current.attached_buffers) or {}
+  current, starting, stopping, announced_folders = nil, false, false, {}
+  local err = errors.exited(code, signal)
+  local waiting, stopped = connect_callbacks, on_stopped_callbacks
+  connect_callbacks, on_stopped_callbacks = {}, {}
+  for _, callback in ipairs(waiting) do
     callback(err)
   end
-  for _, mourn in ipairs(mourners) do
-    mourn(err)
+  for _, callback in ipairs(on_exit_callbacks) do
+    callback(err)
   end
-  require("allma.statusline").changed()
-  for _, go_on in ipairs(continue) do
-    go_on()
+  require("allma.statusline").update()
+  for _, callback in ipairs(stopped) do
+    callback()
   end
 end
 
 ---@param dispatchers vim.lsp.rpc.Dispatchers
 ---@return vim.lsp.rpc.PublicClient
-local function spawn(dispatchers)
+local function start_process(dispatchers)
   local settings = config.get()
   local on_exit = dispatchers.on_exit
   dispatchers.on_exit = function(code, signal)
     vim.schedule(function()
-      ended(code, signal)
+      handle_exit(code, signal)
     end)
     on_exit(code, signal)
   end
@@ -120,56 +120,57 @@ local function spawn(dispatchers)
   return result
 end
 
---- What the server is told of the settings. Those that are not set, it is told to have so.
+--- Settings for the server. Unset ones are sent as null, so that the server's own apply.
 ---@return table
-local function for_server()
-  local told = { streamNotification = true } -- Progress displays would show the text of an answer.
+local function server_settings()
+  -- Progress plugins would show chunks of an answer that are sent as `$/progress`.
+  local settings = { streamNotification = true }
   for _, setting in ipairs(config.schema) do
     if setting.of_server then
       local key = setting.name:gsub("_(%l)", string.upper)
       local value = config.get()[setting.name]
-      told[key] = value == nil and vim.NIL or value
+      settings[key] = value == nil and vim.NIL or value
     end
   end
-  return told
+  return settings
 end
 
---- Settings that the server may ask for at any time.
+--- Stores the settings that answer `workspace/configuration`.
 ---@param client vim.lsp.Client
-local function offer_settings(client)
-  local theirs = vim.tbl_get(client.config, "settings", "allma") or {}
+local function update_settings(client)
+  local overrides = vim.tbl_get(client.config, "settings", "allma") or {}
   client.settings = vim.tbl_extend("force", client.settings, {
-    allma = vim.tbl_extend("force", for_server(), theirs),
+    allma = vim.tbl_extend("force", server_settings(), overrides),
   })
 end
 
 ---@param client vim.lsp.Client
-local function ready(client)
+local function on_init(client)
   current, starting = client, false
-  offer_settings(client)
+  update_settings(client)
   announce_folders(client)
-  for _, bufnr in ipairs(orphans) do
+  for _, bufnr in ipairs(detached_buffers) do
     if vim.api.nvim_buf_is_loaded(bufnr) then
       vim.lsp.buf_attach_client(bufnr, client.id)
     end
   end
   local callbacks
-  orphans, callbacks, waiting = {}, waiting, {}
+  detached_buffers, callbacks, connect_callbacks = {}, connect_callbacks, {}
   for _, callback in ipairs(callbacks) do
     callback(nil, client)
   end
-  require("allma.statusline").changed()
+  require("allma.statusline").update()
 end
 
---- The configuration for |vim.lsp.config()|. It reads the settings when the server starts.
+--- The configuration for |vim.lsp.config()|. Settings are read when the server starts.
 ---@return vim.lsp.Config
 function M.config()
   local capabilities = vim.lsp.protocol.make_client_capabilities()
-  -- The server follows the disk by itself.
+  -- The server watches files itself.
   capabilities.workspace.didChangeWatchedFiles = nil
   ---@type vim.lsp.Config
   return {
-    cmd = spawn,
+    cmd = start_process,
     capabilities = capabilities,
     root_dir = function(bufnr, on_dir)
       local root = M.root(bufnr)
@@ -189,17 +190,17 @@ function M.config()
     end,
     before_init = function(params)
       params.initializationOptions =
-        vim.tbl_extend("force", for_server(), params.initializationOptions or {})
+        vim.tbl_extend("force", server_settings(), params.initializationOptions or {})
       for _, folder in
         ipairs(type(params.workspaceFolders) == "table" and params.workspaceFolders or {})
       do
-        announced[folder.uri] = true
+        announced_folders[folder.uri] = true
       end
     end,
-    on_init = ready,
+    on_init = on_init,
     handlers = {
       ["allma/chunk"] = function(_, chunk)
-        require("allma.client").receive(chunk)
+        require("allma.client").on_chunk(chunk)
       end,
     },
     commands = {
@@ -213,7 +214,7 @@ function M.config()
   }
 end
 
---- Has `callback` called with the server, which is started when it is not running.
+--- Calls `callback` with the running server; starts the server if necessary.
 ---@param callback fun(err?: allma.Error, client?: vim.lsp.Client)
 function M.connect(callback)
   local client = M.running()
@@ -221,7 +222,7 @@ function M.connect(callback)
     return callback(nil, client)
   end
   if stopping then
-    return table.insert(after_stop, function()
+    return table.insert(on_stopped_callbacks, function()
       M.connect(callback)
     end)
   end
@@ -237,24 +238,24 @@ function M.connect(callback)
       return callback({ code = "server_failed", message = program .. " could not be started." })
     end
   end
-  table.insert(waiting, callback)
+  table.insert(connect_callbacks, callback)
 end
 
---- Tells a running server of changed settings.
+--- Sends changed settings to a running server.
 function M.settings_changed()
   local client = M.running()
   if client then
-    offer_settings(client)
+    update_settings(client)
     client:notify("workspace/didChangeConfiguration", { settings = client.settings })
   end
 end
 
---- Ends the server; `done` is called when it is gone.
+--- Stops the server; `done` is called when it has exited.
 ---@param done? fun()
 function M.stop(done)
   local client = M.running()
   if done and (client or stopping) then
-    table.insert(after_stop, done)
+    table.insert(on_stopped_callbacks, done)
   elseif done then
     done()
   end
@@ -264,10 +265,10 @@ function M.stop(done)
   end
 end
 
---- Has `callback` called whenever the server has ended.
+--- Registers a callback that is called each time the server exits.
 ---@param callback fun(err: allma.Error)
-function M.on_end(callback)
-  table.insert(mourners, callback)
+function M.on_exit(callback)
+  table.insert(on_exit_callbacks, callback)
 end
 
 return M

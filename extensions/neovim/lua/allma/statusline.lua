@@ -1,15 +1,15 @@
---- A word on what Allma does, for the status line.
+--- Allma's state in one word or two, for the status line.
 local M = {}
 
 ---@type table<string|integer, { title: string, percentage?: integer }>
-local bars = {}
-local follows = false
+local progress = {}
+local is_tracking = false
 
-local function follow()
-  if follows then
+local function track_progress()
+  if is_tracking then
     return
   end
-  follows = true
+  is_tracking = true
   vim.api.nvim_create_autocmd("LspProgress", {
     group = vim.api.nvim_create_augroup("allma.statusline", {}),
     callback = function(event)
@@ -19,28 +19,28 @@ local function follow()
       end
       local token, value = event.data.params.token, event.data.params.value
       if value.kind == "end" then
-        bars[token] = nil
+        progress[token] = nil
       else
-        local bar = bars[token] or { title = (value.title or "Allma"):gsub("^Allma: ", "") }
-        bar.percentage = value.percentage or bar.percentage
-        bars[token] = bar
+        local item = progress[token] or { title = (value.title or "Allma"):gsub("^Allma: ", "") }
+        item.percentage = value.percentage or item.percentage
+        progress[token] = item
       end
       vim.cmd.redrawstatus()
     end,
   })
 end
 
---- Something that the status line shows may have changed.
-function M.changed()
-  follow()
+--- Redraws the status line after a change of state.
+function M.update()
+  track_progress()
   local server = require("allma.server")
   if not server.running() then
-    bars = {}
+    progress = {}
   end
   vim.cmd.redrawstatus()
 end
 
---- Empty while no server runs. Never starts one.
+--- The text; empty while the server does not run. Never starts the server.
 ---@return string
 function M.text()
   local server = require("allma.server")
@@ -49,10 +49,10 @@ function M.text()
   elseif not server.running() then
     return ""
   end
-  local _, bar = next(bars)
-  if bar then
-    local share = bar.percentage and (" %d%%"):format(bar.percentage) or ""
-    return "Allma: " .. bar.title .. share
+  local _, item = next(progress)
+  if item then
+    local share = item.percentage and (" %d%%"):format(item.percentage) or ""
+    return "Allma: " .. item.title .. share
   end
   local call = require("allma.client").calls()[1]
   return call and "Allma: " .. call.title or "Allma"

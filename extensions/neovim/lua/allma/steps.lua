@@ -1,13 +1,13 @@
---- The command that helps with a failure, or with a search that found less than there is.
+--- Next steps: the command that helps with a failure, or with an incomplete search.
 local M = {}
 
-local CHECK = ":checkhealth allma tells what is wrong."
-local CHOOSE = ":Allma models chooses another model."
+local CHECK = ":checkhealth allma shows the cause."
+local CHOOSE = ":Allma models selects another model."
 
---- By the codes of the server.
+--- By error and notice codes of the server.
 ---@type table<string, string>
 local STEPS = {
-  indexing = ":Allma status tells how far it is.",
+  indexing = ":Allma status shows the progress.",
   nothing_indexed = ":Allma ingest indexes the project.",
   no_match_for_path = ":Allma documents lists the files.",
   embedder_unavailable = CHECK,
@@ -25,23 +25,23 @@ local STEPS = {
 }
 
 M.nothing_listed = ":Allma documents lists what is indexed."
---- For whoever searched documents in which nothing fits.
-M.nothing_found = ":Allma explain shows what came near; " .. M.nothing_listed
+--- The step after a search without results.
+M.nothing_found = ":Allma explain shows the closest candidates; " .. M.nothing_listed
 
 ---@param code? string
 ---@return string?
-function M.after(code)
+function M.for_code(code)
   return code and STEPS[code]
 end
 
---- A sentence with the step behind it; either may be missing.
+--- Appends the next step to a sentence; either may be missing.
 ---@param text? string
 ---@param code? string
 ---@return string
-function M.told(text, code)
+function M.append_to(text, code)
   local parts = {}
   table.insert(parts, text)
-  table.insert(parts, M.after(code))
+  table.insert(parts, M.for_code(code))
   return table.concat(parts, " ")
 end
 

@@ -1,8 +1,8 @@
 local errors = require("allma.errors")
 local steps = require("allma.steps")
 
-describe("what helps", function()
-  it("is another command for each reason of an empty list", function()
+describe("the next step", function()
+  it("is a different command for each reason of an empty result", function()
     local seen = { [steps.nothing_found] = true }
     for _, code in ipairs({
       "indexing",
@@ -10,25 +10,25 @@ describe("what helps", function()
       "no_match_for_path",
       "embedder_unavailable",
     }) do
-      local told = steps.told("Why.", code)
-      assert.truthy(vim.startswith(told, "Why. :"), told)
-      assert.is_nil(seen[told])
-      seen[told] = true
+      local text = steps.append_to("Why.", code)
+      assert.truthy(vim.startswith(text, "Why. :"), text)
+      assert.is_nil(seen[text])
+      seen[text] = true
     end
   end)
 
-  it("stands alone where the sentence was said already", function()
-    assert.equal(":Allma status tells how far it is.", steps.told(nil, "indexing"))
+  it("is shown alone if there is no sentence", function()
+    assert.equal(":Allma status shows the progress.", steps.append_to(nil, "indexing"))
   end)
 
-  it("is not there for a limit without a code, nor for one of a newer server", function()
-    assert.equal("The reranker was too slow.", steps.told("The reranker was too slow.", nil))
-    assert.equal("Why.", steps.told("Why.", "not_known_here"))
+  it("is omitted for a missing code, and for an unknown one", function()
+    assert.equal("The reranker was too slow.", steps.append_to("The reranker was too slow.", nil))
+    assert.equal("Why.", steps.append_to("Why.", "unknown_code"))
   end)
 
-  it("stands behind the message and the hint of a failure", function()
+  it("follows the message and the hint of a failure", function()
     assert.equal(
-      "m ended without saying anything. Ask again. :Allma models chooses another model.",
+      "m ended without saying anything. Ask again. :Allma models selects another model.",
       errors.text({
         code = "empty_answer",
         message = "m ended without saying anything.",
@@ -38,10 +38,10 @@ describe("what helps", function()
     assert.equal("Stopped.", errors.text(errors.cancelled))
   end)
 
-  it("names commands that there are", function()
+  it("names existing commands", function()
     local names = require("allma.commands").names
     for _, code in ipairs({ "indexing", "nothing_indexed", "no_match_for_path", "empty_answer" }) do
-      local name = assert(steps.after(code):match("^:Allma (%S+)"))
+      local name = assert(steps.for_code(code):match("^:Allma (%S+)"))
       assert.truthy(vim.list_contains(names, name), name)
     end
   end)

@@ -6,7 +6,7 @@ return {
   impl = function(given)
     local params, question = options.parse(given.text, options.for_ask)
     if not params then
-      return errors.tell(question, vim.log.levels.ERROR)
+      return errors.notify(question, vim.log.levels.ERROR)
     end
     local function ask(text)
       if not text or vim.trim(text) == "" then

@@ -34,7 +34,7 @@ function actions.delete(conversation)
     if buf > 0 then
       vim.api.nvim_buf_delete(buf, { force = true })
     end
-    errors.tell(done.message)
+    errors.notify(done.message)
   end)
 end
 
@@ -69,9 +69,7 @@ return {
       if err then
         return errors.show(err)
       elseif #page.conversations == 0 then
-        return errors.tell(
-          "There are no conversations" .. (words ~= "" and " with these words." or " yet.")
-        )
+        return errors.notify("No conversations" .. (words ~= "" and " contain these words." or "."))
       end
       vim.ui.select(page.conversations, {
         prompt = "Conversation",
@@ -82,7 +80,7 @@ return {
           (action or actions.open)(chosen)
         end
       end)
-    end, { place = "menu" })
+    end, { slot = "menu" })
   end,
   complete = function(lead, words)
     return #words == 0

@@ -5,12 +5,12 @@ local STATES = { "failed", "indexed", "skipped" }
 
 ---@param document allma.DocumentRow
 local function entry(document)
-  local says = document.reason or ("%d passages"):format(document.chunks)
+  local detail = document.reason or ("%d passages"):format(document.chunks)
   return {
     filename = document.path,
     module = vim.fn.fnamemodify(document.path, ":~:."),
     lnum = 1,
-    text = ("%s: %s"):format(document.state, says),
+    text = ("%s: %s"):format(document.state, detail),
     type = document.state == "failed" and "E" or document.state == "skipped" and "W" or "",
   }
 end
@@ -20,8 +20,8 @@ return {
   impl = function(given)
     local state = given.args[1]
     if state and not vim.list_contains(STATES, state) then
-      return errors.tell(
-        "Documents are: " .. table.concat(STATES, ", ") .. ".",
+      return errors.notify(
+        "The state must be one of: " .. table.concat(STATES, ", ") .. ".",
         vim.log.levels.ERROR
       )
     end
@@ -29,9 +29,9 @@ return {
       if err then
         return errors.show(err)
       elseif #page.documents == 0 then
-        return errors.tell(
-          state and ("No document is %s."):format(state)
-            or "Nothing is indexed yet. :Allma ingest indexes the project."
+        return errors.notify(
+          state and ("No documents are %s."):format(state)
+            or "No documents indexed. :Allma ingest indexes the project."
         )
       end
       local title = ("Allma: %d documents"):format(page.total)
@@ -40,7 +40,7 @@ return {
       end
       vim.fn.setqflist({}, " ", { title = title, items = vim.tbl_map(entry, page.documents) })
       vim.cmd("botright copen")
-    end, { place = "list" })
+    end, { slot = "list" })
   end,
   complete = function(lead)
     return require("allma.commands").matching(lead, STATES)

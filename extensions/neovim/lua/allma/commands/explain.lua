@@ -7,7 +7,7 @@ return {
   impl = function(given)
     local params, query = options.parse(given.text, options.for_search)
     if not params then
-      return errors.tell(query, vim.log.levels.ERROR)
+      return errors.notify(query, vim.log.levels.ERROR)
     end
     local function explain(text)
       if not text or vim.trim(text) == "" then
@@ -19,7 +19,7 @@ return {
           return errors.show(err)
         end
         require("allma.ui.explanation").show(explanation)
-      end, { title = "searching", place = "explanation" })
+      end, { title = "searching", slot = "explanation" })
     end
     if query ~= "" then
       explain(query)

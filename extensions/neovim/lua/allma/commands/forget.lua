@@ -6,9 +6,9 @@ return {
   impl = function(given)
     local path = vim.fn.expand(given.text ~= "" and given.text or "%:p")
     if path == "" then
-      return require("allma.errors").tell("Name a file or folder that is indexed.")
+      return require("allma.errors").tell("Give the path of an indexed file or folder.")
     end
-    if vim.fn.confirm(("Forget %s?"):format(path), "&Forget\n&Keep", 2) == 1 then
+    if vim.fn.confirm(("Remove %s from the index?"):format(path), "&Remove\n&Cancel", 2) == 1 then
       require("allma").forget(path)
     end
   end,

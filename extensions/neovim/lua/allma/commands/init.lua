@@ -1,17 +1,17 @@
---- `:Allma`, whose sub-commands are one file each: what it does, and what completes it.
+--- `:Allma`. Each subcommand is one file, with its implementation and its completion.
 local errors = require("allma.errors")
 local reference = require("allma.reference")
 
 local M = {}
 
----@class allma.Given
----@field args string[] The words after the sub-command.
----@field text string The same as they were typed.
----@field selection? string What the command's range holds, introduced by its place.
+---@class allma.CommandArguments
+---@field args string[] The words after the subcommand.
+---@field text string The same text as typed.
+---@field selection? string The lines of the range, after a line with their location.
 
 ---@class allma.Command
----@field impl fun(given: allma.Given)
----@field complete? fun(lead: string, words: string[]): string[] `words`: those before `lead`.
+---@field impl fun(given: allma.CommandArguments)
+---@field complete? fun(lead: string, words: string[]): string[] `words`: the words before `lead`.
 
 M.names = vim.tbl_map(function(command)
   return command.name
@@ -31,7 +31,7 @@ local function split_word(text)
   return first, rest
 end
 
---- Runs `:Allma ...`; the chat without a sub-command.
+--- Runs `:Allma ...`; without a subcommand, opens the chat.
 ---@param given vim.api.keyset.create_user_command.command_args
 function M.run(given)
   local name, text = split_word(given.args)
@@ -41,8 +41,8 @@ function M.run(given)
   if not vim.list_contains(M.names, name) then
     local near = vim.fn.matchfuzzy(M.names, name)[1]
     local hint = near and ("Did you mean %q?"):format(near)
-      or ("There are: %s."):format(table.concat(M.names, ", "))
-    return errors.tell(("There is no :Allma %s. %s"):format(name, hint), vim.log.levels.ERROR)
+      or ("Available: %s."):format(table.concat(M.names, ", "))
+    return errors.notify(("Unknown command :Allma %s. %s"):format(name, hint), vim.log.levels.ERROR)
   end
   M.get(name).impl({
     args = vim.split(text, "%s+", { trimempty = true }),
@@ -52,7 +52,7 @@ function M.run(given)
   })
 end
 
---- What begins like `lead`.
+--- Returns the candidates that start with `lead`.
 ---@param lead string
 ---@param candidates string[]
 ---@return string[]

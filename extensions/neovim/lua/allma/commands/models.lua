@@ -4,11 +4,11 @@ local errors = require("allma.errors")
 
 ---@param err? allma.Error
 ---@param done? allma.Done
-local function told(err, done)
+local function report(err, done)
   if err then
     errors.show(err)
   elseif done then
-    errors.tell(done.message)
+    errors.notify(done.message)
   end
 end
 
@@ -16,18 +16,16 @@ end
 local actions = {}
 
 function actions.use(name)
-  client.request("models.use", { name = name }, told, { place = "model" })
+  client.request("models.use", { name = name }, report, { slot = "model" })
 end
 
 function actions.pull(name)
-  client.request("models.pull", { name = name }, told, { title = "downloading " .. name })
+  client.request("models.pull", { name = name }, report, { title = "downloading " .. name })
 end
 
 function actions.delete(name)
-  if
-    vim.fn.confirm(("Delete the model %s from the disk?"):format(name), "&Delete\n&Keep", 2) == 1
-  then
-    client.request("models.delete", { name = name }, told)
+  if vim.fn.confirm(("Delete the model %s from disk?"):format(name), "&Delete\n&Keep", 2) == 1 then
+    client.request("models.delete", { name = name }, report)
   end
 end
 
@@ -56,12 +54,12 @@ local function choose()
     if err then
       return errors.show(err)
     end
-    local able = vim.tbl_filter(can_chat, list.models)
-    if #able == 0 then
-      return errors.tell("No chat model is installed. :Allma models pull llama3.2 installs one.")
+    local chat_models = vim.tbl_filter(can_chat, list.models)
+    if #chat_models == 0 then
+      return errors.notify("No chat models installed. :Allma models pull llama3.2 installs one.")
     end
-    vim.ui.select(able, {
-      prompt = "Model that answers",
+    vim.ui.select(chat_models, {
+      prompt = "Chat model",
       kind = "allma.model",
       format_item = label,
     }, function(chosen)
@@ -69,7 +67,7 @@ local function choose()
         actions.use(chosen.name)
       end
     end)
-  end, { place = "menu" })
+  end, { slot = "menu" })
 end
 
 ---@type allma.Command
@@ -81,10 +79,7 @@ return {
     elseif action and name then
       action(name)
     else
-      errors.tell(
-        "Say :Allma models use, pull or delete, and a model's name.",
-        vim.log.levels.ERROR
-      )
+      errors.notify("Usage: :Allma models use|pull|delete NAME", vim.log.levels.ERROR)
     end
   end,
   complete = function(lead, words)

@@ -1,11 +1,11 @@
---- Options of questions and searches, which stand before the text: `++top=8 ++path=docs/** words`.
+--- Options before the text of a question or search: `++top=8 ++path=docs/** words`.
 local client = require("allma.client")
 local reference = require("allma.reference")
 local server = require("allma.server")
 
 local M = {}
 
---- What each option changes of a request's parameters.
+--- Applies each option to the parameters of a request.
 ---@type table<string, fun(params: table, value: any)>
 local APPLY = {
   all = function(params)
@@ -36,11 +36,11 @@ for _, option in ipairs(reference.options) do
   end
 end
 
---- Takes the options off the front of a text.
+--- Splits a text into its leading options and the rest.
 ---@param text string
 ---@param allowed string[]
----@return table? params Nil when an option is wrong.
----@return string rest What follows them; the complaint when an option is wrong.
+---@return table? params Nil if an option is invalid.
+---@return string rest The text after the options, or the error message.
 function M.parse(text, allowed)
   local params = {}
   while true do
@@ -52,7 +52,7 @@ function M.parse(text, allowed)
     local option = vim.list_contains(allowed, name) and ALL[name]
     if not option then
       return nil,
-        ("There is no option ++%s; there are: ++%s."):format(word, table.concat(allowed, ", ++"))
+        ("Unknown option ++%s; available: ++%s."):format(word, table.concat(allowed, ", ++"))
     end
     local given = option.value == "number" and tonumber(value) or value
     if option.value and (value == "" or type(given) ~= option.value) then

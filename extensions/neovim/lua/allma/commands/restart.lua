@@ -9,7 +9,7 @@ return {
         if err then
           errors.show(err)
         else
-          errors.tell("Allma's server has started.")
+          errors.notify("Allma's server has started.")
         end
       end)
     end)

@@ -6,7 +6,7 @@ return {
   impl = function(given)
     local params, query = options.parse(given.text, options.for_search)
     if not params then
-      return errors.tell(query, vim.log.levels.ERROR)
+      return errors.notify(query, vim.log.levels.ERROR)
     end
     local function search(text)
       if text and vim.trim(text) ~= "" then

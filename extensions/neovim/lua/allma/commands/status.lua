@@ -4,7 +4,7 @@ local errors = require("allma.errors")
 ---@param status allma.Status
 ---@return string[]
 local function lines_of(status)
-  local model = status.chatModel or "none yet"
+  local model = status.chatModel or "none"
   if not status.ollama.reachable then
     model = model .. ": " .. (status.ollama.reason or "not reachable")
   end
@@ -12,7 +12,7 @@ local function lines_of(status)
     "Allma " .. status.version .. ", process " .. status.pid,
     "",
     "Answers   " .. model,
-    "Embedder  " .. (status.embedder.name or "chosen with the first ingestion"),
+    "Embedder  " .. (status.embedder.name or "chosen when the first file is indexed"),
     "Vectors   " .. status.vectors.store .. ", " .. status.vectors.state,
     "Data      " .. vim.fn.fnamemodify(status.dataDir, ":~"),
     "",
@@ -25,7 +25,7 @@ local function lines_of(status)
         table.insert(facts, ("%d %s"):format(workspace[name], name))
       end
     end
-    table.insert(facts, workspace.watching and "followed" or "not followed")
+    table.insert(facts, workspace.watching and "watching" or "not watching")
     table.insert(lines, "  " .. table.concat(facts, ", "))
     if workspace.total then
       table.insert(lines, ("  indexing %d of %d files"):format(workspace.done, workspace.total))
@@ -35,7 +35,7 @@ local function lines_of(status)
     end
   end
   if #status.workspaces == 0 then
-    table.insert(lines, "Nothing is indexed yet. :Allma ingest indexes the project.")
+    table.insert(lines, "No documents indexed. :Allma ingest indexes the project.")
   end
   for _, job in ipairs(status.jobs) do
     local share = job.total and (" %d of %d"):format(job.done, job.total) or ""
@@ -63,6 +63,6 @@ return {
         title = " Allma ",
         max_width = 100,
       })
-    end, { place = "float" })
+    end, { slot = "float" })
   end,
 }

@@ -6,10 +6,10 @@ return {
     local count = require("allma").stop()
     if given.args[1] == "server" then
       require("allma.server").stop(function()
-        errors.tell("Allma's server has stopped.")
+        errors.notify("Allma's server has stopped.")
       end)
     elseif count == 0 then
-      errors.tell("Nothing is under way.")
+      errors.notify("Nothing to stop.")
     end
   end,
   complete = function(lead)

@@ -1,8 +1,8 @@
---- A conversation in a buffer, with the answer that is being written.
+--- A chat: one conversation in a buffer, and the answer that is being generated.
 local client = require("allma.client")
 local config = require("allma.config")
 local errors = require("allma.errors")
-local places = require("allma.ui.places")
+local location = require("allma.ui.location")
 local steps = require("allma.steps")
 local transcript = require("allma.ui.transcript")
 
@@ -20,18 +20,18 @@ local transcript = require("allma.ui.transcript")
 
 ---@class allma.Chat
 ---@field buf integer
----@field id? string The conversation's; nil until the first question is taken.
----@field call? allma.Call What is under way.
+---@field id? string Id of the conversation; nil until the server stored the first question.
+---@field call? allma.Call The running request.
 ---@field private text allma.Transcript
 ---@field private loading boolean
 ---@field private last? { question: string, options?: allma.AskOptions, message?: string }
 ---@field private draft string
----@field private editing boolean Whether what is typed takes the place of the last question.
+---@field private editing boolean Whether the typed text replaces the last question.
 local Chat = {}
 Chat.__index = Chat
 
 local UNCITED = "This answer cites no source. Check it before relying on it."
-local UNREAD = "What was said before is not shown; :edit reads it again."
+local UNREAD = "Earlier messages could not be loaded; :edit tries again."
 local CUT_OFF = "This answer is incomplete: it was cut off."
 
 -- --- asking --------------------------------------------------------------------------------
@@ -50,14 +50,14 @@ local function answering_label()
   return key and ("answering, %s stops"):format(key) or "answering"
 end
 
---- What kept an answer from being better, and what helps; empty for a good one.
+--- The notice of an answer with the next step; empty if there is none.
 ---@param answer allma.Answer
 ---@return string
-local function limits_of(answer)
+local function notice_of(answer)
   if answer.notice or answer.noticeCode then
-    return steps.told(answer.notice, answer.noticeCode)
+    return steps.append_to(answer.notice, answer.noticeCode)
   end
-  -- The answer itself says that no passage was found.
+  -- The answer itself says that no passage was found; add only the next step.
   local is_nothing = answer.grounding == "declined" and #answer.citations == 0
   return is_nothing and steps.nothing_found or ""
 end
@@ -66,38 +66,38 @@ end
 ---@return string
 local function answered_label(answer)
   local seconds = ("%.1f s"):format(answer.stats.totalMs / 1000)
-  local bare = #answer.citations > 0 and "passages only" or ""
-  local label = answer.model and (answer.model .. ", " .. seconds) or bare
-  return answer.stats.truncated and label .. ", cut at the length limit" or label
+  local passages_only = #answer.citations > 0 and "passages only" or ""
+  local label = answer.model and (answer.model .. ", " .. seconds) or passages_only
+  return answer.stats.truncated and label .. ", cut off at the length limit" or label
 end
 
---- Asks a question, and shows its answer as it comes.
+--- Asks a question, and streams the answer into the buffer.
 ---@param question string
 ---@param options? allma.AskOptions
----@param replaces? string The last question's message, whose place it takes.
+---@param replaces? string Id of the message that the question replaces.
 function Chat:ask(question, options, replaces)
   if self.loading and not self.last then
-    -- Asked when what was said before is there.
+    -- Ask after the conversation has loaded.
     self.last = { question = question, options = options }
     return
   elseif self.call then
-    return errors.tell("Allma is still answering.", vim.log.levels.WARN)
+    return errors.notify("Allma is still answering.", vim.log.levels.WARN)
   end
   question = vim.trim(question)
   if question == "" then
-    return errors.tell("Type a question first.")
+    return errors.notify("Type a question first.")
   end
   local typed = self.text:input()
   self.draft = typed ~= question and typed or ""
   self.last = { question = question, options = options, message = replaces }
   self.editing = false
   if replaces then
-    self.text:rewind()
+    self.text:remove_last_question()
   end
   if not self.id then
-    self.text:retitle(vim.fn.strcharpart(question, 0, 60))
+    self.text:set_title(vim.fn.strcharpart(question, 0, 60))
   end
-  self.text:put_question(question)
+  self.text:set_question(question)
   self.text:begin_answer(answering_label())
   local params = vim.tbl_extend(
     "force",
@@ -105,22 +105,22 @@ function Chat:ask(question, options, replaces)
     { question = question, conversationId = self.id, replaces = replaces }
   )
   self.call = client.request("ask", params, function(err, answer)
-    self:answered(err, answer, replaces ~= nil)
+    self:on_answer(err, answer, replaces ~= nil)
   end, {
     title = "answering",
     on_chunk = function(chunk)
-      self:receive(chunk)
+      self:on_chunk(chunk)
     end,
   })
 end
 
 ---@param chunk allma.AnswerStarted|allma.AnswerChunk|allma.AnswerSources
-function Chat:receive(chunk)
+function Chat:on_chunk(chunk)
   if not vim.api.nvim_buf_is_valid(self.buf) then
     return
   elseif chunk.kind == "started" then
     self.last.message = chunk.messageId
-    self:identify(chunk.conversationId)
+    self:set_id(chunk.conversationId)
   elseif chunk.kind == "chunk" then
     self.text:stream(chunk.text)
   end
@@ -128,56 +128,56 @@ end
 
 ---@param err? allma.Error
 ---@param answer? allma.Answer
----@param in_place boolean Whether it was to take the place of another.
-function Chat:answered(err, answer, in_place)
+---@param in_place boolean Whether it replaces an earlier answer.
+function Chat:on_answer(err, answer, in_place)
   self.call = nil
   if not vim.api.nvim_buf_is_valid(self.buf) then
     return
   end
   if answer then
     self.text:end_answer(answered_label(answer), answer.text)
-    local bare = answer.mode == "passages_only"
+    local passages_only = answer.mode == "passages_only"
     local sources = vim.tbl_map(function(citation)
       return {
         number = citation.number,
         source = citation.passage,
-        dim = not (bare or citation.cited),
+        dim = not (passages_only or citation.cited),
       }
     end, answer.citations)
-    self.text:add_sources(sources, bare)
+    self.text:add_sources(sources, passages_only)
     if answer.grounding == "uncited" then
-      self.text:note(UNCITED)
+      self.text:add_note(UNCITED)
     end
-    local limits = limits_of(answer)
-    if limits ~= "" then
-      self.text:note(limits)
+    local notice = notice_of(answer)
+    if notice ~= "" then
+      self.text:add_note(notice)
     end
     if in_place then
-      self:retitle()
+      self:refresh_title()
     end
   elseif err and in_place and not self.text:has_answer() then
-    -- What was to be replaced is still there.
+    -- The server still has the earlier answer.
     self.last = nil
     errors.show(err)
-    return self:begin()
+    return self:start()
   elseif err then
     self.text:end_answer("")
-    self.text:note(errors.text(err))
+    self.text:add_note(errors.text(err))
   end
   self.text:begin_input(input_label(), self.draft)
   self.draft = ""
 end
 
---- Takes the conversation's id, and a name by which the buffer can be had again.
+--- Sets the conversation's id, and names the buffer after it.
 ---@param id string
-function Chat:identify(id)
+function Chat:set_id(id)
   if self.id == id or not vim.api.nvim_buf_is_valid(self.buf) then
     return
   end
   self.id = id
   local before = vim.api.nvim_buf_get_name(self.buf)
   if pcall(vim.api.nvim_buf_set_name, self.buf, "allma://conversation/" .. id) then
-    -- The old name stays behind as a buffer of its own.
+    -- Renaming leaves a buffer with the old name.
     local left = vim.fn.bufnr("^" .. before .. "$")
     if left > 0 and left ~= self.buf then
       vim.api.nvim_buf_delete(left, { force = true })
@@ -185,43 +185,43 @@ function Chat:identify(id)
   end
 end
 
---- The title of a conversation whose first question was replaced may be another now.
-function Chat:retitle()
+--- Reloads the title, which changes when the first question is replaced.
+function Chat:refresh_title()
   client.request("conversations.show", { id = self.id }, function(_, conversation)
     if conversation and vim.api.nvim_buf_is_valid(self.buf) then
-      self.text:retitle(conversation.title)
+      self.text:set_title(conversation.title)
     end
   end)
 end
 
---- Asks the last question again, in its own place.
+--- Repeats the last question; the new answer replaces the old one.
 function Chat:regenerate()
   if not self.last then
-    return errors.tell("There is no question yet.")
+    return errors.notify("There is no question yet.")
   end
   self:ask(self.last.question, self.last.options, self.last.message)
 end
 
---- Takes the last question up again; what is sent then takes its place.
+--- Edits the last question; the edited one replaces it.
 function Chat:edit()
   if self.call then
-    return errors.tell("Allma is still answering.", vim.log.levels.WARN)
+    return errors.notify("Allma is still answering.", vim.log.levels.WARN)
   elseif not self.last or not self.last.message then
-    return errors.tell("There is no question yet.")
+    return errors.notify("There is no question yet.")
   end
   self.editing = true
   self.text:begin_input("replaces the last question", self.last.question)
   vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(self.buf), 0 })
 end
 
---- Stops the answer; what has come stays.
+--- Stops the answer; the text received so far stays.
 function Chat:stop()
   if self.call then
     self.call.cancel()
   end
 end
 
---- Sends what is typed.
+--- Sends the typed text.
 function Chat:send()
   local last = self.last or {}
   self:ask(self.text:input(), last.options, self.editing and last.message or nil)
@@ -238,7 +238,7 @@ end
 function Chat:open_source()
   local source = self:source()
   if source then
-    places.open(source)
+    location.open(source)
   else
     vim.cmd("normal! gf")
   end
@@ -247,45 +247,45 @@ end
 function Chat:preview_source()
   local source = self:source()
   if source then
-    places.preview(source)
+    location.preview(source)
   else
-    errors.tell("There is no source under the cursor.")
+    errors.notify("There is no source under the cursor.")
   end
 end
 
---- Opens the source under the cursor; below the last heading, sends what is typed.
+--- Opens the source under the cursor; below the last heading, sends the typed text.
 function Chat:enter()
   local row = self.text:input_row()
   local source = self:source()
   if row and vim.api.nvim_win_get_cursor(0)[1] > row then
     self:send()
   elseif source then
-    places.open(source)
+    location.open(source)
   else
     vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(self.buf), 0 })
   end
 end
 
--- --- what was said before -----------------------------------------------------------------
+-- --- loading ------------------------------------------------------------------------------
 
 ---@param message allma.Message
 function Chat:show_message(message)
   if message.role == "user" then
-    self.text:put_question(message.content)
+    self.text:set_question(message.content)
     self.last = { question = message.content, message = message.id }
     return
   end
   self.text:begin_answer()
-  local bare = #message.sources > 0 and "passages only" or ""
-  self.text:end_answer(message.model or bare, message.content)
+  local passages_only = #message.sources > 0 and "passages only" or ""
+  self.text:end_answer(message.model or passages_only, message.content)
   local sources = vim.tbl_map(function(source)
     return { number = source.number, source = source }
   end, message.sources)
   self.text:add_sources(sources, message.model == nil)
   if message.grounding == "uncited" then
-    self.text:note(UNCITED)
+    self.text:add_note(UNCITED)
   elseif message.grounding == "cut_off" then
-    self.text:note(CUT_OFF)
+    self.text:add_note(CUT_OFF)
   end
 end
 
@@ -296,7 +296,7 @@ function Chat:load()
     if not vim.api.nvim_buf_is_valid(self.buf) then
       return
     end
-    local asked = self.last
+    local queued = self.last
     self.last = nil
     self.text:clear(conversation and conversation.title or "Chat")
     for _, message in ipairs(conversation and conversation.messages or {}) do
@@ -307,19 +307,19 @@ function Chat:load()
       self.id = nil
       errors.show(err)
     elseif err then
-      -- It is still the one that is asked in: its name is the buffer's.
-      self.text:note(errors.text(err) .. "\n" .. UNREAD)
+      -- Keep the id: the next question still belongs to this conversation.
+      self.text:add_note(errors.text(err) .. "\n" .. UNREAD)
     end
-    local is_asked = asked and (conversation or is_gone)
-    self.text:begin_input(input_label(), asked and not is_asked and asked.question or nil)
-    if is_asked then
-      self:ask(asked.question, asked.options)
+    local can_ask = queued and (conversation or is_gone)
+    self.text:begin_input(input_label(), queued and not can_ask and queued.question or nil)
+    if can_ask then
+      self:ask(queued.question, queued.options)
     end
   end)
 end
 
---- Shows the conversation from its beginning, or the place to type in.
-function Chat:begin()
+--- Loads the conversation, or shows an empty chat.
+function Chat:start()
   self.text:clear(self.id and "…" or "New chat")
   if self.id then
     self:load()

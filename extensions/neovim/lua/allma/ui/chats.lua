@@ -1,4 +1,4 @@
---- The chats there are: their buffers, their keys, and which one is meant.
+--- All chats: their buffers, their keys, and the latest one.
 local Chat = require("allma.ui.chat")
 local config = require("allma.config")
 local window = require("allma.ui.window")
@@ -16,7 +16,7 @@ local function show_keys()
   local lines = {}
   for _, name in ipairs(vim.fn.sort(vim.tbl_keys(keys))) do
     if keys[name] then
-      table.insert(lines, ("%-8s %s"):format(keys[name], config.key_meanings[name]))
+      table.insert(lines, ("%-8s %s"):format(keys[name], config.key_descriptions[name]))
     end
   end
   vim.lsp.util.open_floating_preview(lines, "text", { border = "rounded", focus_id = "allma.keys" })
@@ -56,16 +56,16 @@ local function map_keys(buf)
         if chats[buf] then
           actions[name](chats[buf])
         end
-      end, { buffer = buf, desc = "Allma: " .. config.key_meanings[name] })
+      end, { buffer = buf, desc = "Allma: " .. config.key_descriptions[name] })
     end
   end
 end
 
---- Makes a buffer the chat of a conversation, or of a new one.
+--- Turns a buffer into the chat of a conversation, or of a new one.
 ---@param buf integer
 ---@param id? string
 ---@return allma.Chat
-function M.adopt(buf, id)
+function M.attach(buf, id)
   local chat = chats[buf]
   if chat then
     chat:stop()
@@ -80,9 +80,9 @@ function M.adopt(buf, id)
   local group = vim.api.nvim_create_augroup("allma.chat." .. buf, {})
   vim.api.nvim_create_autocmd(
     "BufWinEnter",
-    { group = group, buffer = buf, callback = window.dress }
+    { group = group, buffer = buf, callback = window.set_options }
   )
-  vim.tbl_map(window.dress, vim.fn.win_findbuf(buf))
+  vim.tbl_map(window.set_options, vim.fn.win_findbuf(buf))
   vim.api.nvim_create_autocmd("BufEnter", {
     group = group,
     buffer = buf,
@@ -99,7 +99,7 @@ function M.adopt(buf, id)
       latest = latest ~= chat and latest or nil
     end,
   })
-  chat:begin()
+  chat:start()
   return chat
 end
 
@@ -109,12 +109,12 @@ function M.new()
   count = count + 1
   local buf = vim.api.nvim_create_buf(false, true)
   vim.api.nvim_buf_set_name(buf, "allma://chat/" .. count)
-  local chat = M.adopt(buf)
+  local chat = M.attach(buf)
   window.show(buf)
   return chat
 end
 
---- Shows the chat of a conversation; the latest chat, or a new one, without `id`.
+--- Shows the chat of a conversation; without `id`, the latest chat or a new one.
 ---@param id? string
 ---@return allma.Chat
 function M.show(id)
@@ -126,7 +126,7 @@ function M.show(id)
     if not chat then
       local buf = vim.fn.bufadd("allma://conversation/" .. id)
       vim.fn.bufload(buf)
-      chat = chats[buf] or M.adopt(buf, id)
+      chat = chats[buf] or M.attach(buf, id)
     end
   end
   if not chat or not vim.api.nvim_buf_is_valid(chat.buf) then

@@ -1,4 +1,4 @@
---- Buffers for `allma://` URIs: a conversation is a chat, all else is text to read.
+--- Buffers for `allma://` URIs: a chat for a conversation, read-only text for the others.
 local client = require("allma.client")
 local errors = require("allma.errors")
 
@@ -16,13 +16,13 @@ local function fill(bufnr, lines)
   vim.bo[bufnr].modified = false
 end
 
---- Fills a buffer with what stands behind its URI, before it returns: the cursor is set after it.
+--- Loads the content of a URI into a buffer, synchronously: Neovim sets the cursor afterwards.
 ---@param bufnr integer
 ---@param uri string
 function M.read(bufnr, uri)
   local conversation = uri:match("^allma://conversation/([^/]+)$")
   if conversation or vim.startswith(uri, "allma://chat/") then
-    return require("allma.ui.chats").adopt(bufnr, conversation)
+    return require("allma.ui.chats").attach(bufnr, conversation)
   end
   vim.bo[bufnr].buftype = "nofile"
   vim.bo[bufnr].swapfile = false

@@ -1,43 +1,46 @@
---- Why a search finds what it finds: a buffer to read, whose passages can be opened.
-local places = require("allma.ui.places")
+--- The explanation of a search, in a read-only buffer from which passages can be opened.
+local location = require("allma.ui.location")
 local steps = require("allma.steps")
 
 local M = {}
 
 local LISTS = { "dense", "lexical", "fused", "rescored", "reranked" }
 local TITLES = {
-  dense = "meaning",
-  lexical = "words",
-  fused = "both",
+  dense = "dense",
+  lexical = "lexical",
+  fused = "fused",
   rescored = "rescored",
   reranked = "reranked",
 }
--- What needs more words than its name.
+-- Outcomes whose name alone is not clear.
 local OUTCOMES = {
-  joined = "joined to its neighbour",
+  joined = "joined to an adjacent passage",
   below_threshold = "below the score threshold",
-  repeats = "repeats one above",
-  overlaps = "overlaps one above",
-  over_limit = "enough were above it",
+  repeats = "duplicate of a passage above",
+  overlaps = "overlaps a passage above",
+  over_limit = "beyond the limit of passages",
 }
 
 ---@param explanation allma.Explanation
 ---@return string[]
 local function head(explanation)
   local words = vim.list_extend(vim.deepcopy(explanation.terms), explanation.phrases)
-  local lines = { "# Why these passages: " .. explanation.query:gsub("%s+", " "), "" }
+  local lines = { "# Search explained: " .. explanation.query:gsub("%s+", " "), "" }
   table.insert(lines, "Searched by meaning, and for the stems: " .. table.concat(words, ", "))
   if #explanation.stopWords > 0 then
     table.insert(lines, "Too common to search for: " .. table.concat(explanation.stopWords, ", "))
   end
   table.insert(lines, explanation.reranker and "Reranked by " .. explanation.reranker or nil)
-  local limits = steps.told(explanation.notice, explanation.noticeCode)
-  if limits ~= "" then
-    table.insert(lines, (limits:gsub("%s+", " ")))
+  local notice = steps.append_to(explanation.notice, explanation.noticeCode)
+  if notice ~= "" then
+    table.insert(lines, (notice:gsub("%s+", " ")))
   elseif #explanation.candidates == 0 then
     table.insert(lines, "No passage matches. " .. steps.nothing_listed)
   end
-  return vim.list_extend(lines, { "", "Rank in each list, with the score; <CR> opens a passage." })
+  return vim.list_extend(
+    lines,
+    { "", "Rank after each stage, with the score; <CR> opens a passage." }
+  )
 end
 
 ---@param candidate allma.Candidate
@@ -48,18 +51,18 @@ end
 
 ---@param candidate allma.Candidate
 ---@return string
-local function standings(candidate)
+local function ranks(candidate)
   local parts = {}
   for _, list in ipairs(LISTS) do
-    local standing = candidate[list] ---@type allma.RankedScore?
-    if standing then
-      table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], standing.rank, standing.score))
+    local rank = candidate[list] ---@type allma.RankedScore?
+    if rank then
+      table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], rank.rank, rank.score))
     end
   end
   return table.concat(parts, ", ")
 end
 
---- The lines to show, and the passage that stands in a line.
+--- Returns the lines of the buffer, and the passage of each line.
 ---@param explanation allma.Explanation
 ---@return string[] lines
 ---@return table<integer, allma.Passage> passages By line, from 1.
@@ -69,12 +72,12 @@ function M.lines(explanation)
     if candidate.outcome == "not_rescored" then
       unread = unread + 1
     else
-      local heading = places.heading(candidate.passage)
+      local heading = location.heading(candidate.passage)
       vim.list_extend(lines, {
         "",
-        ("%d. %s"):format(number, places.name(candidate.passage))
+        ("%d. %s"):format(number, location.label(candidate.passage))
           .. (heading ~= "" and " · " .. heading or ""),
-        ("   %s: %s"):format(outcome_of(candidate), standings(candidate)),
+        ("   %s: %s"):format(outcome_of(candidate), ranks(candidate)),
       })
       passages[#lines - 1], passages[#lines] = candidate.passage, candidate.passage
     end
@@ -94,8 +97,8 @@ function M.show(explanation)
   local options = vim.bo[buf]
   options.buftype, options.bufhidden, options.swapfile = "nofile", "wipe", false
   options.filetype, options.modifiable = "markdown", false
-  require("allma.ui.window").dress()
-  for key, act in pairs({ ["<CR>"] = places.open, gf = places.open, K = places.preview }) do
+  require("allma.ui.window").set_options()
+  for key, act in pairs({ ["<CR>"] = location.open, gf = location.open, K = location.preview }) do
     vim.keymap.set("n", key, function()
       local passage = passages[vim.api.nvim_win_get_cursor(0)[1]]
       if passage then

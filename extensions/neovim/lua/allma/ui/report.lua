@@ -1,4 +1,4 @@
---- What an ingestion did, in a sentence.
+--- The report of an indexing run, in a sentence.
 local errors = require("allma.errors")
 
 local M = {}
@@ -19,9 +19,9 @@ function M.sentence(report)
   end
   local text = "Allma: " .. (#parts > 0 and table.concat(parts, ", ") or "nothing to index") .. "."
   if #report.failed > 0 then
-    text = text .. " :Allma documents failed tells why."
+    text = text .. " :Allma documents failed shows why."
   elseif #report.skipped > 0 and report.indexed + report.updated + report.unchanged == 0 then
-    text = text .. " :Allma documents skipped tells why."
+    text = text .. " :Allma documents skipped shows why."
   end
   if report.notice then
     text = text .. " " .. report.notice
@@ -36,9 +36,9 @@ function M.show(err, report)
     errors.show(err)
   elseif report and report.indexed then
     local level = #report.failed > 0 and vim.log.levels.WARN or vim.log.levels.INFO
-    errors.tell(M.sentence(report), level)
+    errors.notify(M.sentence(report), level)
   elseif report then
-    errors.tell("Indexing goes on; :Allma status tells how far it is.")
+    errors.notify("Indexing continues in the background; :Allma status shows the progress.")
   end
 end
 

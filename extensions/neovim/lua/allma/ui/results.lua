@@ -1,13 +1,13 @@
---- Found passages, where the user wants to have them.
+--- Shows found passages as configured by the setting `results`.
 local config = require("allma.config")
-local places = require("allma.ui.places")
+local location = require("allma.ui.location")
 
 local M = {}
 
---- A passage's first line that says something.
+--- The first line of a passage that has a letter or digit.
 ---@param text string
 ---@return string
-local function gist(text)
+local function summary_line(text)
   local line = text:match("[^\r\n]*%w[^\r\n]*") or text
   return (vim.trim(line):gsub("%s+", " "):sub(1, 120))
 end
@@ -15,15 +15,15 @@ end
 ---@param passage allma.Passage
 ---@return table
 local function entry(passage)
-  local heading = places.heading(passage)
+  local heading = location.heading(passage)
   return {
-    filename = places.target(passage),
+    filename = location.target(passage),
     module = vim.fn.fnamemodify(passage.path, ":~:."),
     lnum = passage.startLine,
     end_lnum = passage.endLine,
     text = (passage.page and ("page %d: "):format(passage.page) or "")
       .. (heading ~= "" and heading .. ": " or "")
-      .. gist(passage.text)
+      .. summary_line(passage.text)
       .. (passage.stale and " (changed since it was indexed)" or ""),
     user_data = passage,
   }
@@ -50,11 +50,11 @@ local function in_select(passages, title)
     prompt = title,
     kind = "allma.passage",
     format_item = function(passage)
-      return places.name(passage) .. "  " .. gist(passage.text)
+      return location.label(passage) .. "  " .. summary_line(passage.text)
     end,
   }, function(chosen)
     if chosen then
-      places.open(chosen)
+      location.open(chosen)
     end
   end)
 end

@@ -1,9 +1,9 @@
---- The text of a chat: questions, answers and sources in a Markdown buffer, and a place to type.
-local places = require("allma.ui.places")
+--- The text of a chat: a Markdown buffer with questions, answers, sources and an input area.
+local location = require("allma.ui.location")
 
 local M = {}
 
-local SPACE = vim.api.nvim_create_namespace("allma.chat")
+local NAMESPACE = vim.api.nvim_create_namespace("allma.chat")
 local EXCERPT_LINES = 6
 -- 'undolevels' of a buffer that follows the global value.
 local NO_LOCAL_UNDOLEVELS = -123456
@@ -16,10 +16,10 @@ local NO_LOCAL_UNDOLEVELS = -123456
 ---@field buf integer
 ---@field private turns allma.Turn[]
 ---@field private source_marks table<integer, allma.Source>
----@field private input_mark? integer At the heading above what is typed.
+---@field private input_mark? integer At the heading above the input area.
 ---@field private question_mark? integer At the heading above the last question.
 ---@field private answer_mark? integer
----@field private answer_row? integer First row of the answer that is being written.
+---@field private answer_row? integer First row of the answer that is being generated.
 local Transcript = {}
 Transcript.__index = Transcript
 
@@ -35,7 +35,7 @@ local function to_lines(text)
   return vim.split(text:gsub("\r", ""), "\n", { plain = true })
 end
 
---- Changes the buffer, which nobody else changes meanwhile; windows that show its end follow it.
+--- Runs `change` on the buffer without undo history; windows at its end stay at the end.
 ---@param change fun()
 function Transcript:write(change)
   local following = vim.tbl_filter(function(window)
@@ -55,7 +55,7 @@ function Transcript:write(change)
 end
 
 ---@param lines string[]
----@return integer row The first of them.
+---@return integer row The row of the first line.
 function Transcript:append(lines)
   local row = vim.api.nvim_buf_line_count(self.buf)
   vim.api.nvim_buf_set_lines(self.buf, row, row, false, lines)
@@ -67,7 +67,7 @@ end
 ---@param id? integer
 ---@return integer
 function Transcript:label(row, label, id)
-  return vim.api.nvim_buf_set_extmark(self.buf, SPACE, row, 0, {
+  return vim.api.nvim_buf_set_extmark(self.buf, NAMESPACE, row, 0, {
     id = id,
     virt_text = label and label ~= "" and { { label, "Comment" } } or nil,
     virt_text_pos = "eol",
@@ -78,15 +78,15 @@ end
 ---@param mark integer
 ---@return integer
 function Transcript:row(mark)
-  return vim.api.nvim_buf_get_extmark_by_id(self.buf, SPACE, mark, {})[1] or 0
+  return vim.api.nvim_buf_get_extmark_by_id(self.buf, NAMESPACE, mark, {})[1] or 0
 end
 
---- Begins anew.
+--- Clears the buffer.
 ---@param title string
 function Transcript:clear(title)
   self.turns, self.source_marks = {}, {}
   self.input_mark, self.question_mark, self.answer_row = nil, nil, nil
-  vim.api.nvim_buf_clear_namespace(self.buf, SPACE, 0, -1)
+  vim.api.nvim_buf_clear_namespace(self.buf, NAMESPACE, 0, -1)
   self:write(function()
     vim.api.nvim_buf_set_lines(self.buf, 0, -1, false, {})
     vim.api.nvim_buf_set_lines(self.buf, 0, 1, false, { "# " .. title:gsub("%s+", " ") })
@@ -94,7 +94,7 @@ function Transcript:clear(title)
 end
 
 ---@param title string
-function Transcript:retitle(title)
+function Transcript:set_title(title)
   self:write(function()
     vim.api.nvim_buf_set_lines(self.buf, 0, 1, false, { "# " .. title:gsub("%s+", " ") })
   end)
@@ -102,11 +102,11 @@ end
 
 -- --- the question --------------------------------------------------------------------------
 
---- Opens the place to type in, at the end; there is one at most.
+--- Adds the input area at the end, replacing an earlier one.
 ---@param label string
 ---@param draft? string
 function Transcript:begin_input(label, draft)
-  self:cut(self:input_row())
+  self:remove_from(self:input_row())
   self:write(function()
     local row = self:append({ "", "## You", "" })
     self:append(to_lines(draft or ""))
@@ -115,13 +115,13 @@ function Transcript:begin_input(label, draft)
   vim.bo[self.buf].modifiable = true
 end
 
---- The row from which on text belongs to the next question; nil while there is no place to type.
+--- The first row of the input area; nil if there is none.
 ---@return integer?
 function Transcript:input_row()
   return self.input_mark and self:row(self.input_mark)
 end
 
---- What is typed.
+--- The typed text.
 ---@return string
 function Transcript:input()
   local row = self:input_row()
@@ -135,13 +135,13 @@ function Transcript:input()
   return vim.trim(table.concat(lines, "\n"))
 end
 
---- Puts a question in the place of what is typed; nothing can be typed until the next one begins.
+--- Replaces the input area with a question, and locks the buffer until the next input.
 ---@param text string
-function Transcript:put_question(text)
+function Transcript:set_question(text)
   local row = self:input_row()
   self:write(function()
     if row then
-      vim.api.nvim_buf_del_extmark(self.buf, SPACE, self.input_mark)
+      vim.api.nvim_buf_del_extmark(self.buf, NAMESPACE, self.input_mark)
       vim.api.nvim_buf_set_lines(self.buf, row, -1, false, { "## You", "" })
     else
       row = self:append({ "", "## You", "" }) + 1
@@ -153,22 +153,22 @@ function Transcript:put_question(text)
   vim.bo[self.buf].modifiable = false
 end
 
---- Takes the last question away, with all that stands below it.
-function Transcript:rewind()
+--- Removes the last question and everything below it.
+function Transcript:remove_last_question()
   local row = self.question_mark and self:row(self.question_mark)
-  self:cut(row)
+  self:remove_from(row)
   self.turns = vim.tbl_filter(function(turn)
     return not row or self:row(turn.mark) < row
   end, self.turns)
   self.question_mark = nil
 end
 
---- Takes everything away from the blank line above a row.
+--- Removes everything from the blank line above a row.
 ---@param row? integer
-function Transcript:cut(row)
+function Transcript:remove_from(row)
   if row then
     self:write(function()
-      vim.api.nvim_buf_clear_namespace(self.buf, SPACE, row, -1)
+      vim.api.nvim_buf_clear_namespace(self.buf, NAMESPACE, row, -1)
       vim.api.nvim_buf_set_lines(self.buf, row - 1, -1, false, {})
     end)
     self.input_mark = nil
@@ -195,14 +195,14 @@ function Transcript:stream(text)
   end)
 end
 
---- Whether anything of the answer has come.
+--- Whether any text of the answer was received.
 ---@return boolean
 function Transcript:has_answer()
   return vim.api.nvim_buf_line_count(self.buf) > self.answer_row + 1
     or vim.api.nvim_buf_get_lines(self.buf, self.answer_row, -1, false)[1] ~= ""
 end
 
---- Ends the answer: with its checked text, where that is known.
+--- Ends the answer; `text` is its final text, with checked citations.
 ---@param label string
 ---@param text? string
 function Transcript:end_answer(label, text)
@@ -235,7 +235,7 @@ end
 
 --- Lists the sources below the last answer.
 ---@param sources { number: integer, source: allma.Source, dim?: boolean }[]
----@param with_text boolean Whether to show what they say.
+---@param with_text boolean Whether to show the text of the passages.
 function Transcript:add_sources(sources, with_text)
   if #sources == 0 then
     return
@@ -244,13 +244,13 @@ function Transcript:add_sources(sources, with_text)
   self:write(function()
     self:append({ "", "Sources:", "" })
     for _, item in ipairs(sources) do
-      local source, heading = item.source, places.heading(item.source)
-      local line = ("- [%d] %s"):format(item.number, places.name(source))
+      local source, heading = item.source, location.heading(item.source)
+      local line = ("- [%d] %s"):format(item.number, location.label(source))
         .. (heading ~= "" and " · " .. heading or "")
         .. (source.stale and " (changed since it was indexed)" or "")
-        .. (source.suspicious and " (gives orders to its reader)" or "")
+        .. (source.suspicious and " (possible prompt injection)" or "")
       local row = self:append({ line })
-      local mark = vim.api.nvim_buf_set_extmark(self.buf, SPACE, row, 0, {
+      local mark = vim.api.nvim_buf_set_extmark(self.buf, NAMESPACE, row, 0, {
         end_row = row,
         end_col = #line,
         hl_group = item.dim and "Comment" or "Directory",
@@ -265,9 +265,9 @@ function Transcript:add_sources(sources, with_text)
   end)
 end
 
---- A remark of ours, set apart from what a model wrote.
+--- Adds a note by the extension, set apart from the model's text.
 ---@param text string
-function Transcript:note(text)
+function Transcript:add_note(text)
   self:write(function()
     local lines = { "" }
     if self.answer_row and not self:has_answer() then
@@ -278,7 +278,7 @@ function Transcript:note(text)
       table.insert(lines, "> " .. line)
     end
     local row = self:append(lines)
-    vim.api.nvim_buf_set_extmark(self.buf, SPACE, row, 0, {
+    vim.api.nvim_buf_set_extmark(self.buf, NAMESPACE, row, 0, {
       end_row = row + #lines,
       hl_group = "DiagnosticWarn",
       hl_eol = true,
@@ -287,9 +287,9 @@ function Transcript:note(text)
   end)
 end
 
--- --- where the cursor is -------------------------------------------------------------------
+-- --- at the cursor -------------------------------------------------------------------------
 
---- The number in brackets at a column, else the first in the line.
+--- The bracketed number at a column, else the first one in the line.
 ---@param line string
 ---@param column integer From 0.
 ---@return integer?
@@ -308,12 +308,12 @@ local function cited_number(line, column)
   end
 end
 
---- The source that a position names: in the list of sources, or as `[2]` in an answer.
+--- The source at a position: an entry of the list of sources, or `[2]` in an answer.
 ---@param row integer From 0.
 ---@param column integer From 0.
 ---@return allma.Source?
 function Transcript:source_at(row, column)
-  local marks = vim.api.nvim_buf_get_extmarks(self.buf, SPACE, { row, 0 }, { row, -1 }, {})
+  local marks = vim.api.nvim_buf_get_extmarks(self.buf, NAMESPACE, { row, 0 }, { row, -1 }, {})
   for _, mark in ipairs(marks) do
     if self.source_marks[mark[1]] then
       return self.source_marks[mark[1]]

@@ -1,20 +1,20 @@
---- The window of a chat.
+--- Opens and configures the window of a chat.
 local config = require("allma.config")
 
 local M = {}
 
 ---@param buf integer
----@param place string
+---@param position string
 ---@param size number
-local function open(buf, place, size)
-  if place == "current" then
+local function open(buf, position, size)
+  if position == "current" then
     vim.api.nvim_win_set_buf(0, buf)
-  elseif place == "tab" then
+  elseif position == "tab" then
     vim.cmd.tabnew()
     local empty = vim.api.nvim_get_current_buf()
     vim.api.nvim_win_set_buf(0, buf)
     vim.api.nvim_buf_delete(empty, {})
-  elseif place == "float" then
+  elseif position == "float" then
     local width, height =
       math.floor(vim.o.columns * math.max(size, 0.6)), math.floor(vim.o.lines * 0.8)
     vim.api.nvim_open_win(buf, true, {
@@ -27,9 +27,9 @@ local function open(buf, place, size)
       title = " Allma ",
     })
   else
-    local beside = place == "right" or place == "left"
+    local beside = position == "right" or position == "left"
     vim.api.nvim_open_win(buf, true, {
-      split = place,
+      split = position,
       win = -1,
       width = beside and math.floor(vim.o.columns * size) or nil,
       height = not beside and math.floor(vim.o.lines * size) or nil,
@@ -37,15 +37,15 @@ local function open(buf, place, size)
   end
 end
 
---- Has a window show long lines of text well, for as long as it shows this buffer.
----@param window? any A window; for anything else, the current one.
-function M.dress(window)
+--- Sets window-local options for text with long lines, for the buffer that is shown.
+---@param window? any A window id; anything else means the current window.
+function M.set_options(window)
   local options = vim.wo[type(window) == "number" and window or 0][0]
   options.wrap, options.linebreak, options.breakindent = true, true, true
   options.number, options.relativenumber, options.signcolumn = false, false, "no"
 end
 
---- Shows a chat's buffer, with the cursor at its end; in its window when it has one.
+--- Shows a chat's buffer, in its existing window if there is one, with the cursor at the end.
 ---@param buf integer
 function M.show(buf)
   local window = vim.iter(vim.api.nvim_tabpage_list_wins(0)):find(function(id)

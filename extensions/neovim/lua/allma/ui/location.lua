@@ -1,9 +1,9 @@
---- Where a passage stands, in words and in the editor.
+--- The location of a passage: as a label, and opened in a window.
 local errors = require("allma.errors")
 
 local M = {}
 
--- Formats whose lines are not the file's own: their extracted text is shown instead.
+-- Formats whose passages have lines of the extracted text, not of the file.
 local EXTRACTED = { docx = true, html = true, htm = true, xhtml = true, ipynb = true, pdf = true }
 
 ---@alias allma.Source allma.Passage|allma.MessageSource
@@ -14,10 +14,10 @@ local function on_one_line(text)
   return (text:gsub("%s+", " "))
 end
 
---- Such as `docs/guide.md:12-30` or `report.pdf, page 4`.
+--- The path with lines or page, such as `docs/guide.md:12-30` or `report.pdf, page 4`.
 ---@param source allma.Source
 ---@return string
-function M.name(source)
+function M.label(source)
   local path = on_one_line(vim.fn.fnamemodify(source.path, ":~:."))
   if source.page then
     return ("%s, page %d"):format(path, source.page)
@@ -27,21 +27,21 @@ function M.name(source)
   return ("%s:%d"):format(path, source.startLine)
 end
 
---- Such as `Install › Linux`; empty for none.
+--- The headings above a passage, such as `Install › Linux`; empty if there are none.
 ---@param source allma.Source
 ---@return string
 function M.heading(source)
   return on_one_line(table.concat(source.heading, " › "))
 end
 
---- The document as Allma read it.
+--- The URI of the document's extracted text.
 ---@param source allma.Source
 ---@return string
 function M.extracted_uri(source)
   return ("allma://document/%d"):format(source.documentId)
 end
 
---- The file or URI to edit, where lines are the passage's lines.
+--- The file or URI to open, in which the passage's line numbers apply.
 ---@param source allma.Source
 ---@return string
 function M.target(source)
@@ -52,7 +52,7 @@ function M.target(source)
   return source.path
 end
 
--- A window for a file: not the chat's, nor a list's.
+-- Enters a window that shows a file, not a chat or a list.
 local function enter_file_window()
   local candidates = { vim.fn.win_getid(vim.fn.winnr("#")) }
   vim.list_extend(candidates, vim.api.nvim_tabpage_list_wins(0))
@@ -76,26 +76,29 @@ local function edit(target, line)
   vim.cmd("normal! m'")
   local ok, failure = pcall(vim.cmd.edit, vim.fn.fnameescape(target))
   if not ok then
-    -- Such as E37: the window's own file has changes that would be lost.
+    -- For example E37: the window's file has unsaved changes.
     ok = pcall(vim.cmd.split, vim.fn.fnameescape(target))
   end
   if not ok then
-    return errors.tell(tostring(failure), vim.log.levels.ERROR)
+    return errors.notify(tostring(failure), vim.log.levels.ERROR)
   end
   local last = vim.api.nvim_buf_line_count(0)
   vim.api.nvim_win_set_cursor(0, { math.min(line, last), 0 })
   vim.cmd("normal! zvzz")
 end
 
---- Opens a passage at its line. A page opens in the system's viewer, or as text where there is none.
+--- Opens a passage at its line. A PDF page opens in the system's viewer, or as text without one.
 ---@param source allma.Source
 function M.open(source)
   if source.page and vim.fn.filereadable(source.path) == 1 then
     local viewer, failure = vim.ui.open(source.path)
     if viewer then
-      return errors.tell(M.name(source))
+      return errors.notify(M.label(source))
     end
-    errors.tell(("%s Here is its text."):format(failure or "No viewer."), vim.log.levels.WARN)
+    errors.notify(
+      ("%s Showing the extracted text."):format(failure or "No viewer."),
+      vim.log.levels.WARN
+    )
   end
   edit(M.target(source), source.startLine)
 end
@@ -103,7 +106,7 @@ end
 --- Shows a passage's text in a floating window.
 ---@param source allma.Source
 function M.preview(source)
-  local lines = { "**" .. M.name(source) .. "**" }
+  local lines = { "**" .. M.label(source) .. "**" }
   if #source.heading > 0 then
     table.insert(lines, M.heading(source))
   end
