@@ -263,9 +263,7 @@ def _chat_model(settings: Callable[[], Config], catalog: Catalog, chat: ChatMode
     async def model(asked: str | None) -> ChatModel:
         name = await model_in_use(asked, settings(), catalog, chat)
         if name is None:
-            raise ModelNotFound(
-                "No chat model is installed.", "`allma models pull llama3.2` installs one."
-            )
+            raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
         known = (await chat.show(name)).context_length
         return ChatModel(name, min(known or DEFAULT_CONTEXT, LARGEST_CONTEXT))
 

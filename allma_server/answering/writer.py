@@ -69,9 +69,7 @@ async def writer_in_use(
     """
     model = await model_in_use(asked, config, choices, chat)
     if model is None:
-        raise ModelNotFound(
-            "No chat model is installed.", "`allma models pull llama3.2` installs one."
-        )
+        raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
     return Writer(chat, model, await _context_length(model, chat))
 
 

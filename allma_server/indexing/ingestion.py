@@ -141,7 +141,7 @@ class Ingestion:
         """
         workspaces = await self._catalogue.workspaces()
         known = ", ".join(workspace.path for workspace in workspaces)
-        hint = f"Indexed: {known}." if known else "Nothing is indexed yet: `allma index DIR`."
+        hint = f"Indexed: {known}." if known else "No documents indexed. Run `allma index DIR`."
         for wanted in (absolute(path), await real(path)):
             for workspace in workspaces:
                 if wanted == workspace.path:

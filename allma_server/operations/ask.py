@@ -1,4 +1,4 @@
-"""Ask a question and have it answered from the index."""
+"""Answer a question from the index."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -13,10 +13,10 @@ from allma_server.operations.scope import (
     MaxPassages,
     WorkspaceFolder,
     find,
-    noted,
     scope_of,
+    with_notice,
 )
-from allma_server.operations.waiting import told_while_waiting
+from allma_server.operations.waiting import report_waiting
 from allma_server.types import Answer, SearchResult
 
 
@@ -24,17 +24,13 @@ async def ask(
     call: Call,
     question: Annotated[str, Field(description="The question, in plain language.")],
     conversation_id: Annotated[str | None, Field(description="Continue this conversation.")] = None,
-    use_rag: Annotated[
-        bool, Field(description="false: a plain chat without the documents.")
-    ] = True,
-    model: Annotated[str | None, Field(description="Another chat model than the one in use.")] = (
-        None
-    ),
+    use_rag: Annotated[bool, Field(description="false: chat without the documents.")] = True,
+    model: Annotated[str | None, Field(description="Use this chat model for the answer.")] = (None),
     replaces: Annotated[
         str | None,
         Field(
-            description="Ask in the place of this message: its turn and all later ones go, once "
-            "the new answer begins."
+            description="Replace the turn of this message, and all later ones, once the new answer "
+            "begins."
         ),
     ] = None,
     top_k: MaxPassages = None,
@@ -43,18 +39,18 @@ async def ask(
 ) -> Answer:
     """Answer a question from the user's documents, with numbered sources.
 
-    A local model writes it; without one the passages are returned. Use search to judge the
-    passages yourself.
+    A local model writes the answer; without one, the passages are returned. Use search to read
+    the passages yourself.
     """
     engine = call.engine
     scope = await scope_of(call, workspace, path)
 
     async def passages(query: str) -> SearchResult:
-        return await noted(call, scope, await find(call, query, top_k, scope))
+        return await with_notice(call, scope, await find(call, query, top_k, scope))
 
     with engine.ingestion.pause_embedding():
         history = KeptIfWritable(engine.catalog)
-        async with told_while_waiting(engine, call.progress) as progress:
+        async with report_waiting(engine, call.progress) as progress:
             answered = await answer(
                 Question(question, conversation_id, use_rag, model, replaces),
                 engine.config,

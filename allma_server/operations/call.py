@@ -1,8 +1,8 @@
-"""What an operation is, and what it is called with.
+"""Operations, and the context they are called with.
 
-An operation is a typed async function whose first argument is the `Call`. Its signature is the
-MCP tool's schema, the LSP argument model, the CLI's options and the reference, so a client of any
-kind sees the same names, defaults and limits.
+An operation is a typed async function whose first argument is the `Call`. The MCP tool's schema,
+the LSP arguments, the command line's options and the reference are made from its signature, so
+every client sees the same names, defaults and limits.
 """
 
 import dataclasses
@@ -98,7 +98,7 @@ class Operation:
         Raises:
             PermissionDenied: the principal of the call lacks the right.
             InvalidArgument: an argument is unknown, missing or of the wrong kind.
-            AllmaError: whatever the operation foresees.
+            AllmaError: a failure that the operation foresees.
         """
         self.authorize(call.principal)
         try:
@@ -111,16 +111,16 @@ class Operation:
         except AllmaError:
             raise
         except Exception as exc:
-            # What a damaged database gives is seldom what was foreseen, and no bug.
+            # A damaged database fails in ways that no operation foresees; it is not a bug.
             if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
                 raise damage from exc
             raise
 
     async def _resolved(self, call: Call, checked: BaseModel) -> dict[str, Any]:
-        """The arguments with absolute paths.
+        """Return the arguments with absolute paths.
 
         Raises:
-            InvalidArgument: one of them is no text, or a relative path to no known folder.
+            InvalidArgument: a string is not valid text, or a path is relative to no known folder.
         """
         values: dict[str, Any] = {}
         for name, field in type(checked).model_fields.items():
@@ -128,16 +128,13 @@ class Operation:
             if is_path(field.metadata):
                 values[name] = await resolved(value, field.metadata, call.folders)
             elif isinstance(value, str) and not is_text(value):
-                raise InvalidArgument(
-                    f"The argument {name!r} of {self.name} is no text: it holds NUL, or half of a "
-                    "character."
-                )
+                raise InvalidArgument(f"{name} must be text, without NUL or unpaired surrogates.")
             else:
                 values[name] = value
         return values
 
     def _defaulted(self, call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, with the caller's defaults for what is optional and was not given."""
+        """Return the arguments, with the caller's defaults for optional ones that are missing."""
         given = dict(arguments)
         for name, value in call.defaults.items():
             known = self.arguments.model_fields.get(name)
@@ -176,7 +173,7 @@ def _sentence(operation: Operation, exc: ValidationError) -> str:
 
 
 def jsonable(value: Any, *, camel: bool = False) -> Any:
-    """A result as JSON data; `camel` renames the fields of its objects as LSP clients expect."""
+    """Return a result as JSON data; `camel` gives its fields the camelCase names of LSP."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             to_camel(f.name) if camel else f.name: jsonable(getattr(value, f.name), camel=camel)

@@ -1,4 +1,4 @@
-"""Chat history, shared by all clients."""
+"""Conversations, which all clients share."""
 
 from typing import Annotated
 
@@ -14,16 +14,16 @@ ConversationId = Annotated[str, Field(description="A conversation's id.")]
 
 async def list_conversations(
     call: Call,
-    query: Annotated[str | None, Field(description="Only those with these words.")] = None,
+    query: Annotated[str | None, Field(description="Only those that contain these words.")] = None,
     cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=200, description="Rows in a page.")] = 50,
 ) -> ConversationPage:
-    """List them, the latest first."""
+    """List conversations, latest first."""
     return await call.engine.catalog.conversation_page(query, cursor, limit)
 
 
 async def show_conversation(call: Call, id: ConversationId) -> Conversation:
-    """Show messages and sources of one."""
+    """Show messages and sources."""
     return await call.engine.catalog.conversation(id)
 
 
@@ -32,10 +32,10 @@ async def rename_conversation(
     id: ConversationId,
     title: Annotated[str, Field(max_length=200, description="The new title.")],
 ) -> Conversation:
-    """Change a title."""
+    """Change the title."""
     title = " ".join(title.split())
     if not title:
-        raise InvalidArgument("A title needs at least one word.")
+        raise InvalidArgument("The title is empty.", "Use at least one word.")
     await call.engine.catalog.rename_conversation(id, title)
     return await call.engine.catalog.conversation(id)
 
@@ -43,7 +43,7 @@ async def rename_conversation(
 async def delete_conversation(call: Call, id: ConversationId) -> Done:
     """Delete one with all its messages."""
     await call.engine.catalog.delete_conversation(id)
-    return Done(f"Conversation {id} is deleted.")
+    return Done(f"Deleted conversation {id}.")
 
 
 async def export_conversation(call: Call, id: ConversationId) -> Export:

@@ -1,4 +1,4 @@
-"""The ingestion ledger."""
+"""List the documents and the state of each."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ async def documents(
     workspace: Annotated[
         str | None, Field(description="Only this workspace folder."), ClientPath.WORKSPACE
     ] = None,
-    state: Annotated[DocumentState | None, Field(description="Only these.")] = None,
+    state: Annotated[DocumentState | None, Field(description="Only this state.")] = None,
     cursor: Annotated[str | None, Field(description="next_cursor of the previous page.")] = None,
     limit: Annotated[int, Field(ge=1, le=1000, description="Rows in a page.")] = 100,
 ) -> DocumentPage:
-    """List the files of the workspaces, and why one was skipped or failed."""
+    """List the workspaces' files, and why a file was skipped or failed."""
     named = workspace if workspace != EVERYTHING else None
     folder = await indexed_folder(call, named) if named else None
     return await call.engine.catalog.document_page(folder, state, cursor, limit)

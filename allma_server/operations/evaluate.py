@@ -1,4 +1,4 @@
-"""Measure how well search finds what it should."""
+"""Measure the quality of search with questions whose answers are known."""
 
 import asyncio
 import time
@@ -29,18 +29,19 @@ from allma_server.search.questions import (
 from allma_server.search.search import Scope
 from allma_server.types import Evaluation, Passage, QuestionRank
 
-LARGEST_FILE = 50_000_000
-FILE_SECONDS = 30.0
+MAX_FILE_BYTES = 50_000_000
+READ_SECONDS = 30.0
+"""Limit for reading a file, which may be on a disk that does not answer."""
 
-MOST_DOCUMENTS = 200
-"""Documents that questions are made from."""
+MAX_DOCUMENTS = 200
+"""Documents from which questions are generated."""
 
 
 QuestionFile: TypeAlias = Annotated[
     str,
     Field(
         description="A file of JSON lines or CSV: `question`, and the `path`, `text` or "
-        "`lines` to be found."
+        "`lines` to find."
     ),
     ClientPath.FILE,
 ]
@@ -54,13 +55,11 @@ async def evaluate(
         Field(
             ge=1,
             le=1000,
-            description="Have the chat model write so many questions about the indexed documents "
-            "into that file, which must be a new one.",
+            description="Have the chat model write this many questions about the indexed documents "
+            "into that file, which must not exist.",
         ),
     ] = None,
-    top_k: Annotated[
-        int, Field(ge=1, le=50, description="How many passages of a search are looked at.")
-    ] = 10,
+    top_k: Annotated[int, Field(ge=1, le=50, description="Passages of each search to score.")] = 10,
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
     against: Annotated[
@@ -74,11 +73,11 @@ async def evaluate(
 ) -> Evaluation:
     """Measure search on questions whose answers are known: hit@k, MRR and nDCG of each stage.
 
-    Each line of the file is a question and what should be found for it. To compare two settings,
-    evaluate, keep the result, change the setting, and evaluate against it.
+    Each line of the file has a question and what search should find for it. To compare two
+    settings, keep the result, change the setting, and evaluate against that result.
     """
     if picture is not None and not picture.endswith(".svg"):
-        raise InvalidArgument(f"The picture {picture!r} is not named .svg.")
+        raise InvalidArgument(f"{picture} does not end in .svg.", "Name an SVG file.")
     if picture is not None:
         target(picture)
     before = await _earlier(against) if against else None
@@ -102,7 +101,7 @@ async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: S
         began = time.monotonic()
         found.append(await evaluate_question(question, top_k, scope, sources))
         times.append(time.monotonic() - began)
-        await call.progress.report(number, len(questions), "asking")
+        await call.progress.report(number, len(questions), "searching")
     config = call.engine.config
     return Evaluation(
         questions=len(found),
@@ -120,7 +119,7 @@ async def _evaluated(call: Call, questions: list[Question], top_k: int, scope: S
 
 
 def compared(result: Evaluation, before: Evaluation) -> Evaluation:
-    """The result with an earlier one beside it."""
+    """Return the result with an earlier one to compare it with."""
     was = {each.question: each.rank for each in before.ranks}
     changes = [
         (was[each.question] or result.top_k + 1) - (each.rank or result.top_k + 1)
@@ -138,14 +137,12 @@ def compared(result: Evaluation, before: Evaluation) -> Evaluation:
 async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
     if await asyncio.to_thread(target(file).exists):
         raise InvalidArgument(
-            f"{file} is there already.", "Leave `generate` out to use its questions."
+            f"{file} already exists.", "Leave out `generate` to use its questions."
         )
     engine = call.engine
     model = await model_in_use(None, engine.config, engine.catalog, engine.chat)
     if model is None:
-        raise ModelNotFound(
-            "No chat model is installed.", "`allma models pull llama3.2` installs one."
-        )
+        raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
     passages = sample_passages(await _passages(call, scope), wanted * PASSAGES_PER_QUESTION)
     questions: list[Question] = []
     async for question in generate_questions(passages, engine.chat, model):
@@ -156,19 +153,19 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
             break
     if not questions:
         raise InvalidArgument(
-            f"{model} wrote no question about the indexed documents.",
-            "Index more, or use another model: `allma models use NAME`.",
+            f"{model} wrote no usable question about the indexed documents.",
+            "Index more documents, or choose another model: `allma models use NAME`.",
         )
     await asyncio.to_thread(write_new, file, to_json_lines(questions))
 
 
 async def _passages(call: Call, scope: Scope) -> list[Passage]:
-    """What questions can be asked about: the passages of some of the scope's documents."""
+    """Return the passages of up to `MAX_DOCUMENTS` documents in scope, spread evenly."""
     catalog = call.engine.catalog
     documents: set[int] = set()
     for folder in scope.folders or (None,):
         documents.update(await catalog.matching_documents(folder, scope.glob, None))
-    every = max(1, len(documents) // MOST_DOCUMENTS)
+    every = max(1, len(documents) // MAX_DOCUMENTS)
     passages: list[Passage] = []
     for document_id in sorted(documents)[::every]:
         passages += await catalog.passages_of(document_id)
@@ -181,15 +178,15 @@ async def _earlier(file: str) -> Evaluation:
         return await asyncio.to_thread(TypeAdapter(Evaluation).validate_json, content)
     except ValidationError as exc:
         raise InvalidArgument(
-            f"{file} is no result of an evaluation.", "`allma eval --json` prints one."
+            f"{file} is not the result of an evaluation.", "`allma eval --json` prints one."
         ) from exc
 
 
 async def _read(file: str) -> str:
     try:
-        content = await call_disk(("eval", file), FILE_SECONDS, read_named, file, LARGEST_FILE)
+        content = await call_disk(("eval", file), READ_SECONDS, read_named, file, MAX_FILE_BYTES)
         return content.decode("utf-8")
     except NothingToIndex as exc:
-        raise PathNotFound(f"The file {file} cannot be read. {exc.message}") from exc
+        raise PathNotFound(f"Cannot read {file}. {exc.message}") from exc
     except (OSError, ValueError) as exc:
-        raise PathNotFound(f"The file {file} cannot be read: {exc}.") from exc
+        raise PathNotFound(f"Cannot read {file}: {exc}.") from exc

@@ -1,4 +1,4 @@
-"""Tell why a search finds what it finds."""
+"""Explain how a search ranks its candidates."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -14,17 +14,17 @@ from allma_server.types import Explanation
 
 async def explain(
     call: Call,
-    query: Annotated[str, Field(description="The query, as it is searched for.")],
+    query: Annotated[str, Field(description="The query to explain.")],
     top_k: Annotated[
-        int | None, Field(ge=1, le=50, description="How many passages (default 5).")
+        int | None, Field(ge=1, le=50, description="Maximum number of passages (default 5).")
     ] = None,
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
 ) -> Explanation:
-    """Show why a search finds what it finds: every candidate's places and scores, and its end.
+    """Show how a search ranks its candidates: each rank and score, and the outcome.
 
-    Says of each passage where it stands by meaning, by words, by both and after reranking, and
-    why it is not shown: it repeats another, shares its lines with a better one, or came too late.
+    The ranks are by vectors (dense), by keywords (lexical), fused and reranked. The outcome says
+    why a candidate is not shown, such as a duplicate, an overlap or a low score.
     """
     scope = await scope_of(call, workspace, path)
     most = top_k or call.engine.config.top_k

@@ -1,4 +1,4 @@
-"""Everything in one file."""
+"""Export everything into one file."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from allma_server.types import Done
 async def export(
     call: Call,
     path: Annotated[
-        str, Field(description="The file to write; it must be a new one."), ClientPath.FILE
+        str, Field(description="The file to write; it must not exist."), ClientPath.FILE
     ],
 ) -> Done:
-    """Copy the index and the conversations into one file, to be imported elsewhere."""
+    """Copy the index and the conversations into one file, to import elsewhere."""
     size = await call.engine.catalog.export(target(path))
     return Done(
         f"Exported to {path} ({size / 1e6:.1f} MB). "

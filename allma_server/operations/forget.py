@@ -1,4 +1,4 @@
-"""Take something out of the index."""
+"""Remove files and folders from the index."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
-from allma_server.operations.suggestions import suggesting
+from allma_server.operations.suggestions import suggest_similar
 from allma_server.types import ForgetReport
 
 
@@ -14,10 +14,10 @@ async def forget(
     call: Call,
     path: Annotated[
         str,
-        Field(description="A file, a folder or a workspace that is indexed."),
+        Field(description="An indexed file, folder or workspace."),
         ClientPath.FILE,
     ],
 ) -> ForgetReport:
     """Remove a file, folder or workspace from the index, never from disk."""
-    async with suggesting(call, path):
+    async with suggest_similar(call, path):
         return await call.engine.ingestion.forget(path)

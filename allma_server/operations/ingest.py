@@ -1,4 +1,4 @@
-"""Bring folders and files into the index."""
+"""Index folders and files, and update the index."""
 
 from typing import Annotated
 
@@ -17,13 +17,12 @@ async def ingest(
     ],
     wait_seconds: Annotated[
         float | None,
-        Field(ge=0, description="Answer with the job after so many seconds, while it goes on."),
+        Field(ge=0, description="Return the job after this many seconds; indexing continues."),
     ] = None,
 ) -> IngestReport | Job:
-    """Index folders or files, and follow their changes.
+    """Index folders or files, and watch them for changes.
 
-    Only what changed since the last time is read again. Long work goes on as a job, whose
-    progress status tells.
+    Only changed files are read again. Long work continues as a job; status tells its progress.
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]
@@ -41,7 +40,7 @@ async def sync(
     call: Call,
     path: Annotated[
         str | None,
-        Field(description="Only this workspace, or this part of one; all of them without it."),
+        Field(description="Only this workspace, or this part of one."),
         ClientPath.FILE,
     ] = None,
 ) -> IngestReport | Job:

@@ -1,4 +1,4 @@
-"""The models that write answers."""
+"""Chat models."""
 
 from typing import Annotated
 
@@ -42,17 +42,17 @@ async def use_model(call: Call, name: ModelName) -> Done:
     """Choose the model that answers."""
     engine = call.engine
     chosen = await use(name, engine.catalog, engine.chat)
-    return Done(f"{chosen} answers from now on.")
+    return Done(f"{chosen} now writes the answers.")
 
 
 async def pull_model(call: Call, name: ModelName) -> Done:
     """Download a model."""
     async for step in call.engine.chat.pull(name):
         await call.progress.report(step.completed or 0, step.total, step.status)
-    return Done(f"{name} is installed.")
+    return Done(f"Installed {name}.")
 
 
 async def delete_model(call: Call, name: ModelName) -> Done:
     """Delete a model from disk."""
     await call.engine.chat.delete(name)
-    return Done(f"{name} is deleted.")
+    return Done(f"Deleted {name}.")

@@ -1,4 +1,4 @@
-"""Why a search may have found less than there is: one sentence and one code for each reason."""
+"""Why a search may be incomplete: a sentence and a code for each reason."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ from allma_server.types import Explanation, NoticeCode, SearchResult, Workspace
 
 Notice = tuple[str, NoticeCode | None]
 
-EMPTY = "Nothing is indexed yet: add a folder with `allma index DIR`, or the tool index."
+EMPTY = "No documents indexed. Run `allma index DIR`, or call the tool index."
 
 
 async def notice_of(
     call: Call, scope: Scope, found: SearchResult | Explanation
 ) -> tuple[str | None, NoticeCode | None]:
-    """The sentences and the code of what limited a search; the gravest reason gives the code."""
+    """Return all reasons as sentences, and the code of the most important one."""
     workspaces = await call.engine.catalog.workspaces(proposed=True)
     if not workspaces:
         return EMPTY, "nothing_indexed"
-    mine = [w for w in workspaces if _concerns(w, scope.folders)]
-    missing = await call.engine.ingestion.missing(mine)
-    gone: list[Notice] = [(why, None) for why in missing.values()]
+    searched = [w for w in workspaces if _overlaps(w, scope.folders)]
+    missing = await call.engine.ingestion.missing(searched)
+    all_missing = bool(searched) and len(missing) == len(searched)
     reasons: list[Notice | None] = [
         _unwritable(call),
-        _indexing(call, mine),
-        await _without_documents(call, scope, all_gone=bool(mine) and len(missing) == len(mine)),
-        *gone,
+        _indexing(call, searched),
+        await _without_documents(call, scope, all_missing=all_missing),
+        *((reason, None) for reason in missing.values()),
         _without_vectors(call, found),
     ]
     given = [reason for reason in reasons if reason is not None]
@@ -34,20 +34,20 @@ async def notice_of(
     if found.notice:
         sentences.append(found.notice)
     code: NoticeCode | None = found.notice_code
-    for _, graver in reversed(given):
-        code = graver or code
+    for _, more_important in reversed(given):
+        code = more_important or code
     return " ".join(sentences) or None, code
 
 
-def _concerns(workspace: Workspace, folders: Sequence[str]) -> bool:
+def _overlaps(workspace: Workspace, folders: Sequence[str]) -> bool:
     return not folders or any(
         is_inside(workspace.path, folder) or is_inside(folder, workspace.path) for folder in folders
     )
 
 
 def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
-    under_way = [call.engine.ingestion.progress(workspace) for workspace in workspaces]
-    known = [each for each in under_way if each is not None]
+    running = [call.engine.ingestion.progress(workspace) for workspace in workspaces]
+    known = [each for each in running if each is not None]
     if not known:
         return None
     done = sum(done for done, _ in known)
@@ -56,19 +56,19 @@ def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
     return (f"Indexing is in progress ({how_far}); results may be incomplete.", "indexing")
 
 
-async def _without_documents(call: Call, scope: Scope, *, all_gone: bool) -> Notice | None:
-    """No document is where the search looked; where all folders are gone, that is why."""
+async def _without_documents(call: Call, scope: Scope, *, all_missing: bool) -> Notice | None:
+    """Return why no document is in scope; missing folders are a reason of their own."""
     folders = scope.folders or (None,)
     matching = call.engine.catalog.matching_documents
     if not any([await matching(folder, None, None) for folder in folders]):
-        if all_gone:
+        if all_missing:
             return None
         where = f" in {', '.join(scope.folders)}" if scope.folders else ""
-        sentence = f"Nothing is indexed{where} yet: `allma documents` tells what was left out, why."
+        sentence = f"No documents indexed{where}. `allma documents` tells which files were skipped."
         return sentence, "nothing_indexed"
     if not scope.glob or any([await matching(folder, scope.glob, None) for folder in folders]):
         return None
-    sentence = f"No indexed file matches {scope.glob!r}: `allma documents` lists the files."
+    sentence = f"No indexed file matches {scope.glob!r}. `allma documents` lists the files."
     return sentence, "no_match_for_path"
 
 
@@ -76,11 +76,14 @@ def _unwritable(call: Call) -> Notice | None:
     why = call.engine.catalog.unwritable
     if why is None:
         return None
-    return f"{why.message} What was indexed before is searched; changes are not indexed.", None
+    return f"{why.message} Search uses the existing index; changes are not indexed.", None
 
 
 def _without_vectors(call: Call, found: SearchResult | Explanation) -> Notice | None:
     why = call.engine.ingestion.incomplete
     if why is None or found.notice_code == "embedder_unavailable":
         return None
-    return f"Some documents are found by keywords only so far: {why}", "embedder_unavailable"
+    return (
+        f"Some documents are found by keywords only: {why}",
+        "embedder_unavailable",
+    )

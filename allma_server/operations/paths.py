@@ -1,4 +1,4 @@
-"""Paths as a client names them: relative ones are taken from the folders it works in."""
+"""Paths in arguments: relative ones start at the folders in which the client works."""
 
 import asyncio
 import os
@@ -12,18 +12,18 @@ from allma_server._internal.path_text import path_of_uri
 from allma_server.errors import InvalidArgument
 
 EVERYTHING = "all"
-"""The workspace argument that stands for every workspace."""
+"""The workspace argument that means every workspace."""
 
 _EVERYTHING = {"all", "*", "**"}
 _NOTHING = {"", "null", "none", "undefined", "nil"}
-"""How models write that they name no folder and no files."""
+"""Words with which language models leave out a folder or a pattern."""
 
 
 class ClientPath(Enum):
-    """Marks an argument as a path of the client.
+    """Mark an argument as a path of the client.
 
-    A SOURCE may also be a chunk's id or an `allma:` URI, a WORKSPACE also the word `all`; a GLOB is
-    a path only where it begins with a dot and a slash.
+    A SOURCE may also be a chunk id or an `allma:` URI, and a WORKSPACE the word `all`. A GLOB is a
+    path only where it starts with `./` or `../`.
     """
 
     FILE = "file"
@@ -33,15 +33,15 @@ class ClientPath(Enum):
 
 
 def is_path(metadata: Iterable[Any]) -> bool:
-    """Whether an argument is marked as a path."""
+    """Return whether an argument is marked as a path."""
     return any(isinstance(mark, ClientPath) for mark in metadata)
 
 
 async def resolved(value: Any, metadata: Iterable[Any], folders: Sequence[str]) -> Any:
-    """An argument with its paths made absolute, where its metadata says that it is one.
+    """Return an argument with absolute paths, if its metadata marks it as a path.
 
     Raises:
-        InvalidArgument: a relative path, and the client works in no folder.
+        InvalidArgument: the path is relative, and the client works in no folder.
     """
     kind = next((mark for mark in metadata if isinstance(mark, ClientPath)), None)
     if kind is None or not value:
@@ -69,9 +69,9 @@ async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str
 
 
 async def _path(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
-    path = _of_uri(value)
-    if not _nameable(value if path is None else path):
-        raise InvalidArgument(f"{value!r} cannot be the name of a file.")
+    path = _without_scheme(value)
+    if not _is_file_name(value if path is None else path):
+        raise InvalidArgument(f"{value!r} is not a valid file name.")
     if path is None or not path.strip() or os.path.isabs(path) or path.startswith("~"):
         return value if path is None else path
     if kind is ClientPath.SOURCE and path.strip().isdigit():
@@ -80,23 +80,23 @@ async def _path(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
         return value
     if not folders:
         if kind is ClientPath.WORKSPACE:
-            return value  # perhaps the name of a workspace
+            return value  # may be the name of a workspace
         raise InvalidArgument(
-            f"{value!r} is relative, and it is not known to which folder.",
+            f"{value!r} is relative, and this client has no working folder.",
             "Give an absolute path.",
         )
     return await asyncio.to_thread(_below, path, folders)
 
 
-def _nameable(value: str) -> bool:
+def _is_file_name(value: str) -> bool:
     try:
         return b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
         return False
 
 
-def _of_uri(value: str) -> str | None:
-    """The path that is meant; None for a URI that is not of a file."""
+def _without_scheme(value: str) -> str | None:
+    """Return the path of a plain path or file URI; None for another URI."""
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(?!\d+(-\d+)?$)", value):
         return value
     try:
@@ -106,6 +106,6 @@ def _of_uri(value: str) -> str | None:
 
 
 def _below(path: str, folders: Sequence[str]) -> str:
-    """The path in the first folder that has it; in the first one where none does."""
+    """Return the path in the first folder that has it, or in the first folder if none has."""
     candidates = [os.path.normpath(os.path.join(folder, path)) for folder in folders]
     return next((found for found in candidates if os.path.lexists(found)), candidates[0])

@@ -1,4 +1,4 @@
-"""Read a document, or the surroundings of a passage."""
+"""Read a document, or the text around a passage."""
 
 from typing import Annotated
 
@@ -7,12 +7,12 @@ from pydantic import Field
 from allma_server._internal.lines import named_lines
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
-from allma_server.operations.suggestions import suggesting
+from allma_server.operations.suggestions import suggest_similar
 from allma_server.search.read import read_excerpt
 from allma_server.types import Excerpt
 
 PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
-"""Formats whose lines are the file's own lines, so that the file itself can be shown."""
+"""Formats whose text is the file itself, so the current file can be shown."""
 
 
 async def read(
@@ -28,11 +28,11 @@ async def read(
         int, Field(ge=0, le=20, description="With a chunk id: chunks before and after it.")
     ] = 0,
 ) -> Excerpt:
-    """Read lines of an indexed document, or the surroundings of a passage.
+    """Read lines of an indexed document, or the text around a passage.
 
-    PDF and DOCX are read as their extracted text.
+    PDF and DOCX are read as extracted text.
     """
-    async with suggesting(call, named[0] if (named := named_lines(source)) else source):
+    async with suggest_similar(call, named[0] if (named := named_lines(source)) else source):
         return await read_excerpt(
             source,
             start_line,

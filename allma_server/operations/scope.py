@@ -1,4 +1,4 @@
-"""Which documents a question is put to."""
+"""Choose the documents that a search covers."""
 
 import os
 from dataclasses import replace
@@ -31,10 +31,10 @@ MaxPassages: TypeAlias = Annotated[
 
 
 async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
-    """The named workspace, else the client's own folders, else everything; `all` is everything.
+    """Return the named workspace, else the client's folders, else everything; `all` is everything.
 
     Raises:
-        DocumentNotFound: the named workspace is not indexed, nor are folders in or around it.
+        DocumentNotFound: the folder neither is, contains, nor is inside an indexed workspace.
     """
     if workspace == EVERYTHING:
         return Scope((), path)
@@ -44,10 +44,10 @@ async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope
 
 
 async def indexed_folder(call: Call, workspace: str) -> str:
-    """A folder of the index that a client names by its path, or by the name of a workspace.
+    """Return the path of a folder, given as a path or as the name of a workspace.
 
     Raises:
-        DocumentNotFound: nothing of it is indexed; what is, is named.
+        DocumentNotFound: the folder is not indexed; the message lists the workspaces.
     """
     folder = await real(workspace)
     workspaces = await call.engine.catalog.workspaces(proposed=True)
@@ -61,12 +61,12 @@ async def indexed_folder(call: Call, workspace: str) -> str:
     known = ", ".join(named or paths)
     raise DocumentNotFound(
         f"{workspace} is not inside an indexed workspace.",
-        f"Indexed: {known}." if known else "Nothing is indexed yet: `allma index DIR`.",
+        f"Indexed: {known}." if known else "No documents indexed. Run `allma index DIR`.",
     )
 
 
 def sources_of(call: Call) -> Sources:
-    """What a search of this engine reads."""
+    """Return the stores and models that a search of this engine uses."""
     engine = call.engine
     return Sources(
         engine.catalog,
@@ -79,11 +79,11 @@ def sources_of(call: Call) -> Sources:
 
 
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:
-    """The passages of the engine's index that best match."""
+    """Return the passages that best match a query."""
     return await find_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
 
 
-async def noted(call: Call, scope: Scope, found: SearchResult) -> SearchResult:
-    """What was found as it may be shown, with a word about what could not be found."""
+async def with_notice(call: Call, scope: Scope, found: SearchResult) -> SearchResult:
+    """Return the result with possible prompt injections marked, and why it may be incomplete."""
     notice, code = await notice_of(call, scope, found)
     return replace(found, passages=examined(found.passages), notice=notice, notice_code=code)

@@ -10,8 +10,8 @@ from allma_server.operations.scope import (
     MaxPassages,
     WorkspaceFolder,
     find,
-    noted,
     scope_of,
+    with_notice,
 )
 from allma_server.types import SearchResult
 
@@ -29,4 +29,4 @@ async def search(
     text search cannot read (PDF, DOCX).
     """
     scope = await scope_of(call, workspace, path)
-    return await noted(call, scope, await find(call, query, top_k, scope))
+    return await with_notice(call, scope, await find(call, query, top_k, scope))

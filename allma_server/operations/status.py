@@ -1,4 +1,4 @@
-"""How the engine is."""
+"""The state of the engine: status, jobs, checks and repair."""
 
 import os
 from contextlib import suppress
@@ -27,7 +27,7 @@ async def status(
     call: Call,
     job_id: Annotated[str | None, Field(description="Only this job's progress.")] = None,
 ) -> Status | Job:
-    """Tell what is indexed and pending, which models serve, and how a job is doing."""
+    """Show what is indexed and pending, the models in use, and a job's progress."""
     if job_id is not None:
         return await call.engine.ingestion.job(job_id)
     engine = call.engine
@@ -107,20 +107,19 @@ def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> W
 async def cancel_job(
     call: Call, job_id: Annotated[str, Field(description="The job to stop.")]
 ) -> Job:
-    """Stop a job. What it has done so far stays."""
+    """Stop a job. Its work so far is kept."""
     return await call.engine.ingestion.cancel(job_id)
 
 
 async def doctor(call: Call) -> Diagnosis:
-    """Check everything Allma depends on, with the next step for whatever is wrong."""
-    # Only doctor needs the checks' probes, and it is rarely called.
-    from allma_server.diagnostics.doctor import diagnose
+    """Check everything Allma depends on, with the next step for each problem."""
+    from allma_server.diagnostics.doctor import diagnose  # late: its checks are rarely needed
 
     return await diagnose(call.engine)
 
 
 async def repair(call: Call) -> Diagnosis:
-    """Put the index right: what is incomplete is read again, and the search indexes built anew."""
-    from allma_server.diagnostics.doctor import repair  # likewise
+    """Repair the index: read incomplete documents again and rebuild the search indexes."""
+    from allma_server.diagnostics.doctor import repair  # late: rarely needed
 
     return await repair(call.engine, call.progress)

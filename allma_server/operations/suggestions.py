@@ -1,4 +1,4 @@
-"""What may have been meant by the name of a file that is not in the index."""
+"""Suggest an indexed file with a similar name."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -8,8 +8,8 @@ from allma_server.operations.call import Call
 
 
 @contextlib.asynccontextmanager
-async def suggesting(call: Call, name: str) -> AsyncGenerator[None]:
-    """Where no document is found by a name, the failure names one of a similar name."""
+async def suggest_similar(call: Call, name: str) -> AsyncGenerator[None]:
+    """Add a similar path to the hint when no document has this name."""
     try:
         yield
     except DocumentNotFound as exc:

@@ -1,4 +1,4 @@
-"""Files that operations write where a client says: nothing of the user's is overwritten."""
+"""Write files where a client says, without overwriting the user's own."""
 
 from pathlib import Path
 
@@ -8,21 +8,21 @@ from allma_server.errors import InvalidArgument
 
 
 def target(path: str) -> Path:
-    """The file that a client names, which must be absolute: the engine has a folder of its own.
+    """Return the file that a client names by an absolute path; the engine works in another folder.
 
     Raises:
-        InvalidArgument: it is not, or is no path at all.
+        InvalidArgument: the path is not absolute, or not a path.
     """
     if "\0" in path or not Path(path).is_absolute():
-        raise InvalidArgument(f"{path!r} is not an absolute path.", "Name the file from the root.")
+        raise InvalidArgument(f"{path!r} is not an absolute path.", "Give the full path.")
     return Path(path)
 
 
 def write_new(path: str, content: str) -> None:
-    """Writes a file that must not be there yet; blocks.
+    """Write a new file; blocks.
 
     Raises:
-        InvalidArgument: it is there, or cannot be written.
+        InvalidArgument: the file exists, or cannot be written.
     """
     try:
         with open(target(path), "x", encoding="utf-8", opener=private_opener) as file:
@@ -31,19 +31,19 @@ def write_new(path: str, content: str) -> None:
         raise _unwritable(path, exc) from exc
 
 
-def write_picture(path: str, drawn: str) -> None:
-    """Writes an SVG picture, also in the place of an earlier one, of nothing else; blocks.
+def write_picture(path: str, svg: str) -> None:
+    """Write an SVG picture, which may replace an SVG picture but no other file; blocks.
 
     Raises:
-        InvalidArgument: another file is there, or it cannot be written.
+        InvalidArgument: another kind of file exists there, or it cannot be written.
     """
     file = target(path)
     try:
         if not file.parent.is_dir():
             raise FileNotFoundError(2, "No such folder")
         if file.exists() and not _is_picture(file):
-            raise InvalidArgument(f"{file} is there already and is no picture.", "Name another.")
-        replace_file(file, drawn.encode("utf-8"))
+            raise InvalidArgument(f"{file} is not an SVG picture.", "Choose another file.")
+        replace_file(file, svg.encode("utf-8"))
     except OSError as exc:
         raise _unwritable(path, exc) from exc
 
@@ -56,4 +56,4 @@ def _is_picture(file: Path) -> bool:
 
 
 def _unwritable(path: str, exc: OSError) -> InvalidArgument:
-    return InvalidArgument(f"The file {path} cannot be written: {exc.strerror or exc}.")
+    return InvalidArgument(f"Cannot write {path}: {exc.strerror or exc}.", "Choose another file.")

@@ -312,7 +312,7 @@ def _(result: Status) -> str:
             lines.append(f"  Indexing: {w.done} of {w.total} files.")
         lines += [f"  {sentence}" for sentence in (w.notice, w.reason) if sentence]
     if not result.workspaces:
-        lines.append("Nothing is indexed yet.")
+        lines.append("No documents indexed.")
     lines += [_text(job) for job in result.jobs]
     return "\n".join(lines)
 

@@ -352,7 +352,7 @@ def test_models_are_listed_shown_pulled_chosen_and_deleted(talking: Allma) -> No
     assert re.search(r"^● +echo\b", talking("models", "list").stdout, re.M)
     assert_like(talking.json("models", "show", "echo"), types.ModelInfo)
     assert_like(talking.json("models", "pull", "echo"), types.Done)
-    assert "slow answers from now on" in talking("models", "use", "slow").stdout
+    assert "slow now writes the answers" in talking("models", "use", "slow").stdout
     assert_like(talking.json("models", "delete", "slow"), types.Done)
     assert_like(talking.json("models", "pull", "slow"), types.Done)
 

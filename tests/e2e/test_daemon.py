@@ -137,7 +137,7 @@ async def test_what_the_user_agrees_to_after_the_daemon_was_killed_is_done() -> 
         assert second["structuredContent"]["pid"] != first["structuredContent"]["pid"]
         answers = {key: {"action": "accept", "content": {}}}
         deleted = await client.result("tools/call", delete | {"inputResponses": answers})
-        assert "is deleted" in deleted["content"][0]["text"]
+        assert "Deleted conversation" in deleted["content"][0]["text"]
 
 
 async def test_an_editor_goes_on_after_the_daemon_was_killed(folder: Path) -> None:

@@ -386,7 +386,7 @@ async def test_a_bar_is_made_only_for_clients_that_show_one(
 async def test_pulling_a_model_can_be_followed(source: EngineSource) -> None:
     async with editor(source) as wire:
         done = await wire.result("allma/models/pull", {"name": "echo", "workDoneToken": "w"})
-        assert done == {"message": "echo is installed."}
+        assert done == {"message": "Installed echo."}
         assert [step["kind"] for step in wire.chunks("w")][-1] == "end"
 
 

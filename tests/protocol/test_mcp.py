@@ -196,7 +196,7 @@ async def test_a_search_before_anything_is_indexed_says_what_to_do(tmp_path: Pat
 
         async with legacy(source) as wire:
             found = await wire.tool("search", query="glacier")
-    assert "Nothing is indexed yet" in found["content"][0]["text"]
+    assert "No documents indexed" in found["content"][0]["text"]
     assert "`allma index DIR`" in found["structuredContent"]["notice"]
 
 
@@ -691,7 +691,7 @@ async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
         other = await delete(ids[1], **agreed)
         assert other["resultType"] == "input_required"
         done = await delete(ids[0], **agreed)
-    assert "is deleted" in done["content"][0]["text"]
+    assert "Deleted conversation" in done["content"][0]["text"]
     await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": ids[1]})
 
 

@@ -386,11 +386,11 @@ export interface SearchParams {
   workspace?: string;
 }
 
-/** Show why a search finds what it finds: every candidate's places and scores, and its end. */
+/** Show how a search ranks its candidates: each rank and score, and the outcome. */
 export interface ExplainParams {
-  /** The query, as it is searched for. */
+  /** The query to explain. */
   query: string;
-  /** How many passages (default 5). */
+  /** Maximum number of passages (default 5). */
   topK?: number;
   /** Only files that match this glob, such as src/**\/*.py. */
   path?: string;
@@ -400,14 +400,14 @@ export interface ExplainParams {
 
 /** Measure search on questions whose answers are known: hit@k, MRR and nDCG of each stage. */
 export interface EvalParams {
-  /** A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to be found. */
+  /** A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to find. */
   questions: string;
   /**
-   * Have the chat model write so many questions about the indexed documents into that file, which
-   * must be a new one.
+   * Have the chat model write this many questions about the indexed documents into that file, which
+   * must not exist.
    */
   generate?: number;
-  /** How many passages of a search are looked at. */
+  /** Passages of each search to score. */
   topK?: number;
   /** Only files that match this glob, such as src/**\/*.py. */
   path?: string;
@@ -425,13 +425,11 @@ export interface AskParams {
   question: string;
   /** Continue this conversation. */
   conversationId?: string;
-  /** false: a plain chat without the documents. */
+  /** false: chat without the documents. */
   useRag?: boolean;
-  /** Another chat model than the one in use. */
+  /** Use this chat model for the answer. */
   model?: string;
-  /**
-   * Ask in the place of this message: its turn and all later ones go, once the new answer begins.
-   */
+  /** Replace the turn of this message, and all later ones, once the new answer begins. */
   replaces?: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
@@ -441,7 +439,7 @@ export interface AskParams {
   workspace?: string;
 }
 
-/** Read lines of an indexed document, or the surroundings of a passage. */
+/** Read lines of an indexed document, or the text around a passage. */
 export interface ReadParams {
   /** A file path (a.md, a.md:3-7), an allma:// URI or a chunk id. */
   source: string;
@@ -453,31 +451,31 @@ export interface ReadParams {
   neighbors?: number;
 }
 
-/** Index folders or files, and follow their changes. */
+/** Index folders or files, and watch them for changes. */
 export interface IngestParams {
   /** Folders or files. */
   paths: string[];
-  /** Answer with the job after so many seconds, while it goes on. */
+  /** Return the job after this many seconds; indexing continues. */
   waitSeconds?: number;
 }
 
 /** Update the index from the disk now. */
 export interface SyncParams {
-  /** Only this workspace, or this part of one; all of them without it. */
+  /** Only this workspace, or this part of one. */
   path?: string;
 }
 
 /** Remove a file, folder or workspace from the index, never from disk. */
 export interface ForgetParams {
-  /** A file, a folder or a workspace that is indexed. */
+  /** An indexed file, folder or workspace. */
   path: string;
 }
 
-/** List the files of the workspaces, and why one was skipped or failed. */
+/** List the workspaces' files, and why a file was skipped or failed. */
 export interface DocumentsParams {
   /** Only this workspace folder. */
   workspace?: string;
-  /** Only these. */
+  /** Only this state. */
   state?: DocumentState;
   /** next_cursor of the previous page. */
   cursor?: string;
@@ -485,9 +483,9 @@ export interface DocumentsParams {
   limit?: number;
 }
 
-/** List them, the latest first. */
+/** List conversations, latest first. */
 export interface ConversationsListParams {
-  /** Only those with these words. */
+  /** Only those that contain these words. */
   query?: string;
   /** next_cursor of the previous page. */
   cursor?: string;
@@ -495,13 +493,13 @@ export interface ConversationsListParams {
   limit?: number;
 }
 
-/** Show messages and sources of one. */
+/** Show messages and sources. */
 export interface ConversationsShowParams {
   /** A conversation's id. */
   id: string;
 }
 
-/** Change a title. */
+/** Change the title. */
 export interface ConversationsRenameParams {
   /** A conversation's id. */
   id: string;
@@ -548,27 +546,27 @@ export interface ModelsDeleteParams {
   name: string;
 }
 
-/** Tell what is indexed and pending, which models serve, and how a job is doing. */
+/** Show what is indexed and pending, the models in use, and a job's progress. */
 export interface StatusParams {
   /** Only this job's progress. */
   jobId?: string;
 }
 
-/** Stop a job. What it has done so far stays. */
+/** Stop a job. Its work so far is kept. */
 export interface JobsCancelParams {
   /** The job to stop. */
   jobId: string;
 }
 
-/** Check everything Allma depends on, with the next step for whatever is wrong. */
+/** Check everything Allma depends on, with the next step for each problem. */
 export type DoctorParams = Record<string, never>;
 
-/** Put the index right: what is incomplete is read again, and the search indexes built anew. */
+/** Repair the index: read incomplete documents again and rebuild the search indexes. */
 export type RepairParams = Record<string, never>;
 
-/** Copy the index and the conversations into one file, to be imported elsewhere. */
+/** Copy the index and the conversations into one file, to import elsewhere. */
 export interface ExportParams {
-  /** The file to write; it must be a new one. */
+  /** The file to write; it must not exist. */
   path: string;
 }
 

@@ -69,7 +69,7 @@ async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, inde
         for code, sentence in await told(engine):
             assert f"{folder} is not there" in sentence, words
             assert f"`allma forget {folder}`" in sentence
-            assert "Nothing is indexed" not in sentence and code is None
+            assert "No documents indexed" not in sentence and code is None
         [workspace] = (await do(engine, "status")).workspaces
         assert f"{folder} is not there" in workspace.reason
         assert workspace.documents == indexed

@@ -28,8 +28,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_who_waits_behind_another_question_is_told(engine: Engine) -> None:
     one, two = Heard(), Heard()
     async with (
-        waiting.told_while_waiting(engine, one),
-        waiting.told_while_waiting(engine, two) as second,
+        waiting.report_waiting(engine, one),
+        waiting.report_waiting(engine, two) as second,
     ):
         async with asyncio.timeout(10):
             await one.told.wait()

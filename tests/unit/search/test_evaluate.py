@@ -116,16 +116,16 @@ async def test_questions_are_generated_from_the_documents(call: Call, tmp_path: 
     assert Path(first["expected"][0]["path"]).name in FILES
     again = await run(call, str(file))
     assert again.ranks == result.ranks
-    with pytest.raises(InvalidArgument, match="is there already"):
+    with pytest.raises(InvalidArgument, match="already exists"):
         await run(call, str(file), generate=2)
 
 
 async def test_unusable_files_are_refused(call: Call, questions: str, tmp_path: Path):
     with pytest.raises(PathNotFound):
         await run(call, "/no/such.jsonl")
-    with pytest.raises(InvalidArgument, match="no result of an evaluation"):
+    with pytest.raises(InvalidArgument, match="not the result of an evaluation"):
         await run(call, questions, against=questions)
-    with pytest.raises(InvalidArgument, match=r"not named \.svg"):
+    with pytest.raises(InvalidArgument, match=r"does not end in \.svg"):
         await run(call, questions, picture="/tmp/x.png")
-    with pytest.raises(InvalidArgument, match="cannot be written"):
+    with pytest.raises(InvalidArgument, match="Cannot write"):
         await run(call, questions, picture=str(tmp_path / "no" / "x.svg"))

@@ -290,15 +290,15 @@
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ExplainParams
----@field query string The query, as it is searched for.
----@field topK? integer How many passages (default 5).
+---@field query string The query to explain.
+---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.EvalParams
----@field questions string A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to be found.
----@field generate? integer Have the chat model write so many questions about the indexed documents into that file, which must be a new one.
----@field topK? integer How many passages of a search are looked at.
+---@field questions string A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to find.
+---@field generate? integer Have the chat model write this many questions about the indexed documents into that file, which must not exist.
+---@field topK? integer Passages of each search to score.
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 ---@field against? string An earlier result, as JSON, to compare with.
@@ -307,9 +307,9 @@
 ---@class allma.AskParams
 ---@field question string The question, in plain language.
 ---@field conversationId? string Continue this conversation.
----@field useRag? boolean false: a plain chat without the documents.
----@field model? string Another chat model than the one in use.
----@field replaces? string Ask in the place of this message: its turn and all later ones go, once the new answer begins.
+---@field useRag? boolean false: chat without the documents.
+---@field model? string Use this chat model for the answer.
+---@field replaces? string Replace the turn of this message, and all later ones, once the new answer begins.
 ---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob, such as src/**/*.py.
 ---@field workspace? string Only this workspace folder; `all` for every one.
@@ -322,22 +322,22 @@
 
 ---@class allma.IngestParams
 ---@field paths string[] Folders or files.
----@field waitSeconds? number Answer with the job after so many seconds, while it goes on.
+---@field waitSeconds? number Return the job after this many seconds; indexing continues.
 
 ---@class allma.SyncParams
----@field path? string Only this workspace, or this part of one; all of them without it.
+---@field path? string Only this workspace, or this part of one.
 
 ---@class allma.ForgetParams
----@field path string A file, a folder or a workspace that is indexed.
+---@field path string An indexed file, folder or workspace.
 
 ---@class allma.DocumentsParams
 ---@field workspace? string Only this workspace folder.
----@field state? "indexed"|"skipped"|"failed" Only these.
+---@field state? "indexed"|"skipped"|"failed" Only this state.
 ---@field cursor? string next_cursor of the previous page.
 ---@field limit? integer Rows in a page.
 
 ---@class allma.ConversationsListParams
----@field query? string Only those with these words.
+---@field query? string Only those that contain these words.
 ---@field cursor? string next_cursor of the previous page.
 ---@field limit? integer Rows in a page.
 
@@ -379,4 +379,4 @@
 ---@class allma.RepairParams
 
 ---@class allma.ExportParams
----@field path string The file to write; it must be a new one.
+---@field path string The file to write; it must not exist.

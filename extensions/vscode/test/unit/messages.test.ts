@@ -72,7 +72,7 @@ const ANSWER = {
 
 test.each([
   ["indexing", "Indexing is in progress (312 of 585 files); results may be incomplete.", "status"],
-  ["nothing_indexed", "Nothing is indexed yet.", "ingest"],
+  ["nothing_indexed", "No documents indexed.", "ingest"],
   ["no_match_for_path", "No indexed file matches '*.nothing'.", "documents"],
   ["embedder_unavailable", "Keyword search only: Ollama is not running.", "doctor"],
 ] as const)(

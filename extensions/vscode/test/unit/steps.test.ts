@@ -8,7 +8,7 @@ test("four reasons of an empty list are four sentences with four steps", () => {
   const told = (
     [
       ["indexing", "Indexing is in progress (3 of 9 files); results may be incomplete."],
-      ["nothing_indexed", "Nothing is indexed yet."],
+      ["nothing_indexed", "No documents indexed."],
       ["no_match_for_path", "No indexed file matches '*.x'."],
       ["embedder_unavailable", "Keyword search only: Ollama is not running."],
       [null, null],
