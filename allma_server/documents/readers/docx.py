@@ -1,8 +1,9 @@
-"""Word documents: everything a reader of the document sees, in sections that follow its headings.
+"""Word documents: all visible text, in sections that follow the headings.
 
-python-docx opens the package and resolves its parts; the text is walked here, because its own
-paragraphs lack footnotes, text boxes, content controls and tracked insertions. Tracked changes
-count as accepted. Comments, headers and footers come last, under headings of their own.
+python-docx opens the package and resolves its parts. The text is collected here, because
+python-docx's paragraphs lack footnotes, text boxes, content controls and tracked insertions.
+Tracked changes count as accepted. Comments, headers and footers come last, under their own
+headings.
 """
 
 import re
@@ -12,61 +13,59 @@ from collections.abc import Iterator
 from importlib import import_module
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from docx.exceptions import PythonDocxError
+from docx.opc.exceptions import OpcError
+from docx.opc.part import Part
+from docx.opc.rel import Relationships
+from docx.oxml.parser import parse_xml
+from docx.package import Package
 
 from allma_server.documents.builder import Outline
 from allma_server.documents.readers.docx_drawings import chart_rows, description, symbol
-from allma_server.documents.readers.docx_math import linear
+from allma_server.documents.readers.docx_math import formula_text
 from allma_server.documents.readers.docx_parts import (
-    PASSED_OVER,
+    IGNORED_ELEMENTS,
     ListLabels,
     Style,
     attribute,
     child,
-    chosen,
     name,
     paragraph_styles,
+    property_value,
     rows_of,
-    shown,
-    value,
+    visible_blocks,
+    without_alternatives,
 )
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
-if TYPE_CHECKING:
-    from docx.opc.part import Part
-    from docx.opc.rel import Relationships
-    from docx.package import Package
+etree: Any = import_module("lxml.etree")
 
 _UNPACKED_LIMIT = 256 << 20
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
-_SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _EXPONENT = re.compile(r"[-+\u2212\u2013]?(?:[\d.,]+|[ijkmnptxyN](?:[-+\u2212]\d+)?)")
 _HEADING_LEVELS = frozenset("012345678")  # of nine; the tenth, "9", is ordinary text
 
-# lxml has no types of its own.
+# lxml has no type annotations.
 _Element = Any
 
 
 def read(data: bytes, path: PurePath) -> Extract:
     """Read an Office Open XML text document or template; macros are ignored."""
-    # Heavy, and the registry is loaded where nothing is parsed.
-    from docx.exceptions import PythonDocxError
-    from docx.opc.exceptions import OpcError
-    from docx.package import Package
-
-    etree: Any = import_module("lxml.etree")
     if path.name.startswith("~$"):
         raise NothingToIndex("Word keeps it while a document is open.")
-    _check(data)
+    _check_package(data)
     try:
         package = Package.open(BytesIO(data))
     except (PythonDocxError, OpcError, etree.LxmlError, zipfile.BadZipFile, zlib.error) as exc:
         raise UnreadableDocument(f"The document is damaged: {exc}.") from exc
     except (LookupError, ValueError, TypeError, AttributeError, EOFError, RuntimeError) as exc:
-        # What the libraries stumble over when the parts of a package don't fit together.
+        # The libraries raise these for packages with inconsistent parts.
         raise UnreadableDocument("It is not a Word document, or badly damaged.") from exc
     try:
         return _Document(package).read()
@@ -74,7 +73,7 @@ def read(data: bytes, path: PurePath) -> Extract:
         raise UnreadableDocument(f"A part of the document is damaged: {exc}.") from exc
 
 
-def _check(data: bytes) -> None:
+def _check_package(data: bytes) -> None:
     if not data:
         raise NothingToIndex("The file is empty.")
     if data.startswith(_OLE):
@@ -95,9 +94,9 @@ def _check(data: bytes) -> None:
 
 
 class _Document:
-    """One walk over a package."""
+    """Collects the text of one package."""
 
-    def __init__(self, package: "Package") -> None:
+    def __init__(self, package: Package) -> None:
         main = _related(package.rels, "officeDocument")
         if not main:
             raise UnreadableDocument("It is not a Word document: its main part is missing.")
@@ -109,182 +108,192 @@ class _Document:
             kind: {attribute(note, "id"): note for note in self._part(f"{kind}s", empty=True)}
             for kind in ("footnote", "endnote")
         }
-        self._noted: list[tuple[int, _Element]] = []
+        self._pending_notes: list[tuple[int, _Element]] = []
         self._note_count = 0
-        self._boxes: list[_Element] = []
-        self._charts: list[str] = []
-        self._described = ""
+        self._pending_boxes: list[_Element] = []
+        self._pending_charts: list[str] = []
+        self._last_description = ""
         self._fields: list[bool] = []
-        self._carried = ""
+        self._pending_text = ""
         self._title = ""
 
     def read(self) -> Extract:
-        self._blocks(child(_root_of(self._main), "body"))
-        self._outline.add_paragraph(self._carried)
-        self._margins()
-        self._comments()
+        self._add_blocks(child(_root_of(self._main), "body"))
+        self._outline.add_paragraph(self._pending_text)
+        self._add_headers_and_footers()
+        self._add_comments()
         core = _related(self._package.rels, "core-properties")
-        known: Any = getattr(core[0], "core_properties", None) if core else None
-        author = known.author if known else ""
+        properties: Any = getattr(core[0], "core_properties", None) if core else None
+        author = properties.author if properties else ""
         return self._outline.build(
             "The document has no text.",
-            title=(known.title if known else "") or self._title,
+            title=(properties.title if properties else "") or self._title,
             metadata={"author": author},
         )
 
     # --- blocks -----------------------------------------------------------------------------
 
-    def _blocks(self, container: _Element) -> None:
-        for block, kind in shown(container):
+    def _add_blocks(self, container: _Element) -> None:
+        for block, kind in visible_blocks(container):
             if kind == "p":
-                self._paragraph(block)
+                self._add_paragraph(block)
             elif kind == "tbl":
-                self._table(block)
-            self._set_aside()
+                self._add_table(block)
+            self._add_deferred()
 
-    def _paragraph(self, paragraph: _Element) -> None:
+    def _add_paragraph(self, paragraph: _Element) -> None:
         properties = child(paragraph, "pPr")
-        style = self._styles.get(value(properties, "pStyle"), Style())
-        text = self._carried + self._labelled(paragraph, style)
-        self._carried = ""
+        style = self._styles.get(property_value(properties, "pStyle"), Style())
+        text = self._pending_text + self._text_with_label(paragraph, style)
+        self._pending_text = ""
         if attribute(child(properties, "framePr"), "dropCap"):
-            self._carried = text  # the first letter of the next paragraph
+            self._pending_text = text  # it is the first letter of the next paragraph
         elif child(child(properties, "rPr"), "del") is not None:
-            self._carried = text + " "  # its end was deleted, so the next follows on
+            self._pending_text = (
+                text + " "
+            )  # its end is deleted, so the next paragraph continues it
         elif not text.strip():
             return
-        elif (level := value(properties, "outlineLvl") or style.level) in _HEADING_LEVELS:
+        elif (level := property_value(properties, "outlineLvl") or style.level) in _HEADING_LEVELS:
             self._outline.add_heading(int(level) + 1, text)
         else:
             if style.is_title:
                 self._title = self._title or text
             self._outline.add_paragraph(text)
 
-    def _labelled(self, paragraph: _Element, style: "Style") -> str:
-        """The text of a paragraph after its number or bullet, indented like it."""
-        text = self._inline(paragraph)
+    def _text_with_label(self, paragraph: _Element, style: "Style") -> str:
+        """Return the text of a paragraph with its number or bullet, indented by its level."""
+        text = self._paragraph_text(paragraph)
         listed = child(child(paragraph, "pPr"), "numPr")
-        number = value(listed, "numId") or style.list
+        number = property_value(listed, "numId") or style.list
         if not number or not text.strip():
             return text
-        at = value(listed, "ilvl") or style.list_level
+        at = property_value(listed, "ilvl") or style.list_level
         depth = int(at) if at in _HEADING_LEVELS else 0
         label = self._labels.next(number, depth)
         return f"{'  ' * depth}{label} {text}" if label else text
 
-    def _table(self, table: _Element) -> None:
-        rows = [[cell for cell, kind in shown(row) if kind == "tc"] for row in rows_of(table)]
+    def _add_table(self, table: _Element) -> None:
+        rows = [
+            [cell for cell, kind in visible_blocks(row) if kind == "tc"] for row in rows_of(table)
+        ]
         if max(map(len, rows), default=0) > 1:
-            self._outline.add_table([self._flat(cell) for cell in row] for row in rows)
+            self._outline.add_table([self._plain_text(cell) for cell in row] for row in rows)
             return
-        # One column is a frame around ordinary text.
+        # A table of one column is a frame around ordinary text.
         for row in rows:
             for cell in row:
-                self._blocks(cell)
+                self._add_blocks(cell)
 
-    def _set_aside(self) -> None:
-        """Writes the charts, notes and text boxes that the block before referred to."""
-        charts, self._charts = self._charts, []
+    def _add_deferred(self) -> None:
+        """Add the charts, notes and text boxes that the previous block refers to."""
+        charts, self._pending_charts = self._pending_charts, []
         for chart in charts:
             if (root := self._target(chart)) is not None:
                 self._outline.add_table(chart_rows(root))
-        while self._boxes or self._noted:
-            boxes, self._boxes = self._boxes, []
-            noted, self._noted = self._noted, []
+        while self._pending_boxes or self._pending_notes:
+            boxes, self._pending_boxes = self._pending_boxes, []
+            noted, self._pending_notes = self._pending_notes, []
             for number, note in noted:
-                self._outline.add_paragraph(f"[{number}] {self._flat(note)}")
+                self._outline.add_paragraph(f"[{number}] {self._plain_text(note)}")
             for box in boxes:
-                self._blocks(box)
+                self._add_blocks(box)
 
-    def _flat(self, container: _Element) -> str:
-        """All text in a cell or note, paragraphs and nested tables on lines of their own."""
+    def _plain_text(self, container: _Element) -> str:
+        """Return all text of a cell or note, one line for each paragraph and nested row."""
         lines: list[str] = []
-        for block, kind in shown(container):
+        for block, kind in visible_blocks(container):
             if kind == "p":
-                style = self._styles.get(value(child(block, "pPr"), "pStyle"), Style())
-                lines.append(self._labelled(block, style))
+                style = self._styles.get(property_value(child(block, "pPr"), "pStyle"), Style())
+                lines.append(self._text_with_label(block, style))
             elif kind == "tbl":
                 for row in rows_of(block):
-                    cells = [self._flat(cell) for cell, kind in shown(row) if kind == "tc"]
+                    cells = [
+                        self._plain_text(cell) for cell, kind in visible_blocks(row) if kind == "tc"
+                    ]
                     lines.append(" | ".join(cells))
         return "\n".join(line for line in lines if line.strip())
 
-    def _margins(self) -> None:
-        """Headers and footers, each text once; page numbers alone say nothing."""
+    def _add_headers_and_footers(self) -> None:
+        """Add headers and footers, each text once; skip those without letters (page numbers)."""
         texts: dict[str, None] = {}
         for kind in ("header", "footer"):
             for part in _related(self._main.rels, kind):
-                text = self._flat(_root_of(part))
+                text = self._plain_text(_root_of(part))
                 if any(map(str.isalpha, text)):
                     texts[text] = None
         if texts:
             self._outline.add_heading(0, "Headers and footers")
         for text in texts:
             self._outline.add_paragraph(text)
-        self._set_aside()
+        self._add_deferred()
 
-    def _comments(self) -> None:
-        comments = [(attribute(c, "author"), self._flat(c)) for c in self._part("comments", True)]
+    def _add_comments(self) -> None:
+        comments = [
+            (attribute(c, "author"), self._plain_text(c)) for c in self._part("comments", True)
+        ]
         if any(text for _, text in comments):
             self._outline.add_heading(0, "Comments")
         for author, text in comments:
             self._outline.add_paragraph(f"{author}: {text}" if author and text else text)
 
-    # --- what stands in a paragraph ---------------------------------------------------------
+    # --- paragraphs -------------------------------------------------------------------------
 
-    def _inline(self, paragraph: _Element) -> str:
-        # A field may span paragraphs, but one that is never closed must not hide the rest.
+    def _paragraph_text(self, paragraph: _Element) -> str:
+        # A field may span paragraphs, but a field that is never closed must not hide the rest.
         self._fields.clear()
         return "".join(self._pieces(paragraph)).strip(" ")
 
     def _pieces(self, element: _Element) -> Iterator[str]:
-        for part in chosen(element):
+        for part in without_alternatives(element):
             kind = name(part)
             if kind == "t":
                 if not any(self._fields):
                     yield part.text or ""
-            elif kind in _SIGNS:
-                yield _SIGNS[kind]
+            elif kind in _CHARACTERS:
+                yield _CHARACTERS[kind]
             elif kind == "sym":
                 yield symbol(part)
             elif kind == "r":
-                yield from self._run(part)
+                yield from self._run_text(part)
             elif kind == "oMath":
-                yield linear(part)
+                yield formula_text(part)
             elif kind == "oMathPara":
-                yield "\n".join(linear(formula) for formula in part if name(formula) == "oMath")
+                yield "\n".join(
+                    formula_text(formula) for formula in part if name(formula) == "oMath"
+                )
             elif kind == "fldChar":
                 self._field(attribute(part, "fldCharType"))
             elif kind in ("footnoteReference", "endnoteReference"):
                 yield from self._note(kind.removesuffix("Reference"), attribute(part, "id"))
             elif kind == "txbxContent":
-                self._boxes.append(part)
+                self._pending_boxes.append(part)
             elif kind == "relIds":
-                yield from self._diagram(attribute(part, "dm"))
+                yield from self._diagram_text(attribute(part, "dm"))
             elif kind == "chart":
-                self._charts.append(attribute(part, "id"))
-            elif kind not in PASSED_OVER:
-                yield from self._drawn(part)
+                self._pending_charts.append(attribute(part, "id"))
+            elif kind not in IGNORED_ELEMENTS:
+                yield from self._drawing_text(part)
                 yield from self._pieces(part)
 
-    def _run(self, run: _Element) -> Iterator[str]:
+    def _run_text(self, run: _Element) -> Iterator[str]:
         text = "".join(self._pieces(run))
-        raised = value(child(run, "rPr"), "vertAlign") == "superscript"
+        raised = property_value(child(run, "rPr"), "vertAlign") == "superscript"
         yield f"^{text}" if raised and _EXPONENT.fullmatch(text) else text
 
-    def _drawn(self, part: _Element) -> Iterator[str]:
-        """What stands in the attributes of a drawing, once: pictures repeat that of their frame."""
+    def _drawing_text(self, part: _Element) -> Iterator[str]:
+        """Yield the text in the attributes of a drawing; skip repetitions in picture and frame."""
         kind = name(part)
         if kind == "textpath":
             yield attribute(part, "string") + "\n"
         elif kind in ("docPr", "cNvPr", "shape"):
             text = description(part)
-            if text and text != self._described:
+            if text and text != self._last_description:
                 yield f" [Image: {text}] "
-            self._described = text
+            self._last_description = text
 
     def _field(self, step: str) -> None:
-        """Between `begin` and `separate` stands a field's instruction, after it the result."""
+        """Track fields: the instruction is between `begin` and `separate`, then the result."""
         if step == "begin":
             self._fields.append(True)
         elif self._fields and step == "separate":
@@ -296,16 +305,16 @@ class _Document:
         note = self._notes[kind].pop(identity, None)
         if note is not None:
             self._note_count += 1
-            self._noted.append((self._note_count, note))
+            self._pending_notes.append((self._note_count, note))
             yield f"[{self._note_count}]"
 
-    def _diagram(self, relation: str) -> Iterator[str]:
+    def _diagram_text(self, relation: str) -> Iterator[str]:
         root = self._target(relation)
         for paragraph in root.iter("{*}p") if root is not None else ():
             yield "".join(self._pieces(paragraph)) + "\n"
 
     def _target(self, relation: str) -> _Element:
-        """The content of the part that the main one names so, or None."""
+        """Return the root of the part with this relationship id, or None."""
         target = self._main.rels.get(relation)
         return None if target is None or target.is_external else _root_of(target.target_part)
 
@@ -314,18 +323,16 @@ class _Document:
         return _root_of(parts[0]) if parts else [] if empty else None
 
 
-# --- the package --------------------------------------------------------------------------------
+# --- package ------------------------------------------------------------------------------------
 
 
-def _related(relations: "Relationships", kind: str) -> "list[Part]":
-    """The parts that relationships of this kind (its last word) lead to, within the package."""
+def _related(relations: Relationships, kind: str) -> list[Part]:
+    """Return the parts of the package that have a relationship of this kind (its last word)."""
     found = (r for r in relations.values() if r.reltype.rpartition("/")[2] == kind)
     return [relation.target_part for relation in found if not relation.is_external]
 
 
-def _root_of(part: "Part") -> _Element:
-    """The parsed content of a part; python-docx leaves unparsed what it has no use for."""
-    from docx.oxml.parser import parse_xml
-
+def _root_of(part: Part) -> _Element:
+    """Return the parsed content of a part; python-docx parses only the parts that it needs."""
     known = getattr(part, "element", None)
     return parse_xml(part.blob) if known is None else known

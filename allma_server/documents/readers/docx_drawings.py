@@ -1,4 +1,4 @@
-"""What drawings in Word documents say: charts as tables, the description of pictures, symbols."""
+"""Text of drawings in Word documents: charts as tables, descriptions of pictures, symbols."""
 
 import re
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from typing import Any
 
 from allma_server.documents.readers.docx_parts import attribute, child, name
 
-# lxml has no types of its own.
+# lxml has no type annotations.
 _Element = Any
 
-_MOST_POINTS = 1000
-"""Points of a series that are written down; more are a picture, not a text."""
+_MAX_POINTS = 1000
+"""Points of a series that are indexed."""
 
 _FILE_NAME = re.compile(
     r"\S+\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg)|(?:Picture|Image) ?\d+", re.I
 )
-_MACHINE = re.compile(
+_GENERATED = re.compile(
     r"\s*(?:Description automatically generated(?: with \w+ confidence)?"
     r"|AI-generated content may be incorrect\.)\s*$"
 )
@@ -27,11 +27,11 @@ _SYMBOLS = dict(
         strict=True,
     )
 )
-"""The font Symbol, whose characters stand for others."""
+"""Characters of the font Symbol, and the characters that they look like."""
 
 
 def symbol(element: _Element) -> str:
-    """The character of a `sym` element; nothing for pictures in the form of a font."""
+    """Return the character of a `sym` element; empty for pictograms of other symbol fonts."""
     try:
         code = int(attribute(element, "char"), 16)
     except ValueError:
@@ -43,14 +43,14 @@ def symbol(element: _Element) -> str:
 
 
 def description(element: _Element) -> str:
-    """The alternative text of a drawing; nothing where a program wrote a file's name."""
+    """Return the alternative text of a drawing; empty if it is only a generated file name."""
     text = attribute(element, "descr") or attribute(element, "alt")
-    text = _MACHINE.sub("", " ".join(text.split()))
+    text = _GENERATED.sub("", " ".join(text.split()))
     return "" if _FILE_NAME.fullmatch(text) else text
 
 
 def chart_rows(chart: _Element) -> Iterator[list[str]]:
-    """Titles, each in a row of its own, and the series as columns beside the categories."""
+    """Yield titles, each as a row, then the categories with one column for each series."""
     for title in chart.iter("{*}title"):
         if text := "".join(part.text or "" for part in title.iter("{*}t", "{*}v")):
             yield [text]
@@ -61,7 +61,7 @@ def chart_rows(chart: _Element) -> Iterator[list[str]]:
     labels = max((_points(one, _LABELS) for one in series), key=len)
     if any(name for name, _ in columns):
         yield ["", *(name for name, _ in columns)]
-    for row in range(min(_MOST_POINTS, max(len(values) for _, values in columns))):
+    for row in range(min(_MAX_POINTS, max(len(values) for _, values in columns))):
         cells = [values[row] if row < len(values) else "" for _, values in columns]
         yield [labels[row] if row < len(labels) else "", *cells]
 
@@ -70,21 +70,21 @@ _LABELS, _VALUES = ("cat", "xVal"), ("val", "yVal")
 
 
 def _column(series: _Element) -> tuple[str, list[str]]:
-    """A series' name and its values."""
+    """Return the name of a series and its values."""
     called = child(series, "tx")
     texts = called.iter("{*}v", "{*}t") if called is not None else ()
     return "".join(part.text or "" for part in texts), _points(series, _VALUES)
 
 
 def _points(series: _Element, kinds: tuple[str, ...]) -> list[str]:
-    """The values of a series in their order; those that are missing are empty."""
+    """Return the values of a series in order; missing ones are empty."""
     source = next((part for part in series if name(part) in kinds), None)
     values: dict[int, str] = {}
     for point in source.iter("{*}pt") if source is not None else ():
         index = attribute(point, "idx")
         text = child(point, "v")
         if index.isascii() and index.isdigit() and len(index) < 7 and text is not None:
-            # Categories of several levels give several texts to a point, the innermost first.
+            # Multi-level categories have several texts for a point, the innermost first.
             values.setdefault(int(index), text.text or "")
-    highest = min(max(values, default=-1), _MOST_POINTS)
+    highest = min(max(values, default=-1), _MAX_POINTS)
     return [values.get(i, "") for i in range(highest + 1)]

@@ -1,16 +1,16 @@
 """Formulas of Word documents (OMML, ECMA-376 part 1, 22.1) as text on one line.
 
-Written as people type formulas: `x^2`, `a_i`, `(a+b)/c`, `√(x+1)`, `∑_(i=1)^n x_i`. Brackets stand
-only where the line would read differently without them.
+The notation is what people type: `x^2`, `a_i`, `(a+b)/c`, `√(x+1)`, `∑_(i=1)^n x_i`. Brackets are
+added only where the line would be ambiguous without them.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from allma_server.documents.readers.docx_parts import PASSED_OVER, attribute, child, name
+from allma_server.documents.readers.docx_parts import IGNORED_ELEMENTS, attribute, child, name
 
-# lxml has no types of its own.
+# lxml has no type annotations.
 _Element = Any
 
 _ATOM = re.compile(r"\w|[\d.,]*\d|[^\W\d_]{3,}|[^\w\s]|\S[\u0300-\u036f]")
@@ -22,8 +22,8 @@ _ROOTS = {"": "√", "2": "√", "3": "∛", "4": "∜"}
 _COMBINING_CIRCUMFLEX, _COMBINING_OVERLINE = "\u0302", "\u0305"
 
 
-def linear(formula: _Element) -> str:
-    """The text of an `oMath` element, or of anything that stands in one."""
+def formula_text(formula: _Element) -> str:
+    """Return the text of an `oMath` element, or of an element in one."""
     return "".join(_pieces(formula)).strip()
 
 
@@ -32,19 +32,19 @@ def _pieces(element: _Element) -> Iterator[str]:
         kind = name(part)
         if kind == "t":
             yield part.text or ""
-        elif kind in _WRITTEN:
-            yield _WRITTEN[kind](part)
-        elif not kind.endswith("Pr") and kind not in PASSED_OVER:
+        elif kind in _TEXT_OF_ELEMENT:
+            yield _TEXT_OF_ELEMENT[kind](part)
+        elif not kind.endswith("Pr") and kind not in IGNORED_ELEMENTS:
             yield from _pieces(part)
 
 
 def _inside(element: _Element, wanted: str) -> str:
     part = child(element, wanted)
-    return linear(part) if part is not None else ""
+    return formula_text(part) if part is not None else ""
 
 
 def _property(element: _Element, wanted: str, default: str = "") -> str:
-    """What a property of an element says; an empty value is not the default."""
+    """Return a property of an element, `default` if it is missing (not if it is empty)."""
     properties = next((c for c in element if name(c).endswith("Pr")), None)
     found = child(properties, wanted)
     return attribute(found, "val") if found is not None else default
@@ -53,8 +53,8 @@ def _property(element: _Element, wanted: str, default: str = "") -> str:
 # --- brackets -----------------------------------------------------------------------------------
 
 
-def _grouped(text: str, plain: re.Pattern[str] = _ATOM) -> str:
-    """`text` in brackets, unless it reads as one thing without."""
+def _in_brackets(text: str, plain: re.Pattern[str] = _ATOM) -> str:
+    """Return `text` in brackets, unless it is unambiguous without them."""
     return text if not text or plain.fullmatch(text) or _is_bracketed(text) else f"({text})"
 
 
@@ -70,69 +70,71 @@ def _is_bracketed(text: str) -> bool:
     return False
 
 
-def _raised(text: str) -> str:
-    return f"^{_grouped(text, _SIGNED)}" if text else ""
+def _superscript(text: str) -> str:
+    return f"^{_in_brackets(text, _SIGNED)}" if text else ""
 
 
-def _lowered(text: str) -> str:
-    return f"_{_grouped(text)}" if text else ""
+def _subscript(text: str) -> str:
+    return f"_{_in_brackets(text)}" if text else ""
 
 
-# --- what stands in formulas --------------------------------------------------------------------
+# --- elements -----------------------------------------------------------------------------------
 
 
 def _fraction(element: _Element) -> str:
     above, below = _inside(element, "num"), _inside(element, "den")
     if _property(element, "type") == "noBar":
         return f"binom({above}, {below})"
-    return f"{_grouped(above, _NUMERATOR)}/{_grouped(below)}"
+    return f"{_in_brackets(above, _NUMERATOR)}/{_in_brackets(below)}"
 
 
 def _script(element: _Element) -> str:
     base = _inside(element, "e")
     return (
-        _grouped(base, _BASE) + _lowered(_inside(element, "sub")) + _raised(_inside(element, "sup"))
+        _in_brackets(base, _BASE)
+        + _subscript(_inside(element, "sub"))
+        + _superscript(_inside(element, "sup"))
     )
 
 
 def _script_before(element: _Element) -> str:
     below, above = _inside(element, "sub"), _inside(element, "sup")
-    return _lowered(below) + _raised(above) + _inside(element, "e")
+    return _subscript(below) + _superscript(above) + _inside(element, "e")
 
 
 def _root(element: _Element) -> str:
     hidden = _property(element, "degHide", "0") not in ("0", "off", "false")
     degree = "" if hidden else _inside(element, "deg")
-    return _ROOTS.get(degree, f"√[{degree}]") + _grouped(_inside(element, "e"))
+    return _ROOTS.get(degree, f"√[{degree}]") + _in_brackets(_inside(element, "e"))
 
 
 def _sum(element: _Element) -> str:
     sign = _property(element, "chr", "∫")
-    limits = _lowered(_inside(element, "sub")) + _raised(_inside(element, "sup"))
+    limits = _subscript(_inside(element, "sub")) + _superscript(_inside(element, "sup"))
     return f"{sign}{limits} {_inside(element, 'e')}"
 
 
-def _delimited(element: _Element) -> str:
+def _in_delimiters(element: _Element) -> str:
     parts = [part for part in element if name(part) == "e"]
-    inside = _property(element, "sepChr", "|").join(map(linear, parts))
-    if len(parts) == 1 and _only(parts[0]) == "m":
-        inside = inside[1:-1]  # a matrix brings brackets of its own
+    inside = _property(element, "sepChr", "|").join(map(formula_text, parts))
+    if len(parts) == 1 and _only_child(parts[0]) == "m":
+        inside = inside[1:-1]  # the text of a matrix has brackets already
     return f"{_property(element, 'begChr', '(')}{inside}{_property(element, 'endChr', ')')}"
 
 
-def _only(element: _Element) -> str:
+def _only_child(element: _Element) -> str:
     kinds = [name(part) for part in element if not name(part).endswith("Pr")]
     return kinds[0] if len(kinds) == 1 else ""
 
 
 def _matrix(element: _Element) -> str:
     rows = [row for row in element if name(row) == "mr"]
-    cells = (", ".join(linear(cell) for cell in row if name(cell) == "e") for row in rows)
+    cells = (", ".join(formula_text(cell) for cell in row if name(cell) == "e") for row in rows)
     return f"[{'; '.join(cells)}]"
 
 
 def _equations(element: _Element) -> str:
-    return "; ".join(linear(part) for part in element if name(part) == "e").replace("&", "")
+    return "; ".join(formula_text(part) for part in element if name(part) == "e").replace("&", "")
 
 
 def _function(element: _Element) -> str:
@@ -141,19 +143,19 @@ def _function(element: _Element) -> str:
 
 
 def _limit_below(element: _Element) -> str:
-    return _inside(element, "e") + _lowered(_inside(element, "lim"))
+    return _inside(element, "e") + _subscript(_inside(element, "lim"))
 
 
 def _limit_above(element: _Element) -> str:
-    return _inside(element, "e") + _raised(_inside(element, "lim"))
+    return _inside(element, "e") + _superscript(_inside(element, "lim"))
 
 
-def _accented(element: _Element) -> str:
+def _with_accent(element: _Element) -> str:
     below = _inside(element, "e")
     return below + _property(element, "chr", _COMBINING_CIRCUMFLEX) if len(below) == 1 else below
 
 
-def _barred(element: _Element) -> str:
+def _overlined(element: _Element) -> str:
     below = _inside(element, "e")
     return below + _COMBINING_OVERLINE if len(below) == 1 else below
 
@@ -163,7 +165,7 @@ def _phantom(element: _Element) -> str:
     return "" if hidden else _inside(element, "e")
 
 
-_WRITTEN: dict[str, Callable[[_Element], str]] = {
+_TEXT_OF_ELEMENT: dict[str, Callable[[_Element], str]] = {
     "f": _fraction,
     "sSup": _script,
     "sSub": _script,
@@ -171,13 +173,13 @@ _WRITTEN: dict[str, Callable[[_Element], str]] = {
     "sPre": _script_before,
     "rad": _root,
     "nary": _sum,
-    "d": _delimited,
+    "d": _in_delimiters,
     "m": _matrix,
     "eqArr": _equations,
     "func": _function,
     "limLow": _limit_below,
     "limUpp": _limit_above,
-    "acc": _accented,
-    "bar": _barred,
+    "acc": _with_accent,
+    "bar": _overlined,
     "phant": _phantom,
 }

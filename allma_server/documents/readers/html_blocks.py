@@ -1,6 +1,6 @@
-"""A parsed web page as blocks in the order of reading: headings, paragraphs, items, code, tables.
+"""Convert a parsed web page to blocks in reading order: headings, paragraphs, items, code, tables.
 
-Only what a person sees is walked. Each line of a block knows the line of the file it comes from.
+Only visible elements are included. Each line of a block has the line number in the file.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Any, Literal
 from allma_server.documents.builder import split_lines
 
 LINE = "allma-line"
-"""Attribute with an element's line, in files that have more lines than the parser can count."""
+"""The attribute with an element's line, in files with more lines than the parser can count."""
 
 PARSER_LINES = 65_534
-"""The lines of a file that the parser can count."""
+"""The highest line number that the parser can store."""
 
 _BLOCKS = frozenset(
     "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset "
@@ -33,19 +33,19 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _SPACES = re.compile(r"[^\S\n]+")
 _PRE_STYLE = re.compile(r"white-space\s*:\s*(?:pre|break-spaces)", re.I)
 _EXPONENT = re.compile(r"\s*[-+−–]?\d+\s*$")
-_LONGEST_HEADING = 500
+_MAX_HEADING = 500
 _MATH = {"msup": "^", "mfrac": "/"}
 
-# lxml has no types of its own.
+# lxml has no type annotations.
 _Element = Any
 
 
 @dataclass(slots=True)
 class Block:
-    """A piece of a page. `lines` has the file's line of each line of `text`, or of each row.
+    """A block of a page. `lines` has the file's line number of each line of `text`, or of each row.
 
-    `level` is a heading's; `mark` stands before a list's item; `group` numbers the outermost list
-    or table, 0 outside of one; `linked` counts the characters in links.
+    `level` is that of a heading; `mark` is the number or bullet of a list item; `group` numbers the
+    outermost list or table, 0 outside one; `linked` counts the characters in links.
     """
 
     kind: Literal["text", "heading", "term", "definition", "code", "table"]
@@ -58,16 +58,16 @@ class Block:
     rows: list[list[str]] = field(default_factory=list[list[str]])
 
 
-def blocks_of(root: _Element, unseen: Callable[[_Element], bool]) -> list[Block]:
-    """What stands in `root`, without the elements that are `unseen`; linear in its size."""
+def visible_blocks(root: _Element, is_invisible: Callable[[_Element], bool]) -> list[Block]:
+    """Return the blocks in `root`, without the elements that are invisible; linear in its size."""
     walk = _Walk()
     elements = import_module("lxml.etree").iterwalk(root, events=("start", "end", "comment"))
     for event, element in elements:
         if event == "comment":
-            walk.unread(element)
+            walk.skip(element)
         elif event == "start":
-            if element is not root and unseen(element):
-                walk.unread(element)
+            if element is not root and is_invisible(element):
+                walk.skip(element)
                 elements.skip_subtree()
                 walk.skipped.append(element)
             else:
@@ -83,14 +83,14 @@ def blocks_of(root: _Element, unseen: Callable[[_Element], bool]) -> list[Block]
 
 
 class _Walk:
-    """The state of one walk; nothing recurs, so that nesting may be of any depth."""
+    """The state of one walk; it does not recurse, so nesting may have any depth."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self.skipped: list[_Element] = []
         self._line = 1
         self._marked = False
-        self._text: list[tuple[str, int]] = []
+        self._fragments: list[tuple[str, int]] = []
         self._heading: _Element = None
         self._verbatim: _Element = None
         self._table: _Table | None = None
@@ -99,24 +99,24 @@ class _Walk:
         self._mark = ""
         self._links = self._linked = 0
         self._kind: Literal["text", "term", "definition"] = "text"
-        self._readings: list[tuple[int, list[tuple[str, int]]]] = []
+        self._ruby_readings: list[tuple[int, list[tuple[str, int]]]] = []
 
-    # --- text and where it stands ------------------------------------------------------------
+    # --- text and lines ----------------------------------------------------------------------
 
     def add(self, text: str | None) -> None:
-        """Appends text that stands at the current line."""
+        """Append text that begins at the current line."""
         if text:
-            self._text.append((text, self._line))
+            self._fragments.append((text, self._line))
             self._line += text.count("\n")
             self._linked += len(text.strip()) if self._links else 0
 
-    def unread(self, element: _Element) -> None:
-        """Passes over what is not shown."""
-        self._at(element)
+    def skip(self, element: _Element) -> None:
+        """Skip an invisible element, and count its lines."""
+        self._set_line(element)
         inner = (element.text or "",) if callable(element.tag) else element.itertext()
         self._line += sum(text.count("\n") for text in inner)
 
-    def _at(self, element: _Element) -> None:
+    def _set_line(self, element: _Element) -> None:
         if callable(element.tag):
             return
         if known := element.get(LINE):
@@ -125,19 +125,19 @@ class _Walk:
         elif not self._marked and element.sourceline:
             self._line = element.sourceline
 
-    def _put(self, text: str) -> None:
-        self._text.append((text, self._line))
+    def _add_text(self, text: str) -> None:
+        self._fragments.append((text, self._line))
 
     # --- elements ----------------------------------------------------------------------------
 
     def start(self, element: _Element) -> None:
-        self._at(element)
+        self._set_line(element)
         tag = element.tag
         self._links += tag == "a"
         if self._verbatim is None:
             self._open(element, tag)
         elif tag == "br":
-            self._put("\n")
+            self._add_text("\n")
         self.add(element.text)
 
     def end(self, element: _Element) -> None:
@@ -146,8 +146,8 @@ class _Walk:
         if self._verbatim is element:
             self._close_verbatim()
         elif self._verbatim is not None:
-            if tag in _BLOCKS and self._text and not self._text[-1][0].endswith("\n"):
-                self._put("\n")
+            if tag in _BLOCKS and self._fragments and not self._fragments[-1][0].endswith("\n"):
+                self._add_text("\n")
         else:
             self._close(element, tag)
 
@@ -155,18 +155,18 @@ class _Walk:
         if self._inline(element, tag):
             return
         if self._heading is not None and tag in _PARTS:
-            self._end_heading()  # it was never closed
+            self._end_heading()  # the heading was not closed
         if self._table is not None:
             self._open_in_table(tag)
         elif self._heading is not None:
-            self._put(" ")
-        elif level_of(element):
+            self._add_text(" ")
+        elif heading_level(element):
             self.flush()
             self._heading = element
         elif tag == "table":
             self.flush()
-            if _is_grid(element):
-                self._table = _Table(element, self._group())
+            if _is_data_table(element):
+                self._table = _Table(element, self._new_group())
         elif tag in _VERBATIM or _PRE_STYLE.search(element.get("style") or ""):
             self.flush()
             self._verbatim = element
@@ -175,36 +175,36 @@ class _Walk:
             self._open_list(element, tag)
 
     def _inline(self, element: _Element, tag: str) -> bool:
-        """Whether it begins no block; does what such an element does to the text."""
+        """Whether the element is inline; if so, apply its effect on the text."""
         if tag == "br":
-            self._put("\n" if self._table is None and self._heading is None else " ")
+            self._add_text("\n" if self._table is None and self._heading is None else " ")
         elif tag in _SPACED:
             alt = element.get("alt") if tag != "select" else None
-            self._put(f" {alt} " if alt and alt.strip() else " ")
+            self._add_text(f" {alt} " if alt and alt.strip() else " ")
         elif tag == "sup" and not len(element) and _EXPONENT.match(element.text or ""):
-            if (before := "".join(text for text, _ in self._text[-1:])[-1:]).isdigit() or (
+            if (before := "".join(text for text, _ in self._fragments[-1:])[-1:]).isdigit() or (
                 before == ")"
             ):
-                self._put("^")
+                self._add_text("^")
         elif tag in ("ruby", "rt"):
-            self._readings.append((len(self._text), []))
-        elif tag in _VERBATIM or tag in _BLOCKS or tag == "table" or level_of(element):
+            self._ruby_readings.append((len(self._fragments), []))
+        elif tag in _VERBATIM or tag in _BLOCKS or tag == "table" or heading_level(element):
             return False
         elif tag == _ROW or tag in _CELLS:
             return False
         elif tag == "mrow" and len(element) > 1 and _in_formula(element):
-            self._put("(")
+            self._add_text("(")
         return not _PRE_STYLE.search(element.get("style") or "") or tag in ("br", "ruby", "rt")
 
     def _open_in_table(self, tag: str) -> None:
         assert self._table is not None
         if tag == _ROW or tag in _CELLS:
-            self._loose_text()
+            self._flush_outside_cells()
         if tag == _ROW:
             self._table.rows.append([])
             self._table.lines.append(self._line)
         elif tag not in _CELLS:
-            self._put(" ")
+            self._add_text(" ")
 
     def _open_list(self, element: _Element, tag: str) -> None:
         if tag in _LISTS:
@@ -228,18 +228,18 @@ class _Walk:
             self._end_table()
         elif self._table is not None:
             if tag in _CELLS and self._table.rows:
-                text, lines = self._taken()
+                text, lines = self._take_text()
                 self._table.rows[-1].append(text)
                 if lines and len(self._table.rows[-1]) == 1:
                     self._table.lines[-1] = lines[0]
             elif tag == "caption":
-                self._loose_text()
+                self._flush_outside_cells()
             elif tag in _BLOCKS:
-                self._put(" ")
+                self._add_text(" ")
         elif tag in ("ruby", "rt"):
             self._end_reading(tag)
         elif tag in _SPACED:
-            self._put(" ")
+            self._add_text(" ")
         elif tag in _BLOCKS or tag == _ROW or tag in _CELLS or tag in _HEADINGS:
             self._end_block(tag)
         if (parent := element.getparent()) is not None and parent.tag in _MATH:
@@ -247,7 +247,7 @@ class _Walk:
 
     def _end_block(self, tag: str) -> None:
         if self._heading is not None:
-            self._put(" ")
+            self._add_text(" ")
             return
         self.flush()
         if tag in _LISTS and self._lists:
@@ -258,59 +258,61 @@ class _Walk:
             self._kind = "text"
 
     def _end_reading(self, tag: str) -> None:
-        """Readings (ruby) come after their word, which would be torn apart otherwise."""
-        start, readings = self._readings.pop() if self._readings else (len(self._text), [])
+        """Put ruby readings after their word instead of inside it."""
+        start, readings = (
+            self._ruby_readings.pop() if self._ruby_readings else (len(self._fragments), [])
+        )
         if tag == "ruby":
             if readings:
-                self._text += [("(", self._line), *readings, (")", self._line)]
-        elif self._readings:
-            self._readings[-1][1].extend(self._text[start:])
-            del self._text[start:]
+                self._fragments += [("(", self._line), *readings, (")", self._line)]
+        elif self._ruby_readings:
+            self._ruby_readings[-1][1].extend(self._fragments[start:])
+            del self._fragments[start:]
 
     def _end_in_formula(self, element: _Element, parent: _Element) -> None:
         if element.tag == "mrow" and len(element) > 1:
-            self._put(")")
+            self._add_text(")")
         if element.getprevious() is None:
-            self._put(_MATH[parent.tag])
+            self._add_text(_MATH[parent.tag])
 
     # --- blocks ------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Ends the block of text that is open."""
-        self._emit(self._kind, *self._taken())
+        """End the current block of text."""
+        self._add_block(self._kind, *self._take_text())
 
-    def _emit(
+    def _add_block(
         self, kind: Literal["text", "term", "definition", "code"], text: str, lines: list[int]
     ) -> None:
         if not text:
             return
         mark = "" if kind == "code" else self._mark
         self._mark = ""
-        self._append(Block(kind, text, lines, mark=mark, group=self._group_now()))
+        self._append(Block(kind, text, lines, mark=mark, group=self._current_group()))
         if kind == "definition":
-            self._kind = "text"  # further paragraphs of it stand apart
+            self._kind = "text"  # its next paragraphs are ordinary text
 
     def _append(self, block: Block) -> None:
         block.linked, self._linked = self._linked, 0
         self.blocks.append(block)
 
-    def _group(self) -> int:
+    def _new_group(self) -> int:
         if not self._lists:
             self._groups += 1
         return self._groups
 
-    def _group_now(self) -> int:
+    def _current_group(self) -> int:
         return self._groups if self._lists or self._table else 0
 
-    def _loose_text(self) -> None:
-        """Text of a table that stands in no cell, such as its caption."""
-        self._emit("text", *self._taken())
+    def _flush_outside_cells(self) -> None:
+        """End a block of text that is in a table but in no cell, such as the caption."""
+        self._add_block("text", *self._take_text())
 
     def _end_heading(self) -> None:
-        level, self._heading = level_of(self._heading), None
-        text, lines = self._taken()
+        level, self._heading = heading_level(self._heading), None
+        text, lines = self._take_text()
         text = " ".join(text.split())
-        if len(text) > _LONGEST_HEADING:
+        if len(text) > _MAX_HEADING:
             self._append(Block("text", text, lines[:1]))
         elif text:
             self._mark = ""
@@ -319,7 +321,7 @@ class _Walk:
     def _end_table(self) -> None:
         table = self._table
         assert table is not None
-        self._loose_text()
+        self._flush_outside_cells()
         self._table = None
         if any(cell for row in table.rows for cell in row):
             text = "\n".join(" ".join(row) for row in table.rows)
@@ -327,29 +329,29 @@ class _Walk:
 
     def _close_verbatim(self) -> None:
         self._verbatim = None
-        rows = [(text.rstrip(), line) for text, line in self._rows()]
+        rows = [(text.rstrip(), line) for text, line in self._take_lines()]
         while rows and not rows[-1][0]:
             rows.pop()
         while rows and not rows[0][0]:
             del rows[0]
-        self._emit("code", "\n".join(text for text, _ in rows), [line for _, line in rows])
+        self._add_block("code", "\n".join(text for text, _ in rows), [line for _, line in rows])
 
-    def _taken(self) -> tuple[str, list[int]]:
-        """The text since the last block, white space collapsed, and the lines of its lines."""
-        rows = [(_SPACES.sub(" ", text).strip(), line) for text, line in self._rows()]
+    def _take_text(self) -> tuple[str, list[int]]:
+        """Take the text since the last block, white space collapsed, with its line numbers."""
+        rows = [(_SPACES.sub(" ", text).strip(), line) for text, line in self._take_lines()]
         rows = [(text, line) for text, line in rows if text]
         return "\n".join(text for text, _ in rows), [line for _, line in rows]
 
-    def _rows(self) -> list[tuple[str, int]]:
-        """The text since the last block, line by line, each with its line in the file."""
-        rows = split_lines(self._text)
-        self._text.clear()
+    def _take_lines(self) -> list[tuple[str, int]]:
+        """Take the text since the last block as lines, each with its line number in the file."""
+        rows = split_lines(self._fragments)
+        self._fragments.clear()
         return rows
 
 
 @dataclass(slots=True)
 class _Table:
-    """A table of data while it is read."""
+    """A data table that is being read."""
 
     element: _Element
     group: int
@@ -357,8 +359,8 @@ class _Table:
     lines: list[int] = field(default_factory=list[int])
 
 
-def level_of(element: _Element) -> int:
-    """The level of a heading, 0 for anything else."""
+def heading_level(element: _Element) -> int:
+    """Return the level of a heading, 0 for any other element."""
     if level := _HEADINGS.get(element.tag):
         return level
     if element.get("role") != "heading":
@@ -376,19 +378,19 @@ def _in_formula(element: _Element) -> bool:
     return parent is not None and parent.tag in _MATH
 
 
-def _is_grid(table: _Element) -> bool:
-    """Whether a table holds data; old pages and letters use tables to lay out whole articles."""
+def _is_data_table(table: _Element) -> bool:
+    """Whether a table has data; old pages and e-mails use tables for their layout."""
     if table.get("role") in ("presentation", "none"):
         return False
-    if any(_lays_out(part) for part in _elements(table)):
+    if any(_is_layout(part) for part in _elements(table)):
         return False
     return any(sum(cell.tag in _CELLS for cell in row) > 1 for row in table.iterdescendants(_ROW))
 
 
-def _lays_out(part: _Element) -> bool:
+def _is_layout(part: _Element) -> bool:
     if part.tag == "pre":
         return any("\n" in text for text in part.itertext())
-    return part.tag == "table" or bool(level_of(part))
+    return part.tag == "table" or bool(heading_level(part))
 
 
 def _elements(root: _Element) -> Iterator[_Element]:

@@ -1,4 +1,4 @@
-"""E-mail and saved web archives: the letter as its reader sees it, and what is attached to it."""
+"""E-mail and web archives: messages as a mail program shows them, and their attachments."""
 
 import email
 import re
@@ -21,30 +21,30 @@ _QUOTED_FROM = re.compile(r"^>(?=>*From )", re.MULTILINE)
 
 def read(data: bytes, path: PurePath) -> Extract:
     """Read a message (.eml), a mailbox (.mbox), or a saved page with its parts (.mhtml)."""
-    # As the standard library's own parser of bytes does it: other bytes pass through.
+    # As in the standard library's parser of bytes: bytes that are not ASCII are preserved.
     raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     starts = [match.span() for match in _SEPARATOR.finditer(raw)]
-    letter = MailDocument()
+    document = MailDocument()
     if not starts:
-        message = _parsed(raw)
+        message = _parse(raw)
         if message is None or not message.keys():
             return extract_plain_text(decode(data))
-        letter.add(message, Source(raw, 1))
-        facts = {"from": header(message, "From"), "date": header(message, "Date")}
+        document.add(message, Source(raw, 1))
+        metadata = {"from": header(message, "From"), "date": header(message, "Date")}
         title = header(message, "Subject")
-        return letter.document.build("The message has no text.", title=title, metadata=facts)
+        return document.builder.build("The message has no text.", title=title, metadata=metadata)
     for text, line in _messages(raw, starts):
-        if (message := _parsed(text)) is not None:
-            letter.add(message, Source(text, line))
+        if (message := _parse(text)) is not None:
+            document.add(message, Source(text, line))
         else:
             plain = extract_plain_text(text.encode("ascii", "replace").decode()).text
-            letter.document.add_section(plain, lines=range(line, line + plain.count("\n") + 1))
-    facts = {"messages": str(len(starts))}
-    return letter.document.build("The mailbox has no text.", metadata=facts)
+            document.builder.add_section(plain, lines=range(line, line + plain.count("\n") + 1))
+    metadata = {"messages": str(len(starts))}
+    return document.builder.build("The mailbox has no text.", metadata=metadata)
 
 
-def _parsed(raw: str) -> Message | None:
-    """The message in `raw`; None when its parts are nested too deeply for the parser."""
+def _parse(raw: str) -> Message | None:
+    """Parse a message; return None when its parts are nested too deeply for the parser."""
     try:
         return email.message_from_string(raw)
     except (RecursionError, MessageError):
@@ -52,7 +52,7 @@ def _parsed(raw: str) -> Message | None:
 
 
 def _messages(raw: str, starts: list[tuple[int, int]]) -> Iterator[tuple[str, int]]:
-    """The messages of a mailbox, each with its first line in the file."""
+    """Yield the messages of a mailbox, each with its first line in the file."""
     line, counted = 1, 0
     for (_, start), (end, _) in pairwise([*starts, (len(raw), 0)]):
         line += raw.count("\n", counted, start)

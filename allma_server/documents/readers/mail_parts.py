@@ -1,8 +1,8 @@
-"""The parts of a message: headers, the best of its bodies, messages within it, attachments.
+"""The parts of a message: headers, the best of its bodies, nested messages, attachments.
 
-The standard library's parser is used with its older policy: for addresses that a hostile header
-makes long, the newer one takes seconds, or fails. A place is the line of the file where a text
-stands readable (7bit, 8bit, quoted-printable), else the line where its part begins.
+The standard library's parser is used with its older policy, because the newer one takes seconds or
+fails on very long address headers. The line number of a text is its own where the file has it in
+readable form (7bit, 8bit, quoted-printable), else that of the beginning of its part.
 """
 
 import email
@@ -25,41 +25,41 @@ from allma_server.errors import AllmaError, NothingToIndex
 from allma_server.types import Extract, Section
 
 if TYPE_CHECKING:
-    # It brings numpy, which a worker process can do without.
+    # It imports numpy, which a worker process does not need.
     from allma_server.ports import Reader
 
-MOST_ATTACHMENTS = 200
-MOST_BYTES = 100_000_000
-"""Of all that is decoded out of one file."""
+MAX_ATTACHMENTS = 200
+MAX_DECODED_BYTES = 100_000_000
+"""Bytes of all attachments of one file together that are read."""
 
-DEEPEST = 8
-"""Messages within messages that are read."""
+MAX_DEPTH = 8
+"""Levels of messages inside messages that are read."""
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
-_LONGEST_HEADER = 4_000
+_MAX_HEADER = 4_000
 _ASCII_CHARSETS = frozenset({"utf-7", "hz", "hz-gb-2312"})
 _FRAMES = re.compile(rb"<frameset\b", re.IGNORECASE)
 _MEDIA = frozenset({"image", "audio", "video", "font"})
-_OF_PAGES = frozenset({"text/css", "text/javascript", "application/javascript"})
+_PAGE_PARTS = frozenset({"text/css", "text/javascript", "application/javascript"})
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=\s]|(?<=\S)[ \t]+(?=\S)")
-_NO_DIGIT = re.compile(r"[^A-Za-z0-9+/]")
-_MOSTLY = 0.7
-"""A plain body that has this share of the words in the HTML body stands for it."""
+_NOT_BASE64_DIGIT = re.compile(r"[^A-Za-z0-9+/]")
+_PLAIN_BODY_SHARE = 0.7
+"""A plain body with at least this share of the words of the HTML body is used instead of it."""
 
 
 class Source:
-    """The text of a message as it stands in the file, where its parts are looked up in order."""
+    """The source text of a message; finds the lines of its parts, in order."""
 
     def __init__(self, raw: str, line: int) -> None:
         self.line = line
-        """The line of the file where it begins."""
+        """The line of the file where the message begins."""
         self._raw = raw
         self._at = 0
         self._at_line = line
         self._misses = 0
 
     def find(self, text: str) -> int:
-        """The line where `text` begins; that of the message, if it is not found as it is."""
+        """Return the line where `text` begins; that of the message if `text` is not found."""
         at = self._raw.find(text, self._at) if text and self._misses < 3 else -1
         if at < 0:
             self._misses += bool(text)
@@ -70,17 +70,17 @@ class Source:
 
 
 class MailDocument:
-    """Messages as one draft; limits hold for all of them together."""
+    """Collects messages in one document; the limits apply to all of them together."""
 
     def __init__(self) -> None:
-        self.document = DocumentBuilder()
+        self.builder = DocumentBuilder()
         self.attachments = 0
         self._bytes = 0
 
     def add(
         self, message: Message, source: Source, above: tuple[str, ...] = (), depth: int = 0
     ) -> None:
-        """Appends a message under the headings `above`; `depth` counts the messages around it."""
+        """Append a message below the headings `above`; `depth` counts the enclosing messages."""
         line = source.line if depth == 0 else source.find(_first_header(message))
         parts = _Parts(self, source, depth)
         parts.collect(message)
@@ -89,22 +89,22 @@ class MailDocument:
         rows = [f"{name}: {value}" for name in _HEADERS if (value := header(message, name))]
         if parts.names:
             rows.append("Attachments: " + ", ".join(parts.names))
-        self.document.add_section(
+        self.builder.add_section(
             "\n".join(rows), Section(0, 0, heading=heading), [line] * len(rows)
         )
         for text in parts.bodies():
-            self._add_text(text, heading)
+            self._add_part(text, heading)
         for text in parts.attached:
-            self._add_text(text, (*heading, text.name))
+            self._add_part(text, (*heading, text.name))
         for nested, name in parts.messages:
             self.add(nested, source, (*heading, name) if name else heading, depth + 1)
 
     def may_read(self, size: int) -> bool:
-        """Whether so many more bytes may be read."""
+        """Count `size` more bytes; return whether the limit allows to read them."""
         self._bytes += size
-        return self._bytes <= MOST_BYTES
+        return self._bytes <= MAX_DECODED_BYTES
 
-    def _add_text(self, text: "_Text", heading: tuple[str, ...]) -> None:
+    def _add_part(self, text: "_PartText", heading: tuple[str, ...]) -> None:
         extract = text.extract
         row = at = 0
         for section in extract.sections:
@@ -115,16 +115,16 @@ class MailDocument:
             within = [extract.lines[n] if extract.lines else n + 1 for n in rows]
             lines = [text.lines[min(n, len(text.lines)) - 1] for n in within]
             breaks = tuple(offset - section.start for offset in section.breaks)
-            # A page of an attachment is no page of this file.
+            # Page numbers of an attachment would be wrong for this file.
             like = replace(section, heading=(*heading, *section.heading), page=None, breaks=breaks)
-            self.document.add_section(own, like, lines)
+            self.builder.add_section(own, like, lines)
 
 
 @dataclass(slots=True)
-class _Text:
-    """What was read of a part; `lines` has the file's line of each line that the part decodes to.
+class _PartText:
+    """The text of a part; `lines` has the file's line number of each line of the decoded part.
 
-    `choice` numbers the bodies of which one is to be shown, 0 where there is one only.
+    Bodies with the same `choice` are alternatives; 0 where there is only one body.
     """
 
     extract: Extract
@@ -135,16 +135,16 @@ class _Text:
 
 
 class _Parts:
-    """What a message consists of."""
+    """Collects the bodies, attachments and nested messages of one message."""
 
-    def __init__(self, letter: MailDocument, source: Source, depth: int) -> None:
+    def __init__(self, document: MailDocument, source: Source, depth: int) -> None:
         self.names: list[str] = []
-        self.attached: list[_Text] = []
+        self.attached: list[_PartText] = []
         self.messages: list[tuple[Message, str]] = []
-        self._letter = letter
+        self._document = document
         self._source = source
         self._depth = depth
-        self._bodies: list[_Text] = []
+        self._bodies: list[_PartText] = []
         self._choices = 0
 
     def collect(self, message: Message) -> None:
@@ -154,102 +154,102 @@ class _Parts:
             kind = part.get_content_type()
             name = _file_name(part)
             if kind == "message/rfc822" and part.is_multipart():
-                self._nested(_children(part), name)
+                self._add_nested(_children(part), name)
             elif kind == "message/delivery-status":
-                self._status(part)
+                self._add_status(part)
             elif part.is_multipart():
                 if kind == "multipart/alternative":
                     self._choices += 1
                     choice = self._choices
                 children = _children(part)
                 if kind == "multipart/related":
-                    children = _of_a_page(children)
+                    children = _page_parts(children)
                 pending += [(child, choice) for child in reversed(children)]
             elif not name and kind in ("text/plain", "text/html"):
-                self._body(part, kind == "text/html", choice)
+                self._add_body(part, kind == "text/html", choice)
             else:
-                self._attachment(part, name, kind)
+                self._add_attachment(part, name, kind)
 
-    def bodies(self) -> list[_Text]:
-        """The bodies to be shown: of those that are said to be alike, the best."""
-        alike: dict[int, list[_Text]] = {}
+    def bodies(self) -> list[_PartText]:
+        """Return the bodies, of alternatives only the best."""
+        alike: dict[int, list[_PartText]] = {}
         for n, text in enumerate(self._bodies):
             alike.setdefault(text.choice or -1 - n, []).append(text)
-        return [_best(texts) for texts in alike.values()]
+        return [_best_body(texts) for texts in alike.values()]
 
-    def _nested(self, messages: list[Message], name: str) -> None:
+    def _add_nested(self, messages: list[Message], name: str) -> None:
         for message in messages:
-            if self._depth < DEEPEST:
+            if self._depth < MAX_DEPTH:
                 self.messages.append((message, name))
             else:
                 self.names.append(f"{name or 'message'} (nested too deeply)")
 
-    def _status(self, part: Message) -> None:
+    def _add_status(self, part: Message) -> None:
         rows = [f"{key}: {value}" for each in _children(part) for key, value in each.items()]
         if rows:
             extract = extract_plain_text("\n".join(rows))
-            self._bodies.append(_Text(extract, [self._source.find(rows[0])] * len(rows)))
+            self._bodies.append(_PartText(extract, [self._source.find(rows[0])] * len(rows)))
 
-    def _body(self, part: Message, is_html: bool, choice: int) -> None:
-        data, lines = self._decoded(part)
+    def _add_body(self, part: Message, is_html: bool, choice: int) -> None:
+        data, lines = self._decode(part)
         try:
-            text = _text(data, part.get_content_charset())
+            text = _decode_text(data, part.get_content_charset())
             extract = (
                 html.read(text.encode(), PurePath("body.html"))
                 if is_html
                 else extract_plain_text(text)
             )
         except AllmaError:
-            return  # it is empty, or no text
-        self._bodies.append(_Text(extract, lines, choice=choice, is_html=is_html))
+            return  # it is empty or binary
+        self._bodies.append(_PartText(extract, lines, choice=choice, is_html=is_html))
 
-    def _attachment(self, part: Message, name: str, kind: str) -> None:
+    def _add_attachment(self, part: Message, name: str, kind: str) -> None:
         inline = part.get_content_disposition() != "attachment"
-        if kind.partition("/")[0] in _MEDIA and inline or not name and kind in _OF_PAGES:
+        if kind.partition("/")[0] in _MEDIA and inline or not name and kind in _PAGE_PARTS:
             return
         name = name or "attachment" + (mimetypes.guess_extension(kind) or "")
         path = PurePath(name)
         if not path.suffix:
             path = path.with_suffix(mimetypes.guess_extension(kind) or "")
-        self._letter.attachments += 1
+        self._document.attachments += 1
         reader = reader_for(path)
-        if reader is None or self._letter.attachments > MOST_ATTACHMENTS:
+        if reader is None or self._document.attachments > MAX_ATTACHMENTS:
             self.names.append(name)
             return
-        data, lines = self._decoded(part)
-        if not self._letter.may_read(len(data)):
+        data, lines = self._decode(part)
+        if not self._document.may_read(len(data)):
             self.names.append(f"{name} (not read: too much is attached)")
         elif path.suffix.lower() == ".eml":
             self.names.append(name)
             raw = data.decode("ascii", "surrogateescape")
-            self._nested([email.message_from_string(raw)], name)
+            self._add_nested([email.message_from_string(raw)], name)
         else:
-            self._read(reader, data, path, name, lines)
+            self._read_attachment(reader, data, path, name, lines)
 
-    def _read(
+    def _read_attachment(
         self, reader: "Reader", data: bytes, path: PurePath, name: str, lines: Sequence[int]
     ) -> None:
         try:
-            self.attached.append(_Text(reader(data, path), lines, name))
+            self.attached.append(_PartText(reader(data, path), lines, name))
         except NothingToIndex:
             self.names.append(name)
         except MemoryError:
             raise
         except Exception as exc:
-            # One attachment must not cost the message.
+            # A failing attachment must not fail the message.
             reason = str(exc) if isinstance(exc, AllmaError) else "it cannot be read"
             self.names.append(f"{name} ({reason.rstrip('.')})")
         else:
             self.names.append(name)
 
-    def _decoded(self, part: Message) -> tuple[bytes, Sequence[int]]:
-        """The bytes of a part, and the file's line of each line in them."""
+    def _decode(self, part: Message) -> tuple[bytes, Sequence[int]]:
+        """Return the bytes of a part, and the file's line number of each line in them."""
         encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
         decoded: object = part.get_payload(decode=True)
         data = decoded if isinstance(decoded, bytes) else b""
         if encoding == "base64":
             raw = str(part.get_payload())
-            data = _from_base64(raw)
+            data = _decode_base64(raw)
         elif encoding in ("quoted-printable", "x-uuencode", "uuencode", "uue", "x-uue"):
             raw = str(part.get_payload())
         else:
@@ -263,19 +263,19 @@ class _Parts:
         return data, [first] * rows
 
 
-def _from_base64(raw: str) -> bytes:
-    """What base64 stands for, damaged or cut off; or the text itself, if it is none."""
+def _decode_base64(raw: str) -> bytes:
+    """Decode base64, also damaged or truncated; return `raw` itself if it is not base64."""
     odd = sum(1 for _ in _NOT_BASE64.finditer(raw.strip()))
     if odd > 2 + len(raw) // 50:
         return raw.encode("utf-8", "replace")
-    digits = _NO_DIGIT.sub("", raw)
+    digits = _NOT_BASE64_DIGIT.sub("", raw)
     if len(digits) % 4 == 1:
         digits = digits[:-1]
     return b64decode(digits + "=" * (-len(digits) % 4))
 
 
 def _line_starts(raw: str) -> list[int]:
-    """Where lines begin in quoted-printable text: not behind a soft line break."""
+    """Return the lines of quoted-printable text that do not continue after a soft line break."""
     starts: list[int] = []
     fresh = True
     for n, row in enumerate(raw.split("\n")):
@@ -285,16 +285,16 @@ def _line_starts(raw: str) -> list[int]:
     return starts
 
 
-def _best(texts: Sequence[_Text]) -> _Text:
-    """The plain body where it says what the other says; it may also be a mere hint."""
+def _best_body(texts: Sequence[_PartText]) -> _PartText:
+    """Return the plain body, or the HTML body if the plain one has much less text."""
     words = [len(text.extract.text.split()) for text in texts]
     most = max(words)
-    enough = [text for text, n in zip(texts, words, strict=True) if n >= most * _MOSTLY]
+    enough = [text for text, n in zip(texts, words, strict=True) if n >= most * _PLAIN_BODY_SHARE]
     return next((text for text in enough if not text.is_html), enough[0])
 
 
-def _of_a_page(children: list[Message]) -> list[Message]:
-    """The parts of a web page without the pages in it, unless it consists of these alone."""
+def _page_parts(children: list[Message]) -> list[Message]:
+    """Return the parts of a web page without embedded pages, unless it is a frameset."""
     pages = [child for child in children if child.get_content_type() == "text/html"]
     if len(pages) > 1:
         data: object = pages[0].get_payload(decode=True)
@@ -318,21 +318,22 @@ def _first_header(message: Message) -> str:
 
 
 def header(message: Message, name: str) -> str:
-    """A header's text, decoded, in one line."""
+    """Return the text of a header, decoded, as one line."""
     items = ((key, str(value)) for key, value in message.raw_items())
     value = next((value for key, value in items if key.lower() == name.lower()), "")
-    return _plain(value[:_LONGEST_HEADER])
+    return _decode_header(value[:_MAX_HEADER])
 
 
-def _plain(value: str) -> str:
+def _decode_header(value: str) -> str:
     if not value.isascii():
-        value = _text(value.encode("utf-8", "surrogateescape"), None)
+        value = _decode_text(value.encode("utf-8", "surrogateescape"), None)
     try:
         pieces = decode_header(value)
     except (HeaderParseError, ValueError):
         pieces = [(value, None)]
     texts = (
-        piece if isinstance(piece, str) else _text(piece, charset) for piece, charset in pieces
+        piece if isinstance(piece, str) else _decode_text(piece, charset)
+        for piece, charset in pieces
     )
     return clean(" ".join("".join(texts).split()))
 
@@ -342,11 +343,15 @@ def _file_name(part: Message) -> str:
         name = part.get_filename()
     except (LookupError, UnicodeError, ValueError):
         return ""
-    return PurePath(_plain(name or "").replace("\\", "/")).name[:200]
+    return PurePath(_decode_header(name or "").replace("\\", "/")).name[:200]
 
 
-def _text(data: bytes, charset: str | None) -> str:
-    """`data` as text. Raises NothingToIndex when it is none."""
+def _decode_text(data: bytes, charset: str | None) -> str:
+    """Decode `data`.
+
+    Raises:
+        NothingToIndex: it is binary.
+    """
     if charset and charset.lower() in _ASCII_CHARSETS:
         return data.decode(charset, "replace")
     return decode(data, charset)

@@ -1,7 +1,7 @@
-"""PDF: one section per page, so that an answer can name the page.
+"""PDF: one section for each page, so that an answer can cite the page.
 
-The text is pdfium's. pypdf is asked for form fields, notes and attachments, and for what pdfium
-cannot read.
+pdfium extracts the text. pypdf reads form fields, annotations and attachments, and the pages that
+pdfium cannot read.
 """
 
 import re
@@ -9,29 +9,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
+from pypdfium2 import (  # pyright: ignore[reportMissingTypeStubs]
+    PdfDocument,
+    PdfiumError,
+    PdfPage,
+)
 
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_for
 from allma_server.documents.readers.pdf_fallback import FallbackDocument
-from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, parts
+from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, split_by_headings
 from allma_server.documents.readers.pdf_text import page_text
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract, Section
 
-if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfPage  # pyright: ignore[reportMissingTypeStubs]
-
 _PROGRAM = re.compile(r"^Microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|dvi|tex|indd|qxd|pdf)$", re.I)
 
 
-_MOST_ATTACHED = 32 << 20
-"""Bytes of attached files that are read."""
+_MAX_ATTACHED_BYTES = 32 << 20
+"""Bytes of all attached files together that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What stands on a page; `text` is None when it cannot be read."""
+    """The text of a page, None when it cannot be read; its annotations and headings."""
 
     text: str | None
     notes: tuple[str, ...] = ()
@@ -54,13 +58,13 @@ def read(data: bytes, path: PurePath) -> Extract:
         raise NothingToIndex("The file is empty.")
     if b"%PDF-" not in data[:1024] and b" obj" not in data:
         raise UnreadableDocument("It is not a PDF, although its name says so.")
-    spare = FallbackDocument(data)
-    contents = _contents(data, spare)
+    fallback = FallbackDocument(data)
+    contents = _contents(data, fallback)
     pages, title = contents.pages, contents.title
     document = DocumentBuilder()
     _add_pages(document, pages)
     if contents.has_attachments:
-        _add_attachments(document, spare)
+        _add_attachments(document, fallback)
     if all(page.text is None for page in pages) and not any(page.notes for page in pages):
         raise UnreadableDocument("It is damaged: no page can be read.")
     return document.build(
@@ -69,8 +73,8 @@ def read(data: bytes, path: PurePath) -> Extract:
         title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
         metadata={
             "pages": str(len(pages)),
-            "unreadable_pages": _numbers([page.text is None for page in pages]),
-            "pages_without_text": _numbers([page.text == "" for page in pages]),
+            "unreadable_pages": _page_ranges([page.text is None for page in pages]),
+            "pages_without_text": _page_ranges([page.text == "" for page in pages]),
         },
     )
 
@@ -79,20 +83,20 @@ def _add_pages(document: DocumentBuilder, pages: list[_Page]) -> None:
     above: Heading = ()
     for number, page in enumerate(pages, start=1):
         text = "\n".join([page.text or "", *page.notes])
-        for heading, part in parts(text, page.headings, above):
+        for heading, part in split_by_headings(text, page.headings, above):
             document.add_section(part, Section(0, 0, heading=heading, page=number))
         above = page.headings[-1] if page.headings else above
 
 
-def _add_attachments(document: DocumentBuilder, spare: FallbackDocument) -> None:
-    files = list(spare.attachments())
+def _add_attachments(document: DocumentBuilder, fallback: FallbackDocument) -> None:
+    files = list(fallback.attachments())
     document.add_section("\n".join(f"Attachment: {name}" for name, _ in files))
-    unread = _MOST_ATTACHED
+    unread = _MAX_ATTACHED_BYTES
     for name, data in files:
         path = PurePath(name)
         reader = reader_for(path)
         unread -= len(data or b"")
-        # One in another is named only.
+        # Attachments inside attachments are only named.
         if reader is None or data is None or unread < 0 or path.suffix.lower() in (".pdf", ".eml"):
             continue
         try:
@@ -100,37 +104,31 @@ def _add_attachments(document: DocumentBuilder, spare: FallbackDocument) -> None
         except MemoryError:
             raise
         except Exception:
-            continue  # one attachment must not cost the document
+            continue  # a failing attachment must not fail the document
         document.add_embedded(extract, (name,))
 
 
-def _contents(data: bytes, spare: FallbackDocument) -> _Contents:
-    # Heavy, and the registry is loaded where nothing is parsed.
-    from pypdfium2 import PdfDocument, PdfiumError  # pyright: ignore[reportMissingTypeStubs]
-
+def _contents(data: bytes, fallback: FallbackDocument) -> _Contents:
     try:
-        document = PdfDocument(data)
+        pdf = PdfDocument(data)
     except PdfiumError:
-        document = None
-    if document is not None and len(document):
-        pages = list(_read(document, spare))
+        pdf = None
+    if pdf is not None and len(pdf):
+        pages = list(_read_pages(pdf, fallback))
         if any(page.text is not None or page.notes for page in pages):
-            title: str = document.get_metadata_value("Title")  # pyright: ignore[reportUnknownMemberType]
-            return _Contents(pages, title, document.count_attachments() > 0)
-    return _Contents([_Page(text, notes) for text, notes in spare.pages()], spare.title())
+            title: str = pdf.get_metadata_value("Title")  # pyright: ignore[reportUnknownMemberType]
+            return _Contents(pages, title, pdf.count_attachments() > 0)
+    return _Contents([_Page(text, notes) for text, notes in fallback.pages()], fallback.title())
 
 
-def _read(document: "PdfDocument", spare: FallbackDocument) -> Iterator[_Page]:
-    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
-    from pypdfium2 import PdfiumError  # pyright: ignore[reportMissingTypeStubs]
-
-    headings = headings_by_page(document)
-    for index in range(len(document)):
+def _read_pages(pdf: PdfDocument, fallback: FallbackDocument) -> Iterator[_Page]:
+    headings = headings_by_page(pdf)
+    for index in range(len(pdf)):
         begun = tuple(headings.get(index, ()))
         try:
-            page = document[index]
+            page = pdf[index]
         except PdfiumError:
-            yield _Page(spare.text(index), headings=begun)
+            yield _Page(fallback.text(index), headings=begun)
             continue
         try:
             text = page_text(page)
@@ -138,14 +136,12 @@ def _read(document: "PdfDocument", spare: FallbackDocument) -> Iterator[_Page]:
             text = ""
         handle: Any = page.raw
         if not text and not pdfium.FPDFPage_CountObjects(handle):
-            text = spare.text(index)  # it is empty, or damaged
-        yield _Page(text, spare.notes(index) if _has_notes(page) else (), begun)
+            text = fallback.text(index)  # the page is empty or damaged
+        yield _Page(text, fallback.notes(index) if _has_notes(page) else (), begun)
         page.close()
 
 
-def _has_notes(page: "PdfPage") -> bool:
-    import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
-
+def _has_notes(page: PdfPage) -> bool:
     handle: Any = page.raw
     for i in range(pdfium.FPDFPage_GetAnnotCount(handle)):
         note = pdfium.FPDFPage_GetAnnot(handle, i)
@@ -156,8 +152,8 @@ def _has_notes(page: "PdfPage") -> bool:
     return False
 
 
-def _numbers(pages: list[bool]) -> str:
-    """The numbers of the pages that are marked, as in `2, 5-9`."""
+def _page_ranges(pages: list[bool]) -> str:
+    """Return the numbers of the pages that are True, such as `2, 5-9`."""
     ranges: list[str] = []
     for marked, group in groupby(enumerate(pages, start=1), key=lambda page: page[1]):
         numbers = [number for number, _ in group]

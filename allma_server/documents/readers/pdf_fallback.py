@@ -1,6 +1,6 @@
-"""What pypdf is asked for: form fields, notes, attachments, and what pdfium cannot read.
+"""Read with pypdf: form fields, annotations, attachments, and pages that pdfium cannot read.
 
-pypdf is ten times slower than pdfium, but looks for the objects of a damaged file itself.
+pypdf is ten times slower than pdfium, but it searches a damaged file for its objects.
 """
 
 import logging
@@ -12,7 +12,7 @@ from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from allma_server.documents.readers.pdf_text import tidy
+from allma_server.documents.readers.pdf_text import clean_page
 from allma_server.errors import UnreadableDocument
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pypdf.generic import EmbeddedFile
 
 _UNPACKED_LIMIT = 32 << 20
-"""The most a stream may unpack to, in bytes."""
+"""The size that a stream may unpack to, in bytes."""
 
-_MOST_NOTES = 2000
-"""Form fields and notes that are looked at on one page; drawings can consist of them."""
+_MAX_NOTES = 2000
+"""Form fields and annotations that are read on one page; drawings can consist of thousands."""
 
-_MOST_CHOICES = 200
-_MOST_ATTACHMENTS = 200
+_MAX_CHOICES = 200
+_MAX_ATTACHMENTS = 200
 
 _PAGE = re.compile(
     rb"\b(\d{1,7}) (\d{1,5}) obj\b(?:(?!endobj).){0,2000}?/Type\s*/Page\b", re.DOTALL
@@ -36,13 +36,12 @@ NOTES = frozenset(
     "/Text /FreeText /Highlight /Underline /Squiggly /StrikeOut /Stamp /Caret /Ink /Line /Square "
     "/Circle /Polygon /PolyLine /FileAttachment /Redact".split()
 )
-"""Annotations whose contents a person wrote."""
+"""Annotations with contents that a person wrote."""
 
 _OFF = frozenset({"", "/Off"})
 
-# pypdf: "broken PDF files might cause other exceptions" than its own. These are what a parser
-# that trusts its input runs into.
-_STUMBLES = (
+# pypdf's documentation: "broken PDF files might cause other exceptions" than its own.
+_PARSER_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -55,69 +54,69 @@ _STUMBLES = (
 
 
 class FallbackDocument:
-    """A document in pypdf, opened when it is first asked for something."""
+    """A document that pypdf opens when it is first needed."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def pages(self) -> list[tuple[str | None, tuple[str, ...]]]:
-        """The text of each page, None when it cannot be read, and its fields and notes.
+        """Return the text of each page, None when it cannot be read, and its annotations.
 
         Raises:
             UnreadableDocument: encrypted, or damaged beyond repair.
         """
-        with _bounded():
-            _, pages = self._opened
+        with _limits():
+            _, pages = self._document
             return [(_text(page), _notes(page)) for page in pages]
 
     def text(self, index: int) -> str | None:
-        """The text of a page counted from 0; None when it cannot be read."""
-        with _bounded():
+        """Return the text of page `index`, counted from 0; None when it cannot be read."""
+        with _limits():
             page = self._page(index)
             return _text(page) if page is not None else None
 
     def notes(self, index: int) -> tuple[str, ...]:
-        """What was filled into a page's form fields or written beside its text."""
-        with _bounded():
+        """Return the values of a page's form fields, and its annotations."""
+        with _limits():
             page = self._page(index)
             return _notes(page) if page is not None else ()
 
     def title(self) -> str:
-        """The document's own title, or nothing."""
+        """Return the title in the document's metadata, or an empty string."""
         from pypdf.errors import PyPdfError
 
         try:
-            with _bounded():
-                metadata = self._opened[0].metadata
+            with _limits():
+                metadata = self._document[0].metadata
                 return (metadata.title if metadata else "") or ""
-        except (PyPdfError, *_STUMBLES):
+        except (PyPdfError, *_PARSER_ERRORS):
             return ""
 
     def attachments(self) -> Iterator[tuple[str, bytes | None]]:
-        """The names of attached files and their contents, None where these cannot be unpacked."""
+        """Yield names and contents of attached files, None where these cannot be unpacked."""
         from pypdf.errors import PyPdfError
 
         try:
-            with _bounded():
-                for file in islice(self._opened[0].attachment_list, _MOST_ATTACHMENTS):
+            with _limits():
+                for file in islice(self._document[0].attachment_list, _MAX_ATTACHMENTS):
                     yield file.alternative_name or file.name, _content(file)
-        except (PyPdfError, UnreadableDocument, *_STUMBLES):
-            return  # the pages are what matters
+        except (PyPdfError, UnreadableDocument, *_PARSER_ERRORS):
+            return  # the document is indexed without them
 
     def _page(self, index: int) -> "pypdf.PageObject | None":
         try:
-            _, pages = self._opened
+            _, pages = self._document
         except UnreadableDocument:
             return None
         return pages[index] if index < len(pages) else None
 
     @cached_property
-    def _opened(self) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
-        return _opened(self._data)
+    def _document(self) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
+        return _open(self._data)
 
 
 @contextmanager
-def _bounded() -> Generator[None]:
+def _limits() -> Generator[None]:
     from pypdf import apply_configuration
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -126,7 +125,7 @@ def _bounded() -> Generator[None]:
         lzw_maximum_output_length=_UNPACKED_LIMIT,
         run_length_maximum_output_length=_UNPACKED_LIMIT,
         zlib_maximum_output_length=_UNPACKED_LIMIT,
-        jbig2dec_binary=None,  # no foreign program is ever run on a file
+        jbig2dec_binary=None,  # never run an external program on a file
     ):
         yield
 
@@ -134,8 +133,8 @@ def _bounded() -> Generator[None]:
 # --- opening ------------------------------------------------------------------------------------
 
 
-def _opened(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
-    """The document and its pages; what is left of them when the file is damaged."""
+def _open(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
+    """Open a document; of a damaged file, return the pages that can be recovered."""
     from pypdf import PasswordType, PdfReader
     from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
@@ -147,7 +146,7 @@ def _opened(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
                 raise UnreadableDocument("A password is needed to open the document.")
             if pages := list(document.pages):
                 return document, pages
-        except (PyPdfError, DependencyError, DeprecationError, *_STUMBLES) as exc:
+        except (PyPdfError, DependencyError, DeprecationError, *_PARSER_ERRORS) as exc:
             reason = reason or exc
     if b"/Encrypt" in data:
         raise UnreadableDocument("It is encrypted in a way that cannot be opened.") from reason
@@ -156,14 +155,14 @@ def _opened(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
 
 
 def _with_new_end(data: bytes) -> bytes:
-    """The file with an end that points nowhere, so that pypdf looks for the objects itself."""
+    """Append a trailer without a cross-reference table, so that pypdf searches for objects."""
     return data + b"\nstartxref\n0\n%%EOF\n"
 
 
 def _with_new_root(data: bytes) -> bytes:
-    """The file with a table of contents made of the pages that lie in it.
+    """Append a page tree of all page objects in the file.
 
-    Helps where the end of the file is missing or its page tree leads nowhere.
+    This recovers files whose end is missing or whose page tree is broken.
     """
     found = dict.fromkeys(match.groups() for match in _PAGE.finditer(data))
     kids = b" ".join(b"%b %b R" % reference for reference in found)
@@ -181,8 +180,8 @@ def _text(page: "pypdf.PageObject") -> str | None:
     from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
     try:
-        return tidy(page.extract_text())
-    except (PyPdfError, DependencyError, DeprecationError, *_STUMBLES):
+        return clean_page(page.extract_text())
+    except (PyPdfError, DependencyError, DeprecationError, *_PARSER_ERRORS):
         return None
 
 
@@ -191,29 +190,29 @@ def _content(file: "EmbeddedFile") -> bytes | None:
 
     try:
         return file.content
-    except (PyPdfError, *_STUMBLES):
+    except (PyPdfError, *_PARSER_ERRORS):
         return None
 
 
 def _notes(page: "pypdf.PageObject") -> tuple[str, ...]:
     from pypdf.errors import PyPdfError
 
-    found: dict[str, None] = {}  # the buttons of one field say the same
+    found: dict[str, None] = {}  # without repetitions: the buttons of a field have the same text
     try:
-        for reference in islice(page.annotations or (), _MOST_NOTES):
+        for reference in islice(page.annotations or (), _MAX_NOTES):
             note: Any = reference.get_object()
             kind = note.get("/Subtype")
             if kind == "/Widget":
                 found |= dict.fromkeys(_field(note))
             elif kind in NOTES and isinstance(written := note.get("/Contents"), str):
                 found[written] = None
-    except (PyPdfError, *_STUMBLES):
-        pass  # the page's own text is what matters
+    except (PyPdfError, *_PARSER_ERRORS):
+        pass  # the page is indexed without them
     return tuple(found)
 
 
 def _field(field: Any) -> Iterator[str]:
-    """A form field as `name: value`, its choices, and the caption of a button."""
+    """Yield a form field as `name: value`, its choices, and the caption of a button."""
     name = _inherited(field, "/TU") or _inherited(field, "/T") or "field"
     choices = dict(_choices(_inherited(field, "/Opt")))
     values = _strings(_inherited(field, "/V"))
@@ -224,20 +223,20 @@ def _field(field: Any) -> Iterator[str]:
         yield f"{name}, choices: {', '.join(choices.values())}"
     looks = field.get("/MK")
     caption = looks.get_object().get("/CA") if looks is not None else None
-    # Check marks are letters of a font of symbols.
+    # A single character is a check mark in a symbol font.
     if isinstance(caption, str) and len(caption) > 1:
         yield caption
 
 
 def _choices(options: Any) -> Iterator[tuple[str, str]]:
-    """Each choice's value and what is shown for it."""
-    for option in islice(options or (), _MOST_CHOICES):
+    """Yield the value of each choice and its label."""
+    for option in islice(options or (), _MAX_CHOICES):
         if pair := _strings(option.get_object()):
             yield pair[0], pair[-1]
 
 
 def _strings(value: Any) -> list[str]:
-    """The strings in a value that may be one itself, or an array of them."""
+    """Return the strings in a value that is a string or an array."""
     if isinstance(value, str):
         return [value]
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]

@@ -1,4 +1,4 @@
-"""An XML file as a tree of elements, texts and comments that know their lines."""
+"""Parse an XML file to a tree of elements, texts and comments with their line numbers."""
 
 import re
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ from xml.parsers import expat
 from allma_server.documents.builder import split_lines
 
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31};)")
-_OF_XML = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
-_LONGEST_ENTITY = 1_000
-_MOST_EXPANDED = 1_000_000
-"""Characters that a file's entities may stand for in all."""
+_PREDEFINED = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
+_MAX_ENTITY = 1_000
+_MAX_EXPANDED = 1_000_000
+"""Characters that the entities of a file may expand to in all."""
 
 
 class NotWellFormed(Exception):
-    """The file is no XML; the message says where and why."""
+    """The file is not well-formed XML; the message says where and why."""
 
 
 @dataclass(slots=True)
 class Text:
-    """Characters between tags, or a comment, from `line` on."""
+    """Characters between tags, or a comment, beginning at `line`."""
 
     line: int
     pieces: list[str] = field(default_factory=list[str])
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(slots=True)
 class Node:
-    """An element: its name as written, its attributes in order, the line its tag begins in."""
+    """An element: its name as written, its attributes in order, the line of its start tag."""
 
     name: str
     attributes: dict[str, str]
@@ -45,19 +45,19 @@ class Node:
 
     @property
     def local(self) -> str:
-        """The name without its prefix."""
+        """The name without the namespace prefix."""
         return self.name.rpartition(":")[2]
 
     def nodes(self) -> "Iterator[Node]":
         return (part for part in self.parts if isinstance(part, Node))
 
     def child(self, *names: str) -> "Node | None":
-        """The first element in it with one of these local names."""
+        """Return the first child element with one of these local names."""
         return next((node for node in self.nodes() if node.local in names), None)
 
 
-def rows_of(node: Node, spaced: frozenset[str] = frozenset()) -> list[tuple[str, int]]:
-    """All text in an element, line by line; elements named in `spaced` stand apart in it."""
+def text_lines(node: Node, separated: frozenset[str] = frozenset()) -> list[tuple[str, int]]:
+    """Return all text in an element as lines; elements in `separated` get spaces around them."""
     pieces: list[tuple[str, int]] = []
     pending: list[Node | Text | str] = [node]
     line = node.line
@@ -67,7 +67,7 @@ def rows_of(node: Node, spaced: frozenset[str] = frozenset()) -> list[tuple[str,
             pieces.append((part, line))
         elif isinstance(part, Node):
             line = part.line
-            apart = [" "] if part.local in spaced else []
+            apart = [" "] if part.local in separated else []
             pending += [*apart, *reversed(part.parts), *apart]
         elif not part.comment:
             line = part.line
@@ -75,39 +75,43 @@ def rows_of(node: Node, spaced: frozenset[str] = frozenset()) -> list[tuple[str,
     return split_lines(pieces)
 
 
-def parsed(text: str) -> Node:
-    """The root element of `text`. Raises NotWellFormed."""
+def parse_xml(text: str) -> Node:
+    """Return the root element of `text`.
+
+    Raises:
+        NotWellFormed: with the line and the reason.
+    """
     body = text.lstrip()
     before = text.count("\n", 0, len(text) - len(body))
     try:
         return _Builder(before).parse(body)
     except expat.ExpatError as exc:
         if expat.ErrorString(exc.code) != expat.errors.XML_ERROR_UNDEFINED_ENTITY:
-            raise _broken(exc, before) from exc
+            raise _not_well_formed(exc, before) from exc
     try:
-        return _Builder(before).parse(_NAMED.sub(_character, body))
+        return _Builder(before).parse(_NAMED.sub(_expand_named, body))
     except expat.ExpatError as exc:
-        raise _broken(exc, before) from exc
+        raise _not_well_formed(exc, before) from exc
 
 
-def _broken(exc: expat.ExpatError, before: int) -> NotWellFormed:
+def _not_well_formed(exc: expat.ExpatError, before: int) -> NotWellFormed:
     reason = expat.ErrorString(exc.code)
     return NotWellFormed(
         f"It is not well-formed XML (line {exc.lineno + before}: {reason}), and read as plain text."
     )
 
 
-def _character(match: re.Match[str]) -> str:
+def _expand_named(match: re.Match[str]) -> str:
     name = match[1]
-    return match[0] if name in _OF_XML else html5.get(name, f"&amp;{name}")
+    return match[0] if name in _PREDEFINED else html5.get(name, f"&amp;{name}")
 
 
 class _Builder:
     """Builds the tree from expat's events.
 
-    With a default handler and none for external entities, expat neither expands entities in text
-    nor opens anything. It does expand them in attributes, so those that could grow are refused;
-    others, such as a product's name, are put in within a limit.
+    With a default handler and without one for external entities, expat neither expands entities in
+    text nor opens anything. It expands entities in attributes, so entities that could grow are
+    refused. The others, such as a product's name, are expanded here within a limit.
     """
 
     def __init__(self, lines_before: int) -> None:
@@ -168,7 +172,7 @@ class _Builder:
         parts.append(Text(self._line, [data], comment=True))
 
     def _entity(self, name: str, parameter: int, value: str | None, *_: object) -> None:
-        if value is not None and ("&" in value or len(value) > _LONGEST_ENTITY):
+        if value is not None and ("&" in value or len(value) > _MAX_ENTITY):
             raise NotWellFormed(
                 f"Its entity {name[:40]!r} grows when it is expanded, so it is read as plain text."
             )
@@ -179,4 +183,4 @@ class _Builder:
         if self._open and data.startswith("&"):
             value = self._entities.get(data[1:-1], data)
             self._expanded += len(value)
-            self._characters(value if self._expanded <= _MOST_EXPANDED else data)
+            self._characters(value if self._expanded <= _MAX_EXPANDED else data)

@@ -1,7 +1,7 @@
 import pytest
 from docx.oxml import parse_xml
 
-from allma_server.documents.readers.docx_math import linear
+from allma_server.documents.readers.docx_math import formula_text
 
 M = "http://schemas.openxmlformats.org/officeDocument/2006/math"
 
@@ -25,7 +25,7 @@ def pr(tag: str, **values: str) -> str:
 
 
 def text(formula: str) -> str:
-    return linear(parse_xml(f'<m:oMath xmlns:m="{M}">{formula}</m:oMath>'))
+    return formula_text(parse_xml(f'<m:oMath xmlns:m="{M}">{formula}</m:oMath>'))
 
 
 SUM = e("nary", pr=pr("nary", chr="∑"), sub=t("i=1"), sup=t("n"), e=e("sSub", e=t("x"), sub=t("i")))
