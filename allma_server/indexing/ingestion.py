@@ -97,7 +97,7 @@ class Ingestion:
             jobs=self._jobs,
         )
         self._embedding = Embedding(catalogue, embedders, self._jobs, self._retry_limited)
-        self._maintenance = Maintenance(
+        self.maintenance = Maintenance(
             catalogue, self._jobs, embedders.in_use, self._retry_limited
         )
         self._monitor = ChangeMonitor(
@@ -179,10 +179,6 @@ class Ingestion:
         """Returns once no vectors are missing, or none that can be made now."""
         await self._embedding.ended()
 
-    async def tidy(self) -> None:
-        """Does what is otherwise done from time to time."""
-        await self._maintenance.once()
-
     @property
     def incomplete(self) -> str | None:
         """Why some documents have no vectors, a sentence; None when they all have or soon will."""
@@ -250,7 +246,7 @@ class Ingestion:
         if not self._monitor.on:
             self._monitor.on = True
             self._tasks.create_task(self._monitor.run(self._resume))
-            self._tasks.create_task(self._maintenance.run())
+            self._tasks.create_task(self.maintenance.run())
 
     def hint(self, paths: Iterable[str]) -> None:
         """Somebody says that these files or folders changed; whether they did, the disk tells."""

@@ -130,9 +130,9 @@ async def test_vectors_of_no_use_go_after_a_while(config: Config, folder: Path) 
         for number in range(30):
             (folder / "sea.md").write_text(f"# Sea\n\nVersion {number} of the sea.\n")
             await (index(engine, folder) if number == 0 else do(engine, "sync"))
-        await engine.ingestion.tidy()
+        await engine.ingestion.maintenance.once()
         assert await kept() == 31, "a change of branches may bring them back"
         async with engine.catalog._db.transaction() as tx:
             await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
-        await engine.ingestion.tidy()
+        await engine.ingestion.maintenance.once()
         assert await kept() == 2

@@ -268,7 +268,7 @@ async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_
             )
         assert (await do(engine, "sync")).unchanged == 3
         monkeypatch.setattr(maintenance, "is_quiet", lambda: True)
-        await engine.ingestion.tidy()
+        await engine.ingestion.maintenance.once()
         await asyncio.wait({run.task for run in engine.ingestion._jobs.runs() if run.task})
         report = await do(engine, "sync")
         assert (report.unchanged, report.failed) == (3, [])
