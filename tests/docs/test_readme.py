@@ -1,4 +1,4 @@
-"""README is run: every command in it does what it says, and its tables are generated."""
+"""The README's commands are run, its names exist, and its tables match the code."""
 
 import json
 import os
@@ -10,7 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from allma_server.cli.commands import app
 from allma_server.config import Config
 from allma_server.integrations import CLIENTS
 
@@ -33,7 +35,7 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_settings_table_is_the_settings() -> None:
+def test_the_settings_table_matches_the_settings() -> None:
     written = re.search(r"<!-- settings: begin -->\n(.*?)<!-- settings: end -->", README, re.S)
     assert written is not None
     assert written[1].strip() == settings_table(), f"write this table:\n{settings_table()}"
@@ -51,7 +53,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_shell_commands_work_in_this_order(sample: Path) -> None:
-    [block] = blocks("sh", "In the shell")
+    [block] = blocks("sh", "Shell")
     for line in block.splitlines():
         program, *arguments = shlex.split(line)
         assert program == "allma"
@@ -67,11 +69,44 @@ def test_the_shell_commands_work_in_this_order(sample: Path) -> None:
             assert "client.py:1" in done.stdout, done.stdout
 
 
+def inline_code() -> list[str]:
+    return re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", README, flags=re.M | re.S))
+
+
+def test_commands_in_the_text_exist() -> None:
+    for line in (code for code in inline_code() if code.startswith("allma ")):
+        command, words = get_command(app), shlex.split(line)[1:]
+        while words and (subcommands := getattr(command, "commands", None)):
+            assert words[0] in subcommands, line
+            command = subcommands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
+
+
+def test_options_in_the_text_exist() -> None:
+    named = {code.split()[0] for code in inline_code() if code.startswith("-")}
+    # Every command has --help; --list is an option of .ci/full.
+    options, commands = {"--help", "--list"}, [get_command(app)]
+    while commands:
+        command = commands.pop()
+        options |= {option for parameter in command.params for option in parameter.opts}
+        commands += getattr(command, "commands", {}).values()
+    assert named - options == set()
+
+
+def test_the_neovim_commands_install_the_plugin(isolated: Path) -> None:
+    [block] = blocks("sh", "Neovim")
+    environment = {**os.environ, "HOME": str(isolated)}  # noqa: TID251
+    subprocess.run(["bash", "-euc", block], cwd=ROOT, env=environment, check=True)
+    start = isolated / ".local" / "share" / "nvim" / "site" / "pack" / "allma" / "start"
+    assert (start / "allma" / "plugin" / "allma.lua").is_file()
+
+
 def test_the_mcp_entry_starts_a_server_that_answers() -> None:
-    [entry] = blocks("json", "In your AI client (MCP)")
+    [entry] = blocks("json", "AI clients (MCP)")
     server = json.loads(entry)["mcpServers"]["allma"]
     assert server["command"] == "allma-server"
-    asked = {
+    request = {
         "jsonrpc": "2.0",
         "id": 1,
         "method": "initialize",
@@ -83,7 +118,7 @@ def test_the_mcp_entry_starts_a_server_that_answers() -> None:
     }
     done = subprocess.run(
         [sys.executable, "-m", "allma_server", *server["args"]],
-        input=json.dumps(asked) + "\n",
+        input=json.dumps(request) + "\n",
         capture_output=True,
         text=True,
         timeout=60,
@@ -92,8 +127,8 @@ def test_the_mcp_entry_starts_a_server_that_answers() -> None:
 
 
 def test_the_commands_for_ai_clients_work_in_this_order(isolated: Path) -> None:
-    [block] = blocks("sh", "In your AI client (MCP)")
-    said = ""
+    [block] = blocks("sh", "AI clients (MCP)")
+    output = ""
     for line in block.splitlines():
         done = subprocess.run(
             [sys.executable, "-m", "allma_server", *shlex.split(line)[1:]],
@@ -104,20 +139,20 @@ def test_the_commands_for_ai_clients_work_in_this_order(isolated: Path) -> None:
             timeout=60,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        said = done.stdout
+        output = done.stdout
     assert "allma" in json.loads((isolated / ".claude.json").read_text())["mcpServers"]
-    assert "8: search, ask" in said
+    assert "8: search, ask" in output
 
 
-def test_the_clients_that_are_named_are_those_that_are_known() -> None:
-    section = README.split("## In your AI client (MCP)\n")[1].split("\n## ")[0]
-    named = re.search(r"Known are (.*?);", section, re.S)
+def test_the_supported_clients_are_listed() -> None:
+    section = README.split("## AI clients (MCP)\n")[1].split("\n## ")[0]
+    named = re.search(r"Supported clients: (.*?);", section, re.S)
     assert named is not None
     assert re.findall(r"`(.+?)`", named[1]) == [client.name for client in CLIENTS]
 
 
 def test_the_snippets_for_editors_start_the_server() -> None:
-    section = "In your editor (LSP)"
+    section = "Other editors (LSP)"
     [helix] = [tomllib.loads(block) for block in blocks("toml", section)]
     assert helix["language-server"]["allma"] == {"command": "allma-server", "args": ["lsp"]}
     kate, sublime = [json.loads(block) for block in blocks("json", section)]
@@ -127,39 +162,53 @@ def test_the_snippets_for_editors_start_the_server() -> None:
     assert '("allma-server" "lsp")' in emacs and emacs.count("(") == emacs.count(")")
 
 
-def test_the_registry_of_mcp_servers_can_see_that_the_package_is_ours() -> None:
+def test_the_mcp_registry_can_verify_the_owner_of_the_package() -> None:
     entry = json.loads((ROOT / "extensions" / "mcp-registry" / "server.json").read_text("utf-8"))
     assert f"<!-- mcp-name: {entry['name']} -->" in README
     assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", entry["name"])
     assert len(entry["description"]) <= 100
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     [package] = entry["packages"]
-    # Launchers run the script that is named like the package.
+    # Launchers run the script with the name of the package.
     assert package["identifier"] == project["name"] and project["name"] in project["scripts"]
     words = [a["value"] for a in package["packageArguments"] if a["type"] == "positional"]
     assert words == ["mcp"]
 
 
-def test_the_commands_of_start_are_the_ones_that_ci_runs() -> None:
+def test_the_start_section_has_the_two_commands_that_ci_runs() -> None:
     first, second = blocks("sh", "Start")
     assert first.strip().startswith("pip install . && allma ask --in . ")
     assert second.strip() == 'pip install ".[test]" && python -m pytest -n logical'
 
 
-def test_every_path_that_the_architecture_names_exists() -> None:
+def test_the_code_map_names_every_package_and_only_existing_paths() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-    table = text.split("## Code map")[1].split("## Invariants")[0]
+    table = text.split("## Code map")[1].split("\n## ")[0]
     named = {
         n for row in re.findall(r"^\| (.+?) \|", table, re.M) for n in re.findall(r"`(.+?)`", row)
     }
     package = ROOT / "allma_server"
     assert {name for name in named if not (package / name).exists()} == set()
-    rooms = {
+    packages = {
         f"{path.name}/" if path.is_dir() else path.name
         for path in package.iterdir()
         if not path.name.startswith("__") and path.name != "py.typed"
     }
-    assert rooms - named == set(), "rooms that the map does not name"
+    assert packages - named == set(), "not in the code map"
     for folder, files in re.findall(r"^\| `(\w+)/`.*? \| (.+) \|", table, re.M):
         inside = re.findall(r"`(\w+(?:\.py|/))`", files)
         assert [name for name in inside if not (package / folder / name).exists()] == []
+
+
+def test_every_way_to_add_something_names_existing_files_and_registries() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    section = text.split("## How to add")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| an? .+? \| `(.+?)` \| `(.+?)` in `(.+?)` \| `(.+?)` \|$", section, re.M)
+    assert len(rows) == 7
+    package = ROOT / "allma_server"
+    for file, registry, module, test in rows:
+        assert (package / file).parent.is_dir(), file
+        assert re.search(rf"\b{registry}\b", (package / module).read_text("utf-8")), registry
+        assert (ROOT / test).is_file(), test
+    for name, module in re.findall(r"`([A-Z_]+)` in `(.+?)`", section):
+        assert re.search(rf"^{name}\b", (package / module).read_text("utf-8"), re.M), name

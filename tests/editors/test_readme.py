@@ -1,13 +1,14 @@
-"""What README tells the users of Emacs and Vim, done in Emacs and Vim."""
+"""The README's instructions for VS Code, Neovim, Emacs and Vim, followed in these editors."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.test_readme import blocks
+from tests.docs.test_readme import ROOT, blocks
 
 pytestmark = pytest.mark.editors
 
@@ -38,7 +39,7 @@ qall!
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a document; the program that README names is on the PATH."""
+    """Return a folder with a document; put the server on the PATH."""
     folder = tmp_path / "project"
     (folder / ".git").mkdir(parents=True)
     (folder / "guide.txt").write_text(GUIDE)
@@ -76,3 +77,30 @@ def test_vim_searches_the_working_directory_into_the_quickfix_list(
     run("vim", "-es", "-u", "NONE", "-i", "NONE", "-N", "-S", tmp_path / "test.vim")
     [found] = out.read_text().splitlines()
     assert found.startswith("guide.txt:1: ") and "seven attempts" in found
+
+
+def test_neovim_has_the_plugin(
+    project: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(isolated))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    [block] = blocks("sh", "Neovim")
+    subprocess.run(["bash", "-euc", block], cwd=ROOT, check=True)
+    run("nvim", "--headless", "+if exists(':Allma') != 2 | cquit | endif", "+qa!")
+
+
+def test_vs_code_has_the_extension(
+    isolated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`code` is code-server, whose command line takes the same options."""
+    cache = Path(os.environ["TEST_CACHE"])  # noqa: TID251
+    [entry] = cache.glob("code-server-*/node_modules/code-server/out/node/entry.js")
+    node = shutil.which("node")
+    (tmp_path / "code").write_text(f'#!/bin/sh\nexec "{node}" "{entry}" "$@"\n')
+    (tmp_path / "code").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("HOME", str(isolated))
+    [block] = blocks("sh", "VS Code")
+    subprocess.run(["bash", "-euc", block], cwd=ROOT, check=True, timeout=300)
+    assert "allma.allma" in run("code", "--list-extensions")
