@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.errors import ModelUnsuitable, ProviderError
 from allma_server.providers.embedding.served import ServedEmbedder
@@ -52,9 +53,9 @@ class OllamaWire:
 @asynccontextmanager
 async def open_ollama(model: str, config: Config) -> AsyncGenerator[ServedEmbedder]:
     """An embedding model of the Ollama server at `ollama_url`, which need not be running yet."""
-    async with open_client(ollama(config)) as client:
+    async with open_client(ollama(config)) as client, background_tasks() as tasks:
         name = model.removesuffix(":latest")
-        embedder = ServedEmbedder("ollama", name, OllamaWire(client, name))
+        embedder = ServedEmbedder("ollama", name, OllamaWire(client, name), tasks)
         with suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(1):
                 await embedder.learn()

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from pydantic import BaseModel
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.providers.embedding.served import ServedEmbedder
 from allma_server.providers.http import ProviderClient, open_client, openai
@@ -45,8 +46,8 @@ async def open_openai(model: str, config: Config) -> AsyncGenerator[ServedEmbedd
     Raises:
         InvalidArgument: `openai_url` is not set.
     """
-    async with open_client(openai(config)) as client:
-        yield ServedEmbedder("openai", model, OpenAIWire(client, model))
+    async with open_client(openai(config)) as client, background_tasks() as tasks:
+        yield ServedEmbedder("openai", model, OpenAIWire(client, model), tasks)
 
 
 class _Row(BaseModel):

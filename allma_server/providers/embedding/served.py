@@ -5,6 +5,7 @@ What differs between servers is one call, `Wire`; ollama.py and openai.py each m
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,9 @@ from allma_server.providers.embedding.cards import card_of
 BATCH = 16
 BUSY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a busy server is asked again."""
+
+QUERY_SECONDS = 10.0
+"""How long a query may take; a search finds passages by their words without its vector."""
 
 _OTHER_MODEL = "Its server's log may say why; another embedding model may do."
 
@@ -63,8 +67,10 @@ class ServedEmbedder:
 
     tokenizer_file: Path | None = None
 
-    def __init__(self, provider: str, model: str, wire: Wire) -> None:
+    def __init__(self, provider: str, model: str, wire: Wire, tasks: asyncio.TaskGroup) -> None:
         self._wire = wire
+        self._tasks = tasks
+        self._loading: asyncio.Task[None] | None = None
         self._card = card_of(model)
         self._asked = False
         self._seen = 0
@@ -93,8 +99,28 @@ class ServedEmbedder:
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
     async def embed_query(self, text: str) -> Vector:
-        await self.learn()
-        return (await self._embed(self._card.query, [text]))[0]
+        """Return the vector of a query.
+
+        Raises:
+            ProviderUnreachable: it took longer than QUERY_SECONDS.
+            ProviderError: the server failed, or refused the query.
+        """
+        try:
+            async with asyncio.timeout(QUERY_SECONDS):
+                await self.learn()
+                return (await self._embed(self._card.query, [text]))[0]
+        except TimeoutError as exc:
+            # A server may stop loading its model when the request that needs it is cancelled.
+            if self._loading is None or self._loading.done():
+                self._loading = self._tasks.create_task(self._load())
+            raise ProviderUnreachable(
+                f"{self.identity} gave no vector within {QUERY_SECONDS:g} seconds.",
+                "Its server may be loading it: search again in a moment.",
+            ) from exc
+
+    async def _load(self) -> None:
+        with suppress(ProviderError):
+            await self._wire.embed(["ok"])
 
     async def _embed(self, prefix: str, texts: Sequence[str]) -> list[Vector]:
         """Vectors of one batch. It is halved to find the text that is too long, or refused.

@@ -255,6 +255,31 @@ async def test_an_embedder_that_was_named_is_taken_without_asking(unused_url: st
     assert await choose(named) == "ollama/bge-m3"
 
 
+async def test_a_query_does_not_wait_for_a_silent_server_that_goes_on_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served, "QUERY_SECONDS", 0.05)
+    loading, loaded = asyncio.Event(), asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/embed":
+            if exchange.body["input"] == ["ok"]:
+                loading.set()
+            await loaded.wait()
+        await sound(exchange)
+
+    async with serving(script) as wire, open_embedder("ollama/bge-m3", config(wire)) as embedder:
+        for _ in range(2):
+            with pytest.raises(ProviderUnreachable, match="no vector within 0.05 seconds") as told:
+                await embedder.embed_query("which animal")
+            assert told.value.hint and "search again" in told.value.hint
+        await loading.wait()
+        assert texts_sent(wire).count(["ok"]) == 1
+        loaded.set()
+        monkeypatch.setattr(served, "QUERY_SECONDS", 60.0)
+        assert len(await embedder.embed_query("which animal")) == 3
+
+
 @pytest.mark.parametrize("name", ["nomic-embed-text", "cohere/embed", "ollama/", "", "/"])
 async def test_a_name_that_names_no_embedder_is_told_with_the_known_providers(name: str) -> None:
     with pytest.raises(InvalidArgument) as failed:
