@@ -1,6 +1,6 @@
-"""Is an index what a fresh index of the same files would be, and does it contradict itself?
+"""Check an index: is it consistent, and equal to a new index of the same files?
 
-Both questions are put to the files of a data directory, beside a running engine or without one.
+Reads the files of a data directory, also while an engine uses it.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An index without what differs from one to another: ids and times.
+    """The content of an index, without ids and times, which differ between equal indexes.
 
-    `documents`: ledger columns by path. `chunks`: text and place, in order, by path. `words`: the
-    postings of full-text search, by path and chunk.
+    `documents`: columns by path. `chunks`: text and location, in order, by path. `postings`:
+    postings of full-text search, by path and chunk index.
     """
 
     documents: Mapping[str, Row]
     chunks: Mapping[str, Sequence[Row]]
-    words: Mapping[tuple[str, int], frozenset[Row]]
+    postings: Mapping[tuple[str, int], frozenset[Row]]
 
 
 def snapshot(data: Path) -> Snapshot:
-    """What the index of a data directory says."""
+    """Read the index of a data directory."""
     with _opened(data / DATABASE) as database:
         documents = {
             path: tuple(values)
@@ -50,26 +50,30 @@ def snapshot(data: Path) -> Snapshot:
                 "metadata, chunks FROM documents"
             )
         }
-        places: dict[int, tuple[str, int]] = {}
+        locations: dict[int, tuple[str, int]] = {}
         chunks: dict[str, list[Row]] = {path: [] for path in documents}
         for id, path, index, *values in database.execute(
             "SELECT c.id, d.path, c.chunk_index, c.text, c.context, c.heading, c.text_hash, "
             "c.start_offset, c.end_offset, c.start_line, c.end_line, c.page "
             "FROM chunks c JOIN documents d ON d.id = c.document_id ORDER BY d.path, c.chunk_index"
         ):
-            places[id] = path, index
+            locations[id] = path, index
             chunks[path].append((index, *values))
-        words: dict[tuple[str, int], set[Row]] = {place: set() for place in places.values()}
+        postings: dict[tuple[str, int], set[Row]] = {
+            location: set() for location in locations.values()
+        }
         database.execute(
             "CREATE VIRTUAL TABLE temp.postings USING fts5vocab (main, chunks_fts, instance)"
         )
         for id, *posting in database.execute("SELECT doc, term, col, offset FROM temp.postings"):
-            words.setdefault(places.get(id, ("no chunk", id)), set()).add(tuple(posting))
-    return Snapshot(documents, chunks, {place: frozenset(found) for place, found in words.items()})
+            postings.setdefault(locations.get(id, ("no chunk", id)), set()).add(tuple(posting))
+    return Snapshot(
+        documents, chunks, {location: frozenset(found) for location, found in postings.items()}
+    )
 
 
 def differences(index: Snapshot, other: Snapshot) -> list[str]:
-    """Where two indexes disagree, a sentence each."""
+    """Return the differences between two indexes, one sentence each."""
     found: list[str] = []
     for path in sorted(index.documents.keys() | other.documents.keys()):
         mine, theirs = index.documents.get(path), other.documents.get(path)
@@ -77,17 +81,17 @@ def differences(index: Snapshot, other: Snapshot) -> list[str]:
             found.append(f"{path}: document {mine} is not {theirs}")
         elif index.chunks[path] != other.chunks[path]:
             found.append(f"{path}: its chunks differ")
-    for place in sorted(index.words.keys() | other.words.keys()):
-        if index.words.get(place) != other.words.get(place):
-            found.append(f"{place}: its words in full-text search differ")
+    for location in sorted(index.postings.keys() | other.postings.keys()):
+        if index.postings.get(location) != other.postings.get(location):
+            found.append(f"{location}: its postings in full-text search differ")
     return found
 
 
 def faults(data: Path, *, vectors: bool = False) -> list[str]:
-    """What in an index contradicts the rest of it, a sentence each.
+    """Return the inconsistencies of an index, one sentence each.
 
-    The index must be settled: nothing waits for the vector store. `vectors` compares every vector
-    in Chroma with SQLite's, for which nobody else may have the store open.
+    The index must be idle: no change waits for the vector store. `vectors` compares every vector in
+    Chroma with the one in SQLite; no other process may have the store open.
     """
     with _opened(data / DATABASE) as database:
         found = list(_contradictions(database))
@@ -114,15 +118,15 @@ def _contradictions(database: sqlite3.Connection) -> Iterator[str]:
         "the database is damaged": (
             "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
         ),
-        "a row refers to nothing": "SELECT * FROM pragma_foreign_key_check",
-        "a document's chunks are not as many as it says": (
+        "a row violates a foreign key": "SELECT * FROM pragma_foreign_key_check",
+        "a document has a wrong number of chunks": (
             "SELECT path FROM documents d WHERE chunks <> "
             "(SELECT count(*) FROM chunks c WHERE c.document_id = d.id)"
         ),
         "a document that is not indexed has chunks": (
             "SELECT path FROM documents WHERE state <> 'indexed' AND chunks > 0"
         ),
-        "chunks are not numbered through": (
+        "chunks are not numbered consecutively": (
             "SELECT document_id FROM chunks GROUP BY document_id "
             "HAVING min(chunk_index) <> 0 OR max(chunk_index) <> count(*) - 1"
         ),
@@ -133,10 +137,10 @@ def _contradictions(database: sqlite3.Connection) -> Iterator[str]:
         "a chunk is not in full-text search": (
             "SELECT id FROM chunks WHERE id NOT IN (SELECT id FROM chunks_fts_docsize)"
         ),
-        "full-text search has what is no chunk": (
+        "full-text search has a row without a chunk": (
             "SELECT id FROM chunks_fts_docsize WHERE id NOT IN (SELECT id FROM chunks)"
         ),
-        "a change waits for the vector index": "SELECT chunk_id FROM vector_outbox",
+        "a change is waiting for the vector index": "SELECT chunk_id FROM vector_outbox",
     }
     for sentence, query in checks.items():
         if rows := database.execute(query).fetchmany(5):
@@ -151,7 +155,7 @@ def _chroma_contradictions(directory: Path, wanted: "Mapping[str, bytes] | Any")
     if missing := set(wanted) - set(ids):
         yield f"Chroma lacks {len(missing)} chunks, such as {sorted(missing)[:5]}"
     if extra := set(ids) - set(wanted):
-        yield f"Chroma has {len(extra)} ids that are no chunks, such as {sorted(extra)[:5]}"
+        yield f"Chroma has {len(extra)} ids without a chunk, such as {sorted(extra)[:5]}"
     try:
         chroma_health.inspect(directory)
     except chroma_health.Torn as exc:
@@ -174,7 +178,7 @@ def _vector_contradictions(directory: Path, stored: Mapping[str, bytes]) -> Iter
 
 
 def _print_vectors(directory: Path) -> None:
-    # Chroma keeps its settings in the process that opens it, hence a process of its own.
+    # Run in a separate process: Chroma stores its settings globally in a process.
     import chromadb
     from chromadb.config import Settings
 
@@ -187,7 +191,7 @@ def _print_vectors(directory: Path) -> None:
 
 
 async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
-    """The index that these folders have when they are indexed for the first time."""
+    """Index the folders in a new data directory, and return the result."""
     with tempfile.TemporaryDirectory() as data:
         other = config.model_copy(update={"data_dir": Path(data), "watch": False})
         async with open_engine(other) as engine:

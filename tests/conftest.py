@@ -18,14 +18,14 @@ from tests.processes import wait_until_ended
 SHARED_DATA = Path(
     os.environ.get("SHARED_DATA_DIR", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
 )
-"""Evaluation material beside the project; tests that use it have nothing to do without it."""
+"""Evaluation data beside the project; tests that use it pass without it."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """What the tests start can be stopped by Ctrl-C.
+    """Restore SIGINT, so that Ctrl-C stops the processes that tests start.
 
-    A shell has its background jobs ignore it, and so do all processes that these start.
+    Background jobs of a shell ignore it, and their child processes inherit that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,7 +33,7 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No module's tests leave a process, a socket or a held lock below their folders."""
+    """Check that the tests of a module leave no process, socket or lock behind."""
     yield
     base = tmp_path_factory.getbasetemp()
     left = [p for p in psutil.process_iter(["cmdline"]) if f"{base}{os.sep}" in " ".join(_words(p))]
@@ -55,14 +55,14 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A folder for one test where sockets may be: `tmp_path` can be too long for their paths."""
+    """Yield a temporary folder with a short path: paths of sockets are limited in length."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """Settings for a quick engine: nothing heavy, nothing from the user's own settings."""
+    """Return settings for a fast engine, with hashing embeddings and a scripted model."""
     return Config(
         data_dir=tmp_path / "allma-data", embedder="hashing/words-256", chat_provider="scripted"
     )
@@ -70,7 +70,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 async def engine(config: Config) -> AsyncGenerator[Engine]:
-    """An engine of its own for one test."""
+    """Yield a new engine for one test."""
     async with open_engine(config) as opened:
         yield opened
 
@@ -79,9 +79,9 @@ async def engine(config: Config) -> AsyncGenerator[Engine]:
 def isolated(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """Settings, data and daemons of the person who runs the tests stay out of them.
+    """Isolate tests from the settings, data and daemons of the user who runs them.
 
-    Daemons that a test started end with it.
+    Yields a temporary home. Daemons that a test started are stopped after it.
     """
     for name in [name for name in os.environ if name.startswith("ALLMA_")]:  # noqa: TID251
         monkeypatch.delenv(name)
@@ -90,7 +90,7 @@ def isolated(
     monkeypatch.setenv("ALLMA_DATA_DIR", str(home / "data"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
     yield home
-    # A client that hands no environment on has its daemon meet below HOME.
+    # The daemon of a client that passes no environment has its socket below HOME.
     for place in home.rglob("allma/*.sock"):
         if (link := dial(place)) is not None:
             with link:

@@ -1,4 +1,4 @@
-"""Processes that tests did not start themselves, such as the daemon."""
+"""Wait for processes that a test did not start itself, such as the daemon."""
 
 import os
 import select
@@ -8,13 +8,13 @@ import psutil
 
 
 def wait_until_ended(pid: int, seconds: float = 20) -> None:
-    """Waits for a process to end, whether or not its parent has collected its status.
+    """Wait until a process has ended, even if its parent has not collected its status.
 
-    A daemon's parent is the system's first process, which in containers often collects only every
-    few seconds or never; until then the process identifier stays in use.
+    The parent of a daemon is the system's first process. In containers it often collects late or
+    never, and until then the process id stays in use.
 
     Raises:
-        TimeoutError: it still runs after `seconds`.
+        TimeoutError: the process still runs after `seconds`.
     """
     if sys.platform != "linux":
         psutil.Process(pid).wait(seconds)

@@ -1,4 +1,4 @@
-"""How many random cases a test takes: a few by default, many where `.ci/full` runs it."""
+"""The number of random cases of a test: few by default, many in `.ci/full`."""
 
 import os
 
@@ -6,5 +6,5 @@ FULL = bool(os.environ.get("TEST_FULL"))  # noqa: TID251
 
 
 def seeds(few: int, many: int) -> range:
-    """Seeds for `parametrize`; mark the test with `pytest.mark.seeds`, by which they are run."""
+    """Return seeds for `parametrize`. Mark the test with `pytest.mark.seeds` for `.ci/full`."""
     return range(many if FULL else few)

@@ -1,4 +1,4 @@
-"""The rules of ARCHITECTURE.md that a machine can hold."""
+"""Rules of ARCHITECTURE.md that can be checked automatically."""
 
 import ast
 import inspect
@@ -32,7 +32,7 @@ VERBS = {"indexing", "search", "answering"}
 PROVIDERS = {"documents", "providers", "storage"}
 INTERNAL_MAY_IMPORT = {"_internal", "types", "errors", "locations"}
 
-# Each third-party library has one home.
+# The only modules that may import each third-party library.
 HOMES: dict[str, set[str]] = {
     "aiosqlite": {"storage"},
     "sqlite3": {"storage", "diagnostics"},
@@ -70,7 +70,7 @@ def modules() -> list[Path]:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Absolute dotted names that a module imports, with their lines."""
+    """Yield the absolute names that a module imports, with their line numbers."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -92,7 +92,7 @@ def layer(name: str) -> int:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_downwards(path: Path) -> None:
+def test_packages_import_only_packages_below_them(path: Path) -> None:
     here = package_of(path)
     if here == "__init__":
         return
@@ -121,14 +121,14 @@ def test_each_library_has_one_home(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_names_say_what_a_thing_is(path: Path) -> None:
+def test_classes_and_modules_have_specific_names(path: Path) -> None:
     assert path.stem not in BANNED_MODULES
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ClassDef):
             assert not BANNED_NAMES.search(node.name), f"{path}:{node.lineno} {node.name}"
 
 
-def test_the_tree_in_the_errors_docstring_is_the_tree_of_the_classes() -> None:
+def test_the_errors_docstring_shows_the_class_tree() -> None:
     assert errors.__doc__ is not None
     drawn = re.findall(r"^ {4}([│ ├└─]*)(\w+)(?: +(\w+))?$", errors.__doc__, re.M)
     expected: list[tuple[int, str, str]] = []
@@ -144,13 +144,13 @@ def test_the_tree_in_the_errors_docstring_is_the_tree_of_the_classes() -> None:
     assert found == expected
 
 
-def test_every_error_has_a_code_of_its_own() -> None:
+def test_error_codes_are_unique() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type)]
     codes = [k.code for k in kinds if issubclass(k, errors.AllmaError)]
     assert len(codes) == len(set(codes))
 
 
-def test_types_exports_all_that_its_modules_define() -> None:
+def test_types_exports_everything_that_its_modules_define() -> None:
     modules = [m for m in vars(types).values() if inspect.ismodule(m)]
     defined = {name for module in modules for name in _defined(module)}
     assert set(types.__all__) == {name for name in defined if not name.startswith("_")}
@@ -164,7 +164,7 @@ def _defined(module: ModuleType) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def test_the_top_level_holds_nothing_else() -> None:
+def test_the_top_level_has_no_other_entries() -> None:
     allowed = {
         "allma_server", "extensions", "tests", "pyproject.toml", "README.md", "LICENSE",
         "CHANGELOG.md", "ARCHITECTURE.md", "build", "dist",

@@ -1,4 +1,4 @@
-"""What the extensions have from the server is what the server has."""
+"""The extensions' generated files match the server."""
 
 import dataclasses
 import json
@@ -13,10 +13,10 @@ from extensions.generate import EXTENSIONS, stale
 
 def test_generated_files_are_up_to_date() -> None:
     names = [path.name for path in stale()]
-    assert names == [], "write them with: python -m extensions.generate"
+    assert names == [], "run: python -m extensions.generate"
 
 
-def test_every_type_that_a_member_has_is_declared() -> None:
+def test_every_type_of_a_field_is_declared() -> None:
     text = (EXTENSIONS / "vscode" / "src" / "protocol.ts").read_text("utf-8")
     members = re.findall(r"^  \w+\??: (.*);$", text, re.MULTILINE)
     named = {name for types in members for name in re.findall(r"\b[A-Z]\w+", types)}
@@ -29,14 +29,14 @@ def test_every_setting_of_a_client_is_declared() -> None:
     assert {setting.name for setting in SETTINGS} == fields
 
 
-def test_a_setting_that_both_know_has_one_default() -> None:
+def test_server_and_client_settings_share_their_defaults() -> None:
     defaults = {name: field.default for name, field in Config.model_fields.items()}
     for setting in SETTINGS:
         if setting.name in defaults:
             assert setting.default == defaults[setting.name], setting.name
 
 
-def test_vs_code_offers_every_setting_that_people_may_set() -> None:
+def test_vs_code_has_every_user_setting() -> None:
     package = json.loads((EXTENSIONS / "vscode" / "package.json").read_text("utf-8"))
     offered = package["contributes"]["configuration"]["properties"]
     for setting in SETTINGS:

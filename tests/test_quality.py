@@ -1,4 +1,4 @@
-"""Linters, type checker and dead code, as tests: one command runs everything."""
+"""Run linters, type checker and a search for unused code as tests."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ LONGEST_FUNCTION = 48
 LONGEST_MODULE = 500
 
 ALLOWED_UNUSED = {
-    "what a library calls or reads": {
+    "called or read by a library": {
         "CharacterDataHandler", "CommentHandler", "DefaultHandler", "EndElementHandler",
         "EntityDeclHandler", "StartElementHandler", "__signature__", "_create_text_document",
         "enable_cpu_mem_arena", "execute_command_provider", "find_class",
@@ -42,12 +42,12 @@ CALLED_BY_DECORATORS = ["@command", "@*.command", "@*.callback", "@*.register", 
     [
         ["ruff", "check", "--no-cache"],
         ["ruff", "format", "--check", "--no-cache"],
-        # Told the interpreter, it finds the packages without an activated environment.
+        # With the interpreter, it finds the packages without an activated environment.
         ["pyright", "--pythonpath", sys.executable],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_the_code_passes(command: list[str]) -> None:
+def test_linters_pass(command: list[str]) -> None:
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run(
         [str(program), *command[1:]], cwd=ROOT, capture_output=True, text=True, timeout=280
@@ -57,24 +57,24 @@ def test_the_code_passes(command: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def unused() -> dict[str, str]:
-    """Reports of names that neither the package nor the extensions use, by name."""
+    """Return reports of names that neither the package nor the extensions use, by name."""
     vulture = Vulture(ignore_decorators=CALLED_BY_DECORATORS)
     vulture.scavenge(
         [str(ROOT / "allma_server"), str(ROOT / "extensions")], exclude=["*/node_modules/*"]
     )
-    # Ruff knows unused imports, also of names that only annotations in quotes use.
+    # Ruff finds unused imports, and considers quoted annotations.
     found = (item for item in vulture.get_unused_code() if item.typ != "import")
     return {item.name: item.get_report() for item in found}
 
 
-def test_no_code_is_without_a_use(unused: dict[str, str]) -> None:
+def test_all_code_is_used(unused: dict[str, str]) -> None:
     allowed = set[str]().union(*ALLOWED_UNUSED.values())
     assert [report for name, report in unused.items() if name not in allowed] == []
 
 
-def test_every_allowed_name_is_still_without_a_visible_use(unused: dict[str, str]) -> None:
+def test_no_exception_for_unused_code_is_obsolete(unused: dict[str, str]) -> None:
     allowed = set[str]().union(*ALLOWED_UNUSED.values())
-    assert allowed - unused.keys() == set(), "take them out of ALLOWED_UNUSED"
+    assert allowed - unused.keys() == set(), "remove them from ALLOWED_UNUSED"
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

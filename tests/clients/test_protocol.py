@@ -60,14 +60,14 @@ def inspect(home: Home, era: str, method: str, *arguments: str, code: int = 0) -
 
 
 @ERAS
-def test_the_inspector_finds_nothing_to_object_to_in_the_tools(home: Home, era: str) -> None:
+def test_the_inspector_accepts_the_tools(home: Home, era: str) -> None:
     listed = inspect(home, era, "tools/list", "--strict")
     names = [tool["name"] for tool in listed["tools"]]
     assert len(names) == 8 and names[0] == "search"
 
 
 @ERAS
-def test_the_inspector_searches_and_is_told_what_is_wrong(home: Home, era: str) -> None:
+def test_the_inspector_searches_and_shows_errors(home: Home, era: str) -> None:
     call = ("--tool-name", "search", "--tool-args-json")
     found = inspect(home, era, "tools/call", *call, '{"query": "zebras"}')
     assert found["structuredContent"]["passages"][0]["path"].endswith("zoo.md")
@@ -84,7 +84,7 @@ def test_the_inspector_reads_resources_and_prompts(home: Home, era: str) -> None
     assert "hay in winter" in prompt["messages"][0]["content"]["text"]
 
 
-def test_mcporter_lists_and_calls(home: Home, config: Path) -> None:
+def test_mcporter_lists_and_calls_tools(home: Home, config: Path) -> None:
     listed = home.client("mcporter", "--config", str(config), "list", "allma")
     assert "search" in listed
     called = ("call", "allma.search", "query=zebras", "--output", "json")
@@ -92,7 +92,7 @@ def test_mcporter_lists_and_calls(home: Home, config: Path) -> None:
     assert found["passages"][0]["path"].endswith("zoo.md")
 
 
-def test_the_typescript_sdk_hears_progress_and_gets_data(home: Home) -> None:
+def test_the_typescript_sdk_gets_progress_and_data(home: Home) -> None:
     node = program("mcporter")[0]
     said = home.run([node, str(HERE / "sdk_client.mjs"), SERVER, json.dumps(home.settings)])
     result = json.loads(said)

@@ -1,4 +1,4 @@
-"""Allma's main job in a network of its own that leads nowhere, and what was sent into it.
+"""Run Allma's main job in an isolated network, and record the packets it sends.
 
 `unshare --map-root-user --net python -m tests.e2e.network_job FOLDER` prints each address that a
 process of the job sent something to, one a line. Linux only. The packets themselves are looked at,
@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from tests.e2e.program import program
 
 OLLAMA = 11434
-"""The port of the one provider that is configured: it is asked whether it is there."""
+"""The port of the only configured provider, which Allma may contact."""
 
 QUIET_SECONDS = 12.0
-"""How long the idle daemon is watched: onnxruntime 1.32 sends nine seconds after its import."""
+"""Time to watch the idle daemon: onnxruntime 1.32 sends nine seconds after its import."""
 
 _EVERY_PROTOCOL = 3
 _ETHERNET = 14
@@ -27,13 +27,13 @@ _TCP, _UDP = 6, 17
 
 
 def route_everything_to_loopback() -> None:
-    """Makes a packet to anywhere appear on the loopback interface, where it is lost."""
+    """Route all packets to the loopback interface, where they are dropped."""
     for command in ("link set lo up", "route add default dev lo", "-6 route add default dev lo"):
         subprocess.run(["ip", *command.split()], check=True)
 
 
 class Sniffer(threading.Thread):
-    """Collects the destinations of what is sent, but for the configured provider."""
+    """Collect the destinations of all packets, except for the configured provider."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -52,7 +52,7 @@ class Sniffer(threading.Thread):
 
 
 def destinations(packet: bytes) -> Iterator[str]:
-    """Where a TCP or UDP packet goes, with the text in it when it is a look-up of a name."""
+    """Return the destination of a TCP or UDP packet, with the text of a DNS query."""
     if packet[0] >> 4 == 4:
         protocol, start, address = packet[9], (packet[0] & 15) * 4, packet[16:20]
     else:
@@ -69,7 +69,7 @@ def destinations(packet: bytes) -> Iterator[str]:
 
 
 async def do_the_main_job(folder: str, sniffer: Sniffer) -> None:
-    """Indexes, searches and asks: in the shell's own process, then by an AI client's daemon."""
+    """Index, search and ask: in the shell's own process, then in an AI client's daemon."""
     await shell("--solo", "index", folder)
     async with program("mcp") as (client, _):
         client.deadline = 100

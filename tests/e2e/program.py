@@ -1,4 +1,4 @@
-"""The program as its clients run it: a process, and a wire to it."""
+"""Run the program as its clients do: a process and a connection to it."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from tests.protocol.wire import Lines, Wire
 async def program(
     *arguments: str, wire: type[Wire] = Lines, cwd: Path | None = None
 ) -> AsyncGenerator[tuple[Any, asyncio.subprocess.Process]]:
-    """`allma-server` with these arguments, and a client at its other end."""
+    """Start `allma-server` with these arguments, and yield a client and the process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "allma_server", *arguments),

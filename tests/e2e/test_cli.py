@@ -1,4 +1,4 @@
-"""The program as people and scripts run it."""
+"""The command line as users and scripts run it."""
 
 import dataclasses
 import json
@@ -90,7 +90,7 @@ class Home:
 
 
 def furnished(path: Path, **settings: str) -> Iterator[Home]:
-    """A home with documents; its engine ends with the test that it was made for."""
+    """Create a home with documents; its engine stops after the test."""
     home = Home(path, settings)
     home.docs.mkdir()
     (home.docs / "guide.md").write_text(GUIDE)
@@ -103,13 +103,13 @@ def furnished(path: Path, **settings: str) -> Iterator[Home]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home where nothing is indexed yet."""
+    """Create a home without indexed documents."""
     yield from furnished(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
 def talking_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home with a model that answers."""
+    """Create a home with a chat model."""
     for home in furnished(tmp_path_factory.mktemp("talking"), **SCRIPTED):
         assert home.run("index", "docs").returncode == 0
         yield home
@@ -117,7 +117,7 @@ def talking_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="module")
 def home(folder: Home) -> Home:
-    """The home, with its documents indexed."""
+    """Index the documents of the home."""
     home = folder
     done = home.run("index", "docs")
     assert done.returncode == 0, done.stderr
@@ -127,7 +127,7 @@ def home(folder: Home) -> Home:
 
 
 def in_this_process(home: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
-    """The program without a process of its own: no time is lost in importing it again."""
+    """Run the program in this process, which saves importing it again."""
     for name, value in home.environment({}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(home.path)
@@ -147,7 +147,7 @@ def talking(talking_home: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
 
 @pytest.fixture
 def allma(bare: "Allma", home: Home) -> "Allma":
-    """The same, when there is something in the index."""
+    """The same, with indexed documents."""
     return bare
 
 
@@ -165,34 +165,34 @@ class Allma:
 
 
 def assert_like(data: Any, kind: type) -> None:
-    """Data is a result of this kind: just its fields, and their parts likewise."""
+    """Check that data has exactly the fields of a type, recursively."""
     assert set(data) == {field.name for field in dataclasses.fields(kind)}
 
 
 # --- results ------------------------------------------------------------------------------------
 
 
-def test_search_prints_places_that_editors_find(allma: Allma) -> None:
+def test_search_prints_locations_that_editors_open(allma: Allma) -> None:
     result = allma("search", "zebras", "-k", "1")
     assert result.stdout.startswith(f"1. docs{os.sep}guide.md:")
     assert "Zebras eat grass" in result.stdout
     assert "\x1b" not in result.output
 
 
-def test_search_keeps_to_the_glob_and_the_workspace(allma: Allma, tmp_path: Path) -> None:
+def test_search_respects_the_glob_and_the_workspace(allma: Allma, tmp_path: Path) -> None:
     found = allma.json("search", "engine", "--path", "**/*.py", "--workspace", "docs")
     assert_like(found, types.SearchResult)
     assert_like(found["passages"][0], types.Passage)
     assert {Path(p["path"]).name for p in found["passages"]} == {"engine.py"}
 
 
-def test_searching_for_nothing_that_is_there_says_so(allma: Allma) -> None:
+def test_a_search_without_results_says_so(allma: Allma) -> None:
     result = allma("search", "engine", "--path", "**/*.rs")
     assert result.stdout == ""
     assert "No indexed file matches '**/*.rs'" in result.stderr
 
 
-def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
+def test_indexing_a_folder_again_reports_it_unchanged(allma: Allma) -> None:
     report = allma.json("index", "docs")
     assert_like(report, types.IngestReport)
     assert report["indexed"] == report["updated"] == 0
@@ -202,11 +202,11 @@ def test_the_same_folder_again_is_unchanged(allma: Allma) -> None:
 
 
 @pytest.mark.parametrize("place", ["docs/guide.md:3-3", "docs/guide.md#L3"])
-def test_a_place_that_was_printed_is_read(allma: Allma, place: str) -> None:
+def test_read_accepts_a_printed_location(allma: Allma, place: str) -> None:
     assert allma.json("read", place)["text"] == "## Installing the engine"
 
 
-def test_a_folder_that_is_gone_is_told_by_sync_and_status(allma: Allma, tmp_path: Path) -> None:
+def test_sync_and_status_report_a_deleted_folder(allma: Allma, tmp_path: Path) -> None:
     (folder := tmp_path / "gone").mkdir()
     (folder / "a.md").write_text("A lamp.\n")
     allma("index", str(folder))
@@ -228,14 +228,14 @@ def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
     assert [row["state"] for row in page["documents"]] == ["failed"]
 
 
-def test_an_empty_list_tells_a_filter_from_an_empty_index(allma: Allma, tmp_path: Path) -> None:
+def test_an_empty_list_names_the_filter_or_the_empty_index(allma: Allma, tmp_path: Path) -> None:
     filtered = allma("documents", "--state", "failed", "--workspace", str(allma.home.docs / "x"))
     assert "No failed documents in " in filtered.stderr
     assert "No documents indexed" not in filtered.stderr
     assert "No conversation contains 'xyzzy'." in allma("conversations", "list", "xyzzy").stderr
 
 
-def test_reading_prints_the_lines_and_nothing_else(allma: Allma) -> None:
+def test_read_prints_only_the_lines(allma: Allma) -> None:
     path = os.path.join("docs", "guide.md")
     assert allma("read", path, "--lines", "1:3").stdout == "".join(GUIDE.splitlines(True)[:3])
     assert_like(allma.json("read", path), types.Excerpt)
@@ -243,7 +243,7 @@ def test_reading_prints_the_lines_and_nothing_else(allma: Allma) -> None:
     assert "Zebras" in allma("read", str(chunk)).stdout
 
 
-def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
+def test_status_and_doctor_describe_the_engine(allma: Allma) -> None:
     status = allma.json("status")
     assert_like(status, types.Status)
     assert_like(status["workspaces"][0], types.WorkspaceStatus)
@@ -258,7 +258,7 @@ def test_status_and_doctor_tell_how_it_is(allma: Allma) -> None:
         assert (check["next_step"] or "") in shown.stdout
 
 
-def test_what_is_exported_is_imported_elsewhere_and_repaired(allma: Allma, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_elsewhere_and_repaired(allma: Allma, tmp_path: Path) -> None:
     file, there = str(tmp_path / "copy.allma"), str(tmp_path / "there")
     assert "copy.allma" in allma("export", file).stdout
     assert "there" in allma("import", file, "--data", there, "--solo").stdout
@@ -268,7 +268,7 @@ def test_what_is_exported_is_imported_elsewhere_and_repaired(allma: Allma, tmp_p
     assert "guide.md" in allma("search", "feeding zebras", "--data", there, "--solo").stdout
 
 
-def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Path) -> None:
+def test_forget_does_not_change_the_files(home: Home, allma: Allma, tmp_path: Path) -> None:
     (tmp_path / "note.md").write_text("# Note\n\nA passing remark about giraffes.\n")
     allma("index", str(tmp_path))
     report = allma.json("forget", str(tmp_path))
@@ -278,7 +278,7 @@ def test_forgetting_leaves_the_disk_alone(home: Home, allma: Allma, tmp_path: Pa
     assert (tmp_path / "note.md").exists()
 
 
-def test_without_any_settings_search_understands_meaning(folder: Home, tmp_path: Path) -> None:
+def test_search_by_meaning_works_without_settings(folder: Home, tmp_path: Path) -> None:
     home, empty = Home(tmp_path), {"ALLMA_EMBEDDER": "auto"}
     done = home.run("index", str(folder.docs), **empty)
     assert done.returncode == 0, done.stderr
@@ -290,7 +290,7 @@ def test_without_any_settings_search_understands_meaning(folder: Home, tmp_path:
 # --- answers ------------------------------------------------------------------------------------
 
 
-def test_without_a_model_the_passages_are_the_answer(allma: Allma) -> None:
+def test_without_a_model_ask_shows_the_passages(allma: Allma) -> None:
     result = allma("ask", "What do zebras eat?")
     assert "Ollama" in result.stdout.splitlines()[0]
     assert "Zebras eat grass" in result.stdout
@@ -299,7 +299,7 @@ def test_without_a_model_the_passages_are_the_answer(allma: Allma) -> None:
     assert answer["mode"] == "passages_only"
 
 
-def test_an_answer_streams_and_names_its_sources(talking_home: Home) -> None:
+def test_an_answer_is_streamed_with_its_sources(talking_home: Home) -> None:
     done = talking_home.run("ask", "What do zebras eat?")
     assert done.returncode == 0, done.stderr
     text, sources = done.stdout.split("\nSources\n")
@@ -308,7 +308,7 @@ def test_an_answer_streams_and_names_its_sources(talking_home: Home) -> None:
     assert "Continue: allma ask --conversation " in done.stderr
 
 
-def test_a_conversation_goes_on_and_can_be_managed(talking: Allma) -> None:
+def test_a_conversation_can_be_continued_and_managed(talking: Allma) -> None:
     first = talking.json("ask", "What do zebras eat?")
     id = first["conversation_id"]
     assert talking.json("ask", "And when?", "--conversation", id)[
@@ -330,7 +330,7 @@ def test_a_conversation_goes_on_and_can_be_managed(talking: Allma) -> None:
     assert talking.json("conversations", "show", id, code=1)["code"] == "conversation_not_found"
 
 
-def test_asking_in_a_folder_indexes_it_and_answers_from_it_alone(
+def test_ask_in_a_folder_indexes_it_and_answers_only_from_it(
     talking: Allma, tmp_path: Path
 ) -> None:
     (tmp_path / "zoo.md").write_text("# Zoo\n\nOur zebras eat hay in winter.\n")
@@ -345,7 +345,7 @@ def test_a_plain_chat_has_no_sources(talking: Allma) -> None:
     assert "Hello there" in answer["text"]
 
 
-def test_models_are_listed_shown_pulled_chosen_and_deleted(talking: Allma) -> None:
+def test_models_are_listed_shown_pulled_selected_and_deleted(talking: Allma) -> None:
     models = talking.json("models")
     assert_like(models, types.ModelList)
     assert_like(models["models"][0], types.ModelInfo)
@@ -360,7 +360,7 @@ def test_models_are_listed_shown_pulled_chosen_and_deleted(talking: Allma) -> No
 # --- options ------------------------------------------------------------------------------------
 
 
-def test_options_of_all_commands_stand_before_or_after_the_command(
+def test_common_options_are_accepted_before_and_after_the_command(
     bare: Allma, tmp_path: Path
 ) -> None:
     data = str(tmp_path / "elsewhere")
@@ -372,7 +372,7 @@ def test_options_of_all_commands_stand_before_or_after_the_command(
     assert json.loads(after.stdout)["source"] == "command line"
 
 
-def test_the_version_is_told(bare: Allma) -> None:
+def test_version_prints_the_version(bare: Allma) -> None:
     assert bare("--version").stdout == f"allma {__version__}\n"
 
 
@@ -423,7 +423,7 @@ def test_settings_are_listed_with_their_origin(bare: Allma, config_toml: Path) -
         ("topk", "3", "There is no setting named 'topk'."),
     ],
 )
-def test_a_wrong_setting_is_not_written(
+def test_an_invalid_setting_is_not_written(
     bare: Allma, config_toml: Path, key: str, value: str, sentence: str
 ) -> None:
     result = bare("config", "set", key, value, code=1)
@@ -432,7 +432,7 @@ def test_a_wrong_setting_is_not_written(
     assert not config_toml.exists()
 
 
-def test_a_setting_that_the_environment_overrides_is_pointed_out(
+def test_a_setting_overridden_by_the_environment_is_reported(
     bare: Allma, config_toml: Path
 ) -> None:
     result = bare("config", "set", "embedder", "local/x")
@@ -455,7 +455,7 @@ def test_a_setting_that_the_environment_overrides_is_pointed_out(
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
-def test_a_foreseen_failure_is_a_sentence_and_exit_code_1(
+def test_an_expected_error_is_a_sentence_and_exit_code_1(
     allma: Allma, arguments: list[str], code: str, sentence: str
 ) -> None:
     result = allma(*arguments, code=1)
@@ -488,14 +488,14 @@ def test_wrong_usage_is_exit_code_2(bare: Allma, arguments: list[str], sentence:
     assert sentence in result.stderr
 
 
-def test_a_folder_of_which_nothing_can_be_read_is_a_failure(allma: Allma, tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_file_is_an_error(allma: Allma, tmp_path: Path) -> None:
     (tmp_path / "broken.docx").write_text("this is no document")
     result = allma("index", str(tmp_path), code=1)
     assert "broken.docx" in result.stdout
     allma("forget", str(tmp_path))
 
 
-def test_words_need_no_quotes(allma: Allma, talking: Allma) -> None:
+def test_queries_need_no_quotes(allma: Allma, talking: Allma) -> None:
     assert "Feeding zebras" in allma("search", "zebras", "eat", "grass", "-k", "1").stdout
     assert allma.json("explain", "zebras", "eat")["query"] == "zebras eat"
 
@@ -510,7 +510,7 @@ def test_words_need_no_quotes(allma: Allma, talking: Allma) -> None:
         (["install", "Claude"], "Did you mean 'claude-code'?"),
     ],
 )
-def test_what_may_have_been_meant_is_named(
+def test_unknown_names_get_a_suggestion(
     allma: Allma, home: Home, arguments: list[str], sentence: str
 ) -> None:
     assert sentence.format(docs=home.docs) in allma(*arguments, code=1).stderr
@@ -518,7 +518,7 @@ def test_what_may_have_been_meant_is_named(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 @pytest.mark.parametrize("arguments", [["status"], ["search", "zebras"], ["config", "--json"]])
-def test_output_that_cannot_be_written_is_a_failure(home: Home, arguments: list[str]) -> None:
+def test_output_that_cannot_be_written_is_an_error(home: Home, arguments: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*PROGRAM, *arguments],
@@ -534,12 +534,12 @@ def test_output_that_cannot_be_written_is_a_failure(home: Home, arguments: list[
 
 
 @pytest.mark.parametrize("columns", ["0", "", "many", "-5", "1"])
-def test_results_are_whole_in_a_terminal_of_any_width(home: Home, columns: str) -> None:
+def test_results_are_complete_in_a_terminal_of_any_width(home: Home, columns: str) -> None:
     done = home.run("search", "zebras", COLUMNS=columns)
     assert done.returncode == 0 and "guide.md:" in done.stdout, done.stderr
 
 
-def test_variables_that_are_set_to_nothing_are_left_out(home: Home, tmp_path: Path) -> None:
+def test_empty_environment_variables_are_ignored(home: Home, tmp_path: Path) -> None:
     names = ("ALLMA_TOP_K", "ALLMA_OPENAI_URL", "ALLMA_WATCH", "OLLAMA_HOST", "ALLMA_CHAT_MODEL")
     done = home.run("status", "--json", **dict.fromkeys(names, ""))
     assert done.returncode == 0, done.stderr
@@ -549,14 +549,14 @@ def test_variables_that_are_set_to_nothing_are_left_out(home: Home, tmp_path: Pa
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
-def test_words_of_any_language_pass_under_every_locale(home: Home, locale: str) -> None:
+def test_text_in_any_language_works_in_every_locale(home: Home, locale: str) -> None:
     done = home.run("search", "Größe der Zebras 斑馬", LC_ALL=locale)
     assert done.returncode == 0, done.stderr
     missing = home.run("read", "Größe.md", LC_ALL=locale, PYTHONUTF8="0")
     assert missing.returncode == 1 and "is not in the index" in missing.stderr
 
 
-def test_a_bug_is_told_without_its_traceback_which_is_logged(bare: Allma, tmp_path: Path) -> None:
+def test_the_traceback_of_a_bug_is_logged_and_not_printed(bare: Allma, tmp_path: Path) -> None:
     trial = program("A trial.")
 
     @command(trial, "crash")
@@ -574,7 +574,7 @@ def test_a_bug_is_told_without_its_traceback_which_is_logged(bare: Allma, tmp_pa
 # --- pipes, signals, terminals ------------------------------------------------------------------
 
 
-def test_a_reader_that_leaves_early_is_no_failure(talking_home: Home) -> None:
+def test_a_closed_output_pipe_is_no_error(talking_home: Home) -> None:
     with talking_home.start("ask", "--model", "slow", "zebras " * 2000) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(1)
@@ -585,7 +585,7 @@ def test_a_reader_that_leaves_early_is_no_failure(talking_home: Home) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
-def test_ctrl_c_stops_it_cleanly(talking_home: Home, talking: Allma) -> None:
+def test_ctrl_c_stops_a_command_cleanly(talking_home: Home, talking: Allma) -> None:
     with talking_home.start("ask", "--model", "slow", "zebras " * 2000) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(1)
@@ -600,9 +600,7 @@ def test_ctrl_c_stops_it_cleanly(talking_home: Home, talking: Allma) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize("terminal", ["xterm-256color", "dumb"])
-def test_on_a_terminal_progress_is_drawn_and_the_report_stays_clean(
-    home: Home, terminal: str
-) -> None:
+def test_progress_is_drawn_on_a_terminal_apart_from_the_report(home: Home, terminal: str) -> None:
     import pty
 
     screen, side = pty.openpty()
@@ -631,7 +629,9 @@ def _read(screen: int) -> bytes:
         return b""
 
 
-def test_file_names_survive_a_terminal_of_another_encoding(allma: Allma, tmp_path: Path) -> None:
+def test_file_names_are_printed_in_a_terminal_of_another_encoding(
+    allma: Allma, tmp_path: Path
+) -> None:
     (tmp_path / "Übersicht.md").write_text("# Überblick\n\nGiraffen fressen Blätter.\n")
     allma("index", str(tmp_path))
     run, ascii = allma.home.run, {"PYTHONIOENCODING": "ascii"}
@@ -649,7 +649,7 @@ def test_file_names_survive_a_terminal_of_another_encoding(allma: Allma, tmp_pat
     ],
     ids=["help", "search"],
 )
-def test_what_a_command_does_not_need_is_not_imported(
+def test_commands_import_only_what_they_need(
     home: Home, arguments: list[str], unwanted: set[str]
 ) -> None:
     code = (

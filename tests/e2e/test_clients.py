@@ -40,7 +40,7 @@ def ready(home: Home) -> Iterator[Home]:
     run(home, "daemon", "stop")
 
 
-def test_what_is_installed_is_listed_and_answers_as_the_client_would_ask(ready: Home) -> None:
+def test_an_installed_client_is_listed_and_its_server_answers(ready: Home) -> None:
     _, listed = run(ready, "install")
     states = {client["client"]: client["state"] for client in listed["clients"]}
     assert list(states) == [client.name for client in CLIENTS]
@@ -53,7 +53,7 @@ def test_what_is_installed_is_listed_and_answers_as_the_client_would_ask(ready: 
     assert details["Tools"].startswith("8: search, ask, read")
 
 
-def test_what_is_not_installed_is_checked_as_it_would_be(ready: Home) -> None:
+def test_a_client_that_is_not_installed_is_checked_with_the_new_entry(ready: Home) -> None:
     code, diagnosis = run(ready, "doctor", "--client", "goose")
     assert code == 0
     assert diagnosis["checks"][0]["state"] == "warning"
@@ -72,7 +72,7 @@ def test_what_is_not_installed_is_checked_as_it_would_be(ready: Home) -> None:
         ({"command": "x", "disabled": True}, "Configuration", "switched off"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_next_step(
+def test_a_broken_entry_is_reported_with_the_next_step(
     tmp_path: Path, entry: dict[str, Any], step: str, sentence: str
 ) -> None:
     file = tmp_path / ".cursor" / "mcp.json"
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_told_with_the_next_step(
     assert failed["next_step"]
 
 
-def test_a_server_that_says_nothing_is_given_up(
+def test_a_silent_server_is_reported_after_the_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -39,7 +39,7 @@ async def daemon_pid(client: Lines) -> int:
     return (await client.tool("status"))["structuredContent"]["pid"]
 
 
-async def test_racing_clients_of_both_protocols_and_eras_share_one_daemon(folder: Path) -> None:
+async def test_concurrent_clients_of_all_protocols_share_one_daemon(folder: Path) -> None:
     async def legacy() -> int:
         async with program("mcp") as (client, _):
             await client.initialize()
@@ -82,7 +82,7 @@ async def test_a_conversation_begun_in_an_editor_is_continued_by_an_ai_client() 
         assert [m["content"] for m in shown["messages"] if m["role"] == "user"] == ["one", "two"]
 
 
-async def test_a_saved_file_is_found_without_being_asked_for(folder: Path) -> None:
+async def test_a_saved_file_is_indexed_automatically(folder: Path) -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
         await client.tool("index", action="add", path=str(folder))
@@ -94,7 +94,7 @@ async def test_a_saved_file_is_found_without_being_asked_for(folder: Path) -> No
                     break
 
 
-async def test_a_killed_daemon_is_followed_by_a_new_one_and_the_client_goes_on(
+async def test_a_killed_daemon_is_replaced_and_the_client_continues(
     folder: Path,
 ) -> None:
     async with program("mcp") as (client, _):
@@ -107,7 +107,7 @@ async def test_a_killed_daemon_is_followed_by_a_new_one_and_the_client_goes_on(
         assert await daemon_pid(client) != first
 
 
-async def test_a_question_under_way_when_the_daemon_dies_is_answered_with_an_error() -> None:
+async def test_a_question_in_flight_fails_when_the_daemon_is_killed() -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
         pid = await daemon_pid(client)
@@ -122,7 +122,7 @@ async def test_a_question_under_way_when_the_daemon_dies_is_answered_with_an_err
         assert shown["total"] == 1, "the question is kept"
 
 
-async def test_what_the_user_agrees_to_after_the_daemon_was_killed_is_done() -> None:
+async def test_a_confirmation_is_carried_out_after_the_daemon_was_killed() -> None:
     def call(tool: str, **arguments: str) -> dict[str, Any]:
         return {"name": tool, "arguments": arguments, "_meta": envelope(elicitation={})}
 
@@ -140,7 +140,7 @@ async def test_what_the_user_agrees_to_after_the_daemon_was_killed_is_done() -> 
         assert "Deleted conversation" in deleted["content"][0]["text"]
 
 
-async def test_an_editor_goes_on_after_the_daemon_was_killed(folder: Path) -> None:
+async def test_an_editor_continues_after_the_daemon_was_killed(folder: Path) -> None:
     async with program("lsp", wire=Frames) as (client, _):
         await client.initialize(folders=(str(folder),))
         pid = (await client.result("allma/status"))["pid"]
@@ -148,7 +148,7 @@ async def test_an_editor_goes_on_after_the_daemon_was_killed(folder: Path) -> No
         assert (await client.result("allma/status"))["pid"] != pid
 
 
-async def test_a_client_of_a_newer_version_gets_a_daemon_of_its_own() -> None:
+async def test_a_client_of_a_newer_version_gets_a_new_daemon() -> None:
     async with program("mcp") as (old, _):
         await old.initialize()
         first = await daemon_pid(old)
@@ -169,7 +169,7 @@ async def test_a_client_of_a_newer_version_gets_a_daemon_of_its_own() -> None:
         assert await daemon_pid(new) != first
 
 
-async def test_the_daemon_leaves_when_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_daemon_exits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_IDLE_MINUTES", "0.01")
     async with program("mcp") as (client, _):
         await client.initialize()
@@ -184,7 +184,7 @@ async def test_a_probe_opens_no_index() -> None:
         assert not data_dir().exists()
 
 
-async def test_the_meeting_place_is_the_user_s_alone() -> None:
+async def test_the_socket_is_private() -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
         place = socket_path(data_dir())
@@ -193,7 +193,7 @@ async def test_the_meeting_place_is_the_user_s_alone() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, None])
-async def test_a_forwarder_ends_at_once_and_well(number: signal.Signals | None) -> None:
+async def test_a_forwarder_exits_at_once_with_status_0(number: signal.Signals | None) -> None:
     async with program("mcp") as (client, process):
         await client.initialize()
         if number is None:
@@ -205,9 +205,7 @@ async def test_a_forwarder_ends_at_once_and_well(number: signal.Signals | None) 
 
 
 @pytest.mark.parametrize(("politely", "status"), [(True, 0), (False, 1)])
-async def test_an_editor_s_exit_has_the_status_the_protocol_wants(
-    politely: bool, status: int
-) -> None:
+async def test_the_exit_status_follows_the_lsp_specification(politely: bool, status: int) -> None:
     async with program("lsp", wire=Frames) as (client, process):
         await client.initialize()
         if politely:
@@ -227,7 +225,7 @@ async def test_without_a_usable_socket_the_engine_runs_in_the_client_s_process(
         assert await daemon_pid(client) == process.pid
 
 
-async def test_a_home_with_a_long_path_keeps_nobody_from_sharing_the_daemon(
+async def test_clients_share_the_daemon_below_a_long_home_path(
     isolated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home := isolated / ("long" * 30)).mkdir()
@@ -244,7 +242,7 @@ async def test_a_home_with_a_long_path_keeps_nobody_from_sharing_the_daemon(
         left.unlink()
 
 
-async def test_the_shell_uses_the_daemon_that_runs(folder: Path) -> None:
+async def test_the_shell_uses_the_running_daemon(folder: Path) -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
         pid = await daemon_pid(client)
@@ -259,7 +257,7 @@ async def test_the_shell_uses_the_daemon_that_runs(folder: Path) -> None:
         assert found["passages"] and await daemon_pid(client) == pid
 
 
-async def test_a_greeting_tells_who_serves() -> None:
+async def test_the_greeting_describes_the_daemon() -> None:
     async with program("mcp") as (client, process):
         await client.initialize()
         said = await daemon_status(data_dir())
@@ -267,7 +265,7 @@ async def test_a_greeting_tells_who_serves() -> None:
         assert said.clients == [ConnectedClient("mcp", process.pid)]
 
 
-async def test_nothing_is_started_to_ask_whether_a_daemon_runs() -> None:
+async def test_querying_the_daemon_status_starts_no_daemon() -> None:
     assert await daemon_status(data_dir()) == DaemonStatus(running=False)
 
 
@@ -296,7 +294,7 @@ async def test_the_shell_stops_and_restarts_the_daemon() -> None:
     assert (await allma("daemon", "stop"))["running"] is False
 
 
-async def test_any_number_of_shells_share_the_daemon_that_the_first_one_starts(
+async def test_concurrent_shells_share_the_daemon_that_the_first_one_starts(
     folder: Path,
 ) -> None:
     async with asyncio.TaskGroup() as group:
@@ -321,7 +319,7 @@ async def test_a_stop_returns_when_the_process_and_its_locks_are_gone(folder: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
-async def test_who_needs_the_data_directory_alone_outlasts_clients_that_start_the_daemon(
+async def test_exclusive_work_stops_daemons_that_clients_start_meanwhile(
     folder: Path,
 ) -> None:
     await allma("index", str(folder))
@@ -338,7 +336,7 @@ async def test_who_needs_the_data_directory_alone_outlasts_clients_that_start_th
     assert not (await daemon_status(data_dir())).running
 
 
-async def test_a_daemon_that_hangs_is_told_of_and_killed_by_a_stop(
+async def test_a_hanging_daemon_is_reported_and_killed_by_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link, "HANG_SECONDS", 1.0)
@@ -394,7 +392,7 @@ def listener(says: bytes, *, for_ever: bool) -> Generator[None]:
     ],
     ids=["endless", "mute", "no text", "nested", "no refusal"],
 )
-async def test_what_listens_in_a_daemon_s_place_and_is_none_is_replaced(
+async def test_another_program_on_the_daemons_socket_is_replaced(
     says: bytes, for_ever: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "HELLO_SECONDS", 0.5)
@@ -404,7 +402,7 @@ async def test_what_listens_in_a_daemon_s_place_and_is_none_is_replaced(
         assert (await allma("index", str(folder)))["indexed"] == 1
 
 
-def test_a_daemon_s_answer_is_waited_for_in_all_not_for_each_byte() -> None:
+def test_the_time_limit_applies_to_the_whole_greeting() -> None:
     here, there = socket.socketpair()
     with here, there:
         there.sendall(b"x" * 10)
@@ -423,7 +421,7 @@ def installed(folder: Path, version: str) -> Path:
     return place
 
 
-async def test_installations_of_one_version_share_and_only_a_newer_one_replaces(
+async def test_installations_of_one_version_share_a_daemon_and_a_newer_one_replaces_it(
     tmp_path: Path,
 ) -> None:
     same, newer = installed(tmp_path, __version__), installed(tmp_path, "0.10.1")
@@ -437,7 +435,7 @@ async def test_installations_of_one_version_share_and_only_a_newer_one_replaces(
         assert (await allma("status", package=package))["pid"] == successor["pid"]
 
 
-async def test_a_client_that_a_newer_engine_cannot_serve_is_told_what_to_do() -> None:
+async def test_an_incompatible_client_gets_the_next_step() -> None:
     await start_daemon(data_dir())
     hello = {"door": "shell", "wire": 0}
     with pytest.raises(link.Refused, match="cannot use") as refused:

@@ -1,4 +1,4 @@
-"""A damaged data directory, through the program as people use it."""
+"""A damaged data directory, through the command line."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def allma(*arguments: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-async def test_doctor_tells_damage_and_its_repair_keeps_conversations(
+async def test_doctor_reports_damage_and_repair_keeps_conversations(
     isolated: Path, folder: Path
 ) -> None:
     database = isolated / "data" / "allma.sqlite3"

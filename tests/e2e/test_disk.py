@@ -70,7 +70,7 @@ async def names(client: Lines, query: str) -> list[str]:
     return [Path(passage["path"]).name for passage in found["passages"]]
 
 
-async def test_on_a_full_disk_the_old_index_serves_and_space_is_made_use_of(
+async def test_on_a_full_disk_the_index_is_served_and_freed_space_is_used(
     disk: Path, folder: Path
 ) -> None:
     async with program("mcp") as (client, _):
@@ -91,7 +91,7 @@ async def test_on_a_full_disk_the_old_index_serves_and_space_is_made_use_of(
         assert (await names(client, "whale 199"))[0].startswith("whale")
 
 
-async def test_on_a_full_disk_a_new_index_is_refused_in_a_sentence(
+async def test_on_a_full_disk_a_new_index_is_refused_with_a_message(
     disk: Path, folder: Path
 ) -> None:
     filler = fill(disk)
@@ -106,7 +106,7 @@ async def test_on_a_full_disk_a_new_index_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("how", [["mcp"], ["mcp", "--solo"]])
-async def test_a_read_only_data_directory_serves_and_is_written_again_when_it_can_be(
+async def test_a_read_only_data_directory_is_served_until_it_is_writable_again(
     disk: Path, folder: Path, how: list[str]
 ) -> None:
     async with program("mcp", "--solo") as (client, _):
@@ -161,7 +161,7 @@ async def test_a_read_only_data_directory_has_any_number_of_readers_and_one_owne
         assert (await names(one, "salty rivers"))[0] == "sea.md"
 
 
-async def test_a_snapshot_of_a_running_engine_serves_its_last_changes_too(
+async def test_a_snapshot_of_a_running_engine_includes_its_last_changes(
     disk: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLMA_DATA_DIR", str(tmp_path / "data"))
@@ -185,7 +185,7 @@ async def test_a_snapshot_of_a_running_engine_serves_its_last_changes_too(
         assert "The last changes wait in allma.sqlite3-wal" in failed["content"][0]["text"]
 
 
-async def test_a_read_only_directory_without_an_index_is_told(disk: Path) -> None:
+async def test_a_read_only_directory_without_an_index_is_reported(disk: Path) -> None:
     (disk / "data").mkdir()
     remount(disk, "ro")
     async with program("mcp", "--solo") as (client, _):
@@ -195,7 +195,7 @@ async def test_a_read_only_directory_without_an_index_is_told(disk: Path) -> Non
         assert "cannot be written: Read-only file system" in failed["content"][0]["text"]
 
 
-async def test_on_a_full_disk_an_engine_that_starts_serves_what_was_indexed(
+async def test_an_engine_that_starts_on_a_full_disk_serves_the_index(
     disk: Path, folder: Path
 ) -> None:
     async with program("mcp", "--solo") as (client, _):
@@ -224,9 +224,7 @@ async def test_on_a_full_disk_an_engine_that_starts_serves_what_was_indexed(
         assert not shown.get("isError"), shown
 
 
-async def test_a_disk_that_fills_while_an_engine_serves_lets_it_answer(
-    disk: Path, folder: Path
-) -> None:
+async def test_an_engine_answers_after_its_disk_filled_up(disk: Path, folder: Path) -> None:
     async with program("mcp", "--solo") as (client, _):
         await client.initialize()
         await client.tool("index", action="add", path=str(folder))

@@ -51,7 +51,7 @@ BYTES = [
 
 
 @pytest.mark.parametrize(("door", "wire"), [("mcp", Lines), ("lsp", Frames)])
-async def test_a_forwarder_lives_through_whatever_a_client_sends(door: str, wire: Any) -> None:
+async def test_a_forwarder_survives_invalid_input(door: str, wire: Any) -> None:
     async with program(door, wire=wire) as (client, process):
         await client.initialize()
         for message in ODD:
@@ -81,7 +81,7 @@ async def test_a_line_that_is_too_large_is_refused_with_the_limit() -> None:
         assert psutil.Process(process.pid).memory_info().rss < 150e6
 
 
-async def test_megabytes_without_a_header_and_an_impossible_length_stop_nobody() -> None:
+async def test_missing_headers_and_impossible_lengths_do_not_stop_the_forwarder() -> None:
     async with program("lsp", wire=Frames) as (client, process):
         await client.initialize()
         client.writer.write(b"x" * 8_600_000 + b"\r\n\r\n")
@@ -107,7 +107,7 @@ async def test_a_notification_that_is_sent_as_a_request_is_answered() -> None:
         assert (await client.result("allma/status"))["pid"]
 
 
-async def test_each_request_is_answered_once_when_the_daemon_dies_while_nobody_reads(
+async def test_each_request_is_answered_once_when_the_daemon_dies_and_the_client_does_not_read(
     folder: Path,
 ) -> None:
     """The pipe to the client is full when the daemon is killed, and more requests come after it."""
@@ -149,7 +149,7 @@ def _until_quiet(process: psutil.Process) -> None:
         last = now
 
 
-async def test_a_late_answer_to_a_daemon_that_died_is_not_taken_by_the_next_one() -> None:
+async def test_a_late_response_for_a_dead_daemon_is_not_passed_to_the_next_one() -> None:
     """The second daemon asks under the same numbers as the first."""
     async with program("mcp") as (client, _):
         await client.initialize(capabilities={"elicitation": {}})

@@ -1,4 +1,4 @@
-"""A few hundred messages that are nearly right; `python -m tests.benchmarks.fuzz` sends more."""
+"""Send a few hundred mutated messages; `python -m tests.benchmarks.fuzz` sends more."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_every_request_that_is_nearly_right_is_answered(protocol: str, folder: Path) -> None:
+async def test_every_mutated_request_is_answered(protocol: str, folder: Path) -> None:
     outcome = await run(protocol, folder, 300, seed=1)
     assert outcome.faults == []
     assert sum(outcome.answers.values()) > 200

@@ -1,4 +1,4 @@
-"""Hostile files in a workspace, through the daemon, which answers and keeps serving."""
+"""Hostile files in a workspace: the daemon answers and continues to serve."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def _outside(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [_pipe, _device])
 @pytest.mark.parametrize("name", [".gitignore", "sub/.ignore", ".allmaignore"])
-async def test_a_hostile_ignore_file_stops_nobody(
+async def test_a_hostile_ignore_file_does_not_stop_other_clients(
     folder: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ async def test_a_hostile_ignore_file_stops_nobody(
 
 
 @pytest.mark.parametrize("make", [_pipe, _device, _outside])
-async def test_a_hostile_file_in_the_place_of_an_indexed_one_stops_nobody(
+async def test_a_hostile_file_replacing_an_indexed_one_does_not_stop_other_clients(
     folder: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLMA_WATCH", "false")

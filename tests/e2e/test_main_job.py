@@ -40,7 +40,7 @@ def settings(ollama: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def stopped_answers(ollama: str) -> int:
-    """How many answers were stopped; waits until the model generates nothing any more."""
+    """Wait until the model is idle, and return how many answers were stopped."""
     async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
         return (await client.get(f"{ollama}/test/idle")).raise_for_status().json()["stopped"]
 
@@ -139,7 +139,7 @@ async def test_an_editor_does_the_main_job(folder: Path, ollama: str, as_command
 
 
 @pytest.mark.timeout(120)
-async def test_without_ollama_the_passages_are_the_answer_and_the_question_is_kept(
+async def test_without_ollama_ask_returns_passages_and_stores_the_question(
     folder: Path, unused_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLMA_OLLAMA_URL", unused_url)
@@ -154,7 +154,7 @@ async def test_without_ollama_the_passages_are_the_answer_and_the_question_is_ke
         assert shown["structuredContent"]["messages"][0]["content"] == "Who is the harbour master?"
 
 
-async def test_a_model_that_is_not_there_is_named_with_the_next_step(folder: Path) -> None:
+async def test_a_missing_model_is_reported_with_the_next_step(folder: Path) -> None:
     async with program("mcp", "--solo") as (client, _):
         await client.initialize()
         result = await client.tool("ask", question="Who?", model="nobody:7b", use_rag=False)

@@ -1,4 +1,4 @@
-"""No connection but to configured providers, and no file but Allma's own, whoever makes them."""
+"""Allma and its dependencies contact only configured providers, and write only Allma's files."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ NAMESPACE = ["unshare", "--map-root-user", "--net"]
 
 @pytest.fixture(scope="module", autouse=True)
 def namespace() -> None:
-    """A network of our own, where the machine grants one."""
+    """Create an isolated network, if the machine permits it."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("a network of its own takes Linux's `unshare` and `ip`")
     tried = subprocess.run([*NAMESPACE, "ip", "link", "set", "lo", "up"], capture_output=True)
@@ -26,7 +26,7 @@ def namespace() -> None:
 
 @pytest.mark.invariant(15)
 @pytest.mark.timeout(240)
-def test_the_main_job_connects_to_nobody_and_writes_nothing_elsewhere(
+def test_the_main_job_opens_no_other_connections_and_files(
     short_path: Path, tmp_path: Path
 ) -> None:
     home = short_path  # the daemon's socket is below it

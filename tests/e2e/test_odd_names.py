@@ -25,7 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A project where neither the folder nor the file has a name in UTF-8."""
+    """Create a project whose folder and file have names that are not UTF-8."""
     folder = tmp_path / os.fsdecode(b"projet-\xe9t\xe9")
     folder.mkdir()
     (folder / os.fsdecode(b"caf\xe9.txt")).write_text("Coffee grows on mountains.\n")
@@ -49,7 +49,7 @@ async def allma(*arguments: str) -> Any:
     return json.loads(out.decode("utf-8"))
 
 
-async def test_an_ai_client_can_name_what_it_was_shown(odd: Path) -> None:
+async def test_an_ai_client_can_use_a_shown_name(odd: Path) -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
         report = (await client.tool("index", action="add", path=str(odd)))["structuredContent"]
@@ -93,7 +93,7 @@ async def test_an_editor_can_open_such_a_folder(odd: Path) -> None:
         assert forgotten["documents"] == 1
 
 
-async def test_the_shell_prints_and_takes_such_names(odd: Path) -> None:
+async def test_the_shell_prints_and_accepts_such_names(odd: Path) -> None:
     for solo in ([], ["--solo"]):
         await allma("index", str(odd), *solo)
         found = await allma("search", "coffee", *solo)

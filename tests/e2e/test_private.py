@@ -77,7 +77,7 @@ def data_of(home: Path) -> Path:
     return database.parent
 
 
-def test_a_command_leaves_nothing_for_others(home: Path, folder: Path, tmp_path: Path) -> None:
+def test_files_of_a_command_are_private(home: Path, folder: Path, tmp_path: Path) -> None:
     allma("index", str(folder), "--solo")
     allma("ask", "How is the sea?", "--solo")
     allma("config", "set", "top_k", "7")
@@ -87,7 +87,7 @@ def test_a_command_leaves_nothing_for_others(home: Path, folder: Path, tmp_path:
     assert {"allma.sqlite3", "allma.lock", "logs"} <= set(os.listdir(data_of(home)))
 
 
-async def test_the_shared_engine_leaves_nothing_for_others(home: Path, folder: Path) -> None:
+async def test_files_of_the_shared_engine_are_private(home: Path, folder: Path) -> None:
     await served(
         ("index", {"action": "add", "path": str(folder)}),
         *[("search", {"query": "salty"})] * 4,  # enough for Chroma to be worth its start
@@ -98,7 +98,7 @@ async def test_the_shared_engine_leaves_nothing_for_others(home: Path, folder: P
     assert open_to_others(home) == []
 
 
-def test_what_others_could_read_is_taken_from_them(home: Path, folder: Path) -> None:
+def test_a_readable_data_directory_is_made_private(home: Path, folder: Path) -> None:
     allma("index", str(folder), "--solo")
     data = data_of(home)
     for path in (data, *data.rglob("*")):
@@ -110,7 +110,7 @@ def test_what_others_could_read_is_taken_from_them(home: Path, folder: Path) -> 
     assert open_to_others(data) == [f"{stranger}: -rw-r--r--"]
 
 
-def test_a_place_for_all_named_by_mistake_stays_one(home: Path) -> None:
+def test_a_shared_folder_is_not_made_private(home: Path) -> None:
     shared = home / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)

@@ -43,7 +43,7 @@ async def allma(*arguments: str, code: int = 0) -> tuple[Any, str]:
     return json.loads(out), err.decode()
 
 
-async def test_what_concerns_a_question_is_changed_at_once(folder: Path) -> None:
+async def test_settings_of_questions_take_effect_at_once(folder: Path) -> None:
     for n in range(3):
         (folder / f"sea{n}.md").write_text(f"# Sea {n}\n\nThe sea is salty, as {n} rivers know.\n")
     await allma("index", str(folder))
@@ -60,7 +60,7 @@ async def test_what_concerns_a_question_is_changed_at_once(folder: Path) -> None
     assert answer["model"] == "echo" and len(answer["citations"]) <= 2
 
 
-async def test_what_needs_a_restart_says_so_until_it_is_done(folder: Path) -> None:
+async def test_settings_that_need_a_restart_say_so_until_it_is_done(folder: Path) -> None:
     await allma("index", str(folder))
     stored, _ = await allma("config", "set", "max_file_mb", "7")
     assert stored["notice"] == "The running engine uses 50 until `allma daemon restart`."
@@ -76,7 +76,7 @@ async def test_what_needs_a_restart_says_so_until_it_is_done(folder: Path) -> No
     assert not any(each["notice"] for each in listed["settings"])
 
 
-async def test_a_shell_s_own_environment_reaches_the_running_engine(
+async def test_the_environment_of_a_shell_applies_to_its_requests(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "more.md").write_text("# More\n\nMore salty sea than anybody needs.\n")
@@ -102,7 +102,7 @@ async def test_a_shell_s_own_environment_reaches_the_running_engine(
         ("chroma_url", "http://host:port"),
     ],
 )
-async def test_what_can_never_work_is_refused(quick: Path, key: str, value: str) -> None:
+async def test_impossible_settings_are_refused(quick: Path, key: str, value: str) -> None:
     before = said(quick)
     error, told = await allma("config", "set", key, value, code=1)
     assert error["code"] == "invalid_argument" and "Error: " in told
@@ -121,7 +121,7 @@ async def test_what_can_never_work_is_refused(quick: Path, key: str, value: str)
         ("reranker", "onnx//nowhere", "no model.onnx"),
     ],
 )
-async def test_what_may_work_later_is_set_with_a_warning_that_doctor_repeats(
+async def test_unreachable_settings_are_stored_with_a_warning_that_doctor_repeats(
     quick: Path, unused_url: str, key: str, value: str, warning: str
 ) -> None:
     say(quick, f'ollama_url = "{unused_url}"')
@@ -132,14 +132,14 @@ async def test_what_may_work_later_is_set_with_a_warning_that_doctor_repeats(
     assert settings["state"] == "warning" and warning in settings["detail"]
 
 
-async def test_a_question_to_a_model_that_does_not_exist_leaves_no_conversation() -> None:
+async def test_a_question_to_an_unknown_model_creates_no_conversation() -> None:
     error, _ = await allma("ask", "Why?", "--model", "nobody:7b", code=1)
     assert error["code"] == "model_not_found"
     shown, _ = await allma("conversations")
     assert shown["total"] == 0
 
 
-async def test_a_named_data_directory_is_made_by_what_fills_it_alone(
+async def test_only_commands_that_store_data_create_a_data_directory(
     tmp_path: Path, folder: Path
 ) -> None:
     nowhere = tmp_path / "nope"

@@ -1,4 +1,4 @@
-"""The event loop waits for no disk and no parser; an engine that ends leaves nothing running."""
+"""The event loop waits for neither disk nor parsers; a closed engine leaves nothing running."""
 
 import asyncio
 import subprocess
@@ -85,7 +85,7 @@ def documents(tmp_path: Path) -> Path:
 
 
 @pytest.mark.invariant(10)
-def test_the_event_loop_opens_no_document_and_the_engine_reads_none_itself(
+def test_documents_are_opened_off_the_event_loop_and_parsed_in_workers(
     documents: Path, tmp_path: Path
 ) -> None:
     done = subprocess.run(
@@ -97,7 +97,7 @@ def test_the_event_loop_opens_no_document_and_the_engine_reads_none_itself(
 
 
 @pytest.mark.invariant(10)
-async def test_an_engine_that_ends_in_the_middle_of_its_work_leaves_nothing_running(
+async def test_closing_a_busy_engine_ends_all_its_tasks_and_processes(
     config: Config, documents: Path
 ) -> None:
     tasks, threads = asyncio.all_tasks(), set(threading.enumerate())

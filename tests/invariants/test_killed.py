@@ -1,4 +1,4 @@
-"""A process that is killed while it indexes leaves work to do, never a wrong or half document."""
+"""A process killed while it indexes leaves work to do, never a wrong or partial document."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ def write(folder: Path, version: str) -> None:
 
 
 def published(data: Path, version: str) -> int:
-    """Documents of this version in the index."""
+    """Return the indexed documents of this version."""
     with contextlib.closing(sqlite3.connect(data / DATABASE)) as database:
         [count] = database.execute(
             "SELECT count(DISTINCT document_id) FROM chunks WHERE text LIKE ?", [f"{version} %"]
@@ -38,7 +38,7 @@ def published(data: Path, version: str) -> int:
 
 
 def killed_while_indexing(config: Config, folder: Path, after: int) -> None:
-    """Indexes in a process that is killed once `after` documents are new."""
+    """Index in a process that is killed once `after` documents are new."""
     command = [sys.executable, "-m", "allma_server", "index", str(folder), "--solo"]
     environment = {
         **os.environ,  # noqa: TID251
@@ -58,7 +58,7 @@ def killed_while_indexing(config: Config, folder: Path, after: int) -> None:
 
 @pytest.mark.invariant(2)
 @pytest.mark.parametrize("after", [1, FILES // 2])
-async def test_a_kill_while_documents_change_leaves_each_old_or_new(
+async def test_after_a_kill_each_document_is_either_old_or_new(
     after: int, config: Config, tmp_path: Path
 ) -> None:
     folder = tmp_path / "project"

@@ -1,4 +1,4 @@
-"""Model servers that come and go: the embedder stays what it was, and everything else goes on."""
+"""Model servers start and stop: the embedder stays the same, and everything else continues."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ MINILM = "local/all-MiniLM-L6-v2-int8"
 
 
 async def both(exchange: Exchange) -> None:
-    """An Ollama that embeds and chats."""
+    """Start an Ollama that embeds and chats."""
     if exchange.path == "/api/chat":
         await exchange.begin()
         await exchange.lines(line("The sea is salty [1]."), line(done="stop"))
@@ -41,7 +41,7 @@ async def embedder_after_indexing(engine: Engine, tmp_path: Path) -> str:
 
 
 @pytest.mark.invariant(6)
-async def test_an_ollama_that_leaves_does_not_change_the_embedder(tmp_path: Path) -> None:
+async def test_stopping_ollama_does_not_change_the_embedder(tmp_path: Path) -> None:
     async with serving(both) as ollama, open_engine(settings(tmp_path, ollama.url)) as engine:
         assert await embedder_after_indexing(engine, tmp_path) == NOMIC
     async with open_engine(settings(tmp_path, ollama.url)) as engine:
@@ -49,7 +49,7 @@ async def test_an_ollama_that_leaves_does_not_change_the_embedder(tmp_path: Path
 
 
 @pytest.mark.invariant(6)
-async def test_an_ollama_that_comes_does_not_change_the_embedder(
+async def test_starting_ollama_does_not_change_the_embedder(
     tmp_path: Path, unused_url: str
 ) -> None:
     async with open_engine(settings(tmp_path, unused_url)) as engine:
@@ -60,7 +60,7 @@ async def test_an_ollama_that_comes_does_not_change_the_embedder(
 
 
 @pytest.mark.invariant(7)
-async def test_without_ollama_words_are_searched_and_answers_come_back_with_it(
+async def test_without_ollama_keyword_search_works_and_answers_return_with_it(
     tmp_path: Path,
 ) -> None:
     async with serving(both) as ollama:

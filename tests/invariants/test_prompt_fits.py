@@ -1,4 +1,4 @@
-"""Whatever is found and asked, the prompt fits the context that the model is opened with."""
+"""The prompt fits the model's context for all questions and passages."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": 
 
 
 def model(prompt_tokens: int) -> Script:
-    """A small model, which says that it read so many tokens of its prompt."""
+    """Serve a small model that reports the number of prompt tokens it read."""
 
     async def script(exchange: Exchange) -> None:
         match exchange.path:
@@ -36,7 +36,7 @@ def model(prompt_tokens: int) -> Script:
 
 @pytest.mark.invariant(14)
 @pytest.mark.parametrize(("read", "truncated"), [(1400, False), (100, True)])
-async def test_the_prompt_fits_and_what_was_dropped_is_told(
+async def test_the_prompt_fits_and_truncation_is_reported(
     read: int, truncated: bool, tmp_path: Path
 ) -> None:
     docs = tmp_path / "docs"
@@ -55,8 +55,8 @@ async def test_the_prompt_fits_and_what_was_dropped_is_told(
             answer = await BY_NAME["ask"](Call(engine, LOCAL), asked)
     [body] = wire.bodies("/api/chat")
     characters = sum(len(message["content"]) for message in body["messages"])
-    room = body["options"]["num_ctx"]
-    assert room <= CONTEXT
-    # English has about four characters to a token; the answer needs room as well.
-    assert 1000 < characters < room * 4 - body["options"].get("num_predict", 0)
+    context = body["options"]["num_ctx"]
+    assert context <= CONTEXT
+    # English has about four characters to a token; the answer needs tokens as well.
+    assert 1000 < characters < context * 4 - body["options"].get("num_predict", 0)
     assert answer.stats.truncated is truncated
