@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from allma_server._internal.tasks import background_tasks
+from allma_server.answering.answer_model import DEFAULT_CONTEXT, MAX_CONTEXT
 from allma_server.answering.models import model_in_use
-from allma_server.answering.writer import DEFAULT_CONTEXT, LARGEST_CONTEXT
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
@@ -265,7 +265,7 @@ def _chat_model(settings: Callable[[], Config], catalog: Catalog, chat: ChatMode
         if name is None:
             raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
         known = (await chat.show(name)).context_length
-        return ChatModel(name, min(known or DEFAULT_CONTEXT, LARGEST_CONTEXT))
+        return ChatModel(name, min(known or DEFAULT_CONTEXT, MAX_CONTEXT))
 
     return Chat(chat, model)
 

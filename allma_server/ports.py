@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.types import (
+    AnswerRecord,
     ChatMessage,
     Citation,
     Document,
@@ -24,7 +25,9 @@ from allma_server.types import (
     Parsed,
     Passage,
     PullProgress,
+    Summary,
     TextDelta,
+    Turn,
     Workspace,
 )
 
@@ -187,6 +190,45 @@ class Ledger(Protocol):
     async def touch(self, document_id: int, file: FileFacts) -> bool: ...
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None: ...
     async def remove(self, document_ids: Sequence[int]) -> None: ...
+
+
+class SettingsStore(Protocol):
+    """Key-value settings stored with the data."""
+
+    async def get_setting(self, key: str) -> str | None: ...
+    async def set_setting(self, key: str, value: str) -> None: ...
+
+
+class ConversationStore(Protocol):
+    """The part of the catalogue that stores conversations.
+
+    Raises:
+        ConversationNotFound: the conversation or message does not exist.
+        DiskFull, DataReadOnly: from the methods that store something.
+    """
+
+    async def begin_turn(self, conversation_id: str | None, question: str) -> Turn:
+        """Store a question before it is answered; without an id a conversation begins."""
+        ...
+
+    async def unstored_turn(self, conversation_id: str | None, question: str) -> Turn:
+        """Return a turn that is not stored."""
+        ...
+
+    async def plan_turn(self, replaces: str, question: str) -> Turn:
+        """Return a turn that replaces an earlier one; nothing is stored yet."""
+        ...
+
+    async def replace_turn(self, turn: Turn) -> None:
+        """Store a planned turn in place of the earlier one and all later messages."""
+        ...
+
+    async def finish_turn(self, conversation_id: str, answer: AnswerRecord) -> str:
+        """Store an answer with copies of its sources and return its message id."""
+        ...
+
+    async def summary(self, conversation_id: str) -> Summary | None: ...
+    async def save_summary(self, conversation_id: str, summary: Summary) -> None: ...
 
 
 class FullTextIndex(Protocol):

@@ -1,8 +1,8 @@
-"""Answer a question: passages, prompt, stream, citations, history.
+"""Answer a question: search, prompt, generation, citations, storage.
 
-The question is stored before anything can fail, the answer in one transaction with its sources.
-Whatever keeps a model from answering, the passages are still worth having. A question that takes
-the place of an earlier one is stored when its answer begins: until then nothing is lost.
+The question is stored before anything can fail, and the answer in one transaction with its sources.
+If no model can answer, the passages themselves are returned. A question that replaces an earlier
+one is stored when its answer begins, so nothing is lost if there is no answer.
 """
 
 import re
@@ -10,16 +10,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import TypeAlias
 
 from allma_server._internal.tasks import completed
 from allma_server.answering.answer_filter import AnswerFilter
-from allma_server.answering.followup import standalone, summed_up
+from allma_server.answering.answer_model import AnswerModel, find_answer_model
+from allma_server.answering.followup import rewrite_follow_up, summarize_history
 from allma_server.answering.models import AUTO
 from allma_server.answering.prompts import Prompt, build_prompt
-from allma_server.answering.refusal import NOT_SAID
-from allma_server.answering.turns import Conversations, TurnT
-from allma_server.answering.writer import Writer, writer_in_use
+from allma_server.answering.refusal import REFUSAL
 from allma_server.config import Config
 from allma_server.errors import (
     AllmaError,
@@ -29,29 +28,34 @@ from allma_server.errors import (
     ModelNotFound,
     ProviderUnreachable,
 )
-from allma_server.ports import ChatModels, Progress
+from allma_server.ports import ChatModels, ConversationStore, Progress, SettingsStore
 from allma_server.types import (
     Answer,
+    AnswerRecord,
     AnswerStats,
     Citation,
     Finish,
     Grounding,
     SearchResult,
     TextDelta,
+    Turn,
 )
 
 NOTHING_FOUND = "No passage was found for this question."
 
-# Dots, an empty block of code.
-_SAYS_NOTHING = re.compile(r"(?:[\s.…]|```\w*\s*```)*")
+# Dots, or an empty code block.
+_EMPTY_TEXT = re.compile(r"(?:[\s.…]|```\w*\s*```)*")
 
 HISTORY_SHARE = 0.25
-"""Of the room for a prompt, what earlier turns may take before they are summed up."""
+"""Share of the prompt's tokens for earlier messages, beyond which they are summarized."""
+
+Search: TypeAlias = Callable[[str], Awaitable[SearchResult]]
+"""Returns the passages for a query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as it was asked; `replaces` names a message of the turn it is to stand for."""
+    """A question as it was asked; `replaces` is the id of a message of the turn to replace."""
 
     text: str
     conversation_id: str | None = None
@@ -64,46 +68,47 @@ async def answer(
     question: Question,
     config: Config,
     *,
-    find: Callable[[str], Awaitable[SearchResult]],
-    history: Conversations[TurnT],
+    search: Search,
+    store: ConversationStore,
+    settings: SettingsStore,
     chat: ChatModels,
     progress: Progress,
 ) -> Answer:
-    """Answers `question`; text goes to `progress` as it is generated, then the citations.
+    """Answer `question`; text goes to `progress` as it is generated, then the citations.
 
     Raises:
-        InvalidArgument: there is no question, or it replaces one of another conversation.
-        ConversationNotFound: the conversation to continue or the message to replace is not there.
-        ModelNotFound, ModelUnsuitable: the model that was asked for by name cannot answer.
-        ProviderUnreachable: nobody answers, and the question was to replace another.
-        EmptyAnswer: the model said nothing; nothing is stored in the place of its answer.
-        AnswerInterrupted: the stream broke off; what had come is stored, marked as cut off.
+        InvalidArgument: the question is empty, or replaces one of another conversation.
+        ConversationNotFound: the conversation to continue or the message to replace is unknown.
+        ModelNotFound, ModelUnsuitable: the model requested by name cannot answer.
+        ProviderUnreachable: the provider does not answer, and the question was to replace another.
+        EmptyAnswer: the model generated nothing; no answer is stored.
+        AnswerInterrupted: the stream broke off; the partial answer is stored and marked as such.
     """
     if not question.text.strip():
         raise InvalidArgument("The question is empty.", "Ask with at least one word.")
     began = time.monotonic()
-    # A question to a model that does not exist is a mistyped one: nothing is kept of it.
-    asked_for = await _asked_for(question, config, history, chat)
-    turn = await _begin(question, history)
-    work = _Work(question, turn, began, history, progress)
+    # A model that does not exist is a typing mistake: check it before the question is stored.
+    requested = await _requested_model(question, config, settings, chat)
+    turn = await _begin_turn(question, store)
+    run = _AnswerRun(question, turn, began, store, progress)
     try:
         await progress.started(turn.conversation_id, turn.message_id)
         try:
-            writer = asked_for or await writer_in_use(question.model, config, history, chat)
+            model = requested or await find_answer_model(question.model, config, settings, chat)
         except (ProviderUnreachable, ModelNotFound) as exc:
-            await work.search(find, None)
-            return await work.give_passages(exc)
-        await work.search(find, writer)
-        return await work.write(writer)
+            await run.search(search, None)
+            return await run.return_passages(exc)
+        await run.search(search, model)
+        return await run.generate(model)
     except AllmaError as exc:
         exc.conversation_id = turn.conversation_id
         raise
 
 
-async def _asked_for(
-    question: Question, config: Config, history: Conversations[TurnT], chat: ChatModels
-) -> Writer | None:
-    """The model that the question names; None where it names none, or nobody can tell.
+async def _requested_model(
+    question: Question, config: Config, settings: SettingsStore, chat: ChatModels
+) -> AnswerModel | None:
+    """Return the model that the question names; None if it names none or this is unknown yet.
 
     Raises:
         ModelNotFound: it does not exist.
@@ -111,7 +116,7 @@ async def _asked_for(
     if question.model in (None, AUTO):
         return None
     try:
-        return await writer_in_use(question.model, config, history, chat)
+        return await find_answer_model(question.model, config, settings, chat)
     except ModelNotFound as exc:
         exc.conversation_id = question.conversation_id
         raise
@@ -119,117 +124,118 @@ async def _asked_for(
         return None
 
 
-async def _begin(question: Question, history: Conversations[TurnT]) -> TurnT:
+async def _begin_turn(question: Question, store: ConversationStore) -> Turn:
     if question.replaces is None:
-        return await history.begin_turn(question.conversation_id, question.text)
-    turn = await history.plan_turn(question.replaces, question.text)
+        return await store.begin_turn(question.conversation_id, question.text)
+    turn = await store.plan_turn(question.replaces, question.text)
     if question.conversation_id not in (None, turn.conversation_id):
         raise InvalidArgument("The message to replace belongs to another conversation.")
     return turn
 
 
 @dataclass(slots=True)
-class _Work(Generic[TurnT]):
-    """A question with what was found for it, and how far its answer has come."""
+class _AnswerRun:
+    """The state of one question while it is answered."""
 
     question: Question
-    turn: TurnT
+    turn: Turn
     began: float
-    history: Conversations[TurnT]
+    store: ConversationStore
     progress: Progress
     found: SearchResult = field(default_factory=lambda: SearchResult([]))
     retrieval_ms: int = 0
     first_token_ms: int | None = None
     finish: Finish | None = None
-    draft: AnswerFilter = field(default_factory=lambda: AnswerFilter("", []))
+    filter: AnswerFilter = field(default_factory=lambda: AnswerFilter("", []))
 
-    async def search(
-        self, find: Callable[[str], Awaitable[SearchResult]], writer: Writer | None
-    ) -> None:
-        """Finds passages for the question, made whole if it is a follow-up."""
+    async def search(self, search: Search, model: AnswerModel | None) -> None:
+        """Find passages for the question, rewritten first if it is a follow-up."""
         if not self.question.use_rag:
             return
-        complete = writer.complete if writer else None
-        query = await standalone(self.question.text, self.turn.earlier, complete)
+        complete = model.complete if model else None
+        query = await rewrite_follow_up(self.question.text, self.turn.earlier, complete)
         began = time.monotonic()
-        self.found = await find(query)
-        self.retrieval_ms = _since(began)
+        self.found = await search(query)
+        self.retrieval_ms = _milliseconds_since(began)
 
-    async def write(self, writer: Writer) -> Answer:
-        """Has the model answer; what had come when it is stopped stays in the history."""
+    async def generate(self, model: AnswerModel) -> Answer:
+        """Have the model answer; if it is stopped, the partial answer is stored."""
         if self.question.use_rag and not self.found.passages:
             return await self._decline()
-        prompt = await self._prompt(writer)
-        self.draft = self._draft(prompt)
+        prompt = await self._build_prompt(model)
+        self.filter = self._new_filter(prompt)
         try:
-            await self._generate(writer, prompt)
+            await self._stream(model, prompt)
         except BaseException as exc:
-            rest = self.draft.cut_off()
+            rest = self.filter.cut_off()
             if isinstance(exc, AllmaError):
                 await self._show(rest)
-            if not _SAYS_NOTHING.fullmatch(self.draft.text):
-                await completed(self._keep(writer))
+            if not _EMPTY_TEXT.fullmatch(self.filter.text):
+                await completed(self._save_generated(model))
             elif isinstance(exc, ProviderUnreachable):
-                return await self.give_passages(exc)
+                return await self.return_passages(exc)
             raise
-        message_id = await self._keep(writer)
-        await self.progress.sources(self.draft.citations)
-        told = self._limited and self.draft.grounding == "declined"  # what limits it, by a refusal
+        message_id = await self._save_generated(model)
+        await self.progress.sources(self.filter.citations)
+        # A refusal contains the notice already.
+        has_notice = self._is_limited and self.filter.grounding == "declined"
         return Answer(
-            text=self.draft.text,
-            citations=self.draft.citations,
+            text=self.filter.text,
+            citations=self.filter.citations,
             conversation_id=self.turn.conversation_id,
             message_id=message_id,
-            model=writer.model,
+            model=model.name,
             mode="generated",
             stats=self._stats(prompt),
-            notice=None if told else self.found.notice,
-            grounding=self.draft.grounding,
+            notice=None if has_notice else self.found.notice,
+            grounding=self.filter.grounding,
             notice_code=self.found.notice_code,
         )
 
-    async def give_passages(self, why: AllmaError) -> Answer:
-        """The passages themselves, where no model can be asked.
+    async def return_passages(self, reason: AllmaError) -> Answer:
+        """Return the passages themselves, because no model can answer.
 
         Raises:
-            AllmaError: `why`, when a certain model was asked for, or an earlier turn would be lost.
+            AllmaError: `reason`, if a model was requested by name or a turn would be replaced.
         """
-        named = self.question.model not in (None, AUTO) and isinstance(why, ModelNotFound)
-        if named or self.turn.replaces:
-            raise why
-        text, passages = str(why), self.found.passages
+        is_named = self.question.model not in (None, AUTO) and isinstance(reason, ModelNotFound)
+        if is_named or self.turn.replaces:
+            raise reason
+        text, passages = str(reason), self.found.passages
         if passages:
             several = f"{len(passages)} best-matching passages"
             shown = "best-matching passage" if len(passages) == 1 else several
             text += f" Showing the {shown} instead."
         citations = [Citation(n, passage) for n, passage in enumerate(passages, start=1)]
-        return await self._say(text, citations, "none")
+        return await self._answer_without_model(text, citations, "none")
 
     async def _decline(self) -> Answer:
-        """No model is asked about documents that were not found: nobody has read any."""
+        """Answer that nothing was found. A model could only guess, so none is asked."""
         if self.turn.replaces:
-            await self.history.replace_turn(self.turn)
-        if self._limited:
-            told = await self._say(self.found.notice or "", [], "none")
-            return replace(told, notice=None)
-        return await self._say(NOTHING_FOUND, [], "declined")
+            await self.store.replace_turn(self.turn)
+        if self._is_limited:
+            answer = await self._answer_without_model(self.found.notice or "", [], "none")
+            return replace(answer, notice=None)
+        return await self._answer_without_model(NOTHING_FOUND, [], "declined")
 
     @property
-    def _limited(self) -> bool:
-        """Whether the documents may say more than could be found."""
+    def _is_limited(self) -> bool:
+        """Whether the search was limited, so that the documents may contain more."""
         return self.found.notice_code is not None
 
-    def _draft(self, prompt: Prompt) -> AnswerFilter:
-        not_said = NOT_SAID
-        if self._limited:
-            not_said = f"The passages found so far do not say this. {self.found.notice}"
-        return AnswerFilter(self.question.text, prompt.passages, not_said)
+    def _new_filter(self, prompt: Prompt) -> AnswerFilter:
+        refusal = REFUSAL
+        if self._is_limited:
+            refusal = f"The passages found so far do not say this. {self.found.notice}"
+        return AnswerFilter(self.question.text, prompt.passages, refusal)
 
-    async def _say(self, text: str, citations: list[Citation], grounding: Grounding) -> Answer:
-        """An answer without a model."""
-        message_id = await self._store(text, citations, None, grounding)
+    async def _answer_without_model(
+        self, text: str, citations: list[Citation], grounding: Grounding
+    ) -> Answer:
+        message_id = await self._save(text, citations, None, grounding)
         await self._show(text)
         await self.progress.sources(citations)
+        elapsed = _milliseconds_since(self.began)
         return Answer(
             text=text,
             citations=citations,
@@ -237,60 +243,60 @@ class _Work(Generic[TurnT]):
             message_id=message_id,
             model=None,
             mode="passages_only",
-            stats=AnswerStats(self.retrieval_ms, None, _since(self.began), None, None, False),
+            stats=AnswerStats(self.retrieval_ms, None, elapsed, None, None, False),
             notice=self.found.notice,
             grounding=grounding,
             notice_code=self.found.notice_code,
         )
 
-    async def _prompt(self, writer: Writer) -> Prompt:
-        """The question with its passages, and with what was said before."""
+    async def _build_prompt(self, model: AnswerModel) -> Prompt:
+        """Build the prompt from the question, its passages and the earlier messages."""
         id, earlier = self.turn.conversation_id, self.turn.earlier
-        known = await self.history.summary(id) if earlier else None
-        room = int(writer.prompt_tokens * HISTORY_SHARE)
-        summary, latest = await summed_up(earlier, known, room, writer.complete)
+        known = await self.store.summary(id) if earlier else None
+        budget = int(model.prompt_tokens * HISTORY_SHARE)
+        summary, latest = await summarize_history(earlier, known, budget, model.complete)
         if summary is not None and summary != known:
-            await self.history.keep_summary(id, summary)
+            await self.store.save_summary(id, summary)
         return build_prompt(
             self.question.text,
             latest,
             self.found.passages,
-            writer.prompt_tokens,
+            model.prompt_tokens,
             summary=summary.text if summary else None,
         )
 
-    async def _generate(self, writer: Writer, prompt: Prompt) -> None:
-        stream = writer.stream(prompt.messages, again=self.turn.replaces is not None)
+    async def _stream(self, model: AnswerModel, prompt: Prompt) -> None:
+        stream = model.stream(prompt.messages, retry=self.turn.replaces is not None)
         async with aclosing(stream) as events:
             async for event in events:
-                await self._take(event)
+                await self._handle(event)
         if self.finish is None:
             raise AnswerInterrupted(
-                f"{writer.model} stopped before its answer was complete.",
+                f"{model.name} stopped before its answer was complete.",
                 "Ask again to have it repeated.",
             )
         if self.finish.text is not None:
-            # What was shown before was thinking: what is kept is the answer alone.
-            self.draft = self._draft(prompt)
-            self.draft.add(self.finish.text)
+            # The text shown before turned out to be thinking: only the answer is stored.
+            self.filter = self._new_filter(prompt)
+            self.filter.add(self.finish.text)
         if self.finish.reason == "length":
-            await self._show(self.draft.cut_off())
+            await self._show(self.filter.cut_off())
         else:
-            await self._show(self.draft.finish())
-        if _SAYS_NOTHING.fullmatch(self.draft.text):
+            await self._show(self.filter.finish())
+        if _EMPTY_TEXT.fullmatch(self.filter.text):
             raise EmptyAnswer(
-                f"{writer.model} ended without saying anything.",
+                f"{model.name} ended without saying anything.",
                 "Ask again, or choose another model: `allma models list` shows them.",
             )
 
-    async def _take(self, event: TextDelta | Finish) -> None:
+    async def _handle(self, event: TextDelta | Finish) -> None:
         if self.first_token_ms is None:
-            self.first_token_ms = _since(self.began)
+            self.first_token_ms = _milliseconds_since(self.began)
             if self.turn.replaces:
-                await self.history.replace_turn(self.turn)
+                await self.store.replace_turn(self.turn)
         match event:
             case TextDelta(text):
-                await self._show(self.draft.add(text))
+                await self._show(self.filter.add(text))
             case Finish():
                 self.finish = event
 
@@ -298,30 +304,30 @@ class _Work(Generic[TurnT]):
         if text:
             await self.progress.text(text)
 
-    async def _keep(self, writer: Writer) -> str:
-        draft = self.draft
-        return await self._store(draft.text, draft.citations, writer.model, draft.grounding)
+    async def _save_generated(self, model: AnswerModel) -> str:
+        made = self.filter
+        return await self._save(made.text, made.citations, model.name, made.grounding)
 
-    async def _store(
+    async def _save(
         self, text: str, citations: Sequence[Citation], model: str | None, grounding: Grounding
     ) -> str:
-        id = self.turn.conversation_id
-        return await self.history.finish_turn(id, text, model, citations, grounding)
+        record = AnswerRecord(text, model, citations, grounding)
+        return await self.store.finish_turn(self.turn.conversation_id, record)
 
     def _stats(self, prompt: Prompt) -> AnswerStats:
         finish = self.finish or Finish("stop")
         return AnswerStats(
             retrieval_ms=self.retrieval_ms,
             first_token_ms=self.first_token_ms,
-            total_ms=_since(self.began),
+            total_ms=_milliseconds_since(self.began),
             prompt_tokens=finish.prompt_tokens,
             answer_tokens=finish.answer_tokens,
-            truncated=_truncated(finish, prompt) or finish.reason == "length",
+            truncated=_is_truncated(finish, prompt) or finish.reason == "length",
         )
 
 
-def _truncated(finish: Finish, prompt: Prompt) -> bool:
-    # Ollama drops what does not fit without a word; far fewer tokens than characters show it.
+def _is_truncated(finish: Finish, prompt: Prompt) -> bool:
+    # Ollama silently drops what does not fit; a token count far below the estimate reveals it.
     return (
         finish.prompt_tokens is not None
         and finish.prompt_tokens > 1
@@ -329,5 +335,5 @@ def _truncated(finish: Finish, prompt: Prompt) -> bool:
     )
 
 
-def _since(began: float) -> int:
+def _milliseconds_since(began: float) -> int:
     return int((time.monotonic() - began) * 1000)

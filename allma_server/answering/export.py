@@ -1,24 +1,24 @@
-"""A conversation as a document people can keep."""
+"""Convert a conversation to a Markdown document."""
 
 from allma_server.types import Conversation, MessageSource
 
 
-def as_markdown(conversation: Conversation) -> str:
-    """The conversation as Markdown: turns as sections, sources as numbered lists."""
+def to_markdown(conversation: Conversation) -> str:
+    """Return the conversation as Markdown: messages as sections, sources as numbered lists."""
     lines = [f"# {conversation.title}", "", f"*{conversation.created_at[:10]}*", ""]
     for message in conversation.messages:
-        who = "You" if message.role == "user" else message.model or "Allma"
-        lines += [f"## {who}", "", message.content.strip(), ""]
+        author = "You" if message.role == "user" else message.model or "Allma"
+        lines += [f"## {author}", "", message.content.strip(), ""]
         if message.caution:
             lines += [f"*{message.caution}*", ""]
         if message.sources:
-            lines += [f"{source.number}. {_place(source)}" for source in message.sources]
+            lines += [f"{source.number}. {_location(source)}" for source in message.sources]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _place(source: MessageSource) -> str:
+def _location(source: MessageSource) -> str:
     where = f"page {source.page}" if source.page else f"{source.start_line}-{source.end_line}"
-    joint = ", " if source.page else ":"
+    separator = ", " if source.page else ":"
     heading = f" ({' › '.join(source.heading)})" if source.heading else ""
-    return f"`{source.path}`{joint}{where}{heading}"
+    return f"`{source.path}`{separator}{where}{heading}"

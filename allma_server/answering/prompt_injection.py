@@ -1,8 +1,9 @@
-"""Retrieved text is data: nothing in it is hidden from the reader, and orders in it are known.
+"""Detect prompt injections in retrieved text, and remove hidden characters.
 
-What is hidden (zero-width and direction marks, tags, fillers) is taken out of the text wherever a
-model or a person is shown it. What reads like an order to a model is marked; a prompt leaves it
-out, as small models follow what stands last, whatever they were told before.
+Hidden characters (zero-width and direction marks, tags, fillers) are removed from every text that
+a person or a model sees. A passage with a possible instruction to a model is marked as suspicious,
+and prompts leave that instruction out, because small models follow the last instruction they read,
+whatever the system message says.
 """
 
 import re
@@ -12,9 +13,9 @@ from dataclasses import replace
 
 from allma_server.types import Passage
 
-LEFT_OUT = "[an instruction to the reader is left out here]"
+REMOVED_NOTE = "[an instruction to the reader is left out here]"
 
-_REPEATED = re.compile(rf"({re.escape(LEFT_OUT)})(?:\s*{re.escape(LEFT_OUT)})+")
+_REPEATED = re.compile(rf"({re.escape(REMOVED_NOTE)})(?:\s*{re.escape(REMOVED_NOTE)})+")
 
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
@@ -22,22 +23,22 @@ _HIDDEN = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _JOINERS = "\u200c\u200d"
-"""Part of the spelling of some scripts, and of emoji: hidden only between other letters."""
+"""Needed to spell some scripts and emoji, so they are only removed next to ASCII characters."""
 
-_WHOM = (
+_MODEL = (
     r"(?:ai|llm|(?:ai\s|chat\s|language\s)?model|assistant|chat\s?bot|gpt|claude|llama|copilot)s?"
 )
 _SPEAK = r"(?:respond|reply|answer|say|output|print|write|state)"
 _ANSWER = r"(?:answer|response|reply|output|summary)"
-# Where a sentence begins, or goes on as an order does.
+# The start of a sentence, or a word that introduces a command.
 _COMMAND = (
     r"(?:(?:^|[.!?:;,\]>}\"']|\n)\W*"
     r"|\b(?:must|should|shall|please|kindly|just|always|instead|then|and|to)[ ,]+)"
 )
 
-_ORDERS = re.compile(
+_INJECTIONS = re.compile(
     rf"""
-    # away with what holds
+    # cancel earlier instructions
       \b(?:ignor|disregard|forget|overrid|bypass|overlook|discard)\w*\b [^.\n]{{0,30}}
       \b(?:previous|prior|above|earlier|preceding|existing|all|any|other|your|system|these|what)\b
       [^.\n]{{0,30}} \b(?:instruct|direction|directive|prompt|guideline|rules\b|command|text\b
@@ -46,20 +47,20 @@ _ORDERS = re.compile(
       \b(?:above|before|previous|else|you|earlier|prior)\b
     | \b(?:ignor|disregard|forget)\w*\b [^.\n]{{0,20}} \b(?:instruct|direct|prompt|rule)\w*\s
       (?:above|before|earlier|you\ (?:were|have)|so\ far)\b
-    # another role
-    | \byou(?:\ are|'re)\ (?:now|no\ longer)\ (?:a|an|the|in|bound|allma|{_WHOM})\b
+    # assign another role
+    | \byou(?:\ are|'re)\ (?:now|no\ longer)\ (?:a|an|the|in|bound|allma|{_MODEL})\b
     | \bfrom\ now\ on\b[, ]+(?:you\ (?:will|must|are|should|shall)|always|never|only|{_SPEAK})
     | \b(?:act|behave|respond|pretend|role-?play)\w*\ (?:as|like|to\ be)\ (?:if|though|an?|the)\b
       [^.\n]{{0,30}}
       \b(?:ai|llm|assistant|chat\s?bot|unrestricted|jailbroken|pirate|developer\ mode)\b
-    # new instructions, or a letter to the model
+    # give new instructions, or address the model
     | \b(?:new|updated|real|actual|important|additional|secret|hidden|urgent|special)\ (?:system\ )?
       (?:instruction|directive|prompt)s?\b
     | \bsystem\ (?:prompt|override|instruction|note|notice)s?\b
     | \b(?:note|notice|attention|message|instructions?|important|memo)\b [^.\n]{{0,12}}
       \b(?:to|for)\b [^.\n]{{0,20}} \b(?:ai|llms?|assistants?|chat\s?bots?|language\ models?)\b
-    | \b(?:dear|attention|hey|hello|if\ you\ are\ an?|as\ an)[ ,:]+(?:\w+\ )?{_WHOM}\b
-    # what to say, or not to say
+    | \b(?:dear|attention|hey|hello|if\ you\ are\ an?|as\ an)[ ,:]+(?:\w+\ )?{_MODEL}\b
+    # say what to answer or not to answer
     | {_COMMAND}{_SPEAK}\b [^.\n]{{0,40}}
       \b(?:only|exactly|instead|nothing\ (?:else|but)|the\ (?:word|phrase|following|text)|no\ matter
         |regardless|to\ (?:every|any|all)\ question)
@@ -74,14 +75,14 @@ _ORDERS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_GOES_ON = re.compile(
+_CONTINUATION = re.compile(
     r"\W*(?:always|never|instead|then|and|only|just|please|do|don't|say|reply|answer|respond|write"
     r"|print|output|begin|end|mention|tell|your|you|the answer)\b",
     re.I,
 )
-"""What may follow an order and belong to it."""
+"""How a sentence begins that continues the instruction before it."""
 
-# Each of those has at least one of these words; most texts have none, and are passed over quickly.
+# Every match of _INJECTIONS contains one of these; the check skips most texts quickly.
 _CUES = (
     "ignor", "disregard", "forget", "overrid", "bypass", "overlook", "discard", "you are", "you're",
     "from now on", "assistant", "chatbot", "chat bot", "unrestricted", "jailbroken", "pirate",
@@ -100,52 +101,54 @@ _TEMPLATE = re.compile(
 _SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?。！？]+[\"')\]]*(?=\s|$)|[.!?。！？]+(?=\S)|\n|$)")
 
 
-def visible(text: str) -> str:
-    """The text without characters that nobody sees."""
+def remove_hidden(text: str) -> str:
+    """Return the text without invisible characters."""
 
-    def seen(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         at = match.start()
         around = text[at - 1 : at], text[at + 1 : at + 2]
         joins = match[0] in _JOINERS and all(c and not c.isascii() for c in around)
         return match[0] if joins else ""
 
-    return _HIDDEN.sub(seen, text)
+    return _HIDDEN.sub(replacement, text)
 
 
-def gives_orders(text: str) -> bool:
-    """Whether a text tells a model what to do, as nothing that is only read does."""
-    folded = _folded(text)
-    return _orders_in(folded) or _TEMPLATE.search(folded) is not None
+def is_suspicious(text: str) -> bool:
+    """Return whether a text contains a possible instruction to a model, or marks of a template."""
+    normalized = _normalize(text)
+    return _contains_injection(normalized) or _TEMPLATE.search(normalized) is not None
 
 
-def without_orders(text: str) -> str:
-    """The text with its sentences that give orders left out, and chat templates' marks too."""
-    if not gives_orders(text):
+def remove_injections(text: str) -> str:
+    """Return the text without the sentences that instruct a model, and without template marks."""
+    if not is_suspicious(text):
         return text
     kept: list[str] = []
-    ordered = False
-    for sentence in filter(None, _SENTENCE.findall(_TEMPLATE.sub(f"\n{LEFT_OUT}\n", text))):
-        goes_on = ordered and _GOES_ON.match(sentence) is not None
-        ordered = goes_on or _orders_in(_folded(sentence))
-        if not ordered:
+    in_injection = False
+    for sentence in filter(None, _SENTENCE.findall(_TEMPLATE.sub(f"\n{REMOVED_NOTE}\n", text))):
+        continues = in_injection and _CONTINUATION.match(sentence) is not None
+        in_injection = continues or _contains_injection(_normalize(sentence))
+        if not in_injection:
             kept.append(sentence)
-        elif not goes_on:
-            kept.append(f" {LEFT_OUT}\n" if sentence.endswith("\n") else f" {LEFT_OUT}")
+        elif not continues:
+            kept.append(f" {REMOVED_NOTE}\n" if sentence.endswith("\n") else f" {REMOVED_NOTE}")
     return _REPEATED.sub(r"\1", "".join(kept))
 
 
-def examined(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages as they may be shown: without what is hidden, and marked if they give orders."""
-    shown = [replace(p, text=visible(p.text)) if _HIDDEN.search(p.text) else p for p in passages]
-    return [replace(p, suspicious=True) if gives_orders(p.text) else p for p in shown]
+def mark_suspicious(passages: Sequence[Passage]) -> list[Passage]:
+    """Return the passages without hidden characters, with `suspicious` set where it applies."""
+    cleaned = [
+        replace(p, text=remove_hidden(p.text)) if _HIDDEN.search(p.text) else p for p in passages
+    ]
+    return [replace(p, suspicious=True) if is_suspicious(p.text) else p for p in cleaned]
 
 
-def _orders_in(folded: str) -> bool:
-    lowered = folded.lower()
-    return any(cue in lowered for cue in _CUES) and _ORDERS.search(folded) is not None
+def _contains_injection(normalized: str) -> bool:
+    lowered = normalized.lower()
+    return any(cue in lowered for cue in _CUES) and _INJECTIONS.search(normalized) is not None
 
 
-def _folded(text: str) -> str:
-    """The text as a model reads it: spelled in other letters or spread out, it is the same."""
-    text = unicodedata.normalize("NFKC", visible(text))
+def _normalize(text: str) -> str:
+    """Undo look-alike letters (NFKC) and words whose letters are spaced out."""
+    text = unicodedata.normalize("NFKC", remove_hidden(text))
     return re.sub(r"\b(?:\w[ .\-_*]){4,}\w\b", lambda m: re.sub(r"[ .\-_*]", "", m[0]), text)

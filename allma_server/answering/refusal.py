@@ -1,8 +1,9 @@
-"""When the documents do not hold the answer: one sentence for it, whatever words a model finds."""
+"""Recognise refusals, in which a model says that the documents do not contain the answer."""
 
 import re
 
-NOT_SAID = "The documents do not say this."
+REFUSAL = "The documents do not say this."
+"""The sentence that replaces every refusal, whatever its words."""
 
 _SOURCES = r"(?:sources?|documents?|passages?|texts?|context|information|excerpts?|materials?)"
 _NEGATED = (
@@ -13,7 +14,7 @@ _SAY = (
     r"(?:say|said|stat|mention|contain|provid|specif|includ|discuss|describ|giv|cover|address|"
     r"indicat|explain|answer|list|reveal|tell|find|found|available|explicit|have any|enough)"
 )
-_DECLINES = re.compile(
+_REFUSAL_PATTERN = re.compile(
     rf"{_SOURCES}\b[^.!?\n]*?\b{_NEGATED}[^.!?\n]*?\b{_SAY}"
     rf"|\b{_NEGATED}\b[^.!?\n]*?\b{_SAY}\w*\b[^.!?\n]*?\b{_SOURCES}"
     rf"|\b(?:none|nothing|neither)\b[^.!?\n]*?\b{_SOURCES}\b[^.!?\n]*?\b{_SAY}"
@@ -25,22 +26,22 @@ _DECLINES = re.compile(
     r"|^\W*(?:unknown|not (?:stated|specified|mentioned|provided|found|available|given))\W*$",
     re.I,
 )
-_BEGINS = re.compile(
+_REFUSAL_START = re.compile(
     rf"(?:(?:I['’]?m sorry|sorry|unfortunately|apologies|however|based on|according to)\b|"
     rf"(?:the|these|those|this|none of|provided|given|supplied)\b[ ,]*(?:\w+ ){{0,3}}{_SOURCES}|"
     r"there (?:is|are) no|it is (?:not|un)|no\b|not\b|unknown|I\b)",
     re.I,
 )
-_UNDECIDED = 24
-"""Characters of a beginning that tell too little: "There is no" needs its third word."""
+_MIN_LENGTH = 24
+"""Characters needed to rule out a refusal: in "There is no", the third word decides."""
 
 
-def declines(sentence: str) -> bool:
-    """Whether a sentence says that the sources do not hold the answer."""
-    return _DECLINES.search(sentence) is not None
+def is_refusal(sentence: str) -> bool:
+    """Return whether a sentence says that the sources do not contain the answer."""
+    return _REFUSAL_PATTERN.search(sentence) is not None
 
 
-def may_decline(beginning: str) -> bool:
-    """Whether an answer that begins so may yet become a refusal; worth waiting for its sentence."""
+def may_be_refusal(beginning: str) -> bool:
+    """Return whether an answer that begins like this may turn out to be a refusal."""
     beginning = beginning.lstrip("*_# \n[]0123456789")
-    return len(beginning) < _UNDECIDED or _BEGINS.match(beginning) is not None
+    return len(beginning) < _MIN_LENGTH or _REFUSAL_START.match(beginning) is not None

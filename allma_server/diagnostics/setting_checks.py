@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from allma_server.answering.models import AUTO, can_chat, find
+from allma_server.answering.models import AUTO, can_chat, find_model
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
@@ -32,7 +32,7 @@ async def _chat_model(config: Config) -> str | None:
         return None
     async with open_chat_models(config) as chat:
         try:
-            model = find(name, await chat.list())
+            model = find_model(name, await chat.list())
         except ProviderError as exc:
             return f"It is not known whether {name} is installed: {exc}"
     if model is None:

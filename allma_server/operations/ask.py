@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.answering.ask import Question, answer
-from allma_server.answering.unkept import KeptIfWritable
+from allma_server.answering.read_only import ReadOnlyFallback
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,
@@ -49,15 +49,16 @@ async def ask(
         return await with_notice(call, scope, await find(call, query, top_k, scope))
 
     with engine.ingestion.pause_embedding():
-        history = KeptIfWritable(engine.catalog)
+        store = ReadOnlyFallback(engine.catalog)
         async with report_waiting(engine, call.progress) as progress:
             answered = await answer(
                 Question(question, conversation_id, use_rag, model, replaces),
                 engine.config,
-                find=passages,
-                history=history,
+                search=passages,
+                store=store,
+                settings=engine.catalog,
                 chat=engine.chat,
                 progress=progress,
             )
-    notice = history.noted(answered.notice)
+    notice = store.extend_notice(answered.notice)
     return replace(answered, notice=notice)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answering.export import as_markdown
+from allma_server.answering.export import to_markdown
 from allma_server.errors import InvalidArgument
 from allma_server.operations.call import Call
 from allma_server.types import Conversation, ConversationPage, Done, Export
@@ -49,4 +49,4 @@ async def delete_conversation(call: Call, id: ConversationId) -> Done:
 async def export_conversation(call: Call, id: ConversationId) -> Export:
     """Export one as Markdown."""
     conversation = await call.engine.catalog.conversation(id)
-    return Export(conversation.title, as_markdown(conversation))
+    return Export(conversation.title, to_markdown(conversation))

@@ -10,8 +10,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import read_named
-from allma_server.answering.models import model_in_use
-from allma_server.errors import InvalidArgument, ModelNotFound, NothingToIndex, PathNotFound
+from allma_server.answering.models import require_model
+from allma_server.errors import InvalidArgument, NothingToIndex, PathNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
@@ -140,9 +140,7 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
             f"{file} already exists.", "Leave out `generate` to use its questions."
         )
     engine = call.engine
-    model = await model_in_use(None, engine.config, engine.catalog, engine.chat)
-    if model is None:
-        raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
+    model = await require_model(None, engine.config, engine.catalog, engine.chat)
     passages = sample_passages(await _passages(call, scope), wanted * PASSAGES_PER_QUESTION)
     questions: list[Question] = []
     async for question in generate_questions(passages, engine.chat, model):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answering.models import model_in_use, use
+from allma_server.answering.models import model_in_use, select_model
 from allma_server.operations.call import Call
 from allma_server.types import Done, ModelInfo, ModelList
 
@@ -41,7 +41,7 @@ async def show_model(call: Call, name: ModelName) -> ModelInfo:
 async def use_model(call: Call, name: ModelName) -> Done:
     """Choose the model that answers."""
     engine = call.engine
-    chosen = await use(name, engine.catalog, engine.chat)
+    chosen = await select_model(name, engine.catalog, engine.chat)
     return Done(f"{chosen} now writes the answers.")
 
 

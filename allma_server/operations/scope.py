@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from allma_server._internal.paths import is_inside, real
-from allma_server.answering.prompt_injection import examined
+from allma_server.answering.prompt_injection import mark_suspicious
 from allma_server.errors import DocumentNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
@@ -86,4 +86,4 @@ async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> Searc
 async def with_notice(call: Call, scope: Scope, found: SearchResult) -> SearchResult:
     """Return the result with possible prompt injections marked, and why it may be incomplete."""
     notice, code = await notice_of(call, scope, found)
-    return replace(found, passages=examined(found.passages), notice=notice, notice_code=code)
+    return replace(found, passages=mark_suspicious(found.passages), notice=notice, notice_code=code)

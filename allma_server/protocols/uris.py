@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
-from allma_server.answering.export import as_markdown
+from allma_server.answering.export import to_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.operations import BY_NAME, Call, jsonable
 from allma_server.types import Excerpt, Principal, is_text, row_id
@@ -89,7 +89,7 @@ async def _answer(call: Call, message_id: str) -> str:
     ids = [message.id for message in conversation.messages]
     at = ids.index(message_id)
     turn = conversation.messages[max(0, at - 1) : at + 1]
-    return as_markdown(replace(conversation, messages=turn))
+    return to_markdown(replace(conversation, messages=turn))
 
 
 async def _document(call: Call, name: str) -> str:

@@ -32,6 +32,7 @@ from allma_server.types.chat import (
 from allma_server.types.chunks import Chunk, Extract, Parsed, Section, SectionKind
 from allma_server.types.conversations import (
     Answer,
+    AnswerRecord,
     AnswerStats,
     Citation,
     Conversation,
@@ -41,6 +42,7 @@ from allma_server.types.conversations import (
     Message,
     MessageSource,
     Summary,
+    Turn,
 )
 from allma_server.types.documents import (
     Document,
@@ -90,6 +92,7 @@ from allma_server.types.times import now
 __all__ = [
     "Add",
     "Answer",
+    "AnswerRecord",
     "AnswerStats",
     "BINARY_SUFFIXES",
     "Candidate",
@@ -157,6 +160,7 @@ __all__ = [
     "Status",
     "Summary",
     "TextDelta",
+    "Turn",
     "Update",
     "VectorStatus",
     "Workspace",

@@ -1,5 +1,6 @@
 """Answers with their sources, and the conversations they are part of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -101,8 +102,33 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A question with the messages before it.
+
+    `replaces`: the id of the question that this one replaces, with all later messages. Such a
+    question is only stored by `ConversationStore.replace_turn`.
+    """
+
+    conversation_id: str
+    message_id: str
+    question: str
+    earlier: list[Message]
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """An answer as it is stored, with the sources that the model was given."""
+
+    text: str
+    model: str | None
+    citations: Sequence[Citation] = ()
+    grounding: Grounding = "none"
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """What was said in a conversation up to and with the message `until`, in short."""
+    """A summary of a conversation, up to and including the message `until`."""
 
     until: str
     text: str

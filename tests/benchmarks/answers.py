@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from allma_server.answering.refusal import declines
+from allma_server.answering.refusal import is_refusal
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
@@ -69,7 +69,7 @@ class Score:
 
     def add(self, asked: Asked, text: str, passages: Sequence[Passage], seconds: float) -> None:
         self.seconds.append(seconds)
-        refusal = declines(text)
+        refusal = is_refusal(text)
         if not asked.gold:
             self.refused.append(refusal)
             return

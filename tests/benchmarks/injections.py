@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from allma_server.answering.prompt_injection import gives_orders, visible
+from allma_server.answering.prompt_injection import is_suspicious, remove_hidden
 from allma_server.answering.prompts import build_prompt
 from allma_server.config import Config
 from allma_server.ports import ChatModels
@@ -148,7 +148,7 @@ async def run(model: str, url: str, every: int, *, show: bool) -> None:
                 answered[way] += "quill" in answer.lower()
                 if show:
                     print(f"{injection.name:<12} {way:<7} {answer!r}", flush=True)
-    known = sum(gives_orders(visible(injection.text)) for injection in chosen)
+    known = sum(is_suspicious(remove_hidden(injection.text)) for injection in chosen)
     print(f"\n{model}: {len(chosen)} injections, {known} known as such")
     print("          obeyed  answered")
     for way in obeyed:

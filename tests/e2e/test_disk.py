@@ -121,7 +121,7 @@ async def test_a_read_only_data_directory_is_served_until_it_is_writable_again(
         assert Path(found["passages"][0]["path"]).name == "sea.md"
         assert "cannot be written: Read-only file system." in found["notice"]
         answer = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
-        assert answer["citations"] and "This answer is not kept." in answer["notice"]
+        assert answer["citations"] and "This answer was not saved." in answer["notice"]
         shown = await client.tool("conversations", action="show", id=kept["conversation_id"])
         assert not shown.get("isError"), shown
         [workspace] = (await client.tool("status"))["structuredContent"]["workspaces"]
@@ -210,7 +210,7 @@ async def test_an_engine_that_starts_on_a_full_disk_serves_the_index(
         read = await client.tool("read", source=str(folder / "sea.md"))
         assert "salty" in read["content"][0]["text"]
         answer = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
-        assert answer["citations"] and "not kept" in answer["notice"]
+        assert answer["citations"] and "not saved" in answer["notice"]
         shown = await client.tool("conversations", action="show", id=asked["conversation_id"])
         assert not shown.get("isError"), shown
         further = await client.tool(
@@ -219,7 +219,7 @@ async def test_an_engine_that_starts_on_a_full_disk_serves_the_index(
         assert not further.get("isError"), further
         filler.unlink()
         kept = (await client.tool("ask", question="Is it kept now?"))["structuredContent"]
-        assert "not kept" not in (kept["notice"] or "")
+        assert "not saved" not in (kept["notice"] or "")
         shown = await client.tool("conversations", action="show", id=kept["conversation_id"])
         assert not shown.get("isError"), shown
 
@@ -230,7 +230,7 @@ async def test_an_engine_answers_after_its_disk_filled_up(disk: Path, folder: Pa
         await client.tool("index", action="add", path=str(folder))
         fill(disk)
         while not (answer := await client.tool("ask", question="Why?")).get("isError"):
-            if "not kept" in (answer["structuredContent"]["notice"] or ""):
+            if "not saved" in (answer["structuredContent"]["notice"] or ""):
                 break
         assert not answer.get("isError"), answer
         assert (await names(client, "salty rivers"))[0] == "sea.md"

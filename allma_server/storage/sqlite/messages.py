@@ -2,30 +2,13 @@
 
 import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from allma_server.storage.sqlite.conversations import Conversations, not_found
 from allma_server.storage.sqlite.database import Transaction
 from allma_server.storage.sqlite.rows import storable, stored_path
-from allma_server.types import Citation, Grounding, Message, Summary, now
+from allma_server.types import AnswerRecord, Citation, Summary, Turn, now
 
 LONGEST_TITLE = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question, and what was said before it.
-
-    `replaces`: the question whose place it takes, with all that followed; until it does, by
-    `replace_turn`, it is not stored.
-    """
-
-    conversation_id: str
-    message_id: str
-    question: str
-    earlier: list[Message]
-    replaces: str | None = None
 
 
 class Turns(Conversations):
@@ -105,29 +88,24 @@ class Turns(Conversations):
                 tx, turn.conversation_id, "user", turn.question, None, turn.message_id
             )
 
-    async def finish_turn(
-        self,
-        conversation_id: str,
-        text: str,
-        model: str | None,
-        citations: Sequence[Citation],
-        grounding: Grounding,
-    ) -> str:
+    async def finish_turn(self, conversation_id: str, answer: AnswerRecord) -> str:
         """Stores an answer with copies of its sources; its message id.
 
         Raises:
             ConversationNotFound: the conversation was deleted meanwhile.
         """
         async with self._db.transaction() as tx:
-            message_id = await _add_message(tx, conversation_id, "assistant", text, model)
+            message_id = await _add_message(
+                tx, conversation_id, "assistant", answer.text, answer.model
+            )
             await tx.execute(
-                "UPDATE messages SET grounding = ? WHERE id = ?", (grounding, message_id)
+                "UPDATE messages SET grounding = ? WHERE id = ?", (answer.grounding, message_id)
             )
             await tx.many(
                 "INSERT INTO message_sources (message_id, number, document_id, chunk_id, "
                 "relevance_score, path, start_line, end_line, page, heading, text) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [_source_values(message_id, citation) for citation in citations],
+                [_source_values(message_id, citation) for citation in answer.citations],
             )
         return message_id
 
@@ -138,7 +116,7 @@ class Turns(Conversations):
         )
         return Summary(row["until"], self._shown(row["text"])) if row else None
 
-    async def keep_summary(self, conversation_id: str, summary: Summary) -> None:
+    async def save_summary(self, conversation_id: str, summary: Summary) -> None:
         """Keeps a summary in the place of an earlier one."""
         async with self._db.transaction() as tx:
             # A message that was replaced meanwhile is summed up for nobody.

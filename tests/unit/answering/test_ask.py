@@ -1,4 +1,4 @@
-"""An answer, or why there is none: what is said, shown and kept when a model server fails."""
+"""Answering over a model server that fails in many ways: what is shown and what is stored."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.answering.refusal import NOT_SAID
+from allma_server.answering.refusal import REFUSAL
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import (
@@ -32,11 +32,11 @@ TEXT = "The lighthouse of Kernow has seven gates and was built by Ada Penrose in
 QUESTION = "How many gates has the lighthouse of Kernow?"
 SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": 8192}}
 
-Told = Callable[[Exchange], Awaitable[None]]
+ChatScript = Callable[[Exchange], Awaitable[None]]
 
 
-class Watched(NullProgress):
-    """What a client sees of an answer, and when its first words come."""
+class ClientProgress(NullProgress):
+    """Records what a client sees of an answer."""
 
     def __init__(self) -> None:
         self.shown = ""
@@ -56,7 +56,7 @@ def line(text: str = "", *, done: str | None = None, **message: Any) -> dict[str
     return {"message": {"role": "assistant", "content": text, **message}, "done": False, **ended}
 
 
-def lines(*objects: object) -> Told:
+def lines(*objects: object) -> ChatScript:
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
         await exchange.lines(*objects)
@@ -64,14 +64,14 @@ def lines(*objects: object) -> Told:
     return chat
 
 
-def status(code: int, body: object) -> Told:
+def status(code: int, body: object) -> ChatScript:
     async def chat(exchange: Exchange) -> None:
         await exchange.answer(body, code)
 
     return chat
 
 
-def server(chat: Told) -> Script:
+def server(chat: ChatScript) -> Script:
     async def script(exchange: Exchange) -> None:
         match exchange.path:
             case "/api/show":
@@ -88,9 +88,9 @@ def server(chat: Told) -> Script:
 
 @asynccontextmanager
 async def asking(
-    chat: Told, folder: Path, provider: str = "ollama"
+    chat: ChatScript, folder: Path, provider: str = "ollama"
 ) -> AsyncGenerator[tuple[Engine, Wire]]:
-    """An engine that knows TEXT, over a model server that chats so."""
+    """Open an engine that has indexed TEXT, with a model server that runs this script."""
     docs = folder / "docs"
     docs.mkdir()
     (docs / "kernow.md").write_text(TEXT)
@@ -104,20 +104,20 @@ async def asking(
             yield engine, wire
 
 
-async def ask(engine: Engine, progress: Watched | None = None, **more: object) -> Answer:
-    call = Call(engine, LOCAL, progress or Watched())
+async def ask(engine: Engine, progress: ClientProgress | None = None, **more: object) -> Answer:
+    call = Call(engine, LOCAL, progress or ClientProgress())
     return await BY_NAME["ask"](call, {"question": QUESTION, **more})
 
 
-async def kept(engine: Engine) -> list[Message]:
-    """All that is stored of the only conversation."""
+async def stored_messages(engine: Engine) -> list[Message]:
+    """Return the stored messages of the only conversation."""
     page = await BY_NAME["conversations.list"](Call(engine, LOCAL), {})
     (conversation,) = page.conversations
     shown = await BY_NAME["conversations.show"](Call(engine, LOCAL), {"id": conversation.id})
     return shown.messages
 
 
-FAILURES: dict[str, tuple[Told, type[AllmaError], str]] = {
+FAILURES: dict[str, tuple[ChatScript, type[AllmaError], str]] = {
     "error in the first line": (
         lines({"error": "llama runner process has terminated"}), ProviderError, "terminated"
     ),
@@ -171,30 +171,30 @@ FAILURES: dict[str, tuple[Told, type[AllmaError], str]] = {
 
 @pytest.mark.invariant(17)
 @pytest.mark.parametrize("case", FAILURES)
-async def test_a_failure_is_told_as_what_it_is_and_no_answer_is_kept(
+async def test_a_failure_is_reported_with_its_cause_and_no_answer_is_stored(
     case: str, tmp_path: Path
 ) -> None:
     chat, kind, words = FAILURES[case]
-    progress = Watched()
+    progress = ClientProgress()
     async with asking(chat, tmp_path) as (engine, _):
         with pytest.raises(AllmaError) as failed:
             await ask(engine, progress)
-        messages = await kept(engine)
+        messages = await stored_messages(engine)
     assert type(failed.value) is kind
     assert words in str(failed.value)
     assert failed.value.hint and ".." not in str(failed.value).replace("...", "")
     assert failed.value.conversation_id
-    assert NOT_SAID not in progress.shown
+    assert REFUSAL not in progress.shown
     assert [m.role for m in messages] == ["user"]
 
 
-async def silent(exchange: Exchange) -> None:
-    """Goes away without a word."""
+async def disconnect(exchange: Exchange) -> None:
+    """Close the connection without an answer."""
     exchange.reset()
 
 
 UNREACHABLE = {
-    "lost": silent,
+    "lost": disconnect,
     "begun and lost": lines(),
     "closed after an empty line": lines(line()),
     "closed while it thinks": lines(line(thinking="hm")),
@@ -204,7 +204,7 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize("case", UNREACHABLE)
-async def test_a_server_that_goes_before_its_first_word_leaves_the_passages(
+async def test_a_server_that_disconnects_before_the_first_token_yields_the_passages(
     case: str, tmp_path: Path
 ) -> None:
     async with asking(UNREACHABLE[case], tmp_path) as (engine, _):
@@ -212,11 +212,11 @@ async def test_a_server_that_goes_before_its_first_word_leaves_the_passages(
     assert answer.mode == "passages_only"
     assert [c.passage.text.strip() for c in answer.citations] == [TEXT.strip()]
     assert "Showing the best-matching passage instead." in answer.text
-    assert NOT_SAID not in answer.text
+    assert REFUSAL not in answer.text
 
 
 @pytest.mark.invariant(17)
-async def test_without_a_passage_it_says_so_and_not_that_the_documents_deny_it(
+async def test_without_passages_the_answer_says_so_instead_of_denying(
     tmp_path: Path,
 ) -> None:
     async with asking(lines(), tmp_path) as (engine, wire):
@@ -225,20 +225,20 @@ async def test_without_a_passage_it_says_so_and_not_that_the_documents_deny_it(
     assert "No indexed file matches '*.nothing'" in answer.text
 
 
-async def test_a_whole_answer_that_declines_is_still_told_in_one_sentence(tmp_path: Path) -> None:
+async def test_a_complete_refusal_becomes_one_sentence(tmp_path: Path) -> None:
     chat = lines(line("The sources do not "), line("mention any gates."), line(done="stop"))
     async with asking(chat, tmp_path) as (engine, _):
         answer = await ask(engine)
-        messages = await kept(engine)
-    assert (answer.text, answer.grounding) == (NOT_SAID, "declined")
-    assert messages[-1].content == NOT_SAID
+        messages = await stored_messages(engine)
+    assert (answer.text, answer.grounding) == (REFUSAL, "declined")
+    assert messages[-1].content == REFUSAL
 
 
 @pytest.mark.parametrize("end", ["reset", "closed", "error", "filter"])
-async def test_an_answer_that_breaks_off_is_kept_as_cut_off_without_a_source_of_its_own(
+async def test_an_interrupted_answer_is_stored_as_cut_off_without_an_added_source(
     end: str, tmp_path: Path
 ) -> None:
-    progress = Watched()
+    progress = ClientProgress()
 
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
@@ -254,7 +254,7 @@ async def test_an_answer_that_breaks_off_is_kept_as_cut_off_without_a_source_of_
     async with asking(chat, tmp_path) as (engine, _):
         with pytest.raises(AnswerInterrupted):
             await ask(engine, progress)
-        question, stored = await kept(engine)
+        question, stored = await stored_messages(engine)
     assert question.role == "user"
     assert stored.content == progress.shown == "Seven gates were built by Ada Penrose …"
     assert stored.grounding == "cut_off" and stored.caution
@@ -265,13 +265,13 @@ async def test_an_answer_that_reaches_its_limit_is_marked_as_cut_off(tmp_path: P
     chat = lines(line("Seven gates were built by Ada"), line(done="length"))
     async with asking(chat, tmp_path) as (engine, _):
         answer = await ask(engine)
-        stored = (await kept(engine))[-1]
+        stored = (await stored_messages(engine))[-1]
     assert answer.text == stored.content == "Seven gates were built by Ada …"
     assert answer.grounding == stored.grounding == "cut_off"
     assert answer.stats.truncated and answer.caution
 
 
-async def test_stopping_before_the_first_word_keeps_no_answer(tmp_path: Path) -> None:
+async def test_cancelling_before_the_first_token_stores_no_answer(tmp_path: Path) -> None:
     reached = asyncio.Event()
 
     async def chat(exchange: Exchange) -> None:
@@ -283,12 +283,12 @@ async def test_stopping_before_the_first_word_keeps_no_answer(tmp_path: Path) ->
             asked = group.create_task(ask(engine))
             await reached.wait()
             asked.cancel()
-        messages = await kept(engine)
+        messages = await stored_messages(engine)
     assert [m.role for m in messages] == ["user"]
 
 
-async def test_what_a_stopped_answer_had_said_is_kept_as_cut_off(tmp_path: Path) -> None:
-    progress = Watched()
+async def test_the_text_of_a_cancelled_answer_is_stored_as_cut_off(tmp_path: Path) -> None:
+    progress = ClientProgress()
 
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
@@ -300,7 +300,7 @@ async def test_what_a_stopped_answer_had_said_is_kept_as_cut_off(tmp_path: Path)
             asked = group.create_task(ask(engine, progress))
             await progress.started_answering.wait()
             asked.cancel()
-        stored = (await kept(engine))[-1]
+        stored = (await stored_messages(engine))[-1]
     assert (stored.content, stored.grounding) == ("Seven gates were built by …", "cut_off")
 
 
@@ -316,15 +316,15 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("case", HIDDEN)
-async def test_thinking_is_neither_answered_nor_cited_nor_kept(case: str, tmp_path: Path) -> None:
+async def test_thinking_is_not_shown_cited_or_stored(case: str, tmp_path: Path) -> None:
     async def chat(exchange: Exchange) -> None:
         await HIDDEN[case](exchange)
         await exchange.lines(line("It has seven gates [1].<|im_end|>"), line(done="stop"))
 
-    progress = Watched()
+    progress = ClientProgress()
     async with asking(chat, tmp_path) as (engine, _):
         answer = await ask(engine, progress)
-        stored = (await kept(engine))[-1]
+        stored = (await stored_messages(engine))[-1]
     assert answer.text == stored.content == "It has seven gates [1]."
     if case != "only its end is marked":
         assert progress.shown == answer.text
@@ -351,5 +351,5 @@ async def test_thinking_of_other_servers_is_hidden_too(case: str, tmp_path: Path
 
     async with asking(chat, tmp_path, "openai") as (engine, _):
         answer = await ask(engine)
-        stored = (await kept(engine))[-1]
+        stored = (await stored_messages(engine))[-1]
     assert answer.text == stored.content == "It has seven gates [1]."

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from allma_server.answering.citations import CheckedText, cited_among
+from allma_server.answering.citations import CitationFilter, number_passages
 from allma_server.types import Passage
 
 
@@ -26,9 +26,9 @@ def passage(number: int) -> Passage:
 PASSAGES = [passage(n) for n in (1, 2, 3)]
 
 
-def checked(text: str) -> CheckedText:
+def checked(text: str) -> CitationFilter:
     """A whole answer from three passages, with its numbers checked."""
-    answer = CheckedText(len(PASSAGES))
+    answer = CitationFilter(len(PASSAGES))
     answer.add(text)
     answer.finish()
     return answer
@@ -55,13 +55,13 @@ def checked(text: str) -> CheckedText:
 )
 def test_every_number_names_a_passage(text: str, expected: str | None, cited: list[int]) -> None:
     answer = checked(text)
-    citations = cited_among(PASSAGES, answer.cited)
+    citations = number_passages(PASSAGES, answer.cited)
     assert answer.text == (text if expected is None else expected)
     assert [c.number for c in citations if c.cited] == cited
     assert [c.passage for c in citations] == PASSAGES
 
 
-def test_a_huge_range_does_not_blow_up() -> None:
+def test_a_huge_range_is_limited() -> None:
     assert checked("All [1-999].").text == "All [1][2][3]."
 
 
@@ -74,11 +74,11 @@ def test_a_huge_range_does_not_blow_up() -> None:
         "   The sea  [11]  is [2]  \n\n salty [ 3 ] [",
     ],
 )
-def test_it_makes_no_difference_in_which_pieces_an_answer_comes(text: str) -> None:
+def test_the_result_does_not_depend_on_how_the_text_is_split(text: str) -> None:
     whole = checked(text)
     dice = random.Random(7)
     for _ in range(100):
-        pieces, shown, rest = CheckedText(len(PASSAGES)), "", text
+        pieces, shown, rest = CitationFilter(len(PASSAGES)), "", text
         while rest:
             size = dice.choice([1, 1, 2, 3, 8])
             shown, rest = shown + pieces.add(rest[:size]), rest[size:]
@@ -87,8 +87,8 @@ def test_it_makes_no_difference_in_which_pieces_an_answer_comes(text: str) -> No
         assert pieces.cited == whole.cited
 
 
-def test_nothing_is_shown_that_is_taken_back_later() -> None:
-    answer = CheckedText(3)
+def test_shown_text_is_never_taken_back() -> None:
+    answer = CitationFilter(3)
     assert [answer.add(piece) for piece in ("Salt [", "1", "2", "].", " ")] == [
         "Salt", "", "", ".", ""
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.answering.refusal import NOT_SAID
+from allma_server.answering.refusal import REFUSAL
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
@@ -33,7 +33,7 @@ async def told(engine: Engine, **arguments: Any) -> list[tuple[str | None, str]]
     search = await do(engine, "search", query="salty sea", **arguments)
     explain = await do(engine, "explain", query="salty sea", **arguments)
     ask = await do(engine, "ask", question="Why is the sea salty?", **arguments)
-    assert NOT_SAID not in ask.text
+    assert REFUSAL not in ask.text
     answered = f"{ask.text} {ask.notice or ''}"
     assert (search.notice or "") in answered
     return [

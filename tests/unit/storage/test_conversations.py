@@ -6,13 +6,13 @@ import pytest
 
 from allma_server.errors import ConversationNotFound, InvalidArgument, JobNotFound
 from allma_server.storage.sqlite.catalog import Catalog
-from allma_server.types import Citation, FileReason, IngestReport, Job, Summary
+from allma_server.types import AnswerRecord, Citation, FileReason, IngestReport, Job, Summary
 from tests.unit.storage.corpus import publish
 
 
 async def one_turn(catalog: Catalog, question: str, answer: str = "An answer.") -> str:
     turn = await catalog.begin_turn(None, question)
-    await catalog.finish_turn(turn.conversation_id, answer, "llama", [], "none")
+    await catalog.finish_turn(turn.conversation_id, AnswerRecord(answer, "llama"))
     return turn.conversation_id
 
 
@@ -40,7 +40,7 @@ async def test_a_turn_knows_what_was_said_before(catalog: Catalog):
 async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog: Catalog):
     conversation = await one_turn(catalog, "first?", "first!")
     turn = await catalog.begin_turn(conversation, "second?")
-    answer = await catalog.finish_turn(conversation, "second!", "llama", [], "none")
+    answer = await catalog.finish_turn(conversation, AnswerRecord("second!", "llama"))
     for named in (turn.message_id, answer):
         planned = await catalog.plan_turn(named, "third?")
         assert (planned.conversation_id, planned.replaces) == (conversation, turn.message_id)
@@ -48,7 +48,7 @@ async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog
     assert (await catalog.conversation(conversation)).message_count == 4
 
     await catalog.replace_turn(planned)
-    await catalog.finish_turn(conversation, "third!", "llama", [], "none")
+    await catalog.finish_turn(conversation, AnswerRecord("third!", "llama"))
     kept = await catalog.conversation(conversation)
     assert [m.content for m in kept.messages] == ["first?", "first!", "third?", "third!"]
     assert kept.messages[2].id == planned.message_id
@@ -69,12 +69,12 @@ async def test_a_summary_goes_with_the_last_message_that_it_tells_of(catalog: Ca
     conversation = await one_turn(catalog, "first?", "first!")
     messages = (await catalog.conversation(conversation)).messages
     for text in ("Too long.", "Short."):
-        await catalog.keep_summary(conversation, Summary(messages[1].id, text))
+        await catalog.save_summary(conversation, Summary(messages[1].id, text))
     assert await catalog.summary(conversation) == Summary(messages[1].id, "Short.")
 
     await catalog.replace_turn(await catalog.plan_turn(messages[0].id, "again?"))
     assert await catalog.summary(conversation) is None
-    await catalog.keep_summary(conversation, Summary(messages[1].id, "Of what is gone."))
+    await catalog.save_summary(conversation, Summary(messages[1].id, "Of what is gone."))
     assert await catalog.summary(conversation) is None
 
 
@@ -83,7 +83,7 @@ async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
     [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
     turn = await catalog.begin_turn(None, "tusks?")
     message = await catalog.finish_turn(
-        turn.conversation_id, "Yes [1].", "llama", [Citation(1, passage)], "cited"
+        turn.conversation_id, AnswerRecord("Yes [1].", "llama", [Citation(1, passage)], "cited")
     )
     await catalog.remove([document.id])
     answer = (await catalog.conversation(turn.conversation_id)).messages[1]
@@ -95,7 +95,7 @@ async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
 
 async def test_conversations_are_listed_latest_first_and_searched(catalog: Catalog):
     ids = [await one_turn(catalog, f"about {what}?") for what in ("seals", "whales", "100%_x")]
-    await catalog.finish_turn(ids[0], "more on walruses", "llama", [], "none")
+    await catalog.finish_turn(ids[0], AnswerRecord("more on walruses", "llama"))
     seen: list[str] = []
     cursor = None
     while True:
@@ -123,7 +123,7 @@ async def test_conversations_are_renamed_and_deleted(catalog: Catalog):
         catalog.rename_conversation(conversation, "x"),
         catalog.delete_conversation(conversation),
         catalog.begin_turn(conversation, "more?"),
-        catalog.finish_turn(conversation, "late", None, [], "none"),
+        catalog.finish_turn(conversation, AnswerRecord("late", None)),
     ):
         with pytest.raises(ConversationNotFound):
             await gone
