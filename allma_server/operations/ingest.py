@@ -19,6 +19,9 @@ async def ingest(
         float | None,
         Field(ge=0, description="Return the job after this many seconds; indexing continues."),
     ] = None,
+    keep_unmounted: Annotated[
+        bool, Field(description="Keep the documents of a folder whose disk is not mounted.")
+    ] = False,
 ) -> IngestReport | Job:
     """Index folders or files, and watch them for changes.
 
@@ -32,7 +35,7 @@ async def ingest(
         call.progress,
         deadline=min(limits, default=None),
         retry=Retry.FAILED,
-        as_it_is=True,
+        as_it_is=not keep_unmounted,
     )
 
 

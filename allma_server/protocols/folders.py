@@ -78,7 +78,8 @@ class Folders:
         try:
             for path in self._paths if paths is None else paths:
                 try:
-                    await BY_NAME["ingest"](call, {"paths": [path]})
+                    # Nobody has looked at the folder: it may be empty for want of its disk.
+                    await BY_NAME["ingest"](call, {"paths": [path], "keep_unmounted": True})
                     self._refused.pop(path, None)
                 except AllmaError as exc:
                     _log.warning("%s is not indexed: %s", path, exc)

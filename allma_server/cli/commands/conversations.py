@@ -69,8 +69,9 @@ async def _index(shell: Shell, session: "Session", folder: str) -> None:
     """Index a folder before it is asked about; the engine finishes what this does not wait for."""
     # An engine inside this command has nobody to finish it afterwards: wait until it is done.
     wait = None if shell.options.solo else FIRST_INDEX_SECONDS
+    arguments = given({"paths": [folder], "wait_seconds": wait, "keep_unmounted": True})
     with shell.progress("Indexing") as bar:
-        await session.run("ingest", given({"paths": [folder], "wait_seconds": wait}), bar)
+        await session.run("ingest", arguments, bar)
 
 
 def _show(shell: Shell, answer: "Answer", question: str) -> None:

@@ -457,6 +457,8 @@ export interface IngestParams {
   paths: string[];
   /** Return the job after this many seconds; indexing continues. */
   waitSeconds?: number;
+  /** Keep the documents of a folder whose disk is not mounted. */
+  keepUnmounted?: boolean;
 }
 
 /** Update the index from the disk now. */

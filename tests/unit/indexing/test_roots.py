@@ -16,7 +16,9 @@ from allma_server._internal.workspace_files import OpenFolder
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import UnreadableDocument
-from allma_server.types import DocumentRow
+from allma_server.operations import Call
+from allma_server.protocols.folders import Folders
+from allma_server.types import LOCAL, DocumentRow
 from tests.unit.indexing.test_ingestion import do, found, index
 
 Closing = Callable[[Path], AbstractContextManager[None]]
@@ -164,6 +166,11 @@ async def test_an_emptied_workspace_on_another_disk_is_kept_until_somebody_decid
         search = await do(engine, "search", query="moon tides")
         assert search.passages and all(passage.stale for passage in search.passages)
         assert f"`allma index {folder}`" in search.notice
+        # An editor that opens the folder, and a question put to it, decide nothing.
+        await Folders([str(folder)]).index(Call(engine, LOCAL))
+        report = await do(engine, "ingest", paths=[str(folder)], keep_unmounted=True)
+        assert report.removed == 0 and "not on the disk" in report.notice
+        assert (await do(engine, "status")).workspaces[0].documents == 2
         assert (await index(engine, folder)).removed == 2
         assert (await do(engine, "sync")).notice is None
         assert (await do(engine, "status")).workspaces[0].reason is None

@@ -323,6 +323,7 @@
 ---@class allma.IngestParams
 ---@field paths string[] Folders or files.
 ---@field waitSeconds? number Return the job after this many seconds; indexing continues.
+---@field keepUnmounted? boolean Keep the documents of a folder whose disk is not mounted.
 
 ---@class allma.SyncParams
 ---@field path? string Only this workspace, or this part of one.
