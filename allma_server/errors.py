@@ -33,27 +33,31 @@
     ├── Unsupported              unsupported
     └── TookTooLong              took_too_long
 
-A protocol shows `message` and `hint` to whoever asked and passes `code` on for programs. The tree
-above is compared with the classes by a test.
+Clients show `message` and `hint` to people; `code` is for programs. A test compares this tree with
+the classes.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NotRequired, TypedDict
 
 from allma_server._internal.path_text import shown
 
 
 class AllmaError(Exception):
-    """A foreseen failure: a stable code, one sentence, and the next step when there is one."""
+    """A foreseen failure: a stable code, a sentence that says what happened, and the next step.
+
+    `hint` is the next step of this failure, else the one of its class, else None.
+    """
 
     code: ClassVar[str] = "error"
+    next_step: ClassVar[str | None] = None
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = shown(message)
-        self.hint = None if hint is None else shown(hint)
+        step = self.next_step if hint is None else hint
+        self.hint = None if step is None else shown(step)
         self.conversation_id: str | None = None
-        """Where the question that failed is kept, and can be taken up again."""
+        """The conversation that has the failed question and can be continued."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -66,13 +70,14 @@ class InvalidArgument(AllmaError):
 
 
 class UnknownSetting(InvalidArgument):
-    """A settings key that does not exist; the message names the nearest that does."""
+    """A settings key that does not exist; the hint names the nearest one."""
 
     code = "unknown_setting"
+    next_step = "`allma config list` shows all settings."
 
 
 class NotFound(AllmaError):
-    """What was named does not exist."""
+    """The named object does not exist."""
 
     code = "not_found"
 
@@ -81,46 +86,51 @@ class PathNotFound(NotFound):
     """No such file or folder on disk."""
 
     code = "path_not_found"
+    next_step = "Check the path."
 
 
 class DocumentNotFound(NotFound):
     """The path, URI or chunk is not in the index."""
 
     code = "document_not_found"
+    next_step = "List the documents to see what is indexed."
 
 
 class ConversationNotFound(NotFound):
     """No conversation has this id."""
 
     code = "conversation_not_found"
+    next_step = "List the conversations to see their ids."
 
 
 class JobNotFound(NotFound):
     """No job has this id."""
 
     code = "job_not_found"
+    next_step = "The status lists the latest jobs."
 
 
 class FolderNotAllowed(AllmaError):
     """The folder is never indexed: a root, a home, a system folder or Allma's own data."""
 
     code = "folder_not_allowed"
+    next_step = "Choose a project or document folder."
 
 
 class UnreadableDocument(AllmaError):
-    """A file could not be turned into text; its ledger row becomes `failed` with this reason."""
+    """A file could not be read as text; its ledger row becomes `failed` with this reason."""
 
     code = "unreadable_document"
 
 
 class NothingToIndex(UnreadableDocument):
-    """A sound file without text to index; its ledger row becomes `skipped` with this reason."""
+    """A valid file has no text to index; its ledger row becomes `skipped` with this reason."""
 
     code = "nothing_to_index"
 
 
 class LimitReached(UnreadableDocument):
-    """Reading a file was stopped by a time limit; the file may be sound, and is worth another try.
+    """Reading a file exceeded its time limit; a later try may succeed.
 
     Its ledger row becomes `failed` with this code.
     """
@@ -129,25 +139,26 @@ class LimitReached(UnreadableDocument):
 
 
 class ProviderError(AllmaError):
-    """The model provider answered, but not with what was asked for."""
+    """The model provider returned an error or an unusable response."""
 
     code = "provider_error"
 
 
 class ProviderUnreachable(ProviderError):
-    """Nothing answers at the provider's address."""
+    """The provider does not answer at its address."""
 
     code = "provider_unreachable"
 
 
 class ProviderBusy(ProviderError):
-    """The provider's queue is full, or it is still loading; the same call may succeed later."""
+    """The provider's queue is full, or it is still loading; a later try may succeed."""
 
     code = "provider_busy"
+    next_step = "Try again in a moment."
 
 
 class ApiKeyRefused(ProviderError):
-    """The provider wants an API key, or another one than it was given."""
+    """The provider requires an API key, or rejected the given one."""
 
     code = "api_key_refused"
 
@@ -156,36 +167,41 @@ class ModelNotFound(ProviderError):
     """The provider does not have this model."""
 
     code = "model_not_found"
+    next_step = "`allma models list` shows the installed models."
 
 
 class ModelUnsuitable(ProviderError):
     """The model exists but cannot do this, such as an embedding model asked to chat."""
 
     code = "model_unsuitable"
+    next_step = "Choose another model; `allma models list` shows what each can do."
 
 
 class InputTooLong(ProviderError):
     """A text exceeds the model's context length."""
 
     code = "input_too_long"
+    next_step = "Send a shorter text, or use a model with a longer context."
 
 
 class InputRefused(ProviderError):
-    """The model does not take this one text, though it takes others."""
+    """The model rejects this text but accepts others."""
 
     code = "input_refused"
 
 
 class EmptyAnswer(ProviderError):
-    """The model ended without writing anything that is an answer."""
+    """The model finished without writing an answer."""
 
     code = "empty_answer"
+    next_step = "Ask again, or choose another model; `allma models list` shows them."
 
 
 class AnswerInterrupted(ProviderError):
-    """The stream of an answer broke off after it had begun."""
+    """The stream of an answer ended before the answer was complete."""
 
     code = "answer_interrupted"
+    next_step = "Ask again."
 
 
 class StorageError(AllmaError):
@@ -195,43 +211,49 @@ class StorageError(AllmaError):
 
 
 class DataDirectoryBusy(StorageError):
-    """Another process owns the data directory."""
+    """Another process uses the data directory."""
 
     code = "data_directory_busy"
+    next_step = "Try again when it has finished, or choose another directory with --data."
 
 
 class DataDirectoryTooNew(StorageError):
     """The data directory was written by a newer version of Allma."""
 
     code = "data_directory_too_new"
+    next_step = "Update Allma, or choose another directory with --data."
 
 
 class DataDamaged(StorageError):
-    """The database cannot be read as it was written; a repair keeps what still can be."""
+    """The database is damaged; a repair keeps every row that can be read."""
 
     code = "data_damaged"
+    next_step = "`allma doctor --repair` keeps the conversations and reads the documents again."
 
 
 class DiskFull(StorageError):
-    """No space is left for the data directory; what was indexed still serves."""
+    """The disk of the data directory is full; the existing index can still be searched."""
 
     code = "disk_full"
+    next_step = "Free some disk space."
 
 
 class DataReadOnly(StorageError):
-    """The data directory cannot be written; what was indexed still serves."""
+    """The data directory cannot be written; the existing index can still be searched."""
 
     code = "data_read_only"
+    next_step = "Make the data directory writable, or choose another one with --data."
 
 
 UNWRITABLE = (DiskFull, DataReadOnly)
-"""Nothing can be written, and all that was indexed before can be searched."""
+"""Failures to write after which the existing index can still be searched."""
 
 
 class VectorStoreDown(StorageError):
-    """The vector store does not answer; exact search over SQLite's vectors takes its place."""
+    """The vector store does not answer; exact search over SQLite's vectors replaces it."""
 
     code = "vector_store_down"
+    next_step = "Exact search is used until it answers again."
 
 
 class PermissionDenied(AllmaError):
@@ -247,36 +269,42 @@ class Unsupported(AllmaError):
 
 
 class TookTooLong(AllmaError):
-    """A call was stopped because its client would not have waited for the answer."""
+    """A call was stopped because its client does not wait any longer."""
 
     code = "took_too_long"
+    next_step = "Narrow the request, or try again when indexing has finished."
 
 
-REPAIR = "`allma doctor --repair` keeps the conversations and reads the documents again."
-"""The next step where the database is damaged."""
+class ErrorData(TypedDict):
+    """An error as JSON data. `conversation_id`: the conversation with the failed question."""
+
+    code: str
+    message: str
+    hint: str | None
+    conversation_id: NotRequired[str]
 
 
-def as_dict(error: AllmaError) -> dict[str, str | None]:
-    """The contract's Error object; `conversation_id` is there where it is known."""
-    said = {"code": error.code, "message": error.message, "hint": error.hint}
+def as_dict(error: AllmaError) -> ErrorData:
+    """Return an error as JSON data."""
+    data: ErrorData = {"code": error.code, "message": error.message, "hint": error.hint}
     if error.conversation_id is not None:
-        said["conversation_id"] = error.conversation_id
-    return said
+        data["conversation_id"] = error.conversation_id
+    return data
 
 
-def from_dict(said: Mapping[str, str | None]) -> AllmaError:
-    """The error that `as_dict` told of."""
-    error = by_code(said["code"] or "")(said["message"] or "", said["hint"])
-    error.conversation_id = said.get("conversation_id")
+def from_dict(data: ErrorData) -> AllmaError:
+    """Return the error that `as_dict` turned into data."""
+    error = by_code(data["code"])(data["message"], data["hint"])
+    error.conversation_id = data.get("conversation_id")
     return error
 
 
 def by_code(code: str) -> type[AllmaError]:
-    """The class with this code; AllmaError itself for one that is not known."""
-    todo = [AllmaError]
-    while todo:
-        kind = todo.pop()
+    """Return the class with this code, or AllmaError for an unknown code."""
+    queue = [AllmaError]
+    while queue:
+        kind = queue.pop()
         if kind.code == code:
             return kind
-        todo.extend(kind.__subclasses__())
+        queue.extend(kind.__subclasses__())
     return AllmaError

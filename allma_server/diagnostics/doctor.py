@@ -11,7 +11,7 @@ from pathlib import Path
 from allma_server.answering.models import can_chat
 from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
-from allma_server.errors import REPAIR, AllmaError, DataDamaged, ProviderError, StorageError
+from allma_server.errors import AllmaError, DataDamaged, ProviderError, StorageError
 from allma_server.ports import Progress
 from allma_server.types import Check, Diagnosis, IngestReport
 
@@ -59,7 +59,7 @@ async def repair(engine: Engine, progress: Progress) -> Diagnosis:
 
 async def _whole_database(engine: Engine, progress: Progress) -> str:
     if damage := await engine.catalog.damage():
-        raise DataDamaged(f"The database is damaged: {damage[0]}.", REPAIR)
+        raise DataDamaged(f"The database is damaged: {damage[0]}.")
     await engine.catalog.check_full_text()
     return "whole"
 
@@ -155,7 +155,7 @@ async def _database(engine: Engine) -> Check:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             if found := await engine.catalog.quick_damage():
-                return Check("Database", "failed", f"It is damaged: {found}", REPAIR)
+                return Check("Database", "failed", f"It is damaged: {found}", DataDamaged.next_step)
             if engine.catalog.unwritable is None:  # SQLite compares it by a statement that writes
                 await engine.catalog.check_full_text()
             embedder = await engine.embedder.serving()

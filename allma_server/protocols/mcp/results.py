@@ -6,6 +6,7 @@ from typing import Any
 import mcp_types as types
 
 from allma_server._internal.path_text import readable
+from allma_server.errors import ErrorData
 from allma_server.operations import Operation, jsonable
 from allma_server.protocols.deadline import ProgressRelay
 from allma_server.protocols.text import as_text
@@ -47,10 +48,10 @@ def _links(result: Any) -> list[types.ResourceLink]:
     ]
 
 
-def failed(error: dict[str, str | None], text: str) -> types.CallToolResult:
+def failed(error: ErrorData, text: str) -> types.CallToolResult:
     """A failure: the sentence for a model, the error object for a program."""
     return types.CallToolResult(
-        content=[types.TextContent(text=text)], structured_content=error, is_error=True
+        content=[types.TextContent(text=text)], structured_content=dict(error), is_error=True
     )
 
 

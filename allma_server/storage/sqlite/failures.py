@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import NoReturn
 
-from allma_server.errors import REPAIR, DataDamaged, DiskFull, StorageError
+from allma_server.errors import DataDamaged, DiskFull, StorageError
 from allma_server.storage.lock import read_only, why_unwritable
 
 
@@ -70,7 +70,6 @@ def damaged(path: Path, what: str = "") -> DataDamaged:
     """The failure of a database that is damaged, or whose file is something else."""
     return DataDamaged(
         f"The database {path} is damaged{f': {what}' if what else ''}.",
-        REPAIR,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from allma_server.errors import REPAIR, DataDamaged
+from allma_server.errors import DataDamaged
 from allma_server.types import Chunk, Document
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -75,7 +75,7 @@ def _read(stored: str) -> Any:
 
 
 def _damaged_row() -> DataDamaged:
-    return DataDamaged("The database is damaged: a row holds what was never written.", REPAIR)
+    return DataDamaged("The database is damaged: a row holds what was never written.")
 
 
 def document(row: sqlite3.Row) -> Document:
