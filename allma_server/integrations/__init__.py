@@ -1,7 +1,7 @@
-"""AI clients: where each keeps its MCP servers, what it is told about ours, and how it calls.
+"""AI clients: where each keeps its MCP servers, how an entry looks, and how it connects.
 
-`CLIENTS` is the list; `install.py` changes a client's file, `handshake.py` does what the client
-does when it starts the server. Nothing here is needed to serve.
+`AI_CLIENTS` is the list; `install.py` changes a client's file, and `handshake.py` connects to the
+server as the client does. The engine does not need this package.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from typing import Literal
 
 Value = str | int | bool | list[str] | dict[str, str]
 Entry = Mapping[str, Value]
-"""What a client's file says of one server."""
+"""The entry of one server in a client's file."""
 
 Format = Literal["jsonc", "toml", "yaml"]
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How the server is started: an absolute program, its arguments, and variables to add."""
+    """How the server is started: an absolute program, its arguments, and additional variables."""
 
     program: str
     arguments: tuple[str, ...] = ()
@@ -25,20 +25,20 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The names a client has for the parts of an entry.
+class EntryFormat:
+    """A client's names for the parts of an entry.
 
-    Without `arguments`, the command is one list of program and arguments. `always` is what its
-    entries have besides; where the user has said otherwise, that stands.
+    If `arguments` is None, `command` is one list of the program and its arguments. `defaults` are
+    further members of a new entry; those of an existing entry are kept.
     """
 
     command: str = "command"
     arguments: str | None = "args"
     environment: str = "env"
-    always: Entry = field(default_factory=dict[str, Value])
+    defaults: Entry = field(default_factory=dict[str, Value])
 
     def write(self, launch: Launch) -> dict[str, Value]:
-        """The entry for a launch."""
+        """Return the entry for a launch."""
         words = [launch.program, *launch.arguments]
         if self.arguments is None:
             entry: dict[str, Value] = {self.command: words}
@@ -49,13 +49,13 @@ class Shape:
         return entry
 
     def read(self, entry: Mapping[str, object]) -> Launch | None:
-        """What an entry starts; None when it starts nothing, such as one with an address."""
+        """Return what an entry starts; None without a command, such as an entry with a URL."""
         words = _strings(entry.get(self.command))
         if self.arguments is not None:
             words += _strings(entry.get(self.arguments))
         variables = entry.get(self.environment)
-        named = variables.items() if isinstance(variables, Mapping) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        environment = {str(k): str(v) for k, v in named}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        pairs = variables.items() if isinstance(variables, Mapping) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        environment = {str(k): str(v) for k, v in pairs}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         return Launch(words[0], tuple(words[1:]), environment) if words else None
 
 
@@ -66,52 +66,52 @@ def _strings(value: object) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class AIClient:
     """An AI client.
 
-    `places`: its file for each of Python's `sys.platform`s, the usual one last; one before it is
-    meant where it exists, or where its folder does if it has a `*`. `key` is where its servers
-    stand. `says` is how it introduces itself, `protocol` the revision of MCP it speaks, and
-    `offers` the capabilities it declares. `then`: what makes it see the change.
+    `config_paths`: its configuration file by `sys.platform`, the usual path last. An earlier path
+    is used if it exists, or, if it has a `*`, if its folder exists. `servers_key`: the member that
+    has the MCP servers. `client_name`, `protocol_version` and `capabilities`: what the client sends
+    in its handshake. `after_install`: what the user does so that the client loads the change.
     """
 
     name: str
     title: str
     format: Format
-    places: Mapping[str, tuple[str, ...]]
-    key: str
-    says: str
-    protocol: str
-    then: str
-    offers: tuple[str, ...] = ()
-    shape: Shape = Shape()
+    config_paths: Mapping[str, tuple[str, ...]]
+    servers_key: str
+    client_name: str
+    protocol_version: str
+    after_install: str
+    capabilities: tuple[str, ...] = ()
+    entry_format: EntryFormat = EntryFormat()
 
 
-def _everywhere(*places: str) -> dict[str, tuple[str, ...]]:
-    return dict.fromkeys(("linux", "darwin", "win32"), places)
+def _everywhere(*paths: str) -> dict[str, tuple[str, ...]]:
+    return dict.fromkeys(("linux", "darwin", "win32"), paths)
 
 
 def _application(
     file: str, *, before: Mapping[str, str] | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """Where programs with windows keep their settings."""
+    """Return where desktop programs keep their settings."""
     usual = {
         "linux": f"{{config}}/{file}",
         "darwin": f"{{home}}/Library/Application Support/{file}",
         "win32": f"{{appdata}}/{file}",
     }
     known = before or {}
-    return {p: (known[p], place) if p in known else (place,) for p, place in usual.items()}
+    return {p: (known[p], path) if p in known else (path,) for p, path in usual.items()}
 
 
 _STDIO: Entry = {"type": "stdio"}
 
-CLIENTS = (
-    Client(
+AI_CLIENTS = (
+    AIClient(
         "claude-desktop",
         "Claude Desktop",
         "jsonc",
-        # Its package for Windows sees its own copy of the folder, and never the usual one.
+        # The packaged version for Windows has its own copy of the folder instead of the usual one.
         _application(
             "Claude/claude_desktop_config.json",
             before={
@@ -125,7 +125,7 @@ CLIENTS = (
         "Quit Claude Desktop and start it again.",
         ("extensions",),
     ),
-    Client(
+    AIClient(
         "claude-code",
         "Claude Code",
         "jsonc",
@@ -135,9 +135,9 @@ CLIENTS = (
         "2026-07-28",
         "Start a new session; `/mcp` shows the server.",
         ("roots", "elicitation"),
-        Shape(always=_STDIO),
+        EntryFormat(defaults=_STDIO),
     ),
-    Client(
+    AIClient(
         "cursor",
         "Cursor",
         "jsonc",
@@ -148,7 +148,7 @@ CLIENTS = (
         "Switch allma on in Cursor's settings, under MCP.",
         ("roots", "elicitation"),
     ),
-    Client(
+    AIClient(
         "vscode",
         "VS Code",
         "jsonc",
@@ -158,9 +158,9 @@ CLIENTS = (
         "2025-11-25",
         "Run `MCP: List Servers` in VS Code and start allma.",
         ("roots", "sampling", "elicitation"),
-        Shape(always=_STDIO),
+        EntryFormat(defaults=_STDIO),
     ),
-    Client(
+    AIClient(
         "zed",
         "Zed",
         "jsonc",
@@ -172,9 +172,9 @@ CLIENTS = (
         "context_servers",
         "Zed",
         "2025-11-25",
-        "Zed starts it at once; its agent panel's settings show the server.",
+        "Zed starts the server at once; the agent panel's settings show it.",
     ),
-    Client(
+    AIClient(
         "windsurf",
         "Windsurf",
         "jsonc",
@@ -184,7 +184,7 @@ CLIENTS = (
         "2025-03-26",
         "Refresh the MCP servers in Windsurf's Cascade panel.",
     ),
-    Client(
+    AIClient(
         "codex",
         "Codex",
         "toml",
@@ -194,10 +194,10 @@ CLIENTS = (
         "2025-06-18",
         "Start a new session; `/mcp` shows the server.",
         ("elicitation",),
-        # Ten seconds, its own limit, are few for the first start after an update.
-        Shape(always={"startup_timeout_sec": 30}),
+        # Its own limit of ten seconds can be too short for the first start after an update.
+        EntryFormat(defaults={"startup_timeout_sec": 30}),
     ),
-    Client(
+    AIClient(
         "gemini",
         "Gemini CLI",
         "jsonc",
@@ -208,7 +208,7 @@ CLIENTS = (
         "Start a new session; `/mcp` shows the server.",
         ("roots",),
     ),
-    Client(
+    AIClient(
         "goose",
         "Goose",
         "yaml",
@@ -222,13 +222,13 @@ CLIENTS = (
         "2025-03-26",
         "Start a new session.",
         ("sampling",),
-        Shape(
+        EntryFormat(
             command="cmd",
             environment="envs",
-            always={"type": "stdio", "name": "allma", "enabled": True, "timeout": 300},
+            defaults={"type": "stdio", "name": "allma", "enabled": True, "timeout": 300},
         ),
     ),
-    Client(
+    AIClient(
         "opencode",
         "opencode",
         "jsonc",
@@ -238,10 +238,10 @@ CLIENTS = (
         "2025-11-25",
         "Start a new session.",
         ("roots",),
-        Shape(
+        EntryFormat(
             arguments=None,
             environment="environment",
-            always={"type": "local", "enabled": True},
+            defaults={"type": "local", "enabled": True},
         ),
     ),
 )

@@ -1,7 +1,7 @@
-"""JSON with comments, changed in place: nothing but the change is touched.
+"""Edit JSON with comments in place: everything else in the file stays as it is.
 
-It is read with the grammar of JavaScript, of whose expressions it is a part; so every node knows
-where it stands. Of the libraries that were tried, none edits it in place without Node.js.
+The file is parsed with the grammar of JavaScript, whose expressions include JSON, because its nodes
+have offsets. No library found edits such files in place without Node.js.
 """
 
 import json
@@ -9,26 +9,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from allma_server.documents.grammars import load_grammar
-from allma_server.integrations.text import Edit, Unreadable, apply, ending, indentation
+from allma_server.integrations.text import Edit, Unreadable, apply, indentation, line_ending
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 
 def load(text: str) -> dict[str, object]:
-    """The file's contents.
+    """Parse a file.
 
     Raises:
-        Unreadable: it is not JSON with comments, or no object.
+        Unreadable: the text is not JSON with comments, or not an object.
     """
     return cast("dict[str, object]", _value(_root(text))) if text.strip() else {}
 
 
-def put(text: str, path: Sequence[str], value: object) -> str:
-    """The text with `value` at `path`; objects on the way are made.
+def set_value(text: str, path: Sequence[str], value: object) -> str:
+    """Return the text with `value` at `path`, creating missing objects.
 
     Raises:
-        Unreadable: as `load`, or something on the way is no object.
+        Unreadable: as `load`, or a value on the path is not an object.
     """
     if not text.strip():
         text = "{}\n"
@@ -42,12 +42,12 @@ def put(text: str, path: Sequence[str], value: object) -> str:
                 value = {missing: value}
             return apply(text, _insertion(text, root, node, key, value))
         node = _field(pair, "value")
-    new = _written(value, _unit(text, root), indentation(text, _span(text, node)[0]), text)
+    new = _format(value, _unit(text, root), indentation(text, _span(text, node)[0]), text)
     return apply(text, [Edit(*_span(text, node), new)])
 
 
-def drop(text: str, path: Sequence[str]) -> str:
-    """The text without what stands at `path`, its comma, and the comment on its line.
+def remove_value(text: str, path: Sequence[str]) -> str:
+    """Return the text without the member at `path`, its comma and the comment on its line.
 
     Raises:
         Unreadable: as `load`.
@@ -65,9 +65,9 @@ def drop(text: str, path: Sequence[str]) -> str:
 
 
 def _root(text: str) -> "Node":
-    from tree_sitter import Language, Parser  # only this command needs it in the main process
+    from tree_sitter import Language, Parser  # late: slow to import
 
-    # In parentheses it is an expression; by itself it would be a block of statements.
+    # Without parentheses, JavaScript would parse a block of statements.
     tree = Parser(Language(load_grammar("javascript"))).parse(f"({text}\n)".encode())
     if tree.root_node.has_error:
         raise Unreadable("it is not valid JSON")
@@ -87,7 +87,7 @@ def _children(node: "Node") -> list["Node"]:
 def _field(node: "Node", name: str) -> "Node":
     found = node.child_by_field_name(name)
     if found is None:
-        raise Unreadable(f"a {node.type} without {name}")
+        raise Unreadable(f"a {node.type} has no {name}")
     return found
 
 
@@ -107,26 +107,26 @@ def _key(pair: "Node") -> str:
         raise Unreadable(f"{pair.type} on line {pair.start_point.row + 1} is not JSON")
     key = _value(_field(pair, "key"))
     if not isinstance(key, str):
-        raise Unreadable(f"a key on line {pair.start_point.row + 1} is no string")
+        raise Unreadable(f"a key on line {pair.start_point.row + 1} is not a string")
     return key
 
 
 def _pair(node: "Node", key: str) -> "Node | None":
     if node.type != "object":
         return None
-    # Of a key that stands there twice, the last one counts.
+    # If a key occurs twice, the last one is effective.
     return next((pair for pair in reversed(_children(node)) if _key(pair) == key), None)
 
 
 def _span(text: str, node: "Node") -> tuple[int, int]:
-    """Where a node stands in the text, in characters; what was parsed begins a byte earlier."""
+    """Return the offsets of a node in characters; the parsed text has one more byte before it."""
     source = text.encode()
     start = len(source[: node.start_byte - 1].decode())
     return start, start + len(source[node.start_byte - 1 : node.end_byte - 1].decode())
 
 
 def _insertion(text: str, root: "Node", node: "Node", key: str, value: object) -> list[Edit]:
-    """A new pair at the end of an object, in the manner of those before it."""
+    """Add a pair at the end of an object, formatted like the pairs before it."""
     start, end = _span(text, node)
     pairs = _children(node)
     if pairs and node.start_point.row == node.end_point.row:
@@ -135,23 +135,23 @@ def _insertion(text: str, root: "Node", node: "Node", key: str, value: object) -
     unit = _unit(text, root)
     indent = indentation(text, _span(text, pairs[-1])[0] if pairs else start)
     indent += "" if pairs else unit
-    member = f"{json.dumps(key)}: {_written(value, unit, indent, text)}"
+    member = f"{json.dumps(key)}: {_format(value, unit, indent, text)}"
     anchor = max([start + 1, *(_span(text, child)[1] for child in _leading(node, pairs))])
-    closing = "" if "\n" in text[anchor:end] else ending(text) + indentation(text, start)
+    closing = "" if "\n" in text[anchor:end] else line_ending(text) + indentation(text, start)
     if not pairs:
-        return [Edit(anchor, anchor, f"{ending(text)}{indent}{member}{closing}")]
+        return [Edit(anchor, anchor, f"{line_ending(text)}{indent}{member}{closing}")]
     last = _span(text, pairs[-1])[1]
     comma = pairs[-1].next_sibling
     while comma is not None and comma.type == "comment":
         comma = comma.next_sibling
     if comma is not None and comma.type == ",":
-        return [Edit(anchor, anchor, f"{ending(text)}{indent}{member},{closing}")]
+        return [Edit(anchor, anchor, f"{line_ending(text)}{indent}{member},{closing}")]
     between = text[last:anchor]
-    return [Edit(last, anchor, f",{between}{ending(text)}{indent}{member}{closing}")]
+    return [Edit(last, anchor, f",{between}{line_ending(text)}{indent}{member}{closing}")]
 
 
 def _leading(node: "Node", pairs: Sequence["Node"]) -> list["Node"]:
-    """What a new last pair comes after: the pairs, and the comments on the last one's line."""
+    """Return the nodes before a new last pair: the last pair, and the comments on its line."""
     if not pairs:
         return [child for child in node.children if child.type == "comment"]
     last = pairs[-1]
@@ -184,18 +184,18 @@ def _removal(text: str, node: "Node", pair: "Node") -> list[Edit]:
 
 
 def _unit(text: str, root: "Node") -> str:
-    """One step of indentation, as the file has it."""
+    """Return one level of the file's indentation."""
     pairs = _children(root)
     return (indentation(text, _span(text, pairs[0])[0]) if pairs else "") or "  "
 
 
-def _written(value: object, unit: str, indent: str, text: str) -> str:
-    """A value as it is written: lists of words on one line, objects over several."""
+def _format(value: object, unit: str, indent: str, text: str) -> str:
+    """Format a value: lists on one line, objects on several lines."""
     if isinstance(value, Mapping) and value:
         named = cast("Mapping[str, object]", value)
-        inner = f",{ending(text)}".join(
-            f"{indent}{unit}{json.dumps(k)}: {_written(v, unit, indent + unit, text)}"
+        inner = f",{line_ending(text)}".join(
+            f"{indent}{unit}{json.dumps(k)}: {_format(v, unit, indent + unit, text)}"
             for k, v in named.items()
         )
-        return f"{{{ending(text)}{inner}{ending(text)}{indent}}}"
+        return f"{{{line_ending(text)}{inner}{line_ending(text)}{indent}}}"
     return json.dumps(value, ensure_ascii=False)

@@ -1,15 +1,15 @@
-"""What the formats share: edits of a text, and the manner in which it is written."""
+"""Edits of a text that keep its line endings and indentation; shared by the formats."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Unreadable(ValueError):
-    """A file that cannot be parsed, or not be changed safely; the message says what is wrong."""
+    """A file cannot be parsed, or cannot be changed safely; the message says why."""
 
 
 class Edit(NamedTuple):
-    """`new` in place of the characters from `start` to `end`."""
+    """A replacement of the characters from `start` to `end` by `new`."""
 
     start: int
     end: int
@@ -17,18 +17,18 @@ class Edit(NamedTuple):
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text after edits that do not overlap."""
+    """Return the text after edits that do not overlap."""
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.new + text[edit.end :]
     return text
 
 
-def ending(text: str) -> str:
-    """How the text ends its lines."""
+def line_ending(text: str) -> str:
+    """Return the line ending that the text uses."""
     return "\r\n" if "\r\n" in text else "\n"
 
 
 def indentation(text: str, at: int) -> str:
-    """The white space before the line that `at` stands on."""
+    """Return the white space at the start of the line that contains offset `at`."""
     line = text[text.rfind("\n", 0, at) + 1 :]
     return line[: len(line) - len(line.lstrip(" \t"))]

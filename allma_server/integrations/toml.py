@@ -1,4 +1,4 @@
-"""TOML, changed in place."""
+"""Edit TOML in place."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any, cast
@@ -7,19 +7,19 @@ from allma_server.integrations.text import Unreadable
 
 
 def load(text: str) -> dict[str, object]:
-    """The file's contents.
+    """Parse a file.
 
     Raises:
-        Unreadable: it is not TOML.
+        Unreadable: the text is not TOML.
     """
     return _parse(text).unwrap()
 
 
-def put(text: str, path: Sequence[str], value: object) -> str:
-    """The text with `value` at `path`; tables on the way are made.
+def set_value(text: str, path: Sequence[str], value: object) -> str:
+    """Return the text with `value` at `path`, creating missing tables.
 
     Raises:
-        Unreadable: as `load`, or something on the way is no table.
+        Unreadable: as `load`, or a value on the path is not a table.
     """
     import tomlkit
 
@@ -35,8 +35,8 @@ def put(text: str, path: Sequence[str], value: object) -> str:
     return tomlkit.dumps(document)
 
 
-def drop(text: str, path: Sequence[str]) -> str:
-    """The text without what stands at `path`.
+def remove_value(text: str, path: Sequence[str]) -> str:
+    """Return the text without the value at `path`.
 
     Raises:
         Unreadable: as `load`.
@@ -56,7 +56,7 @@ def drop(text: str, path: Sequence[str]) -> str:
 
 
 def _parse(text: str) -> Any:
-    import tomlkit  # only a change of settings needs it
+    import tomlkit  # late: only this format needs it
     from tomlkit.exceptions import TOMLKitError
 
     try:
@@ -66,7 +66,7 @@ def _parse(text: str) -> Any:
 
 
 def _item(value: object) -> Any:
-    """A value as tomlkit writes it; a table within an entry stays on one line."""
+    """Return a value for tomlkit, with tables inside an entry on one line."""
     import tomlkit
 
     if not isinstance(value, dict):

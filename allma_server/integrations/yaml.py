@@ -1,25 +1,25 @@
-"""YAML, changed in place, as far as clients write it: mappings over several lines.
+"""Edit YAML in place, limited to what clients write: block mappings.
 
-Not by ruamel.yaml: it keeps comments, but writes the whole file anew, and with it other people's
-indentation, spacing, line ends, `~` and escapes.
+ruamel.yaml keeps comments but rewrites the whole file, which changes the user's indentation,
+spacing, line endings, `~` and escapes.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
-from allma_server.integrations.text import Edit, Unreadable, apply, ending
+from allma_server.integrations.text import Edit, Unreadable, apply, line_ending
 
 _Node: TypeAlias = Any  # of PyYAML, which has no types of its own
 
 
 def load(text: str) -> dict[str, object]:
-    """The file's contents.
+    """Parse a file.
 
     Raises:
-        Unreadable: it is not YAML, or no mapping.
+        Unreadable: the text is not YAML, or not a mapping.
     """
-    import yaml  # only a change of settings needs it
+    import yaml  # late: only this format needs it
 
     try:
         value: object = yaml.safe_load(text)
@@ -32,42 +32,43 @@ def load(text: str) -> dict[str, object]:
     return cast("dict[str, object]", value)
 
 
-def put(text: str, path: Sequence[str], value: object) -> str:
-    """The text with `value` at `path`; mappings on the way are made.
+def set_value(text: str, path: Sequence[str], value: object) -> str:
+    """Return the text with `value` at `path`, creating missing mappings.
 
     Raises:
-        Unreadable: as `load`, or something on the way is no mapping over several lines.
+        Unreadable: as `load`, or a value on the path is not a block mapping.
     """
     root = _root(text)
     if root is None:
-        begun = text if not text or text.endswith("\n") else text + ending(text)
-        return begun + _lines(_nested(path, value), "", text, len(path))
+        begun = text if not text or text.endswith("\n") else text + line_ending(text)
+        return begun + _block(_nested(path, value), "", text, len(path))
     node = root
     for depth, key in enumerate(path):
         found = _pair(node, key)
         if found is None:
-            # At the beginning: where a mapping ends is harder to tell than where it begins.
+            # Insert at the start of the mapping, because its end is harder to determine.
             first = node.value[0][0].start_mark
             line = first.index - first.column
             rest = path[depth:]
-            new = _lines(_nested(rest, value), " " * first.column, text, len(rest))
+            new = _block(_nested(rest, value), " " * first.column, text, len(rest))
             return apply(text, [Edit(line, line, new)])
         name, below = found
         if depth == len(path) - 1:
             return apply(text, [Edit(name.end_mark.index, _end(below), f": {json.dumps(value)}")])
-        if not _has_lines(below):
+        if not _is_block(below):
             if below.value:
-                raise Unreadable(f"{key!r} is not a mapping over several lines")
+                raise Unreadable(f"{key!r} is not a block mapping (over several lines)")
             indent = " " * (name.start_mark.column + 2)
             rest = path[depth + 1 :]
-            new = f":{ending(text)}{_lines(_nested(rest, value), indent, text, len(rest)).rstrip()}"
+            block = _block(_nested(rest, value), indent, text, len(rest)).rstrip()
+            new = f":{line_ending(text)}{block}"
             return apply(text, [Edit(name.end_mark.index, below.end_mark.index, new)])
         node = below
     return text
 
 
-def drop(text: str, path: Sequence[str]) -> str:
-    """The text without what stands at `path`.
+def remove_value(text: str, path: Sequence[str]) -> str:
+    """Return the text without the value at `path`.
 
     Raises:
         Unreadable: as `load`.
@@ -85,7 +86,7 @@ def drop(text: str, path: Sequence[str]) -> str:
             start = name.start_mark.index - name.start_mark.column
             newline = text.find("\n", _end(below))
             return apply(text, [Edit(start, newline + 1 or len(text), "")])
-        above, node = name, below if _has_lines(below) else None
+        above, node = name, below if _is_block(below) else None
     return text
 
 
@@ -96,14 +97,14 @@ def _root(text: str) -> _Node | None:
     node = cast(_Node, yaml.compose(text, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
     if node is None:
         return None
-    if not _has_lines(node):
+    if not _is_block(node):
         if node.value:
-            raise Unreadable("it is not a mapping over several lines")
+            raise Unreadable("it is not a block mapping (over several lines)")
         raise Unreadable("its mapping is empty")
     return node
 
 
-def _has_lines(node: _Node) -> bool:
+def _is_block(node: _Node) -> bool:
     return node.id == "mapping" and not node.flow_style
 
 
@@ -112,7 +113,7 @@ def _pair(node: _Node, key: str) -> tuple[_Node, _Node] | None:
 
 
 def _end(node: _Node) -> int:
-    """Where a node's own text ends; the end mark of one over several lines is further down."""
+    """Return where a node's own text ends; the end mark of a block is after the blank lines."""
     if node.id == "scalar" or getattr(node, "flow_style", False) or not node.value:
         return node.end_mark.index
     last: _Node = node.value[-1]
@@ -125,13 +126,13 @@ def _nested(path: Sequence[str], value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value)
 
 
-def _lines(value: Mapping[str, object], indent: str, text: str, levels: int) -> str:
-    """A mapping over several lines; deeper than `levels` it is JSON, which is YAML too."""
+def _block(value: Mapping[str, object], indent: str, text: str, levels: int) -> str:
+    """Format a block mapping; deeper than `levels`, values are JSON, which is valid YAML."""
     lines = ""
     for key, each in value.items():
         if levels and isinstance(each, dict) and each:
-            inner = _lines(cast("Mapping[str, object]", each), indent + "  ", text, levels - 1)
-            lines += f"{indent}{key}:{ending(text)}{inner}"
+            inner = _block(cast("Mapping[str, object]", each), indent + "  ", text, levels - 1)
+            lines += f"{indent}{key}:{line_ending(text)}{inner}"
         else:
-            lines += f"{indent}{key}: {json.dumps(each, ensure_ascii=False)}{ending(text)}"
+            lines += f"{indent}{key}: {json.dumps(each, ensure_ascii=False)}{line_ending(text)}"
     return lines

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from allma_server.cli.commands import app
 from allma_server.config import Config
-from allma_server.integrations import CLIENTS
+from allma_server.integrations import AI_CLIENTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -148,7 +148,7 @@ def test_the_supported_clients_are_listed() -> None:
     section = README.split("## AI clients (MCP)\n")[1].split("\n## ")[0]
     named = re.search(r"Supported clients: (.*?);", section, re.S)
     assert named is not None
-    assert re.findall(r"`(.+?)`", named[1]) == [client.name for client in CLIENTS]
+    assert re.findall(r"`(.+?)`", named[1]) == [client.name for client in AI_CLIENTS]
 
 
 def test_the_snippets_for_editors_start_the_server() -> None:

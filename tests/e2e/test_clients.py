@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from allma_server.integrations import CLIENTS, handshake
+from allma_server.integrations import AI_CLIENTS, handshake
 from allma_server.integrations.install import find_client
 from tests.e2e.test_cli import Home
 
@@ -43,7 +43,7 @@ def ready(home: Home) -> Iterator[Home]:
 def test_an_installed_client_is_listed_and_its_server_answers(ready: Home) -> None:
     _, listed = run(ready, "install")
     states = {client["client"]: client["state"] for client in listed["clients"]}
-    assert list(states) == [client.name for client in CLIENTS]
+    assert list(states) == [client.name for client in AI_CLIENTS]
     assert [name for name, state in states.items() if state == "installed"] == ["cursor"]
     code, diagnosis = run(ready, "doctor", "--client", "cursor")
     assert code == 0 and diagnosis["healthy"], diagnosis
@@ -57,7 +57,7 @@ def test_a_client_that_is_not_installed_is_checked_with_the_new_entry(ready: Hom
     code, diagnosis = run(ready, "doctor", "--client", "goose")
     assert code == 0
     assert diagnosis["checks"][0]["state"] == "warning"
-    assert diagnosis["checks"][0]["next_step"] == "`allma install goose` writes it."
+    assert diagnosis["checks"][0]["next_step"] == "Run `allma install goose`."
     assert diagnosis["checks"][-1]["state"] == "ok"
 
 
@@ -69,7 +69,7 @@ def test_a_client_that_is_not_installed_is_checked_with_the_new_entry(ready: Hom
         ({"command": sys.executable, "args": LOUD}, "Handshake", "'hello'"),
         ({"command": sys.executable, "args": LEAVING}, "Handshake", "no such thing"),
         ({"url": "http://127.0.0.1/mcp"}, "Configuration", "starts no program"),
-        ({"command": "x", "disabled": True}, "Configuration", "switched off"),
+        ({"command": "x", "disabled": True}, "Configuration", "is disabled"),
     ],
 )
 def test_a_broken_entry_is_reported_with_the_next_step(
@@ -90,7 +90,7 @@ def test_a_silent_server_is_reported_after_the_time_limit(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.setattr(handshake, "PATIENCE", 0.3)
+    monkeypatch.setattr(handshake, "DEADLINE_SECONDS", 0.3)
     file = tmp_path / ".cursor" / "mcp.json"
     file.parent.mkdir()
     entry = {"command": sys.executable, "args": SILENT}

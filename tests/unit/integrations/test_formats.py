@@ -90,15 +90,15 @@ CASES = [
 def test_an_entry_goes_in_and_out_again_and_nothing_else_changes(
     form: ModuleType, before: str, after: str
 ) -> None:
-    assert form.put(before, PATH, ENTRY) == after
+    assert form.set_value(before, PATH, ENTRY) == after
     whole = form.load(before)
     servers = whole.get("servers") or {}
     assert form.load(after) == whole | {"servers": servers | {"allma": ENTRY}}
-    out = form.drop(after, PATH)
+    out = form.remove_value(after, PATH)
     assert form.load(out) in (whole, whole | {"servers": servers})
     if servers:
         assert out.rstrip() == before.rstrip()
-    assert form.drop(before, PATH) == before
+    assert form.remove_value(before, PATH) == before
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_an_entry_goes_in_and_out_again_and_nothing_else_changes(
     ],
 )
 def test_one_key_of_an_entry_changes_alone(form: ModuleType, before: str, after: str) -> None:
-    assert form.put(before, (*PATH, "command"), "/new") == after
+    assert form.set_value(before, (*PATH, "command"), "/new") == after
 
 
 def test_a_list_over_several_lines_becomes_another() -> None:
     before = "servers:\n  allma:\n    args:\n      - a\n      - b # second\n    # mine\n    x: 1\n"
-    after = yaml.put(before, (*PATH, "args"), ["mcp"])
+    after = yaml.set_value(before, (*PATH, "args"), ["mcp"])
     assert yaml.load(after) == {"servers": {"allma": {"args": ["mcp"], "x": 1}}}
     assert "# mine" in after
 
@@ -158,10 +158,10 @@ def test_a_list_over_several_lines_becomes_another() -> None:
 )
 def test_what_cannot_be_changed_safely_is_refused(form: ModuleType, text: str) -> None:
     with pytest.raises(Unreadable):
-        form.put(text, PATH, ENTRY)
+        form.set_value(text, PATH, ENTRY)
 
 
 def test_of_a_key_that_stands_twice_the_last_counts() -> None:
     text = '{"servers": {"a": {}}, "servers": {"b": {}}}'
-    after = jsonc.put(text, PATH, ENTRY)
+    after = jsonc.set_value(text, PATH, ENTRY)
     assert after.startswith('{"servers": {"a": {}}, "servers": {"b": {}, "allma"')

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from allma_server.errors import InvalidArgument, StorageError, Unsupported
-from allma_server.integrations import CLIENTS, Client, Launch
+from allma_server.integrations import AI_CLIENTS, AIClient, Launch
 from allma_server.integrations.install import (
     _change,
     client_file,
@@ -113,18 +113,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def each() -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+    return pytest.mark.parametrize("client", AI_CLIENTS, ids=lambda client: client.name)
 
 
 @each()
-def test_every_client_has_its_file_on_every_platform(client: Client) -> None:
+def test_every_client_has_its_file_on_every_platform(client: AIClient) -> None:
     found = [locate(client, system, FOLDERS) for system in ("linux", "darwin", "win32")]
     assert [path.as_posix() for path in found] == list(PLACES[client.name])
 
 
 @each()
 def test_the_entry_is_as_the_client_wants_it_and_comes_only_once(
-    client: Client, home: Path
+    client: AIClient, home: Path
 ) -> None:
     first = install(client, LAUNCH)
     path = Path(first.file)
@@ -140,7 +140,7 @@ def test_the_entry_is_as_the_client_wants_it_and_comes_only_once(
 
 
 @each()
-def test_printing_writes_nothing(client: Client, home: Path) -> None:
+def test_printing_writes_nothing(client: AIClient, home: Path) -> None:
     shown = install(client, LAUNCH, write=False)
     assert "/opt/allma-server" in shown.change and not shown.written
     assert not list(home.rglob("*"))
@@ -268,7 +268,7 @@ def test_a_file_that_changes_meanwhile_is_left_to_the_one_that_changed_it() -> N
     path = client_file(client)
     path.parent.mkdir(parents=True)
     path.write_text('{"newer": 1}')
-    with pytest.raises(StorageError, match="another program"):
+    with pytest.raises(StorageError, match="Another program"):
         _change(client, path, '{"older": 1}', "{}", "installed", write=True)
     assert path.read_text() == '{"newer": 1}'
 
