@@ -1,13 +1,13 @@
-"""The shell's door: arguments become one operation, its result text or JSON."""
+"""The command line: parse arguments, run an operation, print the result as text or JSON."""
 
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the program and exits: 0 done, 1 a foreseen failure, 2 wrong usage, 130 interrupted."""
+    """Run the program and exit: 0 done, 1 failure, 2 wrong usage, 130 interrupted."""
     try:
-        # Importing takes long enough for somebody to press Ctrl-C meanwhile.
+        # Late, so that Ctrl-C during the import is handled too.
         from allma_server.cli import streams
         from allma_server.cli.commands import app
 
@@ -15,9 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(args=arguments, prog_name="allma")
         except OSError as error:
-            if not streams.unwritable(error):
+            if not streams.is_write_failure(error):
                 raise
-            streams.complain(f"Error: The output cannot be written: {error.strerror}.")
+            streams.write_error(f"Error: Cannot write the output: {error.strerror}.")
             sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,7 @@
-"""How results are laid out: places, columns and snippets that fit any width.
+"""Layout of results: paths, columns and snippets for any terminal width.
 
-Lines are `Text` that rich neither wraps nor crops, so that a path stays whole, and can be copied
-and clicked, whatever the width is.
+Lines are `Text`, which rich neither wraps nor crops here, so a path stays whole and can be copied
+and clicked.
 """
 
 import os
@@ -24,13 +24,13 @@ from allma_server._internal.tokens import lexemes, query_terms
 from allma_server.cli.streams import CONTROLS
 
 SNIPPET_LINES = 6
-READABLE = 100
-"""Prose in longer lines is hard to read, however wide the terminal is."""
+MAX_LINE_WIDTH = 100
+"""Longer lines of prose are hard to read, even on a wide terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where results are printed. `words` are highlighted; paths below `cwd` are shown from it."""
+    """Where results are printed. `words` are highlighted; paths inside `cwd` are relative to it."""
 
     console: Console
     cwd: str = ""
@@ -38,7 +38,7 @@ class Page:
 
     @property
     def terminal(self) -> bool:
-        """Whether somebody looks at it directly."""
+        """Whether the output goes to a terminal instead of a file or pipe."""
         return self.console.is_interactive
 
     @property
@@ -46,7 +46,7 @@ class Page:
         return self.console.width
 
     def print(self, item: RenderableType) -> None:
-        """Prints a line of `Text` as it is, and anything else in the width there is."""
+        """Print a `Text` unwrapped, and anything else wrapped to the width."""
         if not isinstance(item, Text):
             self.console.print(item)
             return
@@ -54,19 +54,19 @@ class Page:
             item.plain = item.plain.translate(CONTROLS)
         self.console.print(item, soft_wrap=True)
 
-    def place(
+    def location(
         self, path: str, line: int | None = None, style: str = "bold cyan", *, whole: bool = False
     ) -> Text:
-        """A path, or a line of it, as terminals and editors recognise it; a link on terminals."""
-        below = self.cwd and not whole
-        named = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if below else path
-        text = Text(readable(f"{named}:{line}" if line else named), style=style)
+        """Return `path` or `path:line`, as editors open it; on a terminal it is a link."""
+        relative = self.cwd and not whole
+        name = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if relative else path
+        text = Text(readable(f"{name}:{line}" if line else name), style=style)
         if self.terminal and Path(path).is_absolute():
             text.stylize(Style(link=Path(actual(path)).as_uri()))
         return text
 
     def columns(self, rows: Sequence[Sequence[str | Text]]) -> Iterator[Text]:
-        """Rows with aligned columns; the last stands below the others where it has no room."""
+        """Align rows in columns; the last cell goes on its own line where it does not fit."""
         cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
         if not cells:
             return
@@ -84,13 +84,13 @@ class Page:
             yield line + row[-1]
 
     def facts(self, *facts: tuple[str, str | Text | None]) -> Iterator[Text]:
-        """Labels and what they stand for; without those that stand for nothing."""
+        """Align labels and values, leaving out values that are None."""
         yield from self.columns([(label, value) for label, value in facts if value is not None])
 
     def snippet(self, text: str, indent: str = "    ") -> Iterator[Text]:
-        """The lines of a passage that say most about the page's words, which are highlighted."""
+        """Return the lines of a passage with most of the page's words, which are highlighted."""
         terms = frozenset(query_terms(self.words).terms)
-        rows = _rows(text, min(self.width, READABLE) - len(indent))
+        rows = _rows(text, min(self.width, MAX_LINE_WIDTH) - len(indent))
         found = [_matches(row, terms) for row in rows]
         first = _best([frozenset(term for *_, term in row) for row in found])
         for row, spans in list(zip(rows, found, strict=True))[first : first + SNIPPET_LINES]:
@@ -101,14 +101,14 @@ class Page:
 
 
 View = Iterable[RenderableType]
-"""What a result looks like, item by item."""
+"""A rendered result: items to print one after another."""
 
 Views = dict[type, Callable[[Any, Page], View]]
-"""The views of results, by type."""
+"""Functions that render a result, by its type."""
 
 
 def page_of(console: Console, words: str = "") -> Page:
-    """The page that a console shows, seen from the current directory."""
+    """Return the page of a console, with paths relative to the current directory."""
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def page_of(console: Console, words: str = "") -> Page:
 
 
 def _rows(text: str, width: int) -> list[str]:
-    """A passage's lines, cut to the width, without the blank ones and common indentation."""
+    """Wrap a passage to the width, without blank lines and common indentation."""
     rows: list[str] = []
     for line in split_lines(textwrap.dedent(text.expandtabs(4))):
         margin = line[: len(line) - len(line.lstrip())][: width // 2]
@@ -128,7 +128,7 @@ def _rows(text: str, width: int) -> list[str]:
 
 
 def _matches(row: str, terms: frozenset[str]) -> list[tuple[int, int, str]]:
-    """Words of a row that a search for `terms` would find: start, end and the term."""
+    """Return start, end and term of each word in a row that matches one of `terms`."""
     return [
         (word.start(), word.end(), term)
         for word in finditer(r"\w+", row)
@@ -137,7 +137,7 @@ def _matches(row: str, terms: frozenset[str]) -> list[tuple[int, int, str]]:
 
 
 def _best(found: Sequence[frozenset[str]]) -> int:
-    """The first row of the window that has most of the terms."""
+    """Return the first row of the window with the most distinct terms."""
     starts = range(max(1, len(found) - SNIPPET_LINES + 1))
     return max(starts, key=lambda at: len(_union(found[at : at + SNIPPET_LINES])))
 
@@ -146,18 +146,18 @@ def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset[str]().union(*sets)
 
 
-def moment(iso: str) -> str:
-    """A stored time as the user's clock shows it, to the minute."""
+def local_time(iso: str) -> str:
+    """Format a stored time in the local time zone, to the minute."""
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def count(number: int, noun: str) -> str:
-    """`1 chunk`, `2 chunks`."""
+    """Format a number with its noun: `1 chunk`, `2 chunks`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def fits(text: str, width: int) -> str:
-    """A title cut to a width, with an ellipsis where something is missing."""
+def shorten(text: str, width: int) -> str:
+    """Shorten a title to a width, with an ellipsis."""
     line = Text(" ".join(text.split()))
     line.truncate(width, overflow="ellipsis")
     return line.plain if cell_len(line.plain) else "(untitled)"

@@ -1,4 +1,4 @@
-"""How commands are declared: an async function's arguments become the command line's."""
+"""Declare commands: an async function's arguments become the command line's."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -15,8 +15,8 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 def program(summary: str) -> typer.Typer:
-    """The program without its commands."""
-    # Plain help: it is there at once, and fits every terminal.
+    """Return the program without its commands."""
+    # Plain help needs no import of rich, and fits every terminal.
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -42,9 +42,9 @@ def program(summary: str) -> typer.Typer:
 def command(
     app: typer.Typer, name: str, summary: str | None = None
 ) -> Callable[[Command], Command]:
-    """Registers a command, with the options that all commands take after its own.
+    """Register a command with its own options, followed by those that all commands have.
 
-    `summary` is its help where the function's docstring says something else.
+    `summary` replaces the function's docstring as the help.
     """
 
     def register(function: Command) -> Command:
@@ -60,7 +60,7 @@ def command(
 
 
 def group(app: typer.Typer, name: str, bare: Command) -> typer.Typer:
-    """Registers a command that has subcommands; without one of them, `bare` runs."""
+    """Register a command with subcommands; without one, `bare` runs."""
     inner = typer.Typer(rich_markup_mode=None)
 
     def run(context: typer.Context, options: Options) -> None:
@@ -74,9 +74,9 @@ def group(app: typer.Typer, name: str, bare: Command) -> typer.Typer:
 
 
 def _with_options(run: Callable[..., None], own: list[inspect.Parameter]) -> Callable[..., None]:
-    """`run` with a signature that typer can read: context, own parameters, all options.
+    """Give `run` a signature that typer can read: context, own parameters, all options.
 
-    A parameter whose type is a dataclass stands for the fields of that.
+    A parameter whose type is a dataclass is replaced by the fields of the dataclass.
     """
     options = inspect.Parameter("options", _KEYWORD, annotation=Options)
     parameters = [*own, options]

@@ -1,4 +1,4 @@
-"""What is seen while an operation works: a bar, and an answer as it is written."""
+"""Output while an operation runs: a progress bar, and a streamed answer."""
 
 import os
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from allma_server.types import Citation
 
 
 class Bar:
-    """A spinner until a total is known, then a bar; gone when the work is done.
+    """A spinner until the total is known, then a bar; removed at the end.
 
-    `unit`: `files` are counted, `bytes` are shown as sizes.
+    `unit`: `bytes` are shown as sizes, anything else is counted.
     """
 
     def __init__(self, console: Console, doing: str, unit: str = "files") -> None:
@@ -52,11 +52,11 @@ class Bar:
         self.stop()
 
     def stop(self) -> None:
-        """Takes the bar from the screen."""
+        """Remove the bar from the screen."""
         self._progress.stop()
 
     def refresh(self) -> None:
-        """Draws it now, not only with the next tick."""
+        """Draw the bar now instead of at the next tick."""
         self._progress.refresh()
 
     async def report(self, done: int, total: int | None, message: str) -> None:
@@ -70,7 +70,7 @@ class Bar:
 
 
 class AnswerStream:
-    """An answer as it comes: Markdown on a terminal, the model's own characters elsewhere."""
+    """A streamed answer: rendered Markdown on a terminal, plain text elsewhere."""
 
     def __init__(self, out: Console, waiting: Bar | None) -> None:
         self._out = out
@@ -111,7 +111,7 @@ class AnswerStream:
             self._live.start()
         done, self._tail = split_blocks(self._tail + delta.translate(streams.CONTROLS))
         if done:
-            # What is finished scrolls up for good: only the end of a long answer is redrawn.
+            # Complete blocks are printed once, so only the end of a long answer is redrawn.
             self._live.console.print(Markdown(done, hyperlinks=False))
             self._live.console.print()
         self._live.update(Markdown(self._tail, hyperlinks=False))
@@ -120,10 +120,10 @@ class AnswerStream:
 
 
 def split_blocks(text: str) -> tuple[str, str]:
-    """The Markdown blocks that are complete, and the rest that may still grow."""
+    """Split Markdown into its complete blocks and the rest, which may still grow."""
     at = len(text)
     while (at := text.rfind("\n\n", 0, at)) > 0:
-        # Indented text belongs to the list above it, and a fence closes only with its partner.
+        # Indented text belongs to the list above it; a block does not end inside a code fence.
         continued = text[at + 2 : at + 3] in ("", " ", "\n", "\t")
         if not continued and text.count("```", 0, at) % 2 == 0:
             return text[:at], text[at + 2 :]

@@ -1,19 +1,20 @@
-"""The settings as the shell shows and changes them; comments in the file are kept."""
+"""Show and change the settings; comments in the file are kept."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allma_server._internal.addresses import without_password
 from allma_server._internal.replace import replace_file
 from allma_server.errors import InvalidArgument, StorageError
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in force. `source`: default, config.toml, environment, or command line.
+    """The current value of a setting. `source`: default, config.toml, environment or command line.
 
-    `notice`: why it does not work, or not yet.
+    `notice`: why the value does not work, or not yet.
     """
 
     key: str
@@ -23,8 +24,8 @@ class Setting:
     notice: str | None = None
 
     @property
-    def shown(self) -> str:
-        """The value as it is written in the file."""
+    def text(self) -> str:
+        """The value as the file has it."""
         match self.value:
             case None:
                 return "none"
@@ -36,20 +37,19 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, and the file that can change them."""
+    """All settings, and the path of the settings file."""
 
     file: str
     settings: list[Setting]
 
 
 def current(data_dir: str | None = None) -> Settings:
-    """The settings in force; `data_dir` as the command line gave it.
+    """Return all settings; `data_dir` is the option of the command line.
 
     Raises:
-        InvalidArgument: one of them is unknown or not valid.
+        InvalidArgument: a setting is unknown or not valid.
     """
-    # pydantic takes longer to import than the shell's help takes to print.
-    from allma_server.config import Config, config_file, load_with_sources
+    from allma_server.config import Config, config_file, load_with_sources  # late: not for the help
 
     config, sources = load_with_sources({"data_dir": data_dir})
     settings = [
@@ -65,10 +65,10 @@ def current(data_dir: str | None = None) -> Settings:
 
 
 def setting(key: str, data_dir: str | None = None) -> Setting:
-    """One setting in force.
+    """Return one setting.
 
     Raises:
-        UnknownSetting: there is none of this name; the nearest is named.
+        UnknownSetting: no setting has this name.
     """
     from allma_server.config import check_key
 
@@ -76,11 +76,11 @@ def setting(key: str, data_dir: str | None = None) -> Setting:
     return next(s for s in current(data_dir).settings if s.key == key)
 
 
-async def checked(key: str, value: str) -> str | None:
-    """Why a value does not work now, though it may later; None when it does.
+async def check(key: str, value: str) -> str | None:
+    """Return why a value does not work yet, such as a server that is down; None if it works.
 
     Raises:
-        InvalidArgument: it never works.
+        InvalidArgument: the value can never work.
     """
     from allma_server.config import check_key, load_config
     from allma_server.diagnostics.setting_checks import check_setting
@@ -89,8 +89,8 @@ async def checked(key: str, value: str) -> str | None:
     return await check_setting(key, load_config({key: value}))
 
 
-def waits(setting: Setting, running: Mapping[str, Any]) -> str | None:
-    """Why a running engine does not use a setting; `running` are those that it works with."""
+def pending_change(setting: Setting, running: Mapping[str, Any]) -> str | None:
+    """Return why a running engine uses another value; `running` are the engine's settings."""
     from allma_server.config import LIVE
 
     key = setting.key
@@ -98,31 +98,31 @@ def waits(setting: Setting, running: Mapping[str, Any]) -> str | None:
         return None
     now = "none" if running[key] is None else running[key]
     if key in LIVE:
-        return f"The running engine uses {now}, which its own environment says."
+        return f"The running engine uses {now} from its own environment."
     return f"The running engine uses {now} until `allma daemon restart`."
 
 
 def store(key: str, value: str) -> None:
-    """Writes a setting to the settings file, once it is known to be valid.
+    """Check a setting and write it to the settings file.
 
     Raises:
-        InvalidArgument: unknown key, impossible value, or a settings file that is not TOML.
+        InvalidArgument: unknown key, invalid value, or a settings file that is not TOML.
         StorageError: the file cannot be written.
     """
     from allma_server.config import Config, check_key, load_config
 
     check_key(key)
     try:
-        checked = _plain(getattr(load_config({key: value}), key))
+        valid = _plain(getattr(load_config({key: value}), key))
     except InvalidArgument as exc:
         raise InvalidArgument(exc.message, Config.model_fields[key].description) from exc
-    if checked is None:
+    if valid is None:
         return remove(key)
-    return _edit(lambda document: document.update({key: checked}))
+    return _edit(lambda document: document.update({key: valid}))
 
 
 def remove(key: str) -> None:
-    """Takes a setting out of the settings file, so that its default is in force again.
+    """Remove a setting from the settings file, which restores its default.
 
     Raises:
         InvalidArgument, StorageError: as `store`.
@@ -134,9 +134,7 @@ def remove(key: str) -> None:
 
 
 def _shown(key: str, value: Any) -> Any:
-    """A value as it may be seen: an address without the password that it may hold."""
-    from allma_server._internal.addresses import without_password
-
+    """Return a value without the password that an address may have."""
     return without_password(value) if key.endswith("_url") and value else _plain(value)
 
 
@@ -145,7 +143,7 @@ def _plain(value: Any) -> Any:
 
 
 def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
-    import tomlkit  # only a changed setting needs it
+    import tomlkit  # late: only a change needs it
     from tomlkit.exceptions import ParseError
 
     from allma_server.config import config_file
@@ -157,10 +155,10 @@ def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
         replace_file(path, tomlkit.dumps(document).encode("utf-8"))
     except (ParseError, UnicodeDecodeError) as exc:
         raise InvalidArgument(
-            f"The settings file {path} cannot be read: {exc}.", "Correct or remove it."
+            f"Cannot read the settings file {path}: {exc}.", "Correct or remove the file."
         ) from exc
     except OSError as exc:
         raise StorageError(
-            f"The settings file {path} cannot be written: {exc.strerror}.",
-            "ALLMA_CONFIG in the environment names another file.",
+            f"Cannot write the settings file {path}: {exc.strerror}.",
+            "Set ALLMA_CONFIG in the environment to use another file.",
         ) from exc

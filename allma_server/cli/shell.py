@@ -1,4 +1,4 @@
-"""One run of a command: its options, its engine, its two streams, and its exit code."""
+"""One run of a command: its options, engine, output streams and exit code."""
 
 import json
 import logging
@@ -27,21 +27,21 @@ _log = logging.getLogger(__name__)
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
-_FILLING = {"ingest", "ask", "models.pull", "models.use"}
-"""Operations that a data directory is made for."""
+_CREATING = {"ingest", "ask", "models.pull", "models.use"}
+"""Operations that may create the data directory."""
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
-Data = Annotated[str | None, typer.Option(metavar="DIR", help="The data directory to use.")]
-Solo = Annotated[bool, typer.Option("--solo", help="Run the engine in this process; share none.")]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="Use this data directory.")]
+Solo = Annotated[bool, typer.Option("--solo", help="Run an engine in this process only.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show the log's warnings on stderr.")
+    bool, typer.Option("--verbose", "-v", help="Show warnings of the log on stderr.")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What every command takes, before or after its name."""
+    """Options of every command, before or after its name."""
 
     json: Json = False
     data: Data = None
@@ -49,7 +49,7 @@ class Options:
     verbose: Verbose = False
 
     def over(self, outer: "Options | None") -> "Options":
-        """These options, completed by those that stood further left."""
+        """Return these options with those given before the command's name."""
         if outer is None:
             return self
         return Options(
@@ -61,20 +61,19 @@ class Options:
 
 
 class Shell:
-    """What a command works with. Results go to stdout, everything else to stderr."""
+    """The environment of a command. Results go to stdout, everything else to stderr."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     @cached_property
     def config(self) -> "Config":
-        """The settings in force.
+        """The settings.
 
         Raises:
-            InvalidArgument: one of them is unknown or not valid.
+            InvalidArgument: a setting is unknown or not valid.
         """
-        # pydantic takes longer to import than the shell's help takes to print.
-        from allma_server.config import load_config
+        from allma_server.config import load_config  # late: not for the help
 
         return load_config({"data_dir": self.options.data})
 
@@ -90,12 +89,12 @@ class Shell:
 
     @asynccontextmanager
     async def session(self) -> "AsyncGenerator[Session]":
-        """An engine to run operations on.
+        """Open a session with an engine, which runs operations.
 
         Raises:
             StorageError: the data directory cannot be used.
         """
-        from allma_server.protocols.shell.client import open_session
+        from allma_server.protocols.shell.client import open_session  # late: not for the help
 
         async with open_session(
             self.config, solo=self.options.solo, verbose=self.options.verbose
@@ -105,14 +104,14 @@ class Shell:
     async def run(
         self, operation: str, /, doing: str = "", unit: str = "files", **arguments: object
     ) -> Any:
-        """The result of one operation; `doing` is shown while it works. None is left out."""
+        """Run an operation with the arguments that are not None; `doing` labels the progress."""
         self._require_data(operation)
         with self.progress(doing, unit) as progress:
             async with self.session() as session:
                 return await session.run(operation, given(arguments), progress)
 
     async def run_paged(self, operation: str, rows: str, /, **arguments: object) -> Any:
-        """The result of an operation that answers in pages, as one; `rows` is what it lists."""
+        """Run an operation for all its pages and join them; `rows` is the field with the list."""
         self._require_data(operation)
         async with self.session() as session:
             page = await session.run(operation, given(arguments))
@@ -123,33 +122,33 @@ class Shell:
         return replace(page, **{rows: found})
 
     def _require_data(self, operation: str) -> None:
-        """Refuses to look into a named data directory that is not there: it would be made.
+        """Check that the data directory of `--data` exists, unless the operation may create it.
 
         Raises:
-            PathNotFound: so it is, and the operation puts nothing into it.
+            PathNotFound: it does not exist.
         """
-        if self.options.data is None or operation in _FILLING or self.config.data_dir.exists():
+        if self.options.data is None or operation in _CREATING or self.config.data_dir.exists():
             return
         raise PathNotFound(
             f"There is no data directory {self.config.data_dir}.",
-            "`allma index DIR` makes one there.",
+            "`allma index DIR` creates it.",
         )
 
     @contextmanager
     def progress(self, doing: str, unit: str = "files") -> "Generator[Bar | None]":
-        """Progress on stderr, when somebody sees it there."""
+        """Show progress on stderr, if it is a terminal."""
         if not doing or not self.err.is_interactive:
             yield None
             return
-        from allma_server.cli.progress import Bar
+        from allma_server.cli.progress import Bar  # late: not for the help
 
         with Bar(self.err, doing, unit) as bar:
             yield bar
 
     def secret(self, what: str) -> str:
-        """What somebody types without seeing it, or the first line of a pipe; at most 10,000 signs.
+        """Read a secret without echo, or the first line of a pipe; at most 10,000 characters.
 
-        Never an argument: other users of the machine may see those.
+        It is never an argument, because other users of the machine can see arguments.
         """
         if not sys.stdin.isatty():
             return sys.stdin.readline(10_000)
@@ -162,22 +161,22 @@ class Shell:
 
     @contextmanager
     def answering(self, doing: str) -> "Generator[Progress | None]":
-        """An answer on stdout while it is written; nothing when JSON was asked for."""
+        """Stream an answer to stdout, unless the output is JSON."""
         with self.progress(doing) as bar:
             if self.options.json:
                 yield bar
                 return
-            from allma_server.cli.progress import AnswerStream
+            from allma_server.cli.progress import AnswerStream  # late: not for the help
 
             with AnswerStream(self.out, bar) as stream:
                 yield stream
 
     def show(self, result: object, words: str = "") -> None:
-        """Prints a result: as JSON, or as its view. `words` are highlighted in passages."""
+        """Print a result as JSON or as text. `words` are highlighted in passages."""
         if self.options.json:
             self.json(result)
             return
-        from allma_server.cli.page import page_of
+        from allma_server.cli.page import page_of  # late: not for the help
         from allma_server.cli.views import view
 
         page = page_of(self.out, words)
@@ -185,50 +184,50 @@ class Shell:
             page.print(item)
 
     def json(self, data: object) -> None:
-        """Prints one JSON document; what of a file name is not UTF-8 stands as `%E9` in it."""
+        """Print one JSON document; bytes of a file name that are not UTF-8 become `%E9`."""
         text = shown(json.dumps(data, default=_fields, ensure_ascii=False, indent=2))
-        if not streams.unicode():
+        if not streams.supports_unicode():
             text = json.dumps(json.loads(text), indent=2)
         streams.write(text + "\n")
 
     def say(self, sentence: str, style: str = "") -> None:
-        """A remark beside the result; programs that asked for JSON have it in the result."""
+        """Print a remark to stderr, unless the output is JSON, which has it in the result."""
         if not self.options.json:
-            self._tell(sentence, style)
+            self._print(sentence, style)
 
     def warn(self, sentence: str | None) -> None:
-        """A remark that should not be missed, where there is one."""
+        """Print a warning to stderr, if there is one."""
         if sentence:
             self.say(sentence, "yellow")
 
     def fail(self, error: AllmaError) -> int:
-        """Tells of a failure, and the exit code for it."""
+        """Print a failure and return its exit code."""
         if self.options.json:
             self.json(as_dict(error))
-        self._tell(f"Error: {error.message}", "red")
+        self._print(f"Error: {error.message}", "red")
         if error.hint:
-            self._tell(error.hint)
+            self._print(error.hint)
         if error.conversation_id:
-            self._tell(f'Continue: allma ask --conversation {error.conversation_id} "…"', "dim")
+            self._print(f'Continue: allma ask --conversation {error.conversation_id} "…"', "dim")
         return FAILED
 
-    def _tell(self, sentence: str, style: str = "") -> None:
-        # It may name files, in many lines only where it was written so.
+    def _print(self, sentence: str, style: str = "") -> None:
+        # File names in a sentence must not add lines to it.
         sentence = "\n".join(readable(line) for line in sentence.split("\n"))
         self.err.print(sentence, style=style, soft_wrap=True)
 
 
 Command = Callable[..., Coroutine[Any, Any, int | None]]
-"""An async function of the shell and the command line's arguments; returns its exit code."""
+"""An async function of the shell and the command line's arguments that returns an exit code."""
 
 
 def complete(function: Command, options: Options, arguments: Mapping[str, Any]) -> int:
-    """Runs a command to its end; its exit code, or that of the failure.
+    """Run a command and return its exit code.
 
     Raises:
-        BadParameter: the command line is wrong in a way that only the command can see.
+        BadParameter: the command line is wrong in a way that only the command can check.
     """
-    import asyncio  # after the help has been printed: it takes a third of that time
+    import asyncio  # late: not for the help, whose time it would lengthen by a third
 
     shell = Shell(options)
     try:
@@ -239,15 +238,15 @@ def complete(function: Command, options: Options, arguments: Mapping[str, Any]) 
         shell.say("Stopped.")
         return INTERRUPTED
     except typer.BadParameter:
-        raise  # wrong usage, which typer tells
+        raise  # typer prints it as wrong usage
     except Exception as error:
-        if isinstance(error, OSError) and streams.unwritable(error):
-            raise  # told by the program, whose help may meet it too
+        if isinstance(error, OSError) and streams.is_write_failure(error):
+            raise  # printed by main(), since printing the help can fail the same way
         return _bug(shell)
 
 
 def _bug(shell: Shell) -> int:
-    from allma_server._internal.logs import log_file, logging_to
+    from allma_server._internal.logs import log_file, logging_to  # late: rarely needed
 
     try:
         data_dir = shell.config.data_dir
@@ -271,7 +270,7 @@ def _fields(value: object) -> dict[str, object]:
 
 
 def given(arguments: Mapping[str, object]) -> dict[str, object]:
-    """The arguments that were given."""
+    """Return the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -280,14 +279,14 @@ def _console(*, stderr: bool) -> "Console":
 
     class Terminal(Console):
         def on_broken_pipe(self) -> None:
-            streams.reader_left()
+            streams.exit_on_closed_pipe()
 
-    # FORCE_COLOR asks for colours in a pipe, not for moving the cursor there.
+    # FORCE_COLOR asks for colours in a pipe, but not for cursor movements.
     stream = sys.stderr if stderr else sys.stdout
     interactive = None if stream and stream.isatty() else False
     terminal = Terminal(
         stderr=stderr, force_interactive=interactive, highlight=False, markup=False, emoji=False
     )
     if terminal.width < 1:
-        terminal.width = 80  # COLUMNS=0 is no width, though rich takes it for one
+        terminal.width = 80  # rich accepts COLUMNS=0
     return terminal

@@ -1,4 +1,4 @@
-"""Standard output and error, made to survive any terminal, file name and reader."""
+"""Standard output and error for any terminal, file name and pipe."""
 
 import codecs
 import errno
@@ -8,21 +8,21 @@ from typing import NoReturn, TextIO
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
-# What stands in for signs where the terminal's encoding has none of them.
+# Replacements for symbols that the terminal's encoding lacks.
 _ASCII = (
     {"✓": "+", "✗": "x", "●": "*", "•": "*", "→": "->", "›": ">", "…": "...", "·": "-"}
     | {"–": "-", "—": "-", "─": "-", "━": "-", "▌": "|", "\u00a0": " "}
     | {"“": '"', "”": '"', "‘": "'", "’": "'"}
 )
 
-# Control characters of a document or file name would be commands to a terminal.
+# Control characters in a document or file name would be commands to a terminal.
 CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")
 
 
 def prepare() -> None:
-    """Lets both streams write every string: file names byte for byte, the rest as near as can be.
+    """Let both streams write every string: file names as their bytes, the rest with replacements.
 
-    A file name that is not UTF-8 holds surrogates; they become the bytes they were made from.
+    A file name that is not UTF-8 has surrogates, which are written as the original bytes.
     """
     codecs.register_error("allma", _replace)
     for stream in (sys.stdout, sys.stderr):
@@ -40,30 +40,30 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def write(text: str) -> None:
-    """Writes text to standard output at once, as it is."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is when closed
+    """Write text to standard output unchanged, and flush it."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - None when it is closed
         return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        reader_left()
+        exit_on_closed_pipe()
 
 
-def reader_left() -> NoReturn:
-    """Ends the program quietly: whoever read its output (`| head`) has seen enough.
+def exit_on_closed_pipe() -> NoReturn:
+    """Exit with success, because the reader of the output (such as `| head`) has closed the pipe.
 
-    SystemExit passes through every `async with` on its way, so nothing is left half done.
+    SystemExit passes through every `async with`, so all resources are closed.
     """
     _discard(sys.stdout)
     raise SystemExit(0)
 
 
-def unwritable(error: OSError) -> bool:
-    """Whether it says that a stream took no more, such as a file on a full disk.
+def is_write_failure(error: OSError) -> bool:
+    """Return whether standard output cannot be written, such as a file on a full disk.
 
-    Then nothing more is written to standard output. Failures with files name these, or were told
-    as AllmaErrors before they came here.
+    Later output is discarded then. An error about another file has a file name, or has become an
+    AllmaError before.
     """
     failed = error.filename is None and error.errno in _UNWRITABLE
     if failed:
@@ -71,8 +71,8 @@ def unwritable(error: OSError) -> bool:
     return failed
 
 
-def complain(sentence: str) -> None:
-    """A sentence on standard error, if that can be written at all."""
+def write_error(sentence: str) -> None:
+    """Write a sentence to standard error, if possible."""
     try:
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
@@ -81,12 +81,12 @@ def complain(sentence: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    # The interpreter flushes the streams once more when it ends, and would complain then.
+    # The interpreter flushes the streams at exit, and would print an error.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, stream.fileno())
     os.close(devnull)
 
 
-def unicode() -> bool:
-    """Whether standard output takes every character."""
+def supports_unicode() -> bool:
+    """Return whether standard output can encode every character."""
     return (getattr(sys.stdout, "encoding", None) or "ascii").lower().startswith("utf")

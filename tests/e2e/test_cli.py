@@ -530,7 +530,7 @@ def test_output_that_cannot_be_written_is_an_error(home: Home, arguments: list[s
             timeout=60,
         )
     assert done.returncode == 1
-    assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
+    assert done.stderr == "Error: Cannot write the output: No space left on device.\n"
 
 
 @pytest.mark.parametrize("columns", ["0", "", "many", "-5", "1"])

@@ -1,4 +1,4 @@
-"""The command that tells AI clients of Allma."""
+"""The command that adds Allma to AI clients."""
 
 from typing import Annotated
 
@@ -15,19 +15,19 @@ app = typer.Typer()
 async def install(
     shell: Shell,
     name: Annotated[
-        str | None, typer.Argument(metavar="CLIENT", help="Such as cursor; none lists them.")
+        str | None,
+        typer.Argument(metavar="CLIENT", help="Such as cursor; list all without it."),
     ] = None,
     only_print: Annotated[
-        bool, typer.Option("--print", help="Show the change, and write nothing.")
+        bool, typer.Option("--print", help="Show the change without writing it.")
     ] = False,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Take Allma out of the client's file again.")
+        bool, typer.Option("--remove", help="Remove Allma from the client's file.")
     ] = False,
     folders: SearchedFolders = None,
 ) -> None:
     """Add Allma to the MCP configuration of an AI client."""
-    # Parsers and their like are needed by this command alone.
-    from allma_server.integrations import install
+    from allma_server.integrations import install  # late: not for the help
 
     if name is None:
         shell.show(install.overview())

@@ -1,4 +1,4 @@
-"""The commands that ask, and those about what was asked before."""
+"""The commands that ask questions and manage conversations."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 FIRST_INDEX_SECONDS = 60
-"""How long a question waits for its folder; then it is answered from what is indexed by then."""
+"""How long `ask --in DIR` waits for indexing before it answers from what is indexed so far."""
 
 
 @command(app, "ask")
@@ -23,7 +23,7 @@ async def ask(
     shell: Shell,
     words: Annotated[
         list[str],
-        typer.Argument(help="In plain language; quotes are not needed.", metavar="QUESTION"),
+        typer.Argument(help="A question; quotes are not needed.", metavar="QUESTION"),
     ],
     folder: Annotated[
         str | None,
@@ -35,11 +35,9 @@ async def ask(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Another model than the one in use.")
+        str | None, typer.Option(metavar="MODEL", help="Use this model for the answer.")
     ] = None,
-    no_rag: Annotated[
-        bool, typer.Option("--no-rag", help="A plain chat, without the documents.")
-    ] = False,
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Chat without the documents.")] = False,
     conversation: Annotated[
         str | None, typer.Option(metavar="ID", help="Continue this conversation.")
     ] = None,
@@ -66,8 +64,8 @@ async def ask(
 
 
 async def _index(shell: Shell, session: "Session", folder: str) -> None:
-    """Index a folder before it is asked about; the engine finishes what this does not wait for."""
-    # An engine inside this command has nobody to finish it afterwards: wait until it is done.
+    """Index a folder before a question; the shared engine continues after the time limit."""
+    # With --solo the engine ends with this command, so indexing must be complete.
     wait = None if shell.options.solo else FIRST_INDEX_SECONDS
     arguments = given({"paths": [folder], "wait_seconds": wait, "keep_unmounted": True})
     with shell.progress("Indexing") as bar:
@@ -75,12 +73,12 @@ async def _index(shell: Shell, session: "Session", folder: str) -> None:
 
 
 def _show(shell: Shell, answer: "Answer", question: str) -> None:
-    """Print an answer, what to know about it, and how to go on."""
+    """Print an answer, its warnings, and the command that continues the conversation."""
     shell.show(answer, words=question)
     shell.warn(answer.caution)
     shell.warn(answer.notice)
     if answer.stats.truncated and answer.grounding != "cut_off":
-        shell.warn("The model's limit was reached: the answer may lack something.")
+        shell.warn("The answer may be incomplete: the model's limit was reached.")
     shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
 
 
@@ -90,7 +88,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id.")]
 async def list_conversations(
     shell: Shell,
     words: Annotated[
-        str | None, typer.Argument(metavar="WORDS", help="Only those with these words.")
+        str | None, typer.Argument(metavar="WORDS", help="Only those that contain these words.")
     ] = None,
 ) -> None:
     """List, show, rename, delete and export conversations."""
@@ -104,7 +102,7 @@ async def list_conversations(
 
 
 conversations = group(app, "conversations", list_conversations)
-command(conversations, "list", "List them, the latest first.")(list_conversations)
+command(conversations, "list", "List conversations, latest first.")(list_conversations)
 
 
 @command(conversations, "show")
@@ -117,16 +115,16 @@ async def show_conversation(shell: Shell, id: Id) -> None:
 async def rename_conversation(
     shell: Shell, id: Id, title: Annotated[str, typer.Argument()]
 ) -> None:
-    """Give a conversation another title."""
+    """Rename a conversation."""
     renamed: Conversation = await shell.run("conversations.rename", id=id, title=title)
     if shell.options.json:
         shell.show(renamed)
-    shell.say(f"Conversation {id} is now called: {renamed.title}")
+    shell.say(f"Renamed conversation {id}: {renamed.title}")
 
 
 @command(conversations, "delete")
 async def delete_conversation(shell: Shell, id: Id) -> None:
-    """Delete a conversation with all its messages."""
+    """Delete a conversation and its messages."""
     shell.show(await shell.run("conversations.delete", id=id))
 
 

@@ -1,4 +1,4 @@
-"""The commands about the engine itself: its state, its data, its settings."""
+"""The commands for the engine's state, data, process and settings."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ app = typer.Typer()
 
 @command(app, "status")
 async def status(shell: Shell) -> None:
-    """Tell what is indexed and pending, and which models serve."""
+    """Show what is indexed and pending, and the models in use."""
     shell.show(await shell.run("status"))
 
 
@@ -27,16 +27,16 @@ async def status(shell: Shell) -> None:
 async def doctor(
     shell: Shell,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Build the search indexes anew, and say what was done.")
+        bool, typer.Option("--repair", help="Repair the database and rebuild the search indexes.")
     ] = False,
     client: Annotated[
         str | None,
-        typer.Option("--client", metavar="NAME", help="Start Allma as this AI client does."),
+        typer.Option("--client", metavar="NAME", help="Check the connection of this AI client."),
     ] = None,
 ) -> int:
     """Check everything Allma depends on, with the next steps."""
     if client is not None:
-        from allma_server.integrations.handshake import check_client
+        from allma_server.integrations.handshake import check_client  # late: not for the help
         from allma_server.integrations.install import find_client
 
         with shell.progress("Connecting"):
@@ -50,7 +50,7 @@ async def doctor(
 
 
 async def _repaired(shell: Shell) -> "Diagnosis":
-    from allma_server.errors import DataDamaged
+    from allma_server.errors import DataDamaged  # late: not for the help
 
     try:
         return await shell.run("repair", doing="Repairing", unit="steps")
@@ -61,8 +61,8 @@ async def _repaired(shell: Shell) -> "Diagnosis":
 
 
 async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
-    """Has a new database take the place of the damaged one, which no engine may have open."""
-    from allma_server.cli.page import count
+    """Replace a damaged database by a new one, while no engine has it open."""
+    from allma_server.cli.page import count  # late: not for the help
     from allma_server.daemon.control import without_daemon
     from allma_server.engine import rescue_data
     from allma_server.types import Check
@@ -91,13 +91,13 @@ async def export(
 @command(app, "import")
 async def import_(
     shell: Shell,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What export wrote.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `allma export` wrote.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Even if there is an index already; it is lost.")
+        bool, typer.Option("--replace", help="Replace an existing index, which is deleted.")
     ] = False,
 ) -> None:
-    """Put what was exported into the data directory."""
-    from allma_server.daemon.control import without_daemon
+    """Import a file of `allma export` into the data directory."""
+    from allma_server.daemon.control import without_daemon  # late: not for the help
     from allma_server.engine import import_data
 
     data = shell.config.data_dir
@@ -105,28 +105,28 @@ async def import_(
 
 
 async def daemon_status(shell: Shell) -> None:
-    """Show, stop or restart the engine that clients share."""
-    from allma_server.daemon.control import daemon_status
+    """Show, stop or restart the shared engine."""
+    from allma_server.daemon.control import daemon_status  # late: not for the help
 
     shell.show(await daemon_status(shell.config.data_dir))
 
 
 daemon = group(app, "daemon", daemon_status)
-command(daemon, "status", "Tell whether it runs, and who uses it.")(daemon_status)
+command(daemon, "status", "Show whether the engine runs, and its clients.")(daemon_status)
 
 
 @command(daemon, "stop")
 async def stop(shell: Shell) -> None:
-    """End it; the next client starts it again."""
-    from allma_server.daemon.control import stop_daemon
+    """Stop the engine; the next client starts it again."""
+    from allma_server.daemon.control import stop_daemon  # late: not for the help
 
     shell.show(await stop_daemon(shell.config.data_dir))
 
 
 @command(daemon, "restart")
 async def restart(shell: Shell) -> None:
-    """End it and start it again."""
-    from allma_server.daemon.control import start_daemon, stop_daemon
+    """Stop the engine and start it again."""
+    from allma_server.daemon.control import start_daemon, stop_daemon  # late: not for the help
 
     await stop_daemon(shell.config.data_dir)
     shell.show(await start_daemon(shell.config.data_dir))
@@ -139,12 +139,14 @@ async def list_settings(shell: Shell) -> None:
     """List, get, set and unset settings."""
     current = settings.current(shell.options.data)
     running = await _running(shell)
-    listed = [replace(each, notice=settings.waits(each, running)) for each in current.settings]
+    listed = [
+        replace(each, notice=settings.pending_change(each, running)) for each in current.settings
+    ]
     shell.show(replace(current, settings=listed))
 
 
 config = group(app, "config", list_settings)
-command(config, "list", "List all settings, and where their values came from.")(list_settings)
+command(config, "list", "List all settings and where their values come from.")(list_settings)
 
 
 @command(config, "get")
@@ -158,14 +160,14 @@ async def set_setting(
     shell: Shell, key: Key, value: Annotated[str, typer.Argument(metavar="VALUE")]
 ) -> None:
     """Change a setting in the settings file."""
-    warning = await settings.checked(key, value)
+    warning = await settings.check(key, value)
     settings.store(key, value)
     await _show_stored(shell, key, warning)
 
 
 @command(config, "unset")
 async def unset_setting(shell: Shell, key: Key) -> None:
-    """Take a setting out of the settings file: its default is used again."""
+    """Remove a setting from the settings file, which restores its default."""
     settings.remove(key)
     await _show_stored(shell, key)
 
@@ -176,36 +178,36 @@ Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or ope
 @command(config, "set-key")
 async def set_key(shell: Shell, provider: Provider) -> None:
     """Store a model server's API key in the system's key ring."""
-    from allma_server.providers.api_keys import check_provider, store_key
+    from allma_server.providers.api_keys import check_provider, store_key  # late: not for the help
     from allma_server.types import Done
 
     check_provider(provider)
     await store_key(provider, shell.secret(f"API key for {provider}"))
-    shell.show(Done(f"The key for {provider} is in the system's key ring."))
+    shell.show(Done(f"Stored the key for {provider} in the system's key ring."))
 
 
 @command(config, "unset-key")
 async def unset_key(shell: Shell, provider: Provider) -> None:
-    """Take a model server's API key out of the system's key ring."""
-    from allma_server.providers.api_keys import remove_key
+    """Remove a model server's API key from the system's key ring."""
+    from allma_server.providers.api_keys import remove_key  # late: not for the help
     from allma_server.types import Done
 
     await remove_key(provider)
-    shell.show(Done(f"There is no key for {provider} in the system's key ring."))
+    shell.show(Done(f"The system's key ring has no key for {provider}."))
 
 
 async def _running(shell: Shell) -> dict[str, Any]:
-    """The settings that a running engine works with; empty when there is none."""
-    from allma_server.daemon.control import running_settings
+    """Return the settings of the running engine; empty when none is running."""
+    from allma_server.daemon.control import running_settings  # late: not for the help
 
     return await running_settings(shell.config.data_dir) or {}
 
 
 async def _show_stored(shell: Shell, key: str, warning: str | None = None) -> None:
     stored = settings.setting(key)
-    notices = filter(None, (warning, settings.waits(stored, await _running(shell))))
+    notices = filter(None, (warning, settings.pending_change(stored, await _running(shell))))
     stored = replace(stored, notice=" ".join(notices) or None)
     shell.show(stored)
     shell.warn(stored.notice)
     if stored.source == "environment":
-        shell.say(f"ALLMA_{key.upper()} in the environment goes before the file.", "yellow")
+        shell.say(f"ALLMA_{key.upper()} in the environment overrides the file.", "yellow")

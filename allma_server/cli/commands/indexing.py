@@ -1,4 +1,4 @@
-"""The commands that fill the index, list what is in it, and take things out."""
+"""The commands that index folders, list documents, and remove them from the index."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,7 +23,7 @@ async def index(
         list[str], typer.Argument(metavar="DIR", help="Folders, or files.", parser=absolute)
     ],
 ) -> int:
-    """Index folders, and keep them indexed."""
+    """Index folders, and watch them for changes."""
     report = await shell.run("ingest", doing="Indexing", paths=folders)
     shell.show(report)
     return _outcome(shell, report)
@@ -37,14 +37,14 @@ async def sync(
         typer.Argument(metavar="DIR", help="Only this indexed folder.", parser=absolute),
     ] = None,
 ) -> int:
-    """Bring the index up to date with the disk now."""
+    """Update the index from the disk now."""
     report = await shell.run("sync", doing="Updating", path=folder)
     shell.show(report)
     return _outcome(shell, report)
 
 
 def _outcome(shell: Shell, report: "IngestReport | Job") -> int:
-    from allma_server.types import Job  # known by now; the help does without it
+    from allma_server.types import Job  # late: not for the help
 
     if isinstance(report, Job):
         return DONE
@@ -60,10 +60,10 @@ def _outcome(shell: Shell, report: "IngestReport | Job") -> int:
 @command(app, "documents")
 async def documents(
     shell: Shell,
-    state: Annotated[State | None, typer.Option(help="Only those that ended like this.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only documents in this state.")] = None,
     folder: Folder = None,
 ) -> None:
-    """List what was seen, and why a file was skipped or failed."""
+    """List the documents, and why a file was skipped or failed."""
     found: DocumentPage = await shell.run_paged(
         "documents", "documents", state=state, workspace=folder, limit=1000
     )
@@ -85,5 +85,5 @@ async def forget(
     shell: Shell,
     path: Annotated[str, typer.Argument(help="An indexed file or folder.", parser=absolute)],
 ) -> None:
-    """Take a file or folder out of the index, never from disk."""
+    """Remove a file or folder from the index, never from disk."""
     shell.show(await shell.run("forget", path=path))

@@ -1,4 +1,4 @@
-"""The commands about chat models."""
+"""The commands for chat models."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ async def list_models(shell: Shell) -> None:
 
 
 models = group(app, "models", list_models)
-command(models, "list", "List what is installed; a dot marks the one in use.")(list_models)
+command(models, "list", "List the installed models; a dot marks the one in use.")(list_models)
 
 
 @command(models, "show")
@@ -38,7 +38,7 @@ async def pull_model(shell: Shell, name: Name) -> None:
 
 @command(models, "use")
 async def use_model(shell: Shell, name: Name) -> None:
-    """Choose the model that answers from now on."""
+    """Choose the model that answers."""
     shell.show(await shell.run("models.use", name=name))
 
 

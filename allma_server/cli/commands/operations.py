@@ -46,7 +46,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def without_command(app: typer.Typer) -> dict[str, str]:
     """What `generated.OPERATIONS` has to be: the operations that no command by hand runs."""
-    from allma_server.operations import OPERATIONS as ALL  # not for the help
+    from allma_server.operations import OPERATIONS as ALL  # late: not for the help
 
     known = set(_by_hand(app))
     return {
@@ -79,7 +79,7 @@ def _by_hand(app: typer.Typer, prefix: str = "") -> Iterator[str]:
 def _add(parent: typer.Typer, name: str, last: str, summary: str) -> None:
     @parent.command(last, help=summary, context_settings=_FORWARD)
     def forward(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
-        from allma_server.operations import BY_NAME  # only where it is run
+        from allma_server.operations import BY_NAME  # late: not for the help
 
         whole = program_of(BY_NAME[name])
         whole(args=context.args, prog_name=context.command_path, obj=context.obj)

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands share."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,22 @@ import typer
 
 
 def absolute(path: str) -> str:
-    """A path as the engine is told it, which runs elsewhere.
+    """Return an absolute path, since the engine runs in another folder.
 
     Raises:
-        BadParameter: it is relative to a folder that is gone.
+        BadParameter: the path is relative, and the current folder no longer exists.
     """
     try:
         return os.path.abspath(path)
     except FileNotFoundError as exc:
-        raise typer.BadParameter("the current folder is gone; use an absolute path.") from exc
+        raise typer.BadParameter(
+            "the current folder no longer exists; use an absolute path."
+        ) from exc
 
 
 Words = Annotated[list[str], typer.Argument(help="Words or a question; quotes are not needed.")]
 Passages = Annotated[
-    int | None, typer.Option("-k", min=1, max=50, help="At most so many passages (default 5).")
+    int | None, typer.Option("-k", min=1, max=50, help="Maximum number of passages (default 5).")
 ]
 Folder = Annotated[
     str | None,
@@ -37,10 +39,10 @@ SearchedFolders = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to look."""
+    """The files that a search covers."""
 
     path: Annotated[
         str | None,
-        typer.Option("--path", metavar="GLOB", help="Only files like this, such as src/**/*.py."),
+        typer.Option("--path", metavar="GLOB", help="Only files that match, such as src/**/*.py."),
     ] = None
     workspace: Folder = None

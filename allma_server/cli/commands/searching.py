@@ -1,4 +1,4 @@
-"""The commands that find passages, read them, and measure how well they are found."""
+"""The commands that search, explain, read and evaluate."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +25,7 @@ async def search(
     """Find the passages that best match a query."""
     result = await _show_found(shell, "search", " ".join(query), scope, top_k)
     if not result.passages and not result.notice_code:
-        shell.say("Nothing was found. `allma status` shows what is indexed.")
+        shell.say("No passages found. `allma status` shows what is indexed.")
     shell.warn(result.notice)
 
 
@@ -36,7 +36,7 @@ async def explain(
     scope: Scope,
     top_k: Passages = None,
 ) -> None:
-    """Show why a search finds what it finds, and what it drops."""
+    """Show how a search ranks its candidates, and why it drops some."""
     shell.warn((await _show_found(shell, "explain", " ".join(query), scope, top_k)).notice)
 
 
@@ -57,22 +57,22 @@ async def evaluate(
         str,
         typer.Argument(
             metavar="FILE",
-            help="JSON lines or CSV: question; path, text or lines to be found.",
+            help="JSON lines or CSV: question; path, text or lines to find.",
             parser=absolute,
         ),
     ],
     scope: Scope,
     generate: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Let the chat model write so many into a new FILE."),
+        typer.Option(min=1, max=1000, help="Let the chat model write this many into a new FILE."),
     ] = None,
     top_k: Annotated[
-        int, typer.Option("-k", min=1, max=50, help="Passages of a search to look at.")
+        int, typer.Option("-k", min=1, max=50, help="Passages of each search to score.")
     ] = 10,
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="RESULT", help="Compare with what --json printed earlier.", parser=absolute
+            metavar="RESULT", help="Compare with an earlier output of --json.", parser=absolute
         ),
     ] = None,
     picture: Annotated[
@@ -109,16 +109,16 @@ async def read(
     shell: Shell,
     source: Annotated[
         str,
-        typer.Argument(help="A file, a chunk's id, or an allma:// address.", parser=_source),
+        typer.Argument(help="A file, a chunk id or an allma:// URI.", parser=_source),
     ],
     lines: Annotated[
         str | None, typer.Option("--lines", metavar="A:B", help="Only these lines.")
     ] = None,
     neighbors: Annotated[
-        int, typer.Option(min=0, max=20, help="With a chunk's id: chunks around it.")
+        int, typer.Option(min=0, max=20, help="With a chunk id: chunks around it.")
     ] = 0,
 ) -> None:
-    """Read an indexed document; PDF and DOCX as their text."""
+    """Read an indexed document; PDF and DOCX as extracted text."""
     first, last = _range(lines)
     shell.show(
         await shell.run("read", source=source, start_line=first, end_line=last, neighbors=neighbors)
@@ -126,7 +126,7 @@ async def read(
 
 
 def _range(lines: str | None) -> tuple[int | None, int | None]:
-    """`A:B`, `A:`, `:B` or `A` as two line numbers."""
+    """Parse `A:B`, `A:`, `:B` or `A` as two line numbers."""
     if lines is None:
         return None, None
     first, colon, last = lines.partition(":")

@@ -1,4 +1,4 @@
-"""The servers, which the program starts before it gets here: they are listed and explained."""
+"""The help of the servers, which `__main__` starts before the shell is imported."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""AI clients and their files."""
+"""AI clients and their configuration files."""
 
 from rich.text import Text
 
@@ -9,7 +9,7 @@ from allma_server.integrations.install import Installation, Installations
 def _installations(result: Installations, page: Page) -> View:
     styles = {"installed": "green", "unreadable": "yellow"}
     rows = [
-        (Text(c.client, "bold"), Text(c.state, styles.get(c.state, "dim")), page.place(c.file))
+        (Text(c.client, "bold"), Text(c.state, styles.get(c.state, "dim")), page.location(c.file))
         for c in result.clients
     ]
     yield from page.columns(rows)
@@ -20,12 +20,12 @@ def _installation(result: Installation, page: Page) -> View:
         style = {"+": "green", "-": "red", "@": "dim"}[line[0]]
         yield Text(line, style)
     if not result.change:
-        has = "has Allma already" if result.state == "installed" else "has no Allma"
-        yield Text(f"{result.title} {has}: ") + page.place(result.file)
+        has = "already has Allma" if result.state == "installed" else "does not have Allma"
+        yield Text(f"{result.title} {has}: ") + page.location(result.file)
         return
-    yield Text("Written to " if result.written else "Not written to ") + page.place(result.file)
+    yield Text("Written to " if result.written else "Not written to ") + page.location(result.file)
     if result.backup:
-        yield Text("Before, it was ") + page.place(result.backup, style="")
+        yield Text("Backup: ") + page.location(result.backup, style="")
     if result.next_step:
         yield Text(f"→ {result.next_step}", "yellow")
 

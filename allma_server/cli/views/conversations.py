@@ -3,14 +3,14 @@
 from rich.console import RenderableType
 from rich.text import Text
 
-from allma_server.cli.page import Page, View, Views, fits, moment
+from allma_server.cli.page import Page, View, Views, local_time, shorten
 from allma_server.cli.streams import CONTROLS
 from allma_server.cli.views.searching import passages, source_line
 from allma_server.types import Answer, Conversation, ConversationPage, Export
 
 
 def _answer(result: Answer, page: Page) -> View:
-    """The sources; the text was shown as it came."""
+    """The sources; the text has been streamed already."""
     if not result.citations:
         return
     yield Text()
@@ -18,7 +18,7 @@ def _answer(result: Answer, page: Page) -> View:
         yield from passages([c.passage for c in result.citations], page)
         return
     any_cited = any(citation.cited for citation in result.citations)
-    yield Text("Sources" if any_cited else "The closest passages", "bold")
+    yield Text("Sources" if any_cited else "Closest passages", "bold")
     for citation in result.citations:
         style = "" if citation.cited or not any_cited else "dim"
         yield source_line(f"[{citation.number}]", citation.passage, page, style)
@@ -28,9 +28,9 @@ def _conversations(result: ConversationPage, page: Page) -> View:
     rows = [
         (
             Text(c.id, "cyan"),
-            moment(c.updated_at),
+            local_time(c.updated_at),
             f"{c.message_count:>3}",
-            fits(c.title, max(20, page.width - 6)),
+            shorten(c.title, max(20, page.width - 6)),
         )
         for c in result.conversations
     ]
@@ -39,10 +39,14 @@ def _conversations(result: ConversationPage, page: Page) -> View:
 
 def _conversation(result: Conversation, page: Page) -> View:
     yield Text(result.title, "bold")
-    yield Text(f"{result.id}  {moment(result.created_at)}", "dim")
+    yield Text(f"{result.id}  {local_time(result.created_at)}", "dim")
     for message in result.messages:
         who = "You" if message.role == "user" else message.model or "Allma"
-        yield Text("\n") + Text(who, "bold green") + Text(f"  {moment(message.created_at)}", "dim")
+        yield (
+            Text("\n")
+            + Text(who, "bold green")
+            + Text(f"  {local_time(message.created_at)}", "dim")
+        )
         yield _prose(message.content, page)
         if message.caution:
             yield Text(message.caution, "yellow")
@@ -52,7 +56,7 @@ def _conversation(result: Conversation, page: Page) -> View:
 
 def _prose(text: str, page: Page) -> RenderableType:
     if page.terminal:
-        from rich.markdown import Markdown  # a third of what a search would import of rich
+        from rich.markdown import Markdown  # late: slow to import, and searches do not need it
 
         return Markdown(text.translate(CONTROLS), hyperlinks=False)
     return Text(text)

@@ -1,4 +1,4 @@
-"""The engine: its state, its process, its settings."""
+"""The engine's state, process, checks and settings."""
 
 from rich.text import Text
 
@@ -25,7 +25,7 @@ def _status(result: Status, page: Page) -> View:
     pending = f", {vectors.pending:,} pending" if vectors.pending else ""
     yield from page.facts(
         ("version", result.version),
-        ("data", page.place(result.data_dir, style="", whole=True)),
+        ("data", page.location(result.data_dir, style="", whole=True)),
         ("embedder", (embedder.name or "not chosen yet") + dimensions),
         ("model", result.chat_model or Text("none", "yellow")),
         ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
@@ -34,7 +34,7 @@ def _status(result: Status, page: Page) -> View:
         ("process", f"{result.pid}, {count(result.clients, 'client')}"),
     )
     for workspace in result.workspaces:
-        yield Text("\n") + page.place(workspace.path, whole=True)
+        yield Text("\n") + page.location(workspace.path, whole=True)
         yield Text(f"    {_numbers(workspace)}", "dim")
     for each in result.jobs:
         yield Text()
@@ -51,7 +51,7 @@ def _numbers(workspace: WorkspaceStatus) -> str:
         if number:
             parts.append(f"{number:,} {word}")
     if not workspace.approved:
-        return ", ".join([*parts, "imported; `allma index` with its path lets it be followed"])
+        return ", ".join([*parts, "imported, not watched; run `allma index` with its path"])
     if workspace.total is not None:
         parts.append(f"{workspace.done:,} of {workspace.total:,} files indexed")
     parts += filter(None, (workspace.notice, workspace.reason))
@@ -90,23 +90,23 @@ def _import(result: ImportReport, page: Page) -> View:
     file, data = readable(result.file), readable(result.data_dir)
     yield f"Imported {file} into {data}: {documents}, {conversations}."
     if result.workspaces:
-        yield "Its folders are not read or followed before you index them yourself:"
+        yield "Its folders are not read or watched until you index them:"
         for path in result.workspaces:
-            yield Text("    allma index ") + page.place(path, style="", whole=True)
+            yield Text("    allma index ") + page.location(path, style="", whole=True)
 
 
 def _settings(result: Settings, page: Page) -> View:
     for each in result.settings:
-        yield Text.assemble((f"{each.key} = ", "cyan"), (each.shown, "bold"), _origin(each))
+        yield Text.assemble((f"{each.key} = ", "cyan"), (each.text, "bold"), _origin(each))
         if each.notice:
             yield Text(f"    {each.notice}", "yellow")
         if page.terminal:
             yield Text(f"    {each.description}", "dim")
-    yield Text("\n") + page.place(result.file, style="dim", whole=True)
+    yield Text("\n") + page.location(result.file, style="dim", whole=True)
 
 
 def _setting(result: Setting, page: Page) -> View:
-    yield Text(result.shown) + (_origin(result) if page.terminal else Text())
+    yield Text(result.text) + (_origin(result) if page.terminal else Text())
 
 
 def _origin(each: Setting) -> Text:

@@ -1,4 +1,4 @@
-"""What was indexed, and what is."""
+"""Reports of indexing, jobs and the list of documents."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,8 +7,8 @@ from rich.text import Text
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.types import DocumentPage, FileReason, ForgetReport, IngestReport, Job
 
-MOST_SKIPPED = 10
-"""Skipped files that a report lists; all of them are in the ledger."""
+MAX_SKIPPED = 10
+"""Skipped files that a report lists; `allma documents` lists all."""
 
 STATE_STYLES = {"indexed": "green", "skipped": "yellow", "failed": "red"}
 
@@ -29,7 +29,7 @@ def _ingest_report(report: IngestReport, page: Page) -> View:
         yield Text(f"{label:<10}{digits:>{width}}", style if number else "dim")
     yield Text(f"{'seconds':<10}{report.seconds:>{width}.1f}")
     yield from _reasons("Failed", report.failed, page, len(report.failed))
-    yield from _reasons("Skipped", report.skipped, page, MOST_SKIPPED)
+    yield from _reasons("Skipped", report.skipped, page, MAX_SKIPPED)
 
 
 def _reasons(title: str, files: Sequence[FileReason], page: Page, most: int) -> Iterator[Text]:
@@ -37,7 +37,7 @@ def _reasons(title: str, files: Sequence[FileReason], page: Page, most: int) -> 
         return
     yield Text(f"\n{title}", "bold")
     for file in files[:most]:
-        yield Text("  ") + page.place(file.path, style="")
+        yield Text("  ") + page.location(file.path, style="")
         yield Text(f"    {file.reason}", "dim")
     if len(files) > most:
         more = count(len(files) - most, "more file")
@@ -45,9 +45,9 @@ def _reasons(title: str, files: Sequence[FileReason], page: Page, most: int) -> 
 
 
 def job(result: Job, page: Page) -> View:
-    """How far a job is, and what came of it."""
+    """Render a job: its progress, and its report when it is done."""
     of = f"{result.done} of {result.total}" if result.total else str(result.done)
-    yield Text(f"{result.kind} {result.state}: {of}  ") + page.place(result.path)
+    yield Text(f"{result.kind} {result.state}: {of}  ") + page.location(result.path)
     if result.message:
         yield Text(f"    {result.message}", "dim")
     if result.report:
@@ -56,7 +56,7 @@ def job(result: Job, page: Page) -> View:
 
 def _documents(result: DocumentPage, page: Page) -> View:
     rows = [
-        (Text(d.state, STATE_STYLES[d.state]), d.format, f"{d.chunks:>4}", page.place(d.path))
+        (Text(d.state, STATE_STYLES[d.state]), d.format, f"{d.chunks:>4}", page.location(d.path))
         for d in result.documents
     ]
     for document, line in zip(result.documents, page.columns(rows), strict=True):
@@ -67,9 +67,9 @@ def _documents(result: DocumentPage, page: Page) -> View:
 
 def _forget_report(report: ForgetReport, page: Page) -> View:
     number = count(report.documents, "document")
-    yield Text(f"Forgot {number} ({count(report.chunks, 'chunk')}): ") + page.place(report.path)
+    yield Text(f"Forgot {number} ({count(report.chunks, 'chunk')}): ") + page.location(report.path)
     if report.workspace_removed:
-        yield Text("The folder is no longer followed. Nothing on disk was touched.", "dim")
+        yield Text("The folder is no longer watched. No file on disk was changed.", "dim")
     if report.notice:
         yield Text(report.notice, "dim")
 

@@ -1,4 +1,4 @@
-"""Results that have no view of their own: their facts, and a table for each of their lists."""
+"""The view of results that have none of their own: their fields, and a table for each list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -7,7 +7,7 @@ from typing import Any, cast
 from rich.text import Text
 
 from allma_server._internal.path_text import readable
-from allma_server.cli.page import Page, View, fits
+from allma_server.cli.page import Page, View, shorten
 from allma_server.cli.views.searching import passages
 from allma_server.types import Passage
 
@@ -86,7 +86,7 @@ def _cell(name: str, value: Any, row: Mapping[str, Any], page: Page) -> Text | N
             return Text(f"{value:.3g}")
         case str() if name in _PATHS:
             line = row.get("start_line")
-            return page.place(value, line if isinstance(line, int) else None, "")
+            return page.location(value, line if isinstance(line, int) else None, "")
         case _:
             return Text(str(value))
 
@@ -95,4 +95,4 @@ def _short(name: str, value: Any, row: Mapping[str, Any], page: Page) -> Text:
     if (parts := _rows(value)) is not None:
         value = " › ".join(map(str, parts))
     cell = _cell(name, value, row, page) or Text()
-    return cell if name in _PATHS else Text(fits(cell.plain, LONGEST_CELL) if cell else "")
+    return cell if name in _PATHS else Text(shorten(cell.plain, LONGEST_CELL) if cell else "")

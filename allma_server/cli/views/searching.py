@@ -1,4 +1,4 @@
-"""Found passages, why they were found, and how well."""
+"""Passages, explanations, evaluations and excerpts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,8 @@ from allma_server.types import (
     StageScores,
 )
 
-MOST_MISSED = 20
+MAX_MISSED = 20
+"""Questions that an evaluation lists as not found."""
 
 
 def _search_result(result: SearchResult, page: Page) -> View:
@@ -25,7 +26,7 @@ def _search_result(result: SearchResult, page: Page) -> View:
 
 
 def passages(found: Iterable[Passage], page: Page) -> View:
-    """Passages under their numbers."""
+    """Render numbered passages."""
     for number, passage in enumerate(found, start=1):
         if number > 1:
             yield Text()
@@ -33,24 +34,24 @@ def passages(found: Iterable[Passage], page: Page) -> View:
         yield from page.snippet(passage.text)
 
 
-def source_line(label: str, place: Passage | MessageSource, page: Page, style: str = "") -> Text:
-    """Where something stands, with what has to be known of it."""
-    line = Text(f"{label} ") + page.place(place.path, place.start_line, style or "bold cyan")
-    if place.page is not None:
-        line.append(f"  page {place.page}")
-    if isinstance(place, Passage) and place.stale:
+def source_line(label: str, source: Passage | MessageSource, page: Page, style: str = "") -> Text:
+    """Render a source: its location, page, heading and warnings."""
+    line = Text(f"{label} ") + page.location(source.path, source.start_line, style or "bold cyan")
+    if source.page is not None:
+        line.append(f"  page {source.page}")
+    if isinstance(source, Passage) and source.stale:
         line.append("  changed since it was indexed", "yellow")
-    if isinstance(place, Passage) and place.suspicious:
-        line.append("  gives orders to its reader", "yellow")
-    if place.heading:
-        line.append("\n" + " " * (len(label) + 1) + " › ".join(place.heading), "dim")
+    if isinstance(source, Passage) and source.suspicious:
+        line.append("  possible prompt injection", "yellow")
+    if source.heading:
+        line.append("\n" + " " * (len(label) + 1) + " › ".join(source.heading), "dim")
     return line
 
 
 def _explanation(result: Explanation, page: Page) -> View:
     words = result.terms + [f'"{phrase}"' for phrase in result.phrases]
     yield from page.facts(
-        ("words", " ".join(words) or "none"),
+        ("terms", " ".join(words) or "none"),
         ("too common", " ".join(result.stop_words) or None),
         ("reranker", result.reranker),
     )
@@ -61,10 +62,10 @@ def _explanation(result: Explanation, page: Page) -> View:
     rows = [head, *(_candidate(n, c, names) for n, c in enumerate(shown, start=1))]
     lines = page.columns(rows)
     yield next(lines)
-    for candidate, standings in zip(shown, lines, strict=True):
-        yield standings
+    for candidate, scores in zip(shown, lines, strict=True):
+        yield scores
         passage = candidate.passage
-        line = Text("    ") + page.place(passage.path, passage.start_line, "")
+        line = Text("    ") + page.location(passage.path, passage.start_line, "")
         yield line.append(f"  chunk {passage.chunk_id}", "dim")
     if more := len(result.candidates) - len(shown):
         yield Text(f"\nand {count(more, 'candidate')} ranked too low to be rescored: --json", "dim")
@@ -89,16 +90,16 @@ def _evaluation(result: Evaluation, page: Page) -> View:
         rows += [_scores(stage, "before: ") for stage in result.before.stages]
     yield from page.columns(rows)
     if result.before is not None:
-        yield Text(f"\n{result.better} found higher now, {result.worse} lower")
+        yield Text(f"\n{result.better} ranked higher now, {result.worse} lower")
         for label, each in (("before", result.before), ("now", result)):
             settings = ", ".join(f"{name} {value}" for name, value in each.settings.items())
             yield Text(f"{label:<8}{settings}", "dim")
     missed = [each.question for each in result.ranks if each.rank is None]
     if missed:
         yield Text(f"\nNot found ({len(missed)})", "bold")
-        yield from (Text(f"  {question}") for question in missed[:MOST_MISSED])
-    if len(missed) > MOST_MISSED:
-        yield Text(f"  and {count(len(missed) - MOST_MISSED, 'more question')}: --json", "dim")
+        yield from (Text(f"  {question}") for question in missed[:MAX_MISSED])
+    if len(missed) > MAX_MISSED:
+        yield Text(f"  and {count(len(missed) - MAX_MISSED, 'more question')}: --json", "dim")
 
 
 def _scores(stage: StageScores, before: str = "") -> list[Text]:
@@ -111,10 +112,10 @@ def _excerpt(result: Excerpt, page: Page) -> View:
     if not page.terminal:
         yield Text(result.text.removesuffix("\n"))
         return
-    yield page.place(result.path, result.start_line)
+    yield page.location(result.path, result.start_line)
     lines = result.text.split("\n")
     if len(lines) != result.end_line - result.start_line + 1:
-        yield from map(Text, lines)  # what was read of a page has not the lines of its file
+        yield from map(Text, lines)  # extracted text has other lines than its file
         return
     digits = len(str(result.end_line))
     for number, line in enumerate(lines, start=result.start_line):

@@ -189,7 +189,7 @@ def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
 def test_an_explanation_is_a_table_of_places_and_scores() -> None:
     lines = [line.rstrip() for line in shown(EXPLANATION).splitlines()]
     assert lines == [
-        "words       engin",
+        "terms       engin",
         "too common  an",
         "",
         "    dense      lexical    fused       rescored",
@@ -235,7 +235,7 @@ def test_an_answer_without_a_model_shows_the_passages_themselves() -> None:
 
 def test_passages_that_an_answer_does_not_cite_are_not_called_its_sources() -> None:
     text = shown(replace(ANSWER, citations=[citation(1, cited=False)]))
-    assert "The closest passages\n[1] notes/guide.md:12" in text
+    assert "Closest passages\n[1] notes/guide.md:12" in text
 
 
 def test_a_report_lists_every_failed_file_but_only_some_skipped_ones() -> None:
