@@ -1,5 +1,6 @@
 """Choose the documents that a search covers."""
 
+import asyncio
 import os
 from dataclasses import replace
 from typing import Annotated, TypeAlias
@@ -52,17 +53,28 @@ async def indexed_folder(call: Call, workspace: str) -> str:
     folder = await real(workspace)
     workspaces = await call.engine.catalog.workspaces(proposed=True)
     paths = [each.path for each in workspaces]
-    if any(is_inside(folder, path) or is_inside(path, folder) for path in paths):
+    if any(is_inside(path, folder) for path in paths):
+        return folder
+    within = any(is_inside(folder, path) for path in paths)
+    if within and await _is_known(call, folder):
         return folder
     name = os.path.basename(folder).casefold()
     named = [path for path in paths if os.path.basename(path).casefold() == name]
     if len(named) == 1:
         return named[0]
     known = ", ".join(named or paths)
+    why = "is not on the disk, nor in the index" if within else "is not inside an indexed workspace"
     raise DocumentNotFound(
-        f"{workspace} is not inside an indexed workspace.",
+        f"{workspace} {why}.",
         f"Indexed: {known}." if known else "No documents indexed. Run `allma index DIR`.",
     )
+
+
+async def _is_known(call: Call, folder: str) -> bool:
+    """Return whether a folder of a workspace is on the disk or has documents in the index."""
+    if await asyncio.to_thread(os.path.lexists, folder):
+        return True
+    return bool(await call.engine.catalog.matching_documents(folder, None, None))
 
 
 def sources_of(call: Call) -> Sources:

@@ -71,3 +71,27 @@ async def test_an_unknown_workspace_is_answered_with_those_that_there_are(
         await BY_NAME[operation](call, {**asked, "workspace": name})
     assert "is not inside an indexed workspace" in failure.value.message
     assert failure.value.hint == f"Indexed: {link.with_name('project')}."
+
+
+@pytest.mark.parametrize("operation", ["search", "explain", "ask", "documents"])
+async def test_a_folder_that_a_workspace_does_not_have_is_told_instead_of_searched(
+    engine: Engine, link: Path, operation: str
+) -> None:
+    folder = link.with_name("project")
+    call = Call(engine, LOCAL, folders=(str(folder),))
+    asked = {"ask": {"question": "salty?"}, "documents": {}}.get(operation, {"query": "salty"})
+    with pytest.raises(DocumentNotFound) as failure:
+        await BY_NAME[operation](call, {**asked, "workspace": "nosuch"})
+    assert "nosuch is not on the disk, nor in the index" in failure.value.message
+    assert failure.value.hint == f"Indexed: {folder}."
+
+
+async def test_a_client_inside_a_workspace_may_name_it(engine: Engine, link: Path) -> None:
+    folder = link.with_name("project")
+    call = Call(engine, LOCAL, folders=(str(folder),))
+    for name in ("project", "Project"):
+        listed: DocumentPage = await BY_NAME["documents"](call, {"workspace": name})
+        assert listed.total == 1
+    (folder / "empty").mkdir()
+    found: SearchResult = await BY_NAME["search"](call, {"query": "salty", "workspace": "empty"})
+    assert not found.passages and found.notice_code == "nothing_indexed"
