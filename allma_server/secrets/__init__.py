@@ -1,10 +1,10 @@
 """Secrets: files that hold nothing else are never read, those inside other files are masked.
 
 `names.py` knows files and folders by their names. In texts, `forms.py` finds secrets by their form,
-`contexts.py` by what stands around them, `assignments.py` by the name that programs and settings
-give them, `prose.py` and `tables.py` by the words of `labels.py` in sentences and in tables.
-`values.py` tells values from words about them, `rules.py` finds where to look, `masking.py` puts a
-word in their place.
+`contexts.py` by what stands around them, `options.py` on command lines, `assignments.py` by the
+name that programs and settings give them, `prose.py` and `tables.py` by the words of `labels.py` in
+sentences and in tables. `values.py` tells values from words about them, `rules.py` finds where to
+look, `masking.py` puts a word in their place.
 """
 
 from allma_server.secrets.masking import COUNT, MASKED, Masked, mask, mask_extract, masked

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from allma_server.secrets.options import COMMANDS
 from allma_server.secrets.rules import MarkedText, Rule
 from allma_server.secrets.spans import Span
 from allma_server.secrets.values import is_password, is_random, is_varied
@@ -72,9 +73,6 @@ _RULES = (
     ), is_password),
     Rule("password", ("sshpass",), re.compile(
         r"sshpass\s{1,4}(?:-\S{1,20}\s{1,3}){0,3}?-p\s?[\"']?(?P<secret>[^\s\"']{6,200})"
-    ), is_password),
-    Rule("password", ("mysql", "mariadb"), re.compile(
-        r"\b(?:mysql\w*|mariadb)\b[^\n]{0,200}?\s-p[\"']?(?P<secret>[^\s\"']{6,200})"
     ), is_password),
     Rule("password", ("-storepass", "-keypass", "-pass"), re.compile(
         r"(?:-(?:store|key)pass\s{1,3}|-pass(?:in|out)?\s{1,3}pass:)[\"']?"
@@ -151,7 +149,7 @@ def private_members(marked: MarkedText) -> Iterator[Span]:
 def in_context(marked: MarkedText) -> Iterator[Span]:
     """Passwords in addresses, headers, `.netrc` lines, options of commands, statements of SQL."""
     text, lowered = marked.text, marked.lowered
-    for rule in _RULES:
+    for rule in (*_RULES, *COMMANDS):
         yield from rule.spans(marked)
     for mark in _LINE_MARKS:
         for at in marked.places(mark):

@@ -102,7 +102,8 @@ FORMS = (
           r"discord(?:app)?\.com/api/webhooks/(?P<secret>\d{15,22}/[\w-]{50,90})"),
     _form("teams webhook", "webhook.office.com",
           r"webhook\.office\.com/webhookb2/(?P<secret>[\w@/-]{80,200})"),
-    _form("telegram token", ":AA", r"\d{8,12}:AA[\w-]{32,34}", begins_with_mark=False),
+    _form("telegram token", ":AA", r"(?:bot)?(?P<secret>\d{8,12}:AA[\w-]{32,34})",
+          begins_with_mark=False),
     Form("discord token", ("",), begins_with_mark=False, pattern=re.compile(
         r"[MNO](?:(?<![\w-][MNO])|(?<=\\[nrt][MNO]))[\w-]{23,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])")),
     _form("sendgrid key", "SG.", r"SG\.[\w-]{16,32}\.[\w-]{16,64}"),

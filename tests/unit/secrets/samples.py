@@ -144,3 +144,26 @@ IN_TABLES = (
 )  # fmt: skip
 
 SEED_WORDS = "ladder ocean winter puzzle garden violin rocket copper maple tunnel silver".split()
+
+
+ON_COMMAND_LINES = (
+    "mysqldump -h db -u bob -p'{}' shop > shop.sql",
+    "docker login -u bob -p {} registry.example.org",
+    'echo "to the registry"; helm registry login r.example.org -u bob -p "{}"',
+    "az login --service-principal -u app -p {} --tenant t",
+    "mongosh --host db -u bob -p {} shop",
+    "redis-cli -h cache -a {} ping",
+    "ldapsearch -x -D cn=admin -w {} -b dc=example",
+    "unzip -P {} backup.zip",
+    "7z x -p{} backup.7z",
+    "smbclient //files/home -U bob%{}",
+    "xfreerdp /u:bob /p:{} /v:desk",
+    "ipmitool -H bmc -U ADMIN -P {} power on",
+    "useradd -m -p {} bob",
+    "openssl enc -aes-256-cbc -k {} -in notes",
+    "htpasswd -bc users bob {}",
+    "sqlplus bob/{}@shop",
+    r"net use Z: \\files\home {} /user:bob",
+    'echo "bob:{}" | sudo chpasswd',
+)
+"""Commands that take a password in an option of one letter, or at a place of its own."""

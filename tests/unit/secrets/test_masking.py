@@ -20,6 +20,7 @@ from tests.unit.secrets.samples import (
     IN_SENTENCES,
     IN_TABLES,
     NAMED_TOKENS,
+    ON_COMMAND_LINES,
     PASSWORDS,
     PROVIDERS,
     SEED_WORDS,
@@ -101,6 +102,33 @@ def test_a_password_in_a_table_is_masked(table: str) -> None:
     for password in (*PASSWORDS, "hunter2"):
         masked = mask(table.replace("{}", password)).text
         assert masked.replace('"', "") == table.replace("{}", "[secret: password]").replace('"', "")
+
+
+@pytest.mark.parametrize("command", ON_COMMAND_LINES)
+def test_a_password_on_a_command_line_is_masked_and_nothing_else(command: str) -> None:
+    for password in ("Winter2024Harz", "x9kLm2Qp4w"):
+        masked = mask(command.replace("{}", password)).text
+        assert masked == command.replace("{}", "[secret: password]")
+
+
+def test_a_quoted_password_on_a_command_line_is_masked_to_its_end() -> None:
+    assert_masked("mysql -u bob -p'blue Harz 24' shop", "Harz 24")
+
+
+def test_options_that_take_no_password_are_left_alone() -> None:
+    text = """
+docker run -p 8080:80 nginx    docker login -u bob -p $PASS r    docker login --password-stdin
+redis-cli -p 6379 ping    redis-cli -a $REDIS_PASSWORD ping    mongo -p 27017    mkdir -p a1/b2
+ldapsearch -x -W -D cn=admin1    unzip -P password a.zip    mysql -u root -P3306 -pPASSWORD shop
+openssl enc -k <pass> -in f1    sqlplus / as sysdba    net use Z: \\\\files\\home2 /persistent:yes
+echo "user:password" | chpasswd    echo a:b1c2d3e | tee x    7z archives (-p for passwords)
+"""
+    assert mask(text).text == text
+
+
+def test_a_token_in_the_address_of_a_bot_is_masked() -> None:
+    token = f"123456789:AA{drawn(33)}"
+    assert_masked(f"https://api.telegram.org/bot{token}/sendMessage", token)
 
 
 def test_all_cells_of_a_named_column_are_masked_and_no_other() -> None:
@@ -292,6 +320,8 @@ def test_a_file_that_is_nothing_but_secrets_is_no_document() -> None:
         "eyJ.",
         "'\"=",
         "--token ",
+        "zip -",
+        "docker login ",
     ],
 )
 def test_hostile_texts_take_time_in_proportion(unit: str) -> None:
