@@ -97,9 +97,7 @@ class Ingestion:
             jobs=self._jobs,
         )
         self._embedding = Embedding(catalogue, embedders, self._jobs, self._retry_limited)
-        self.maintenance = Maintenance(
-            catalogue, self._jobs, embedders.in_use, self._retry_limited
-        )
+        self.maintenance = Maintenance(catalogue, self._jobs, embedders.in_use, self._retry_limited)
         self._monitor = ChangeMonitor(
             catalogue.workspaces, self._update, config.data_dir, watch=config.watch
         )

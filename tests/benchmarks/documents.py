@@ -82,13 +82,15 @@ async def judged_all(folder: Path, rows: list[list[str]]) -> list[Result]:
     turn = asyncio.Semaphore(WORKERS)
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(judged(pool, turn, folder, row)) for row in rows]
+            tasks = [group.create_task(parse_result(pool, turn, folder, row)) for row in rows]
         return [task.result() for task in tasks]
     finally:
         await pool.close()
 
 
-async def judged(pool: ParserPool, turn: asyncio.Semaphore, folder: Path, row: list[str]) -> Result:
+async def parse_result(
+    pool: ParserPool, turn: asyncio.Semaphore, folder: Path, row: list[str]
+) -> Result:
     file, what, gold = row[0], row[2], row[4]
     async with turn:
         begun = time.perf_counter()

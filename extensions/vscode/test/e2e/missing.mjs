@@ -2,7 +2,7 @@
 import { Workbench } from "./workbench.mjs";
 
 export async function missingTests(vsix) {
-  const title = "a server that is not there is told, with the way to install it";
+  const title = "a missing server is reported, with instructions to install it";
   const workbench = await Workbench.open({
     vsix,
     settings: { "allma.server.path": "/nowhere/allma-server" },

@@ -17,7 +17,7 @@ export async function trustTests(vsix) {
     await workbench.openChat();
     await workbench.status("Ollama not running"); // the server runs and has returned its status
     await page.getByRole("button", { name: "Documents Section" }).click();
-    await page.getByText("indexing needs a trusted workspace").waitFor();
+    await page.getByText("Indexing requires a trusted workspace").waitFor();
     await chat.getByLabel("Question", { exact: true }).waitFor();
     await workbench.screenshot("untrusted");
     await workbench.command("Workspaces: Manage Workspace Trust");
