@@ -309,7 +309,7 @@ def _note(
     failed = isinstance(told, dict) and told.get("isError")
     code = error["code"] if error else (structured or {}).get("code") if failed else "result"
     outcome.answers[str(code)] += 1
-    if "failed unexpectedly" in json.dumps(error or (structured if failed else None)):
+    if "Unexpected error." in json.dumps(error or (structured if failed else None)):
         outcome.faults.append(f"unexpected failure: {body[:400]!r}")
 
 

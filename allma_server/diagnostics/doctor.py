@@ -38,7 +38,7 @@ async def diagnose(engine: Engine) -> Diagnosis:
 
 
 async def repair(engine: Engine, progress: Progress) -> Diagnosis:
-    """Puts the index right: whatever can be derived is built anew from the database.
+    """Repair the index: rebuild what can be derived from the database.
 
     Documents whose rows are not all there are read again. Each step is a check of the result.
 
@@ -84,7 +84,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
 
 async def _full_text(engine: Engine, progress: Progress) -> str:
     with engine.ingestion.exclusive():
-        return f"built anew from {await engine.catalog.refill_full_text():,} chunks"
+        return f"rebuilt from {await engine.catalog.refill_full_text():,} chunks"
 
 
 async def _vectors(engine: Engine, progress: Progress) -> str:
@@ -93,7 +93,7 @@ async def _vectors(engine: Engine, progress: Progress) -> str:
     await engine.embedder.empty_vectors()
     if trouble := await engine.vectors.rebuilt():
         raise StorageError(trouble, "Exact search serves meanwhile; it is tried again.")
-    return "built anew"
+    return "rebuilt"
 
 
 REPAIRS: dict[str, Callable[[Engine, Progress], Awaitable[str]]] = {

@@ -186,7 +186,7 @@ class Jobs:
         except Exception as exc:
             log.exception("an ingestion failed")
             run.error = await self._records.damage_behind(exc) or AllmaError(
-                "Indexing failed because of a bug in Allma.", "The log has the details."
+                "Unexpected error while indexing.", "Please report it with Allma's log."
             )
             run.job = replace(run.job, state="failed", message=run.error.message)
         finally:

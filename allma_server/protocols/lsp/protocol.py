@@ -29,7 +29,7 @@ from allma_server.protocols.lsp.buffers import buffers_of
 from allma_server.protocols.lsp.lenient import without_unknown_values
 
 INTERNAL_ERROR = -32603
-INTERNAL = "Allma failed unexpectedly; its log has the details."
+INTERNAL = "Unexpected error. Please report it with Allma's log."
 REQUEST_CANCELLED = -32800
 REQUEST_FAILED = -32803
 """The code of every foreseen failure but a wrong argument; `data` has Allma's own."""

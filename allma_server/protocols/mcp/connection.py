@@ -25,7 +25,7 @@ Context = ServerRequestContext[Any]
 JOB_SECONDS = 25.0
 """After this long an ingestion is answered with its job."""
 
-INTERNAL = "Allma failed unexpectedly; its log has the details."
+INTERNAL = "Unexpected error. Please report it with Allma's log."
 
 _NOT_FOUND = -32002
 """A resource that is not there, until 2025-11-25; later revisions say invalid params."""

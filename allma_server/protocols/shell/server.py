@@ -72,7 +72,7 @@ class _Connection:
         except Exception:
             _log.exception("an operation failed")
             await self._fail(
-                id, AllmaError("Allma failed unexpectedly.", "Its log has the details.")
+                id, AllmaError("Unexpected error.", "Please report it with Allma's log.")
             )
 
     async def _run(self, request: Mapping[str, Any], progress: "_Progress") -> Any:
