@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from allma_server._internal.addresses import OLLAMA_PORT, server_address
 from allma_server._internal.validation import requirement
 from allma_server.errors import InvalidArgument, UnknownSetting
-from allma_server.locations import config_file, default_data_dir
+from allma_server.locations import config_file, default_data_dir, read_config
 
 _log = logging.getLogger(__name__)
 
@@ -283,7 +283,7 @@ def check_key(key: str) -> None:
 def read_file(path: Path) -> dict[str, Any]:
     """The keys a settings file sets; empty when there is none."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_config(path))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:

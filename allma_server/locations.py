@@ -24,6 +24,9 @@ RUNTIME_FOLDERS = Path("/run/user")
 SHORT_FOLDER = Path("/tmp")
 """Where sockets are for a user without a runtime folder whose home has a long path."""
 
+LARGEST_CONFIG = 1_000_000
+"""Bytes of a settings file; all settings take a few thousand."""
+
 LONGEST_SOCKET = 100
 """Bytes of a socket's path; systems allow 104 or 108, with the zero at its end."""
 
@@ -36,6 +39,21 @@ def config_file() -> Path:
     if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
         return Path(named)
     return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
+
+
+def read_config(path: Path) -> str:
+    """Return the text of a settings file.
+
+    Raises:
+        OSError: it is missing, unreadable, larger than LARGEST_CONFIG, or no regular file.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is not a regular file")
+    if status.st_size > LARGEST_CONFIG:
+        raise OSError(f"it is larger than {LARGEST_CONFIG:,} bytes")
+    return path.read_text("utf-8")
 
 
 def default_data_dir() -> Path:
@@ -51,7 +69,7 @@ def data_dir(named: str | None = None) -> Path:
     chosen = named or os.environ.get("ALLMA_DATA_DIR", "").strip()  # noqa: TID251
     if not chosen:
         try:
-            value = tomllib.loads(config_file().read_text("utf-8")).get("data_dir")
+            value = tomllib.loads(read_config(config_file())).get("data_dir")
             chosen = value.strip() if isinstance(value, str) else None
         except (OSError, ValueError):
             chosen = None

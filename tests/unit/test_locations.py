@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from allma_server import locations
+from allma_server.config import read_file
+from allma_server.errors import InvalidArgument
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has runtime folders")
@@ -59,3 +61,24 @@ def test_a_short_folder_that_is_a_link_is_not_used(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / ("long" * 30)))
     with pytest.raises(PermissionError):
         locations.socket_path(short_path / "data")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are files on POSIX")
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a huge file"])
+def test_a_settings_file_that_is_none_is_refused_instead_of_read_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file = tmp_path / "config.toml"
+    if kind == "a pipe":
+        os.mkfifo(file)
+    elif kind == "a device":
+        file.symlink_to("/dev/zero")
+    else:
+        with file.open("wb") as opened:
+            opened.truncate(locations.LARGEST_CONFIG + 1)
+    monkeypatch.setenv("ALLMA_CONFIG", str(file))
+    monkeypatch.delenv("ALLMA_DATA_DIR", raising=False)
+    assert locations.data_dir() == locations.default_data_dir()
+    with pytest.raises(InvalidArgument, match="regular file|larger than") as refused:
+        read_file(file)
+    assert refused.value.hint == "Correct or remove it."
