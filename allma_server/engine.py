@@ -10,25 +10,24 @@ the first call that needs it.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from allma_server._internal.tasks import background_tasks
-from allma_server.answering.answer_model import DEFAULT_CONTEXT, MAX_CONTEXT
-from allma_server.answering.models import model_in_use
+from allma_server.answering.answer_model import find_answer_model
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
-from allma_server.errors import InvalidArgument, ModelNotFound, ProviderError
+from allma_server.errors import InvalidArgument, ProviderError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import why_refused
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.providers.chat import open_chat_models
-from allma_server.providers.embedding import EMBEDDERS, choose, open_embedder
+from allma_server.providers.embedding import EMBEDDERS, open_embedder, resolve_embedder
 from allma_server.providers.reranking import open_reranker
-from allma_server.providers.reranking.listwise import Chat, ChatModel
+from allma_server.providers.reranking.listwise import Complete
 from allma_server.secrets import MASKED, masked
 from allma_server.storage.archive.archive import import_archive
 from allma_server.storage.archive.importer import Taken
@@ -39,7 +38,7 @@ from allma_server.storage.sqlite.database import Database, open_database, refuse
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
 from allma_server.storage.vectors.chroma import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
-from allma_server.types import FORMATS, ImportReport, Rescue
+from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -156,7 +155,7 @@ class ChosenEmbedder:
             if name is None:
                 if not decide:
                     return None
-                name = await choose(self._config)
+                name = await resolve_embedder(self._config)
             opened = await self._stack.enter_async_context(
                 open_embedder(name, self._config, self._catalog.dimensions)
             )
@@ -217,7 +216,7 @@ async def open_engine(
         catalog = Catalog(database, shown=masked if config.mask_secrets else str)
         chat = await stack.enter_async_context(open_chat_models(config))
         reranker = await stack.enter_async_context(
-            open_reranker(config.reranker, _chat_model(settings, catalog, chat))
+            open_reranker(config.reranker, _completion(settings, catalog, chat))
         )
         # What is opened by the first call that needs it outlives the tasks that use it.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -257,17 +256,16 @@ async def _open_vectors(
     return await stack.enter_async_context(opened)
 
 
-def _chat_model(settings: Callable[[], Config], catalog: Catalog, chat: ChatModels) -> Chat:
-    """The model that also answers, with the same context: another one would load it anew."""
+def _completion(settings: Callable[[], Config], catalog: Catalog, chat: ChatModels) -> Complete:
+    """Let a reranker ask the model that also answers, so that no second model is loaded."""
 
-    async def model(asked: str | None) -> ChatModel:
-        name = await model_in_use(asked, settings(), catalog, chat)
-        if name is None:
-            raise ModelNotFound("No chat model is installed.", "Run `allma models pull llama3.2`.")
-        known = (await chat.show(name)).context_length
-        return ChatModel(name, min(known or DEFAULT_CONTEXT, MAX_CONTEXT))
+    async def complete(
+        requested: str | None, messages: Sequence[ChatMessage], max_tokens: int
+    ) -> str:
+        model = await find_answer_model(requested, settings(), catalog, chat)
+        return await model.complete(messages, max_tokens)
 
-    return Chat(chat, model)
+    return complete
 
 
 async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportReport:

@@ -1,7 +1,7 @@
 """Whether a setting can work: what its type does not tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
 from allma_server.providers.reranking import open_reranker
-from allma_server.providers.reranking.listwise import Chat, ChatModel
+from allma_server.types import ChatMessage
 
 CONNECT_SECONDS = 3.0
 
@@ -101,7 +101,7 @@ async def _chroma(config: Config) -> str | None:
 
 
 async def _reranker(config: Config) -> str | None:
-    async with open_chat_models(config) as chat, open_reranker(config.reranker, Chat(chat, _any)):
+    async with open_reranker(config.reranker, _no_reply):
         pass
     provider, _, model = config.reranker.partition("/")
     if provider == "onnx" and not await asyncio.to_thread((Path(model) / "model.onnx").is_file):
@@ -109,8 +109,8 @@ async def _reranker(config: Config) -> str | None:
     return None
 
 
-async def _any(name: str | None) -> ChatModel:
-    return ChatModel(name or AUTO, 0)
+async def _no_reply(model: str | None, messages: Sequence[ChatMessage], max_tokens: int) -> str:
+    return ""
 
 
 CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {

@@ -1,1 +1,1 @@
-"""Providers of models: embedding, chat and reranking, and how they are reached."""
+"""Model providers: embedding, chat and reranking models, and HTTP access to their servers."""

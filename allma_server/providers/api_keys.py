@@ -1,9 +1,9 @@
-"""Keys of model servers that ask for one: from the environment, else from the system's key ring.
+"""API keys of model servers: from the environment, else from the system's key ring.
 
-A key is never part of the settings: nothing that shows, logs or exports these can show it. The
-key ring is asked only for a key that `allma config set-key` stored, or when a server demands one:
-a locked key ring asks its user for a password, and most servers want no key. It is asked in a
-thread of its own and for a limited time, as it may hang for good.
+A key is never part of the settings, so nothing that shows, logs or exports them can reveal it. The
+key ring is only read if `allma config set-key` stored a key, or a server demands one, because a
+locked key ring asks its user for a password and most servers need no key. It is read in a separate
+thread with a timeout, because it may hang forever.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from allma_server.errors import InvalidArgument, StorageError, Unsupported
 SERVICE = "allma"
 PROVIDERS = ("ollama", "openai")
 
-LOOK_UP_SECONDS = 3.0
+READ_SECONDS = 3.0
 STORE_SECONDS = 60.0
 """Long enough for a person to unlock the key ring."""
-AGAIN_SECONDS = 60.0
-"""After the key ring did not answer in time, it is left alone for so long."""
+RETRY_SECONDS = 60.0
+"""How long the key ring is not read again after a timeout."""
 
 _T = TypeVar("_T")
 
 
 class ApiKey:
-    """The key for one model server, looked up when it is needed."""
+    """The key of one model server, read when it is needed."""
 
     def __init__(self, provider: str) -> None:
         self.provider = provider
@@ -43,79 +43,79 @@ class ApiKey:
 
     @property
     def value(self) -> str | None:
-        """The key as it is known now."""
+        """The key as far as it is known."""
         return key_in_environment(self.provider) or self._value
 
     async def get(self) -> str | None:
-        """The key to send without being asked for one."""
+        """Return the key to send with the first request, if any."""
         if (found := key_in_environment(self.provider)) is not None:
             return found
-        stored = await asyncio.to_thread(_stored_at, self.provider)
-        if stored != self._stored and await self._look_up():
+        stored = await asyncio.to_thread(_marker_mtime, self.provider)
+        if stored != self._stored and await self._read_key_ring():
             self._stored = stored
         return self._value
 
-    async def renewed(self) -> str | None:
-        """Another key than the one a server has just refused, if there is one."""
+    async def refresh(self) -> str | None:
+        """Return a key other than the one that a server has just refused, if there is one."""
         if key_in_environment(self.provider) is not None:
             return None
         former = self._value
-        await self._look_up()
+        await self._read_key_ring()
         return self._value if self._value != former else None
 
-    async def _look_up(self) -> bool:
-        """Asks the key ring; whether it answered."""
+    async def _read_key_ring(self) -> bool:
+        """Read the key ring; return whether it answered."""
         if time.monotonic() < self._not_before:
             return False
         try:
-            async with asyncio.timeout(LOOK_UP_SECONDS):
+            async with asyncio.timeout(READ_SECONDS):
                 self._value = await _in_thread(lambda: _read(self.provider))
         except TimeoutError:
-            self._not_before = time.monotonic() + AGAIN_SECONDS
+            self._not_before = time.monotonic() + RETRY_SECONDS
             return False
         return True
 
 
 async def store_key(provider: str, key: str) -> None:
-    """Puts a key into the system's key ring.
+    """Store a key in the system's key ring.
 
     Raises:
-        InvalidArgument: no such provider, or this cannot be a key.
-        Unsupported: this system has no key ring that can be used.
+        InvalidArgument: there is no such provider, or the key is malformed.
+        Unsupported: this system has no usable key ring.
         StorageError: the key ring refused.
     """
     check_provider(provider)
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise InvalidArgument(
-            "This cannot be an API key.", "It is one line of letters, digits and signs."
+            "This cannot be an API key.", "A key is one line of letters, digits and symbols."
         )
     await _with_key_ring(provider, lambda: _write(provider, key))
-    await asyncio.to_thread(_note, provider, stored=True)
+    await asyncio.to_thread(_write_marker, provider, stored=True)
 
 
 async def remove_key(provider: str) -> None:
-    """Takes the key out of the system's key ring; without one nothing happens.
+    """Remove the key from the system's key ring, if it has one.
 
     Raises:
         InvalidArgument, Unsupported, StorageError: as `store_key`.
     """
     check_provider(provider)
     await _with_key_ring(provider, lambda: _delete(provider))
-    await asyncio.to_thread(_note, provider, stored=False)
+    await asyncio.to_thread(_write_marker, provider, stored=False)
 
 
 def check_provider(provider: str) -> None:
-    """Raises InvalidArgument unless `provider` is one that can have a key."""
+    """Raise InvalidArgument unless `provider` takes a key."""
     if provider not in PROVIDERS:
         raise InvalidArgument(
-            f"There is no provider {provider!r} that takes a key.",
+            f"There is no provider {provider!r} that takes an API key.",
             f"Write {' or '.join(PROVIDERS)}.",
         )
 
 
 def how_to_set(provider: str) -> str:
-    """The next step for who has a key."""
+    """Return the hint that says how to set a key."""
     return (
         f"Store it with `allma config set-key {provider}`, or set {key_variable(provider)} in the "
         "environment and run `allma daemon restart`."
@@ -125,23 +125,24 @@ def how_to_set(provider: str) -> str:
 async def _with_key_ring(provider: str, change: Callable[[], str | None]) -> None:
     try:
         async with asyncio.timeout(STORE_SECONDS):
-            trouble = await _in_thread(change)
+            problem = await _in_thread(change)
     except TimeoutError:
-        trouble = f"it did not answer within {STORE_SECONDS:g} seconds"
-    if trouble == "":
+        problem = f"it did not answer within {STORE_SECONDS:g} seconds"
+    if problem == "":
         raise Unsupported(
             "This system has no key ring that Allma can use.",
             f"Set {key_variable(provider)} in the environment instead.",
         )
-    if trouble:
+    if problem:
         raise StorageError(
-            f"The system's key ring refused: {trouble}.",
+            f"The system's key ring refused: {problem}.",
             f"Set {key_variable(provider)} in the environment instead.",
         )
 
 
-# --- the key ring, in a thread --------------------------------------------------------------------
-# Its back ends come from many hands and raise what they like: whatever it is, there is no key.
+# --- the key ring, called in a thread -------------------------------------------------------------
+# keyring is imported late, as it takes a tenth of a second. Its back ends raise all kinds of
+# exceptions; each of them means that there is no key.
 
 
 def _read(provider: str) -> str | None:
@@ -154,12 +155,12 @@ def _read(provider: str) -> str | None:
 
 
 def _write(provider: str, key: str) -> str | None:
-    """What went wrong; an empty string where there is no key ring."""
+    """Return what went wrong, if anything; an empty string means that there is no key ring."""
     import keyring
 
     try:
         keyring.set_password(SERVICE, provider, key)
-        # Some back ends take a key and forget it.
+        # Some back ends accept a key without storing it.
         return None if keyring.get_password(SERVICE, provider) == key else ""
     except Exception as exc:
         return _reason(exc)
@@ -185,11 +186,11 @@ def _reason(exc: Exception) -> str:
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
-    """The result of `work`, in a thread that the process does not wait for when it ends."""
+    """Return the result of `work`, run in a daemon thread, for which the process does not wait."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 
-    def give(set_it: Callable[[], None]) -> None:
+    def deliver(set_it: Callable[[], None]) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(lambda: None if done.done() else set_it())
 
@@ -198,31 +199,31 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
             result = work()
         except BaseException as exc:
             failed = exc
-            give(lambda: done.set_exception(failed))
+            deliver(lambda: done.set_exception(failed))
         else:
-            give(lambda: done.set_result(result))
+            deliver(lambda: done.set_result(result))
 
     threading.Thread(target=run, name="key ring", daemon=True).start()
     return await done
 
 
-# --- which keys were stored -----------------------------------------------------------------------
+# --- which keys are stored ------------------------------------------------------------------------
 
 
-def _notes(provider: str) -> Path:
-    """An empty file that says that the key ring has a key for this provider."""
+def _marker(provider: str) -> Path:
+    """Return the path of the empty file that marks a key as stored in the key ring."""
     return config_file().with_name(f"{provider}.key-in-key-ring")
 
 
-def _stored_at(provider: str) -> int | None:
+def _marker_mtime(provider: str) -> int | None:
     try:
-        return _notes(provider).stat().st_mtime_ns
+        return _marker(provider).stat().st_mtime_ns
     except OSError:
         return None
 
 
-def _note(provider: str, *, stored: bool) -> None:
-    path = _notes(provider)
+def _write_marker(provider: str, *, stored: bool) -> None:
+    path = _marker(provider)
     try:
         path.unlink(missing_ok=True)
         if stored:

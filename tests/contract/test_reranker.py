@@ -1,18 +1,19 @@
 """The contract of every reranker in the registry."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from allma_server.answering.answer_model import AnswerModel
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Reranker
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.reranking import RERANKERS, open_reranker
-from allma_server.providers.reranking.listwise import Chat, ChatModel
-from allma_server.types import Passage
+from allma_server.providers.reranking.listwise import Complete
+from allma_server.types import ChatMessage, Passage
 from tests.unit.providers.reranking.networks import cross_encoder
 
 TEXTS = [
@@ -31,21 +32,21 @@ def passages(*texts: str) -> list[Passage]:
 
 
 @pytest.fixture
-async def chat() -> AsyncIterator[Chat]:
+async def complete() -> AsyncIterator[Complete]:
     async with open_chat_models(Config(chat_provider="scripted")) as models:
 
-        async def model(asked: str | None) -> ChatModel:
-            return ChatModel(asked or "echo", 4096)
+        async def ask(model: str | None, messages: Sequence[ChatMessage], max_tokens: int) -> str:
+            return await AnswerModel(models, model or "echo", 4096).complete(messages, max_tokens)
 
-        yield Chat(models, model)
+        yield ask
 
 
 @pytest.fixture(params=RERANKERS)
 async def reranker(
-    request: pytest.FixtureRequest, chat: Chat, tmp_path: Path
+    request: pytest.FixtureRequest, complete: Complete, tmp_path: Path
 ) -> AsyncIterator[Reranker]:
     names = {"chat": "chat", "onnx": f"onnx/{cross_encoder(tmp_path / 'm', QUESTION, *TEXTS)}"}
-    async with open_reranker(names[request.param], chat) as opened:
+    async with open_reranker(names[request.param], complete) as opened:
         assert opened is not None
         yield opened
 
@@ -82,12 +83,12 @@ async def test_concurrent_calls_do_not_mix(reranker: Reranker) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "none", "onnx", "onnx/", "words/x", "cohere/x"])
-async def test_a_reranker_that_does_not_exist_is_refused(name: str, chat: Chat) -> None:
+async def test_a_reranker_that_does_not_exist_is_refused(name: str, complete: Complete) -> None:
     with pytest.raises(InvalidArgument):
-        async with open_reranker(name, chat):
+        async with open_reranker(name, complete):
             pass
 
 
-async def test_words_means_no_reranker(chat: Chat) -> None:
-    async with open_reranker("words", chat) as none:
+async def test_words_means_no_reranker(complete: Complete) -> None:
+    async with open_reranker("words", complete) as none:
         assert none is None

@@ -116,7 +116,7 @@ async def test_impossible_settings_are_refused(quick: Path, key: str, value: str
         ("openai_url", "UNUSED", "is not running at"),
         ("chroma_url", "UNUSED", "Nothing answers at"),
         ("embedder", "ollama/nomic-embed-text", "is not running at"),
-        ("embedder", "local/nomic", "no embedded model"),
+        ("embedder", "local/nomic", "no bundled model"),
         ("chat_model", "nobody:7b", "`allma models pull nobody:7b`"),
         ("reranker", "onnx//nowhere", "no model.onnx"),
     ],

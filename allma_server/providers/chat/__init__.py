@@ -1,4 +1,4 @@
-"""Providers of chat models. Adding one is one file here and one line in CHAT_MODELS."""
+"""Chat model providers. To add one, add a file here and a line in CHAT_MODELS."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,10 +18,10 @@ CHAT_MODELS: Mapping[str, Callable[[Config], AbstractAsyncContextManager[ChatMod
 
 
 def open_chat_models(config: Config) -> AbstractAsyncContextManager[ChatModels]:
-    """The provider that `chat_provider` names; it need not be running yet.
+    """Open the provider that `chat_provider` names; it need not be running yet.
 
     Raises:
-        InvalidArgument: there is no such provider, or it lacks its address.
+        InvalidArgument: there is no such provider, or its address is not set.
     """
     if config.chat_provider not in CHAT_MODELS:
         raise InvalidArgument(

@@ -1,7 +1,7 @@
-"""Chat through Ollama's own API: models, answers token by token, downloads.
+"""Chat with Ollama's own API: models, streamed answers, downloads.
 
-https://github.com/ollama/ollama/blob/main/docs/api.md describes the wire. How long a model stays
-loaded (`keep_alive`) is left to Ollama, whose user may have set it.
+The API: https://github.com/ollama/ollama/blob/main/docs/api.md. How long a model stays loaded
+(`keep_alive`) is not set, because the user may have configured it in Ollama.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from allma_server.errors import ModelNotFound, ModelUnsuitable, ProviderError
 from allma_server.providers.chat.reply import Reply
 from allma_server.providers.http import (
     Count,
-    Listening,
     ProviderClient,
+    StreamTimeouts,
     WireModel,
     known_count,
     ollama,
@@ -29,19 +29,19 @@ from allma_server.providers.http import (
 from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
 LIST_SECONDS = 30.0
-SHOWN_AT_ONCE = 8
-# Nothing is said while a download of many gigabytes is verified.
+CONCURRENT_SHOWS = 8
 PULL_SECONDS = 900.0
+"""Without progress: Ollama reports none while it verifies a download of many gigabytes."""
 DOWNLOAD_SECONDS = 7 * 24 * 3600.0
-SHOWN_SECONDS = 300.0
-MOST_MODELS = 5000
-LEAST_CONTEXT = 128
+SHOW_CACHE_SECONDS = 300.0
+MAX_MODELS = 5000
+MIN_CONTEXT = 128
 
 
 class OllamaChatModels:
     """The chat models of an Ollama server.
 
-    What `show` tells is remembered for five minutes: it is asked before each answer.
+    The results of `show` are cached for five minutes, as every answer needs one.
     """
 
     def __init__(self, client: ProviderClient) -> None:
@@ -49,27 +49,27 @@ class OllamaChatModels:
         self._shown: dict[str, _Shown] = {}
 
     async def version(self) -> str:
-        """Ollama's version; doubles as the question whether it is there."""
+        """Return Ollama's version; this also shows that it answers."""
         return (await self._client.call("GET", "/api/version", _Version, seconds=5)).version
 
     async def list(self) -> list[ModelInfo]:
-        """All models Ollama has, newest first, embedding models among them."""
+        """Return all models of Ollama, newest first, including embedding models."""
         tags = await self._client.call("GET", "/api/tags", _Tags)
         listed = [entry.as_info(entry.name) for entry in tags.models or []]
-        turns = asyncio.Semaphore(SHOWN_AT_ONCE)
+        limit = asyncio.Semaphore(CONCURRENT_SHOWS)
 
         async def complete(at: int, info: ModelInfo) -> None:
-            async with turns:
-                listed[at] = await self._completed(info)
+            async with limit:
+                listed[at] = await self._complete_info(info)
 
-        with suppress(TimeoutError):  # what is known by then is told
+        with suppress(TimeoutError):  # return what is known by then
             async with asyncio.timeout(LIST_SECONDS), asyncio.TaskGroup() as group:
                 for at, info in enumerate(listed):
                     group.create_task(complete(at, info))
         return listed
 
     async def show(self, name: str) -> ModelInfo:
-        """One model in full.
+        """Return one model with all details.
 
         Raises:
             ModelNotFound: Ollama does not have it.
@@ -79,7 +79,7 @@ class OllamaChatModels:
             answer = await self._client.call(
                 "POST", "/api/show", _Model, {"model": name}, model=name
             )
-            known = _Shown(answer.as_info(name), time.monotonic() + SHOWN_SECONDS)
+            known = _Shown(answer.as_info(name), time.monotonic() + SHOW_CACHE_SECONDS)
             self._shown[name] = known
         return known.info
 
@@ -92,11 +92,11 @@ class OllamaChatModels:
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> AsyncGenerator[TextDelta | Finish]:
-        """The answer as it is generated, then a Finish.
+        """Yield the answer as it is generated, then a Finish.
 
-        A model that thinks is asked not to: thoughts would use up `max_tokens` unseen.
+        Models that think are asked not to, because unseen thoughts would use up `max_tokens`.
         """
-        able = await self._abilities(model)
+        capabilities = await self._chat_capabilities(model)
         reply = Reply(self._client.provider.name, model, max_tokens)
         options = {
             "num_ctx": context_length,
@@ -108,70 +108,70 @@ class OllamaChatModels:
             "messages": [asdict(message) for message in messages],
             "stream": True,
             "options": {key: value for key, value in options.items() if value is not None},
-            **({"think": False} if "thinking" in able else {}),
+            **({"think": False} if "thinking" in capabilities else {}),
         }
-        lines = self._client.lines("/api/chat", body, model=model, listening=reply.listening)
+        lines = self._client.lines("/api/chat", body, model=model, timeouts=reply.timeouts)
         async with aclosing(lines):
             async for line in lines:
-                said = self._client.read(_ChatLine, line)
-                if said.error:
-                    raise self._client.broken_off(said.error, model, begun=reply.begun)
-                message = said.message
+                data = self._client.parse(_ChatLine, line)
+                if data.error:
+                    raise self._client.stream_error(data.error, model, has_begun=reply.has_begun)
+                message = data.message
                 for delta in reply.add(message.thinking, thought=True):
                     yield delta
                 for delta in reply.add(message.content, tool=bool(message.tool_calls)):
                     yield delta
-                if said.done:
+                if data.done:
                     for event in reply.end(
-                        said.done_reason, said.prompt_eval_count, said.eval_count
+                        data.done_reason, data.prompt_eval_count, data.eval_count
                     ):
                         yield event
                     return
-        raise reply.cut_short()
+        raise reply.interrupted()
 
-    async def _abilities(self, model: str) -> Sequence[str]:
-        """What a model is made for, to chat among it; empty where an older server does not say.
+    async def _chat_capabilities(self, model: str) -> Sequence[str]:
+        """Return the capabilities of a model; empty if an older server reports none.
 
         Raises:
-            ModelUnsuitable: it cannot chat.
+            ModelUnsuitable: the model cannot chat.
         """
         capabilities = (await self.show(model)).capabilities
         if capabilities and "completion" not in capabilities:
             raise ModelUnsuitable(
-                f"The model {model} cannot chat; it is made for {', '.join(capabilities)}.",
+                f"The model {model} cannot chat; its capabilities are {', '.join(capabilities)}.",
                 "`allma models list` shows the models that can.",
             )
         return capabilities
 
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
-        """Downloads a model; closing the generator stops it, a later pull resumes.
+        """Download a model; closing the generator stops it, and a later pull resumes.
 
         Raises:
-            ModelNotFound: the library has no such model.
+            ModelNotFound: Ollama's library has no such model.
         """
         self._shown.clear()
-        listening = Listening(PULL_SECONDS, PULL_SECONDS, DOWNLOAD_SECONDS)
+        timeouts = StreamTimeouts(PULL_SECONDS, PULL_SECONDS, DOWNLOAD_SECONDS)
         lines = self._client.lines(
-            "/api/pull", {"model": name, "stream": True}, model=name, listening=listening
+            "/api/pull", {"model": name, "stream": True}, model=name, timeouts=timeouts
         )
         status = ""
         async with aclosing(lines):
             async for line in lines:
-                listening.heard()
-                listening.broken = ProviderError
-                step = self._client.read(_PullLine, line)
+                timeouts.received()
+                timeouts.error = ProviderError
+                step = self._client.parse(_PullLine, line)
                 if step.error:
-                    raise _pull_failure(name, one_line(step.error) or "it does not say why")
+                    raise _pull_failure(name, one_line(step.error) or "no reason given")
                 status = step.status
                 yield PullProgress(status, step.completed, step.total)
         if status != "success":
             raise ProviderError(
                 f"The download of {name} ended before it was complete.",
-                "Pull it again: what has come is kept.",
+                "Pull it again: it continues where it stopped.",
             )
 
     async def delete(self, name: str) -> None:
-        """Removes a model from Ollama's disk.
+        """Delete a model from Ollama's disk.
 
         Raises:
             ModelNotFound: Ollama does not have it.
@@ -179,13 +179,13 @@ class OllamaChatModels:
         self._shown.clear()
         await self._client.send("DELETE", "/api/delete", {"model": name}, model=name)
 
-    async def _completed(self, info: ModelInfo) -> ModelInfo:
-        """Older servers tell a model's abilities and context length only when it is shown."""
+    async def _complete_info(self, info: ModelInfo) -> ModelInfo:
+        """Add capabilities and context length, which older servers only report for one model."""
         if info.capabilities and info.context_length:
             return info
         try:
             shown = await self.show(info.name)
-        except ProviderError:  # deleted meanwhile, or broken: it is listed all the same
+        except ProviderError:  # deleted meanwhile, or damaged: list it anyway
             return info
         return replace(
             info,
@@ -196,7 +196,7 @@ class OllamaChatModels:
 
 @asynccontextmanager
 async def open_ollama(config: Config) -> AsyncGenerator[OllamaChatModels]:
-    """The Ollama server at `ollama_url`, which need not be running yet."""
+    """Open the Ollama server at `ollama_url`; it need not be running yet."""
     async with open_client(ollama(config)) as client:
         yield OllamaChatModels(client)
 
@@ -206,7 +206,7 @@ def _pull_failure(name: str, reason: str) -> ProviderError:
         return ModelNotFound(
             f"The Ollama library has no model {name}.", "https://ollama.com/library lists them."
         )
-    hint = "Is there a connection to the internet?" if "no such host" in reason else None
+    hint = "Check the connection to the internet." if "no such host" in reason else None
     return ProviderError(f"Ollama could not download {name}: {reason}.", hint)
 
 
@@ -216,7 +216,7 @@ class _Shown:
     until: float
 
 
-# --- the wire -----------------------------------------------------------------------------------
+# --- JSON of the API ----------------------------------------------------------------------------
 
 
 class _Version(BaseModel):
@@ -230,7 +230,7 @@ class _Details(WireModel):
 
 
 class _Model(WireModel):
-    """A model as `/api/tags` and `/api/show` tell of it, each leaving some of this out."""
+    """A model in `/api/tags` and `/api/show`, each of which omits some fields."""
 
     name: str = ""
     size: Count = None
@@ -240,7 +240,7 @@ class _Model(WireModel):
     model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
 
     def as_info(self, name: str) -> ModelInfo:
-        # The context length stands under the architecture's name, as in `llama.context_length`.
+        # The key begins with the architecture, as in `llama.context_length`.
         lengths = [v for k, v in self.model_info.items() if k.endswith(".context_length")]
         known = [*map(known_count, lengths), self.details.context_length]
         return ModelInfo(
@@ -248,25 +248,25 @@ class _Model(WireModel):
             size=self.size,
             parameters=self.details.parameter_size or None,
             quantization=self.details.quantization_level or None,
-            # A length in which no answer has room is none.
-            context_length=next((v for v in known if v and v >= LEAST_CONTEXT), None),
+            # A length that leaves no room for an answer is treated as unknown.
+            context_length=next((v for v in known if v and v >= MIN_CONTEXT), None),
             capabilities=self.capabilities,
             modified_at=self.modified_at,
         )
 
 
 class _Tags(BaseModel):
-    models: list[_Model] | None = Field(default=None, max_length=MOST_MODELS)
+    models: list[_Model] | None = Field(default=None, max_length=MAX_MODELS)
 
 
-class _Said(WireModel):
+class _ChatMessage(WireModel):
     content: str = ""
     thinking: str = ""
     tool_calls: Any = None
 
 
 class _ChatLine(WireModel):
-    message: _Said = Field(default_factory=_Said)
+    message: _ChatMessage = Field(default_factory=_ChatMessage)
     done: bool = False
     done_reason: str = "stop"
     prompt_eval_count: Count = None

@@ -1,6 +1,6 @@
-"""Chat through any server that speaks OpenAI's API: llama.cpp, vLLM, LM Studio and others.
+"""Chat with any OpenAI-compatible server: llama.cpp, vLLM, LM Studio and others.
 
-Such a server decides itself which models it has and how long their contexts are.
+The server decides which models it offers and how long their contexts are.
 """
 
 import re
@@ -19,11 +19,13 @@ from allma_server.providers.chat.reply import Reply
 from allma_server.providers.http import Count, ProviderClient, WireModel, open_client, openai
 from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
-MOST_MODELS = 5000
-LEAST_CONTEXT = 128
+MAX_MODELS = 5000
+MIN_CONTEXT = 128
 
-_THINKS = re.compile(r"(?:^|[-_/.:])(?:r1|qwq|think(?:ing)?|reason(?:ing|er)?)(?:$|[-_.:/])", re.I)
-"""Names of models whose prompt begins their thinking: they only say where it ends."""
+_REASONING_MODEL = re.compile(
+    r"(?:^|[-_/.:])(?:r1|qwq|think(?:ing)?|reason(?:ing|er)?)(?:$|[-_.:/])", re.I
+)
+"""Names of models whose chat template opens the thinking, so that they only mark its end."""
 
 
 class OpenAIChatModels:
@@ -34,20 +36,20 @@ class OpenAIChatModels:
         self._thinks_unmarked: set[str] = set()
 
     async def version(self) -> str:
-        """The API tells no version: the server is asked for its models to see that it is there."""
+        """Return a constant, as the API has no version; shows that the server answers."""
         await self._client.call("GET", "models", _Models, seconds=5)
         return "openai-compatible"
 
     async def list(self) -> list[ModelInfo]:
-        """All models the server offers, in its order."""
+        """Return all models of the server, in its order."""
         models = await self._client.call("GET", "models", _Models)
         return [model.as_info() for model in models.data or []]
 
     async def show(self, name: str) -> ModelInfo:
-        """One model.
+        """Return one model.
 
         Raises:
-            ModelNotFound: the server does not offer it.
+            ModelNotFound: the server does not have it.
         """
         for info in await self.list():
             if info.name == name:
@@ -64,9 +66,13 @@ class OpenAIChatModels:
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> AsyncGenerator[TextDelta | Finish]:
-        """The answer as it is generated, then a Finish. `context_length` is the server's to set."""
-        held = model in self._thinks_unmarked or _THINKS.search(model) is not None
-        reply = Reply(self._client.provider.name, model, max_tokens, held=held)
+        """Yield the answer as it is generated, then a Finish; the server sets `context_length`."""
+        starts_thinking = (
+            model in self._thinks_unmarked or _REASONING_MODEL.search(model) is not None
+        )
+        reply = Reply(
+            self._client.provider.name, model, max_tokens, starts_thinking=starts_thinking
+        )
         body = {
             "model": model,
             "messages": [asdict(message) for message in messages],
@@ -75,57 +81,55 @@ class OpenAIChatModels:
             "max_tokens": reply.max_tokens,
             **({} if temperature is None else {"temperature": temperature}),
         }
-        events = self._client.events(
-            "chat/completions", body, model=model, listening=reply.listening
-        )
+        events = self._client.events("chat/completions", body, model=model, timeouts=reply.timeouts)
         reason, usage = "", _Usage()
         async with aclosing(events):
             async for event in events:
-                said = self._said(event, reply, model)
-                usage = said.usage or usage
-                for choice in said.choices:
+                data = self._parse(event, reply, model)
+                usage = data.usage or usage
+                for choice in data.choices:
                     reason = choice.finish_reason or reason
                     delta = choice.delta
-                    for given in reply.add(delta.thoughts, thought=True):
-                        yield given
-                    for given in reply.add(_text(delta.content), tool=bool(delta.tool_calls)):
-                        yield given
-                # Usage comes after the reason, in an event of its own.
+                    for shown in reply.add(delta.thoughts, thought=True):
+                        yield shown
+                    for shown in reply.add(_text(delta.content), tool=bool(delta.tool_calls)):
+                        yield shown
+                # The usage follows the reason, in a separate event.
                 if event.data.strip() == "[DONE]":
                     break
         if reply.thinks_unmarked:
             self._thinks_unmarked.add(model)
         if not reason:
-            raise reply.cut_short()
+            raise reply.interrupted()
         for end in reply.end(reason, usage.prompt_tokens, usage.completion_tokens):
             yield end
 
-    def _said(self, event: ServerSentEvent, reply: Reply, model: str) -> "_Event":
+    def _parse(self, event: ServerSentEvent, reply: Reply, model: str) -> "_Event":
         data = event.data.strip()
         if event.event == "error":
-            raise self._client.broken_off(_error_in(data), model, begun=reply.begun)
+            raise self._client.stream_error(_error_in(data), model, has_begun=reply.has_begun)
         if data in ("", "[DONE]"):
             return _Event()
-        said = self._client.read(_Event, data)
-        if said.error:
-            raise self._client.broken_off(said.error, model, begun=reply.begun)
-        return said
+        parsed = self._client.parse(_Event, data)
+        if parsed.error:
+            raise self._client.stream_error(parsed.error, model, has_begun=reply.has_begun)
+        return parsed
 
     def pull(self, name: str) -> AsyncGenerator[PullProgress]:
-        """Raises Unsupported: the API has no downloads."""
+        """Raise Unsupported, as the API has no downloads."""
         raise Unsupported(
-            "An OpenAI-compatible server cannot be told to download models.",
+            "An OpenAI-compatible server cannot download models.",
             "Start it with the model, or set chat_provider to ollama.",
         )
 
     async def delete(self, name: str) -> None:
-        """Raises Unsupported: the API cannot delete."""
-        raise Unsupported("An OpenAI-compatible server cannot be told to delete models.")
+        """Raise Unsupported, as the API cannot delete."""
+        raise Unsupported("An OpenAI-compatible server cannot delete models.")
 
 
 @asynccontextmanager
 async def open_openai(config: Config) -> AsyncGenerator[OpenAIChatModels]:
-    """The server at `openai_url`, which need not be running yet.
+    """Open the server at `openai_url`; it need not be running yet.
 
     Raises:
         InvalidArgument: `openai_url` is not set.
@@ -134,11 +138,11 @@ async def open_openai(config: Config) -> AsyncGenerator[OpenAIChatModels]:
         yield OpenAIChatModels(client)
 
 
-# --- the wire -----------------------------------------------------------------------------------
+# --- JSON of the API ----------------------------------------------------------------------------
 
 
 class _Meta(WireModel):
-    """What llama.cpp adds."""
+    """An extension of llama.cpp."""
 
     n_ctx: Count = None
     size: Count = None
@@ -146,22 +150,22 @@ class _Meta(WireModel):
 
 class _Model(WireModel):
     id: str
-    max_model_len: Count = None  # what vLLM adds
+    max_model_len: Count = None  # an extension of vLLM
     meta: _Meta = Field(default_factory=_Meta)
 
     def as_info(self) -> ModelInfo:
         length = self.max_model_len or self.meta.n_ctx or 0
-        # A length in which no answer has room is none.
-        known = length if length >= LEAST_CONTEXT else None
+        # A length that leaves no room for an answer is treated as unknown.
+        known = length if length >= MIN_CONTEXT else None
         return ModelInfo(name=self.id, size=self.meta.size, context_length=known)
 
 
 class _Models(BaseModel):
-    data: list[_Model] | None = Field(max_length=MOST_MODELS)
+    data: list[_Model] | None = Field(max_length=MAX_MODELS)
 
 
 class _Delta(WireModel):
-    """A piece of a reply; servers differ in what they call a piece of thinking."""
+    """A piece of a reply; servers use different names for thinking."""
 
     content: Any = None
     reasoning_content: Any = None
@@ -195,7 +199,7 @@ class _Part(WireModel):
 
 
 def _text(content: Any) -> str:
-    """The text of a message, which some servers give in parts."""
+    """Return the text of a message, which some servers send as a list of parts."""
     if isinstance(content, list):
         parts = [_Part.model_validate(p) for p in cast(list[Any], content) if isinstance(p, dict)]
         return "".join(part.text for part in parts if part.type == "text")
@@ -203,7 +207,7 @@ def _text(content: Any) -> str:
 
 
 def _error_in(data: str) -> Any:
-    """What stands in an event of an error: JSON, or a sentence."""
+    """Return the content of an error event: JSON, or else the text."""
     try:
         return from_json(data)
     except ValueError:

@@ -1,9 +1,8 @@
-"""A deterministic chat model without weights, for tests and trials.
+"""Deterministic chat models without weights, for tests.
 
-Its models differ in how they behave:
-
-    echo    repeats the question, or the last line it was asked, and cites every source by number
-    slow    the same, with a pause before each word, for as long as it is listened to
+Models:
+    echo    repeats the question, or the last line of the prompt, and cites every source
+    slow    the same, endlessly, with a pause before each word
     broken  fails after three words
     vector  cannot chat
 """
@@ -33,7 +32,7 @@ _QUESTION = "Question: "
 
 
 class ScriptedChatModels:
-    """Answers made from the prompt. `generating` counts the answers that are under way."""
+    """Answers made from the prompt. `generating` counts the answers in progress."""
 
     def __init__(self) -> None:
         self.generating = 0
@@ -62,27 +61,27 @@ class ScriptedChatModels:
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> AsyncGenerator[TextDelta | Finish]:
-        """Word by word, a word counting as a token."""
+        """Yield the answer word by word; a word counts as a token."""
         if "completion" not in (await self.show(model)).capabilities:
             raise ModelUnsuitable(f"The scripted model {model} cannot chat.")
         words = _answer(messages)
         prompt_tokens = sum(len(message.content.split()) for message in messages)
-        said = 0
+        count = 0
         self.generating += 1
         try:
             for word in islice(cycle(words) if model == "slow" else words, max_tokens):
                 await asyncio.sleep(PAUSE_SECONDS if model == "slow" else 0)
-                if model == "broken" and said == 3:
+                if model == "broken" and count == 3:
                     raise AnswerInterrupted("The scripted model broke off, as it always does.")
-                yield TextDelta(f" {word}" if said else word)
-                said += 1
-            reason = "length" if model == "slow" or said < len(words) else "stop"
-            yield Finish(reason, prompt_tokens, said)
+                yield TextDelta(f" {word}" if count else word)
+                count += 1
+            reason = "length" if model == "slow" or count < len(words) else "stop"
+            yield Finish(reason, prompt_tokens, count)
         finally:
             self.generating -= 1
 
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
-        """Any of its models can be had again after it was deleted."""
+        """Restore a model after it was deleted."""
         if name not in _CAPABILITIES:
             raise ModelNotFound(f"There is no scripted model {name}.")
         for completed in (0, 50, 100):
@@ -97,7 +96,7 @@ class ScriptedChatModels:
 
 @asynccontextmanager
 async def open_scripted(config: Config) -> AsyncGenerator[ScriptedChatModels]:
-    """The scripted models; they have no settings."""
+    """Open the scripted models; they have no settings."""
     yield ScriptedChatModels()
 
 
@@ -107,9 +106,9 @@ def _info(name: str) -> ModelInfo:
 
 def _answer(messages: Sequence[ChatMessage]) -> list[str]:
     lines = split_lines(messages[-1].content) if messages else []
-    said = [line for line in lines if line.strip()]
-    questions = [line for line in said if line.startswith(_QUESTION)]
-    asked = (questions or said or ["nothing"])[-1]
+    lines = [line for line in lines if line.strip()]
+    questions = [line for line in lines if line.startswith(_QUESTION)]
+    asked = (questions or lines or ["nothing"])[-1]
     numbers = _SOURCE.findall("\n".join(message.content for message in messages))
     cited = [f"[{number}]" for number in sorted(set(map(int, numbers)))]
     return ["You", "asked:", *asked.split(), *cited]

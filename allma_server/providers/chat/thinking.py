@@ -1,8 +1,8 @@
-"""Takes out of a model's text what is not meant for its reader: thinking, and template marks.
+"""Remove thinking and chat-template marks from a model's streamed text.
 
-Models think between `<think>` and `</think>` and the like, at the head of an answer or on a line
-of its own; some have the first of the two in their prompt and say only the second. Marks of chat
-templates (`<|im_end|>`) are part of no answer. In code, both are text like any other.
+Models think between marks such as `<think>` and `</think>`, at the start of an answer or of a line.
+For some models the template contains the first mark, so they only write the second. Marks of chat
+templates (`<|im_end|>`) are not part of an answer. Inside code, both are normal text.
 """
 
 import re
@@ -38,11 +38,11 @@ _MARK = re.compile("|".join(map(re.escape, _WORDS)) + r"|<[|｜][^\s<>|｜]{1,40
 _MAY_BEGIN = re.compile(r"<[|｜][^\s<>|｜]{0,40}[|｜]?")
 _FIRST = re.compile(r"[<\[◁]")
 _ROLE = re.compile(r"\s*(?:assistant|model|user|system)?(?:<\|end_header_id\|>)?")
-_LONGEST_ROLE = 40
+_MAX_ROLE_LENGTH = 40
 
-# Control characters, which command a terminal, and signs without a form, which turn words around
-# or stand for nothing; but the joiners of scripts and emoji.
-_NOT_SHOWN = dict.fromkeys(
+# Control characters, which can control a terminal, and invisible ones, which can reverse text; the
+# joiners that scripts and emoji need are not among them.
+_REMOVED = dict.fromkeys(
     [
         *({*range(0x1C), *range(0x7F, 0xA0)} - {*range(0x09, 0x0D), 0x85}),
         *(0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF),
@@ -52,135 +52,135 @@ _NOT_SHOWN = dict.fromkeys(
 )
 
 
-class VisibleText:
-    """A model's text as it comes: `add` and `finish` give what of it is for the reader.
+class ThinkingFilter:
+    """Filters a model's streamed text; `add` and `finish` return the visible part.
 
-    With `held`, the text begins with thinking whose first mark is not said: nothing is given
-    before the mark that ends it, or before `release`.
+    With `starts_thinking`, the text begins with thinking whose first mark is missing: nothing is
+    returned before the mark that ends it, or before `release`.
     """
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, *, starts_thinking: bool = False) -> None:
         self.text = ""
-        """All that was given, but for thinking that showed as such too late."""
-        self.late = False
-        """Whether there was such thinking, so that `text` is not what was given piece by piece."""
-        self.thought = 0
+        """The visible text, without thinking that was only recognised after it was returned."""
+        self.is_late = False
+        """Whether there was such thinking, so that `text` differs from what was returned."""
+        self.thought_length = 0
         """Characters of thinking."""
-        self._held = held
-        self._waiting = ""
+        self._held = starts_thinking
+        self._pending = ""
         self._closing: tuple[str, ...] = ()
         self._state: Literal["text", "hidden", "channel", "role", "over"] = "text"
         self._opened: set[str] = set()
         self._out: list[str] = []
 
     def add(self, piece: str) -> str:
-        """Takes the next piece; what may be shown by it."""
-        return self._taken(piece.translate(_NOT_SHOWN), final=False)
+        """Add the next piece and return what can be shown now."""
+        return self._process(piece.translate(_REMOVED), final=False)
 
     def finish(self) -> str:
-        """The rest, once the model has ended."""
-        return self._taken("", final=True) + self.release()
+        """Return the rest, after the model has ended."""
+        return self._process("", final=True) + self.release()
 
     def release(self) -> str:
-        """What was held: it was no thinking after all."""
+        """Return the text held back, which turned out not to be thinking."""
         held, self._held = self.text if self._held else "", False
         return held
 
-    def _taken(self, piece: str, *, final: bool) -> str:
-        self._waiting += piece
+    def _process(self, piece: str, *, final: bool) -> str:
+        self._pending += piece
         steps = {
-            "text": self._read, "hidden": self._hide, "channel": self._channel,
-            "role": self._skip_role, "over": self._drop,
+            "text": self._read_text, "hidden": self._skip_thinking, "channel": self._read_channel,
+            "role": self._skip_role, "over": self._skip_rest,
         }  # fmt: skip
-        while self._waiting and steps[self._state](final):
+        while self._pending and steps[self._state](final):
             pass
-        given, self._out = "".join(self._out), []
-        return "" if self._held else given
+        shown, self._out = "".join(self._out), []
+        return "" if self._held else shown
 
-    def _read(self, final: bool) -> bool:
-        """Gives text up to the next mark; whether there may be more."""
-        first = _FIRST.search(self._waiting)
-        self._give(first.start() if first else len(self._waiting))
+    def _read_text(self, final: bool) -> bool:
+        """Emit text up to the next mark; return whether more may follow."""
+        first = _FIRST.search(self._pending)
+        self._emit(first.start() if first else len(self._pending))
         if first is None:
             return False
-        mark = _MARK.match(self._waiting)
+        mark = _MARK.match(self._pending)
         if mark is None:
-            if not final and _may_become_mark(self._waiting):
+            if not final and _may_become_mark(self._pending):
                 return False
-            self._give(1)
+            self._emit(1)
             return True
-        self._meet(mark[0])
+        self._handle_mark(mark[0])
         return True
 
-    def _meet(self, mark: str) -> None:
-        """Does what a mark at the head of the waiting text asks for."""
-        word, begun = mark.lower(), bool(self.text.strip())
-        # An answer may well end with `</s>` in a sentence about it; `<s>` strikes text out in HTML.
-        if self._in_code() or (word == "<s>" and begun):
-            self._give(len(mark))
+    def _handle_mark(self, mark: str) -> None:
+        """Handle a mark at the start of the pending text."""
+        word, has_begun = mark.lower(), bool(self.text.strip())
+        # `<s>` inside an answer is the HTML element for strikethrough.
+        if self._in_code() or (word == "<s>" and has_begun):
+            self._emit(len(mark))
         elif word in _PAIRS:
-            at_line = not begun or self.text.rstrip(" \t").endswith("\n")
-            if at_line:
+            at_line_start = not has_begun or self.text.rstrip(" \t").endswith("\n")
+            if at_line_start:
                 self._skip(mark, "hidden", (_PAIRS[word],))
             else:
                 self._opened.add(word)
-                self._give(len(mark))
+                self._emit(len(mark))
         elif word in _OPENING:
-            self._close(mark, word, begun)
+            self._close(mark, word, has_begun)
         elif word == _CHANNEL:
             self._skip(mark, "channel")
-        elif begun and (word in _ENDS or word in _TURNS):
+        elif has_begun and (word in _ENDS or word in _TURNS):
             self._skip(mark, "over")
         else:
             self._skip(mark, "role" if word in _TURNS else "text")
 
-    def _close(self, mark: str, word: str, begun: bool) -> None:
+    def _close(self, mark: str, word: str, has_begun: bool) -> None:
         if _OPENING[word] in self._opened:
-            self._give(len(mark))
+            self._emit(len(mark))
             return
         self._skip(mark, "text")
-        if begun and not self.thought:
-            self.thought, self.text, self._out = len(self.text), "", []
-            self.late = not self._held
+        if has_begun and not self.thought_length:
+            self.thought_length, self.text, self._out = len(self.text), "", []
+            self.is_late = not self._held
         self._held = False
 
-    def _hide(self, final: bool) -> bool:
-        lowered = self._waiting.lower()
+    def _skip_thinking(self, final: bool) -> bool:
+        lowered = self._pending.lower()
         found = [(at, c) for c in self._closing if (at := lowered.find(c)) >= 0]
         if not found:
             kept = 0 if final else max(map(len, self._closing)) - 1
-            hidden = max(0, len(self._waiting) - kept)
-            self.thought += hidden
-            self._waiting = self._waiting[hidden:]
+            hidden = max(0, len(self._pending) - kept)
+            self.thought_length += hidden
+            self._pending = self._pending[hidden:]
             return False
         at, closing = min(found)
-        self.thought += at
-        # What begins the next part of a reply has yet to be read.
+        self.thought_length += at
+        # These marks also begin the next part of the reply, so they stay.
         keeps = closing in (_CHANNEL, "<|start|>")
-        self._waiting = self._waiting[at if keeps else at + len(closing) :]
+        self._pending = self._pending[at if keeps else at + len(closing) :]
         self._state, self._held = "text", False
         return True
 
-    def _channel(self, final: bool) -> bool:
-        """The name of a channel decides: only `final` is for the reader."""
-        name, found, _ = self._waiting.partition("<|message|>")
-        if not found and len(name) < _LONGEST_ROLE and not final:
+    def _read_channel(self, final: bool) -> bool:
+        """Read the name of a channel; only `final` is visible."""
+        name, found, _ = self._pending.partition("<|message|>")
+        if not found and len(name) < _MAX_ROLE_LENGTH and not final:
             return False
-        self._waiting = self._waiting[len(name) + len(found) :] if found else ""
+        self._pending = self._pending[len(name) + len(found) :] if found else ""
         shown = name.strip().lower().startswith("final")
         self._state, self._closing = ("text", ()) if shown else ("hidden", _CHANNEL_ENDS)
         return True
 
     def _skip_role(self, final: bool) -> bool:
-        if len(self._waiting) < _LONGEST_ROLE and "\n" not in self._waiting and not final:
+        if len(self._pending) < _MAX_ROLE_LENGTH and "\n" not in self._pending and not final:
             return False
-        role = _ROLE.match(self._waiting)
-        self._waiting = self._waiting[role.end() if role else 0 :]
+        role = _ROLE.match(self._pending)
+        self._pending = self._pending[role.end() if role else 0 :]
         self._state = "text"
         return True
 
-    def _drop(self, final: bool) -> bool:
-        self._waiting = ""
+    def _skip_rest(self, final: bool) -> bool:
+        self._pending = ""
         return False
 
     def _skip(
@@ -189,12 +189,12 @@ class VisibleText:
         state: Literal["text", "hidden", "channel", "role", "over"],
         closing: tuple[str, ...] = (),
     ) -> None:
-        self._waiting = self._waiting[len(mark) :]
+        self._pending = self._pending[len(mark) :]
         self._state, self._closing = state, closing
 
-    def _give(self, length: int) -> None:
-        piece, self._waiting = self._waiting[:length], self._waiting[length:]
-        # The blank lines around thinking and marks are no part of an answer.
+    def _emit(self, length: int) -> None:
+        piece, self._pending = self._pending[:length], self._pending[length:]
+        # Blank lines around thinking and marks are not part of the answer.
         if not self.text:
             piece = piece.lstrip()
         self.text += piece

@@ -1,6 +1,6 @@
-"""Embedders: texts to vectors, by the embedded model or by a server.
+"""Embedders: turn texts into vectors, with the bundled model or a model server.
 
-An embedder is named `provider/model`. Adding a provider is one file here and one line in EMBEDDERS.
+An embedder is named `provider/model`. To add a provider, add a file here and a line in EMBEDDERS.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -10,7 +10,7 @@ from allma_server.config import Config
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Embedder
 from allma_server.providers.embedding.cache import QueryCache
-from allma_server.providers.embedding.checked import CheckedDimensions, StoredDimensions
+from allma_server.providers.embedding.checked import CheckedEmbedder, StoredDimensions
 from allma_server.providers.embedding.hashing import open_hashing
 from allma_server.providers.embedding.local import MODEL as LOCAL_MODEL
 from allma_server.providers.embedding.local import open_local
@@ -27,8 +27,8 @@ EMBEDDERS: Mapping[str, Callable[[str, Config], AbstractAsyncContextManager[Embe
 PREFERRED_OLLAMA_MODEL = "nomic-embed-text"
 
 
-async def choose(config: Config) -> str:
-    """The embedder's name that `auto` stands for now; whoever asks keeps the answer."""
+async def resolve_embedder(config: Config) -> str:
+    """Return the name of the configured embedder; `auto` is decided now, so store the result."""
     if config.embedder != "auto":
         return config.embedder
     if await has_model(config, PREFERRED_OLLAMA_MODEL, seconds=1.0):
@@ -40,13 +40,18 @@ async def choose(config: Config) -> str:
 async def open_embedder(
     name: str, config: Config, stored: StoredDimensions | None = None
 ) -> AsyncGenerator[Embedder]:
-    """The embedder `name` (`provider/model`), with its recent queries remembered.
+    """Open the embedder `name` (`provider/model`), with a cache for query vectors.
 
-    Opening succeeds while its server is away. With `stored`, its vectors are compared with those
-    that are stored of it.
+    Opening succeeds even if its server is unavailable.
+
+    Args:
+        name: as in the settings, but not `auto`.
+        config: the addresses of servers, and the number of threads.
+        stored: returns the dimensions of the vectors stored for an identity, which new vectors
+            must have as well.
 
     Raises:
-        InvalidArgument: no such provider or, where Allma can know it, model.
+        InvalidArgument: there is no such provider or, for bundled models, no such model.
     """
     provider, _, model = name.partition("/")
     if provider not in EMBEDDERS or not model:
@@ -55,4 +60,4 @@ async def open_embedder(
             f"Write provider/model; the providers are {', '.join(EMBEDDERS)}.",
         )
     async with EMBEDDERS[provider](model, config) as embedder:
-        yield QueryCache(embedder if stored is None else CheckedDimensions(embedder, stored))
+        yield QueryCache(embedder if stored is None else CheckedEmbedder(embedder, stored))

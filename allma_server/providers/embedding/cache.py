@@ -1,49 +1,27 @@
-"""Remembers the vectors of recent queries: people ask the same thing again and again."""
+"""Cache the vectors of recent queries, because users and clients repeat their queries."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
 
-from allma_server.ports import Embedder, Vector, Vectors
+from allma_server.ports import Embedder, Vector
+from allma_server.providers.embedding.forwarding import ForwardingEmbedder
 
-SIZE = 1000
+CACHE_SIZE = 1000
+"""Query vectors; 1.5 MB at 384 dimensions."""
 
 
-class QueryCache:
-    """An embedder that keeps the vectors of the last thousand queries (1.5 MB at 384 dimensions).
-
-    Documents are not kept here: their vectors are stored by the catalogue.
-    """
+class QueryCache(ForwardingEmbedder):
+    """Caches query vectors, least recently used first out; the index stores those of documents."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._recent: OrderedDict[str, Vector] = OrderedDict()
-
-    @property
-    def identity(self) -> str:
-        return self._embedder.identity
-
-    @property
-    def dimensions(self) -> int:
-        return self._embedder.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        return self._embedder.max_tokens
-
-    @property
-    def tokenizer_file(self) -> Path | None:
-        return self._embedder.tokenizer_file
-
-    async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        return await self._embedder.embed_documents(texts, urgent=urgent)
+        super().__init__(embedder)
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
 
     async def embed_query(self, text: str) -> Vector:
-        if (known := self._recent.get(text)) is None:
-            known = await self._embedder.embed_query(text)
-            known.setflags(write=False)  # many callers share it
-            self._recent[text] = known
-        self._recent.move_to_end(text)
-        if len(self._recent) > SIZE:
-            self._recent.popitem(last=False)
-        return known
+        if (vector := self._vectors.get(text)) is None:
+            vector = await self._embedder.embed_query(text)
+            vector.setflags(write=False)  # callers share it
+            self._vectors[text] = vector
+        self._vectors.move_to_end(text)
+        if len(self._vectors) > CACHE_SIZE:
+            self._vectors.popitem(last=False)
+        return vector

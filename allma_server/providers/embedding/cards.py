@@ -1,23 +1,23 @@
-"""What the cards of embedding models say: what to put before a text, and how much they take.
+"""Prefixes and limits of embedding models, from their model cards.
 
-Without its prefix a model still answers, and finds less. An entry never changes once it was
-released: vectors made with it are kept, and chunks cut to its measure.
+Without its prefix a model works, but finds less. Never change a released entry: vectors made with
+it are stored, and chunks are cut to its limit.
 """
 
 from typing import NamedTuple
 
 
 class Card(NamedTuple):
-    """Prefixes of documents and queries; `max_tokens` as Ollama runs the model by default."""
+    """Prefixes for documents and queries; `max_tokens` as Ollama runs the model by default."""
 
     document: str = ""
     query: str = ""
-    max_tokens: int = 512  # what nearly all embedding models take
+    max_tokens: int = 512  # the limit of nearly all embedding models
 
 
 _PASSAGES = "Represent this sentence for searching relevant passages: "
 
-# By the beginning of the model's name; the longest that fits counts.
+# Keys are prefixes of model names; the longest match is used.
 CARDS: dict[str, Card] = {
     "all-minilm": Card(max_tokens=256),
     "bge-": Card(query=_PASSAGES),
@@ -44,7 +44,7 @@ CARDS: dict[str, Card] = {
 
 
 def card_of(model: str) -> Card:
-    """The card of `model`, whatever its namespace, tag and capitals; a plain one if unknown."""
+    """Return the card of `model`, ignoring namespace, tag and case; a default if unknown."""
     name = model.rsplit("/", 1)[-1].split(":")[0].lower().removeprefix("intfloat-")
     known = [key for key in CARDS if name.startswith(key)]
     return CARDS[max(known, key=len)] if known else Card()

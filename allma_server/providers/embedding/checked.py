@@ -1,45 +1,27 @@
-"""An embedder whose vectors are known to fit to those that the index already has.
+"""Check that an embedder's vectors have the dimensions of those in the index.
 
-A model can be replaced under its name, by one with longer or shorter vectors. Vectors of both do
-not compare, and would break every search in which they meet.
+A server may replace a model under the same name by one with other dimensions. Vectors of both are
+not comparable, and would break every search.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from typing import TypeAlias
 
 from allma_server.errors import ProviderError
 from allma_server.ports import Embedder, Vector, Vectors
+from allma_server.providers.embedding.forwarding import ForwardingEmbedder
 
-StoredDimensions = Callable[[str], Awaitable[int | None]]
-"""How many dimensions the stored vectors of an embedder's identity have; None without any."""
+StoredDimensions: TypeAlias = Callable[[str], Awaitable[int | None]]
+"""Returns the dimensions of the vectors stored for an embedder's identity; None without any."""
 
 
-class CheckedDimensions:
-    """Compares the first vectors of `embedder` with what is stored of it.
-
-    Both embed methods raise ProviderError when they do not fit.
-    """
+class CheckedEmbedder(ForwardingEmbedder):
+    """Compares the first vectors with the stored ones; both embed methods raise ProviderError."""
 
     def __init__(self, embedder: Embedder, stored: StoredDimensions) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._stored = stored
-        self._fits = False
-
-    @property
-    def identity(self) -> str:
-        return self._embedder.identity
-
-    @property
-    def dimensions(self) -> int:
-        return self._embedder.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        return self._embedder.max_tokens
-
-    @property
-    def tokenizer_file(self) -> Path | None:
-        return self._embedder.tokenizer_file
+        self._is_checked = False
 
     async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
         vectors = await self._embedder.embed_documents(texts, urgent=urgent)
@@ -52,14 +34,15 @@ class CheckedDimensions:
         await self._check(len(vector))
         return vector
 
-    async def _check(self, found: int) -> None:
-        if self._fits:
+    async def _check(self, dimensions: int) -> None:
+        if self._is_checked:
             return
         stored = await self._stored(self.identity)
-        if stored not in (None, found):
+        if stored not in (None, dimensions):
             raise ProviderError(
-                f"{self.identity} gives vectors of {found} dimensions; the index has {stored}.",
-                "The model was replaced. Put the former one back, or give the new one another name "
-                "(`ollama cp`) and set embedder to that: everything is embedded again then.",
+                f"{self.identity} returns vectors of {dimensions} dimensions; the index has "
+                f"{stored}.",
+                "The model was replaced. Restore the former one, or give the new one another name "
+                "(`ollama cp`) and set embedder to that; all documents are then embedded again.",
             )
-        self._fits = True
+        self._is_checked = True

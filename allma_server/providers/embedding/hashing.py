@@ -1,7 +1,7 @@
-"""A deterministic embedder without a model, for tests and trials where speed counts.
+"""A deterministic embedder without a model, for fast tests.
 
-Feature hashing of words (Weinberger et al., 2009): texts are near each other when they share
-words; synonyms it does not know.
+Feature hashing of words (Weinberger et al., 2009): texts are similar if they share words; it knows
+no synonyms.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\w+")
 
 
 class HashingEmbedder:
-    """Each word adds one to, or takes one from, the dimension its hash names."""
+    """Each word adds 1 or -1 to the dimension given by its hash."""
 
     identity = f"hashing/{MODEL}"
     dimensions = DIMENSIONS
@@ -32,7 +32,7 @@ class HashingEmbedder:
     tokenizer_file: Path | None = None
 
     async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """One row per text, in their order."""
+        """Return one row per text, in order."""
         del urgent
         return await asyncio.to_thread(_embed, texts)
 
@@ -42,7 +42,7 @@ class HashingEmbedder:
 
 @asynccontextmanager
 async def open_hashing(model: str, config: Config) -> AsyncGenerator[HashingEmbedder]:
-    """The hashing embedder; it has one model and no settings."""
+    """Open the hashing embedder; it has one model and no settings."""
     if model != MODEL:
         raise InvalidArgument(
             f"There is no hashing embedder {model!r}.", f"The only one is hashing/{MODEL}."
@@ -60,5 +60,5 @@ def _embed(texts: Sequence[str]) -> Vectors:
         if length:
             row /= length
         else:
-            row[0] = 1  # a text without words still needs a direction
+            row[0] = 1  # a text without words needs a direction, too
     return vectors

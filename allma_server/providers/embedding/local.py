@@ -1,8 +1,8 @@
-"""The embedded model: all-MiniLM-L6-v2 in int8, shipped with the package, run by onnxruntime.
+"""The bundled embedding model: all-MiniLM-L6-v2 in int8, run by onnxruntime.
 
-Texts are run one at a time. Nothing is padded then, the activations (1.7 MB at 190 tokens) stay in
-a core's cache, which takes 60 % of the CPU time of batches of 8, and, as dynamic quantisation
-scales by the whole batch, a vector would otherwise depend on the texts beside it.
+Texts are run one at a time, for two reasons. Without padding, the activations (1.7 MB at 190
+tokens) fit a core's cache, which takes 60 % of the CPU time of batches of 8. And dynamic
+quantisation scales by the whole batch, so a vector would depend on the other texts in its batch.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import numpy as np
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ProviderError
 from allma_server.ports import Vector, Vectors
-from allma_server.providers.onnx import Network
+from allma_server.providers.onnx import OnnxModel
 
 MODEL = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
@@ -39,9 +39,9 @@ SHA256 = {
 
 
 class LocalEmbedder:
-    """Embeds documents in threads of low priority, and queries in one that need not wait for them.
+    """Embeds documents in low-priority threads, and queries in a separate one so they never wait.
 
-    The model is loaded at the first text: a process that embeds nothing stays small.
+    The model is loaded with the first text, so a process that embeds nothing stays small.
     """
 
     identity = f"local/{MODEL}"
@@ -52,7 +52,7 @@ class LocalEmbedder:
     def __init__(
         self, documents: ThreadPoolExecutor, queries: ThreadPoolExecutor, threads: tuple[int, int]
     ) -> None:
-        """`threads`: how many embed documents in the background, and when somebody waits."""
+        """`threads`: how many embed documents in the background, and when a user waits."""
         self._documents = documents
         self._queries = queries
         self._threads = threads
@@ -60,25 +60,25 @@ class LocalEmbedder:
         self._model: _Model | None = None
 
     async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """One row per text, in their order; `urgent`: somebody waits, so all threads work."""
-        model = await self._loaded()
+        """Return one row per text, in order; `urgent` uses all threads, because a user waits."""
+        model = await self._load()
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
-        rest = iter(enumerate(texts))
+        remaining = iter(enumerate(texts))
 
-        async def lane() -> None:
-            for index, text in rest:
+        async def work() -> None:
+            for index, text in remaining:
                 vectors[index] = await _in_thread(self._documents, model.embed, text)
 
-        async with asyncio.TaskGroup() as lanes:
+        async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._threads[urgent], len(texts))):
-                lanes.create_task(lane())
+                workers.create_task(work())
         return vectors
 
     async def embed_query(self, text: str) -> Vector:
-        model = await self._loaded()
+        model = await self._load()
         return await _in_thread(self._queries, model.embed, text)
 
-    async def _loaded(self) -> "_Model":
+    async def _load(self) -> "_Model":
         async with self._loading:
             if self._model is None:
                 self._model = await _in_thread(self._queries, _Model)
@@ -87,20 +87,23 @@ class LocalEmbedder:
 
 @asynccontextmanager
 async def open_local(model: str, config: Config) -> AsyncGenerator[LocalEmbedder]:
-    """The embedded model, with `embed_threads` threads.
+    """Open the bundled model with `embed_threads` threads.
 
-    If that is 0, half of the cores work in the background, four at most, and all of them for a run
-    that somebody waits for.
+    If that is 0, half of the cores are used in the background, four at most, and all of them when a
+    user waits.
+
+    Raises:
+        InvalidArgument: `model` is not the bundled one.
     """
     if model != MODEL:
         raise InvalidArgument(
-            f"There is no embedded model {model!r}.", f"The embedded model is local/{MODEL}."
+            f"There is no bundled model {model!r}.", f"The bundled model is local/{MODEL}."
         )
     cores = os.cpu_count() or 1
     threads = (max(1, min(4, cores // 2)), cores)
     if config.embed_threads:
         threads = (config.embed_threads, config.embed_threads)
-    documents = ThreadPoolExecutor(max(threads), "embed", initializer=_give_way)
+    documents = ThreadPoolExecutor(max(threads), "embed", initializer=_lower_priority)
     queries = ThreadPoolExecutor(1, "embed-query")
     try:
         yield LocalEmbedder(documents, queries, threads)
@@ -113,46 +116,46 @@ async def _in_thread(executor: ThreadPoolExecutor, function: Callable[[*Ts], T],
     return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
 
 
-def _give_way() -> None:
-    """Lowers the priority of this thread below all that somebody waits for."""
-    # Only Linux has a priority for each thread.
+def _lower_priority() -> None:
+    """Lower the priority of this thread, so that it never delays what a user waits for."""
+    # Only Linux has priorities per thread.
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class _Model:
-    """The loaded network; may be called from several threads at once."""
+    """The loaded model; safe to call from several threads."""
 
     def __init__(self) -> None:
         _verify()
-        self._network = Network(
+        self._model = OnnxModel(
             FOLDER / "model.onnx",
             FOLDER / "tokenizer.json",
             MAX_TOKENS,
-            instead="Choose another embedder, such as `allma config set embedder "
+            hint="Choose another embedder, such as `allma config set embedder "
             "ollama/nomic-embed-text`.",
         )
 
     def embed(self, text: str) -> Vector:
-        """Mean over the tokens' states, L2-normalised, as sentence-transformers pools them."""
-        mean: Vector = self._network.run(text).mean(axis=0, dtype=np.float32)
+        """Return the L2-normalised mean of the token vectors, as sentence-transformers does."""
+        mean: Vector = self._model.run(text).mean(axis=0, dtype=np.float32)
         mean /= np.linalg.norm(mean)
         return mean
 
 
 @cache
 def _verify() -> None:
-    """Raises ProviderError unless the model's files are the ones that were shipped."""
+    """Raise ProviderError unless the model's files are the shipped ones."""
     for name, expected in SHA256.items():
         try:
             with (FOLDER / name).open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as exc:
             raise ProviderError(
-                f"The embedded model's file {name} cannot be read: {exc}.",
-                "Install allma-server again.",
+                f"The file {name} of the bundled model cannot be read: {exc}.",
+                "Reinstall allma-server.",
             ) from exc
         if found != expected:
             raise ProviderError(
-                f"The embedded model's file {name} is damaged.", "Install allma-server again."
+                f"The file {name} of the bundled model is damaged.", "Reinstall allma-server."
             )

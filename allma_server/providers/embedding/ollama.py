@@ -1,4 +1,4 @@
-"""Embedding through Ollama's `/api/embed`."""
+"""Embed with Ollama's `/api/embed`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -13,28 +13,28 @@ from allma_server.errors import ModelUnsuitable, ProviderError
 from allma_server.providers.embedding.served import ServedEmbedder
 from allma_server.providers.http import ProviderClient, WireModel, ollama, open_client
 
-# The model may have to be loaded first, and a batch worked through on a busy CPU.
 EMBED_SECONDS = 300.0
-MOST_MODELS = 5000
+"""The model may have to be loaded first, and the CPU may be busy."""
+MAX_MODELS = 5000
 
 
-class OllamaWire:
-    """The embedding calls of Ollama's API for one model."""
+class OllamaEmbeddingApi:
+    """Ollama's embedding calls for one model; implements `EmbeddingApi`."""
 
     def __init__(self, client: ProviderClient, model: str) -> None:
         self._client = client
         self._model = model
 
     async def dimensions(self) -> int | None:
-        """Raises ModelUnsuitable for a model that is not made for embedding."""
+        """Raise ModelUnsuitable if the model cannot embed."""
         shown = await self._client.call(
             "POST", "/api/show", _Show, {"model": self._model}, model=self._model
         )
         if shown.capabilities and "embedding" not in shown.capabilities:
             raise ModelUnsuitable(
-                f"The model {self._model} cannot embed; it is made for "
+                f"The model {self._model} cannot embed; its capabilities are "
                 f"{', '.join(shown.capabilities)}.",
-                "`allma models pull nomic-embed-text` gets one that can.",
+                "`allma models pull nomic-embed-text` installs an embedding model.",
             )
         return shown.dimensions
 
@@ -52,18 +52,18 @@ class OllamaWire:
 
 @asynccontextmanager
 async def open_ollama(model: str, config: Config) -> AsyncGenerator[ServedEmbedder]:
-    """An embedding model of the Ollama server at `ollama_url`, which need not be running yet."""
+    """Open an embedding model of the Ollama server at `ollama_url`; it need not be running yet."""
     async with open_client(ollama(config)) as client, background_tasks() as tasks:
         name = model.removesuffix(":latest")
-        embedder = ServedEmbedder("ollama", name, OllamaWire(client, name), tasks)
+        embedder = ServedEmbedder("ollama", name, OllamaEmbeddingApi(client, name), tasks)
         with suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(1):
-                await embedder.learn()
+                await embedder.load_dimensions()
         yield embedder
 
 
 async def has_model(config: Config, model: str, seconds: float) -> bool:
-    """Whether Ollama answers within `seconds` and has `model`."""
+    """Return whether Ollama answers within `seconds` and has `model`."""
     try:
         async with asyncio.timeout(seconds), open_client(ollama(config)) as client:
             tags = await client.call("GET", "/api/tags", _Tags)
@@ -72,7 +72,7 @@ async def has_model(config: Config, model: str, seconds: float) -> bool:
     return any(entry.name.removesuffix(":latest") == model for entry in tags.models or [])
 
 
-# --- the wire -----------------------------------------------------------------------------------
+# --- JSON of the API ----------------------------------------------------------------------------
 
 
 class _Entry(BaseModel):
@@ -80,7 +80,7 @@ class _Entry(BaseModel):
 
 
 class _Tags(BaseModel):
-    models: list[_Entry] | None = Field(default=None, max_length=MOST_MODELS)
+    models: list[_Entry] | None = Field(default=None, max_length=MAX_MODELS)
 
 
 class _Show(WireModel):
@@ -89,7 +89,7 @@ class _Show(WireModel):
 
     @property
     def dimensions(self) -> int | None:
-        """Stands under the architecture's name, as in `nomic-bert.embedding_length`."""
+        """The key begins with the architecture, as in `nomic-bert.embedding_length`."""
         for key, value in self.model_info.items():
             if key.endswith(".embedding_length") and isinstance(value, int) and value > 0:
                 return value

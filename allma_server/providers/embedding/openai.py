@@ -1,4 +1,4 @@
-"""Embedding through `/v1/embeddings` of any server that speaks OpenAI's API."""
+"""Embed with `/v1/embeddings` of any OpenAI-compatible server."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -13,15 +13,15 @@ from allma_server.providers.http import ProviderClient, open_client, openai
 EMBED_SECONDS = 300.0
 
 
-class OpenAIWire:
-    """The embedding call of OpenAI's API for one model."""
+class OpenAIEmbeddingApi:
+    """The embedding call of OpenAI's API for one model; implements `EmbeddingApi`."""
 
     def __init__(self, client: ProviderClient, model: str) -> None:
         self._client = client
         self._model = model
 
     async def dimensions(self) -> int | None:
-        """The API tells nothing of a model before it is used."""
+        """Return None, as the API does not describe its models."""
         return None
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -41,13 +41,13 @@ class OpenAIWire:
 
 @asynccontextmanager
 async def open_openai(model: str, config: Config) -> AsyncGenerator[ServedEmbedder]:
-    """An embedding model of the server at `openai_url`, which need not be running yet.
+    """Open an embedding model of the server at `openai_url`; it need not be running yet.
 
     Raises:
         InvalidArgument: `openai_url` is not set.
     """
     async with open_client(openai(config)) as client, background_tasks() as tasks:
-        yield ServedEmbedder("openai", model, OpenAIWire(client, model), tasks)
+        yield ServedEmbedder("openai", model, OpenAIEmbeddingApi(client, model), tasks)
 
 
 class _Row(BaseModel):

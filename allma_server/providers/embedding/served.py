@@ -1,6 +1,6 @@
-"""Embedding by a model server: batches, prefixes, texts that are too long, a server that is busy.
+"""Embed with a model server: batches, prefixes, texts that are too long, busy servers.
 
-What differs between servers is one call, `Wire`; ollama.py and openai.py each make one.
+The servers differ only in their API, `EmbeddingApi`, which ollama.py and openai.py implement.
 """
 
 import asyncio
@@ -24,34 +24,33 @@ from allma_server.errors import (
 from allma_server.ports import Vector, Vectors
 from allma_server.providers.embedding.cards import card_of
 
-BATCH = 16
-BUSY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses before a busy server is asked again."""
+BATCH_SIZE = 16
+RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses between the requests to a busy server."""
 
 QUERY_SECONDS = 10.0
 """How long a query may take; a search finds passages by their words without its vector."""
 
-_OTHER_MODEL = "Its server's log may say why; another embedding model may do."
+_OTHER_MODEL = "See the log of its server, or use another embedding model."
 
-# A text is not cut into smaller pieces than this to make it fit.
-_SHORTEST = 200
+# Characters. A text is not split into shorter parts to make it fit.
+_MIN_LENGTH = 200
 
-
-_NOT_THE_TEXT = (
+_UNRELATED_TO_TEXT = (
     ApiKeyRefused,
     ModelNotFound,
     ModelUnsuitable,
     ProviderBusy,
     ProviderUnreachable,
 )
-"""Failures that any other text would meet as well."""
+"""Failures that occur with any text."""
 
 
-class Wire(Protocol):
-    """The calls to a server. Raises ProviderError or one of its kinds.
+class EmbeddingApi(Protocol):
+    """The API of a server for one model. Its methods raise ProviderError or a subclass.
 
-    `dimensions` is None where the server does not tell. `embed` refuses a batch with InputTooLong
-    when one of its texts does not fit, rather than cutting it silently.
+    `dimensions` returns None if the server does not report them. `embed` raises InputTooLong if one
+    of the texts does not fit, rather than truncating it silently.
     """
 
     async def dimensions(self) -> int | None: ...
@@ -59,43 +58,45 @@ class Wire(Protocol):
 
 
 class ServedEmbedder:
-    """Embeds by calls to a server; `dimensions` is 0 until it has answered once.
+    """Embeds with a server; `dimensions` is 0 until it has answered once.
 
-    `max_tokens` comes from the model's card, not from the server: chunks are cut by it, and must
-    not be cut anew because the server happened to be away when Allma started.
+    `max_tokens` comes from the model's card and not from the server, because chunks are cut to it:
+    they must not change when the server is unavailable at the start.
     """
 
     tokenizer_file: Path | None = None
 
-    def __init__(self, provider: str, model: str, wire: Wire, tasks: asyncio.TaskGroup) -> None:
-        self._wire = wire
+    def __init__(
+        self, provider: str, model: str, api: EmbeddingApi, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._api = api
         self._tasks = tasks
         self._loading: asyncio.Task[None] | None = None
         self._card = card_of(model)
-        self._asked = False
-        self._seen = 0
+        self._is_loaded = False
+        self._embedded_dimensions = 0
         self.dimensions = 0
         self.max_tokens = self._card.max_tokens
-        prepared = self._card.document or self._card.query
-        self.identity = f"{provider}/{model}" + ("+prefixes" if prepared else "")
+        has_prefixes = self._card.document or self._card.query
+        self.identity = f"{provider}/{model}" + ("+prefixes" if has_prefixes else "")
 
-    async def learn(self) -> None:
-        """Asks the server once about the model.
+    async def load_dimensions(self) -> None:
+        """Ask the server about the model, once.
 
         Raises:
-            ModelUnsuitable: it is not made for embedding.
+            ModelUnsuitable: the model cannot embed.
         """
-        if not self._asked:
-            self.dimensions = await self._wire.dimensions() or self.dimensions
-            self._asked = True
+        if not self._is_loaded:
+            self.dimensions = await self._api.dimensions() or self.dimensions
+            self._is_loaded = True
 
     async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """One row per text, in their order; its server decides how fast."""
-        del urgent
-        await self.learn()
+        """Return one row per text, in order."""
+        del urgent  # the server schedules its own work
+        await self.load_dimensions()
         rows: list[Vector] = []
-        for start in range(0, len(texts), BATCH):
-            rows += await self._embed(self._card.document, texts[start : start + BATCH])
+        for start in range(0, len(texts), BATCH_SIZE):
+            rows += await self._embed(self._card.document, texts[start : start + BATCH_SIZE])
         return np.stack(rows) if rows else np.empty((0, self.dimensions), np.float32)
 
     async def embed_query(self, text: str) -> Vector:
@@ -107,7 +108,7 @@ class ServedEmbedder:
         """
         try:
             async with asyncio.timeout(QUERY_SECONDS):
-                await self.learn()
+                await self.load_dimensions()
                 return (await self._embed(self._card.query, [text]))[0]
         except TimeoutError as exc:
             # A server may stop loading its model when the request that needs it is cancelled.
@@ -120,38 +121,38 @@ class ServedEmbedder:
 
     async def _load(self) -> None:
         with suppress(ProviderError):
-            await self._wire.embed(["ok"])
+            await self._api.embed(["ok"])
 
     async def _embed(self, prefix: str, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of one batch. It is halved to find the text that is too long, or refused.
+        """Return the vectors of one batch, which is halved to isolate a text that is refused.
 
         Raises:
-            InputRefused: the server does not take one of the texts, and takes others.
+            InputRefused: the server refuses one of the texts but accepts others.
         """
         try:
-            raw = await self._patiently([prefix + _visible(text) for text in texts])
+            raw = await self._with_retries([prefix + _non_empty(text) for text in texts])
         except InputTooLong:
             if len(texts) == 1:
                 return [await self._embed_halves(prefix, texts[0])]
-        except _NOT_THE_TEXT:
+        except _UNRELATED_TO_TEXT:
             raise
         except ProviderError as exc:
             await self._check_text(prefix, texts, exc)
         else:
             self._check_shape(raw, len(texts))
             try:
-                return self._normalised(raw)
+                return self._normalize(raw)
             except ProviderError as exc:
                 await self._check_text(prefix, texts, exc)
         middle = len(texts) // 2
         return await self._embed(prefix, texts[:middle]) + await self._embed(prefix, texts[middle:])
 
     async def _embed_halves(self, prefix: str, text: str) -> Vector:
-        """The mean of the vectors of a too long text's halves."""
-        if len(text) < _SHORTEST:
-            raise InputRefused(f"The model refuses {len(text)} characters as too long.")
+        """Return the normalised sum of the vectors of both halves of a text."""
+        if len(text) < _MIN_LENGTH:
+            raise InputRefused(f"The model refuses a text of {len(text)} characters as too long.")
         middle = len(text) // 2
-        space = text.find(" ", middle, middle + _SHORTEST // 2)
+        space = text.find(" ", middle, middle + _MIN_LENGTH // 2)
         cut = middle if space < 0 else space
         head, tail = await self._embed(prefix, [text[:cut], text[cut:]])
         return _unit(head + tail)
@@ -166,44 +167,49 @@ class ServedEmbedder:
             ProviderError: `failure` itself, which any text meets.
         """
         try:
-            raw = await self._patiently([f"{prefix}ok"])
+            raw = await self._with_retries([f"{prefix}ok"])
             self._check_shape(raw, 1)
-            self._normalised(raw)
+            self._normalize(raw)
         except ProviderError:
             raise failure from None
         if len(texts) == 1:
-            raise InputRefused(f"A text is refused. {failure.message}", failure.hint) from failure
+            raise InputRefused(
+                f"The server refuses a text. {failure.message}", failure.hint
+            ) from failure
 
-    async def _patiently(self, texts: list[str]) -> list[list[float]]:
-        for seconds in BUSY_SECONDS:
+    async def _with_retries(self, texts: list[str]) -> list[list[float]]:
+        for seconds in RETRY_SECONDS:
             try:
-                return await self._wire.embed(texts)
+                return await self._api.embed(texts)
             except ProviderBusy:
                 await asyncio.sleep(seconds)
-        return await self._wire.embed(texts)
+        return await self._api.embed(texts)
 
     def _check_shape(self, raw: list[list[float]], count: int) -> None:
         """Raises ProviderError for vectors that cannot be those of so many texts."""
         if len(raw) != count:
             raise ProviderError(
-                f"{self.identity} gave {_counted(len(raw), 'vector')} for "
+                f"{self.identity} returned {_counted(len(raw), 'vector')} for "
                 f"{_counted(count, 'text')}.",
                 _OTHER_MODEL,
             )
         found = len(raw[0])
         if not found or any(len(row) != found for row in raw):
-            raise ProviderError(f"{self.identity} gave vectors of unequal lengths.", _OTHER_MODEL)
-        if self._seen not in (0, found):
             raise ProviderError(
-                f"{self.identity} now gives {found} dimensions instead of {self._seen}.",
-                "The model was replaced: put the former one back, or name the new one otherwise.",
+                f"{self.identity} returned vectors of different lengths.", _OTHER_MODEL
+            )
+        if self._embedded_dimensions not in (0, found):
+            raise ProviderError(
+                f"{self.identity} now returns {found} dimensions instead of "
+                f"{self._embedded_dimensions}.",
+                "The model was replaced: restore the former one, or give the new one another name.",
             )
 
-    def _normalised(self, raw: list[list[float]]) -> list[Vector]:
-        # What is too large for a vector's numbers becomes infinite, and is refused as such.
+    def _normalize(self, raw: list[list[float]]) -> list[Vector]:
+        # Numbers that are too large for float32 become infinite, which `_unit` refuses.
         with np.errstate(over="ignore"):
             rows = [_unit(np.asarray(row, np.float32)) for row in raw]
-        self.dimensions = self._seen = len(raw[0])
+        self.dimensions = self._embedded_dimensions = len(raw[0])
         return rows
 
 
@@ -211,8 +217,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _visible(text: str) -> str:
-    """Some servers give no vector for a text without a sign in it."""
+def _non_empty(text: str) -> str:
+    """Replace a blank text, for which some servers return no vector."""
     return text if text.strip() else "."
 
 
@@ -220,7 +226,7 @@ def _unit(vector: Vector) -> Vector:
     length = float(np.linalg.norm(vector))
     if not (length > 0 and np.isfinite(length)):
         raise ProviderError(
-            "The model gave a vector that cannot be used: its numbers are zero, or none.",
+            "The model returned an unusable vector: all zeros, or not finite.",
             _OTHER_MODEL,
         )
     return vector / np.float32(length)

@@ -1,4 +1,4 @@
-"""Calls to one model server."""
+"""Requests to one model server."""
 
 import asyncio
 import ipaddress
@@ -17,27 +17,27 @@ from allma_server.providers.api_keys import ApiKey
 from allma_server.providers.http.failures import (
     bad_address,
     failure,
+    map_errors,
     reason_in,
-    refusal,
-    translated,
+    status_error,
     unexpected,
 )
 from allma_server.providers.http.interim import bound_interim
 from allma_server.providers.http.provider import Provider
-from allma_server.providers.http.reading import Listening, read_body, read_lines
+from allma_server.providers.http.reading import StreamTimeouts, read_body, read_lines
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
 
-MOST_VALUES = 300_000
-"""Values in one JSON text, by its commas: a batch of the longest vectors fits. Of two bytes each,
-the values of a text that is not too large would take fifty times its memory."""
+MAX_VALUES = 300_000
+"""Values in one JSON text, counted by its commas; a batch of the longest vectors fits. Values of
+two bytes each would take fifty times as much memory as their text."""
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
 class ProviderClient:
-    """Calls to one model server. All methods raise ProviderError or one of its kinds."""
+    """Requests to one model server. All methods raise ProviderError or a subclass."""
 
     def __init__(self, provider: Provider, http: httpx.AsyncClient) -> None:
         self.provider = provider
@@ -54,9 +54,9 @@ class ProviderClient:
         model: str | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> AnswerT:
-        """The server's JSON answer, all of which has to come within `seconds`."""
+        """Return the JSON response as the model `answer`; it must be complete within `seconds`."""
         content = await self.send(method, path, body, model=model, seconds=seconds)
-        return self.read(answer, content)
+        return self.parse(answer, content)
 
     async def send(
         self,
@@ -67,32 +67,32 @@ class ProviderClient:
         model: str | None = None,
         seconds: float = ANSWER_SECONDS,
     ) -> bytes:
-        """The bytes of the server's answer."""
-        silence = f"did not answer within {seconds:g} seconds"
-        with translated(self.provider, silence):
+        """Return the bytes of the response; they must be complete within `seconds`."""
+        timed_out = f"did not answer within {seconds:g} seconds"
+        with map_errors(self.provider, timed_out):
             async with (
                 asyncio.timeout(seconds),
-                self._answered(method, path, body, seconds) as response,
+                self._open(method, path, body, seconds) as response,
             ):
                 content = await read_body(response, self.provider)
                 if not response.is_success:
-                    raise self._refused(response, content, model)
+                    raise self._status_error(response, content, model)
         return content
 
     async def lines(
-        self, path: str, body: object, *, model: str, listening: Listening
+        self, path: str, body: object, *, model: str, timeouts: StreamTimeouts
     ) -> AsyncGenerator[str]:
-        """A streamed answer, line by line without blanks; closing it closes the connection."""
-        async with aclosing(self._stream(path, body, model, listening)) as lines:
+        """Yield the non-empty lines of a streamed response; closing it closes the connection."""
+        async with aclosing(self._stream(path, body, model, timeouts)) as lines:
             async for line in lines:
                 if text := line.decode("utf-8", "replace").strip():
                     yield text
 
     async def events(
-        self, path: str, body: object, *, model: str, listening: Listening
+        self, path: str, body: object, *, model: str, timeouts: StreamTimeouts
     ) -> AsyncGenerator[ServerSentEvent]:
-        """A streamed answer as server-sent events; closing it closes the connection."""
-        async with aclosing(self._stream(path, body, model, listening)) as lines:
+        """Yield the events of a streamed response; closing it closes the connection."""
+        async with aclosing(self._stream(path, body, model, timeouts)) as lines:
             stream = httpx.Response(
                 200, headers={"Content-Type": "text/event-stream"}, content=_as_events(lines)
             )
@@ -100,70 +100,80 @@ class ProviderClient:
                 async for event in events:
                     yield event
 
-    def read(self, answer: type[AnswerT], content: bytes | str) -> AnswerT:
-        """JSON of the server as the model `answer`."""
+    def parse(self, answer: type[AnswerT], content: bytes | str) -> AnswerT:
+        """Validate JSON of the server as the model `answer`."""
         comma = "," if isinstance(content, str) else b","
-        if content.count(comma) > MOST_VALUES:  # type: ignore[arg-type]
+        if content.count(comma) > MAX_VALUES:  # type: ignore[arg-type]
             raise unexpected(self.provider)
         try:
             return answer.model_validate_json(content)
         except ValidationError:
-            # What stands there may be long, and is of no use to anybody: not even in the log.
+            # The details may be long and help nobody, not even in the log.
             raise unexpected(self.provider) from None
 
-    def broken_off(self, error: Any, model: str, *, begun: bool) -> ProviderError:
-        """What an error in the middle of a stream means, or in the place of its beginning."""
+    def stream_error(self, error: Any, model: str, *, has_begun: bool) -> ProviderError:
+        """Return the exception for an error that the server sent in a stream.
+
+        Args:
+            error: as the server sent it.
+            model: the model that was asked.
+            has_begun: whether some of the answer came before.
+        """
         reason = reason_in(error, self._key.value)
-        if begun:
-            told = f": {reason}." if reason else "."
+        if has_begun:
+            detail = f": {reason}." if reason else "."
             return AnswerInterrupted(
-                f"{self.provider.name} broke off the answer{told}", "Ask again to have it repeated."
+                f"{self.provider.name} broke off the answer{detail}",
+                "Ask again to have it repeated.",
             )
         code = cast(dict[str, Any], error).get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
         return failure(self.provider, status, reason, model)
 
     async def _stream(
-        self, path: str, body: object, model: str, listening: Listening
+        self, path: str, body: object, model: str, timeouts: StreamTimeouts
     ) -> AsyncGenerator[bytes]:
-        silence = listening.silence
+        timed_out = timeouts.description
         async with AsyncExitStack() as stack:
-            with translated(self.provider, silence):
-                seconds = max(0.0, listening.deadline - time.monotonic())
+            with map_errors(self.provider, timed_out):
+                seconds = max(0.0, timeouts.deadline - time.monotonic())
                 async with asyncio.timeout(seconds):
                     response = await stack.enter_async_context(
-                        self._answered("POST", path, body, seconds)
+                        self._open("POST", path, body, seconds)
                     )
             if not response.is_success:
-                with translated(self.provider, silence):
+                with map_errors(self.provider, timed_out):
                     async with asyncio.timeout(ANSWER_SECONDS):
                         content = await read_body(response, self.provider)
-                raise self._refused(response, content, model)
-            async with aclosing(read_lines(response, self.provider, listening)) as lines:
+                raise self._status_error(response, content, model)
+            async with aclosing(read_lines(response, self.provider, timeouts)) as lines:
                 async for line in lines:
                     yield line
 
     @asynccontextmanager
-    async def _answered(
+    async def _open(
         self, method: str, path: str, body: object, seconds: float
     ) -> AsyncGenerator[httpx.Response]:
-        """The head of an answer. A key that the server asks for is looked up, and sent."""
-        response = await self._sent(method, path, body, seconds, await self._key.get())
+        """Send a request and return the response before its body is read.
+
+        If the server asks for an API key, the key is looked up and the request sent again.
+        """
+        response = await self._send(method, path, body, seconds, await self._key.get())
         try:
-            if response.status_code in (401, 403) and (key := await self._key.renewed()):
+            if response.status_code in (401, 403) and (key := await self._key.refresh()):
                 await response.aclose()
-                response = await self._sent(method, path, body, seconds, key)
+                response = await self._send(method, path, body, seconds, key)
             yield response
         finally:
             await response.aclose()
 
-    async def _sent(
+    async def _send(
         self, method: str, path: str, body: object, seconds: float, key: str | None
     ) -> httpx.Response:
         headers = {"Accept-Encoding": "identity"}
         content = None
         if body is not None:
-            # Half a surrogate pair, cut by some client, has no UTF-8 form and becomes "?".
+            # Half of a surrogate pair, cut by a client, cannot be encoded and becomes "?".
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
             headers["Content-Type"] = "application/json"
         if key:
@@ -172,20 +182,20 @@ class ProviderClient:
         request = self._http.build_request(
             method, path, content=content, headers=headers, timeout=timeout
         )
-        # A key goes before a name and password in the address.
+        # A key takes precedence over a name and password in the address.
         return await self._http.send(
             request, stream=True, auth=None if key else httpx.USE_CLIENT_DEFAULT
         )
 
-    def _refused(
+    def _status_error(
         self, response: httpx.Response, content: bytes, model: str | None
     ) -> ProviderError:
-        return refusal(self.provider, response, content, model, self._key.value)
+        return status_error(self.provider, response, content, model, self._key.value)
 
 
 @asynccontextmanager
 async def open_client(provider: Provider) -> AsyncGenerator[ProviderClient]:
-    """A client of the model server; nothing is asked of it yet.
+    """Open a client of the model server; no request is sent yet.
 
     Raises:
         InvalidArgument: the address is not an HTTP address.
@@ -214,7 +224,7 @@ async def open_client(provider: Provider) -> AsyncGenerator[ProviderClient]:
 
 
 async def _as_events(lines: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The lines of a stream of events; errors that stand there bare become events as well."""
+    """Repair a stream of events: errors and objects that are sent as bare lines become events."""
     async for line in lines:
         if line.startswith(b"error:"):
             yield b"\nevent: error\ndata:" + line.removeprefix(b"error:") + b"\n\n"
@@ -222,7 +232,7 @@ async def _as_events(lines: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
             yield b"\ndata:" + line + b"\n\n"
         else:
             yield line + b"\n"
-    # The last event counts also where the server leaves out the blank line after it.
+    # The last event counts even if the server omits the blank line after it.
     yield b"\n\n"
 
 

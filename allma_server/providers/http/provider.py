@@ -1,4 +1,4 @@
-"""The model servers of the settings, as people are told of them."""
+"""The configured model servers, with their names and hints for messages."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,10 @@ from allma_server.errors import InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A model server; `{model}` in `if_missing` is the model's name.
+    """A model server.
 
-    `id`: as in the settings, `ollama` or `openai`. `address` may hold a password: `url` is shown.
+    `id`: as in the settings, `ollama` or `openai`. `address` may contain a password; `url` does
+    not. `if_down` and `if_missing` are next steps; the latter contains `{model}`.
     """
 
     id: str
@@ -26,18 +27,18 @@ class Provider:
 
 
 def ollama(config: Config) -> Provider:
-    """The Ollama server of the settings."""
+    """Return the configured Ollama server."""
     return Provider(
         "ollama",
         "Ollama",
         config.ollama_url,
-        "Start it with `ollama serve` (or the Ollama app), or set ollama_url to where it runs.",
+        "Start it with `ollama serve` (or the Ollama app), or set ollama_url to its address.",
         "Download it with `allma models pull {model}`.",
     )
 
 
 def openai(config: Config) -> Provider:
-    """The OpenAI-compatible server of the settings.
+    """Return the configured OpenAI-compatible server.
 
     Raises:
         InvalidArgument: its address is not set.
@@ -45,12 +46,12 @@ def openai(config: Config) -> Provider:
     if config.openai_url is None:
         raise InvalidArgument(
             "The address of the OpenAI-compatible server is not set.",
-            "`allma config set openai_url http://127.0.0.1:8080/v1`, for example.",
+            "For example: `allma config set openai_url http://127.0.0.1:8080/v1`.",
         )
     return Provider(
         "openai",
         "The OpenAI-compatible server",
         config.openai_url,
-        "Start it, or set openai_url to where it runs (the address usually ends in /v1).",
+        "Start it, or set openai_url to its address, which usually ends in /v1.",
         "`allma models list` shows what it serves.",
     )

@@ -1,4 +1,4 @@
-"""What is read of a model server, in bounded pieces: a whole body, or the lines of a stream."""
+"""Read responses with limits: a whole body, or the lines of a stream."""
 
 import asyncio
 import time
@@ -9,38 +9,47 @@ from contextlib import aclosing
 import httpx
 
 from allma_server.errors import ProviderError, ProviderUnreachable
-from allma_server.providers.http.failures import translated
+from allma_server.providers.http.failures import map_errors
 from allma_server.providers.http.provider import Provider
 
-LARGEST_BODY = 4 << 20
-"""Bytes of an answer that comes whole: a thousand models, or a batch of long vectors, fit twice."""
+MAX_BODY_BYTES = 4 << 20
+"""Limit of a whole body; twice the size of a thousand models or a batch of long vectors."""
 
-MOST_UNHEARD = 1 << 20
-"""Bytes of a stream in which nothing is said: one event, or blank lines, or keep-alive signs."""
+MAX_IDLE_BYTES = 1 << 20
+"""Bytes of a stream without content: one long event, blank lines, or keep-alive comments."""
 
-_PIECE = 1 << 16
+_PIECE_BYTES = 1 << 16
+_CHECK_ADDRESS = "Check that this is the address of the right server."
 
 
-class Listening:
-    """How long a stream is listened to: `first` seconds until something is said, `between` until
-    more is, `total` for all of it. Whoever reads it tells by `heard` that something was said.
+class StreamTimeouts:
+    """The timeouts of a stream. Its reader calls `received` for everything that has content.
 
-    What goes wrong is raised as `broken` once that is set, else as the server being unreachable.
+    `error` is the class of the exceptions once an answer has begun; before that, failures mean that
+    the server is unreachable.
     """
 
     def __init__(self, first: float, between: float, total: float) -> None:
-        self.broken: type[ProviderError] | None = None
-        self.unheard = 0
-        self._patience = first
+        """Begin now.
+
+        Args:
+            first: seconds until the first content.
+            between: seconds from one piece of content to the next.
+            total: seconds for the whole stream.
+        """
+        self.error: type[ProviderError] | None = None
+        self.idle_bytes = 0
+        self._interval = first
         self._between = between
         self._total = total
         self._until = time.monotonic() + first
         self._end = time.monotonic() + total
 
-    def heard(self) -> None:
-        self._patience = self._between
+    def received(self) -> None:
+        """Restart the timeout, because content was received."""
+        self._interval = self._between
         self._until = time.monotonic() + self._between
-        self.unheard = 0
+        self.idle_bytes = 0
 
     @property
     def deadline(self) -> float:
@@ -48,90 +57,88 @@ class Listening:
         return min(self._until, self._end)
 
     @property
-    def silence(self) -> str:
-        """What to say of the server when the time is over."""
+    def description(self) -> str:
+        """What a timeout means, as the predicate of a sentence about the server."""
         if self._end < self._until:
             return f"had not ended its answer after {_seconds(self._total)}"
-        return f"said nothing for {_seconds(self._patience)}"
+        return f"sent nothing for {_seconds(self._interval)}"
 
 
 async def read_body(response: httpx.Response, provider: Provider) -> bytes:
-    """All that a server answers.
+    """Return the body of a response.
 
     Raises:
-        ProviderError: it is too much, or packed in a way that is not known.
+        ProviderError: it is too large, or its encoding is not supported.
     """
     content = bytearray()
-    async with aclosing(_unpacked(response, provider)) as pieces:
+    async with aclosing(_decompress(response, provider)) as pieces:
         async for piece in pieces:
             content += piece
-            if len(content) > LARGEST_BODY:
+            if len(content) > MAX_BODY_BYTES:
                 raise ProviderError(
                     f"{provider.name} at {provider.url} sent more than "
-                    f"{LARGEST_BODY >> 20} MB at once, and was not listened to any longer.",
-                    "Is this the address of the right server?",
+                    f"{MAX_BODY_BYTES >> 20} MB at once; the rest was not read.",
+                    _CHECK_ADDRESS,
                 )
     return bytes(content)
 
 
 async def read_lines(
-    response: httpx.Response, provider: Provider, listening: Listening
+    response: httpx.Response, provider: Provider, timeouts: StreamTimeouts
 ) -> AsyncGenerator[bytes]:
-    """The lines of a stream, without their ends; only a line feed ends one.
+    """Yield the lines of a stream, without the line feeds that end them.
 
     Raises:
-        ProviderError: nothing was said for too long, in time or in bytes; or the stream broke.
+        ProviderError: a timeout, too many bytes without content, or a broken stream.
     """
-    waiting = bytearray()
-    async with aclosing(_unpacked(response, provider)) as pieces:
+    pending = bytearray()
+    async with aclosing(_decompress(response, provider)) as pieces:
         while True:
-            with translated(provider, listening.silence, listening.broken):
-                async with asyncio.timeout(max(0.0, listening.deadline - time.monotonic())):
+            with map_errors(provider, timeouts.description, timeouts.error):
+                async with asyncio.timeout(max(0.0, timeouts.deadline - time.monotonic())):
                     piece = await anext(pieces, None)
             if piece is None:
                 break
-            # What has come already is looked at before the time, which is over for the rest of it.
             *lines, rest = piece.split(b"\n")
             for line in lines:
-                waiting += line
-                listening.unheard += len(line) + 1
-                row = bytes(waiting)
-                waiting.clear()
+                pending += line
+                timeouts.idle_bytes += len(line) + 1
+                row = bytes(pending)
+                pending.clear()
                 yield row
-            waiting += rest
-            listening.unheard += len(rest)
-            if listening.unheard > MOST_UNHEARD:
-                raise (listening.broken or ProviderError)(
-                    f"{provider.name} at {provider.url} sent more than {MOST_UNHEARD >> 20} MB "
-                    "without saying anything, and was not listened to any longer.",
-                    "Is this the address of the right server?",
+            pending += rest
+            timeouts.idle_bytes += len(rest)
+            if timeouts.idle_bytes > MAX_IDLE_BYTES:
+                raise (timeouts.error or ProviderError)(
+                    f"{provider.name} at {provider.url} sent more than {MAX_IDLE_BYTES >> 20} MB "
+                    "without content; the rest was not read.",
+                    _CHECK_ADDRESS,
                 )
-    if waiting:
-        yield bytes(waiting)
+    if pending:
+        yield bytes(pending)
 
 
-async def _unpacked(response: httpx.Response, provider: Provider) -> AsyncGenerator[bytes]:
-    """The body in pieces of bounded size, however well it was packed."""
-    packing = response.headers.get("content-encoding", "").strip().lower()
-    if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+async def _decompress(response: httpx.Response, provider: Provider) -> AsyncGenerator[bytes]:
+    """Yield the body in pieces of limited size, whatever its compression ratio."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise ProviderError(
-            f"{provider.name} at {provider.url} packs its answers in a way that it was not asked "
-            "for.",
-            "A proxy in front of it may do so.",
+            f"{provider.name} at {provider.url} sent an unsupported content encoding.",
+            "A proxy may be the cause.",
         )
-    unpack = None if packing in ("", "identity") else zlib.decompressobj(47)
+    decompressor = None if encoding in ("", "identity") else zlib.decompressobj(47)
     async for piece in response.aiter_raw():
-        if unpack is None:
+        if decompressor is None:
             yield piece
             continue
         try:
-            while unpacked := unpack.decompress(piece, _PIECE):
-                yield unpacked
-                piece = unpack.unconsumed_tail
+            while data := decompressor.decompress(piece, _PIECE_BYTES):
+                yield data
+                piece = decompressor.unconsumed_tail
         except zlib.error as exc:
             raise ProviderUnreachable(
-                f"The answer of {provider.name} at {provider.url} was damaged on its way.",
-                "Try again; its log may say why.",
+                f"The response of {provider.name} at {provider.url} is damaged.",
+                "Try again, or see its log.",
             ) from exc
 
 

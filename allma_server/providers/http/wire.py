@@ -1,14 +1,14 @@
-"""What the JSON of model servers has in common."""
+"""Base types for the JSON of model servers."""
 
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, model_validator
 
-_LARGEST_COUNT = 1 << 40
+_MAX_COUNT = 1 << 40
 
 
 class WireModel(BaseModel):
-    """An object of a server's JSON, in which null is the same as absent."""
+    """A JSON object in which null means the same as a missing key."""
 
     @model_validator(mode="before")
     @classmethod
@@ -19,10 +19,10 @@ class WireModel(BaseModel):
 
 
 def known_count(value: Any) -> int | None:
-    """A number of JSON that can be a count; None for everything else."""
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_COUNT
+    """Return a JSON value if it is a plausible count, else None."""
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
     return value if known else None
 
 
 Count = Annotated[int | None, BeforeValidator(known_count)]
-"""A number that is good to know; one that makes no sense is not known."""
+"""An optional number; an implausible value counts as missing."""

@@ -1,8 +1,7 @@
-"""Rerankers: a second opinion on the order of the best passages, by a model the user names.
+"""Rerankers: models that reorder the best passages of a search.
 
-Their words (`retrieve/rerank.py`) have ordered the passages before, and theirs is the order that
-stays when a reranker cannot be had or takes too long. Adding one is one file here and one line in
-RERANKERS.
+Search has rescored the passages by their words before (`search/rescoring.py`); that order is used
+if the reranker is unavailable or too slow. To add one, add a file here and a line in RERANKERS.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -11,22 +10,26 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from allma_server.errors import InvalidArgument
 from allma_server.ports import Reranker
 from allma_server.providers.reranking.cross_encoder import open_cross_encoder
-from allma_server.providers.reranking.listwise import Chat, open_listwise
+from allma_server.providers.reranking.listwise import Complete, open_listwise
 
 WORDS = "words"
-"""The name for no second opinion."""
+"""The setting for no reranker."""
 
-RERANKERS: Mapping[str, Callable[[str, Chat], AbstractAsyncContextManager[Reranker]]] = {
+RERANKERS: Mapping[str, Callable[[str, Complete], AbstractAsyncContextManager[Reranker]]] = {
     "chat": open_listwise,
     "onnx": open_cross_encoder,
 }
 
 
 @asynccontextmanager
-async def open_reranker(name: str, chat: Chat) -> AsyncGenerator[Reranker | None]:
-    """The reranker `name`, or None for `words`: `chat`, `chat/MODEL` or `onnx/PATH`.
+async def open_reranker(name: str, complete: Complete) -> AsyncGenerator[Reranker | None]:
+    """Open the reranker `name`: `chat`, `chat/MODEL`, `onnx/PATH`, or `words` for None.
 
-    Opening succeeds while its model is away: the search says so.
+    Opening succeeds even if its model is unavailable; reranking reports that.
+
+    Args:
+        name: as in the settings.
+        complete: asks a chat model.
 
     Raises:
         InvalidArgument: there is no such reranker.
@@ -41,5 +44,5 @@ async def open_reranker(name: str, chat: Chat) -> AsyncGenerator[Reranker | None
             "Write words, chat, chat/MODEL or onnx/PATH, where PATH is a folder with model.onnx "
             "and tokenizer.json.",
         )
-    async with RERANKERS[provider](model, chat) as reranker:
+    async with RERANKERS[provider](model, complete) as reranker:
         yield reranker

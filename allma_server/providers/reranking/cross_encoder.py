@@ -1,7 +1,7 @@
-"""A cross-encoder in ONNX form: a network that reads question and passage together.
+"""Rerank with a cross-encoder in ONNX format, which reads question and passage together.
 
-Such as cross-encoder/ms-marco-MiniLM-L6-v2 or BAAI/bge-reranker-base (Nogueira and Cho, 2019), in
-the form that Hugging Face's `optimum` exports: `model.onnx`, alone or in a folder `onnx`, and
+For example cross-encoder/ms-marco-MiniLM-L6-v2 or BAAI/bge-reranker-base (Nogueira and Cho, 2019),
+as exported by Hugging Face's `optimum`: `model.onnx`, alone or in a folder `onnx`, and
 `tokenizer.json`.
 """
 
@@ -16,32 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.errors import ModelNotFound, ModelUnsuitable
-from allma_server.providers.onnx import Network
-from allma_server.providers.reranking.listwise import Chat
+from allma_server.providers.onnx import OnnxModel
+from allma_server.providers.reranking.listwise import Complete
 from allma_server.types import Passage
 
 MAX_TOKENS = 512
-"""What these networks take of question and passage together; chunks are shorter."""
+"""Limit of these models for question and passage together; chunks are shorter."""
 
-_KNOWN = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
 class CrossEncoder:
-    """Scores pairs in a thread of its own; implements `ports.Reranker`. Loaded at its first use."""
+    """Scores pairs of question and passage in one thread. The model is loaded on first use."""
 
-    def __init__(self, place: Path, executor: ThreadPoolExecutor) -> None:
-        self.name = f"onnx/{place}"
-        self._place = place
+    def __init__(self, path: Path, executor: ThreadPoolExecutor) -> None:
+        self.name = f"onnx/{path}"
+        self._path = path
         self._executor = executor
-        self._network: Network | None = None
+        self._model: OnnxModel | None = None
 
     async def rerank(self, question: str, passages: Sequence[Passage]) -> list[float]:
-        """The network's logits, unbounded. Stops between two passages when it is cancelled.
+        """Return the logits, which are unbounded. Cancelling stops between two passages.
 
         Raises:
-            ModelNotFound: there is no such file, or no tokenizer beside it.
-            ModelUnsuitable: it is no cross-encoder.
-            ProviderError: it cannot be loaded.
+            ModelNotFound: the model or its tokenizer does not exist.
+            ModelUnsuitable: the model is not a cross-encoder.
+            ProviderError: the model cannot be loaded.
         """
         stopped = threading.Event()
         texts = ["\n".join((*passage.heading[-1:], passage.text)) for passage in passages]
@@ -54,19 +54,20 @@ class CrossEncoder:
             stopped.set()
 
     def _scores(self, question: str, texts: Sequence[str], stopped: threading.Event) -> list[float]:
-        if self._network is None:
-            self._network = _loaded(self._place)
+        if self._model is None:
+            self._model = _load(self._path)
         scores: list[float] = []
         for text in texts:
             if stopped.is_set():
                 break
-            scores.append(_relevance(self._network.run(question, text), self._place))
+            scores.append(_relevance(self._model.run(question, text), self._path))
         return scores
 
 
 @asynccontextmanager
-async def open_cross_encoder(path: str, chat: Chat) -> AsyncGenerator[CrossEncoder]:
-    """The network at `path`: an ONNX file or a folder that has one."""
+async def open_cross_encoder(path: str, complete: Complete) -> AsyncGenerator[CrossEncoder]:
+    """Open the cross-encoder at `path`: an ONNX file, or a folder that contains one."""
+    del complete
     executor = ThreadPoolExecutor(1, thread_name_prefix="rerank")
     try:
         yield CrossEncoder(Path(path), executor)
@@ -74,15 +75,15 @@ async def open_cross_encoder(path: str, chat: Chat) -> AsyncGenerator[CrossEncod
         await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
 
-def _loaded(place: Path) -> Network:
-    model = place = place.expanduser()
-    if place.is_dir():
+def _load(path: Path) -> OnnxModel:
+    model = path = path.expanduser()
+    if path.is_dir():
         model = next(
-            (p for p in (place / "model.onnx", place / "onnx/model.onnx") if p.exists()),
-            place / "model.onnx",
+            (p for p in (path / "model.onnx", path / "onnx/model.onnx") if p.exists()),
+            path / "model.onnx",
         )
     beside = (model.parent / "tokenizer.json", model.parent.parent / "tokenizer.json")
-    tokenizer = next((path for path in beside if path.exists()), None)
+    tokenizer = next((file for file in beside if file.exists()), None)
     if not model.is_file() or tokenizer is None:
         missing = beside[0] if model.is_file() else model
         raise ModelNotFound(
@@ -90,20 +91,20 @@ def _loaded(place: Path) -> Network:
             "Give `allma config set reranker onnx/PATH` a folder with model.onnx and "
             "tokenizer.json.",
         )
-    network = Network(model, tokenizer, MAX_TOKENS)
-    if not {"input_ids"} <= network.inputs <= _KNOWN:
+    loaded = OnnxModel(model, tokenizer, MAX_TOKENS)
+    if not {"input_ids"} <= loaded.inputs <= _KNOWN_INPUTS:
         raise ModelUnsuitable(
-            f"{model} is no cross-encoder: it wants {', '.join(sorted(network.inputs))}."
+            f"{model} is not a cross-encoder: its inputs are {', '.join(sorted(loaded.inputs))}."
         )
-    return network
+    return loaded
 
 
-def _relevance(output: NDArray[np.float32], place: Path) -> float:
-    """One logit, or the lead of `relevant` over `not relevant` where there are two."""
+def _relevance(output: NDArray[np.float32], path: Path) -> float:
+    """Return the only logit, or the difference of `relevant` and `not relevant`."""
     logits = output.reshape(-1)
     if output.ndim > 1 or len(logits) > 2:
         raise ModelUnsuitable(
-            f"{place} is no cross-encoder: it gives {' x '.join(map(str, output.shape))} numbers "
-            "for a passage instead of one or two."
+            f"{path} is not a cross-encoder: it returns "
+            f"{' x '.join(map(str, output.shape))} numbers for a passage instead of one or two."
         )
     return float(logits[-1] - logits[0]) if len(logits) == 2 else float(logits[0])

@@ -124,14 +124,14 @@ FAILURES: dict[str, tuple[ChatScript, type[AllmaError], str]] = {
     "error in an object": (lines({"error": {"message": "bad"}}), ProviderError, "answered: bad"),
     "model is missing": (lines({"error": "model 'm' not found"}), ModelNotFound, "have the model"),
     "too long": (lines({"error": "exceeds the context length"}), InputTooLong, "too long"),
-    "500": (status(500, {"error": "out of memory."}), ProviderError, "out of memory. Its"),
+    "500": (status(500, {"error": "out of memory."}), ProviderError, "out of memory. See its log"),
     "500 without JSON": (status(500, "<html>"), ProviderError, "500 without a reason"),
     "401": (status(401, {"error": "unauthorized"}), ApiKeyRefused, "set-key ollama"),
     "403": (status(403, ""), ApiKeyRefused, "asks for an API key"),
     "404": (status(404, {"error": "model 'm' not found"}), ModelNotFound, "pull m"),
     "503": (status(503, {"error": "server busy"}), ProviderBusy, "busy: server busy. Try"),
     "429": (status(429, ""), ProviderBusy, "busy"),
-    "redirect": (status(302, ""), ProviderError, "sends its callers on"),
+    "redirect": (status(302, ""), ProviderError, "redirects"),
     "no chat": (status(400, {"error": '"m" does not support chat'}), ModelUnsuitable, "cannot do"),
     "no thinking": (
         status(400, {"error": '"m" does not support thinking'}), ModelUnsuitable, "thinking"
@@ -163,9 +163,9 @@ FAILURES: dict[str, tuple[ChatScript, type[AllmaError], str]] = {
         lines(line("```\n"), line("```"), line(done="stop")), EmptyAnswer, "without saying"
     ),
     "only marks": (lines(line("<|im_end|>"), line(done="stop")), EmptyAnswer, "without writing"),
-    "no JSON": (lines("nonsense"), ProviderError, "something unexpected"),
-    "a list": (lines([1]), ProviderError, "something unexpected"),
-    "message is text": (lines({"message": "hello"}), ProviderError, "something unexpected"),
+    "no JSON": (lines("nonsense"), ProviderError, "unexpected response"),
+    "a list": (lines([1]), ProviderError, "unexpected response"),
+    "message is text": (lines({"message": "hello"}), ProviderError, "unexpected response"),
 }  # fmt: skip
 
 

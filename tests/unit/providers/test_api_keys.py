@@ -216,9 +216,9 @@ async def test_a_key_is_sent_to_no_other_server(
             await exchange.send(f"{place}\r\n\r\n")
 
         async with serving(script) as wire, open_ollama(config(wire)) as chat:
-            with pytest.raises(ProviderError, match=f"sends its callers on to {other.url}/x;"):
+            with pytest.raises(ProviderError, match=f"redirects to {other.url}/x;"):
                 await chat.version()
-            with pytest.raises(ProviderError, match="sends its callers on"):
+            with pytest.raises(ProviderError, match="redirects"):
                 async for _ in chat.pull("m"):
                     pass
     assert other.seen == []
@@ -247,7 +247,7 @@ def test_a_key_is_not_in_what_is_printed_of_its_holder(monkeypatch: pytest.Monke
 async def test_a_key_ring_that_hangs_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch, drawer: Drawer
 ) -> None:
-    monkeypatch.setattr(api_keys, "LOOK_UP_SECONDS", 0.05)
+    monkeypatch.setattr(api_keys, "READ_SECONDS", 0.05)
     drawer.hangs = threading.Event()
     async with serving(guarded()) as wire, open_ollama(config(wire)) as chat:
         for _ in range(3):
@@ -309,7 +309,7 @@ async def test_looking_a_key_up_does_not_stop_the_loop(
     drawer.held[SERVICE, "ollama"] = KEY
     drawer.hangs = threading.Event()
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(ApiKey("ollama").renewed())
+        waiting = group.create_task(ApiKey("ollama").refresh())
         await asyncio.to_thread(drawer.reached.wait)  # only a loop that goes on gets past this
         drawer.hangs.set()
     assert waiting.result() == KEY

@@ -78,7 +78,7 @@ async def test_lengths_and_temperature_are_handed_on_and_what_is_not_set_is_left
         await answer(wire)
     full, bare = wire.bodies("/api/chat")
     assert full["options"] == {"num_ctx": 2048, "num_predict": 9, "temperature": 0.1}
-    assert bare["options"] == {"num_predict": reply.LONGEST_REPLY}
+    assert bare["options"] == {"num_predict": reply.DEFAULT_MAX_TOKENS}
     assert "think" not in full and "keep_alive" not in full
 
 
@@ -207,7 +207,7 @@ async def test_another_kind_of_server_at_the_address_is_told() -> None:
         await exchange.answer("<html>router login</html>", kind="text/html")
 
     async with serving(script) as wire, open_ollama(Config(ollama_url=wire.url)) as chat:
-        with pytest.raises(ProviderError, match="something unexpected"):
+        with pytest.raises(ProviderError, match="unexpected response"):
             await chat.list()
 
 

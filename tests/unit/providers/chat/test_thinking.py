@@ -2,11 +2,11 @@
 
 import pytest
 
-from allma_server.providers.chat.thinking import VisibleText
+from allma_server.providers.chat.thinking import ThinkingFilter
 
 
-def shown(text: str, size: int, *, held: bool = False) -> tuple[str, VisibleText]:
-    visible = VisibleText(held=held)
+def shown(text: str, size: int, *, starts_thinking: bool = False) -> tuple[str, ThinkingFilter]:
+    visible = ThinkingFilter(starts_thinking=starts_thinking)
     pieces = [visible.add(text[at : at + size]) for at in range(0, len(text), size)]
     return "".join(pieces) + visible.finish(), visible
 
@@ -45,7 +45,7 @@ def test_thinking_and_marks_are_left_out_wherever_the_text_is_cut(
 ) -> None:
     given, visible = shown(text, size)
     assert given == visible.text == answer
-    assert not visible.late
+    assert not visible.is_late
 
 
 KEPT = [
@@ -73,16 +73,16 @@ def test_what_an_answer_says_of_such_marks_stays(text: str, size: int) -> None:
 def test_thinking_that_only_its_end_marks_is_no_part_of_the_answer(size: int) -> None:
     given, visible = shown("I wonder. Gates, gates.\n</think>\n\nSeven [1].", size)
     assert visible.text == "Seven [1]."
-    assert visible.late or given == visible.text
-    assert visible.thought
+    assert visible.is_late or given == visible.text
+    assert visible.thought_length
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
 def test_a_model_known_to_think_unmarked_is_held_until_it_answers(size: int) -> None:
-    given, visible = shown("I wonder.\n</think>\n\nSeven [1].", size, held=True)
+    given, visible = shown("I wonder.\n</think>\n\nSeven [1].", size, starts_thinking=True)
     assert given == visible.text == "Seven [1]."
-    assert not visible.late
-    assert shown("Seven [1].", size, held=True)[0] == "Seven [1]."
+    assert not visible.is_late
+    assert shown("Seven [1].", size, starts_thinking=True)[0] == "Seven [1]."
 
 
 def test_what_commands_a_terminal_or_turns_words_around_is_left_out() -> None:
@@ -93,7 +93,7 @@ def test_what_commands_a_terminal_or_turns_words_around_is_left_out() -> None:
 
 
 def test_what_is_no_mark_is_shown_at_once() -> None:
-    visible = VisibleText()
+    visible = ThinkingFilter()
     assert visible.add("Seven") == "Seven"
     assert visible.add(" gates <b") == " gates <b"
     assert visible.add(" [1") == " [1"

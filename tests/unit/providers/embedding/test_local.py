@@ -81,7 +81,7 @@ async def test_a_damaged_model_is_told_and_not_run(monkeypatch: pytest.MonkeyPat
     async with open_embedder(NAME, Config()) as embedder:
         with monkeypatch.context() as damaged:
             damaged.setitem(local.SHA256, "model.onnx", "0" * 64)
-            with pytest.raises(ProviderError, match=r"model\.onnx is damaged"):
+            with pytest.raises(ProviderError, match=r"model\.onnx of the bundled model is damaged"):
                 await embedder.embed_query("hello")
         assert len(await embedder.embed_query("hello")) == local.DIMENSIONS
 

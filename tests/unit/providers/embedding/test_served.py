@@ -20,7 +20,7 @@ from allma_server.errors import (
 )
 from allma_server.operations import BY_NAME
 from allma_server.operations.call import Call
-from allma_server.providers.embedding import choose, open_embedder, served
+from allma_server.providers.embedding import open_embedder, resolve_embedder, served
 from allma_server.providers.embedding.cards import card_of
 from allma_server.types import LOCAL
 from tests.ollama.wire import Exchange, Wire, serving
@@ -136,7 +136,7 @@ async def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
         else:
             await sound(exchange)
 
-    monkeypatch.setattr(served, "BUSY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(served, "RETRY_SECONDS", (0.0, 0.0))
     async with serving(script) as wire:
         async with open_embedder("ollama/plain", config(wire)) as embedder:
             assert len(await embedder.embed_documents(["one"])) == 1
@@ -151,7 +151,7 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever(
         else:
             await sound(exchange)
 
-    monkeypatch.setattr(served, "BUSY_SECONDS", (0.0,))
+    monkeypatch.setattr(served, "RETRY_SECONDS", (0.0,))
     async with serving(script) as wire:
         async with open_embedder("ollama/plain", config(wire)) as embedder:
             with pytest.raises(ProviderBusy):
@@ -164,15 +164,15 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever(
     [
         ([], "0 vectors for 2"),
         ([[1.0, 2.0]], "1 vector for 2 texts"),
-        ([[1.0, 2.0], [1.0]], "unequal lengths"),
-        ([[], []], "unequal lengths"),
-        ([[0.0, 0.0], [0.0, 1.0]], "cannot be used"),
-        ([[float("nan"), 1.0], [0.0, 1.0]], "cannot be used"),
-        ([[1e300, 1.0], [0.0, 1.0]], "cannot be used"),
-        (None, "something unexpected"),
-        ([None, [1.0]], "something unexpected"),
-        ([[None], [1.0]], "something unexpected"),
-        ("nonsense", "something unexpected"),
+        ([[1.0, 2.0], [1.0]], "different lengths"),
+        ([[], []], "different lengths"),
+        ([[0.0, 0.0], [0.0, 1.0]], "unusable vector"),
+        ([[float("nan"), 1.0], [0.0, 1.0]], "unusable vector"),
+        ([[1e300, 1.0], [0.0, 1.0]], "unusable vector"),
+        (None, "unexpected response"),
+        ([None, [1.0]], "unexpected response"),
+        ([[None], [1.0]], "unexpected response"),
+        ("nonsense", "unexpected response"),
     ],
 )
 async def test_an_answer_that_makes_no_sense_is_an_error(embeddings: object, words: str) -> None:
@@ -231,15 +231,15 @@ async def test_it_opens_while_the_server_is_away_and_fails_only_when_asked(
 
 async def test_auto_means_ollama_when_it_answers_and_has_the_model() -> None:
     async with serving(sound) as wire:
-        assert await choose(config(wire)) == "ollama/nomic-embed-text"
+        assert await resolve_embedder(config(wire)) == "ollama/nomic-embed-text"
 
 
 async def test_auto_means_the_embedded_model_when_ollama_lacks_the_model(ollama: str) -> None:
-    assert await choose(Config(ollama_url=ollama)) == "local/all-MiniLM-L6-v2-int8"
+    assert await resolve_embedder(Config(ollama_url=ollama)) == "local/all-MiniLM-L6-v2-int8"
 
 
 async def test_auto_means_the_embedded_model_when_ollama_is_away(unused_url: str) -> None:
-    assert await choose(Config(ollama_url=unused_url)) == "local/all-MiniLM-L6-v2-int8"
+    assert await resolve_embedder(Config(ollama_url=unused_url)) == "local/all-MiniLM-L6-v2-int8"
 
 
 async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
@@ -247,12 +247,12 @@ async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
         await asyncio.Event().wait()
 
     async with serving(script) as wire, asyncio.timeout(5):
-        assert await choose(config(wire)) == "local/all-MiniLM-L6-v2-int8"
+        assert await resolve_embedder(config(wire)) == "local/all-MiniLM-L6-v2-int8"
 
 
 async def test_an_embedder_that_was_named_is_taken_without_asking(unused_url: str) -> None:
     named = Config(embedder="ollama/bge-m3", ollama_url=unused_url)
-    assert await choose(named) == "ollama/bge-m3"
+    assert await resolve_embedder(named) == "ollama/bge-m3"
 
 
 async def test_a_query_does_not_wait_for_a_silent_server_that_goes_on_loading(

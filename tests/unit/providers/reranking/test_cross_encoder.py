@@ -8,7 +8,7 @@ import pytest
 from allma_server.errors import ModelNotFound, ModelUnsuitable, ProviderError
 from allma_server.ports import Reranker
 from allma_server.providers.reranking.cross_encoder import open_cross_encoder
-from allma_server.providers.reranking.listwise import Chat
+from allma_server.providers.reranking.listwise import Complete
 from allma_server.types import Passage
 from tests.unit.providers.reranking.networks import cross_encoder
 
@@ -25,8 +25,8 @@ def passages(*texts: str) -> list[Passage]:
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncGenerator[Reranker]:
-    chat: Chat = None  # type: ignore[assignment]  # it asks no chat model
-    async with open_cross_encoder(str(path), chat) as reranker:
+    complete: Complete = None  # type: ignore[assignment]  # it asks no chat model
+    async with open_cross_encoder(str(path), complete) as reranker:
         yield reranker
 
 
@@ -76,5 +76,5 @@ async def test_a_damaged_model_is_told(tmp_path: Path):
 
 
 async def test_an_embedding_model_is_no_cross_encoder(tmp_path: Path):
-    with pytest.raises(ModelUnsuitable, match="no cross-encoder"):
+    with pytest.raises(ModelUnsuitable, match="not a cross-encoder"):
         await scores(cross_encoder(tmp_path, QUESTION, *TEXTS, tokens=True))
