@@ -22,7 +22,7 @@ from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
 from allma_server.errors import InvalidArgument, ProviderError
 from allma_server.indexing.ingestion import Ingestion
-from allma_server.indexing.scope import why_refused
+from allma_server.indexing.scope import refusal_reason
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, open_embedder, resolve_embedder
@@ -229,8 +229,8 @@ async def open_engine(
             catalog,
             parser=parsers.opened,
             embedders=embedder,
-            recipe=parsers.recipe,
-            erase=embedder.erase_deleted_vectors,
+            chunking_fingerprint=parsers.chunking_fingerprint,
+            erase_vectors=embedder.erase_deleted_vectors,
             tasks=tasks,
         )
         waiting = live.waiting if live is not None else dict
@@ -307,7 +307,7 @@ async def rescue_data(data_dir: Path) -> Rescue:
 def _refuse_import(taken: Taken, data_dir: Path) -> None:
     """Raises InvalidArgument for folders, formats or an embedder that this Allma does not take."""
     for path in taken.workspaces:
-        if (why := why_refused(Path(path), data_dir)) is not None:
+        if (why := refusal_reason(Path(path), data_dir)) is not None:
             raise InvalidArgument(
                 f"The folder {path} is not taken over: it is {why}.",
                 "`allma forget` it where the file was exported, and export again.",
@@ -319,7 +319,7 @@ def _refuse_import(taken: Taken, data_dir: Path) -> None:
 
 
 class _Parsers:
-    """The worker processes that read files, cut to the embedder's measure."""
+    """The parser pool for the serving embedder, whose limit of tokens decides the chunk size."""
 
     def __init__(
         self, config: Config, embedder: ChosenEmbedder, stack: contextlib.AsyncExitStack
@@ -331,7 +331,7 @@ class _Parsers:
         self._open: tuple[str, Parser] | None = None
 
     async def opened(self) -> Parser:
-        """The workers for the embedder that serves; those for a former one end when idle."""
+        """Return the pool for the serving embedder; processes of a former one end when idle."""
         async with self._opening:
             embedder = await self._embedder.chosen()
             if self._open is None or self._open[0] != embedder.identity:
@@ -341,8 +341,8 @@ class _Parsers:
                 self._open = embedder.identity, pool
             return self._open[1]
 
-    async def recipe(self) -> str:
-        """What decides how a file is cut; another recipe makes every document a changed one."""
+    async def chunking_fingerprint(self) -> str:
+        """Return what decides how files are chunked; another value makes all documents changed."""
         embedder = await self._embedder.chosen()
         config = self._config
         parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)

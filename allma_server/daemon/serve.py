@@ -118,7 +118,7 @@ class Daemon:
     async def watch_idleness(self) -> None:
         """Returns when nobody has been here and nothing has been done for long enough."""
         while not self.leaving.is_set():
-            if self._clients or (self._opened and self._opened.ingestion.busy):
+            if self._clients or (self._opened and self._opened.ingestion.is_busy):
                 self._last_busy = time.monotonic()
             left = self._live.idle_minutes() * 60 - (time.monotonic() - self._last_busy)
             if left <= 0:

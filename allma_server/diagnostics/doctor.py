@@ -75,7 +75,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
         return "none yet"
     with engine.ingestion.exclusive():
         doubtful = await engine.catalog.doubt(embedder.identity)
-    report = await engine.ingestion.run(await engine.ingestion.registered(), progress)
+    report = await engine.ingestion.run(await engine.ingestion.workspaces(), progress)
     assert isinstance(report, IngestReport)
     if report.failed:
         return f"{doubtful} were incomplete; {len(report.failed)} could not be read"
@@ -214,7 +214,7 @@ async def _models(engine: Engine) -> Check:
 
 
 async def _watching(engine: Engine) -> Check:
-    if trouble := engine.ingestion.trouble:
+    if trouble := engine.ingestion.watch_problem:
         return Check("File watching", "warning", trouble, RAISE_WATCHES)
     try:
         limit = int(await asyncio.to_thread(WATCH_LIMIT.read_text))

@@ -1,7 +1,7 @@
-"""Files of workspaces as they are now, for those who show them.
+"""Read files of workspaces as they are on the disk now, to show them.
 
-What may be read is decided anew each time: since it was indexed, a file may have become a link, a
-device or something huge, its name may have become a secret's, and a rule may leave it out.
+Whether a file may be read is decided again each time: since it was indexed, it may have become a
+link, a device or a huge file, got the name of a secret, or been excluded by an ignore file.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,36 +15,36 @@ from allma_server.indexing import scope
 from allma_server.types import Document, Workspace
 
 READ_SECONDS = 5.0
-"""A disk that takes longer counts as gone."""
+"""A disk that takes longer to answer counts as unavailable."""
 
 
 class CurrentFiles:
-    """Implements `search.read.FileReader`; `most` bytes of a file are read."""
+    """Implements the port of `search/read.py` for the disk; reads at most `max_bytes` of a file."""
 
     def __init__(
-        self, workspaces: Callable[[], Awaitable[list[Workspace]]], data_dir: Path, most: int
+        self, workspaces: Callable[[], Awaitable[list[Workspace]]], data_dir: Path, max_bytes: int
     ) -> None:
         self._workspaces = workspaces
         self._data_dir = data_dir
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def lines(
         self, document: Document, first: int, last: int | None, most: int
     ) -> FileLines | None:
-        """Lines of a document's file, at most `most` bytes of them; None when it is gone.
+        """Return lines of a document's file, at most `most` bytes; None when it does not exist.
 
         Raises:
-            UnreadableDocument: it may not be read any more, or cannot be.
+            UnreadableDocument: it may not be read any more, or reading fails.
         """
 
         def read() -> FileLines:
-            with open_file(document.path, self._most) as file:
+            with open_file(document.path, self._max_bytes) as file:
                 return lines_of(file.blocks(), first, last, most)
 
         return await self._if_readable(document, read)
 
     async def check(self, document: Document) -> None:
-        """Raises UnreadableDocument when a document's file may not be read any more."""
+        """Raise UnreadableDocument when a document's file may not be read any more."""
         await self._if_readable(document, lambda: None)
 
     async def _if_readable(
@@ -52,11 +52,12 @@ class CurrentFiles:
     ) -> FileLines | None:
         root = next((w.path for w in await self._workspaces() if w.id == document.workspace_id), "")
 
-        def checked() -> FileLines | None:
-            return read() if self._is_there(root, document.path) else None
+        def check_and_read() -> FileLines | None:
+            self._check_readable(root, document.path)
+            return read()
 
         try:
-            return await call_disk(("read", root), READ_SECONDS, checked)
+            return await call_disk(("read", root), READ_SECONDS, check_and_read)
         except FileNotFoundError:
             return None
         except UnreadableDocument as exc:
@@ -67,17 +68,15 @@ class CurrentFiles:
                 "Check the disk and the file's permissions.",
             ) from exc
 
-    def _is_there(self, root: str, path: str) -> bool:
-        """Whether there is a file to read. Raises UnreadableDocument where it may not be read."""
+    def _check_readable(self, root: str, path: str) -> None:
+        """Raise UnreadableDocument or, for a missing file, FileNotFoundError."""
         status_of(path)
-        seen = next(
-            iter(scope.walk_part(Path(root), [Path(path)], self._data_dir, self._most)), None
-        )
+        files = scope.walk_part(Path(root), [Path(path)], self._data_dir, self._max_bytes)
+        seen = next(iter(files), None)
         if seen is None:
-            raise UnreadableDocument("an ignore file leaves it out now.")
+            raise UnreadableDocument("an ignore file excludes it now.")
         if seen.reason not in (None, "empty"):
             raise UnreadableDocument(f"{seen.reason}.")
-        return True
 
 
 def _not_shown(document: Document, why: str) -> UnreadableDocument:

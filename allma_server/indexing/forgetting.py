@@ -1,8 +1,8 @@
-"""Forgetting: a file or folder leaves the index without a trace, and does not come back by itself.
+"""Forgetting: remove a file or folder from the index completely, and do not index it again.
 
-What can be found and read goes at once, whatever run is under way. What is left of it in places
-that nobody reads (free room on the disk, parts of the search indexes) is erased in the background.
-Both are finished at the next start when a crash cuts them off.
+Whatever can be searched and read is removed at once, also while a run is active. Copies that are
+never read (free pages of the database, parts of the search indexes) are erased in the background.
+After a crash, the next start completes both.
 """
 
 import asyncio
@@ -19,25 +19,26 @@ from allma_server.types import Document, ForgetReport, SeenFile, Workspace
 
 log = logging.getLogger(__name__)
 
-UNDER_WAY = "forgetting"
-UNERASED = "unerased"
+IN_PROGRESS = "forgetting"
+NOT_ERASED = "unerased"
 FORGOTTEN = "forgotten"
+"""Keys of settings that hold paths: removal has begun, erasing is pending, never index again."""
 
 ERASE = "erase"
-"""The kind of the job that erases what is left."""
+"""The kind of the job that erases copies in the background."""
 
-REASON = "forgotten; `allma index` with its path lets it in again"
-NOTICE = "What is left of it on the disk is being erased in the background."
+REASON = "forgotten; `allma index` with its path indexes it again"
+NOTICE = "Its remaining copies on the disk are being erased in the background."
 
-REMOVED_AT_ONCE = 50
-"""Documents in one transaction, so that others can write between two of them."""
+DOCUMENTS_PER_TRANSACTION = 50
+"""Small enough that other writers get their turn in between."""
 
-PAUSES = (1.0, 5.0, 30.0, 120.0, 600.0)
+RETRY_DELAYS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before erasing is tried again after a failure of the disk; the last one repeats."""
 
 
 class Catalogue(Protocol):
-    """What forgetting needs of the catalogue."""
+    """The methods of the catalogue that are used here."""
 
     async def workspaces(self, *, proposed: bool = False) -> list[Workspace]: ...
     async def remove_workspace(self, workspace_id: int) -> None: ...
@@ -54,160 +55,165 @@ class Catalogue(Protocol):
 
 
 class Forgetting:
-    """Removes, remembers what was removed from within a workspace, and erases what is left.
+    """Removes documents, stores which paths were forgotten, and erases the remaining copies.
 
-    `erase` leaves nothing of removed chunks in the vector index.
+    `erase_vectors` erases removed chunks from the vector index.
     """
 
     def __init__(
-        self, catalogue: Catalogue, erase: Callable[[], Awaitable[None]], jobs: Jobs
+        self, catalogue: Catalogue, erase_vectors: Callable[[], Awaitable[None]], jobs: Jobs
     ) -> None:
         self._catalogue = catalogue
-        self._erase = erase
+        self._erase_vectors = erase_vectors
         self._jobs = jobs
         self._writing = jobs.schedule.writing
 
-    async def forgotten(self) -> list[str]:
-        """Paths inside workspaces that are passed over."""
-        return await self._listed(FORGOTTEN)
+    async def forgotten_paths(self) -> list[str]:
+        """Return the paths inside workspaces that are not indexed because they were forgotten."""
+        return await self._load_paths(FORGOTTEN)
 
-    async def admit(self, path: str) -> None:
-        """Lets a forgotten path in again, which somebody asks for by its name.
+    async def readmit(self, path: str) -> None:
+        """Allow to index a forgotten path again, because the user has named it.
 
         Raises:
-            FolderNotAllowed: only the folder around it was forgotten, not itself.
+            FolderNotAllowed: not `path` itself was forgotten but a folder around it.
         """
-        forgotten = await self.forgotten()
+        forgotten = await self.forgotten_paths()
         for folder in forgotten:
-            if folder in _above(path):
+            if folder in _parents(path):
                 raise FolderNotAllowed(
                     f"{path} is not indexed: the folder {folder} around it was forgotten.",
-                    f"`allma index {folder}` lets the folder in again.",
+                    f"`allma index {folder}` indexes the folder again.",
                 )
         if path in forgotten:
             async with self._writing:
-                # Their rows say that they are passed over; without them, they are new files.
+                # Remove the rows that list these files as skipped, so that they are new files.
                 documents = await self._catalogue.documents_inside(path)
                 await self._catalogue.remove([document.id for document in documents])
-                await self._keep(FORGOTTEN, set(await self.forgotten()) - {path})
+                await self._save_paths(FORGOTTEN, set(await self.forgotten_paths()) - {path})
 
     async def forget(self, path: str) -> ForgetReport | None:
-        """Removes everything at or below an absolute path; None when nothing is there."""
+        """Remove all documents at or below an absolute path; return None when there are none."""
         async with self._writing:
-            whole = await self._whole(path)
+            workspaces = await self._workspaces_at(path)
             documents = await self._catalogue.documents_inside(path)
-            if not whole and not documents:
+            if not workspaces and not documents:
                 return None
-            await self._keep(UNDER_WAY, [*await self._listed(UNDER_WAY), path])
-            # Whatever looks at the disk from now on passes it over; what did so before, and has
-            # something of it in hand, does not write it any more.
-            await self._keep(FORGOTTEN, [*await self.forgotten(), path])
-            self._jobs.looks.withdraw(path)
+            await self._save_paths(IN_PROGRESS, [*await self._load_paths(IN_PROGRESS), path])
+            # From now on, scans skip the path; runs that have already read some of its files must
+            # not write them.
+            await self._save_paths(FORGOTTEN, [*await self.forgotten_paths(), path])
+            self._jobs.scan_versions.invalidate(path)
         ids = [document.id for document in documents]
-        for begin in range(0, len(ids), REMOVED_AT_ONCE):
+        for begin in range(0, len(ids), DOCUMENTS_PER_TRANSACTION):
             async with self._writing:
-                await self._catalogue.erase_documents(ids[begin : begin + REMOVED_AT_ONCE])
+                await self._catalogue.erase_documents(
+                    ids[begin : begin + DOCUMENTS_PER_TRANSACTION]
+                )
         await self._finish(path)
         chunks = sum(document.chunks for document in documents)
-        return ForgetReport(path, len(documents), chunks, bool(whole), NOTICE if chunks else None)
+        notice = NOTICE if chunks else None
+        return ForgetReport(path, len(documents), chunks, bool(workspaces), notice)
 
     async def erase_replaced(self, path: str) -> None:
-        """Leaves nothing of what the documents at or below a path held before."""
+        """Erase the former contents of the documents at or below a path."""
         async with self._writing:
             await self._catalogue.mask_quotes(path)
-            await self._keep(UNERASED, [*await self._listed(UNERASED), path])
-        await self._begin_erasing()
+            await self._save_paths(NOT_ERASED, [*await self._load_paths(NOT_ERASED), path])
+        await self._start_erasing()
 
     async def resume(self) -> None:
-        """Finishes what a crash cut off."""
-        for path in await self._listed(UNDER_WAY):
+        """Complete what a crash has interrupted."""
+        for path in await self._load_paths(IN_PROGRESS):
             if await self.forget(path) is None:
                 await self._finish(path)
-        await self._begin_erasing()
+        await self._start_erasing()
 
-    async def erased(self) -> None:
-        """Returns once nothing is left of what has been forgotten so far."""
+    async def wait_until_erased(self) -> None:
+        """Wait until the copies of everything that was forgotten so far are erased."""
         tasks = {run.task for run in self._jobs.runs(ERASE) if run.task is not None}
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _whole(self, path: str) -> list[Workspace]:
+    async def _workspaces_at(self, path: str) -> list[Workspace]:
+        """Return the workspaces at or below a path."""
         workspaces = await self._catalogue.workspaces(proposed=True)
-        return [w for w in workspaces if path in (w.path, *_above(w.path))]
+        return [w for w in workspaces if path in (w.path, *_parents(w.path))]
 
     async def _finish(self, path: str) -> None:
         async with self._writing:
-            self._jobs.looks.withdraw(path)
-            for workspace in await self._whole(path):
+            self._jobs.scan_versions.invalidate(path)
+            for workspace in await self._workspaces_at(path):
                 await self._catalogue.remove_workspace(workspace.id)
             await self._catalogue.erase_quotes(path)
-            await self._keep(UNERASED, [*await self._listed(UNERASED), path])
-            known = await self._catalogue.workspaces(proposed=True)
-            within = any(w.path in _above(path) for w in known)
-            outside = {p for p in await self.forgotten() if path not in (p, *_above(p))}
-            await self._keep(FORGOTTEN, outside | ({path} if within else set()))
-            await self._keep(UNDER_WAY, set(await self._listed(UNDER_WAY)) - {path})
-        await self._begin_erasing()
+            await self._save_paths(NOT_ERASED, [*await self._load_paths(NOT_ERASED), path])
+            remaining = await self._catalogue.workspaces(proposed=True)
+            is_in_workspace = any(w.path in _parents(path) for w in remaining)
+            others = {p for p in await self.forgotten_paths() if path not in (p, *_parents(p))}
+            await self._save_paths(FORGOTTEN, others | ({path} if is_in_workspace else set()))
+            await self._save_paths(IN_PROGRESS, set(await self._load_paths(IN_PROGRESS)) - {path})
+        await self._start_erasing()
 
-    # --- what is left -----------------------------------------------------------------------
+    # --- erasing copies ---------------------------------------------------------------------
 
-    async def _begin_erasing(self) -> None:
-        if await self._listed(UNERASED) and not self._jobs.runs(ERASE):
-            # It takes small steps, and nobody should wait for hours until a trace is gone.
-            self._jobs.start("", self._erase_patiently, Priority.ASKED, kind=ERASE)
+    async def _start_erasing(self) -> None:
+        if await self._load_paths(NOT_ERASED) and not self._jobs.runs(ERASE):
+            # Not at a lower priority: a long scan must not delay it for hours.
+            self._jobs.start("", self._erase_with_retries, Priority.ASKED, kind=ERASE)
 
-    async def _erase_patiently(self, run: Run) -> None:
+    async def _erase_with_retries(self, run: Run) -> None:
         failures = 0
-        while pending := await self._listed(UNERASED):
+        while pending := await self._load_paths(NOT_ERASED):
             try:
-                await self._erase_left(run)
+                await self._erase(run)
             except StorageError as exc:
-                log.warning("erasing what was forgotten is tried again: %s", exc)
-                await run.report(0, None, f"Erasing is tried again: {exc}")
-                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                log.warning("erasing forgotten documents failed, will retry: %s", exc)
+                await run.report(0, None, f"Erasing will be tried again: {exc}")
+                await asyncio.sleep(RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
                 failures += 1
                 continue
             async with self._writing:
-                await self._keep(UNERASED, set(await self._listed(UNERASED)) - set(pending))
+                left = set(await self._load_paths(NOT_ERASED)) - set(pending)
+                await self._save_paths(NOT_ERASED, left)
 
-    async def _erase_left(self, run: Run) -> None:
+    async def _erase(self, run: Run) -> None:
         await run.report(0, 4, "erasing vectors of earlier versions")
         after: int | None = 0
         while after is not None:
-            await run.quiet()
+            await run.wait_until_idle()
             after = await self._catalogue.erase_unused_vectors(after)
         await run.report(1, 4, "erasing words from full-text search")
         more = await self._catalogue.merge_words(begin=True)
         while more:
-            await run.quiet()
+            await run.wait_until_idle()
             more = await self._catalogue.merge_words(begin=False)
         await run.report(2, 4, "erasing it from the vector index")
-        await self._erase()
+        await self._erase_vectors()
         await run.report(3, 4, "emptying the database's log")
         await self._catalogue.empty_log()
 
-    # --- what is remembered -----------------------------------------------------------------
+    # --- stored paths -----------------------------------------------------------------------
 
-    async def _listed(self, key: str) -> list[str]:
+    async def _load_paths(self, key: str) -> list[str]:
         stored = await self._catalogue.get_setting(key) or "[]"
-        # Version 0.1 kept one path under this key.
+        # Version 0.1 stored a single path.
         return json.loads(stored) if stored.startswith("[") else [stored]
 
-    async def _keep(self, key: str, paths: Iterable[str]) -> None:
+    async def _save_paths(self, key: str, paths: Iterable[str]) -> None:
         listed = sorted(set(paths))
         await self._catalogue.set_setting(key, json.dumps(listed) if listed else None)
 
 
-def passed_over(seen: Iterable[SeenFile], forgotten: Collection[str]) -> Iterator[SeenFile]:
-    """The seen files, those that were forgotten with that as their reason."""
+def skip_forgotten(files: Iterable[SeenFile], forgotten: Collection[str]) -> Iterator[SeenFile]:
+    """Yield all files; those that were forgotten have REASON as the reason to skip them."""
     hidden = set(forgotten)
-    for entry in seen:
-        path = entry.file.path
-        if hidden and (path in hidden or not hidden.isdisjoint(_above(path))):
-            yield SeenFile(entry.file, REASON)
+    for file in files:
+        path = file.file.path
+        if hidden and (path in hidden or not hidden.isdisjoint(_parents(path))):
+            yield SeenFile(file.file, REASON)
         else:
-            yield entry
+            yield file
 
 
-def _above(path: str) -> list[str]:
+def _parents(path: str) -> list[str]:
     return [str(parent) for parent in Path(path).parents]

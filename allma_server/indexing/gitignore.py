@@ -1,8 +1,11 @@
-"""The rules of one ignore file, matched exactly as git matches them.
+"""Match the rules of one ignore file exactly as git does.
 
-Names are compared as bytes, as git does. Each segment of a pattern is a regular expression that
-never backtracks, so that no rule can make matching slow. Rules are found by the last segment of
-their pattern: most are a name or an ending, which need no expression at all.
+`pathspec`, which `storage/sqlite/globs.py` uses for search filters, does not fit here: it compares
+text instead of bytes, differs from git in corner cases, and its expressions may backtrack, so that
+a hostile rule is slow.
+
+Each segment of a pattern is a regular expression that never backtracks. Rules are indexed by the
+last segment of their pattern: most are a name or an ending, which need no expression.
 """
 
 import re
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 Segment = bytes | re.Pattern[bytes] | None
-"""A literal name, an expression for one, or None for `**`: any number of folders."""
+"""A literal name, an expression for a name, or None for `**`, any number of folders."""
 
 _CLASSES = {
     b"alnum": rb"0-9A-Za-z", b"alpha": rb"A-Za-z", b"blank": rb" \t", b"cntrl": rb"\x00-\x1f\x7f",
@@ -19,19 +22,22 @@ _CLASSES = {
     b"punct": rb"!-/:-@\[-`{-~", b"space": rb" \t\n\r\f\v", b"upper": rb"A-Z",
     b"xdigit": rb"0-9A-Fa-f",
 }  # fmt: skip
-_ENDING = re.compile(rb"\*([^*?\[\\]+)")
-_STARS_BEHIND_NAME = re.compile(rb"([^*?\[\\]*[^/*?\[\\])\*\*+(?=/|$)")
+_STAR_ENDING = re.compile(rb"\*([^*?\[\\]+)")
+_STARS_AFTER_NAME = re.compile(rb"([^*?\[\\]*[^/*?\[\\])\*\*+(?=/|$)")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _WILD = re.compile(rb"[*?\[\\]")
 
 
 class _NeverMatches(ValueError):
-    """A pattern that git takes for malformed."""
+    """A pattern that git treats as malformed, and that matches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line: later ones (a higher `number`) win. `anywhere`: a name, at whatever depth."""
+    """One line of an ignore file; the matching rule with the highest `number` decides.
+
+    `anywhere`: the pattern is a name that matches at any depth.
+    """
 
     number: int
     ignores: bool
@@ -39,10 +45,10 @@ class Rule:
     anywhere: bool
     segments: tuple[Segment, ...]
     ending: bytes | None = None
-    """What follows the star in a last segment such as `*.log`."""
+    """The part after the star in a last segment such as `*.log`."""
 
     def matches(self, path: Sequence[bytes], is_folder: bool) -> bool:
-        """Whether it says something about the path, given in segments."""
+        """Whether the rule applies to a path, given in segments."""
         if self.folders_only and not is_folder:
             return False
         return _matches(self.segments, path[-1:] if self.anywhere else path)
@@ -55,15 +61,15 @@ class Rules:
         self._rules = rules
 
     @classmethod
-    def parsed(cls, text: bytes) -> "Rules":
-        """The rules of an ignore file's content."""
-        return cls(list(_parsed(text.removeprefix(b"\xef\xbb\xbf"))))
+    def parse(cls, text: bytes) -> "Rules":
+        """Parse the content of an ignore file."""
+        return cls(list(_parse(text.removeprefix(b"\xef\xbb\xbf"))))
 
     def __bool__(self) -> bool:
         return bool(self._rules)
 
     def ignores(self, path: Sequence[bytes], is_folder: bool) -> bool | None:
-        """Whether a path below the file's folder, in segments, is ignored; None: no rule says."""
+        """Whether a path below the file's folder is ignored; None if no rule matches it."""
         name = path[-1]
         found: Rule | None = None
         for rule in self._by_name.get(name, ()):
@@ -82,7 +88,7 @@ class Rules:
                     break
         return None if found is None else found.ignores
 
-    # Each from the last line to the first.
+    # Each index is ordered from the last line to the first.
 
     @cached_property
     def _by_name(self) -> dict[bytes, list[Rule]]:
@@ -109,7 +115,7 @@ class Rules:
         ]
 
 
-def _parsed(text: bytes) -> Iterator[Rule]:
+def _parse(text: bytes) -> Iterator[Rule]:
     for number, line in enumerate(text.split(b"\n")):
         line = _without_trailing_spaces(line.removesuffix(b"\r"))
         if not line or line.startswith(b"#"):
@@ -117,9 +123,9 @@ def _parsed(text: bytes) -> Iterator[Rule]:
         ignores = not line.startswith(b"!")
         pattern = line if ignores else line[1:]
         folders_only = pattern.endswith(b"/")
-        pattern = _ESCAPE.sub(_slash, pattern.removesuffix(b"/"))
+        pattern = _ESCAPE.sub(_unescape_slash, pattern.removesuffix(b"/"))
         anywhere = b"/" not in pattern
-        for variant in [pattern] if anywhere else _variants(pattern):
+        for variant in [pattern] if anywhere else _expand_stars(pattern):
             if (rule := _rule(number, variant, ignores, folders_only, anywhere)) is not None:
                 yield rule
 
@@ -128,27 +134,28 @@ def _rule(
     number: int, pattern: bytes, ignores: bool, folders_only: bool, anywhere: bool
 ) -> Rule | None:
     try:
-        segments = tuple(_segments(pattern.removeprefix(b"/")))
+        segments = tuple(_parse_segments(pattern.removeprefix(b"/")))
     except _NeverMatches:
         return None
     if not segments:
         return None
-    last = _ENDING.fullmatch(pattern.rpartition(b"/")[2])
+    last = _STAR_ENDING.fullmatch(pattern.rpartition(b"/")[2])
     ending = last[1] if last and not isinstance(segments[-1], bytes) else None
     return Rule(number, ignores, folders_only, anywhere, segments, ending)
 
 
-def _slash(escape: re.Match[bytes]) -> bytes:
-    """A slash behind a backslash separates all the same; other signs stay escaped."""
+def _unescape_slash(escape: re.Match[bytes]) -> bytes:
+    """An escaped slash still separates; other characters stay escaped."""
     return b"/" if escape[1] == b"/" else escape[0]
 
 
-def _variants(pattern: bytes) -> list[bytes]:
-    """A pattern as git takes it, which compares what stands before the first wildcard by itself.
+def _expand_stars(pattern: bytes) -> list[bytes]:
+    """Return the patterns that `name**` at the start of a pattern stands for.
 
-    So in `a**/b` the stars stand at the beginning of what is left, and mean any number of folders.
+    git compares the part before the first wildcard separately. In `a**/b`, the stars are then at
+    the beginning of the rest, and mean any number of folders.
     """
-    found = _STARS_BEHIND_NAME.match(pattern)
+    found = _STARS_AFTER_NAME.match(pattern)
     if found is None:
         return [pattern]
     name, rest = found[1], pattern[found.end() :]
@@ -156,16 +163,16 @@ def _variants(pattern: bytes) -> list[bytes]:
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:
-    """Spaces at the end go, but for one behind a backslash and what is before it."""
+    """Remove trailing spaces that are not escaped."""
     stripped = line.rstrip(b" ")
     backslashes = len(stripped) - len(stripped.rstrip(b"\\"))
     return line[: len(stripped) + 1] if backslashes % 2 else stripped
 
 
-def _segments(pattern: bytes) -> Iterator[Segment]:
-    """The pattern between its slashes; one in brackets separates nothing."""
+def _parse_segments(pattern: bytes) -> Iterator[Segment]:
+    """Split a pattern at its slashes, except those in brackets."""
     while pattern:
-        expression, length, wild = _segment(pattern)
+        expression, length, wild = _parse_segment(pattern)
         raw, pattern = pattern[:length], pattern[length + 1 :]
         if len(raw) > 1 and not raw.strip(b"*"):
             yield None
@@ -175,9 +182,9 @@ def _segments(pattern: bytes) -> Iterator[Segment]:
             yield re.compile(expression, re.DOTALL)
 
 
-def _segment(pattern: bytes) -> tuple[bytes, int, bool]:
-    """The first segment as an expression, its length, and whether it is more than a name."""
-    parts: list[bytes] = [b""]  # what stands between the stars
+def _parse_segment(pattern: bytes) -> tuple[bytes, int, bool]:
+    """Return the first segment as an expression, its length, and whether it has wildcards."""
+    parts: list[bytes] = [b""]  # the parts between the stars
     at, wild = 0, False
     while at < len(pattern) and pattern[at : at + 1] != b"/":
         char = pattern[at : at + 1]
@@ -188,7 +195,7 @@ def _segment(pattern: bytes) -> tuple[bytes, int, bool]:
         elif char == b"?":
             parts[-1] += b"."
         elif char == b"[":
-            bracket, at = _bracket(pattern, at)
+            bracket, at = _parse_bracket(pattern, at)
             parts[-1] += bracket
         elif char == b"\\":
             if at == len(pattern):
@@ -200,17 +207,17 @@ def _segment(pattern: bytes) -> tuple[bytes, int, bool]:
     first, *between = parts
     if not between:
         return first, at, wild
-    # The nearest place of what follows a star is as good as any: nothing is tried twice.
+    # The first match of the part after a star is always sufficient: no backtracking.
     inner = b"".join(b"(?>.*?" + part + b")" for part in between[:-1] if part)
     return first + inner + b".*" + between[-1], at, wild
 
 
-def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """A set of characters as an expression, and where the pattern goes on behind it."""
+def _parse_bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Return a set of characters as an expression, and the offset after it."""
     negated = pattern[at : at + 1] in (b"!", b"^")
     at += negated
     members: list[bytes] = []
-    before: int | None = None  # what a range may begin with
+    before: int | None = None  # the character that a range may begin with
     first = True
     while first or pattern[at : at + 1] != b"]":
         first = False
@@ -240,13 +247,13 @@ def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
         else:
             members.append(rb"\x%02x" % char[0])
             before = char[0]
-    if not members:  # only ranges from a later character to an earlier one
+    if not members:  # all ranges are in descending order
         return b"." if negated else b"(?!)", at + 1
     return (b"[^" if negated else b"[") + b"".join(members) + b"]", at + 1
 
 
 def _class_name(pattern: bytes, at: int) -> tuple[bytes | None, int]:
-    """The name in `[:name:]` and where it ends; None when it only looks like one."""
+    """Return the name in `[:name:]` and the offset after it; None if it is no character class."""
     end = pattern.find(b"]", at)
     if end < 0:
         raise _NeverMatches
@@ -259,26 +266,26 @@ def _class_name(pattern: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _matches(segments: Sequence[Segment], path: Sequence[bytes]) -> bool:
-    """Whether the segments of a pattern are those of a path."""
-    at = begun = 0  # of the pattern; of the path
+    """Whether the segments of a pattern match those of a path."""
+    at = start = 0  # positions in the pattern and in the path
     retry: tuple[int, int] | None = None
-    while begun < len(path):
+    while start < len(path):
         if at < len(segments) and segments[at] is None:
             if at == len(segments) - 1:
-                return True  # `a/**` matches all inside, which there is
-            retry = at + 1, begun
+                return True  # `a/**` matches everything inside `a`, but not `a` itself
+            retry = at + 1, start
             at += 1
-        elif at < len(segments) and _is(segments[at], path[begun]):
-            at, begun = at + 1, begun + 1
+        elif at < len(segments) and _segment_matches(segments[at], path[start]):
+            at, start = at + 1, start + 1
         elif retry is not None:
-            at, begun = retry[0], retry[1] + 1
-            retry = at, begun
+            at, start = retry[0], retry[1] + 1
+            retry = at, start
         else:
             return False
     return at == len(segments)
 
 
-def _is(segment: Segment, name: bytes) -> bool:
+def _segment_matches(segment: Segment, name: bytes) -> bool:
     if isinstance(segment, bytes):
         return segment == name
     return segment is not None and segment.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""Everything that changes the index: what may be indexed, bringing it up to date, forgetting."""
+"""Everything that changes the index: approve folders, update them, forget them, monitor them."""
 
 import asyncio
 import contextlib
@@ -23,16 +23,16 @@ from allma_server.errors import (
     PathNotFound,
     UnreadableDocument,
 )
-from allma_server.indexing import embedding, forgetting, jobs, maintenance, scope, update
+from allma_server.indexing import forgetting, jobs, maintenance, scope, update, vector_backfill
 from allma_server.indexing.current_files import CurrentFiles
-from allma_server.indexing.embedding import Embedding
 from allma_server.indexing.forgetting import Forgetting
 from allma_server.indexing.jobs import INGEST, Jobs, Run
 from allma_server.indexing.maintenance import Maintenance
 from allma_server.indexing.monitor import ChangeMonitor
+from allma_server.indexing.scan import Retry, RunOptions
 from allma_server.indexing.schedule import Priority
-from allma_server.indexing.update import ANSWER_SECONDS, Updates
-from allma_server.indexing.view import Extent, Retry
+from allma_server.indexing.update import DISK_TIMEOUT_SECONDS, WorkspaceUpdater
+from allma_server.indexing.vector_backfill import VectorBackfill
 from allma_server.ports import Embedder, Parser, Progress
 from allma_server.types import (
     ForgetReport,
@@ -42,7 +42,7 @@ from allma_server.types import (
 )
 
 
-class Embedders(embedding.Embedders, Protocol):
+class Embedders(vector_backfill.Embedders, Protocol):
     """The embedders of the data directory."""
 
     async def chosen(self) -> Embedder: ...
@@ -52,12 +52,12 @@ class Embedders(embedding.Embedders, Protocol):
 class Catalogue(
     update.Catalogue,
     forgetting.Catalogue,
-    embedding.Catalogue,
+    vector_backfill.Catalogue,
     maintenance.Catalogue,
-    jobs.Records,
+    jobs.JobStore,
     Protocol,
 ):
-    """What ingestion needs of the catalogue."""
+    """The methods of the catalogue that ingestion uses."""
 
     async def add_workspace(self, path: str) -> Workspace: ...
     async def check_writable(self) -> None: ...
@@ -65,7 +65,11 @@ class Catalogue(
 
 
 class Ingestion:
-    """The one who writes the index; made by the engine."""
+    """The single writer of the index; made by the engine.
+
+    `chunking_fingerprint` returns what decides how files are chunked. `erase_vectors` erases
+    removed chunks from the vector index.
+    """
 
     def __init__(
         self,
@@ -74,68 +78,69 @@ class Ingestion:
         *,
         parser: Callable[[], Awaitable[Parser]],
         embedders: Embedders,
-        recipe: Callable[[], Awaitable[str]],
-        erase: Callable[[], Awaitable[None]],
+        chunking_fingerprint: Callable[[], Awaitable[str]],
+        erase_vectors: Callable[[], Awaitable[None]],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._config = config
         self._catalogue = catalogue
         self._embedders = embedders
-        most = config.max_file_mb * 1_000_000
-        self.current = CurrentFiles(catalogue.workspaces, config.data_dir, most)
+        max_bytes = config.max_file_mb * 1_000_000
+        self.current_files = CurrentFiles(catalogue.workspaces, config.data_dir, max_bytes)
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
         self._schedule = self._jobs.schedule
-        self._forgetting = Forgetting(catalogue, erase, self._jobs)
-        self._updates = Updates(
+        self._forgetting = Forgetting(catalogue, erase_vectors, self._jobs)
+        self._updater = WorkspaceUpdater(
             config,
             catalogue,
             parser=parser,
             embedder=embedders.chosen,
-            recipe=recipe,
+            chunking_fingerprint=chunking_fingerprint,
             forgetting=self._forgetting,
             jobs=self._jobs,
         )
-        self._embedding = Embedding(catalogue, embedders, self._jobs, self._retry_limited)
+        self._backfill = VectorBackfill(catalogue, embedders, self._jobs, self._retry_limited)
         self.maintenance = Maintenance(catalogue, self._jobs, embedders.in_use, self._retry_limited)
         self._monitor = ChangeMonitor(
-            catalogue.workspaces, self._update, config.data_dir, watch=config.watch
+            catalogue.workspaces, self._start_update, config.data_dir, watch=config.watch
         )
-        self._reasons: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
 
-    # --- what is indexed --------------------------------------------------------------------
+    # --- workspaces -------------------------------------------------------------------------
 
     async def approve(self, path: str) -> Workspace:
-        """The workspace that holds `path`, registered now if it was not.
+        """Return the workspace that contains `path`; register it if there is none.
 
         Raises:
             PathNotFound, FolderNotAllowed: it may not be indexed.
         """
         try:
             real = await call_disk(
-                ("approve", path), ANSWER_SECONDS, scope.approve, path, self._config.data_dir
+                ("approve", path), DISK_TIMEOUT_SECONDS, scope.approve, path, self._config.data_dir
             )
         except TimeoutError as exc:
             raise PathNotFound(f"The disk of {path!r} does not answer.", "Is it mounted?") from exc
-        await self._forgetting.admit(str(real))
+        await self._forgetting.readmit(str(real))
         async with self._schedule.writing:
             known = {w.id for w in await self._catalogue.workspaces()}
             workspace = await self._catalogue.add_workspace(str(real))
             if workspace.id not in known:
-                # Runs over folders that have become part of it write to workspaces that are gone.
-                self._jobs.looks.withdraw(workspace.path)
+                # Smaller workspaces inside it were joined to it: what active runs have read for
+                # them must not be written.
+                self._jobs.scan_versions.invalidate(workspace.path)
         await self._monitor.workspaces_changed()
         return workspace
 
-    async def registered(self) -> list[Workspace]:
-        """All workspaces."""
+    async def workspaces(self) -> list[Workspace]:
+        """Return all workspaces."""
         return await self._catalogue.workspaces()
 
-    async def place(self, path: str) -> tuple[Workspace, str | None]:
-        """The workspace that holds `path`, and the part of it that this is; None: the whole.
+    async def locate(self, path: str) -> tuple[Workspace, str | None]:
+        """Return the workspace that contains `path`, and the path in it; None if it is the whole.
 
         Raises:
-            DocumentNotFound: no workspace holds it, or it is neither on the disk nor in the index.
+            DocumentNotFound: no workspace contains it, or it is neither on the disk nor indexed.
         """
         workspaces = await self._catalogue.workspaces()
         known = ", ".join(workspace.path for workspace in workspaces)
@@ -145,19 +150,19 @@ class Ingestion:
                 if wanted == workspace.path:
                     return workspace, None
                 if is_inside(wanted, workspace.path):
-                    there = await asyncio.to_thread(os.path.lexists, wanted)
-                    if there or await self._catalogue.documents_inside(wanted):
+                    exists = await asyncio.to_thread(os.path.lexists, wanted)
+                    if exists or await self._catalogue.documents_inside(wanted):
                         return workspace, wanted
                     raise DocumentNotFound(f"There is no {path!r} in {workspace.path}.", hint)
         raise DocumentNotFound(f"{path} is not inside an indexed workspace.", hint)
 
     async def forget(self, path: str) -> ForgetReport:
-        """Takes a file, a folder or a workspace out of the index, without a trace.
+        """Remove a file, a folder or a workspace from the index completely.
 
-        In a process that follows the disk, the last traces are erased in the background.
+        In a process that monitors the disk, the remaining copies are erased in the background.
 
         Raises:
-            DocumentNotFound: nothing indexed is there.
+            DocumentNotFound: nothing at this path is indexed.
         """
         report = await self._forgetting.forget(absolute(path))
         if report is None:
@@ -167,132 +172,134 @@ class Ingestion:
                 f"{path!r} is not in the index.", "`allma status` lists the workspaces."
             )
         await self._monitor.workspaces_changed()
-        if not self._monitor.on:
-            # This process may end at any moment, and nobody knows when the next one begins.
-            await self._forgetting.erased()
+        if not self._monitor.enabled:
+            # This process may end at any moment, and the next one may start much later.
+            await self._forgetting.wait_until_erased()
             report = replace(report, notice=None)
         return report
 
-    async def embedded(self) -> None:
-        """Returns once no vectors are missing, or none that can be made now."""
-        await self._embedding.ended()
-
-    @property
-    def incomplete(self) -> str | None:
-        """Why some documents have no vectors, a sentence; None when they all have or soon will."""
-        return self._embedding.incomplete
+    # --- state ------------------------------------------------------------------------------
 
     def progress(self, workspace: Workspace) -> tuple[int, int | None] | None:
-        """Files done, and of how many, of the runs that bring a workspace up to date.
+        """Return files done and the total, of the runs that bring a workspace up to date.
 
-        None when nothing is left to do. Files that were saved just now do not count.
+        None when they have no files to read. Runs over saved files do not count.
         """
         runs = [
             run
             for run in self._jobs.runs(INGEST)
-            if run.job.path in ("", workspace.path) and run.urgency > Priority.SAVED
+            if run.job.path in ("", workspace.path) and run.initial_priority > Priority.SAVED
         ]
-        left = [run for run in runs if run.to_do]
-        if not left:
+        reading = [run for run in runs if run.has_files_to_read]
+        if not reading:
             return None
-        totals = [run.job.total for run in left if run.job.total is not None]
-        return sum(run.job.done for run in left), sum(totals) if totals else None
+        totals = [run.job.total for run in reading if run.job.total is not None]
+        return sum(run.job.done for run in reading), sum(totals) if totals else None
 
-    def reason(self, workspace: Workspace) -> str | None:
-        """Why the last run over a workspace could not go on; None when it could."""
-        return self._reasons.get(workspace.path)
+    def failure_reason(self, workspace: Workspace) -> str | None:
+        """Return why the last run over a workspace failed; None when it succeeded."""
+        return self._failures.get(workspace.path)
 
-    async def missing(self, workspaces: Sequence[Workspace]) -> dict[str, str]:
-        """By path, what to tell of those whose folder is not on the disk now as it was.
+    async def unavailable(self, workspaces: Sequence[Workspace]) -> dict[str, str]:
+        """Return why folders are not on the disk as they were, by path; the others are left out.
 
-        Of imported folders that nobody approved, nothing is looked at.
+        Folders that were imported and never approved are not accessed.
         """
         approved = [workspace for workspace in workspaces if workspace.approved]
-        found = await asyncio.gather(*map(self._updates.missing, approved))
+        found = await asyncio.gather(*map(self._updater.unavailable, approved))
         return {w.path: str(why) for w, why in zip(approved, found, strict=True) if why is not None}
 
+    def pending(self, workspace: Workspace) -> int:
+        """Return the number of known changes in a workspace that are not indexed yet."""
+        jobs = [run.job for run in self._jobs.runs(INGEST)]
+        running = [job for job in jobs if job.path in ("", workspace.path)]
+        left = sum(max(0, (job.total or 0) - job.done) for job in running)
+        return self._monitor.pending(workspace.path) + left
+
     @property
-    def embedding_trouble(self) -> str | None:
+    def missing_vectors_reason(self) -> str | None:
+        """Why some documents have no vectors; None when they all have, or will have soon."""
+        return self._backfill.missing_reason
+
+    @property
+    def backfill_problem(self) -> str | None:
         """Why vectors that are missing, or wanted of another embedder, are not made."""
-        return self._embedding.trouble
+        return self._backfill.problem
 
-    async def erased(self) -> None:
-        """Returns once nothing is left of what has been forgotten so far."""
-        await self._forgetting.erased()
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is active or waits for its turn."""
+        return self._monitor.is_busy or not all(run.is_waiting for run in self._jobs.runs())
 
-    # --- when, and when not -----------------------------------------------------------------
+    @property
+    def is_watching(self) -> bool:
+        """Whether changes are found by events, as they happen."""
+        return self._monitor.is_watching
+
+    @property
+    def watch_problem(self) -> str | None:
+        """Why changes are not found by events although they should be."""
+        return self._monitor.problem
+
+    async def wait_until_embedded(self) -> None:
+        """Wait until no vectors are missing, or none that can be made now."""
+        await self._backfill.wait()
+
+    async def wait_until_erased(self) -> None:
+        """Wait until the copies of everything that was forgotten so far are erased."""
+        await self._forgetting.wait_until_erased()
+
+    # --- pauses -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def exclusive(self) -> Generator[None]:
-        """While it lasts, runs pause before their next step."""
+        """Pause all runs before their next step, for the duration of the block."""
         with self._schedule.exclusive():
             yield
 
     @contextlib.contextmanager
     def pause_embedding(self) -> Generator[None]:
-        """While it lasts, somebody waits for an answer: nothing is embedded meanwhile."""
-        with self._schedule.answering():
+        """Pause embedding while a question is being answered, for the duration of the block."""
+        with self._schedule.pause_embedding():
             yield
 
-    # --- following the disk -----------------------------------------------------------------
+    # --- monitoring -------------------------------------------------------------------------
 
-    def follow(self) -> None:
-        """Brings all workspaces up to date and keeps them so while the engine lives.
+    def start_monitoring(self) -> None:
+        """Bring all workspaces up to date and keep them so, as long as the engine lives.
 
-        For processes that live long; calling it again changes nothing.
+        For processes that live long. Further calls have no effect.
         """
-        if not self._monitor.on:
-            self._monitor.on = True
+        if not self._monitor.enabled:
+            self._monitor.enabled = True
             self._tasks.create_task(self._monitor.run(self._resume))
             self._tasks.create_task(self.maintenance.run())
 
-    def hint(self, paths: Iterable[str]) -> None:
-        """Somebody says that these files or folders changed; whether they did, the disk tells."""
-        self._monitor.hint(paths)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being done or waits to be."""
-        return self._monitor.at_work or not all(run.resting for run in self._jobs.runs())
-
-    @property
-    def watching(self) -> bool:
-        """Whether changes are followed as they happen."""
-        return self._monitor.at_once
-
-    @property
-    def trouble(self) -> str | None:
-        """Why they are not, though they should be."""
-        return self._monitor.trouble
-
-    def pending(self, workspace: Workspace) -> int:
-        """Changes of the workspace that are known but not in the index yet."""
-        jobs = [run.job for run in self._jobs.runs(INGEST)]
-        running = [job for job in jobs if job.path in ("", workspace.path)]
-        left = sum(max(0, (job.total or 0) - job.done) for job in running)
-        return self._monitor.waiting(workspace.path) + left
+    def mark_dirty(self, paths: Iterable[str]) -> None:
+        """Note that files or folders may have changed; whether they did is read from the disk."""
+        self._monitor.mark_dirty(paths)
 
     async def _scan_all(self, retry: Retry = Retry.CHANGED) -> None:
         for workspace in await self._catalogue.workspaces():
-            self._start([workspace], Priority.SCAN, Extent(retry=retry))
+            self._start([workspace], Priority.SCAN, RunOptions(retry=retry))
 
     async def _retry_limited(self) -> None:
         await self._scan_all(Retry.LIMITED)
 
     async def _resume(self) -> None:
         await self._forgetting.resume()
-        self._embedding.begin()
+        self._backfill.start()
         workspaces = await self._catalogue.workspaces()
         for job in await self._catalogue.unfinished_jobs():
-            # Somebody has its id, and will ask for its outcome.
+            # Keep the id: a client may ask for the result of the job.
             if not self._jobs.has(job.id):
                 inside = [w for w in workspaces if job.path in ("", w.path)]
-                self._start(inside, Priority.SCAN, Extent(), resumed=job)
+                self._start(inside, Priority.SCAN, RunOptions(), resumed=job)
 
-    def _update(
+    def _start_update(
         self, workspace: Workspace, only: Collection[str] | None, priority: Priority
     ) -> Run:
-        return self._start([workspace], priority, Extent(only))
+        return self._start([workspace], priority, RunOptions(only))
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -304,79 +311,79 @@ class Ingestion:
         deadline: float | None = None,
         only: Collection[str] | None = None,
         retry: Retry = Retry.CHANGED,
-        as_it_is: bool = False,
+        accept_empty: bool = False,
     ) -> IngestReport | Job:
-        """Brings workspaces up to date; its Job instead when that takes longer than `deadline` s.
+        """Bring workspaces up to date; return the Job when that takes longer than `deadline` s.
 
-        `only` limits it to files and folders inside. With `as_it_is`, a folder that is empty now is
-        taken as one, also where a disk was mounted before.
+        `only` limits the run to files and folders inside. With `accept_empty`, an empty folder is
+        treated as empty even if a disk was mounted there before.
 
-        Cancelling the caller cancels the run, unless somebody else follows it too.
+        Cancelling the caller cancels the run, unless another caller waits for it too.
 
         Raises:
-            ProviderError, StorageError: the run could not go on; what it published stays.
+            ProviderError, StorageError: the run failed; what it published stays.
         """
-        run = self._start(workspaces, Priority.ASKED, Extent(only, retry, as_it_is))
-        return await self._jobs.follow(run, progress, deadline=deadline)
+        run = self._start(workspaces, Priority.ASKED, RunOptions(only, retry, accept_empty))
+        return await self._jobs.wait(run, progress, deadline=deadline)
 
     async def job(self, job_id: str) -> Job:
-        """A job, running or past.
+        """Return a job, running or ended.
 
         Raises:
-            JobNotFound: there is none of that id.
+            JobNotFound: no job has this id.
         """
         return await self._jobs.job(job_id)
 
     async def cancel(self, job_id: str) -> Job:
-        """Stops a job; one that has ended stays as it is.
+        """Cancel a job; a job that has ended is returned unchanged.
 
         Raises:
-            JobNotFound: there is none of that id.
+            JobNotFound: no job has this id.
         """
         return await self._jobs.cancel(job_id)
 
-    def running(self) -> list[Job]:
-        """The jobs that are not done yet."""
+    def active_jobs(self) -> list[Job]:
+        """Return the jobs that have not ended."""
         return [run.job for run in self._jobs.runs()]
 
     def _start(
         self,
         workspaces: Sequence[Workspace],
         priority: Priority,
-        extent: Extent,
+        options: RunOptions,
         *,
         resumed: Job | None = None,
     ) -> Run:
-        """Begins a run in the background."""
+        """Start a run in the background."""
 
         async def work(run: Run) -> None:
             try:
-                await self._work(run, workspaces, extent)
+                await self._work(run, workspaces, options)
             except AllmaError as exc:
-                self._reasons.update(dict.fromkeys((w.path for w in workspaces), str(exc)))
+                self._failures.update(dict.fromkeys((w.path for w in workspaces), str(exc)))
                 raise
 
         path = workspaces[0].path if len(workspaces) == 1 else ""
         return self._jobs.start(path, work, priority, resumed=resumed)
 
-    async def _work(self, run: Run, workspaces: Sequence[Workspace], extent: Extent) -> None:
+    async def _work(self, run: Run, workspaces: Sequence[Workspace], options: RunOptions) -> None:
         await self._catalogue.check_writable()
         await self._forgetting.resume()
-        began_with = await self._embedders.chosen()
-        away: list[str] = []
+        embedder = await self._embedders.chosen()
+        failures: list[str] = []
         for workspace in workspaces:
             try:
-                run.add(await self._updates.update(workspace, run, extent))
+                run.add_report(await self._updater.update(workspace, run, options))
             except (PathNotFound, UnreadableDocument) as exc:
                 if len(workspaces) == 1 and isinstance(exc, UnreadableDocument):
                     raise
-                away.append(str(exc))  # no reason to leave the other workspaces as they are
-                self._reasons[workspace.path] = str(exc)
+                failures.append(str(exc))  # continue with the other workspaces
+                self._failures[workspace.path] = str(exc)
             else:
-                self._reasons.pop(workspace.path, None)
-        lacking = run.job.report is not None and run.job.report.notice is not None
-        for notice in away:
-            run.add(IngestReport(notice=notice))
-        if lacking or await self._embedders.chosen() is not began_with:
-            self._embedding.needed()
-        self._embedding.begin()
+                self._failures.pop(workspace.path, None)
+        has_missing_vectors = run.job.report is not None and run.job.report.notice is not None
+        for notice in failures:
+            run.add_report(IngestReport(notice=notice))
+        if has_missing_vectors or await self._embedders.chosen() is not embedder:
+            self._backfill.mark_needed()
+        self._backfill.start()

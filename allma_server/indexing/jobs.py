@@ -1,4 +1,4 @@
-"""Runs as jobs: started, followed by whoever waits for them, and recorded."""
+"""Runs as jobs: start them, wait for them, cancel them, and store their results."""
 
 import asyncio
 import logging
@@ -9,7 +9,8 @@ from typing import Protocol
 
 from allma_server._internal.tasks import completed
 from allma_server.errors import AllmaError
-from allma_server.indexing.schedule import Looks, Priority, Schedule
+from allma_server.indexing.scan_versions import ScanVersions
+from allma_server.indexing.schedule import Priority, Schedule
 from allma_server.ports import Progress
 from allma_server.types import IngestReport, Job, now
 
@@ -17,12 +18,12 @@ log = logging.getLogger(__name__)
 
 INGEST = "ingest"
 
-UNRECORDED = 100
-"""Ended jobs that are remembered while they cannot be recorded."""
+MAX_UNSAVED = 100
+"""Ended jobs that stay in memory while they cannot be saved."""
 
 
-class Records(Protocol):
-    """Where jobs are kept when their process has ended."""
+class JobStore(Protocol):
+    """Stores jobs beyond the life of their process."""
 
     async def save_job(self, job: Job) -> None: ...
     async def job(self, job_id: str) -> Job: ...
@@ -31,47 +32,48 @@ class Records(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """A job in this process: its task, its urgency, and everybody who follows it.
+    """A job of this process: its task, its priority, and the listeners to its progress.
 
-    `urgency`: as it was started. `resting`: it waits for something outside (a model server), and
-    may be given up meanwhile. `to_do`: there are files to be read.
+    `initial_priority` is the one it was started with. `is_waiting`: it waits for something outside,
+    such as a model server, and the process may end meanwhile. `has_files_to_read`: it has found
+    files that are new or changed.
     """
 
     job: Job
-    urgency: Priority
+    initial_priority: Priority
     schedule: Schedule
     task: asyncio.Task[None] | None = None
-    followers: list[Progress] = field(default_factory=list[Progress])
+    listeners: list[Progress] = field(default_factory=list[Progress])
     error: AllmaError | None = None
-    resting: bool = False
-    to_do: bool = False
+    is_waiting: bool = False
+    has_files_to_read: bool = False
     priority: Priority = field(init=False)
 
     def __post_init__(self) -> None:
-        self.priority = self.urgency
+        self.priority = self.initial_priority
 
-    def add(self, part: IngestReport) -> None:
-        """Notes that a part of the work is done."""
+    def add_report(self, part: IngestReport) -> None:
+        """Add the report of a part of the work."""
         self.job = replace(self.job, report=_sum(self.job.report or IngestReport(), part))
 
-    def hurry(self, priority: Priority) -> None:
-        """Makes it at least as urgent as this: somebody more urgent waits for it."""
+    def raise_priority(self, priority: Priority) -> None:
+        """Make the run at least as urgent as `priority`: more urgent work waits for it."""
         if priority < self.priority:
             self.schedule.change(self.priority, priority)
             self.priority = priority
 
-    async def clear(self) -> None:
-        """Returns once nothing more urgent is at work."""
-        await self.schedule.clear(lambda: self.priority)
+    async def wait_for_turn(self) -> None:
+        """Wait until no more urgent work is active."""
+        await self.schedule.wait_for_turn(lambda: self.priority)
 
-    async def quiet(self) -> None:
-        """The same, and nobody waits for an answer."""
-        await self.schedule.quiet(lambda: self.priority)
+    async def wait_until_idle(self) -> None:
+        """Wait for questions and for more urgent work; see `Schedule.wait_until_idle`."""
+        await self.schedule.wait_until_idle(lambda: self.priority)
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         self.job = replace(self.job, done=done, total=total, message=message)
-        for follower in list(self.followers):
-            await follower.report(done, total, message)
+        for listener in list(self.listeners):
+            await listener.report(done, total, message)
 
     async def started(self, conversation_id: str, message_id: str) -> None: ...
     async def text(self, delta: str) -> None: ...
@@ -82,12 +84,12 @@ Work = Callable[[Run], Awaitable[None]]
 
 
 class Jobs:
-    """All runs of this process; `tasks` owns them."""
+    """All runs of this process; `tasks` owns their tasks."""
 
-    def __init__(self, records: Records, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, store: JobStore, tasks: asyncio.TaskGroup) -> None:
         self.schedule = Schedule()
-        self.looks = Looks()
-        self._records = records
+        self.scan_versions = ScanVersions()
+        self._store = store
         self._tasks = tasks
         self._runs: dict[str, Run] = {}
 
@@ -100,31 +102,31 @@ class Jobs:
         kind: str = INGEST,
         resumed: Job | None = None,
     ) -> Run:
-        """Begins a run in the background; `resumed`: what an earlier process left unfinished."""
+        """Start a run in the background; `resumed` is a job that an earlier process left."""
         id, began = (resumed.id, resumed.created_at) if resumed else (secrets.token_hex(6), now())
         run = Run(Job(id, kind, "queued", path, 0, None, "", began), priority, self.schedule)
         self._runs[id] = run
         run.task = self._tasks.create_task(self._perform(run, work))
         return run
 
-    async def follow(
+    async def wait(
         self, run: Run, progress: Progress, *, deadline: float | None = None
     ) -> IngestReport | Job:
-        """What comes of a run; its Job instead when that takes longer than `deadline` seconds.
+        """Return the report of a run, or its Job when it takes longer than `deadline` seconds.
 
-        Cancelling the caller cancels the run, unless somebody else follows it too.
+        Cancelling the caller cancels the run, unless another caller waits for it too.
 
         Raises:
-            AllmaError: the run could not go on.
+            AllmaError: the run failed.
         """
         assert run.task is not None
-        run.followers.append(progress)
+        run.listeners.append(progress)
         try:
             done, _ = await asyncio.wait({run.task}, timeout=deadline)
         except asyncio.CancelledError:
-            run.followers.remove(progress)
-            if not run.followers:
-                # Already so to whoever asks now; the task itself takes a moment to end.
+            run.listeners.remove(progress)
+            if not run.listeners:
+                # Set the state now: the task itself takes a moment to end.
                 run.job = replace(run.job, state="cancelled")
                 run.task.cancel()
             raise
@@ -135,24 +137,24 @@ class Jobs:
         return run.job.report or IngestReport()
 
     def has(self, job_id: str) -> bool:
-        """Whether it is one of this process that has not ended."""
+        """Whether the job belongs to this process and has not ended."""
         return job_id in self._runs
 
     async def job(self, job_id: str) -> Job:
-        """A job, running or past.
+        """Return a job, running or ended.
 
         Raises:
-            JobNotFound: there is none of that id.
+            JobNotFound: no job has this id.
         """
         if (run := self._runs.get(job_id)) is not None:
             return run.job
-        return await self._records.job(job_id)
+        return await self._store.job(job_id)
 
     async def cancel(self, job_id: str) -> Job:
-        """Stops a job; one that has ended stays as it is.
+        """Cancel a job; a job that has ended is returned unchanged.
 
         Raises:
-            JobNotFound: there is none of that id.
+            JobNotFound: no job has this id.
         """
         run = self._runs.get(job_id)
         if run is not None and run.task is not None and not run.task.done():
@@ -162,7 +164,7 @@ class Jobs:
         return await self.job(job_id)
 
     def runs(self, kind: str | None = None) -> list[Run]:
-        """The runs that are not done yet, all or of one kind."""
+        """Return the runs that have not ended, all or of one kind."""
         return [
             run
             for run in self._runs.values()
@@ -170,8 +172,8 @@ class Jobs:
         ]
 
     async def _perform(self, run: Run, work: Work) -> None:
-        # Cancelled, a run keeps its state: if nobody cancelled it but the engine ends, the next
-        # one resumes it.
+        # A run that is cancelled because the engine ends keeps its state, so that the next engine
+        # resumes it.
         try:
             self.schedule.enter(run.priority)
             try:
@@ -184,8 +186,8 @@ class Jobs:
             run.error = exc
             run.job = replace(run.job, state="failed", message=str(exc))
         except Exception as exc:
-            log.exception("an ingestion failed")
-            run.error = await self._records.damage_behind(exc) or AllmaError(
+            log.exception("a job failed")
+            run.error = await self._store.damage_behind(exc) or AllmaError(
                 "Unexpected error while indexing.", "Please report it with Allma's log."
             )
             run.job = replace(run.job, state="failed", message=run.error.message)
@@ -194,18 +196,18 @@ class Jobs:
 
     async def _end(self, run: Run) -> None:
         try:
-            await completed(self._records.save_job(run.job))
+            await completed(self._store.save_job(run.job))
         except AllmaError as exc:
-            log.warning("the job %s could not be recorded: %s", run.job.id, exc)
-            # Somebody may ask for its outcome; but not for ever, and there may be many of them.
+            log.warning("job %s could not be saved: %s", run.job.id, exc)
+            # Keep the latest ones in memory: a client may still ask for their results.
             active = {run.job.id for run in self.runs()}
             ended = [id for id in self._runs if id not in active]
-            for id in ended[:-UNRECORDED]:
+            for id in ended[:-MAX_UNSAVED]:
                 del self._runs[id]
         else:
             self._runs.pop(run.job.id, None)
         if not self.runs(INGEST):
-            self.looks.clear()
+            self.scan_versions.clear()
 
 
 def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
@@ -218,11 +220,11 @@ def _sum(a: IngestReport, b: IngestReport) -> IngestReport:
         failed=[*a.failed, *b.failed],
         chunks=a.chunks + b.chunks,
         seconds=round(a.seconds + b.seconds, 3),
-        notice=_both(a.notice, b.notice),
+        notice=_join_notices(a.notice, b.notice),
     )
 
 
-def _both(a: str | None, b: str | None) -> str | None:
+def _join_notices(a: str | None, b: str | None) -> str | None:
     if a and b:
         return a if b in a else f"{a} {b}"
     return a or b

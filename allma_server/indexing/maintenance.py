@@ -1,4 +1,4 @@
-"""Done from time to time: old vectors go, and files that a limit stopped are tried again."""
+"""Periodic maintenance: drop unused vectors, and retry files that a limit has stopped."""
 
 import asyncio
 import logging
@@ -12,66 +12,68 @@ from allma_server.indexing.schedule import Priority
 
 log = logging.getLogger(__name__)
 
-EACH_SECONDS = 3600.0
-FIRST_SECONDS = 300.0
-"""After the start, others have enough to do."""
+INTERVAL_SECONDS = 3600.0
+FIRST_DELAY_SECONDS = 300.0
+"""Maintenance begins after the busy time that follows a start."""
 
-QUIET_LOAD = 0.5
-"""A machine with less to do than this, for each of its cores, is quiet."""
+IDLE_LOAD = 0.5
+"""The load average for each core below which a machine counts as idle."""
 
 
 class Catalogue(Protocol):
-    """What this needs of the catalogue."""
+    """The methods of the catalogue that are used here."""
 
     async def drop_unused_vectors(self, embedders: Collection[str], after: int) -> int | None: ...
 
 
 class Maintenance:
-    """`in_use`: the embedders whose vectors are kept. `retry` has files read again that a limit
-    stopped.
+    """Runs the periodic tasks.
+
+    `embedders_in_use` returns the embedders whose vectors are never dropped. `retry_limited` starts
+    runs that read files again which a limit of time or memory has stopped.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
         jobs: Jobs,
-        in_use: Callable[[], Awaitable[list[str]]],
-        retry: Callable[[], Awaitable[None]],
+        embedders_in_use: Callable[[], Awaitable[list[str]]],
+        retry_limited: Callable[[], Awaitable[None]],
     ) -> None:
         self._catalogue = catalogue
         self._jobs = jobs
-        self._in_use = in_use
-        self._retry = retry
-        self._retried = False
+        self._embedders_in_use = embedders_in_use
+        self._retry_limited = retry_limited
+        self._has_retried = False
 
     async def run(self) -> None:
-        """Does it again and again until cancelled."""
-        await asyncio.sleep(FIRST_SECONDS)
+        """Run the tasks every INTERVAL_SECONDS until cancelled."""
+        await asyncio.sleep(FIRST_DELAY_SECONDS)
         while True:
             try:
-                await self.once()
+                await self.run_once()
             except AllmaError as exc:
-                log.warning("maintenance is tried again later: %s", exc)
+                log.warning("maintenance failed, will retry: %s", exc)
             except Exception:
                 log.exception("maintenance failed because of a bug")
-            await asyncio.sleep(EACH_SECONDS)
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def once(self) -> None:
-        """Drops vectors that nothing has needed for long; has failed files tried again."""
+    async def run_once(self) -> None:
+        """Drop vectors that were unused for a long time, and retry failed files."""
         after: int | None = 0
-        embedders = await self._in_use()
+        embedders = await self._embedders_in_use()
         while after is not None:
-            await self._jobs.schedule.quiet(lambda: Priority.MAINTENANCE)
+            await self._jobs.schedule.wait_until_idle(lambda: Priority.MAINTENANCE)
             async with self._jobs.schedule.writing:
                 after = await self._catalogue.drop_unused_vectors(embedders, after)
-        # Once: a file that needs more than its limit on a quiet machine always will.
-        if not self._retried and not self._jobs.runs(INGEST) and is_quiet():
-            self._retried = True
-            await self._retry()
+        # Once only: a file that exceeds its limit on an idle machine will always do so.
+        if not self._has_retried and not self._jobs.runs(INGEST) and is_machine_idle():
+            self._has_retried = True
+            await self._retry_limited()
 
 
-def is_quiet() -> bool:
-    """Whether the machine has little to do; not known on Windows, which counts as no."""
+def is_machine_idle() -> bool:
+    """Whether the load of the machine is low; False on Windows, where it is unknown."""
     if not hasattr(os, "getloadavg"):
         return False
-    return os.getloadavg()[0] < QUIET_LOAD * (os.cpu_count() or 1)
+    return os.getloadavg()[0] < IDLE_LOAD * (os.cpu_count() or 1)

@@ -1,6 +1,6 @@
-"""Watch the workspaces: changed files are indexed soon after an event, and by a regular rescan.
+"""Watch the workspaces: index changed files soon after an event, and rescan regularly.
 
-Events are hints only. Whether a file changed, and how, the disk tells.
+Events only say where to look. Whether and how a file has changed is read from the disk.
 """
 
 import asyncio
@@ -19,22 +19,24 @@ from allma_server.types import Workspace
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.1
-"""Pause after an event, in which the other events of one save arrive."""
+"""The pause after an event, in which the other events of one save arrive."""
 
-FEW = 50
-"""Changed files that are looked at before everything else; more of them are no hand's work."""
+MAX_URGENT_FILES = 50
+"""So many changed files get the priority of a save; more come from a tool and are scanned."""
 
-MANY = 2000
-SWEEP_SECONDS = 300.0
+MAX_DIRTY_PATHS = 2000
+"""With more events than this, the system may have dropped some: all workspaces are rescanned."""
+
+RESCAN_SECONDS = 300.0
 RETRY_SECONDS = 30.0
 
 
 class ChangeMonitor:
-    """Knows what waits to be looked at.
+    """Collects changed paths and starts runs over them.
 
-    `on`: whoever starts `run` sets it. `workspaces` are asked for again each time. `update` begins
-    a run over one of them, or over the named files and folders inside only. Runs over more than a
-    FEW files are not waited for: what is saved meanwhile comes before them.
+    `workspaces` returns the current workspaces. `update` starts a run over a workspace, or over the
+    given files and folders in it. Runs over folders or many files are not waited for, so that files
+    saved meanwhile are indexed first.
     """
 
     def __init__(
@@ -45,132 +47,133 @@ class ChangeMonitor:
         *,
         watch: bool,
     ) -> None:
-        self.on = False
+        self.enabled = False
+        """Set by the caller that starts `run`."""
         self._workspaces = workspaces
         self._update = update
-        self._watched = watch
+        self._watches_events = watch
         self._dirty: set[str] = set()
-        self._scanned: set[str] = set()
-        self._again: set[str] = set()
+        self._scanning: set[str] = set()
+        self._retry: set[str] = set()
         self._wake = asyncio.Event()
-        self._watch = Watch(self.hint, data_dir)
+        self._watch = Watch(self.mark_dirty, data_dir)
 
     async def run(self, resume: Callable[[], Awaitable[None]]) -> None:
-        """Brings everything up to date and keeps it so until cancelled.
+        """Call `resume`, bring all workspaces up to date, and keep them so until cancelled.
 
-        `resume` comes before that. What cannot be done now, because the embedder is away or the
-        disk full, is tried again.
+        What fails, because the embedder is away or the disk is full, is tried again.
         """
         while True:
             try:
                 await resume()
                 await self.workspaces_changed()
-                self.hint(workspace.path for workspace in await self._workspaces())
+                self.mark_dirty(workspace.path for workspace in await self._workspaces())
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._react(group))
-                    group.create_task(self._sweep())
-                    if self._watched:
+                    group.create_task(self._process_changes(group))
+                    group.create_task(self._rescan())
+                    if self._watches_events:
                         group.create_task(self._watch.run())
             except* AllmaError as group_error:
-                log.warning("following the workspaces was interrupted: %s", group_error.exceptions)
+                log.warning("monitoring was interrupted: %s", group_error.exceptions)
             except* Exception:
-                log.exception("following the workspaces was interrupted by a bug")
+                log.exception("monitoring was interrupted by a bug")
             await asyncio.sleep(RETRY_SECONDS)
 
-    def hint(self, paths: Iterable[str]) -> None:
-        """Somebody says that these files or folders changed."""
+    def mark_dirty(self, paths: Iterable[str]) -> None:
+        """Note that files or folders may have changed."""
         for path in paths:
-            # Another set of rules concerns everything beside it.
-            is_rules = os.path.basename(path) in IGNORE_FILES
-            self._dirty.add(os.path.dirname(path) if is_rules else path)
+            # An ignore file affects its whole folder.
+            is_ignore_file = os.path.basename(path) in IGNORE_FILES
+            self._dirty.add(os.path.dirname(path) if is_ignore_file else path)
         self._wake.set()
 
     async def workspaces_changed(self) -> None:
-        """There are more of them, or fewer."""
-        self._watch.follow([workspace.path for workspace in await self._workspaces()])
+        """Watch the current workspaces; call it after workspaces were added or removed."""
+        self._watch.set_roots([workspace.path for workspace in await self._workspaces()])
 
     @property
-    def at_once(self) -> bool:
-        """Whether changes are followed as they happen."""
-        return self.on and self._watched and self._watch.trouble is None
+    def is_watching(self) -> bool:
+        """Whether changes are found by events, as they happen."""
+        return self.enabled and self._watches_events and self._watch.problem is None
 
     @property
-    def trouble(self) -> str | None:
-        """Why they are not, though they should be."""
-        return self._watch.trouble if self.on and self._watched else None
+    def problem(self) -> str | None:
+        """Why changes are not found by events although they should be."""
+        return self._watch.problem if self.enabled and self._watches_events else None
 
     @property
-    def at_work(self) -> bool:
-        """Whether something is looked at or soon will be; not for what could not be, and waits."""
-        return bool(self._dirty or self._scanned)
+    def is_busy(self) -> bool:
+        """Whether paths are being scanned or wait for it; paths that wait for a retry excluded."""
+        return bool(self._dirty or self._scanning)
 
-    def waiting(self, folder: str = "") -> int:
-        """Files and folders, inside one or anywhere, that wait to be looked at."""
-        waiting = self._dirty | self._scanned | self._again
-        return sum(1 for path in waiting if not folder or _covers(folder, path))
+    def pending(self, folder: str = "") -> int:
+        """Return how many files and folders wait to be scanned, in `folder` or in all."""
+        pending = self._dirty | self._scanning | self._retry
+        return sum(1 for path in pending if not folder or _contains(folder, path))
 
-    async def _react(self, scans: asyncio.TaskGroup) -> None:
+    async def _process_changes(self, scans: asyncio.TaskGroup) -> None:
         while True:
             await self._wake.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._wake.clear()
             dirty, self._dirty = self._dirty, set()
             workspaces = await self._workspaces()
-            if len(dirty) > MANY:
-                # So many events that the system may have dropped some: look at everything.
+            if len(dirty) > MAX_DIRTY_PATHS:
                 dirty = {workspace.path for workspace in workspaces}
             folders = await asyncio.to_thread(_folders, dirty)
             for workspace in workspaces:
-                mine = {p for p in dirty if _covers(workspace.path, p)}
-                files = mine - folders
-                if len(files) > FEW:
+                paths = {p for p in dirty if _contains(workspace.path, p)}
+                files = paths - folders
+                if len(files) > MAX_URGENT_FILES:
                     files = set[str]()
                 if files:
-                    await self._look(workspace, files, Priority.SAVED)
-                if mine - files:
-                    scans.create_task(self._scan(workspace, mine - files))
+                    await self._update_paths(workspace, files, Priority.SAVED)
+                if paths - files:
+                    scans.create_task(self._scan(workspace, paths - files))
 
     async def _scan(self, workspace: Workspace, dirty: set[str]) -> None:
-        """Looks through folders, or many files, while others are looked at."""
+        """Scan folders or many files, while saved files are indexed."""
         if workspace.path not in dirty:
-            await self._look(workspace, dirty, Priority.SCAN)
+            await self._update_paths(workspace, dirty, Priority.SCAN)
             return
-        if workspace.path in self._scanned:
-            # That run may have passed the place already: another one follows it.
-            self._again.add(workspace.path)
+        if workspace.path in self._scanning:
+            # That run may have passed the changed file already: scan once more after it.
+            self._retry.add(workspace.path)
             return
-        self._scanned.add(workspace.path)
+        self._scanning.add(workspace.path)
         try:
-            await self._look(workspace, dirty, Priority.SCAN)
+            await self._update_paths(workspace, dirty, Priority.SCAN)
         finally:
-            self._scanned.discard(workspace.path)
-        if workspace.path in self._again:
-            self._again.discard(workspace.path)
-            self.hint([workspace.path])
+            self._scanning.discard(workspace.path)
+        if workspace.path in self._retry:
+            self._retry.discard(workspace.path)
+            self.mark_dirty([workspace.path])
 
-    async def _look(self, workspace: Workspace, dirty: set[str], priority: Priority) -> None:
+    async def _update_paths(
+        self, workspace: Workspace, dirty: set[str], priority: Priority
+    ) -> None:
         run = self._update(workspace, None if workspace.path in dirty else dirty, priority)
         assert run.task is not None
         await asyncio.wait({run.task})
         if run.error is not None:
             log.warning("%s is not up to date: %s", workspace.path, run.error)
-            self._again |= dirty
-            # Not a pause: what is saved meanwhile is looked at meanwhile.
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._look_again)
+            self._retry |= dirty
+            # Do not wait here: files saved meanwhile are indexed in the meantime.
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._mark_failed_dirty)
 
-    def _look_again(self) -> None:
-        again, self._again = self._again, set()
-        self.hint(again)
+    def _mark_failed_dirty(self) -> None:
+        retry, self._retry = self._retry, set()
+        self.mark_dirty(retry)
 
-    async def _sweep(self) -> None:
+    async def _rescan(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self.hint(workspace.path for workspace in await self._workspaces())
+            await asyncio.sleep(RESCAN_SECONDS)
+            self.mark_dirty(workspace.path for workspace in await self._workspaces())
 
 
 def _folders(paths: Collection[str]) -> set[str]:
     return {path for path in paths if os.path.isdir(path)}
 
 
-def _covers(folder: str, path: str) -> bool:
+def _contains(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,8 +1,12 @@
-"""Load, parse, embed, store: three stages joined by bounded queues.
+"""Carry out the changes of one run: load, parse, embed, store.
 
-Files are parsed while others are embedded and stored, and memory stays flat. A document is
-published in one transaction after all its vectors exist; until then its old version serves. Before
-each small step the pipeline lets more urgent work pass.
+Changes without reading (moves, removals, skipped files) come first. Then files go through three
+stages that are joined by bounded queues, so that they overlap and memory stays bounded:
+
+    load and parse ─► embed ─► store
+
+A document is published in one transaction after all its vectors exist; until then, its old version
+serves. Before each small step, the pipeline lets more urgent work go first.
 """
 
 import asyncio
@@ -17,13 +21,14 @@ from allma_server.errors import (
     DocumentNotFound,
     InputRefused,
     NothingToIndex,
-    ProviderError,
     UnreadableDocument,
 )
+from allma_server.indexing.batch_embedder import EMBED_BATCH, BatchEmbedder, refusal_reason
 from allma_server.indexing.jobs import Run
 from allma_server.indexing.plan import NOT_OPENED, NOT_READABLE
-from allma_server.indexing.progress import Estimate, Tally
-from allma_server.indexing.schedule import Looks, Priority
+from allma_server.indexing.progress import Counts, Estimate
+from allma_server.indexing.scan_versions import ScanVersions
+from allma_server.indexing.schedule import Priority
 from allma_server.ports import Embedder, Ledger, Parser, Vector
 from allma_server.types import (
     Add,
@@ -41,44 +46,46 @@ from allma_server.types import (
     Workspace,
 )
 
-PARSED_AHEAD = 32
+QUEUE_SIZE = 32
 """Documents that may wait between two stages."""
 
 LOADERS = 4
-"""Files on their way to the parser at once; one more than its processes keeps them busy."""
+"""Files that are loaded at once; more than the parser has processes, so that these stay busy."""
 
-EMBED_AT_ONCE = 64
-"""Texts handed to the embedder together; between two such batches a run may be held up."""
-
-SETTLED_AT_ONCE = 200
-"""Files that need not be read, in one transaction."""
-
-AWAY_SECONDS = 30.0
-"""An embedder that failed is left alone for so long; documents go without vectors meanwhile."""
+CHANGES_PER_TRANSACTION = 200
+"""Changes without reading that are written in one transaction."""
 
 
 @dataclass(slots=True)
-class _Loaded:
-    """A file that was read; `look` says whether it is still the latest to have been."""
+class _ParsedFile:
+    """A parsed file; `version` decides whether it may still be written."""
 
     file: FileFacts
-    look: int
+    version: int
     content_hash: str
     parsed: Parsed
-    update: bool
+    is_update: bool
+
+    @property
+    def texts(self) -> dict[bytes, str]:
+        """The texts to embed, by hash."""
+        return {chunk.text_hash: chunk.embedded_text for chunk in self.parsed.chunks}
 
 
 @dataclass(slots=True)
-class _Embedded:
-    document: _Loaded
+class _EmbeddedFile:
+    """A parsed file with its vectors by text hash; some are missing if the embedder failed."""
+
+    parsed_file: _ParsedFile
     embedder: str
     vectors: dict[bytes, Vector]
 
 
 class Pipeline:
-    """One run over the changes of one workspace; `look` is when it began to look at the disk.
+    """Carries out the changes of one run over one workspace.
 
-    `most`: bytes of a file that is read.
+    `scan_number` is the version of the scan that found the changes. Files of more than `max_bytes`
+    are not read.
     """
 
     def __init__(
@@ -88,87 +95,100 @@ class Pipeline:
         ledger: Ledger,
         parser: Parser,
         embedder: Callable[[], Awaitable[Embedder]],
-        recipe: str,
-        most: int,
+        chunking_fingerprint: str,
+        max_bytes: int,
         run: Run,
-        looks: Looks,
-        look: int,
+        scan_versions: ScanVersions,
+        scan_number: int,
     ) -> None:
         self._workspace = workspace
         self._ledger = ledger
         self._parser = parser
         self._embedder = embedder
-        self._recipe = recipe
-        self._most = most
+        self._chunking_fingerprint = chunking_fingerprint
+        self._max_bytes = max_bytes
         self._run = run
-        self._looks = looks
-        self._look = look
-        self._tally = Tally()
+        self._scan_versions = scan_versions
+        self._scan_number = scan_number
+        self._batch_embedder = BatchEmbedder(ledger, run)
+        self._counts = Counts()
         self._estimate = Estimate(())
-        self._unstored: dict[tuple[str, bytes], Vector] = {}
-        self._away_until = float("-inf")
 
     async def run(self, changes: Sequence[Change]) -> IngestReport:
-        """Carries the changes out and reports them.
+        """Carry out the changes and report them.
 
-        A document whose texts the embedder does not take now is published without vectors.
+        A document that cannot be embedded now is published without vectors.
 
         Raises:
-            StorageError: the disk did not take it; what was published stays.
+            StorageError: the disk failed; what was published stays.
         """
         began = time.monotonic()
-        self._tally = Tally(total=len(changes))
+        self._counts = Counts(total=len(changes))
         to_read = [change for change in changes if isinstance(change, Add | Update)]
-        to_read += await self._settle([c for c in changes if not isinstance(c, Add | Update)])
-        await self._read_embed_store(to_read)
-        await self._say("")
-        return self._tally.report(time.monotonic() - began)
+        to_read += await self._apply([c for c in changes if not isinstance(c, Add | Update)])
+        if to_read:
+            await self._run_stages(to_read)
+        self._counts.notice = self._batch_embedder.notice
+        await self._report("")
+        return self._counts.report(time.monotonic() - began)
 
-    # --- what need not be read --------------------------------------------------------------
+    async def _run_stages(self, to_read: Sequence[Add | Update]) -> None:
+        self._estimate = Estimate([change.file.size for change in to_read])
+        parsed: asyncio.Queue[_ParsedFile | None] = asyncio.Queue(QUEUE_SIZE)
+        embedded: asyncio.Queue[_EmbeddedFile | None] = asyncio.Queue(QUEUE_SIZE)
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._load(to_read, parsed))
+                stages.create_task(self._embed(parsed, embedded))
+                stages.create_task(self._store(embedded))
+        except BaseExceptionGroup as group:
+            raise _first_exception(group) from None
 
-    async def _settle(self, changes: Sequence[Move | Remove | Skip | Keep]) -> list[Add]:
-        """Carries out what needs no reading; the moved files that must be read after all."""
-        self._tally.unchanged = sum(isinstance(change, Keep) for change in changes)
-        await self._say("")
-        left: list[Add] = []
+    # --- changes without reading ------------------------------------------------------------
+
+    async def _apply(self, changes: Sequence[Move | Remove | Skip | Keep]) -> list[Add]:
+        """Carry out changes without reading; return moved files that must be read after all."""
+        self._counts.unchanged = sum(isinstance(change, Keep) for change in changes)
+        await self._report("")
+        to_read: list[Add] = []
         others = [change for change in changes if not isinstance(change, Keep)]
-        for begin in range(0, len(others), SETTLED_AT_ONCE):
-            await self._run.clear()
+        for begin in range(0, len(others), CHANGES_PER_TRANSACTION):
+            await self._run.wait_for_turn()
             async with self._run.schedule.writing:
-                left += await self._settle_some(others[begin : begin + SETTLED_AT_ONCE])
-            await self._say("")
-        return left
+                to_read += await self._apply_batch(others[begin : begin + CHANGES_PER_TRANSACTION])
+            await self._report("")
+        return to_read
 
-    async def _settle_some(self, changes: Sequence[Move | Remove | Skip]) -> list[Add]:
+    async def _apply_batch(self, changes: Sequence[Move | Remove | Skip]) -> list[Add]:
         removed: list[int] = []
         skipped: list[FileOutcome] = []
-        left: list[Add] = []
+        to_read: list[Add] = []
         for change in changes:
             path = change.known.path if isinstance(change, Remove) else change.file.path
-            if not self._looks.is_latest(path, self._look):
-                self._tally.superseded += 1
+            if not self._scan_versions.is_latest(path, self._scan_number):
+                self._counts.superseded += 1
                 continue
             match change:
                 case Remove(known):
                     removed.append(known.id)
-                case Skip(file, reason, closed=True):
+                case Skip(file, reason, unreadable=True):
                     skipped.append(FileOutcome(file, "failed", reason, NOT_READABLE))
                 case Skip(file, reason):
                     skipped.append(FileOutcome(file, "skipped", reason, NOT_OPENED))
                 case Move(file, known):
-                    left += await self._move(file, known.id)
+                    to_read += await self._move(file, known.id)
         if removed:
             await self._ledger.remove(removed)
-            self._tally.removed += len(removed)
+            self._counts.removed += len(removed)
         await self._record(skipped)
-        return left
+        return to_read
 
     async def _move(self, file: FileFacts, document_id: int) -> list[Add]:
         try:
             await self._ledger.move(document_id, self._workspace, file)
         except DocumentNotFound:
             return [Add(file)]
-        self._tally.updated += 1
+        self._counts.updated += 1
         return []
 
     async def _record(self, outcomes: Sequence[FileOutcome]) -> None:
@@ -176,228 +196,178 @@ class Pipeline:
             return
         await self._ledger.record(self._workspace, outcomes)
         for outcome in outcomes:
-            listed = self._tally.failed if outcome.state == "failed" else self._tally.skipped
+            listed = self._counts.failed if outcome.state == "failed" else self._counts.skipped
             listed.append(FileReason(outcome.file.path, outcome.reason))
 
-    async def _read_embed_store(self, to_read: Sequence[Add | Update]) -> None:
-        if not to_read:
-            return
-        self._estimate = Estimate([change.file.size for change in to_read])
-        loaded: asyncio.Queue[_Loaded | None] = asyncio.Queue(PARSED_AHEAD)
-        embedded: asyncio.Queue[_Embedded | None] = asyncio.Queue(PARSED_AHEAD)
-        try:
-            async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._load(to_read, loaded))
-                stages.create_task(self._embed(loaded, embedded))
-                stages.create_task(self._store(embedded))
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
-
-    # --- stage one: read and chunk ----------------------------------------------------------
+    # --- stage 1: load and parse ------------------------------------------------------------
 
     async def _load(
-        self, to_read: Sequence[Add | Update], out: asyncio.Queue[_Loaded | None]
+        self, to_read: Sequence[Add | Update], out: asyncio.Queue[_ParsedFile | None]
     ) -> None:
-        todo = iter(to_read)
+        pending = iter(to_read)
 
         async def load() -> None:
-            for change in todo:  # shared by all loaders: each takes the next one
-                await self._run.clear()
-                await self._say(change.file.path)
-                if (document := await self._load_one(change)) is not None:
-                    await out.put(document)
+            for change in pending:  # shared by all loaders: each takes the next change
+                await self._run.wait_for_turn()
+                await self._report(change.file.path)
+                if (parsed_file := await self._load_file(change)) is not None:
+                    await out.put(parsed_file)
                 else:
-                    self._estimate.read(change.file.size)
+                    self._estimate.file_done(change.file.size)
 
         async with asyncio.TaskGroup() as loaders:
             for _ in range(LOADERS):
                 loaders.create_task(load())
         await out.put(None)
 
-    async def _load_one(self, change: Add | Update) -> _Loaded | None:
+    async def _load_file(self, change: Add | Update) -> _ParsedFile | None:
+        """Read and parse a file; return None when it is unchanged, superseded or cannot be read."""
         file = change.file
-        look = self._looks.take(file.path, self._look)
-        if look is None:
-            self._tally.superseded += 1
+        version = self._scan_versions.begin_file(file.path, self._scan_number)
+        if version is None:
+            self._counts.superseded += 1
             return None
         known = change.known if isinstance(change, Update) else None
         digest = ""
         try:
-            digest = await asyncio.to_thread(hash_file, file.path, self._recipe, self._most)
+            digest = await asyncio.to_thread(
+                hash_file, file.path, self._chunking_fingerprint, self._max_bytes
+            )
             if known is not None and known.content_hash == digest and known.state == "indexed":
-                # Not so when it was removed meanwhile.
+                # False when the document was removed meanwhile.
                 if await self._ledger.touch(known.id, file):
-                    self._tally.unchanged += 1
+                    self._counts.unchanged += 1
                     return None
             urgent = self._run.priority <= Priority.SAVED
             parsed = await self._parser.parse(file.path, file.size, urgent=urgent)
-            return _Loaded(file, look, digest, parsed, known is not None)
+            return _ParsedFile(file, version, digest, parsed, known is not None)
         except NothingToIndex as exc:
-            await self._refuse(FileOutcome(file, "skipped", exc.message, exc.code), look)
+            await self._reject(FileOutcome(file, "skipped", exc.message, exc.code), version)
         except UnreadableDocument as exc:
-            await self._refuse(FileOutcome(file, "failed", exc.message, exc.code), look)
+            await self._reject(FileOutcome(file, "failed", exc.message, exc.code), version)
         except OSError as exc:
             reason = f"cannot be read: {exc.strerror or exc}"
-            await self._refuse(FileOutcome(file, "failed", reason, NOT_READABLE), look)
+            await self._reject(FileOutcome(file, "failed", reason, NOT_READABLE), version)
         return None
 
-    async def _refuse(self, outcome: FileOutcome, look: int) -> None:
+    async def _reject(self, outcome: FileOutcome, version: int) -> None:
+        """Record a file that is not indexed, unless another run has read it since."""
         async with self._run.schedule.writing:
-            if self._looks.is_latest(outcome.file.path, look):
+            if self._scan_versions.is_latest(outcome.file.path, version):
                 await self._record([outcome])
             else:
-                self._tally.superseded += 1
+                self._counts.superseded += 1
 
-    # --- stage two: embed -------------------------------------------------------------------
+    # --- stage 2: embed ---------------------------------------------------------------------
 
     async def _embed(
-        self, source: asyncio.Queue[_Loaded | None], out: asyncio.Queue[_Embedded | None]
+        self, source: asyncio.Queue[_ParsedFile | None], out: asyncio.Queue[_EmbeddedFile | None]
     ) -> None:
         more = True
         while more:
-            batch: list[_Loaded] = []
+            batch: list[_ParsedFile] = []
             texts: dict[bytes, str] = {}
-            # Wait for one document, then take what has piled up meanwhile.
-            while more and len(texts) < EMBED_AT_ONCE:
+            # Wait for one file, then add the files that are ready.
+            while more and len(texts) < EMBED_BATCH:
                 if batch and source.empty():
                     break
-                document = await source.get()
-                if document is None:
+                parsed_file = await source.get()
+                if parsed_file is None:
                     more = False
                     break
-                batch.append(document)
-                texts |= _texts(document)
+                batch.append(parsed_file)
+                texts |= parsed_file.texts
             if not batch:
                 break
             embedder = await self._embedder()
             try:
                 vectors = await self._vectors(embedder, texts, batch[0].file.path)
             except InputRefused:
-                batch, vectors = await self._apart(embedder, batch)
-            for document in batch:
-                hashes = {chunk.text_hash for chunk in document.parsed.chunks}
-                needed = {digest: vectors[digest] for digest in hashes & vectors.keys()}
-                await out.put(_Embedded(document, embedder.identity, needed))
+                batch, vectors = await self._embed_singly(embedder, batch)
+            for parsed_file in batch:
+                found = parsed_file.texts.keys() & vectors.keys()
+                own = {digest: vectors[digest] for digest in found}
+                await out.put(_EmbeddedFile(parsed_file, embedder.identity, own))
         await out.put(None)
 
-    async def _apart(
-        self, embedder: Embedder, batch: Sequence[_Loaded]
-    ) -> tuple[list[_Loaded], dict[bytes, Vector]]:
-        """Documents that the embedder takes, each by itself, and their vectors; others fail."""
-        taken: list[_Loaded] = []
+    async def _embed_singly(
+        self, embedder: Embedder, batch: Sequence[_ParsedFile]
+    ) -> tuple[list[_ParsedFile], dict[bytes, Vector]]:
+        """Embed each file in its own call; reject files that the embedder does not accept."""
+        accepted: list[_ParsedFile] = []
         vectors: dict[bytes, Vector] = {}
-        for document in batch:
-            texts = _texts(document)
+        for parsed_file in batch:
             try:
-                vectors |= await self._vectors(embedder, texts, document.file.path)
+                vectors |= await self._vectors(embedder, parsed_file.texts, parsed_file.file.path)
             except InputRefused as exc:
-                outcome = FileOutcome(document.file, "failed", refusal_of(exc), exc.code)
-                await self._refuse(outcome, document.look)
-                self._estimate.read(document.file.size)
+                outcome = FileOutcome(parsed_file.file, "failed", refusal_reason(exc), exc.code)
+                await self._reject(outcome, parsed_file.version)
+                self._estimate.file_done(parsed_file.file.size)
             else:
-                taken.append(document)
-        return taken, vectors
+                accepted.append(parsed_file)
+        return accepted, vectors
 
     async def _vectors(
         self, embedder: Embedder, texts: dict[bytes, str], path: str
     ) -> dict[bytes, Vector]:
-        """The vectors of these texts, known or made now; not all of them if that fails.
+        return await self._batch_embedder.embed(
+            embedder, texts, lambda detail: self._report(path, detail)
+        )
 
-        Raises:
-            InputRefused: the embedder does not take one of them.
-        """
-        name, made = embedder.identity, self._unstored
-        # First: what is stored meanwhile is in the ledger when that is asked.
-        vectors = {text: made[name, text] for text in texts if (name, text) in made}
-        unknown = texts.keys() - vectors.keys()
-        vectors |= await self._ledger.cached_vectors(name, unknown)
-        missing = [digest for digest in texts if digest not in vectors]
-        for begin in range(0, len(missing), EMBED_AT_ONCE):
-            await self._run.quiet()
-            if time.monotonic() < self._away_until:
-                break
-            slice_ = missing[begin : begin + EMBED_AT_ONCE]
-            if len(missing) > EMBED_AT_ONCE:
-                await self._say(path, f"{begin} of {len(missing)} passages")
-            wanted = [texts[digest] for digest in slice_]
-            urgent = self._run.priority <= Priority.ASKED
-            try:
-                embedded = await embedder.embed_documents(wanted, urgent=urgent)
-            except InputRefused:
-                raise
-            except ProviderError as exc:
-                self._away_until = time.monotonic() + AWAY_SECONDS
-                self._tally.notice = f"Some documents are found by their words only so far: {exc}"
-                break
-            fresh = dict(zip(slice_, embedded, strict=True))
-            vectors |= fresh
-            made.update({(name, text): vector for text, vector in fresh.items()})
-        return vectors
+    # --- stage 3: store ---------------------------------------------------------------------
 
-    # --- stage three: store -----------------------------------------------------------------
-
-    async def _store(self, source: asyncio.Queue[_Embedded | None]) -> None:
+    async def _store(self, source: asyncio.Queue[_EmbeddedFile | None]) -> None:
         while (item := await source.get()) is not None:
-            await self._run.clear()
+            await self._run.wait_for_turn()
             async with self._run.schedule.writing:
                 await self._publish(item)
-            self._estimate.read(item.document.file.size)
-            for text in item.vectors:
-                self._unstored.pop((item.embedder, text), None)
-            await self._say(item.document.file.path)
+            self._estimate.file_done(item.parsed_file.file.size)
+            self._batch_embedder.mark_stored(item.embedder, item.vectors)
+            await self._report(item.parsed_file.file.path)
 
-    async def _publish(self, item: _Embedded) -> None:
-        document = item.document
-        if not self._looks.is_latest(document.file.path, document.look):
-            self._tally.superseded += 1
+    async def _publish(self, item: _EmbeddedFile) -> None:
+        parsed_file = item.parsed_file
+        if not self._scan_versions.is_latest(parsed_file.file.path, parsed_file.version):
+            self._counts.superseded += 1
             return
         await self._ledger.publish(
             self._workspace,
-            document.file,
-            document.content_hash,
-            document.parsed,
+            parsed_file.file,
+            parsed_file.content_hash,
+            parsed_file.parsed,
             item.embedder,
             item.vectors,
         )
-        if document.update:
-            self._tally.updated += 1
+        if parsed_file.is_update:
+            self._counts.updated += 1
         else:
-            self._tally.indexed += 1
-        self._tally.chunks += len(document.parsed.chunks)
+            self._counts.indexed += 1
+        self._counts.chunks += len(parsed_file.parsed.chunks)
 
-    async def _say(self, path: str, detail: str = "") -> None:
-        words = ", ".join(filter(None, (detail, self._estimate.words if path else "")))
-        message = f"{shown(path)} ({words})" if words else shown(path)
-        await self._run.report(self._tally.done, self._tally.total, message)
-
-
-def refusal_of(exc: InputRefused) -> str:
-    """What the ledger says of a document with a text that the embedder does not take."""
-    return f"The embedder does not take all of it: {exc.message}"
+    async def _report(self, path: str, detail: str = "") -> None:
+        details = ", ".join(filter(None, (detail, self._estimate.text if path else "")))
+        message = f"{shown(path)} ({details})" if details else shown(path)
+        await self._run.report(self._counts.done, self._counts.total, message)
 
 
-def _texts(document: _Loaded) -> dict[bytes, str]:
-    return {chunk.text_hash: chunk.embedded_text for chunk in document.parsed.chunks}
+def hash_file(path: str, chunking_fingerprint: str, max_bytes: int) -> str:
+    """Return 32 hex digits for the content of a file and for how it is chunked; blocks.
 
-
-def hash_file(path: str, recipe: str, most: int) -> str:
-    """32 hex digits for what a file holds and how it would be cut; blocks.
-
-    The recipe (chunker version and sizes) is part of it, so that another recipe makes every
+    The fingerprint (chunker version and sizes) is included, so that other chunking makes every
     document a changed one.
 
     Raises:
-        NothingToIndex: it is not a regular file of at most `most` bytes, come to without a link.
+        NothingToIndex: it is not a regular file of at most `max_bytes`, or a link leads to it.
         OSError: it cannot be read.
     """
-    digest = blake2b(recipe.encode(), digest_size=16)
-    with open_file(path, most) as source:
+    digest = blake2b(chunking_fingerprint.encode(), digest_size=16)
+    with open_file(path, max_bytes) as source:
         for block in source.blocks():
             digest.update(block)
     return digest.hexdigest()
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_exception(group: BaseExceptionGroup[BaseException]) -> BaseException:
     exc: BaseException = group
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

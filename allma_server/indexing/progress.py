@@ -1,4 +1,4 @@
-"""How far a run is: its report in the making, and how long the rest may take."""
+"""The progress of a run: counts for its report, and an estimate of the remaining time."""
 
 import time
 from collections.abc import Sequence
@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from allma_server.types import FileReason, IngestReport
 
 FIRST_ESTIMATE_SECONDS = 5.0
-"""Before that, the speed of a run is not known well enough to say when it ends."""
+"""Before that, the speed of a run is too uncertain for an estimate."""
+
+_BYTES_PER_FILE = 1_000
+"""The cost of a file beside its size, as bytes."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of documents, of a run over `total` of them.
+class Counts:
+    """Counts of the documents of a run, of `total` in all.
 
-    `superseded`: somebody else has looked at the file since, so it is theirs.
+    `superseded`: another run has read the file since, and its result counts there.
     """
 
     total: int = 0
@@ -48,22 +51,21 @@ class Tally:
 
 
 class Estimate:
-    """When files will have been read, by the bytes of those that have been."""
+    """Estimates the remaining time from the bytes of the files that are done."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
-        # Each file costs something, however small it is.
-        self._left = sum(sizes) + len(sizes) * 1_000
+        self._left = sum(sizes) + len(sizes) * _BYTES_PER_FILE
         self._done = 0
         self._began = time.monotonic()
 
-    def read(self, size: int) -> None:
-        """Notes that one of them is done."""
-        self._left -= size + 1_000
-        self._done += size + 1_000
+    def file_done(self, size: int) -> None:
+        """Count a file of `size` bytes as done."""
+        self._left -= size + _BYTES_PER_FILE
+        self._done += size + _BYTES_PER_FILE
 
     @property
-    def words(self) -> str:
-        """Such as `about 3 min left`; empty while it is not known."""
+    def text(self) -> str:
+        """The estimate, such as `about 3 min left`; empty while it is too uncertain."""
         elapsed = time.monotonic() - self._began
         if elapsed < FIRST_ESTIMATE_SECONDS or not self._done or self._left <= 0:
             return ""

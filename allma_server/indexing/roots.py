@@ -1,7 +1,8 @@
-"""Whether a workspace's folder is what it was when it was indexed.
+"""Check whether a workspace's folder is still what it was when it was indexed.
 
-An unmounted disk leaves an empty folder, a mistake a link or a file in its place. As an empty
-workspace, each of them would cost the user all that is indexed of it. Everything here blocks.
+An unmounted disk leaves an empty folder; a mistake may put a link or a file in its place. If these
+counted as an empty workspace, everything that is indexed of it would be removed. All functions
+block.
 """
 
 import os
@@ -14,89 +15,89 @@ from allma_server._internal.paths import is_inside
 from allma_server.errors import AllmaError, PathNotFound, UnreadableDocument
 
 Disks = Mapping[str, int]
-"""The number of the disk (`st_dev`) that a folder was on, by its path."""
+"""The device number (`st_dev`) of the disk that a folder was on, by the folder's path."""
 
-AWAY = "a folder whose disk is not mounted now; what is indexed of it is kept"
-"""Why there is nothing of a folder but itself."""
+UNMOUNTED = "a folder whose disk is not mounted; its indexed documents are kept"
+"""The reason for a folder whose files cannot be seen."""
 
 
-def check_root(root: Path) -> None:
-    """Raises PathNotFound or UnreadableDocument where a workspace is not there to be looked at."""
+def check_exists(root: Path) -> None:
+    """Raise PathNotFound or UnreadableDocument if a workspace does not exist or is unreadable."""
     try:
         os.lstat(root)
     except (FileNotFoundError, NotADirectoryError):
-        raise _not_there(root) from None
+        raise _not_found(root) from None
     except OSError as exc:
-        raise not_readable(root, f"{exc.strerror}.") from exc
+        raise unreadable_root(root, f"{exc.strerror}.") from exc
 
 
-def check_kind(root: Path) -> None:
-    """Raises UnreadableDocument where something else is in the place of a workspace's folder."""
+def check_is_folder(root: Path) -> None:
+    """Raise UnreadableDocument if something else has replaced the folder of a workspace."""
     mode = os.lstat(root).st_mode
     if not stat.S_ISDIR(mode):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
-        raise not_readable(root, f"It was a folder, and is {kind} now.")
+        raise unreadable_root(root, f"It was a folder, and is {kind} now.")
 
 
 def check_disk(root: Path, disks: Disks, has_files: Callable[[str], bool]) -> None:
-    """Raises PathNotFound where the disk that a workspace was on has gone."""
+    """Raise PathNotFound if the disk that a workspace was on is not mounted."""
     disk = disks.get(str(root))
-    if disk is not None and gone_disks({str(root): disk}, has_files):
+    if disk is not None and unmounted_folders({str(root): disk}, has_files):
         raise PathNotFound(
-            f"{shown(str(root))} is empty, and not on the disk that it was on; what is indexed of "
-            "it is kept, marked as stale.",
-            f"Mount the disk, or have it indexed as it is: `allma index {shown(str(root))}`.",
+            f"{shown(str(root))} is empty, and the disk that it was on is not mounted; its indexed "
+            "documents are kept, marked as stale.",
+            f"Mount the disk, or index the empty folder: `allma index {shown(str(root))}`.",
         )
 
 
-def gone_disks(disks: Disks, has_files: Callable[[str], bool]) -> list[str]:
-    """The folders that were on a disk which is not there now, and are empty.
+def unmounted_folders(disks: Disks, has_files: Callable[[str], bool]) -> list[str]:
+    """Return the folders that are empty and no longer on the disk that they were on.
 
-    `has_files` tells whether there is a file to index in a folder; it may take long, and is only
-    asked of those on another disk than before.
+    `has_files` tells whether a folder has a file to index; it may take long, and is called only for
+    folders on another disk than before.
     """
-    gone: list[str] = []
+    unmounted: list[str] = []
     for path, disk in sorted(disks.items()):
-        if any(is_inside(path, other) for other in gone):
+        if any(is_inside(path, other) for other in unmounted):
             continue
         if _disk_of(path) != disk and not has_files(path):
-            gone.append(path)
-    return gone
+            unmounted.append(path)
+    return unmounted
 
 
-def trouble(root: Path, disks: Disks, has_files: Callable[[str], bool]) -> AllmaError | None:
-    """What to tell of a workspace that is not there; None where it is.
+def find_problem(root: Path, disks: Disks, has_files: Callable[[str], bool]) -> AllmaError | None:
+    """Return why a workspace is not available; None when it is.
 
     Raises:
-        OSError: that cannot be known now.
+        OSError: that cannot be found out now.
     """
     try:
         os.lstat(root)
     except (FileNotFoundError, NotADirectoryError):
-        return _not_there(root)
+        return _not_found(root)
     try:
         if str(root) in disks:
-            check_kind(root)
+            check_is_folder(root)
         check_disk(root, disks, has_files)
     except (PathNotFound, UnreadableDocument) as exc:
         return exc
     return None
 
 
-def not_readable(root: Path, why: str) -> UnreadableDocument:
-    """The failure of a workspace that is there, and cannot be looked through."""
+def unreadable_root(root: Path, why: str) -> UnreadableDocument:
+    """Return the error for a workspace that exists and cannot be scanned."""
     return UnreadableDocument(
-        f"{root} cannot be looked through. {why}",
-        "What is indexed of it stays, until `allma forget` takes it out. If it has moved, index it "
-        "where it is now.",
+        f"{root} cannot be scanned. {why}",
+        "Its indexed documents are kept until `allma forget` removes them. If it has moved, index "
+        "its new path.",
     )
 
 
-def _not_there(root: Path) -> PathNotFound:
+def _not_found(root: Path) -> PathNotFound:
     name = shown(str(root))
     return PathNotFound(
-        f"{name} is not there any more; what is indexed of it is kept, marked as stale.",
-        f"Restore or mount it, or take it out of the index with `allma forget {name}`.",
+        f"{name} no longer exists; its indexed documents are kept, marked as stale.",
+        f"Restore or mount it, or remove it from the index with `allma forget {name}`.",
     )
 
 

@@ -1,7 +1,7 @@
-"""The order of work on the index: what somebody waits for takes its next step first.
+"""The order of work on the index: work that somebody waits for takes its next step first.
 
-Runs are not done one after another: each asks before every small step whether something more
-urgent is at work. What two of them want to write about the same file is decided by `Looks`.
+Runs are not executed one after another. Each run asks before every small step whether more urgent
+work is active. `ScanVersions` decides which of two runs may write the same file.
 """
 
 import asyncio
@@ -10,18 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from enum import IntEnum
 
-from allma_server._internal.paths import is_inside
-
 MAX_PAUSE_SECONDS = 20.0
-"""A run that questions have held up for so long takes its next step all the same."""
+"""A run that has waited so long for questions to be answered takes its next step anyway."""
 
 
 class Priority(IntEnum):
-    """How urgent a piece of work is; the lowest number goes first.
+    """The urgency of a piece of work; the lowest number goes first.
 
-    `EXCLUSIVE`: nothing else is written. `SAVED`: a few files changed just now. `ASKED`: somebody
-    waits for the end of the run. `SCAN`: a whole folder is looked through, and nobody waits.
-    `MAINTENANCE`: nothing that can be searched depends on it.
+    `EXCLUSIVE`: nothing else is written. `SAVED`: a few files that have just changed. `ASKED`: a
+    client waits for the run to end. `SCAN`: a whole folder, and nobody waits. `MAINTENANCE`:
+    nothing that can be searched depends on it.
     """
 
     EXCLUSIVE = 0
@@ -32,7 +30,10 @@ class Priority(IntEnum):
 
 
 class Schedule:
-    """Who is at work now, and how urgently. `writing` is held for one document or small batch."""
+    """Tracks the active work and its urgency.
+
+    Hold `writing` while writing one document or a small batch.
+    """
 
     def __init__(self) -> None:
         self.writing = asyncio.Lock()
@@ -40,21 +41,21 @@ class Schedule:
         self._questions = 0
         self._no_questions = asyncio.Event()
         self._no_questions.set()
-        self._freed = asyncio.Event()
+        self._left = asyncio.Event()
 
     def enter(self, priority: Priority) -> None:
-        """Work begins; less urgent work pauses before its next step, until `leave`."""
+        """Register active work; less urgent work pauses before its next step, until `leave`."""
         self._active[priority] += 1
 
     def leave(self, priority: Priority) -> None:
-        """Work has ended."""
+        """Unregister work that has ended."""
         self._active[priority] -= 1
-        freed, self._freed = self._freed, asyncio.Event()
-        freed.set()
+        left, self._left = self._left, asyncio.Event()
+        left.set()
 
     @contextlib.contextmanager
     def exclusive(self) -> Generator[None]:
-        """While it lasts, all other work pauses before its next step."""
+        """Pause all other work before its next step, for the duration of the block."""
         self.enter(Priority.EXCLUSIVE)
         try:
             yield
@@ -62,18 +63,18 @@ class Schedule:
             self.leave(Priority.EXCLUSIVE)
 
     def change(self, former: Priority, priority: Priority) -> None:
-        """Work that is active has become more or less urgent."""
+        """Change the priority of active work."""
         self.enter(priority)
         self.leave(former)
 
-    async def clear(self, priority: Callable[[], Priority]) -> None:
-        """Returns once nothing more urgent is at work; the priority may change meanwhile."""
+    async def wait_for_turn(self, priority: Callable[[], Priority]) -> None:
+        """Wait until no more urgent work is active; the priority may change meanwhile."""
         while any(count and other < priority() for other, count in self._active.items()):
-            await self._freed.wait()
+            await self._left.wait()
 
     @contextlib.contextmanager
-    def answering(self) -> Generator[None]:
-        """While it lasts, somebody waits for an answer."""
+    def pause_embedding(self) -> Generator[None]:
+        """Pause embedding while a question is being answered, for the duration of the block."""
         self._questions += 1
         self._no_questions.clear()
         try:
@@ -83,54 +84,13 @@ class Schedule:
             if not self._questions:
                 self._no_questions.set()
 
-    async def quiet(self, priority: Callable[[], Priority]) -> None:
-        """Returns once nobody waits for an answer or anything more urgent, or after a while.
+    async def wait_until_idle(self, priority: Callable[[], Priority]) -> None:
+        """Wait for questions, at most MAX_PAUSE_SECONDS, and for more urgent work.
 
-        Saved files are few: they do not wait for a long answer to end.
+        Saved files do not wait for questions: there are few of them.
         """
         if priority() > Priority.SAVED:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(MAX_PAUSE_SECONDS):
                     await self._no_questions.wait()
-        await self.clear(priority)
-
-
-class Looks:
-    """Which look at the disk is the latest, for each file: only that one may be written.
-
-    Looks are numbered in the order in which they began. A run begins one before it lists files,
-    and one for each file before it reads it; what it found is written only if nobody has looked at
-    the file since, and nothing around it was withdrawn (forgotten) since.
-    """
-
-    def __init__(self) -> None:
-        self._number = 0
-        self._latest: dict[str, int] = {}
-        self._withdrawn: list[tuple[int, str]] = []
-
-    def begin(self) -> int:
-        """The number of a new look, at many files."""
-        self._number += 1
-        return self._number
-
-    def take(self, path: str, earlier: int) -> int | None:
-        """The number of a new look at one file; None when `earlier` is no longer its latest."""
-        if not self.is_latest(path, earlier):
-            return None
-        self._latest[path] = number = self.begin()
-        return number
-
-    def is_latest(self, path: str, number: int) -> bool:
-        """Whether what look `number` found of a file may be written."""
-        if self._latest.get(path, 0) > number:
-            return False
-        return not any(at > number and is_inside(path, folder) for at, folder in self._withdrawn)
-
-    def withdraw(self, folder: str) -> None:
-        """What all looks before this one find at or below a path is not written any more."""
-        self._withdrawn.append((self.begin(), folder))
-
-    def clear(self) -> None:
-        """Forgets all of it; nobody may be at work with an earlier number."""
-        self._latest.clear()
-        self._withdrawn.clear()
+        await self.wait_for_turn(priority)

@@ -1,7 +1,7 @@
-"""Which folders may be indexed, and which files in them are seen.
+"""Which folders may be indexed, and which files in them are indexed.
 
-`ignore_rules.py` says which ignore files are honoured. Allma's own rules come on top and cannot be
-widened from inside a workspace.
+`ignore_rules.py` applies the ignore files. The names ignored here come on top, and no file inside a
+workspace can include them again.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from allma_server.errors import (
     NothingToIndex,
     PathNotFound,
 )
-from allma_server.indexing.roots import check_root, not_readable
-from allma_server.indexing.tree import GONE, Tree
+from allma_server.indexing.folder_tree import MISSING, FolderTree
+from allma_server.indexing.roots import check_exists, unreadable_root
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
 from allma_server.types import FileFacts, SeenFile, format_of
 
@@ -49,11 +49,11 @@ _WINDOWS_SYSTEM = ("windows", "program files", "program files (x86)", "programda
 
 
 def approve(path: str, data_dir: Path) -> Path:
-    """The real, absolute form of a path that may be indexed.
+    """Return the real, absolute form of a path that may be indexed.
 
     Raises:
-        PathNotFound: nothing is there.
-        FolderNotAllowed: a root, a home, a system folder, or Allma's own data.
+        PathNotFound: it does not exist.
+        FolderNotAllowed: it is a root, a home, a system folder, or Allma's own data.
     """
     named = Path(actual(os.path.expanduser(path)))
     try:
@@ -62,15 +62,15 @@ def approve(path: str, data_dir: Path) -> Path:
         raise PathNotFound(
             f"There is no file or folder at {path!r}.", "Give an absolute path that exists."
         ) from exc
-    if (why := why_refused(real, data_dir)) is not None:
+    if (why := refusal_reason(real, data_dir)) is not None:
         raise FolderNotAllowed(
             f"{real} is not indexed: it is {why}.", "Choose a project or document folder inside it."
         )
     return real
 
 
-def why_refused(real: Path, data_dir: Path) -> str | None:
-    """What forbids to index a folder, by its real path alone; nothing need be there."""
+def refusal_reason(real: Path, data_dir: Path) -> str | None:
+    """Return why a folder may not be indexed, by its real path alone; it need not exist."""
     data_dir = data_dir.resolve()
     home = Path.home().resolve()
     if real == real.parent:
@@ -93,37 +93,36 @@ def why_refused(real: Path, data_dir: Path) -> str | None:
 def walk(
     root: Path, data_dir: Path, max_bytes: int, disks: dict[str, int] | None = None
 ) -> Iterator[SeenFile]:
-    """Every file under `root` (or `root` itself, a file) that is not ignored.
+    """Yield every file under `root` (or `root` itself, a file) that is not ignored.
 
-    Ignore files whose rules cannot be applied, folders too deep to be entered and closed ones are
-    among them, with that as their reason. `disks` is given the root and each folder on another disk
-    than the one around it, with the number of that disk.
-    Blocks; run it in a thread.
+    Ignore files that cannot be applied, folders that are nested too deeply and unreadable folders
+    are included, with the reason. `disks` is filled with the device number of the root, and of each
+    folder on another disk than its parent. Blocks; run it in a thread.
 
     Raises:
-        PathNotFound: `root` itself is not there.
-        UnreadableDocument: it cannot be read, though it is.
+        PathNotFound: `root` does not exist.
+        UnreadableDocument: it exists but cannot be read.
     """
-    check_root(root)
+    check_exists(root)
     if not root.is_dir():
-        if (seen := look_at(root, max_bytes)) is not None:
+        if (seen := inspect(root, max_bytes)) is not None:
             yield seen
         return
-    tree = _tree(root, data_dir)
-    told: set[str] = set()
+    tree = _open_tree(root, data_dir)
+    yielded: set[str] = set()
     for seen in _files(tree, (), max_bytes):
-        told.add(seen.file.path)
+        yielded.add(seen.file.path)
         yield seen
-    for path, why in tree.refused.items():
-        if path not in told:
+    for path, why in tree.rejected.items():
+        if path not in yielded:
             yield SeenFile(facts_of(path), why)
-    yield from _closed(tree)
+    yield from _unreadable(tree)
     if disks is not None:
         disks |= tree.disks
 
 
 def folders(root: Path, data_dir: Path) -> Iterator[str]:
-    """Every folder under `root`, itself included, whose files are seen; blocks.
+    """Yield every folder under `root` that is not ignored, and `root` itself; blocks.
 
     Raises:
         UnreadableDocument: as `walk`.
@@ -132,7 +131,7 @@ def folders(root: Path, data_dir: Path) -> Iterator[str]:
         yield str(root.parent)
         return
     yield str(root)
-    for visit in _tree(root, data_dir).visits():
+    for visit in _open_tree(root, data_dir).visits():
         if visit.folder.path != str(root):
             yield visit.folder.path
 
@@ -140,63 +139,63 @@ def folders(root: Path, data_dir: Path) -> Iterator[str]:
 def walk_part(
     root: Path, parts: Iterable[Path], data_dir: Path, max_bytes: int
 ) -> Iterator[SeenFile]:
-    """What a walk of `root` would see of these files and folders inside it; blocks.
+    """Yield what a walk of `root` would yield of these files and folders inside it; blocks.
 
     Raises:
         UnreadableDocument: as `walk`.
     """
-    check_root(root)
-    tree = _tree(root, data_dir) if root.is_dir() else None
+    check_exists(root)
+    tree = _open_tree(root, data_dir) if root.is_dir() else None
     for part in parts:
         if part == root:
             yield from walk(root, data_dir, max_bytes)
         elif tree is not None and part.is_relative_to(root):
             yield from _files(tree, part.relative_to(root).parts, max_bytes)
     if tree is not None:
-        yield from _closed(tree)
+        yield from _unreadable(tree)
 
 
-def _tree(root: Path, data_dir: Path) -> Tree:
+def _open_tree(root: Path, data_dir: Path) -> FolderTree:
     try:
-        return Tree(str(root), IGNORED_FOLDERS | FOLDERS, os.path.realpath(data_dir))
+        return FolderTree(str(root), IGNORED_FOLDERS | FOLDERS, os.path.realpath(data_dir))
     except (NothingToIndex, OSError) as exc:
         why = exc.message if isinstance(exc, NothingToIndex) else f"{exc.strerror}."
-        raise not_readable(root, why) from exc
+        raise unreadable_root(root, why) from exc
 
 
-def _files(tree: Tree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
+def _files(tree: FolderTree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
     for visit in tree.visits(*names):
-        refused = tree.refused
+        rejected = tree.rejected
         for name in visit.files:
             path = os.path.join(visit.folder.path, name)
-            if (why := refused.get(path)) is not None:
+            if (why := rejected.get(path)) is not None:
                 yield SeenFile(facts_of(path), why)
                 continue
             try:
                 status = visit.folder.status(name)
             except OSError as exc:
-                if exc.errno not in GONE:
-                    why = f"cannot be looked at: {(exc.strerror or str(exc)).lower()}"
-                    yield SeenFile(facts_of(path), why, closed=True)
+                if exc.errno not in MISSING:
+                    why = f"cannot be accessed: {(exc.strerror or str(exc)).lower()}"
+                    yield SeenFile(facts_of(path), why, unreadable=True)
                 continue
-            if (seen := _seen(path, status, max_bytes)) is not None:
+            if (seen := _seen_file(path, status, max_bytes)) is not None:
                 yield seen
 
 
-def _closed(tree: Tree) -> Iterator[SeenFile]:
-    for path, why in tree.closed.items():
-        yield SeenFile(facts_of(path), why, closed=True)
+def _unreadable(tree: FolderTree) -> Iterator[SeenFile]:
+    for path, why in tree.unreadable.items():
+        yield SeenFile(facts_of(path), why, unreadable=True)
 
 
-def look_at(path: Path, max_bytes: int) -> SeenFile | None:
-    """A file as the disk shows it now; None for a folder, an ignored name or nothing at all."""
+def inspect(path: Path, max_bytes: int) -> SeenFile | None:
+    """Return a file as it is on the disk; None for a folder, an ignored name or a missing file."""
     try:
-        return _seen(str(path), status_of(str(path)), max_bytes)
+        return _seen_file(str(path), status_of(str(path)), max_bytes)
     except (NothingToIndex, OSError, ValueError):
         return None
 
 
-def _seen(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
+def _seen_file(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
     name = os.path.basename(path)
     if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS) or stat.S_ISDIR(status.st_mode):
         return None
@@ -205,7 +204,7 @@ def _seen(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
 
 
 def facts_of(path: str) -> FileFacts:
-    """What is known of what cannot be made use of, even if it cannot be looked at."""
+    """Return the facts of a file or folder; zeros if it cannot be accessed."""
     with contextlib.suppress(NothingToIndex, OSError):
         status = status_of(path)
         return FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
@@ -214,13 +213,13 @@ def facts_of(path: str) -> FileFacts:
 
 def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str | None:
     if stat.S_ISLNK(status.st_mode):
-        return "a symbolic link; what it points to is indexed where it stands"
+        return "a symbolic link; links are not followed"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
     if is_secret_file(path):
         return "looks like a secret; such files are never read"
     if format_of(path) is None:
-        return f"a {path.suffix.lower()} file, which holds no text Allma can read"
+        return f"a {path.suffix.lower()} file, which has no text that Allma can read"
     if status.st_size == 0:
         return "empty"
     if status.st_size > max_bytes:

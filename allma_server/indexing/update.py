@@ -1,4 +1,4 @@
-"""One workspace is brought up to date: what is seen on the disk, against what is known of it."""
+"""Bring one workspace up to date: scan the disk, compare with the catalogue, run the pipeline."""
 
 import asyncio
 import contextlib
@@ -24,52 +24,55 @@ from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.errors import AllmaError, StorageError
 from allma_server.indexing import roots
-from allma_server.indexing.forgetting import Forgetting, passed_over
+from allma_server.indexing.forgetting import Forgetting, skip_forgotten
 from allma_server.indexing.jobs import Jobs, Run
 from allma_server.indexing.pipeline import Pipeline, hash_file
 from allma_server.indexing.plan import plan
-from allma_server.indexing.view import Extent, Retry, View
+from allma_server.indexing.scan import Retry, RunOptions, WorkspaceScan
 from allma_server.ports import Embedder, Ledger, Parser, Progress
 from allma_server.secrets import MASKED
 from allma_server.types import Add, Change, Document, IngestReport, SeenFile, Update, Workspace
 
-COUNTED_EACH_SECONDS = 0.5
-"""How often a run that looks for files says how many it has found."""
+COUNT_INTERVAL_SECONDS = 0.5
+"""How often a run that is scanning reports how many files it has found."""
 
-ANSWER_SECONDS = 10.0
-"""A disk that takes longer to answer at all counts as gone."""
+DISK_TIMEOUT_SECONDS = 10.0
+"""A disk that takes longer to answer counts as unavailable."""
 
-ROOT_SECONDS = 1.0
-"""How long a search or the status waits to know whether a workspace's folder is there."""
+ROOT_TIMEOUT_SECONDS = 1.0
+"""How long a search or the status waits to know whether a workspace's folder exists."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
-    """By what rules files are read now, and by which the whole workspace was read before."""
+class _Fingerprints:
+    """The settings by which files are read, now and when the workspace was last scanned.
 
-    recipe: str
-    now: str
-    former: str
+    `chunking` is the part of `current` that decides how a file is chunked.
+    """
+
+    chunking: str
+    current: str
+    previous: str
 
     @property
     def reread(self) -> bool:
-        """Another chunk size or another version may read any file otherwise."""
-        return self.former.partition("|")[0] != self.now.partition("|")[0]
+        """Whether every file must be read again: the chunking or Allma's version has changed."""
+        return self.previous.partition("|")[0] != self.current.partition("|")[0]
 
 
 class Catalogue(Ledger, Protocol):
-    """What this needs of the catalogue."""
+    """The methods of the catalogue that are used here."""
 
     async def workspaces(self, *, proposed: bool = False) -> list[Workspace]: ...
-    async def workspace_rules(self, workspace_id: int) -> str: ...
-    async def set_workspace_rules(self, workspace_id: int, rules: str) -> None: ...
+    async def index_fingerprint(self, workspace_id: int) -> str: ...
+    async def set_index_fingerprint(self, workspace_id: int, fingerprint: str) -> None: ...
     async def workspace_disks(self, workspace_id: int) -> dict[str, int]: ...
     async def set_workspace_disks(self, workspace_id: int, disks: Mapping[str, int]) -> None: ...
     async def documents_inside(self, folder: str) -> list[Document]: ...
 
 
-class Updates:
-    """Brings workspaces up to date; `recipe` says how files are cut."""
+class WorkspaceUpdater:
+    """Brings workspaces up to date."""
 
     def __init__(
         self,
@@ -78,44 +81,44 @@ class Updates:
         *,
         parser: Callable[[], Awaitable[Parser]],
         embedder: Callable[[], Awaitable[Embedder]],
-        recipe: Callable[[], Awaitable[str]],
+        chunking_fingerprint: Callable[[], Awaitable[str]],
         forgetting: Forgetting,
         jobs: Jobs,
     ) -> None:
         self._config = config
-        self._most = config.max_file_mb * 1_000_000
+        self._max_bytes = config.max_file_mb * 1_000_000
         self._catalogue = catalogue
         self._parser = parser
         self._embedder = embedder
-        self._recipe = recipe
+        self._chunking_fingerprint = chunking_fingerprint
         self._forgetting = forgetting
         self._jobs = jobs
-        # Whole workspaces are looked through by one run at a time; others find it done.
+        # Only one run at a time scans a whole workspace.
         self._whole: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._queues: defaultdict[int, list[Run]] = defaultdict(list)
 
-    async def update(self, workspace: Workspace, run: Run, extent: Extent) -> IngestReport:
-        """Brings a workspace up to date, as far as `extent` goes.
+    async def update(self, workspace: Workspace, run: Run, options: RunOptions) -> IngestReport:
+        """Bring a workspace up to date, within `options`.
 
         Raises:
-            PathNotFound, UnreadableDocument: it is not there to be looked at; nothing is removed.
-            StorageError: the disk of the workspace or of the index does not take part.
+            PathNotFound, UnreadableDocument: its folder cannot be scanned; nothing is removed.
+            StorageError: the disk of the workspace or of the index does not work.
         """
-        if extent.only is not None:
-            return await self._update(workspace, run, extent)
-        async with self._alone(workspace, run):
-            return await self._update(workspace, run, extent)
+        if options.only is not None:
+            return await self._update(workspace, run, options)
+        async with self._exclusive(workspace, run):
+            return await self._update(workspace, run, options)
 
-    async def missing(self, workspace: Workspace) -> AllmaError | None:
-        """What to tell of a workspace that is not on the disk as it was; None when it is."""
+    async def unavailable(self, workspace: Workspace) -> AllmaError | None:
+        """Return why a workspace is not on the disk as it was; None when it is."""
         disks = await self._catalogue.workspace_disks(workspace.id)
         root = Path(workspace.path)
-        # A disk that does not answer, or forbids to look, may well have it.
+        # A disk that does not answer, or denies access, may still have the folder.
         with contextlib.suppress(TimeoutError, OSError):
             return await call_disk(
                 ("root", workspace.path),
-                ROOT_SECONDS,
-                roots.trouble,
+                ROOT_TIMEOUT_SECONDS,
+                roots.find_problem,
                 root,
                 disks,
                 lambda path: self._has_files(root, path),
@@ -123,15 +126,15 @@ class Updates:
         return None
 
     @contextlib.asynccontextmanager
-    async def _alone(self, workspace: Workspace, run: Run) -> AsyncGenerator[None]:
-        """No other run looks through the whole workspace.
+    async def _exclusive(self, workspace: Workspace, run: Run) -> AsyncGenerator[None]:
+        """Wait for the other runs over the whole workspace, and keep them out for the block.
 
-        Two clients who index the same folder share the work instead of doing it twice. Those before
-        this one become as urgent as it is: it waits for them.
+        Two clients that index the same folder share the work this way. The earlier runs become as
+        urgent as this one, because it waits for them.
         """
         queue = self._queues[workspace.id]
         for earlier in queue:
-            earlier.hurry(run.priority)
+            earlier.raise_priority(run.priority)
         queue.append(run)
         try:
             async with self._whole[workspace.id]:
@@ -139,43 +142,45 @@ class Updates:
         finally:
             queue.remove(run)
 
-    async def _update(self, workspace: Workspace, run: Run, extent: Extent) -> IngestReport:
-        rules = await self._rules(workspace, extent)
-        look = self._jobs.looks.begin()
+    async def _update(self, workspace: Workspace, run: Run, options: RunOptions) -> IngestReport:
+        fingerprints = await self._fingerprints(workspace, options)
+        scan_number = self._jobs.scan_versions.begin_scan()
         if workspace.id not in {w.id for w in await self._catalogue.workspaces()}:
-            return IngestReport()  # forgotten, or part of another one, while this run waited
-        known = await self._known(workspace, extent.only)
-        # A first look may take long, and whoever searches meanwhile should know of it.
-        run.to_do = not any(document.state == "indexed" for document in known)
+            return IngestReport()  # it was forgotten or joined to another one while the run waited
+        known = await self._known_documents(workspace, options.only)
+        # The first scan may take long, and searches should report meanwhile that it is running.
+        run.has_files_to_read = not any(document.state == "indexed" for document in known)
         pipeline = Pipeline(
             workspace,
             ledger=self._catalogue,
             parser=await self._parser(),
             embedder=self._embedder,
-            recipe=rules.recipe,
-            most=self._most,
+            chunking_fingerprint=fingerprints.chunking,
+            max_bytes=self._max_bytes,
             run=run,
-            looks=self._jobs.looks,
-            look=look,
+            scan_versions=self._jobs.scan_versions,
+            scan_number=scan_number,
         )
-        planned = await self._changes(workspace, known, rules, run, extent)
-        run.to_do = any(isinstance(change, Add | Update) for change in planned)
-        report = await pipeline.run(planned)
-        run.to_do = False
-        if rules.reread and known and self._config.mask_secrets and MASKED not in rules.former:
+        changes = await self._changes(workspace, known, fingerprints, run, options)
+        run.has_files_to_read = any(isinstance(change, Add | Update) for change in changes)
+        report = await pipeline.run(changes)
+        run.has_files_to_read = False
+        was_unmasked = self._config.mask_secrets and MASKED not in fingerprints.previous
+        if fingerprints.reread and known and was_unmasked:
             await self._forgetting.erase_replaced(workspace.path)
-        if rules.former != rules.now:
-            await self._catalogue.set_workspace_rules(workspace.id, rules.now)
+        if fingerprints.previous != fingerprints.current:
+            await self._catalogue.set_index_fingerprint(workspace.id, fingerprints.current)
         return report
 
-    async def _rules(self, workspace: Workspace, extent: Extent) -> _Rules:
-        recipe, config = await self._recipe(), self._config
-        now = f"{__version__}:{recipe}|{config.max_file_mb}:{config.parse_seconds}"
-        if extent.only is not None:
-            return _Rules(recipe, now, now)
-        return _Rules(recipe, now, await self._catalogue.workspace_rules(workspace.id))
+    async def _fingerprints(self, workspace: Workspace, options: RunOptions) -> _Fingerprints:
+        chunking, config = await self._chunking_fingerprint(), self._config
+        current = f"{__version__}:{chunking}|{config.max_file_mb}:{config.parse_seconds}"
+        if options.only is not None:
+            return _Fingerprints(chunking, current, current)
+        previous = await self._catalogue.index_fingerprint(workspace.id)
+        return _Fingerprints(chunking, current, previous)
 
-    async def _known(
+    async def _known_documents(
         self, workspace: Workspace, only: Collection[str] | None
     ) -> Sequence[Document]:
         if only is None:
@@ -187,66 +192,69 @@ class Updates:
         self,
         workspace: Workspace,
         known: Sequence[Document],
-        rules: _Rules,
+        fingerprints: _Fingerprints,
         run: Run,
-        extent: Extent,
+        options: RunOptions,
     ) -> list[Change]:
-        """What has changed, as the disk says."""
+        """Scan the disk and compare it with the known documents."""
         disks = await self._catalogue.workspace_disks(workspace.id)
         was_folder = any(document.path != workspace.path for document in known)
-        view = View(Path(workspace.path), self._config.data_dir, self._most, disks, was_folder)
-        forgotten = await self._forgetting.forgotten()
-        seen = _Counted(passed_over(view.seen(extent), forgotten))
+        root = Path(workspace.path)
+        scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, disks, was_folder)
+        forgotten = await self._forgetting.forgotten_paths()
+        files = _CountedFiles(skip_forgotten(scan.files(options), forgotten))
+        is_changed = fingerprints.previous != fingerprints.current
 
-        def compared() -> list[Change]:
+        def compare() -> list[Change]:
             return plan(
                 known,
-                seen,
-                lambda path: hash_file(path, rules.recipe, self._most),
-                retry_failed=extent.retry is Retry.FAILED,
-                retry_limited=extent.retry is Retry.LIMITED or rules.former != rules.now,
-                reread=rules.reread,
+                files,
+                lambda path: hash_file(path, fingerprints.chunking, self._max_bytes),
+                retry_failed=options.retry is Retry.FAILED,
+                retry_limited=options.retry is Retry.LIMITED or is_changed,
+                reread=fingerprints.reread,
             )
 
         async with background_tasks() as tasks:
-            tasks.create_task(_count(seen, run))
-            changes = await self._looked_through(workspace, compared)
-        if extent.only is None and view.found != disks:
-            await self._catalogue.set_workspace_disks(workspace.id, view.found)
+            tasks.create_task(_report_count(files, run))
+            changes = await self._run_on_disk(workspace, compare)
+        if options.only is None and scan.disks != disks:
+            await self._catalogue.set_workspace_disks(workspace.id, scan.disks)
         return changes
 
-    async def _looked_through(
-        self, workspace: Workspace, compared: Callable[[], list[Change]]
+    async def _run_on_disk(
+        self, workspace: Workspace, compare: Callable[[], list[Change]]
     ) -> list[Change]:
-        """The changes; a disk that is gone is found out before the walk, which takes long."""
-        place = ("walk", workspace.path)
+        """Run `compare` in a thread; check first that the disk answers, because a scan is slow."""
+        disk = ("walk", workspace.path)
         try:
-            await call_disk(place, ANSWER_SECONDS, os.path.lexists, workspace.path)
-            return await call_disk(place, None, compared)
+            await call_disk(disk, DISK_TIMEOUT_SECONDS, os.path.lexists, workspace.path)
+            return await call_disk(disk, None, compare)
         except TimeoutError as exc:
             raise StorageError(
                 f"The disk of {workspace.path} does not answer.",
-                "What is indexed of it serves; it is looked at again later.",
+                "Its indexed documents can still be searched; Allma tries again later.",
             ) from exc
 
     def _has_files(self, root: Path, path: str) -> bool:
-        return View(root, self._config.data_dir, self._most, {}, was_folder=True).has_files(path)
+        scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, {}, was_folder=True)
+        return scan.has_files(path)
 
 
-class _Counted:
-    """Files, and how many of them have been met so far."""
+class _CountedFiles:
+    """Iterates over files and counts them."""
 
     def __init__(self, files: Iterable[SeenFile]) -> None:
         self._files = files
-        self.met = 0
+        self.count = 0
 
     def __iter__(self) -> Iterator[SeenFile]:
         for file in self._files:
-            self.met += 1
+            self.count += 1
             yield file
 
 
-async def _count(seen: _Counted, progress: Progress) -> None:
+async def _report_count(files: _CountedFiles, progress: Progress) -> None:
     while True:
-        await asyncio.sleep(COUNTED_EACH_SECONDS)
-        await progress.report(0, None, f"looking for files: {seen.met:,} so far")
+        await asyncio.sleep(COUNT_INTERVAL_SECONDS)
+        await progress.report(0, None, f"looking for files: {files.count:,} so far")

@@ -1,8 +1,8 @@
-"""Follow folders. An event is a hint that something changed; what changed, the disk tells.
+"""Watch folders for changes. An event says where to look; what has changed is read from the disk.
 
-Only folders that are indexed are watched, each by itself, so that an ignored tree costs no
-watches. New folders are watched as they appear, and looked through then, because their first
-files come before the watch does.
+Only folders that are indexed are watched, each by itself, so that ignored trees cost no watches.
+A new folder is watched when it appears, and then scanned, because its first files may have been
+written before the watch began.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ Batches = Generator[set[str]]
 
 
 class Watch:
-    """One thread that watches the folders of all workspaces.
+    """Watches the folders of all workspaces, in one thread.
 
-    `changed` is called on the event loop with paths that may have changed: files, or folders that
-    should be looked through. `trouble` is the sentence that says why some changes will be missed.
+    `changed` is called on the event loop with paths that may have changed: files, or folders to
+    scan. `problem` is a sentence that says why some changes are not reported.
     """
 
     def __init__(self, changed: Changed, data_dir: Path) -> None:
@@ -37,25 +37,25 @@ class Watch:
         self._data_dir = data_dir
         self._roots: tuple[str, ...] = ()
         self._watched: frozenset[str] = frozenset()
-        self._again = threading.Event()
-        self._armed = asyncio.Event()
-        self.trouble: str | None = None
+        self._restart = threading.Event()
+        self._ready = asyncio.Event()
+        self.problem: str | None = None
 
-    def follow(self, roots: Sequence[str]) -> None:
-        """Watches these workspaces from now on, and no others."""
+    def set_roots(self, roots: Sequence[str]) -> None:
+        """Watch these workspaces from now on, and no others."""
         if tuple(roots) != self._roots:
             self._roots = tuple(roots)
-            self._armed.clear()
-            self._again.set()
+            self._ready.clear()
+            self._restart.set()
 
-    async def armed(self) -> None:
-        """Waits until the present workspaces are watched."""
-        await self._armed.wait()
+    async def wait_until_ready(self) -> None:
+        """Wait until the current workspaces are watched."""
+        await self._ready.wait()
 
     async def run(self, retry_seconds: float = 60.0) -> None:
-        """Watches until cancelled. Where the system refuses, it is tried again from time to time.
+        """Watch until cancelled. If the system refuses, try again every `retry_seconds`.
 
-        Sweeps must find what is missed meanwhile.
+        Changes in the meantime are found by a rescan only.
         """
         loop = asyncio.get_running_loop()
         executor = ThreadPoolExecutor(1, thread_name_prefix="watch")
@@ -66,77 +66,77 @@ class Watch:
                     await loop.run_in_executor(executor, self._listen, stop, loop)
                 except OSError as exc:
                     self._watched = frozenset()
-                    self.trouble = f"Changes are found by sweeps only: {exc}."
-                    log.warning("watching failed: %s", self.trouble)
-                    self._armed.set()
+                    self.problem = f"Changes are found by regular rescans only: {exc}."
+                    log.warning("watching failed: %s", self.problem)
+                    self._ready.set()
                     await asyncio.sleep(retry_seconds)
         finally:
             stop.set()
-            self._again.set()
+            self._restart.set()
             await completed(asyncio.to_thread(executor.shutdown))
 
     def _listen(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        """Watches until `stop` is set, other folders as folders and workspaces come and go."""
+        """Watch until `stop` is set; begin again when folders or workspaces come and go."""
         former: Batches | None = None
         while not stop.is_set():
-            self._again.clear()
+            self._restart.clear()
             folders = self._folders()
             if not folders:
-                loop.call_soon_threadsafe(self._armed.set)
-                self._again.wait()
+                loop.call_soon_threadsafe(self._ready.set)
+                self._restart.wait()
                 continue
-            batches = _batches(folders, stop)
+            batches = _change_batches(folders, stop)
             try:
                 changed = next(batches, set[str]())
             except FileNotFoundError:
-                continue  # a folder went before it could be watched
-            # Let go only now: what changed meanwhile, the former watch has seen.
+                continue  # a folder was removed before it could be watched
+            # Close the former watch only now: it has seen what changed in the meantime.
             if former is not None:
                 changed |= next(former, set[str]())
                 former.close()
-            former, fresh, self._watched = batches, folders - self._watched, folders
-            self.trouble = None
-            if not self._again.is_set():
-                loop.call_soon_threadsafe(self._armed.set)
-            # Between the walk that found a folder and the watch, files may have come.
-            loop.call_soon_threadsafe(self._changed, set(fresh))
-            self._pass_on(changed, batches, loop)
+            former, new, self._watched = batches, folders - self._watched, folders
+            self.problem = None
+            if not self._restart.is_set():
+                loop.call_soon_threadsafe(self._ready.set)
+            # Files may have been written between the walk that found a folder and its watch.
+            loop.call_soon_threadsafe(self._changed, set(new))
+            self._report_changes(changed, batches, loop)
 
-    def _pass_on(
+    def _report_changes(
         self, changed: set[str], batches: Batches, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Tells of changes until a folder comes or goes, or others shall be watched."""
+        """Report changes until a folder comes or goes, or the workspaces change."""
         for paths in itertools.chain([changed], batches):
             if paths:
                 loop.call_soon_threadsafe(self._changed, set(paths))
-            # A folder that is there again is another one, of which nothing is known.
+            # A folder that was removed and created again is a new one, and must be scanned.
             self._watched, gone = self._watched - paths, self._watched & paths
-            if gone or self._again.is_set() or any(map(self._is_folder_of_ours, paths)):
+            if gone or self._restart.is_set() or any(map(self._is_folder_in_roots, paths)):
                 return
 
     def _folders(self) -> frozenset[str]:
         found: set[str] = set()
         for root in self._roots:
-            # A run over it tells its user why.
+            # A run over this workspace reports the reason to the user.
             with contextlib.suppress(UnreadableDocument):
                 inside = scope.folders(Path(root), self._data_dir)
                 found.update(folder for folder in inside if os.path.isdir(folder))
         return frozenset(found)
 
-    def _is_folder_of_ours(self, path: str) -> bool:
+    def _is_folder_in_roots(self, path: str) -> bool:
         inside = any(path == root or path.startswith(root + os.sep) for root in self._roots)
         return inside and os.path.isdir(path)
 
 
-def _batches(folders: Collection[str], stop: threading.Event) -> Batches:
-    """What changes in these folders, in batches that may be empty; armed at the first one.
+def _change_batches(folders: Collection[str], stop: threading.Event) -> Batches:
+    """Yield changed paths in these folders, in batches that may be empty; watching at the first.
 
-    The library cannot tell names that are not UTF-8: at the first one they end with all folders,
-    which may have changed.
+    The library cannot report names that are not UTF-8: at the first such name, yield all folders,
+    which may have changed, and end.
 
     Raises:
-        FileNotFoundError: one of the folders is not there.
-        OSError: the system does not watch so many.
+        FileNotFoundError: one of the folders does not exist.
+        OSError: the system does not allow so many watches.
     """
     # A native library, needed only once there is something to watch.
     import watchfiles
@@ -159,5 +159,5 @@ def _batches(folders: Collection[str], stop: threading.Event) -> Batches:
         except RuntimeError as exc:
             if "decode path" not in str(exc):
                 raise
-            log.info("watching begins anew: %s", exc)
+            log.info("watching is restarted: %s", exc)
             yield set(folders)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.indexing.view import Retry
+from allma_server.indexing.scan import Retry
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.types import IngestReport, Job
@@ -35,7 +35,7 @@ async def ingest(
         call.progress,
         deadline=min(limits, default=None),
         retry=Retry.FAILED,
-        as_it_is=not keep_unmounted,
+        accept_empty=not keep_unmounted,
     )
 
 
@@ -50,9 +50,9 @@ async def sync(
     """Update the index from the disk now."""
     ingestion = call.engine.ingestion
     if path is None:
-        workspaces, part = await ingestion.registered(), None
+        workspaces, part = await ingestion.workspaces(), None
     else:
-        workspace, part = await ingestion.place(path)
+        workspace, part = await ingestion.locate(path)
         workspaces = [workspace]
     return await ingestion.run(
         workspaces, call.progress, deadline=call.deadline, only={part} if part else None

@@ -20,7 +20,7 @@ async def notice_of(
     if not workspaces:
         return EMPTY, "nothing_indexed"
     searched = [w for w in workspaces if _overlaps(w, scope.folders)]
-    missing = await call.engine.ingestion.missing(searched)
+    missing = await call.engine.ingestion.unavailable(searched)
     all_missing = bool(searched) and len(missing) == len(searched)
     reasons: list[Notice | None] = [
         _unwritable(call),
@@ -80,7 +80,7 @@ def _unwritable(call: Call) -> Notice | None:
 
 
 def _without_vectors(call: Call, found: SearchResult | Explanation) -> Notice | None:
-    why = call.engine.ingestion.incomplete
+    why = call.engine.ingestion.missing_vectors_reason
     if why is None or found.notice_code == "embedder_unavailable":
         return None
     return (

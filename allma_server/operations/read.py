@@ -39,7 +39,7 @@ async def read(
             end_line,
             neighbors,
             catalog=call.engine.catalog,
-            files=call.engine.ingestion.current,
+            files=call.engine.ingestion.current_files,
             live=PLAIN_FORMATS,
             mask_secrets=call.engine.config.mask_secrets,
         )

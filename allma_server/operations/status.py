@@ -40,7 +40,7 @@ async def status(
         ollama=provider,
         vectors=await engine.vectors.status(),
         workspaces=await _workspaces(engine),
-        jobs=engine.ingestion.running(),
+        jobs=engine.ingestion.active_jobs(),
         clients=engine.clients(),
         pid=os.getpid(),
     )
@@ -49,7 +49,7 @@ async def status(
 async def _embedder(engine: Engine) -> EmbedderStatus:
     name, setting = await engine.embedder.name(), engine.config.embedder
     wanted = setting if name is not None and setting not in ("auto", name) else None
-    reason = engine.ingestion.embedding_trouble
+    reason = engine.ingestion.backfill_problem
     try:
         serving = await engine.embedder.serving()
     except AllmaError as exc:
@@ -77,7 +77,7 @@ async def _chat_model(call: Call) -> str | None:
 
 async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
     counts = await engine.catalog.workspace_counts()
-    missing = await engine.ingestion.missing([count.workspace for count in counts])
+    missing = await engine.ingestion.unavailable([count.workspace for count in counts])
     return [_workspace(engine, count, missing.get(count.workspace.path)) for count in counts]
 
 
@@ -92,15 +92,15 @@ def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> W
         pending=ingestion.pending(count.workspace),
         failed=count.failed,
         skipped=count.skipped,
-        watching=ingestion.watching and count.workspace.approved and missing is None,
-        notice=ingestion.trouble,
+        watching=ingestion.is_watching and count.workspace.approved and missing is None,
+        notice=ingestion.watch_problem,
         approved=count.workspace.approved,
         done=done,
         total=total,
         reason=missing
         or (str(unwritable) if unwritable is not None else None)
-        or ingestion.reason(count.workspace)
-        or ingestion.incomplete,
+        or ingestion.failure_reason(count.workspace)
+        or ingestion.missing_vectors_reason,
     )
 
 

@@ -155,7 +155,7 @@ class _OnDemand:
             opened = await stack.enter_async_context(
                 open_engine(config, self._clients, self._settings)
             )
-            opened.ingestion.follow()
+            opened.ingestion.start_monitoring()
             engine.set_result(opened)
             try:
                 await asyncio.Event().wait()

@@ -26,7 +26,7 @@ class SeenFile:
 
     file: FileFacts
     reason: str | None = None
-    closed: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Skip:
     file: FileFacts
     reason: str
     known: Document | None = None
-    closed: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,9 +212,9 @@ def test_sync_and_status_report_a_deleted_folder(allma: Allma, tmp_path: Path) -
     allma("index", str(folder))
     shutil.rmtree(folder)
     done = allma.home.run("sync", str(folder))
-    assert f"{folder} is not there" in " ".join(done.stderr.split())
+    assert f"{folder} no longer exists" in " ".join(done.stderr.split())
     assert "No files to index" not in done.stderr and done.returncode == 1
-    assert f"{folder} is not there" in " ".join(allma("status").stdout.split())
+    assert f"{folder} no longer exists" in " ".join(allma("status").stdout.split())
     allma("forget", str(folder))
 
 

@@ -782,7 +782,7 @@ async def test_a_folder_that_is_refused_is_told_and_stops_nothing(source: Engine
 async def test_a_saved_file_is_found_as_it_is_now(
     source: EngineSource, engine: Engine, notes: Path
 ) -> None:
-    engine.ingestion.follow()
+    engine.ingestion.start_monitoring()
     path = notes / "saved.md"
     async with editor(source) as wire:
         for word in ("penitentes", "sastrugi"):

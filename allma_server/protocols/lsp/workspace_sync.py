@@ -193,7 +193,7 @@ class WorkspaceSync:
         with self._editor.call():
             try:
                 BY_NAME["sync"].authorize(self._editor.client.principal)
-                (await self._editor.engine()).ingestion.hint(paths)
+                (await self._editor.engine()).ingestion.mark_dirty(paths)
             except AllmaError as exc:
                 _log.warning("a change could not be followed: %s", exc)
 

@@ -72,14 +72,16 @@ class Workspaces(Stored):
         self._db.note_change()
         return Workspace(workspace_id, path, added_at)
 
-    async def workspace_rules(self, workspace_id: int) -> str:
+    async def index_fingerprint(self, workspace_id: int) -> str:
         """The rules by which the whole of a workspace was last read; empty before that."""
         rows = await self._db.rows("SELECT rules FROM workspaces WHERE id = ?", (workspace_id,))
         return rows[0]["rules"] if rows else ""
 
-    async def set_workspace_rules(self, workspace_id: int, rules: str) -> None:
+    async def set_index_fingerprint(self, workspace_id: int, fingerprint: str) -> None:
         async with self._db.transaction() as tx:
-            await tx.execute("UPDATE workspaces SET rules = ? WHERE id = ?", (rules, workspace_id))
+            await tx.execute(
+                "UPDATE workspaces SET rules = ? WHERE id = ?", (fingerprint, workspace_id)
+            )
 
     async def workspace_disks(self, workspace_id: int) -> dict[str, int]:
         """The disks that a workspace was on when it was last looked through, by path.

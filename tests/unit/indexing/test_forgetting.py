@@ -10,7 +10,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, open_engine
 from allma_server.errors import FolderNotAllowed
-from allma_server.indexing.forgetting import FORGOTTEN, UNDER_WAY
+from allma_server.indexing.forgetting import FORGOTTEN, IN_PROGRESS
 from tests.audit import faults
 from tests.unit.indexing.test_ingestion import do, found, index
 
@@ -131,12 +131,12 @@ async def test_a_removal_that_was_cut_off_is_finished_at_the_next_start(
     async with open_engine(config) as engine:
         await index(engine, folder)
         await engine.vectors.settled()
-        await engine.catalog.set_setting(UNDER_WAY, str(private))
+        await engine.catalog.set_setting(IN_PROGRESS, str(private))
         inside = await engine.catalog.documents_inside(str(private))
         await engine.catalog.remove([document.id for document in inside])
     async with open_engine(config) as engine:
         await do(engine, "sync")
-        await engine.ingestion.erased()
+        await engine.ingestion.wait_until_erased()
         assert traces(config.data_dir, SECRET.encode().split()) == []
-        assert await engine.catalog.get_setting(UNDER_WAY) is None
+        assert await engine.catalog.get_setting(IN_PROGRESS) is None
         assert (await states(engine))["diary.md"] == "skipped"

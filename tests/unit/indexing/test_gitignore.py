@@ -104,7 +104,7 @@ def test_a_single_file_is_seen_when_a_walk_sees_it(tmp_path: Path, seed: int) ->
 )
 def test_single_rules(rules: str, path: str, ignored: bool | None) -> None:
     segments = [os.fsencode(part) for part in path.split("/")]
-    assert Rules.parsed(rules.encode()).ignores(segments, is_folder=False) is ignored
+    assert Rules.parse(rules.encode()).ignores(segments, is_folder=False) is ignored
 
 
 def quickest(rules: Rules, path: Sequence[bytes]) -> float:
@@ -125,4 +125,4 @@ def quickest(rules: Rules, path: Sequence[bytes]) -> float:
     ],
 )
 def test_no_rule_makes_matching_slow(rule: bytes, path: list[bytes]) -> None:
-    assert quickest(Rules.parsed(rule), path) < 0.5
+    assert quickest(Rules.parse(rule), path) < 0.5

@@ -99,7 +99,7 @@ async def test_a_workspace_that_was_moved_and_linked_keeps_what_is_indexed_of_it
         await index(engine, folder)
         os.rename(folder, f"{folder}-moved")
         os.symlink(f"{folder}-moved", folder)
-        with pytest.raises(UnreadableDocument, match="cannot be looked through"):
+        with pytest.raises(UnreadableDocument, match="cannot be scanned"):
             await do(engine, "sync")
         assert (await found(engine, "moon tides"))[0] == "moon.md"
 
@@ -267,8 +267,8 @@ async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_
                 "content_hash = '' WHERE name LIKE '%sea%'"
             )
         assert (await do(engine, "sync")).unchanged == 3
-        monkeypatch.setattr(maintenance, "is_quiet", lambda: True)
-        await engine.ingestion.maintenance.once()
+        monkeypatch.setattr(maintenance, "is_machine_idle", lambda: True)
+        await engine.ingestion.maintenance.run_once()
         await asyncio.wait({run.task for run in engine.ingestion._jobs.runs() if run.task})
         report = await do(engine, "sync")
         assert (report.unchanged, report.failed) == (3, [])
@@ -280,12 +280,12 @@ async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_
 async def test_a_file_that_could_not_be_opened_is_read_once_it_can(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def closed(path: str, recipe: str, most: int) -> str:
+    def unreadable(path: str, chunking_fingerprint: str, max_bytes: int) -> str:
         raise PermissionError(13, "Permission denied")
 
     async with open_engine(config) as engine:
         with monkeypatch.context() as patched:
-            patched.setattr(pipeline, "hash_file", closed)
+            patched.setattr(pipeline, "hash_file", unreadable)
             assert len((await index(engine, folder)).failed) == 3
         assert (await do(engine, "sync")).updated == 3
 
@@ -351,7 +351,7 @@ async def test_another_embedder_takes_over_without_a_gap(config: Config, folder:
         assert (await do(engine, "status")).embedder.name == "hashing/words-256"
         assert (await found(engine, "salty"))[0] == "sea.md"
         await do(engine, "sync")
-        await engine.ingestion.embedded()
+        await engine.ingestion.wait_until_embedded()
         assert (await do(engine, "status")).embedder.dimensions == 384
         # Understood by meaning now, not by words.
         assert (await found(engine, "ocean water taste"))[0] == "sea.md"
@@ -367,7 +367,7 @@ async def test_an_embedder_that_does_not_exist_is_named_and_nothing_is_lost(
     async with open_engine(config.model_copy(update={"embedder": "nobody/model"})) as engine:
         (folder / "new.md").write_text("# New\n\nAbout whales.\n")
         assert (await do(engine, "sync")).indexed == 1
-        await engine.ingestion.embedded()
+        await engine.ingestion.wait_until_embedded()
         status = await do(engine, "status")
         assert status.embedder.name == "hashing/words-256"
         assert status.embedder.wanted == "nobody/model"
@@ -426,7 +426,7 @@ async def test_a_job_survives_the_end_of_its_process(config: Config, folder: Pat
     async with open_engine(config) as engine:
         job = await BY_NAME["ingest"](Call(engine, LOCAL, deadline=0.0), {"paths": [str(folder)]})
     async with open_engine(config) as engine:
-        engine.ingestion.follow()
+        engine.ingestion.start_monitoring()
         await followed(engine, job.id)
         assert len(await engine.catalog.documents_inside(str(folder))) == 103
 
@@ -449,7 +449,10 @@ async def test_a_workspace_whose_folder_is_gone_is_kept_until_it_comes_back_or_i
         shutil.move(folder, tmp_path / "away")
         gone = await do(engine, "sync")
         assert (gone.removed, gone.indexed) == (0, 1)
-        assert f"{folder} is not there" in gone.notice and f"`allma forget {folder}`" in gone.notice
+        assert (
+            f"{folder} no longer exists" in gone.notice
+            and f"`allma forget {folder}`" in gone.notice
+        )
         # One part of it alone, as after events of its files: they are no more gone than the rest.
         part = await do(engine, "sync", path=str(folder / "notes"))
         assert part.removed == 0 and part.notice == gone.notice
@@ -474,7 +477,7 @@ async def test_a_workspace_that_cannot_be_looked_at_is_kept(
         await index(engine, inside)
         (tmp_path / "closed").rename(tmp_path / "away")
         (tmp_path / "closed").symlink_to(tmp_path / "closed")  # a link to itself leads nowhere
-        with pytest.raises(UnreadableDocument, match="cannot be looked through"):
+        with pytest.raises(UnreadableDocument, match="cannot be scanned"):
             await do(engine, "sync")
         (tmp_path / "closed").unlink()
         (tmp_path / "away").rename(tmp_path / "closed")

@@ -87,7 +87,7 @@ async def test_a_refused_text_fails_its_document_and_no_other(
         report = await index(engine, folder)
         assert report.indexed == 20 and report.notice is None
         assert [Path(failure.path).name for failure in report.failed] == ["bad.md"]
-        assert report.failed[0].reason.startswith("The embedder does not take all of it: ")
+        assert report.failed[0].reason.startswith("The embedder does not accept all of its text: ")
         assert await missing(engine) == 0
         assert list(await failed(engine)) == ["bad.md"]
         (folder / "bad.md").write_text("# Good\n\nA sound text.\n")
@@ -104,12 +104,12 @@ async def test_an_embedder_that_takes_nothing_fails_no_document(
     async with engine_with(server, config) as engine:
         report = await index(engine, folder)
         assert report.indexed == 21 and report.failed == []
-        assert "found by their words only" in (report.notice or "")
+        assert "found by keywords only" in (report.notice or "")
         assert "bad.md" in await found(engine, POISON)
         server.away = None
         await do(engine, "sync")
         async with asyncio.timeout(30):
-            await engine.ingestion.embedded()
+            await engine.ingestion.wait_until_embedded()
         # What was waiting is embedded, and only now is it known that one text is refused.
         assert await missing(engine) == 0
         assert list(await failed(engine)) == ["bad.md"]
@@ -123,7 +123,7 @@ async def test_a_refused_text_is_tried_again_by_another_embedder(
     async with open_engine(config) as engine:  # the embedder of `config` takes everything
         await do(engine, "sync")
         async with asyncio.timeout(30):
-            await engine.ingestion.embedded()
+            await engine.ingestion.wait_until_embedded()
             while await failed(engine):
                 await asyncio.wait({run.task for run in engine.ingestion._jobs.runs() if run.task})
         assert "bad.md" in await found(engine, POISON)

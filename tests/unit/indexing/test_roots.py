@@ -127,7 +127,7 @@ async def test_a_folder_that_was_never_open_has_a_row(
         with not_entered(folder / "notes"):
             report = await index(engine, folder)
             assert [(Path(f.path).name, f.reason) for f in report.failed] == [
-                ("notes", "a folder that cannot be looked into: permission denied")
+                ("notes", "a folder that cannot be opened: permission denied")
             ]
         assert (await index(engine, folder)).indexed == 1
         assert set(await rows(engine)) == {"sea.md", "moon.md"}
@@ -145,7 +145,7 @@ async def test_files_that_cannot_be_looked_at_are_kept_or_have_a_row(
             known = await rows(engine)
             assert known["moon.md"].state == "indexed"
             assert known["new.md"].state == "failed"
-            assert known["new.md"].reason == "cannot be looked at: permission denied"
+            assert known["new.md"].reason == "cannot be accessed: permission denied"
         assert (await do(engine, "sync")).updated == 1
 
 
@@ -160,16 +160,16 @@ async def test_an_emptied_workspace_on_another_disk_is_kept_until_somebody_decid
         (folder / ".keep").touch()
         for path in (None, str(folder / "notes"), str(folder / "sea.md")):
             report = await do(engine, "sync", path=path)
-            assert report.removed == 0 and "not on the disk" in report.notice, path
+            assert report.removed == 0 and "is not mounted" in report.notice, path
         [workspace] = (await do(engine, "status")).workspaces
-        assert workspace.documents == 2 and "not on the disk" in workspace.reason
+        assert workspace.documents == 2 and "is not mounted" in workspace.reason
         search = await do(engine, "search", query="moon tides")
         assert search.passages and all(passage.stale for passage in search.passages)
         assert f"`allma index {folder}`" in search.notice
         # An editor that opens the folder, and a question put to it, decide nothing.
         await Folders([str(folder)]).index(Call(engine, LOCAL))
         report = await do(engine, "ingest", paths=[str(folder)], keep_unmounted=True)
-        assert report.removed == 0 and "not on the disk" in report.notice
+        assert report.removed == 0 and "is not mounted" in report.notice
         assert (await do(engine, "status")).workspaces[0].documents == 2
         assert (await index(engine, folder)).removed == 2
         assert (await do(engine, "sync")).notice is None

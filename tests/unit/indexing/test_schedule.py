@@ -10,7 +10,8 @@ import pytest
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.indexing.schedule import Looks, Priority, Schedule
+from allma_server.indexing.scan_versions import ScanVersions
+from allma_server.indexing.schedule import Priority, Schedule
 from allma_server.operations import BY_NAME, Call
 from allma_server.types import LOCAL, Job
 from tests.unit.indexing.test_ingestion import do, followed, found, index
@@ -65,10 +66,10 @@ async def test_a_save_is_found_while_a_run_over_another_folder_goes_on(
 ) -> None:
     async with open_engine(config) as engine:
         await index(engine, small)
-        engine.ingestion.follow()
+        engine.ingestion.start_monitoring()
         async with long_run(engine, large) as job:
             (small / "b.md").write_text("# B\n\nA bittern.\n")
-            engine.ingestion.hint([str(small / "b.md")])
+            engine.ingestion.mark_dirty([str(small / "b.md")])
 
             async def bittern() -> bool:
                 return "b.md" in await found(engine, "bittern", workspace=str(small))
@@ -82,10 +83,10 @@ async def test_a_save_in_the_folder_of_the_run_is_found_before_its_end_and_not_u
     config: Config, large: Path
 ) -> None:
     async with open_engine(config) as engine:
-        engine.ingestion.follow()
+        engine.ingestion.start_monitoring()
         async with long_run(engine, large):
             (large / "page7.md").write_text("# Seven\n\nA bittern.\n")
-            engine.ingestion.hint([str(large / "page7.md")])
+            engine.ingestion.mark_dirty([str(large / "page7.md")])
 
             async def bittern() -> bool:
                 return "page7.md" in await found(engine, "bittern")
@@ -101,8 +102,8 @@ async def test_what_is_forgotten_during_a_run_over_it_is_not_added_again(
     async with open_engine(config) as engine:
         async with long_run(engine, large):
             (large / "private" / "first.md").write_text("A first walrus.\n")
-            engine.ingestion.follow()
-            engine.ingestion.hint([str(large / "private" / "first.md")])
+            engine.ingestion.start_monitoring()
+            engine.ingestion.mark_dirty([str(large / "private" / "first.md")])
 
             async def walrus() -> bool:
                 return await own(engine) != []
@@ -159,14 +160,14 @@ async def test_less_urgent_work_pauses_until_it_is_made_urgent() -> None:
     async with asyncio.TaskGroup() as tasks:
         schedule.enter(priority)
         schedule.enter(Priority.SAVED)
-        await schedule.clear(lambda: Priority.SAVED)
-        waiting = tasks.create_task(schedule.clear(lambda: priority))
+        await schedule.wait_for_turn(lambda: Priority.SAVED)
+        waiting = tasks.create_task(schedule.wait_for_turn(lambda: priority))
         await asyncio.sleep(0)
         assert not waiting.done()
         schedule.change(priority, Priority.SAVED)
         priority = Priority.SAVED
         await waiting
-        waiting = tasks.create_task(schedule.clear(lambda: Priority.ASKED))
+        waiting = tasks.create_task(schedule.wait_for_turn(lambda: Priority.ASKED))
         await asyncio.sleep(0)
         assert not waiting.done()
         schedule.leave(Priority.SAVED)
@@ -174,19 +175,19 @@ async def test_less_urgent_work_pauses_until_it_is_made_urgent() -> None:
         await waiting
 
 
-def test_only_the_latest_look_at_a_file_is_written() -> None:
-    looks = Looks()
-    long = looks.begin()
-    first = looks.take("/w/a", long)
-    assert first is not None and looks.is_latest("/w/a", first)
-    save = looks.begin()
-    second = looks.take("/w/a", save)
-    assert second is not None and looks.is_latest("/w/a", second)
-    assert not looks.is_latest("/w/a", first)
-    assert looks.take("/w/a", long) is None, "the run planned before the save"
-    looks.withdraw("/w")
-    assert not looks.is_latest("/w/a", second)
-    assert looks.take("/w/sub/b", long) is None
-    assert looks.take("/other", long) is not None
-    later = looks.begin()
-    assert looks.take("/w/a", later) is not None
+def test_only_the_latest_version_of_a_file_is_written() -> None:
+    versions = ScanVersions()
+    long = versions.begin_scan()
+    first = versions.begin_file("/w/a", long)
+    assert first is not None and versions.is_latest("/w/a", first)
+    save = versions.begin_scan()
+    second = versions.begin_file("/w/a", save)
+    assert second is not None and versions.is_latest("/w/a", second)
+    assert not versions.is_latest("/w/a", first)
+    assert versions.begin_file("/w/a", long) is None, "the run planned before the save"
+    versions.invalidate("/w")
+    assert not versions.is_latest("/w/a", second)
+    assert versions.begin_file("/w/sub/b", long) is None
+    assert versions.begin_file("/other", long) is not None
+    later = versions.begin_scan()
+    assert versions.begin_file("/w/a", later) is not None

@@ -148,5 +148,5 @@ def test_a_workspace_that_became_a_link_is_not_taken_for_an_empty_one(tmp_path: 
         lambda: list(walk(root, tmp_path / "data", LIMIT)),
         lambda: list(walk_part(root, [root / "a.md"], tmp_path / "data", LIMIT)),
     ):
-        with pytest.raises(UnreadableDocument, match="cannot be looked through.*link"):
+        with pytest.raises(UnreadableDocument, match="cannot be scanned.*link"):
             look()

@@ -52,9 +52,9 @@ async def watching(*roots: Path) -> AsyncGenerator[tuple[Changes, Watch]]:
     watch = Watch(changes, Path("/no-data-directory"))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(watch.run())
-        watch.follow([str(root) for root in roots])
+        watch.set_roots([str(root) for root in roots])
         async with asyncio.timeout(10):
-            await watch.armed()
+            await watch.wait_until_ready()
             await changes.mention(roots[0])
         changes.forget()
         yield changes, watch
@@ -97,7 +97,7 @@ async def test_a_name_that_is_not_utf_8_ends_no_watch(root: Path) -> None:
         for text in ("two", "three"):
             (root / "sub" / os.fsdecode(b"caf\xe9.md")).write_text(text)
             await changes.mention(root / "sub")
-            await watch.armed()
+            await watch.wait_until_ready()
             changes.forget()
         (root / "a.md").write_text("four")
         await changes.mention(root / "a.md")
@@ -136,8 +136,8 @@ async def test_a_workspace_added_later_is_watched_too(root: Path, tmp_path: Path
     other = tmp_path / "other"
     other.mkdir()
     async with watching(root) as (changes, watch):
-        watch.follow([str(root), str(other)])
-        await watch.armed()
+        watch.set_roots([str(root), str(other)])
+        await watch.wait_until_ready()
         (other / "e.md").write_text("five")
         await changes.mention(other / "e.md")
 
@@ -159,9 +159,9 @@ async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
     root: Path, tmp_path: Path
 ) -> None:
     async with watching(root) as (changes, watch):
-        watch.follow([str(root), str(tmp_path / "never" / "there")])
-        await watch.armed()
-        assert watch.trouble is None
+        watch.set_roots([str(root), str(tmp_path / "never" / "there")])
+        await watch.wait_until_ready()
+        assert watch.problem is None
         (root / "a.md").write_text("two")
         await changes.mention(root / "a.md")
 
@@ -169,20 +169,20 @@ async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
 async def test_a_system_that_refuses_is_asked_again_and_the_reason_is_told(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    working = watch_module._batches
+    working = watch_module._change_batches
 
     def refused(*_: object) -> watch_module.Batches:
-        monkeypatch.setattr(watch_module, "_batches", working)
+        monkeypatch.setattr(watch_module, "_change_batches", working)
         raise OSError(errno.ENOSPC, "inotify watch limit reached")
 
-    monkeypatch.setattr(watch_module, "_batches", refused)
+    monkeypatch.setattr(watch_module, "_change_batches", refused)
     changes = Changes()
     watch = Watch(changes, Path("/no-data-directory"))
     async with asyncio.TaskGroup() as group, asyncio.timeout(20):
         task = group.create_task(watch.run(retry_seconds=0.5))
-        watch.follow([str(root)])
-        await watch.armed()
-        assert watch.trouble is not None and "watch limit reached" in watch.trouble
+        watch.set_roots([str(root)])
+        await watch.wait_until_ready()
+        assert watch.problem is not None and "watch limit reached" in watch.problem
         await changes.mention(root)
-        assert watch.trouble is None
+        assert watch.problem is None
         task.cancel()

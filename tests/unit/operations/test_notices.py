@@ -11,7 +11,7 @@ from allma_server.answering.refusal import REFUSAL
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
-from allma_server.indexing import pipeline
+from allma_server.indexing import batch_embedder
 from allma_server.ports import Vector, Vectors
 from allma_server.protocols.text import as_text
 from allma_server.types import IngestReport
@@ -67,13 +67,13 @@ async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, inde
     shutil.rmtree(folder)
     for words in ("before a look", "after it"):
         for code, sentence in await told(engine):
-            assert f"{folder} is not there" in sentence, words
+            assert f"{folder} no longer exists" in sentence, words
             assert f"`allma forget {folder}`" in sentence
             assert "No documents indexed" not in sentence and code is None
         [workspace] = (await do(engine, "status")).workspaces
-        assert f"{folder} is not there" in workspace.reason
+        assert f"{folder} no longer exists" in workspace.reason
         assert workspace.documents == indexed
-        assert f"{folder} is not there" in as_text(await do(engine, "sync"))
+        assert f"{folder} no longer exists" in as_text(await do(engine, "sync"))
 
 
 @pytest.mark.invariant(17)
@@ -111,7 +111,7 @@ async def test_an_index_in_the_making_says_how_far_it_is(
 async def test_an_embedder_that_fails_is_told_with_its_reason(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
     async with open_engine(config) as engine:
         embedder = await engine.embedder.chosen()
 

@@ -289,7 +289,7 @@ async def test_nothing_of_an_imported_folder_is_read_before_it_is_indexed(
     report = await import_data(str(file), config.data_dir, replace=False)
     assert report.workspaces == [str(folder)]
     async with open_engine(config) as engine:
-        engine.ingestion.follow()
+        engine.ingestion.start_monitoring()
         result = await do(engine, "search", query="salty sea")
         assert [(p.text, p.stale) for p in result.passages][0] == ("The sea is salty.", False)
         excerpt = await do(engine, "read", source=str(folder / "sea.md"))

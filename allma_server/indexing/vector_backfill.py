@@ -1,9 +1,9 @@
-"""Vectors that are still to be made, in the background: of texts that the embedder did not take
-when they were indexed, and of all texts when the settings name another embedder.
+"""Make missing vectors in the background.
 
-The serving embedder goes on serving until the other one has a vector for every chunk; a search
-meets the one or the other, never both. While a model server is away, the work waits and is tried
-again. What has been made is kept, so that a restart goes on from there.
+Vectors are missing for texts that the embedder could not embed when they were indexed, and for all
+texts when the settings name another embedder. The serving embedder serves until the other one has a
+vector for every chunk; a search never mixes both. While a model server is away, the work waits and
+is tried again. Vectors are stored as they are made, so that a restart continues.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from allma_server.errors import AllmaError, InputRefused, InvalidArgument
+from allma_server.indexing.batch_embedder import EMBED_BATCH, refusal_reason
 from allma_server.indexing.jobs import Jobs, Run
-from allma_server.indexing.pipeline import refusal_of
 from allma_server.indexing.schedule import Priority
 from allma_server.ports import Embedder, Vector
 
@@ -22,18 +22,15 @@ log = logging.getLogger(__name__)
 EMBED = "embed"
 """The kind of the job that makes these vectors."""
 
-EMBEDDED_AT_ONCE = 64
-"""Texts of one call; between two of them, whatever is more urgent passes."""
+StoreVectors = Callable[[str, Mapping[bytes, Vector]], Awaitable[None]]
+"""Stores vectors of an embedder, by the hashes of their texts."""
 
-Keep = Callable[[str, Mapping[bytes, Vector]], Awaitable[None]]
-"""Stores vectors of an embedder by the hashes of their texts."""
-
-PAUSES = (1.0, 5.0, 15.0, 60.0)
+RETRY_DELAYS = (1.0, 5.0, 15.0, 60.0)
 """Seconds before an embedder that failed is tried again; the last one repeats."""
 
 
 class Catalogue(Protocol):
-    """What this needs of the catalogue."""
+    """The methods of the catalogue that are used here."""
 
     async def check_writable(self) -> None: ...
     async def missing_vectors(
@@ -46,19 +43,19 @@ class Catalogue(Protocol):
 
 
 class Embedders(Protocol):
-    """The embedder that serves, and the one that the settings want in its place."""
+    """The embedder that serves, and the one that the settings want instead."""
 
     async def serving(self) -> Embedder | None: ...
     async def wanted(self) -> Embedder | None: ...
     async def adopt(self, embedder: Embedder) -> None: ...
 
 
-class Embedding:
+class VectorBackfill:
     """Makes missing vectors; one job at a time.
 
-    `adopted` is called when another embedder has taken over: documents may have to be cut anew.
-    `trouble`: why it does not get on, a sentence; `incomplete`: likewise, when vectors of the
-    serving embedder are missing.
+    `on_adopted` is called when another embedder has taken over, because documents may need to be
+    chunked again. `problem` is a sentence that says why vectors are not made; `missing_reason` is
+    the same, but only while vectors of the serving embedder are missing.
     """
 
     def __init__(
@@ -66,33 +63,34 @@ class Embedding:
         catalogue: Catalogue,
         embedders: Embedders,
         jobs: Jobs,
-        adopted: Callable[[], Awaitable[None]],
+        on_adopted: Callable[[], Awaitable[None]],
     ) -> None:
         self._catalogue = catalogue
         self._embedders = embedders
         self._jobs = jobs
-        self._adopted = adopted
+        self._on_adopted = on_adopted
         self._retry = asyncio.Event()
-        # Nobody knows what an earlier process left to do.
-        self._unfinished = True
-        self.trouble: str | None = None
-        self.incomplete: str | None = None
+        # An earlier process may have left vectors to make.
+        self._is_needed = True
+        self.problem: str | None = None
+        self.missing_reason: str | None = None
 
-    def needed(self) -> None:
-        """Documents were published without vectors."""
-        self._unfinished = True
+    def mark_needed(self) -> None:
+        """Note that documents were published without vectors."""
+        self._is_needed = True
 
-    def begin(self) -> None:
-        """Starts the work if there may be any; if it waits, it tries again now."""
+    def start(self) -> None:
+        """Start the job if vectors may be missing; if it waits for a retry, let it retry now."""
         self._retry.set()
-        if self._unfinished and not self._jobs.runs(EMBED):
-            self._unfinished = False
+        if self._is_needed and not self._jobs.runs(EMBED):
+            self._is_needed = False
             self._jobs.start("", self._work, Priority.SCAN, kind=EMBED)
 
-    async def ended(self) -> None:
-        """Returns once there is nothing left to do, or nothing that can be done now."""
+    async def wait(self) -> None:
+        """Wait until no vectors are missing, or none that can be made now."""
         while True:
-            tasks = {r.task for r in self._jobs.runs(EMBED) if r.task is not None and not r.resting}
+            runs = self._jobs.runs(EMBED)
+            tasks = {r.task for r in runs if r.task is not None and not r.is_waiting}
             if not tasks:
                 return
             await asyncio.wait(tasks, timeout=0.1)
@@ -103,26 +101,26 @@ class Embedding:
             try:
                 await self._catalogue.check_writable()
                 await self._fill_serving(run)
-                self.incomplete = None
+                self.missing_reason = None
                 await self._fill_wanted(run)
             except InvalidArgument as exc:
-                self.trouble = str(exc)
-                log.warning("the embedder of the settings: %s", exc)
+                self.problem = str(exc)
+                log.warning("the embedder in the settings: %s", exc)
                 return
             except AllmaError as exc:
-                self._unfinished = True
-                self.incomplete = str(exc) if await self._is_incomplete() else None
-                await self._pause(run, exc, PAUSES[min(failures, len(PAUSES) - 1)])
+                self._is_needed = True
+                self.missing_reason = str(exc) if await self._has_missing_vectors() else None
+                await self._pause(run, exc, RETRY_DELAYS[min(failures, len(RETRY_DELAYS) - 1)])
                 failures += 1
             else:
-                self.trouble = None
+                self.problem = None
                 return
 
     async def _pause(self, run: Run, exc: AllmaError, seconds: float) -> None:
-        self.trouble = str(exc)
-        log.info("embedding waits for %g s: %s", seconds, exc)
+        self.problem = str(exc)
+        log.info("embedding is tried again in %g s: %s", seconds, exc)
         await run.report(run.job.done, run.job.total, f"waiting: {exc}")
-        run.resting = True
+        run.is_waiting = True
         self._retry.clear()
         try:
             async with asyncio.timeout(seconds):
@@ -130,9 +128,9 @@ class Embedding:
         except TimeoutError:
             pass
         finally:
-            run.resting = False
+            run.is_waiting = False
 
-    async def _is_incomplete(self) -> bool:
+    async def _has_missing_vectors(self) -> bool:
         try:
             embedder = await self._embedders.serving()
         except AllmaError:
@@ -142,62 +140,58 @@ class Embedding:
         return await self._catalogue.count_missing_vectors(embedder.identity) > 0
 
     async def _fill_serving(self, run: Run) -> None:
-        """Gives chunks that were published without vectors theirs."""
+        """Make the vectors of chunks that were published without them."""
         embedder = await self._embedders.serving()
         if embedder is not None and await self._catalogue.count_missing_vectors(embedder.identity):
             await self._fill(run, embedder, self._catalogue.add_vectors, "embedding")
 
     async def _fill_wanted(self, run: Run) -> None:
-        """Gives the wanted embedder a vector for every chunk; then it takes over."""
+        """Make a vector for every chunk with the wanted embedder, and let it take over."""
         embedder = await self._embedders.wanted()
         if embedder is None:
             return
-        name, keep = embedder.identity, self._catalogue.keep_vectors
+        name, store = embedder.identity, self._catalogue.keep_vectors
         while True:
-            await self._fill(run, embedder, keep, f"embedding again with {name}")
+            await self._fill(run, embedder, store, f"embedding again with {name}")
             async with run.schedule.writing:
-                # What was indexed meanwhile has the serving embedder's vectors only.
+                # Documents that were indexed meanwhile have vectors of the serving embedder only.
                 if await self._catalogue.count_missing_vectors(name) == 0:
                     await self._embedders.adopt(embedder)
                     break
-        log.info("%s has taken over", name)
-        await self._adopted()
+        log.info("the embedder %s has taken over", name)
+        await self._on_adopted()
         await self._fill_serving(run)
 
-    async def _fill(
-        self,
-        run: Run,
-        embedder: Embedder,
-        keep: Keep,
-        message: str,
-    ) -> None:
-        """Embeds what has no vector of this embedder, in the order of the chunks."""
+    async def _fill(self, run: Run, embedder: Embedder, store: StoreVectors, message: str) -> None:
+        """Embed the texts without a vector of this embedder, in the order of the chunks."""
         total = await self._catalogue.count_missing_vectors(embedder.identity)
         done, after = 0, 0
         while True:
             await run.report(min(done, total), total, message)
             texts, last = await self._catalogue.missing_vectors(
-                embedder.identity, after, EMBEDDED_AT_ONCE
+                embedder.identity, after, EMBED_BATCH
             )
             if last is None:
                 return
-            await run.quiet()
+            await run.wait_until_idle()
             urgent = run.priority <= Priority.ASKED
             try:
                 vectors = await embedder.embed_documents(list(texts.values()), urgent=urgent)
             except InputRefused:
-                await self._fill_apart(embedder, keep, texts)
+                await self._fill_singly(embedder, store, texts)
             else:
-                await keep(embedder.identity, dict(zip(texts, vectors, strict=True)))
+                await store(embedder.identity, dict(zip(texts, vectors, strict=True)))
             done, after = done + len(texts), last
 
-    async def _fill_apart(self, embedder: Embedder, keep: Keep, texts: Mapping[bytes, str]) -> None:
-        """Embeds each text by itself; documents with one that the embedder does not take fail."""
+    async def _fill_singly(
+        self, embedder: Embedder, store: StoreVectors, texts: Mapping[bytes, str]
+    ) -> None:
+        """Embed each text in its own call; documents with a text that is refused fail."""
         for digest, text in texts.items():
             try:
                 [vector] = await embedder.embed_documents([text])
             except InputRefused as exc:
                 async with self._jobs.schedule.writing:
-                    await self._catalogue.fail_documents_with(digest, refusal_of(exc), exc.code)
+                    await self._catalogue.fail_documents_with(digest, refusal_reason(exc), exc.code)
             else:
-                await keep(embedder.identity, {digest: vector})
+                await store(embedder.identity, {digest: vector})

@@ -11,7 +11,7 @@ from allma_server import engine as engines
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import ProviderUnreachable
-from allma_server.indexing import pipeline
+from allma_server.indexing import batch_embedder
 from allma_server.ports import Vectors
 from tests.unit.indexing.test_ingestion import do, found, index
 
@@ -61,7 +61,7 @@ async def test_a_wanted_embedder_that_is_away_stops_nothing_and_is_opened_once(
         status = await do(engine, "status")
         assert (status.embedder.name, status.embedder.wanted) == ("hashing/words-256", wanted)
         assert unused_url in status.embedder.reason
-        assert not engine.ingestion.busy, "an engine that nobody needs may end meanwhile"
+        assert not engine.ingestion.is_busy, "an engine that nobody needs may end meanwhile"
         assert opened.count(wanted) == 1
 
 
@@ -90,7 +90,7 @@ async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_
         assert (await found(engine, "whales sing"))[0] == "new.md"
         assert (await do(engine, "status")).embedder.name == config.embedder
         go_on.set()
-        await engine.ingestion.embedded()
+        await engine.ingestion.wait_until_embedded()
         assert (await do(engine, "status")).embedder.name == LOCAL
         assert await engine.catalog.count_missing_vectors(wanted.identity) == 0
         assert (await found(engine, "ocean water taste"))[0] == "sea.md"
@@ -100,7 +100,7 @@ async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_
 async def test_a_text_that_the_embedder_does_not_take_now_is_found_by_its_words(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
     async with open_engine(config) as engine:
         embedder = await engine.embedder.chosen()
         embed = embedder.embed_documents
@@ -130,9 +130,9 @@ async def test_vectors_of_no_use_go_after_a_while(config: Config, folder: Path) 
         for number in range(30):
             (folder / "sea.md").write_text(f"# Sea\n\nVersion {number} of the sea.\n")
             await (index(engine, folder) if number == 0 else do(engine, "sync"))
-        await engine.ingestion.maintenance.once()
+        await engine.ingestion.maintenance.run_once()
         assert await kept() == 31, "a change of branches may bring them back"
         async with engine.catalog._db.transaction() as tx:
             await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
-        await engine.ingestion.maintenance.once()
+        await engine.ingestion.maintenance.run_once()
         assert await kept() == 2
