@@ -1,6 +1,6 @@
 """The program: `allma` in a shell, `allma-server lsp` and `allma-server mcp` for other programs.
 
-Standard library only until it is known what is wanted: a protocol's wire must be taken before
+Standard library only until the command is known: a protocol must own standard output before
 anything is imported that might print.
 """
 
@@ -11,10 +11,10 @@ from typing import Literal, NoReturn
 
 
 def main() -> None:
-    """Runs what the command line asks for, and exits."""
+    """Run the command line, and exit."""
     match sys.argv[1:]:
-        case ["lsp" | "mcp" as door, *arguments]:
-            _serve(door, arguments)
+        case ["lsp" | "mcp" as protocol, *arguments]:
+            _serve(protocol, arguments)
         case _:
             from allma_server.cli import main as shell
 
@@ -24,9 +24,9 @@ def main() -> None:
 def _options(protocol: str, arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"allma-server {protocol}",
-        description="Speaks the protocol on standard input and output.",
+        description="Serve the protocol on standard input and output.",
     )
-    parser.add_argument("--data", metavar="DIR", help="where everything Allma stores lives")
+    parser.add_argument("--data", metavar="DIR", help="the data directory")
     parser.add_argument("--solo", action="store_true", help="run the engine in this process")
     if protocol == "mcp":
         parser.add_argument(
@@ -34,15 +34,15 @@ def _options(protocol: str, arguments: list[str]) -> argparse.Namespace:
             metavar="DIR",
             action="append",
             default=[],
-            help="a folder to index and to search (may be given several times)",
+            help="a folder to index and to search (repeatable)",
         )
     else:
         parser.set_defaults(workspace=[])
     return parser.parse_args(arguments)
 
 
-def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
-    options = _options(door, arguments)
+def _serve(protocol: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
+    options = _options(protocol, arguments)
     folders = [os.path.abspath(folder) for folder in options.workspace]
     if not options.solo:
         from allma_server.daemon.forward import forward, warn
@@ -51,22 +51,22 @@ def _serve(door: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
 
         hello = {
             "workspaces": folders,
-            "hint": project_folder(),
+            "project_folder": project_folder(),
             "cwd": os.getcwd(),
             "settings": question_settings(),
         }
         try:
-            forward(door, data_dir(options.data), hello)
+            forward(protocol, data_dir(options.data), hello)
         except NoSockets as exc:
-            warn(f"no shared engine, {exc}; it runs in this process")
+            warn(f"cannot share the engine ({exc}); it runs in this process")
 
-    os.umask(0o077)  # whatever a library writes is its user's alone
+    os.umask(0o077)  # files that libraries write are private too
     from allma_server.protocols.stdio import open_stdio
 
     wire = open_stdio()
     from allma_server.protocols.in_process import serve_solo
 
-    serve_solo(door, wire, {"data_dir": options.data}, folders)
+    serve_solo(protocol, wire, {"data_dir": options.data}, folders)
 
 
 if __name__ == "__main__":

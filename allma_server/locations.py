@@ -1,7 +1,6 @@
-"""Where things are on this machine: settings, data, and the meeting place of a daemon.
+"""Paths on this machine: settings, data, and the socket of a daemon.
 
-With `config.py` the only reader of the environment. Light enough for a forwarder, which does
-without everything else.
+With `config.py`, the only reader of the environment. Light, because forwarders import it.
 """
 
 import hashlib
@@ -19,23 +18,23 @@ import platformdirs
 from allma_server._internal.private import make_private_folder, tighten_folder
 
 RUNTIME_FOLDERS = Path("/run/user")
-"""Where Linux has the users' runtime folders."""
+"""The folder of the users' runtime folders on Linux."""
 
 SHORT_FOLDER = Path("/tmp")
-"""Where sockets are for a user without a runtime folder whose home has a long path."""
+"""The folder of sockets for users without a runtime folder and with a long home path."""
 
 LARGEST_CONFIG = 1_000_000
 """Bytes of a settings file; all settings take a few thousand."""
 
 LONGEST_SOCKET = 100
-"""Bytes of a socket's path; systems allow 104 or 108, with the zero at its end."""
+"""Bytes of a socket's path; systems allow 104 or 108, including the final zero."""
 
 _DARWIN_USER_TEMP_DIR = 65537
-"""The number of a name that Python does not know: macOS's temporary folder of the user."""
+"""The user's temporary folder on macOS, as `confstr` numbers it; Python has no name for it."""
 
 
 def config_file() -> Path:
-    """The user's settings file; it need not exist. `ALLMA_CONFIG` names another."""
+    """Return the user's settings file, which may not exist. `ALLMA_CONFIG` names another."""
     if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
         return Path(named)
     return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
@@ -57,14 +56,14 @@ def read_config(path: Path) -> str:
 
 
 def default_data_dir() -> Path:
-    """Where data lives when no setting says otherwise."""
+    """Return the data directory that applies without a setting."""
     return Path(platformdirs.user_data_dir("allma", appauthor=False))
 
 
 def data_dir(named: str | None = None) -> Path:
-    """The data directory in force, absolute: as named, else by environment, file, default.
+    """Return the absolute data directory: as named, else by environment, file or default.
 
-    An unreadable settings file counts as none here; who reads all settings will complain of it.
+    An unreadable settings file is ignored here; `load_config` reports it.
     """
     chosen = named or os.environ.get("ALLMA_DATA_DIR", "").strip()  # noqa: TID251
     if not chosen:
@@ -77,25 +76,25 @@ def data_dir(named: str | None = None) -> Path:
 
 
 def project_folder() -> str | None:
-    """The folder an AI client says it works in; a hint where to look, never what to index."""
+    """Return the folder that an AI client works in: searched by default, never indexed for that."""
     return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
 
 
 def git_files() -> tuple[list[Path], Path]:
-    """The user's settings files for git, and where git has the user's excludes by default."""
+    """Return the user's git settings files, and the default path of the user's excludes."""
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")  # noqa: TID251
     return [home / ".gitconfig", config / "git" / "config"], config / "git" / "ignore"
 
 
 def question_settings() -> dict[str, str]:
-    """The settings in this environment that concern a client's own questions."""
+    """Return the settings in the environment that concern a client's own questions."""
     named = {"chat_model": "ALLMA_CHAT_MODEL", "top_k": "ALLMA_TOP_K"}
     return {key: os.environ[name] for key, name in named.items() if os.environ.get(name)}  # noqa: TID251
 
 
 def application_folders() -> dict[str, str]:
-    """The folders below which other programs keep their settings, by the names used for them."""
+    """Return the folders where other programs keep their settings, by short names."""
     env = os.environ  # noqa: TID251
     home = str(Path.home())
     return {
@@ -109,10 +108,10 @@ def application_folders() -> dict[str, str]:
 
 
 def variables_for_clients() -> dict[str, str]:
-    """What decides here where Allma's settings and data are, and is not handed on by AI clients."""
+    """Return the variables that locate settings and data; AI clients do not pass them on."""
     folders = ("OLLAMA_HOST", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
     env = os.environ  # noqa: TID251
-    # The files of AI clients are no place for a key: these are read from the key ring instead.
+    # Keys must not be written to the files of AI clients; the key ring has them.
     return {
         k: v
         for k, v in env.items()
@@ -121,7 +120,7 @@ def variables_for_clients() -> dict[str, str]:
 
 
 def client_environment() -> dict[str, str]:
-    """The variables that the more careful AI clients hand on to a server."""
+    """Return the variables that even restrictive AI clients pass to a server."""
     kept = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
     if os.name == "nt":
         kept = (
@@ -132,14 +131,14 @@ def client_environment() -> dict[str, str]:
 
 
 def socket_path(data: Path) -> Path:
-    """The path of the socket (on Windows, of the file that tells port and token) of `data`.
+    """Return the path of the daemon's socket (on Windows, of the file with its port and token).
 
-    One per data directory, in a folder that only its user may enter. Never in the folder that
-    TMPDIR names, which an editor and a shell may see differently. A folder with a path that is too
-    long for a socket gives way to a short one, the same for whoever asks.
+    One per data directory, in a folder that only the user may enter. TMPDIR is not used, because
+    an editor and a shell may see different values. If the path is too long for a socket, a short
+    folder is used that is the same for every process of the user.
 
     Raises:
-        OSError: the folder cannot be made, or is not the user's alone.
+        OSError: the folder cannot be created, or does not belong to the user.
     """
     runtime = _runtime_folder()
     folder = runtime / "allma" if runtime else Path.home() / ".cache" / "allma"
@@ -150,23 +149,23 @@ def socket_path(data: Path) -> Path:
     if os.name == "posix":
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to somebody else")
+            raise PermissionError(f"{folder} belongs to another user")
         tighten_folder(folder)
     return folder / f"{name}.sock"
 
 
 def _short_folder() -> Path:
-    """Where sockets are when HOME or the runtime folder has a long path; no variable moves it."""
+    """The folder of sockets if HOME or the runtime folder has a long path; no variable moves it."""
     if sys.platform == "darwin":
         return Path(os.confstr(_DARWIN_USER_TEMP_DIR) or "/tmp", f"allma-{os.getuid()}")
     if sys.platform == "win32":
-        return Path.home() / ".cache" / "allma"  # a file tells the port: its path may be long
+        return Path.home() / ".cache" / "allma"  # a file, whose path may be long
     usual = RUNTIME_FOLDERS / str(os.getuid())
     return usual / "allma" if _is_ours(usual) else SHORT_FOLDER / f"allma-{os.getuid()}"
 
 
 def _runtime_folder() -> Path | None:
-    """The user's runtime folder; also for a client that does not hand its name on."""
+    """The user's runtime folder; found also if a client does not pass its variable on."""
     if named := os.environ.get("XDG_RUNTIME_DIR"):  # noqa: TID251
         return Path(named)
     if sys.platform != "linux":
@@ -183,7 +182,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def build() -> dict[str, Any]:
-    """This installation of Allma: its version, where it is, and when it was last changed."""
+    """Return the version, path and modification time of this installation."""
     from allma_server import __version__
 
     here = Path(__file__).parent
@@ -192,9 +191,9 @@ def build() -> dict[str, Any]:
 
 
 def is_newer(build: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
-    """Whether an installation is of a later version, or the same one after an update.
+    """Whether `build` is a later version than `than`, or the same installation after an update.
 
-    Two installations of one version are as good as each other, wherever they are.
+    Two installations of one version are equal, wherever they are.
     """
     theirs, ours = _version(build.get("version")), _version(than.get("version"))
     if theirs != ours:
@@ -204,7 +203,7 @@ def is_newer(build: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
 
 
 def _version(version: object) -> tuple[Any, ...]:
-    """A version as it is compared: 0.2 before 0.10, 1.0rc1 before 1.0."""
+    """The sort key of a version: 0.2 before 0.10, 1.0rc1 before 1.0."""
     found = re.match(r"(\d+(?:\.\d+)*)(.*)", version) if isinstance(version, str) else None
     if found is None:
         return ((), 0, ())

@@ -94,6 +94,6 @@ def isolated(
     for place in home.rglob("allma/*.sock"):
         if (link := dial(place)) is not None:
             with link:
-                answer = greet(link, place, {"door": "control", "command": "stop"})
+                answer = greet(link, place, {"protocol": "control", "command": "stop"})
             assert answer is not None
             wait_until_ended(answer["pid"])

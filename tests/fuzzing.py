@@ -222,9 +222,9 @@ def _usable(id: Any) -> bool:
 
 @asynccontextmanager
 async def client_of(protocol: str, folder: Path) -> AsyncGenerator[tuple[Wire, int]]:
-    """A client that has shaken hands, and the process at its other end."""
+    """A client after its handshake, and the pid of the process it talks to."""
     if protocol == "shell":
-        hello = {"door": "shell", "wire": WIRE, "cwd": str(folder)}
+        hello = {"protocol": "shell", "wire": WIRE, "cwd": str(folder)}
         link = await asyncio.to_thread(connect, data_dir(), hello)
         reader, writer = await asyncio.open_unix_connection(sock=link, limit=1 << 26)
         try:
@@ -232,8 +232,8 @@ async def client_of(protocol: str, folder: Path) -> AsyncGenerator[tuple[Wire, i
         finally:
             writer.close()
         return
-    door, wire = ("lsp", Frames) if protocol == "lsp" else ("mcp", Lines)
-    async with program(door, wire=wire, cwd=folder) as (client, process):
+    name, wire = ("lsp", Frames) if protocol == "lsp" else ("mcp", Lines)
+    async with program(name, wire=wire, cwd=folder) as (client, process):
         if protocol != "modern":
             await client.initialize()
         yield client, process.pid
@@ -309,7 +309,7 @@ def _note(
     failed = isinstance(told, dict) and told.get("isError")
     code = error["code"] if error else (structured or {}).get("code") if failed else "result"
     outcome.answers[str(code)] += 1
-    if "Unexpected error." in json.dumps(error or (structured if failed else None)):
+    if "Unexpected error" in json.dumps(error or (structured if failed else None)):
         outcome.faults.append(f"unexpected failure: {body[:400]!r}")
 
 

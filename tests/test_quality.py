@@ -24,6 +24,7 @@ ALLOWED_UNUSED = {
         "text_document_content",
     },
     "what the language passes": {"tb"},
+    "what the registry of protocols names": {"serve_shell"},
     "what clients read in a result": {"indexed_at", "relevance_score", "total_ms"},
     "what annotations in quotes name": {"Reader"},
     "what tests observe": {"generating", "pids", "wait_until_embedded", "wait_until_ready"},

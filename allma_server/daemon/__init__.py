@@ -1,1 +1,1 @@
-"""One engine per data directory, shared by all clients: who serves it, and how it is reached."""
+"""One engine per data directory, shared by all clients: its process, and the way to reach it."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from allma_server.daemon.serve import serve
 
-os.umask(0o077)  # whatever a library writes is its user's alone
+os.umask(0o077)  # files that libraries write are private too
 logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 status = asyncio.run(serve(Path(sys.argv[1])))
 sys.stderr.flush()
-# Not sys.exit: a thread of a library may never end.
+# Not sys.exit, which would wait for threads of libraries that may never end.
 os._exit(status)

@@ -1,4 +1,4 @@
-"""What the shell does with the daemon's process: ask after it, start it, stop it."""
+"""Status, start and stop of the daemon, for the shell."""
 
 import asyncio
 import time
@@ -13,24 +13,26 @@ from allma_server.types import ConnectedClient, DaemonStatus
 
 T = TypeVar("T")
 
-TAKEN_SECONDS = 15.0
-"""How long a data directory is tried for that a client's daemon, or another process, has taken."""
+BUSY_SECONDS = 15.0
+"""Seconds to retry while a client's daemon, or another process, uses the data directory."""
 
 PAUSE_SECONDS = 0.05
 
-SILENT = "It does not answer. `allma daemon restart` replaces it."
+UNRESPONSIVE = "It does not answer. `allma daemon restart` replaces it."
 
 
 async def daemon_status(data: Path) -> DaemonStatus:
-    """What a running daemon says of itself."""
-    said = await asyncio.to_thread(_asked, data, "status")
-    if said is not None:
+    """Return the status of the daemon."""
+    reply = await asyncio.to_thread(_request, data, "status")
+    if reply is not None:
         return DaemonStatus(
             running=True,
-            pid=said["pid"],
-            build=said["stamp"],
-            uptime_seconds=said["uptime_seconds"],
-            clients=[ConnectedClient(client["door"], client["pid"]) for client in said["clients"]],
+            pid=reply["pid"],
+            build=reply["stamp"],
+            uptime_seconds=reply["uptime_seconds"],
+            clients=[
+                ConnectedClient(client["protocol"], client["pid"]) for client in reply["clients"]
+            ],
         )
     try:
         owner = await asyncio.to_thread(serving, socket_path(data))
@@ -38,55 +40,55 @@ async def daemon_status(data: Path) -> DaemonStatus:
         owner = None
     if owner is None:
         return DaemonStatus(running=False)
-    return DaemonStatus(running=True, pid=owner.pid, notice=SILENT)
+    return DaemonStatus(running=True, pid=owner.pid, notice=UNRESPONSIVE)
 
 
 async def running_settings(data: Path) -> dict[str, Any] | None:
-    """The settings that a running daemon works with; None when none is running."""
-    said = await asyncio.to_thread(_asked, data, "settings")
-    return said["settings"] if said is not None else None
+    """Return the settings of the running daemon; None if none is running."""
+    reply = await asyncio.to_thread(_request, data, "settings")
+    return reply["settings"] if reply is not None else None
 
 
 async def start_daemon(data: Path) -> DaemonStatus:
-    """Starts a daemon unless one is running.
+    """Start a daemon unless one is running.
 
     Raises:
         StorageError: it does not start.
     """
     try:
-        link = await asyncio.to_thread(connect, data, {"door": "shell"})
+        link = await asyncio.to_thread(connect, data, {"protocol": "shell"})
     except Unreachable as exc:
-        raise StorageError(f"Allma's engine cannot be started: {exc}.", "See its log.") from exc
+        raise StorageError(f"Cannot start the engine: {exc}.", "See its log.") from exc
     link.close()
     return await daemon_status(data)
 
 
 async def stop_daemon(data: Path) -> DaemonStatus:
-    """Stops a running daemon; returns when its process is gone, and the data directory is free.
+    """Stop the daemon; return when its process has ended and the data directory is free.
 
     Raises:
-        StorageError: it cannot be ended.
+        StorageError: its process cannot be ended.
     """
     try:
         stopped = await asyncio.to_thread(stop, data)
     except Unreachable as exc:
-        raise StorageError(f"Allma's engine cannot be stopped: {exc}.") from exc
+        raise StorageError(f"Cannot stop the engine: {exc}.") from exc
     if stopped.killed:
-        told = f"It did not end within {HANG_SECONDS:g} seconds, so its process was killed."
-        return DaemonStatus(running=False, pid=stopped.pid, notice=f"Stopped. {told}")
+        notice = f"Stopped. It did not end within {HANG_SECONDS:g} seconds and was killed."
+        return DaemonStatus(running=False, pid=stopped.pid, notice=notice)
     return DaemonStatus(running=False, pid=stopped.pid, notice="Stopped." if stopped.pid else None)
 
 
 async def without_daemon(data: Path, work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` gives, which needs the data directory for itself.
+    """Stop the daemon, then run `work`, which needs the data directory for itself.
 
-    A client may start the daemon anew before the work begins; then it is stopped again.
+    A client may start a daemon before the work begins; it is then stopped again.
 
     Raises:
-        DataDirectoryBusy: the directory was taken each time, for `TAKEN_SECONDS`.
+        DataDirectoryBusy: the directory stayed in use for `BUSY_SECONDS`.
         AllmaError: whatever the work foresees.
     """
-    deadline = time.monotonic() + TAKEN_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         await stop_daemon(data)
         try:
@@ -97,7 +99,7 @@ async def without_daemon(data: Path, work: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _asked(data: Path, command: str) -> dict[str, Any] | None:
+def _request(data: Path, command: str) -> dict[str, Any] | None:
     try:
         return control(data, command)
     except Unreachable:

@@ -1,9 +1,9 @@
-"""What editors and AI clients start: there at once, and passing on what both sides say.
+"""The program that editors and AI clients start: it forwards messages between them and the daemon.
 
-Standard library only. Messages pass as they are; what is no message is answered here, so that
-whatever reaches the daemon is a request that it knows the id of. The forwarder keeps which engine
-has which request: each is answered once, by the engine that has it, or with an error when that
-engine has died. It also keeps how the conversation began, which a new daemon is told again.
+Standard library only, to start fast. Messages pass unchanged; malformed ones are answered here, so
+that the daemon receives only requests whose id is known. The forwarder records which daemon has
+which request: each is answered once, by that daemon, or with an error if that daemon died. It also
+records how the conversation began, and replays that to a new daemon.
 """
 
 import json
@@ -19,24 +19,25 @@ from typing import Any, Literal, NoReturn, cast
 
 from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
 from allma_server.daemon.replay import Beginning
+from allma_server.protocols.faults import SERVER_ERROR, fault
 from allma_server.protocols.framing import Frames, Lines, Malformed, Piece, parse
 
-Door = Literal["lsp", "mcp"]
+Protocol = Literal["lsp", "mcp"]
 Message = dict[str, Any]
 
 LEAVING_SECONDS = 10.0
-"""How long the daemon may take to answer what is under way after the client has left."""
+"""Seconds the daemon has to answer running requests after the client has left."""
 
 UNREAD_BYTES = 1 << 23
-"""Bytes kept for a client that does not read, before the daemon is made to wait."""
+"""Bytes buffered for a client that does not read, before the daemon has to wait."""
 
 _BLOCK = 1 << 16
 
-# Where a daemon names the request that it takes back.
+# The parameter that names the cancelled request.
 _CANCELS = {"notifications/cancelled": "requestId", "$/cancelRequest": "id"}
 
-# Doing these twice would leave two of something, or undo what came between.
-_ONCE = {
+# Not idempotent: repeating them would duplicate something, or undo a later change.
+_NOT_REPEATABLE = {
     "ask",
     "forget",
     "conversations",
@@ -50,26 +51,26 @@ _ONCE = {
 }
 
 
-def forward(door: Door, data: Path, hello: dict[str, Any]) -> NoReturn:
-    """Passes on what is said between standard input/output and the daemon, then ends the process.
+def forward(protocol: Protocol, data: Path, hello: dict[str, Any]) -> NoReturn:
+    """Forward messages between standard input/output and the daemon, then end the process.
 
     Raises:
-        NoSockets: nothing can be shared here; nothing has been read from the client then.
+        NoSockets: sockets cannot be used here; no message has been read from the client yet.
     """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if number := getattr(signal, name, None):
             signal.signal(number, _end_at_once)
     if sys.platform != "win32":
-        # A parent may hand over its pipes in non-blocking mode; our threads want to wait.
+        # A parent may pass its pipes in non-blocking mode; the threads here block on them.
         os.set_blocking(0, True)
         os.set_blocking(1, True)
-    forwarder = _Forwarder(door, data, {**hello, "door": door})
+    forwarder = _Forwarder(protocol, data, {**hello, "protocol": protocol})
     try:
         forwarder.dial()
     except NoSockets:
         raise
     except (Unreachable, OSError) as exc:
-        warn(f"{exc}; it is tried again with the first request")
+        warn(f"{exc}; retrying with the first request")
     os._exit(forwarder.run())
 
 
@@ -78,7 +79,7 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 
 
 class _Output:
-    """Messages for the client, written by a thread, so that one that does not read stops nobody."""
+    """Messages for the client, written by a thread of their own: a client may read slowly."""
 
     def __init__(self) -> None:
         self._messages: deque[bytes] = deque()
@@ -87,10 +88,10 @@ class _Output:
         threading.Thread(target=self._write, daemon=True).start()
 
     def put(self, message: bytes, link: "_Link | None" = None) -> None:
-        """Takes a message; while too much waits, it has to wait too.
+        """Add a message; block while `UNREAD_BYTES` are waiting.
 
-        What has come from a daemon that died does not: it is little, and somebody waits for the
-        end of it.
+        The last messages of a daemon that died are added at once: they are few, and its requests
+        are repeated only after them.
         """
         with self._changed:
             while self._size > UNREAD_BYTES and (link is None or link.alive):
@@ -100,12 +101,12 @@ class _Output:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Has who waits look again whether its daemon lives."""
+        """Let blocked callers check again whether their daemon is alive."""
         with self._changed:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> None:
-        """Returns when all is written, or the time is up."""
+        """Wait until everything is written, at most `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._size, seconds)
 
@@ -119,14 +120,14 @@ class _Output:
                 while view:
                     view = view[os.write(1, view) :]
             except OSError:
-                os._exit(0)  # nobody listens any more
+                os._exit(0)  # the client no longer reads
             with self._changed:
                 self._size -= len(message)
                 self._changed.notify_all()
 
 
 class _Request:
-    """A request that an engine has; `repeated`: another engine has died with it."""
+    """A request sent to a daemon; `repeated`: an earlier daemon died before it answered."""
 
     __slots__ = ("body", "message", "repeated")
 
@@ -137,54 +138,54 @@ class _Request:
 
 
 class _Link:
-    """A connection to one daemon, with the requests that it has not answered.
+    """A connection to one daemon, with its unanswered requests.
 
-    `number` counts the daemons of this client from 0. Their own requests to the client may have
-    the same ids; from the second on they are given the number, which their answers carry back.
+    `number` counts the daemons of this client from 0. Their requests to the client may have equal
+    ids; from the second daemon on the ids get the number as a prefix, which the answers return.
     """
 
     def __init__(self, sock: socket.socket, number: int) -> None:
         self.socket = sock
         self.number = number
         self.alive = True
-        self.asked: dict[str, list[_Request]] = {}
+        self.pending: dict[str, list[_Request]] = {}
 
-    def asks(self, request: _Request) -> None:
-        self.asked.setdefault(_key(request.message["id"]), []).append(request)
+    def add(self, request: _Request) -> None:
+        self.pending.setdefault(_key(request.message["id"]), []).append(request)
 
-    def answered(self, id: object) -> _Request | None:
-        """The request that an answer is for; None when this engine does not have it."""
-        waiting = self.asked.get(_key(id))
+    def take(self, id: object) -> _Request | None:
+        """Remove and return the request that a response answers; None if it is not pending."""
+        waiting = self.pending.get(_key(id))
         if not waiting:
             return None
         request = waiting.pop(0)
         if not waiting:
-            del self.asked[_key(id)]
+            del self.pending[_key(id)]
         return request
 
-    def rest(self) -> list[_Request]:
-        """Takes all that is not answered, in its order."""
-        rest = [request for waiting in self.asked.values() for request in waiting]
-        self.asked.clear()
+    def take_all(self) -> list[_Request]:
+        """Remove and return the pending requests, in their order."""
+        rest = [request for waiting in self.pending.values() for request in waiting]
+        self.pending.clear()
         return rest
 
-    def renamed(self, message: Message, body: bytes) -> bytes:
-        """What the daemon says by itself, with the ids of its requests as the client knows them."""
+    def with_prefixed_id(self, message: Message, body: bytes) -> bytes:
+        """A request or notification of the daemon, with the ids that the client sees."""
         if "id" in message:
-            message = {**message, "id": self._own(message["id"])}
+            message = {**message, "id": self._prefixed(message["id"])}
         elif (name := _CANCELS.get(message["method"])) is not None:
             params = message.get("params")
             known = cast(Message, params) if isinstance(params, dict) else {}
-            message = {**message, "params": {**known, name: self._own(known.get(name))}}
+            message = {**message, "params": {**known, name: self._prefixed(known.get(name))}}
         else:
             return body
         return json.dumps(message).encode()
 
-    def _own(self, id: object) -> str:
+    def _prefixed(self, id: object) -> str:
         return f"{self.number}:{_key(id)}"
 
-    def meant(self, id: object) -> object:
-        """The id of the daemon's request that is answered; None when it is of another one."""
+    def own_id(self, id: object) -> object:
+        """The daemon's own id behind a prefixed one; None if another daemon sent the request."""
         number, _, known = str(id).partition(":")
         if number != str(self.number):
             return None
@@ -195,29 +196,29 @@ class _Link:
 
 
 class _Forwarder:
-    def __init__(self, door: Door, data: Path, hello: dict[str, Any]) -> None:
-        self._framing = Lines if door == "mcp" else Frames
+    def __init__(self, protocol: Protocol, data: Path, hello: dict[str, Any]) -> None:
+        self._framing = Lines if protocol == "mcp" else Frames
         self._data = data
         self._hello = hello
         self._output = _Output()
         self._beginning = Beginning()
         self._link: _Link | None = None
         self._links = 0
-        # `_sending` is held while something is sent or dialled, `_known` only to look and note.
-        self._sending = threading.Lock()
-        self._known = threading.Lock()
+        # `_send_lock` is held to send or to connect, `_pending_lock` for the pending requests.
+        self._send_lock = threading.Lock()
+        self._pending_lock = threading.Lock()
         self._shutdown = self._exited = self._leaving = False
         self._ended = threading.Event()
 
     def dial(self, *requests: _Request) -> _Link:
-        """Connects, tells the beginning again, and starts passing answers on.
+        """Connect, replay the beginning, and start to forward what the daemon sends.
 
-        `requests` are the new engine's, though only those of the beginning are sent here.
+        `requests` become pending at the new daemon; of them, only the beginning is sent here.
         """
         link = _Link(connect(self._data, self._hello), self._links)
         self._links += 1
         for request in requests:
-            link.asks(request)
+            link.add(request)
         for body in self._beginning.bodies():
             link.socket.sendall(self._framing.frame(body))
         self._link = link
@@ -225,7 +226,7 @@ class _Forwarder:
         return link
 
     def run(self) -> int:
-        """Passes the client's messages on until it leaves; the exit status."""
+        """Forward the client's messages until it leaves; return the exit status."""
         framing = self._framing()
         while data := _read(0):
             for piece in framing.feed(data):
@@ -238,7 +239,7 @@ class _Forwarder:
         return 1 if self._exited and not self._shutdown else 0
 
     def _leave(self) -> None:
-        with self._sending:
+        with self._send_lock:
             self._leaving = True
             link = self._link
         if link is not None:
@@ -246,70 +247,70 @@ class _Forwarder:
                 link.socket.shutdown(socket.SHUT_WR)
                 self._ended.wait(LEAVING_SECONDS)
             except OSError:
-                pass  # the daemon is gone, and its last answers are about to be written
+                pass  # the daemon has ended; its last answers are still to be written
         self._output.flush(LEAVING_SECONDS)
 
-    # --- the client's side ------------------------------------------------------------------
+    # --- from the client --------------------------------------------------------------------
 
     def _take(self, piece: Piece) -> None:
         message = piece if isinstance(piece, Malformed) else parse(piece)
         if isinstance(message, Malformed):
-            for answer in message.answers:
-                self._say(answer)
+            for response in message.responses:
+                self._put(response)
             return
         assert not isinstance(piece, Malformed)
         method = message.get("method")
         self._shutdown = self._shutdown or method == "shutdown"
         self._exited = self._exited or method == "exit"
-        with self._sending:
+        with self._send_lock:
             if method == "exit" and self._link is None:
                 self._end()
-            retold = self._beginning.note(message, piece)
-            self._pass_on(message, piece, retold)
+            replayed = self._beginning.record(message, piece)
+            self._forward(message, piece, replayed)
 
-    def _pass_on(self, message: Message, body: bytes, retold: bool) -> None:
-        """`retold`: the message is part of what a new daemon is told at once."""
+    def _forward(self, message: Message, body: bytes, replayed: bool) -> None:
+        """`replayed`: a new daemon gets the message with the beginning."""
         request = _Request(message, body) if "method" in message and "id" in message else None
-        link, dialled = self._link, False
+        link, is_new = self._link, False
         if link is None:
             try:
-                link, dialled = self.dial(*([request] if request else [])), True
+                link, is_new = self.dial(*([request] if request else [])), True
             except (Unreachable, OSError) as exc:
                 if request is not None:
                     self._fail(request, *_why(exc))
                 return
         elif request is not None:
-            with self._known:
-                link.asks(request)
+            with self._pending_lock:
+                link.add(request)
         if "method" not in message:
             if (answer := self._answer_for(link, message, body)) is None:
                 return
             body = answer
         elif message["method"] == "notifications/cancelled" and request is None:
             # A cancelled MCP request is never answered.
-            with self._known:
-                link.answered(_member(message.get("params"), "requestId"))
-        if not (dialled and retold):
+            with self._pending_lock:
+                link.take(_member(message.get("params"), "requestId"))
+        if not (is_new and replayed):
             self._send(link, body)
 
     def _send(self, link: _Link, body: bytes) -> None:
         try:
             link.socket.sendall(self._framing.frame(body))
         except OSError:
-            # Whoever listens to it takes its last answers, and then cares for the rest.
+            # Its listening thread forwards the last answers, then handles what is pending.
             link.alive = False
             self._output.wake()
             if self._link is link:
                 self._link = None
 
     def _answer_for(self, link: _Link, message: Message, body: bytes) -> bytes | None:
-        """The client's answer as this daemon knows it; None when another daemon had asked."""
+        """The client's response with the daemon's own id; None if another daemon asked."""
         if not link.number:
             return body
-        id = link.meant(message["id"])
+        id = link.own_id(message["id"])
         return None if id is None else json.dumps({**message, "id": id}).encode()
 
-    # --- the daemon's side ------------------------------------------------------------------
+    # --- from the daemon --------------------------------------------------------------------
 
     def _listen(self, link: _Link) -> None:
         framing = self._framing()
@@ -320,52 +321,52 @@ class _Forwarder:
         except OSError:
             pass
         link.alive = False
-        with self._sending:
+        with self._send_lock:
             if self._link is link:
                 self._link = None
-            going_on = not (self._leaving or self._exited)
-            if going_on:
-                self._begin_again(link)
+            continues = not (self._leaving or self._exited)
+            if continues:
+                self._resume(link)
         link.socket.close()
-        if going_on:
+        if continues:
             return
-        with self._known:
-            rest = link.rest()
+        with self._pending_lock:
+            rest = link.take_all()
         for request in rest:
-            self._fail(request, "The connection was closed before this was answered.")
+            self._fail(request, "The connection was closed before the response.")
         self._ended.set()
         if self._exited:
             self._end()
 
     def _end(self) -> NoReturn:
-        """Ends the process as `exit` asks for it."""
+        """End the process with the status that `exit` asks for."""
         self._output.flush(LEAVING_SECONDS)
         os._exit(0 if self._shutdown else 1)
 
     def _deliver(self, link: _Link, piece: Piece) -> None:
         if isinstance(piece, Malformed):
-            return  # a message of our own daemon that is too large for anybody
+            return  # a message of the daemon that exceeds the limit
         message = _loaded(piece)
         id = message.get("id")
         if "method" in message:
             if link.number:
-                piece = link.renamed(message, piece)
+                piece = link.with_prefixed_id(message, piece)
         elif id is not None:
-            with self._known:
-                request = link.answered(id)
+            with self._pending_lock:
+                request = link.take(id)
             if request is None:
-                return  # the handshake that was told again is not answered again
+                return  # the response to the replayed handshake
             self._beginning.answered(request.message, message)
         self._output.put(self._framing.frame(piece), link)
 
-    def _begin_again(self, died: _Link) -> None:
-        """Repeats to a new daemon what may be repeated, once; the rest is answered with an error.
+    def _resume(self, died: _Link) -> None:
+        """Repeat each repeatable request once to a new daemon; answer the others with an error.
 
-        A request that was repeated already may be what the daemon died of.
+        A request that was already repeated may be what kills the daemon.
         """
         again: list[_Request] = []
-        with self._known:
-            rest = died.rest()
+        with self._pending_lock:
+            rest = died.take_all()
         for request in rest:
             if not request.repeated and _is_repeatable(request.message):
                 request.repeated = True
@@ -373,51 +374,50 @@ class _Forwarder:
             else:
                 self._fail(
                     request,
-                    "Allma's engine stopped while it worked on this. "
-                    "It is started again with the next request.",
+                    "The engine stopped before it answered.",
+                    "It will be started again with the next request.",
                 )
         if again:
             self._repeat(again)
 
     def _repeat(self, requests: list[_Request]) -> None:
-        link, dialled = self._link, False
+        link, is_new = self._link, False
         try:
             if link is None:
-                link, dialled = self.dial(*requests), True
+                link, is_new = self.dial(*requests), True
         except (Unreachable, OSError) as exc:
             for request in requests:
                 self._fail(request, *_why(exc))
             return
-        if not dialled:
-            with self._known:
+        if not is_new:
+            with self._pending_lock:
                 for request in requests:
-                    link.asks(request)
+                    link.add(request)
         for request in requests:
-            if not (dialled and self._beginning.has(request.body)):
+            if not (is_new and self._beginning.has(request.body)):
                 self._send(link, request.body)
 
-    # --- what is said here ------------------------------------------------------------------
+    # --- answers of the forwarder -----------------------------------------------------------
 
     def _fail(self, request: _Request, sentence: str, hint: str | None = None) -> None:
-        data = {"code": "engine_stopped", "message": sentence, "hint": hint}
-        error = {"code": -32000, "message": f"{sentence} {hint or ''}".strip(), "data": data}
-        self._say({"jsonrpc": "2.0", "id": request.message["id"], "error": error})
+        failure = fault(SERVER_ERROR, "engine_stopped", sentence, hint)
+        self._put(failure.response(request.message["id"]))
 
-    def _say(self, message: Message) -> None:
+    def _put(self, message: Message) -> None:
         self._output.put(self._framing.frame(json.dumps(message).encode()))
 
 
 def _why(exc: Exception) -> tuple[str, str | None]:
     if isinstance(exc, Refused):
         return str(exc), exc.hint
-    return f"Allma's engine cannot be started: {exc}.", None
+    return f"Cannot start the engine: {exc}.", None
 
 
 def _is_repeatable(message: Message) -> bool:
-    """Whether doing it twice is doing it once: all but questions, which are kept, and changes."""
+    """Whether a request can be repeated: all but questions, which are stored, and changes."""
     params = message.get("params")
-    asked = _member(params, "name") or _member(params, "command") or message["method"]
-    return str(asked).rpartition("allma.")[2].rpartition("allma/")[2] not in _ONCE
+    operation = _member(params, "name") or _member(params, "command") or message["method"]
+    return str(operation).rpartition("allma.")[2].rpartition("allma/")[2] not in _NOT_REPEATABLE
 
 
 def _member(value: object, name: str) -> object:
@@ -425,7 +425,7 @@ def _member(value: object, name: str) -> object:
 
 
 def _key(id: object) -> str:
-    """An id as it is looked up: 1 and "1" are two."""
+    """The dictionary key of an id: 1 and "1" are different."""
     return json.dumps(id)
 
 
@@ -445,6 +445,6 @@ def _read(fd: int) -> bytes:
 
 
 def warn(sentence: str) -> None:
-    """Says something to whoever looks at the client's log."""
+    """Write a sentence to stderr, which clients show in their logs."""
     sys.stderr.write(f"allma: {sentence}\n")
     sys.stderr.flush()

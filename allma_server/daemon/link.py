@@ -1,8 +1,7 @@
-"""Reaching the daemon of a data directory, starting it when there is none, and stopping it.
+"""Connect to the daemon of a data directory, start it if none is running, and stop it.
 
-Beside its socket a daemon has a file that it holds a lock on while its process lives: who holds
-the lock is the one daemon, whether it answers or not. Standard library only: an editor waits for
-this.
+Beside its socket, a daemon keeps a file locked while its process lives: the process that holds the
+lock is the only daemon, whether it answers or not. Standard library only, to start fast.
 """
 
 import contextlib
@@ -22,17 +21,19 @@ from allma_server._internal.private import private_opener
 from allma_server.locations import build, socket_path
 
 START_SECONDS = 40.0
+"""Seconds for a daemon to start and to accept a client."""
+
 HELLO_SECONDS = 5.0
-"""For the whole answer to a hello, however slowly it comes."""
+"""Seconds for the whole answer to a hello."""
 
 REPLY_BYTES = 1 << 18
-"""The longest answer to a hello: the settings, and thousands of clients."""
+"""Bytes of the longest answer to a hello: the settings, and thousands of clients."""
 
 STOP_SECONDS = 30.0
-"""How long a daemon that said it would stop may take."""
+"""Seconds for a daemon to stop that has confirmed it will."""
 
 HANG_SECONDS = 10.0
-"""How long one that says nothing may take; then its process is killed."""
+"""Seconds for one that does not answer; then its process is killed."""
 
 NO_SOCKET = 3
 """Exit status of a daemon that could not listen."""
@@ -40,34 +41,34 @@ NO_SOCKET = 3
 _PAUSE = 0.02
 
 _started: list[subprocess.Popen[bytes]] = []
-"""Daemons that this process has started; they outlive it, or are waited for when they end."""
+"""Daemons that this process has started. They outlive it; those that end earlier are reaped."""
 
 
 class Unreachable(Exception):
-    """There is no daemon, and none could be started; the reason is the message."""
+    """No daemon is running, and none can be started. The message is the reason."""
 
 
 class NoSockets(Unreachable):
-    """Sockets cannot be used here, so nothing can be shared."""
+    """Sockets cannot be used here, so the engine cannot be shared."""
 
 
 class Refused(Unreachable):
-    """The daemon will not serve this client; `hint` is the next step."""
+    """The daemon does not serve this client; `hint` is the next step."""
 
     def __init__(self, message: str, hint: str | None) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-class Serving(NamedTuple):
-    """The process that serves a data directory; `id` tells it from a later one of the same pid."""
+class DaemonProcess(NamedTuple):
+    """The process that serves a data directory; a later one with its pid has another `id`."""
 
     pid: int
     id: str
 
 
 class Stopped(NamedTuple):
-    """The process that was stopped, if there was one, and whether it had to be killed."""
+    """The process that was stopped, if one was running, and whether it had to be killed."""
 
     pid: int | None
     killed: bool
@@ -76,50 +77,54 @@ class Stopped(NamedTuple):
 def connect(
     data: Path, hello: dict[str, Any], given_up: Callable[[], bool] = lambda: False
 ) -> socket.socket:
-    """A connection to the daemon of `data` that has said yes to `hello`.
+    """Connect to the daemon of `data`, and start it if none is running.
 
-    A daemon of an older version says no and leaves; its successor is started then. What listens in
-    the place of a daemon and is none is replaced by one. `given_up`: tells when nobody waits for it
-    any more.
+    A daemon of an older version refuses the client and shuts down, and a new one is started.
+    Anything else that listens on the socket's path is replaced by a daemon.
+
+    Args:
+        data: the data directory.
+        hello: describes the client; the daemon has accepted it when this returns.
+        given_up: returns True when the caller no longer waits.
 
     Raises:
-        NoSockets: nothing can be shared here.
-        Refused: the daemon is newer and cannot be used by this version.
-        Unreachable: there is no daemon, and none could be started.
+        NoSockets: sockets cannot be used here.
+        Refused: the daemon is newer, and this version cannot use it.
+        Unreachable: no daemon is running, and none can be started.
     """
-    place = _place(data)
+    path = _socket_path(data)
     deadline = time.monotonic() + START_SECONDS
 
     def expired() -> bool:
         return time.monotonic() > deadline or given_up()
 
     while True:
-        if (link := dial(place)) is not None:
-            reply = greet(link, place, hello)
+        if (link := dial(path)) is not None:
+            reply = greet(link, path, hello)
             if reply is not None and reply.get("ok"):
                 return link
             link.close()
             if reply is not None and (refusal := _refusal(reply)):
                 raise refusal
         if expired():
-            pid = (owner.pid if (owner := serving(place)) else 0) or "unknown"
+            pid = (owner.pid if (owner := serving(path)) else 0) or "unknown"
             raise Unreachable(f"it (pid {pid}) does not answer; `allma daemon restart` replaces it")
-        _start(data, place, expired)
+        _start(data, path, expired)
 
 
 def control(data: Path, command: str) -> dict[str, Any] | None:
-    """What a running daemon answers to a command of the shell; None when none answers."""
-    place = _place(data)
-    if serving(place) is None or (link := dial(place)) is None:
+    """Send a control command; return the daemon's answer, or None if no daemon answers."""
+    path = _socket_path(data)
+    if serving(path) is None or (link := dial(path)) is None:
         return None
     with link:
-        reply = greet(link, place, {"door": "control", "command": command})
+        reply = greet(link, path, {"protocol": "control", "command": command})
     return reply if reply is not None and reply.get("ok") else None
 
 
-def greet(link: socket.socket, place: Path, hello: dict[str, Any]) -> dict[str, Any] | None:
-    """Says hello; the daemon's answer, or None when there is none."""
-    greeting = {**hello, "build": build(), "pid": os.getpid(), "token": _token(place)}
+def greet(link: socket.socket, path: Path, hello: dict[str, Any]) -> dict[str, Any] | None:
+    """Send a hello; return the daemon's answer, or None if none comes."""
+    greeting = {**hello, "build": build(), "pid": os.getpid(), "token": _token(path)}
     try:
         deadline = time.monotonic() + HELLO_SECONDS
         link.settimeout(HELLO_SECONDS)
@@ -132,11 +137,11 @@ def greet(link: socket.socket, place: Path, hello: dict[str, Any]) -> dict[str, 
 
 
 def read_line(link: socket.socket, deadline: float) -> bytes:
-    """One line, byte by byte: what follows it belongs to somebody else.
+    """Read one line, byte by byte: the bytes after it belong to the protocol.
 
     Raises:
         TimeoutError: the line had not ended at `deadline`, in seconds of the monotonic clock.
-        ValueError: it is longer than any answer of a daemon.
+        ValueError: the line is longer than any answer of a daemon.
     """
     line = bytearray()
     while len(line) < REPLY_BYTES:
@@ -146,28 +151,28 @@ def read_line(link: socket.socket, deadline: float) -> bytes:
         if (byte := link.recv(1)) in (b"", b"\n"):
             return bytes(line)
         line += byte
-    raise ValueError("no answer of a daemon is as long")
+    raise ValueError("too long for an answer of a daemon")
 
 
 def _refusal(reply: dict[str, Any]) -> Refused | None:
     error = reply.get("error")
-    told = cast(dict[str, Any], error) if isinstance(error, dict) else {}
-    message, hint = told.get("message"), told.get("hint")
+    members = cast(dict[str, Any], error) if isinstance(error, dict) else {}
+    message, hint = members.get("message"), members.get("hint")
     if not isinstance(message, str):
         return None
     return Refused(message, hint if isinstance(hint, str) else None)
 
 
-def dial(place: Path) -> socket.socket | None:
-    """A connection to whoever listens at `place`; None when nobody does."""
+def dial(path: Path) -> socket.socket | None:
+    """Connect to the process that listens at `path`; None if none does."""
     try:
         if sys.platform == "win32":
-            address = json.loads(place.read_text("utf-8"))
+            address = json.loads(path.read_text("utf-8"))
             return socket.create_connection(("127.0.0.1", address["port"]), timeout=1)
         link = socket.socket(socket.AF_UNIX)
         link.settimeout(1)
         try:
-            link.connect(str(place))
+            link.connect(str(path))
         except OSError:
             link.close()
             raise
@@ -176,36 +181,36 @@ def dial(place: Path) -> socket.socket | None:
         return None
 
 
-def serving(place: Path) -> Serving | None:
-    """The process that serves at `place`, whether it answers or not; None when there is none."""
+def serving(path: Path) -> DaemonProcess | None:
+    """Return the process that serves at `path`, whether it answers or not; None if none does."""
     try:
-        with place.with_suffix(".run").open("r+b") as file:
+        with path.with_suffix(".run").open("r+b") as file:
             if try_lock(file):
                 unlock(file)
                 return None
             file.seek(0)
             known = json.loads(file.read(1000) or b"{}")
-            return Serving(int(known["pid"]), str(known["id"]))
+            return DaemonProcess(int(known["pid"]), str(known["id"]))
     except OSError:
-        return None  # none has served here, or can serve where no file can be opened for writing
+        return None  # no daemon has served here, or files cannot be opened for writing
     except (ValueError, KeyError):
-        return Serving(0, "")  # it has the lock and is just about to write its name
+        return DaemonProcess(0, "")  # it holds the lock and has not yet written its pid
 
 
 def stop(data: Path) -> Stopped:
-    """Stops the daemon of `data`; returns when its process, and all that it held, is gone.
+    """Stop the daemon of `data`; return when its process has ended.
 
     Raises:
         Unreachable: its process cannot be ended.
     """
-    place = _place(data)
-    owner = serving(place)
+    path = _socket_path(data)
+    owner = serving(path)
     if owner is None:
         return Stopped(None, killed=False)
     answered = control(data, "stop") is not None
     deadline = time.monotonic() + (STOP_SECONDS if answered else HANG_SECONDS)
     killed = False
-    while serving(place) == owner:
+    while serving(path) == owner:
         if time.monotonic() > deadline:
             if killed or not owner.pid:
                 raise Unreachable(f"process {owner.pid} does not end")
@@ -220,35 +225,35 @@ def _kill(pid: int) -> None:
         os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def _place(data: Path) -> Path:
+def _socket_path(data: Path) -> Path:
     try:
         return socket_path(data)
     except OSError as exc:
         raise NoSockets(str(exc)) from exc
 
 
-def _token(place: Path) -> str | None:
+def _token(path: Path) -> str | None:
     if sys.platform != "win32":
-        return None  # the folder's permissions keep strangers out
+        return None  # the permissions of the folder protect the socket
     try:
-        return json.loads(place.read_text("utf-8"))["token"]
+        return json.loads(path.read_text("utf-8"))["token"]
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _start(data: Path, place: Path, expired: Callable[[], bool]) -> None:
-    """Starts a daemon, unless somebody else is just doing so; returns when one listens."""
-    with _election(place.with_suffix(".lock"), expired):
-        if serving(place) is None:
-            # Whatever listens there is no daemon, since a daemon holds its lock before it listens.
+def _start(data: Path, path: Path, expired: Callable[[], bool]) -> None:
+    """Start a daemon unless another client is starting one; return when one listens."""
+    with _election(path.with_suffix(".lock"), expired):
+        if serving(path) is None:
+            # No daemon listens there: a daemon locks its file before it listens.
             with contextlib.suppress(OSError):
-                os.unlink(place)
-        elif (link := dial(place)) is not None:
+                os.unlink(path)
+        elif (link := dial(path)) is not None:
             link.close()
-            # Somebody else was faster; or an old one is still about to leave.
+            # Another client has started it; or an older one is about to shut down.
             time.sleep(_PAUSE)
             return
-        log_file = place.with_suffix(".log")
+        log_file = path.with_suffix(".log")
         with open(log_file, "ab", opener=private_opener) as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "allma_server.daemon", str(data)],
@@ -262,25 +267,25 @@ def _start(data: Path, place: Path, expired: Callable[[], bool]) -> None:
             )
         _started[:] = [child for child in _started if child.poll() is None] + [process]
         while not expired():
-            if (link := dial(place)) is not None:
+            if (link := dial(path)) is not None:
                 link.close()
                 return
             match process.poll():
                 case None:
                     time.sleep(_PAUSE)
                 case 0:
-                    return  # another one serves already
+                    return  # another daemon is already serving
                 case status if status == NO_SOCKET:
-                    raise NoSockets(f"no socket can be made at {place}: {log_file}")
+                    raise NoSockets(f"no socket can be made at {path}: {log_file}")
                 case status:
                     raise Unreachable(f"it ended with status {status}: {log_file}")
 
 
 def _environment() -> dict[str, str]:
-    # The package must be found, however this process came to find it.
-    path = str(Path(__file__).resolve().parents[2])
-    # numpy's threads spin for a while after each product, on the cores that others would use.
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}  # noqa: TID251
+    # The daemon must find the same package as this process.
+    package_path = str(Path(__file__).resolve().parents[2])
+    # The threads of numpy spin after each product, on cores that other work needs.
+    return {**os.environ, "PYTHONPATH": package_path, "OPENBLAS_NUM_THREADS": "1"}  # noqa: TID251
 
 
 def _detached() -> int:
@@ -291,7 +296,7 @@ def _detached() -> int:
 
 @contextlib.contextmanager
 def _election(lock: Path, expired: Callable[[], bool]) -> Generator[None]:
-    """Lets one starter in at a time. Raises NoSockets where nothing can be written."""
+    """Let one client at a time start a daemon. Raises NoSockets where files cannot be written."""
     try:
         file = open(lock, "a+b", opener=private_opener)
     except OSError as exc:

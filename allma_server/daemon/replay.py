@@ -1,7 +1,7 @@
-"""How a client's conversation began, for a daemon that takes over in the middle of it.
+"""The beginning of a client's conversation, replayed to a daemon that takes over.
 
-Bounded however long a client stays: settings replace each other, and folders that came and went
-are one change. Standard library only.
+Its size does not grow with time: later settings replace earlier ones, and all changes of folders
+are merged into one. Standard library only.
 """
 
 import json
@@ -16,7 +16,7 @@ _SETTINGS = "workspace/didChangeConfiguration"
 
 
 class Beginning:
-    """What a new daemon is told before anything else."""
+    """The messages that a new daemon gets before any other."""
 
     def __init__(self) -> None:
         self._opening: bytes | None = None
@@ -25,40 +25,40 @@ class Beginning:
         self._added: dict[str, Any] = {}
         self._removed: dict[str, Any] = {}
 
-    def note(self, message: Message, body: bytes) -> bool:
-        """Notes a message of the client; whether it is part of the beginning."""
-        method, asks = message.get("method"), "id" in message
-        if method in _OPENINGS and asks and self._opening is None:
+    def record(self, message: Message, body: bytes) -> bool:
+        """Record a message of the client; return whether it is part of the beginning."""
+        method, is_request = message.get("method"), "id" in message
+        if method in _OPENINGS and is_request and self._opening is None:
             self._opening = body
-        elif method in _CONFIRMATIONS and not asks:
+        elif method in _CONFIRMATIONS and not is_request:
             self._confirmation = body
-        elif method == _SETTINGS and not asks:
+        elif method == _SETTINGS and not is_request:
             self._settings = body
-        elif method == _FOLDERS and not asks:
+        elif method == _FOLDERS and not is_request:
             self._change(message.get("params"))
         else:
             return False
         return True
 
     def answered(self, request: Message, answer: Message) -> None:
-        """Notes an answer: a handshake that was refused is none."""
+        """Record a response: a refused handshake is not replayed."""
         if "error" not in answer or request.get("method") not in _OPENINGS:
             return
         if self._opening is not None and json.loads(self._opening).get("id") == request.get("id"):
             self._opening = None
 
     def has(self, body: bytes) -> bool:
-        """Whether a request is among what is told."""
+        """Whether a request is part of the beginning."""
         return body == self._opening
 
     def bodies(self) -> list[bytes]:
-        """The messages, in their order."""
-        told = [self._opening, self._confirmation, self._settings]
+        """The messages, in order."""
+        messages = [self._opening, self._confirmation, self._settings]
         if self._added or self._removed:
             event = {"added": [*self._added.values()], "removed": [*self._removed.values()]}
             change = {"jsonrpc": "2.0", "method": _FOLDERS, "params": {"event": event}}
-            told.append(json.dumps(change).encode())
-        return [body for body in told if body is not None]
+            messages.append(json.dumps(change).encode())
+        return [body for body in messages if body is not None]
 
     def _change(self, params: object) -> None:
         event = _member(params, "event")

@@ -1,1 +1,1 @@
-"""The protocols Allma speaks: each door turns messages into operations, and results back."""
+"""The protocols Allma speaks: each turns messages into operations, and results into messages."""

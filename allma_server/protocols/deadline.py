@@ -1,7 +1,7 @@
-"""Answers in time: clients give up on a call after a minute, some of them without a word.
+"""Deadlines for calls: clients stop waiting after a minute, some of them silently.
 
-What only reads is stopped when its time is up; what writes goes on in the engine, and the caller
-is told what there is so far.
+An operation that only reads is cancelled at its deadline. One that writes continues in the engine,
+and the client gets what it has so far.
 """
 
 import asyncio
@@ -17,27 +17,27 @@ from allma_server.operations import Call, Operation
 from allma_server.types import Citation
 
 Send = Callable[[float, float | None, str], Awaitable[None]]
-"""Tells a client how far a call is: a number that grows, the total if known, and words."""
+"""Sends progress to a client: a growing number, the total if known, and a message."""
 
-SILENCE = 5.0
-"""Seconds after which a client is told again that the call is alive."""
+KEEP_ALIVE_SECONDS = 5.0
+"""Seconds without progress after which a client is told that the call is still running."""
 
 _BATCH = 0.1
-"""Seconds for which words are gathered: tokens come faster than messages should."""
+"""Seconds to collect text before sending it: tokens come faster than messages should."""
 
 _log = logging.getLogger(__name__)
 
 
 class StillRunning(Exception):
-    """The time is up, and the operation goes on in the engine."""
+    """The deadline has passed, and the operation continues in the engine."""
 
 
 Announce = Callable[[float, str, str], Awaitable[None]]
-"""Tells a client, under a number that grows, the conversation and the message of a question."""
+"""Sends a client a growing number, and the ids of a question's conversation and message."""
 
 
 class ProgressRelay:
-    """Progress over one channel, which also remembers what was said."""
+    """Progress of one call, sent to its client in batches; remembers the text so far."""
 
     def __init__(self, send: Send, announce: Announce) -> None:
         self.written = ""
@@ -49,7 +49,7 @@ class ProgressRelay:
         self._done = 0.0
         self._total: float | None = None
         self._changed = False
-        self._told = 0.0
+        self._sent = 0.0
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         self._done, self._total, self.message = max(self._done, float(done)), total, message
@@ -57,8 +57,8 @@ class ProgressRelay:
 
     async def started(self, conversation_id: str, message_id: str) -> None:
         self.conversation_id = conversation_id
-        self._told += 0.001
-        await self._announce(self._told, conversation_id, message_id)
+        self._sent += 0.001
+        await self._announce(self._sent, conversation_id, message_id)
 
     async def text(self, delta: str) -> None:
         self.written += delta
@@ -67,47 +67,44 @@ class ProgressRelay:
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 
     @asynccontextmanager
-    async def telling(self) -> AsyncGenerator[None]:
-        """While it lasts, what comes in is passed on, and something is said when nothing does."""
+    async def sending(self) -> AsyncGenerator[None]:
+        """Send what is reported while the context lasts, and keep-alives in between."""
         async with background_tasks() as tasks:
-            tasks.create_task(self._tell())
+            tasks.create_task(self._run())
             yield
             if self._unsent:
                 await self._flush()
 
-    async def _tell(self) -> None:
+    async def _run(self) -> None:
         last = time.monotonic()
         while True:
             await asyncio.sleep(_BATCH)
-            if self._unsent or self._changed or time.monotonic() - last >= SILENCE:
+            if self._unsent or self._changed or time.monotonic() - last >= KEEP_ALIVE_SECONDS:
                 await self._flush()
                 last = time.monotonic()
 
     async def _flush(self) -> None:
         words, self._unsent = "".join(self._unsent), []
         self._changed = False
-        # The protocol wants every number larger than the one before.
-        self._told = max(self._done, self._told + (1.0 if words else 0.001))
-        total = None if words or (self._total or 0) < self._told else self._total
-        await self._send(self._told, total, words or self.message or "Working")
+        # MCP requires each number to be larger than the one before.
+        self._sent = max(self._done, self._sent + (1.0 if words else 0.001))
+        total = None if words or (self._total or 0) < self._sent else self._total
+        await self._send(self._sent, total, words or self.message or "Working")
 
 
-async def within(
-    seconds: float,
-    operation: Operation,
-    call: Call,
-    arguments: Mapping[str, Any],
-    tasks: asyncio.TaskGroup,
+async def run_with_deadline(
+    seconds: float, operation: Operation, call: Call, arguments: Mapping[str, Any]
 ) -> Any:
-    """The result of an operation, if it has one in time.
+    """Return the result of an operation if it finishes within `seconds`.
 
-    `tasks` owns the work, so that it can outlive the call.
+    The engine owns the work, so that it can outlive the client's request.
 
     Raises:
-        AllmaError: whatever the operation foresees; TookTooLong when it was stopped.
-        StillRunning: it writes, and goes on.
+        AllmaError: whatever the operation foresees.
+        TookTooLong: the operation only reads, and was cancelled.
+        StillRunning: the operation writes, and continues.
     """
-    work = tasks.create_task(_outcome(operation, call, arguments))
+    work = call.engine.tasks.create_task(_outcome(operation, call, arguments))
     try:
         await asyncio.wait({work}, timeout=max(0.0, seconds))
     except asyncio.CancelledError:
@@ -128,7 +125,10 @@ async def within(
 async def _outcome(
     operation: Operation, call: Call, arguments: Mapping[str, Any]
 ) -> Callable[[], Any]:
-    """What gives the result or raises the failure; a task that raised would end its whole group."""
+    """A function that returns the result or raises the failure of an operation.
+
+    A task that raised would end its whole task group.
+    """
     try:
         result = await operation(call, arguments)
     except Exception as exc:
@@ -147,6 +147,6 @@ def _log_late_failure(work: "asyncio.Task[Callable[[], Any]]") -> None:
     try:
         work.result()()
     except AllmaError as exc:
-        _log.info("a call that went on has failed: %s", exc)
+        _log.info("a call failed after its deadline: %s", exc)
     except Exception:
-        _log.exception("a call that went on has failed")
+        _log.exception("a call failed after its deadline")

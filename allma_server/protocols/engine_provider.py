@@ -1,4 +1,4 @@
-"""Where a door has its engine from; kept light, for a handshake needs no engine."""
+"""How a protocol gets its engine. Light, because a handshake needs no engine."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -6,5 +6,5 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from allma_server.engine import Engine
 
-EngineSource = Callable[[], Awaitable["Engine"]]
-"""Gives the engine that the connections of a process share; whoever asks first has it opened."""
+EngineProvider = Callable[[], Awaitable["Engine"]]
+"""Returns the engine that all connections of a process share; the first call opens it."""

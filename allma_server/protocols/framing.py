@@ -1,7 +1,7 @@
-"""Messages out of a byte stream, in both framings; what is no message is told apart from its end.
+"""JSON-RPC messages from a byte stream, in the framings of LSP and MCP.
 
-Nothing a client sends may leave it waiting: whatever cannot be read is answered, with the
-request's id where one can be made out. Buffers are bounded and every byte is looked at once.
+No client may wait for ever for an answer: bytes that cannot be read as a message get an error,
+with the request's id if one can be found. Buffers are bounded, and every byte is scanned once.
 Standard library only, without asyncio: forwarders use this too.
 """
 
@@ -11,12 +11,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from allma_server.protocols.faults import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Fault, Id
+
 if TYPE_CHECKING:
     import asyncio
-
-PARSE_ERROR = -32700
-INVALID_REQUEST = -32600
-INVALID_PARAMS = -32602
 
 LARGEST_MESSAGE = 1 << 26
 """Bytes of the largest message with a header, 64 MiB: editors send whole files."""
@@ -25,19 +23,17 @@ LARGEST_LINE = 1 << 24
 """Bytes of the largest message on a line, 16 MiB."""
 
 DEEPEST = 100
-"""Levels of objects and arrays in a message; what handles it afterwards recurses."""
+"""Nested levels of a message; the code that handles it recurses."""
 
 _LARGEST_HEADER = 1 << 14
 _LARGEST_SKIP = 1 << 30
-"""A message announced as larger than this is not waited for."""
+"""Bytes of the longest message that is skipped; of a longer one, the end is not waited for."""
 
 _MOST_IDS = 100
-"""Answers to one batch."""
+"""Errors that answer one batch."""
 
 _BLOCK = 1 << 16
 _KEPT_TAIL = 1 << 12
-
-Id = int | str
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"content-length:[ \t]*([^\r\n]*)\r?\n", re.I)
@@ -50,42 +46,40 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Malformed(NamedTuple):
-    """Bytes that are no message. `ids`: of the requests that are answered by it."""
+    """Bytes that are not a message. `ids`: the requests that the fault answers."""
 
-    code: int
-    message: str
+    fault: Fault
     ids: tuple[Id | None, ...] = (None,)
 
     @property
-    def answers(self) -> list[dict[str, Any]]:
-        """The JSON-RPC errors that answer it."""
-        error = {"code": self.code, "message": self.message}
-        return [{"jsonrpc": "2.0", "id": id, "error": error} for id in self.ids]
+    def responses(self) -> list[dict[str, Any]]:
+        """The JSON-RPC error responses."""
+        return [self.fault.response(id) for id in self.ids]
 
 
 Piece = bytes | Malformed
-"""The body of a message, or what cannot be one."""
+"""The body of a message, or bytes that cannot be one."""
 
 
 class Framing(Protocol):
     """Cuts a byte stream into messages."""
 
     def feed(self, data: bytes) -> list[Piece]:
-        """What is complete now."""
+        """Add bytes; return the pieces that are now complete."""
         ...
 
     def close(self) -> list[Piece]:
-        """What the end of the stream completes."""
+        """Return the pieces that the end of the stream completes."""
         ...
 
     @staticmethod
     def frame(body: bytes) -> bytes:
-        """A message as it is sent."""
+        """The bytes that carry a message."""
         ...
 
 
 class Lines:
-    """One message a line, as MCP has it."""
+    """One message a line, as in MCP."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit or LARGEST_LINE
@@ -104,7 +98,7 @@ class Lines:
     def close(self) -> list[Piece]:
         if self._skipped is not None:
             skipped, self._skipped = self._skipped, None
-            return [skipped.told(self._limit)]
+            return [skipped.malformed(self._limit)]
         line = bytes(self._buffer)
         self._buffer.clear()
         return [line] if line.strip() else []
@@ -125,9 +119,9 @@ class Lines:
 
 
 class Frames:
-    """Bodies with a Content-Length header, as LSP has it.
+    """Bodies with a Content-Length header, as in LSP.
 
-    After a wrong length the rest of a body stands where a header should; it is passed over up to
+    After a wrong length, the rest of a body is found where a header should be. It is skipped up to
     the next header, which may begin in the middle of a line.
     """
 
@@ -148,14 +142,14 @@ class Frames:
 
     def close(self) -> list[Piece]:
         skipped, self._skipped = self._skipped, None
-        return [skipped.told(self._limit)] if skipped is not None else []
+        return [skipped.malformed(self._limit)] if skipped is not None else []
 
     @staticmethod
     def frame(body: bytes) -> bytes:
         return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
     def _next(self) -> list[Piece] | None:
-        """What the buffer's beginning is; None when more bytes are needed to tell."""
+        """The pieces at the start of the buffer; None when more bytes are needed."""
         if self._length is None:
             return self._header()
         if self._skipped is not None:
@@ -201,11 +195,11 @@ class Frames:
         return []
 
     def _no_header(self) -> list[Piece]:
-        """Told once until there is a header again: what is between them is anything."""
-        told, self._lost = self._lost, True
-        if told:
+        """One error until the next header, whatever is between them."""
+        reported, self._lost = self._lost, True
+        if reported:
             return []
-        return [Malformed(PARSE_ERROR, "The Content-Length header is missing or no number.")]
+        return [_malformed(PARSE_ERROR, "The Content-Length header is missing or not a number.")]
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -214,7 +208,7 @@ class Frames:
 
 
 class _Skipped:
-    """A message that is too large to keep: its size, and where its id may stand."""
+    """A message that is too large to keep: its size, and the parts that may contain its id."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -226,17 +220,21 @@ class _Skipped:
         self._head += part[: max(0, _BLOCK - len(self._head))]
         self._tail = (self._tail + part[-_KEPT_TAIL:])[-_KEPT_TAIL:]
 
-    def told(self, limit: int) -> Malformed:
+    def malformed(self, limit: int) -> Malformed:
         return _too_large(self.size, limit, _found_id(bytes(self._head), self._tail))
 
 
 def _too_large(size: int, limit: int, id: Id | None) -> Malformed:
-    sentence = f"The message has {size:,} bytes; at most {limit:,} are taken."
-    return Malformed(INVALID_REQUEST, sentence, (id,))
+    sentence = f"The message has {size:,} bytes; the limit is {limit:,}."
+    return _malformed(INVALID_REQUEST, sentence, id)
+
+
+def _malformed(code: int, sentence: str, *ids: Id | None) -> Malformed:
+    return Malformed(Fault(code, sentence), ids or (None,))
 
 
 def _found_id(head: bytes, tail: bytes) -> Id | None:
-    """The id of a request that cannot be parsed; None where it does not stand at the top level."""
+    """The id of a request that cannot be parsed; None if it is not found at the top level."""
     depth = 0
     for token in _TOKEN.finditer(head):
         match token[0]:
@@ -260,54 +258,54 @@ def _scalar(text: bytes) -> Id | None:
 
 
 def parse(body: bytes) -> dict[str, Any] | Malformed:
-    """The JSON-RPC message in `body`: a request, notification or response of the right shape."""
+    """Parse a JSON-RPC message: a request, notification or response of the right shape."""
     try:
         value = _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         id = _found_id(body[: 16 * _BLOCK], body[-_KEPT_TAIL:])
         why = _TOO_DEEP if _is_deep(body) else "The message is not valid JSON."
-        return Malformed(PARSE_ERROR, why, (id,))
+        return _malformed(PARSE_ERROR, why, id)
     if isinstance(value, list):
         return _batch(cast(list[Any], value))
     if not isinstance(value, dict):
-        return Malformed(INVALID_REQUEST, "A message is an object.")
+        return _malformed(INVALID_REQUEST, "A message must be an object.")
     message = cast(dict[str, Any], value)
     if (wrong := _wrong(message)) is not None:
-        return Malformed(*wrong, (_known_id(message),))
+        return Malformed(wrong, (_known_id(message),))
     return message
 
 
-def _wrong(message: dict[str, Any]) -> tuple[int, str] | None:
-    """What keeps an object from being a message: the error's code and sentence."""
+def _wrong(message: dict[str, Any]) -> Fault | None:
+    """Why an object is not a message; None if it is one."""
     method, id = message.get("method"), _known_id(message)
     if _depth_exceeds(message, DEEPEST):
-        return INVALID_REQUEST, _TOO_DEEP
+        return Fault(INVALID_REQUEST, _TOO_DEEP)
     if message.get("jsonrpc") != "2.0":
-        return INVALID_REQUEST, 'A message has "jsonrpc": "2.0".'
+        return Fault(INVALID_REQUEST, 'A message must have "jsonrpc": "2.0".')
     if "id" in message and id is None:
-        # Only an error that answers something unreadable may have null.
+        # Null is valid only in an error that answers an unreadable message.
         if message["id"] is not None or "error" not in message or method is not None:
-            return INVALID_REQUEST, "An id is a string or an integer."
+            return Fault(INVALID_REQUEST, "An id must be a string or an integer.")
     if method is None and not ("id" in message and ("result" in message or "error" in message)):
-        return INVALID_REQUEST, "A message has a method, a result or an error."
+        return Fault(INVALID_REQUEST, "A message must have a method, a result or an error.")
     if method is not None and not isinstance(method, str):
-        return INVALID_REQUEST, "A method is a string."
+        return Fault(INVALID_REQUEST, "A method must be a string.")
     if not isinstance(message.get("params", {}), dict | list | None):
-        return INVALID_PARAMS, "Parameters are an object or an array."
+        return Fault(INVALID_PARAMS, "Parameters must be an object or an array.")
     return None
 
 
 def _batch(messages: list[Any]) -> Malformed:
     objects = [cast(dict[str, Any], m) for m in messages if isinstance(m, dict)]
     ids = tuple(_known_id(message) for message in objects if "id" in message)
-    sentence = "Batches are not supported: send each message by itself."
-    return Malformed(INVALID_REQUEST, sentence, ids[:_MOST_IDS] or (None,))
+    sentence = "Batches are not supported: send each message separately."
+    return _malformed(INVALID_REQUEST, sentence, *ids[:_MOST_IDS])
 
 
 def _known_id(message: dict[str, Any]) -> Id | None:
     id = message.get("id")
     if isinstance(id, str):
-        # Half a surrogate pair has no UTF-8 form, so no answer could carry it.
+        # A lone surrogate has no UTF-8 form, so no response could carry it.
         return id if id.isascii() or not _SURROGATE.search(id) else None
     return id if isinstance(id, int) and not isinstance(id, bool) else None
 
@@ -345,11 +343,11 @@ def _refuse(constant: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
-_TOO_DEEP = f"Messages may be nested {DEEPEST} levels deep at most."
+_TOO_DEEP = f"A message may be nested at most {DEEPEST} levels deep."
 
 
 class Messages:
-    """The messages of one connection, in their order."""
+    """The messages of one connection, in order."""
 
     def __init__(self, reader: "asyncio.StreamReader", framing: Framing) -> None:
         self._reader = reader
@@ -358,7 +356,7 @@ class Messages:
         self._ended = False
 
     async def next(self) -> dict[str, Any] | Malformed | None:
-        """The next message; None at the end of the input."""
+        """Return the next message; None at the end of the input."""
         while not self._pieces:
             if self._ended:
                 return None

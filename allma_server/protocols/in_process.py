@@ -1,11 +1,11 @@
-"""A door over standard input and output, with the engine in the same process."""
+"""A protocol over standard input and output, with the engine in the same process."""
 
 import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from allma_server._internal.imports import imported
 from allma_server._internal.logs import logging_to
@@ -14,32 +14,34 @@ from allma_server.config import LiveSettings, question_defaults
 from allma_server.errors import AllmaError, DataDirectoryBusy
 from allma_server.locations import project_folder, question_settings
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
-from allma_server.protocols.stdio import Writer, last_resort, run_stdio
+from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.protocols.registry import serve_protocol
+from allma_server.protocols.stdio import Writer, exit_after, run_stdio
 from allma_server.types import LOCAL
 
 if TYPE_CHECKING:
     from allma_server.engine import Engine
 
-Door = Literal["lsp", "mcp"]
-
 CLOSING_SECONDS = 10.0
-"""How long the engine may take to close when the client has left."""
+"""Seconds for the engine to close after the client has left."""
 
 BUSY_PAUSE = 0.1
-"""Seconds between two tries to own a data directory that another process still holds."""
+"""Seconds between two attempts to lock a data directory that another process uses."""
 
 _log = logging.getLogger(__name__)
 
 
 def serve_solo(
-    door: Door, wire: tuple[int, int], settings: Mapping[str, Any], workspaces: Sequence[str] = ()
+    protocol: str,
+    wire: tuple[int, int],
+    settings: Mapping[str, Any],
+    workspaces: Sequence[str] = (),
 ) -> NoReturn:
-    """Serves the one client at the other end of `wire`, then ends the process.
+    """Serve the one client at the other end of `wire`, then end the process.
 
     Args:
-        door: the protocol it speaks.
-        wire: descriptors to read from and to write to, as `open_stdio` gives them.
+        protocol: the name of the protocol in `PROTOCOLS`.
+        wire: descriptors to read from and to write to, as `open_stdio` returns them.
         settings: settings from the command line.
         workspaces: folders to index and to search, for MCP.
     """
@@ -54,23 +56,14 @@ def serve_solo(
         )
         async with engine_on_demand(LiveSettings(settings)) as engine:
             try:
-                # Only the protocol that is spoken is imported: each takes a second.
-                await imported(f"allma_server.protocols.{door}")
-                if door == "lsp":
-                    from allma_server.protocols.lsp import serve_lsp
-
-                    return await serve_lsp(engine, reader, writer, client)
-                from allma_server.protocols.mcp import serve_mcp
-
-                await serve_mcp(engine, reader, writer, client)
-                return 0
+                return await serve_protocol(protocol, engine, reader, writer, client)
             finally:
-                last_resort(CLOSING_SECONDS)
+                exit_after(CLOSING_SECONDS)
 
-    # Clients collect what a server says on stderr; it is often all there is to look at.
-    said = logging.StreamHandler()
-    said.setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.WARNING, handlers=[said])
+    # Clients show stderr in their logs, often the only place where people look.
+    stderr = logging.StreamHandler()
+    stderr.setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[stderr])
     run_stdio(*wire, serve)
 
 
@@ -80,15 +73,15 @@ async def engine_on_demand(
     *,
     wait_seconds: float = 0.0,
     clients: Callable[[], int] = lambda: 1,
-) -> AsyncGenerator[EngineSource]:
-    """An engine that is opened when it is first asked for, and closed with the block.
+) -> AsyncGenerator[EngineProvider]:
+    """Provide an engine that its first caller opens, and that closes with the context.
 
-    While it cannot be opened, whoever asks is told why, and the next one has it tried again.
+    If it cannot be opened, the callers get the reason, and the next call tries again.
 
     Args:
         settings: read when the engine is opened, and followed while it runs.
-        wait_seconds: how long to wait for another owner to let go of the data directory.
-        clients: tells how many clients there are.
+        wait_seconds: seconds to wait for another process to release the data directory.
+        clients: returns the number of connected clients.
     """
     on_demand = _OnDemand(settings, wait_seconds, clients)
     async with background_tasks() as background:
@@ -97,7 +90,7 @@ async def engine_on_demand(
 
 
 class _OnDemand:
-    """Opens the engine when somebody wants it, and again if it broke down."""
+    """Opens the engine at the first call, and again after a failure."""
 
     def __init__(
         self, settings: LiveSettings, wait_seconds: float, clients: Callable[[], int]
@@ -112,7 +105,7 @@ class _OnDemand:
         if self._engine is None:
             self._engine = asyncio.get_running_loop().create_future()
             self._wanted.set()
-        # Shielded: who stops waiting must not take the engine from the others.
+        # Shielded: a cancelled caller must not cancel it for the others.
         return await asyncio.shield(self._engine)
 
     async def hold(self) -> None:
@@ -125,10 +118,10 @@ class _OnDemand:
             if not engine.done():
                 self._engine = None
                 engine.set_exception(failure)
-                engine.exception()  # whoever asked may have left, and nobody take note of it
+                engine.exception()  # retrieved, because every caller may have been cancelled
 
     async def _failure(self, engine: "asyncio.Future[Engine]") -> Exception:
-        """Opens the engine and holds it; returns why that could not be, or not any longer."""
+        """Open the engine and keep it open; return the failure that prevents or ends it."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._wait_seconds
         while True:
@@ -141,11 +134,11 @@ class _OnDemand:
             except AllmaError as exc:
                 return exc
             except Exception as exc:
-                _log.exception("there is no engine because of a bug")
+                _log.exception("unexpected error in the engine")
                 return exc
 
     async def _open(self, engine: "asyncio.Future[Engine]") -> NoReturn:
-        # Most of the program; the handshake is answered meanwhile.
+        # Imported late: it is most of the program, and the handshake is answered meanwhile.
         await imported("allma_server.engine")
         from allma_server.engine import open_engine
 
@@ -160,5 +153,5 @@ class _OnDemand:
             try:
                 await asyncio.Event().wait()
             finally:
-                self._engine = None  # nobody is given one that is closing
-        raise AssertionError("nobody sets the event")
+                self._engine = None  # no caller gets an engine that is closing
+        raise AssertionError("the event is never set")

@@ -1,6 +1,6 @@
-"""What an LSP client hands over: the settings that shape its questions, and how it wants them.
+"""The settings of an LSP client: those that concern its own questions.
 
-Settings that shape the data belong to the data directory; a client cannot change them for all.
+Settings that concern the data belong to the data directory; one client cannot change them for all.
 """
 
 import difflib
@@ -15,10 +15,10 @@ from allma_server.config import Config
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that a client may hand over, as the extensions document and check it.
+    """A setting that a client may send; the extensions document and check it by this.
 
-    `default`: what holds where it is not set, as far as a client can know. `least` and `most`
-    bound a number. `technical`: for the code of a client, not for the people who use it.
+    `default`: the value without it, as far as a client can know. `least` and `most` bound a
+    number. `technical`: for the code of a client, not for its users.
     """
 
     name: str
@@ -81,7 +81,7 @@ _OTHER_NAMES = {"model": "chat_model"}
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """The settings of one connection: SETTINGS, with None where the server's own hold."""
+    """The settings of one connection; None where the server's own apply."""
 
     chat_model: str | None = None
     top_k: int | None = None
@@ -91,14 +91,14 @@ class ClientSettings:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Arguments for operations that take them and were given none."""
+        """Values for optional arguments that requests leave out."""
         given = {"model": self.chat_model, "top_k": self.top_k, "workspace": self.workspace}
         return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Settings with what a client gave, the complaints about it, and what belongs elsewhere."""
+    """Settings with a client's changes, complaints about them, and those that belong elsewhere."""
 
     settings: ClientSettings
     complaints: list[str] = field(default_factory=list[str])
@@ -106,10 +106,10 @@ class Applied:
 
 
 def apply(settings: ClientSettings, given: object) -> Applied:
-    """The settings, changed by what a client gave.
+    """Return the settings with a client's changes.
 
-    Null and the empty string unset a key: what the server would do without it holds again.
-    Objects are the client's own settings: ours are flat.
+    Null and the empty string unset a key, so that the server's value applies again. Objects are
+    ignored: they hold settings of the client itself, while Allma's are flat.
     """
     if given is None:
         return Applied(settings)

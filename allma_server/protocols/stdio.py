@@ -1,7 +1,7 @@
-"""Standard input and output as the wire of a protocol.
+"""Standard input and output as the transport of a protocol.
 
-The only code, with `__main__`, that knows file descriptors and signals. The wire is taken away
-from descriptors 0 and 1 first: what a library or a child process prints lands on stderr.
+With `__main__`, the only code that handles file descriptors and signals. Descriptors 0 and 1 are
+copied and redirected first, so that anything a library or a child process prints goes to stderr.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol, cast
 
 MESSAGE_LIMIT = 1 << 24
-"""Characters of the longest line a `StreamReader` of ours takes."""
+"""Bytes that a `StreamReader` buffers."""
 
 HIGH_WATER = 1 << 20
-"""Bytes that may wait to be written before `drain` makes the producer wait as well."""
+"""Bytes that may wait to be written before `drain` blocks."""
 
 _log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """What a door writes to: an `asyncio.StreamWriter`, or the `FdWriter` of this process."""
+    """Where a protocol writes: an `asyncio.StreamWriter`, or the `FdWriter` of this process."""
 
     def write(self, data: bytes) -> None: ...
     async def drain(self) -> None: ...
@@ -40,8 +40,8 @@ class FdWriter:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting = 0
         self._counting = threading.Lock()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._has_capacity = asyncio.Event()
+        self._has_capacity.set()
         self._thread = threading.Thread(target=self._run, name="stdout", daemon=True)
         self._thread.start()
 
@@ -49,15 +49,15 @@ class FdWriter:
         with self._counting:
             self._waiting += len(data)
             if self._waiting > HIGH_WATER:
-                self._room.clear()
+                self._has_capacity.clear()
         self._queue.put(data)
 
     async def drain(self) -> None:
-        """Returns when less than `HIGH_WATER` bytes wait, or nobody reads any more."""
-        await self._room.wait()
+        """Wait until at most `HIGH_WATER` bytes are unwritten, or the reader is gone."""
+        await self._has_capacity.wait()
 
     def close(self, grace: float = 2.0) -> None:
-        """Writes what is left, for `grace` seconds at most."""
+        """Write the remaining bytes, for at most `grace` seconds."""
         self._queue.put(None)
         self._thread.join(grace)
 
@@ -69,24 +69,24 @@ class FdWriter:
                 while view and not gone:
                     view = view[os.write(self._fd, view) :]
             except OSError:
-                gone = True  # nobody reads any more: the rest is dropped, not kept
+                gone = True  # nobody reads: drop the rest
             with self._counting:
                 self._waiting -= len(data)
-                room = self._waiting <= HIGH_WATER
-            if room and not self._room.is_set():
+                has_capacity = self._waiting <= HIGH_WATER
+            if has_capacity and not self._has_capacity.is_set():
                 try:
-                    self._loop.call_soon_threadsafe(self._make_room)
+                    self._loop.call_soon_threadsafe(self._resume)
                 except RuntimeError:
                     return  # the loop is closed
 
-    def _make_room(self) -> None:
-        # Asked again on the loop, where `write` decides: more may have come in between.
+    def _resume(self) -> None:
+        # Checked again on the loop, because `write` may have added more since.
         if self._waiting <= HIGH_WATER:
-            self._room.set()
+            self._has_capacity.set()
 
 
-class _Tap(asyncio.Transport):
-    """Lets a `StreamReader` stop the thread that feeds it while its buffer is full."""
+class _FlowControl(asyncio.Transport):
+    """Lets a `StreamReader` pause the thread that feeds it while its buffer is full."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,9 +101,9 @@ class _Tap(asyncio.Transport):
 
 
 def open_stdio() -> tuple[int, int]:
-    """Takes the wire: private copies of descriptors 0 and 1, which then lead to nowhere and stderr.
+    """Return private copies of descriptors 0 and 1, and redirect 0 to null and 1 to stderr.
 
-    Must run before anything heavy is imported: libraries print.
+    Call it before heavy imports: libraries print.
     """
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -111,21 +111,21 @@ def open_stdio() -> tuple[int, int]:
     os.close(null)
     os.dup2(2, 1)
     if sys.platform != "win32":
-        # A parent may hand over its pipes in non-blocking mode; our threads want to wait.
+        # A parent may pass its pipes in non-blocking mode; the threads here block on them.
         os.set_blocking(source, True)
         os.set_blocking(sink, True)
     return source, sink
 
 
 def read_from(fd: int, loop: asyncio.AbstractEventLoop) -> asyncio.StreamReader:
-    """A reader fed by a thread from a descriptor of any kind: pipe, file, terminal, on any system.
+    """Return a reader fed by a thread from a descriptor of any kind: pipe, file or terminal.
 
-    A thread of our own, because one parked in `sys.stdin` holds a lock that hangs the exit.
+    Not through `sys.stdin`: a thread blocked in it holds a lock that hangs the exit.
     """
     reader = asyncio.StreamReader(limit=MESSAGE_LIMIT, loop=loop)
-    tap = _Tap()
-    reader.set_transport(tap)
-    # One block on its way at a time: a busy loop could not say stop in time otherwise.
+    flow = _FlowControl()
+    reader.set_transport(flow)
+    # One block at a time: otherwise a busy loop could not pause the thread in time.
     taken = threading.Semaphore()
 
     def feed(data: bytes) -> None:
@@ -134,7 +134,7 @@ def read_from(fd: int, loop: asyncio.AbstractEventLoop) -> asyncio.StreamReader:
 
     def pump() -> None:
         try:
-            while taken.acquire() and tap.flowing.wait() and (data := os.read(fd, 1 << 16)):
+            while taken.acquire() and flow.flowing.wait() and (data := os.read(fd, 1 << 16)):
                 loop.call_soon_threadsafe(feed, data)
             loop.call_soon_threadsafe(reader.feed_eof)
         except RuntimeError:
@@ -150,10 +150,10 @@ Serve = Callable[[asyncio.StreamReader, Writer], Awaitable[int]]
 
 
 def run_stdio(source: int, sink: int, serve: Serve, *, grace: float = 10.0) -> NoReturn:
-    """Serves one connection over the wire, then ends the process with what `serve` returned.
+    """Serve one connection over two descriptors, then end the process.
 
-    A signal ends it like a closed input, with status 0; a second one ends it at once. What has
-    not cleaned up within `grace` seconds after that is left behind.
+    The exit status is what `serve` returned. A signal ends it like a closed input, with status 0;
+    a second signal ends it at once. Cleanup after a signal may take `grace` seconds.
     """
     status = 1
     try:
@@ -161,11 +161,11 @@ def run_stdio(source: int, sink: int, serve: Serve, *, grace: float = 10.0) -> N
     except KeyboardInterrupt:
         status = 0
     except Exception:
-        # The one place left that can tell of a bug before the process is gone.
-        _log.exception("the connection ended")
+        # The last chance to log a bug before the process ends.
+        _log.exception("unexpected error; the connection ends")
     finally:
         sys.stderr.flush()
-        # Not sys.exit: a thread may be parked in a read that never returns.
+        # Not sys.exit, which waits for threads: one may block in a read for ever.
         os._exit(status)
 
 
@@ -180,7 +180,7 @@ async def _serve_until_signal(source: int, sink: int, serve: Serve, grace: float
         if stopping:
             os._exit(0)
         stopping = True
-        last_resort(grace)
+        exit_after(grace)
         serving.cancel()
 
     if sys.platform != "win32":
@@ -194,8 +194,8 @@ async def _serve_until_signal(source: int, sink: int, serve: Serve, grace: float
         writer.close()
 
 
-def last_resort(seconds: float) -> None:
-    """Ends the process after `seconds`, whatever still hangs by then."""
+def exit_after(seconds: float) -> None:
+    """End the process after `seconds`, whatever still hangs then."""
     timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()

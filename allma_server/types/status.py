@@ -106,9 +106,9 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedClient:
-    """Somebody at a door of the daemon: `lsp`, `mcp` or `shell`."""
+    """A client of the daemon; `protocol` is `lsp`, `mcp` or `shell`."""
 
-    door: str
+    protocol: str
     pid: int
 
 

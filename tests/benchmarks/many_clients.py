@@ -54,11 +54,11 @@ class Client:
 
     @classmethod
     async def connected(cls, here: Home, kind: str) -> "Client":
-        door = "lsp" if kind == "lsp" else "mcp"
-        link = await asyncio.to_thread(connect, here.data, {"door": door})
+        protocol = "lsp" if kind == "lsp" else "mcp"
+        link = await asyncio.to_thread(connect, here.data, {"protocol": protocol})
         reader, writer = await asyncio.open_unix_connection(sock=link, limit=1 << 26)
-        protocol: type[Wire] = Frames if kind == "lsp" else Lines
-        wire: Any = protocol(reader, writer, seconds=120)
+        framing: type[Wire] = Frames if kind == "lsp" else Lines
+        wire: Any = framing(reader, writer, seconds=120)
         if kind != "modern":
             await wire.initialize()
         return cls(kind, wire)
@@ -105,7 +105,7 @@ def greetings(
         link = dial(place)
         assert isinstance(link, socket.socket)
         with link:
-            assert greet(link, place, {"door": "control", "command": "status"}) is not None
+            assert greet(link, place, {"protocol": "control", "command": "status"}) is not None
         measured.holds.append(time.monotonic() - began)
         time.sleep(0.02)
 

@@ -28,10 +28,10 @@ def environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def ask(process: "subprocess.Popen[bytes]", message: dict[str, Any], door: str) -> None:
+def ask(process: "subprocess.Popen[bytes]", message: dict[str, Any], protocol: str) -> None:
     assert process.stdin is not None and process.stdout is not None
     body = json.dumps({"jsonrpc": "2.0", "id": 1, **message}).encode()
-    if door == "mcp":
+    if protocol == "mcp":
         process.stdin.write(body + b"\n")
         process.stdin.flush()
         process.stdout.readline()
@@ -56,15 +56,15 @@ HELLO: dict[str, dict[str, Any]] = {
 }
 
 
-def start(door: str, env: dict[str, str]) -> tuple[float, "subprocess.Popen[bytes]"]:
+def start(protocol: str, env: dict[str, str]) -> tuple[float, "subprocess.Popen[bytes]"]:
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "allma_server", door],
+        [sys.executable, "-m", "allma_server", protocol],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=env,
     )
-    ask(process, HELLO[door], door)
+    ask(process, HELLO[protocol], protocol)
     return time.perf_counter() - began, process
 
 
@@ -97,23 +97,23 @@ def main() -> None:
         print(f"load {os.getloadavg()[0]:.1f}, median of {ROUNDS}")
         baseline = median(library() for _ in range(ROUNDS))
         print(f"  importing the MCP library alone: {baseline * 1000:.0f} ms")
-        for door in ("mcp", "lsp"):
+        for protocol in ("mcp", "lsp"):
             cold: list[float] = []
             for _ in range(ROUNDS):
-                seconds, process = start(door, env)
+                seconds, process = start(protocol, env)
                 cold.append(seconds)
                 end(process)
                 stop_daemon(env)
-            print(f"  {door}, no daemon: {median(cold) * 1000:.0f} ms, "
+            print(f"  {protocol}, no daemon: {median(cold) * 1000:.0f} ms, "
                   f"{median(cold) / baseline:.2f} of the import")  # fmt: skip
-            _, first = start(door, env)
+            _, first = start(protocol, env)
             warm, memory, ends = [], [], []
             for _ in range(ROUNDS):
-                seconds, process = start(door, env)
+                seconds, process = start(protocol, env)
                 warm.append(seconds)
                 memory.append(psutil.Process(process.pid).memory_info().rss / 1e6)
                 ends.append(end(process))
-            print(f"  {door}, warm daemon: {median(warm) * 1000:.0f} ms; memory "
+            print(f"  {protocol}, warm daemon: {median(warm) * 1000:.0f} ms; memory "
                   f"{median(memory):.0f} MB; ends in {median(ends) * 1000:.0f} ms")  # fmt: skip
             end(first)
             stop_daemon(env)

@@ -112,7 +112,7 @@ def url(home: Home) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         # Who connects before it serves is kept waiting by the system.
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "http_door.py"), str(listening.fileno())],
+            [sys.executable, str(HERE / "http_server.py"), str(listening.fileno())],
             env=home.environment | settings | {"PYTHONPATH": str(HERE.parents[1])},
             cwd=home.path,
             pass_fds=[listening.fileno()],

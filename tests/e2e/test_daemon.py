@@ -156,7 +156,7 @@ async def test_a_client_of_a_newer_version_gets_a_new_daemon() -> None:
         with socket.socket(socket.AF_UNIX) as newer:
             newer.connect(str(place))
             newer.sendall(
-                json.dumps({"door": "mcp", "build": {"version": "99.1"}}).encode() + b"\n"
+                json.dumps({"protocol": "mcp", "build": {"version": "99.1"}}).encode() + b"\n"
             )
             assert json.loads(newer.recv(1000))["ok"] is False
         # The old client is still served while the place is free for the successor.
@@ -437,7 +437,7 @@ async def test_installations_of_one_version_share_a_daemon_and_a_newer_one_repla
 
 async def test_an_incompatible_client_gets_the_next_step() -> None:
     await start_daemon(data_dir())
-    hello = {"door": "shell", "wire": 0}
+    hello = {"protocol": "shell", "wire": 0}
     with pytest.raises(link.Refused, match="cannot use") as refused:
         await asyncio.to_thread(link.connect, data_dir(), hello)
     assert refused.value.hint and "pip install -U" in refused.value.hint

@@ -50,9 +50,9 @@ BYTES = [
 ]
 
 
-@pytest.mark.parametrize(("door", "wire"), [("mcp", Lines), ("lsp", Frames)])
-async def test_a_forwarder_survives_invalid_input(door: str, wire: Any) -> None:
-    async with program(door, wire=wire) as (client, process):
+@pytest.mark.parametrize(("protocol", "wire"), [("mcp", Lines), ("lsp", Frames)])
+async def test_a_forwarder_survives_invalid_input(protocol: str, wire: Any) -> None:
+    async with program(protocol, wire=wire) as (client, process):
         await client.initialize()
         for message in ODD:
             client.send({"jsonrpc": "2.0", **message})
@@ -76,7 +76,7 @@ async def test_a_line_that_is_too_large_is_refused_with_the_limit() -> None:
         text = b"x" * (3 * LARGEST_LINE)
         client.writer.write(b'{"method": "ping", "params": {"x": "%b"}, "id": "large"}\n' % text)
         error = (await client.answer("large"))["error"]
-        assert "bytes; at most 16,777,216" in error["message"]
+        assert "bytes; the limit is 16,777,216" in error["message"]
         assert await client.result("ping") == {}
         assert psutil.Process(process.pid).memory_info().rss < 150e6
 

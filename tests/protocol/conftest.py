@@ -7,7 +7,7 @@ import pytest_asyncio
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.types import LOCAL
 
 GLACIER = """# Glacier
@@ -47,7 +47,7 @@ async def engine(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Async
 
 
 @pytest.fixture
-def source(engine: Engine) -> EngineSource:
+def provider(engine: Engine) -> EngineProvider:
     async def ready() -> Engine:
         return engine
 

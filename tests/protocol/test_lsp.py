@@ -1,4 +1,4 @@
-"""The LSP door, driven byte by byte."""
+"""LSP, driven byte by byte."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, OPERATIONS, Call
 from allma_server.protocols import framing
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.lsp import parent_process, serve_lsp, workspace_sync
 from allma_server.providers.chat import scripted
 from allma_server.types import LOCAL
@@ -38,8 +38,8 @@ BARS = {"window": {"workDoneProgress": True}}
 
 
 @asynccontextmanager
-async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
-    async with connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+async def raw(provider: EngineProvider) -> AsyncGenerator[Frames]:
+    async with connected(partial(serve_lsp, provider, client=ClientContext(LOCAL))) as (
         reader,
         writer,
         _,
@@ -48,8 +48,8 @@ async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
 
 
 @asynccontextmanager
-async def editor(source: EngineSource, **options: Any) -> AsyncGenerator[Frames]:
-    async with raw(source) as wire:
+async def editor(provider: EngineProvider, **options: Any) -> AsyncGenerator[Frames]:
+    async with raw(provider) as wire:
         await wire.initialize(**options)
         yield wire
 
@@ -70,8 +70,8 @@ def begun(wire: Frames, token: int | str) -> bool:
 # --- beginning and end ------------------------------------------------------------------------
 
 
-async def test_initialize_tells_what_the_server_can_do(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_initialize_tells_what_the_server_can_do(provider: EngineProvider) -> None:
+    async with raw(provider) as wire:
         result = await wire.initialize()
     assert result["serverInfo"] == {"name": "allma", "version": __version__}
     can = result["capabilities"]
@@ -103,9 +103,9 @@ OF_ANOTHER_REVISION = {
 
 
 async def test_values_of_another_revision_of_the_protocol_are_ignored(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         result = await wire.result(
             "initialize",
             {"processId": None, "trace": "compact", "capabilities": OF_ANOTHER_REVISION},
@@ -117,12 +117,12 @@ async def test_values_of_another_revision_of_the_protocol_are_ignored(
 
 
 async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> None:
-    async def source() -> Engine:
+    async def provider() -> Engine:
         raise AssertionError("the engine was asked for")
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(workspace_sync, "IDLE_SECONDS", 60.0)
-        async with raw(source) as wire:
+        async with raw(provider) as wire:
             await wire.initialize(folders=(str(tmp_path),))
             await wire.result("shutdown")
             wire.notify("exit")
@@ -133,9 +133,9 @@ async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> Non
     ("messages", "status"), [(["exit"], 1), (["shutdown", "exit"], 0), ([], 0)]
 )
 async def test_the_exit_status_says_whether_the_client_took_its_leave(
-    source: EngineSource, messages: list[str], status: int
+    provider: EngineProvider, messages: list[str], status: int
 ) -> None:
-    async with connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+    async with connected(partial(serve_lsp, provider, client=ClientContext(LOCAL))) as (
         reader,
         writer,
         serving,
@@ -149,9 +149,9 @@ async def test_the_exit_status_says_whether_the_client_took_its_leave(
 
 
 async def test_shutdown_ends_calls_in_flight_and_answers_them(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         ask = {"question": "glacier?", "model": "slow", "partialResultToken": "s"}
         ids = [wire.begin("allma/ask", ask), wire.begin_command("allma.ask", ask)]
         await wire.until(lambda: begun(wire, "s"))
@@ -165,22 +165,22 @@ async def test_shutdown_ends_calls_in_flight_and_answers_them(
 
 
 async def test_a_client_that_leaves_takes_its_calls_along(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.begin("allma/ask", {"question": "x", "model": "slow", "partialResultToken": 1})
         await wire.until(lambda: begun(wire, 1))
     assert engine.chat.generating == 0  # type: ignore[attr-defined]
 
 
 async def test_the_connection_ends_with_the_process_of_the_editor(
-    source: EngineSource, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parent_process, "EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(parent_process, "POLL_SECONDS", 0.05)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "input()", stdin=subprocess.PIPE
     )
-    async with editor(source, process_id=child.pid) as wire:
+    async with editor(provider, process_id=child.pid) as wire:
         await wire.result("allma/status")
         await child.communicate(b"\n")
         async with asyncio.timeout(5):
@@ -188,14 +188,14 @@ async def test_the_connection_ends_with_the_process_of_the_editor(
                 pass
 
 
-async def test_an_editor_whose_process_cannot_be_seen_is_served(source: EngineSource) -> None:
-    async with editor(source, process_id=2**22 + 12345) as wire:
+async def test_an_editor_whose_process_cannot_be_seen_is_served(provider: EngineProvider) -> None:
+    async with editor(provider, process_id=2**22 + 12345) as wire:
         await wire.result("allma/status")
 
 
-async def test_many_editors_share_an_engine(source: EngineSource) -> None:
+async def test_many_editors_share_an_engine(provider: EngineProvider) -> None:
     async def one() -> int:
-        async with editor(source) as wire:
+        async with editor(provider) as wire:
             return len((await wire.result("allma/search", {"query": "glacier"}))["passages"])
 
     async with asyncio.TaskGroup() as tasks:
@@ -207,9 +207,9 @@ async def test_many_editors_share_an_engine(source: EngineSource) -> None:
 
 
 async def test_every_operation_is_a_command_and_a_request_in_both_spellings(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         by_command = await wire.command("allma.conversations.list", {"limit": 1})
         by_request = await wire.result("allma/conversations.list", {"limit": 1})
         by_path = await wire.result("allma/conversations/list", {"limit": 1})
@@ -223,10 +223,10 @@ async def test_every_operation_is_a_command_and_a_request_in_both_spellings(
 
 @pytest.mark.parametrize("command", [True, False])
 async def test_an_answer_comes_in_chunks_then_its_sources_then_whole(
-    source: EngineSource, command: bool
+    provider: EngineProvider, command: bool
 ) -> None:
     asked = {"question": "How long is the glacier?", "partialResultToken": "p1"}
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         if command:
             answer = await wire.command("allma.ask", asked)
         else:
@@ -245,10 +245,10 @@ async def test_an_answer_comes_in_chunks_then_its_sources_then_whole(
 
 
 async def test_tokens_are_gathered_into_few_messages(
-    source: EngineSource, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.002)
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         id = wire.begin("allma/ask", {"question": "x", "model": "slow", "partialResultToken": 1})
         await wire.until(lambda: len(wire.chunks(1)) == 6)
         wire.notify("$/cancelRequest", {"id": id})
@@ -257,9 +257,9 @@ async def test_tokens_are_gathered_into_few_messages(
 
 
 async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_that(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with editor(source, options={"streamNotification": True}) as wire:
+    async with editor(provider, options={"streamNotification": True}) as wire:
         asked = {"question": "How long is the glacier?", "partialResultToken": "p1"}
         answer = await wire.result("allma/ask", asked)
         told = [n["params"] for n in wire.notes if n["method"] == "allma/chunk"]
@@ -273,10 +273,10 @@ async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_tha
 @pytest.mark.parametrize("how", ["$/cancelRequest", "allma/cancel", "allma.cancel", "bar"])
 @pytest.mark.parametrize("command", [True, False])
 async def test_cancelling_reaches_the_model(
-    source: EngineSource, engine: Engine, command: bool, how: str
+    provider: EngineProvider, engine: Engine, command: bool, how: str
 ) -> None:
     asked = {"question": "x", "model": "slow", "partialResultToken": "c", "workDoneToken": 17}
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         id = wire.begin_command("allma.ask", asked) if command else wire.begin("allma/ask", asked)
         await wire.until(lambda: begun(wire, "c"))
         match how:
@@ -298,8 +298,8 @@ async def test_cancelling_reaches_the_model(
         ]  # fmt: skip
 
 
-async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         id = wire.begin(
             "allma/ask", {"question": "stop me?", "model": "slow", "partialResultToken": "s"}
         )
@@ -313,16 +313,16 @@ async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(source: Engine
         assert answer["conversationId"] == conversation
 
 
-async def test_a_question_that_fails_tells_where_it_is_kept(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_a_question_that_fails_tells_where_it_is_kept(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         failed = await wire.request("allma/ask", {"question": "kept?", "model": "vector"})
         conversation = failed["error"]["data"]["conversationId"]
         shown = await wire.result("allma/conversations/show", {"id": conversation})
     assert [message["content"] for message in shown["messages"]] == ["kept?"]
 
 
-async def test_an_answer_is_made_anew_in_its_place(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_an_answer_is_made_anew_in_its_place(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         first = await wire.result("allma/ask", {"question": "How long is the glacier?"})
         id = first["conversationId"]
         await wire.result("allma/ask", {"question": "And the river?", "conversationId": id})
@@ -341,8 +341,8 @@ async def test_an_answer_is_made_anew_in_its_place(source: EngineSource) -> None
     assert shown["title"] == again["question"]
 
 
-async def test_a_cancelled_request_that_is_unknown_is_ignored(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_a_cancelled_request_that_is_unknown_is_ignored(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         wire.notify("$/cancelRequest", {"id": "nobody"})
         wire.notify("$/cancelRequest", {"no": "id"})
         wire.notify("window/workDoneProgress/cancel", {"token": "nobody"})
@@ -353,10 +353,10 @@ async def test_a_cancelled_request_that_is_unknown_is_ignored(source: EngineSour
 
 
 async def test_indexing_shows_a_bar_with_the_token_of_the_client(
-    source: EngineSource, tmp_path: Path
+    provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Ice\n\nWater that is cold.\n")
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         report = await wire.command(
             "allma.ingest", {"paths": [str(tmp_path)], "workDoneToken": "w"}
         )
@@ -368,23 +368,23 @@ async def test_indexing_shows_a_bar_with_the_token_of_the_client(
 
 
 async def test_a_bar_is_made_only_for_clients_that_show_one(
-    source: EngineSource, tmp_path: Path
+    provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Ice\n\nWater that is cold.\n")
-    async with editor(source, capabilities=BARS) as wire:
+    async with editor(provider, capabilities=BARS) as wire:
         await wire.result("allma/ingest", {"paths": [str(tmp_path)]})
         [created] = wire.asked
         assert created["method"] == "window/workDoneProgress/create"
         kinds = [step["kind"] for step in wire.chunks(created["params"]["token"])]
         assert [kinds[0], kinds[-1]] == ["begin", "end"]
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         await wire.result("allma/sync", {"path": str(tmp_path)})
         await wire.result("allma/forget", {"path": str(tmp_path)})
         assert not wire.asked
 
 
-async def test_pulling_a_model_can_be_followed(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_pulling_a_model_can_be_followed(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         done = await wire.result("allma/models/pull", {"name": "echo", "workDoneToken": "w"})
         assert done == {"message": "Installed echo."}
         assert [step["kind"] for step in wire.chunks("w")][-1] == "end"
@@ -408,11 +408,11 @@ def gate(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 async def test_cancelling_through_the_bar_stops_the_indexing(
-    source: EngineSource, engine: Engine, tmp_path: Path, gate: asyncio.Event
+    provider: EngineProvider, engine: Engine, tmp_path: Path, gate: asyncio.Event
 ) -> None:
     for n in range(3):
         (tmp_path / f"{n}.md").write_text(f"# Ice {n}\n\nWater that is cold.\n")
-    async with editor(source, capabilities=BARS) as wire:
+    async with editor(provider, capabilities=BARS) as wire:
         id = wire.begin("allma/ingest", {"paths": [str(tmp_path)]})
         await wire.until(lambda: bool(wire.asked))
         token = wire.asked[0]["params"]["token"]
@@ -427,14 +427,14 @@ async def test_cancelling_through_the_bar_stops_the_indexing(
 
 
 async def test_folders_go_on_being_indexed_when_the_editor_is_closed(
-    source: EngineSource, engine: Engine, tmp_path: Path, gate: asyncio.Event
+    provider: EngineProvider, engine: Engine, tmp_path: Path, gate: asyncio.Event
 ) -> None:
     for n in range(3):
         (tmp_path / f"{n}.md").write_text(f"# Ice {n}\n\nWater that is cold.\n")
-    async with editor(source, folders=(str(tmp_path),), capabilities=BARS) as wire:
+    async with editor(provider, folders=(str(tmp_path),), capabilities=BARS) as wire:
         await wire.until(lambda: bool(wire.asked))
     gate.set()
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         async with asyncio.timeout(20):
             while await indexed(wire, tmp_path) != 3:
                 pass
@@ -461,9 +461,9 @@ async def test_folders_go_on_being_indexed_when_the_editor_is_closed(
     ],
 )
 async def test_a_foreseen_failure_carries_the_error_object(
-    source: EngineSource, name: str, argument: Any, code: int, allma: str
+    provider: EngineProvider, name: str, argument: Any, code: int, allma: str
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         error = (await wire.answer(wire.begin_command(name, argument)))["error"]
         assert error["code"] == code
         assert set(error["data"]) == {"code", "message", "hint"}
@@ -475,7 +475,7 @@ async def test_a_foreseen_failure_carries_the_error_object(
 
 
 async def test_a_bug_tells_nothing_but_that_it_is_one(
-    source: EngineSource,
+    provider: EngineProvider,
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -484,7 +484,7 @@ async def test_a_bug_tells_nothing_but_that_it_is_one(
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(engine.chat, "list", broken)
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         answers = [
             await wire.request("allma/models/list"),
             await wire.answer(wire.begin_command("allma.models.list")),
@@ -498,7 +498,7 @@ async def test_a_bug_tells_nothing_but_that_it_is_one(
 
 
 async def test_an_engine_that_cannot_be_opened_is_told_to_whoever_asks(
-    source: EngineSource, tmp_path: Path
+    provider: EngineProvider, tmp_path: Path
 ) -> None:
     from allma_server.errors import DataDirectoryBusy
 
@@ -531,9 +531,9 @@ async def test_an_engine_that_cannot_be_opened_is_told_to_whoever_asks(
     ids=lambda value: value[:70].decode() if isinstance(value, bytes) else None,
 )
 async def test_what_is_no_message_is_answered_and_the_next_one_served(
-    source: EngineSource, body: bytes, code: int, id: int | None
+    provider: EngineProvider, body: bytes, code: int, id: int | None
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.writer.write(wire.frame(body))
         answer = await wire.answer(id)
         assert answer["error"]["code"] == code
@@ -550,18 +550,18 @@ async def test_what_is_no_message_is_answered_and_the_next_one_served(
     ],
 )
 async def test_a_wrong_length_is_answered_and_the_next_message_found(
-    source: EngineSource, noise: bytes
+    provider: EngineProvider, noise: bytes
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.writer.write(noise)
         assert (await wire.answer(None))["error"]["code"] == -32700
         await wire.result("allma/status")
 
 
 async def test_headers_may_be_written_in_any_way_the_protocol_allows(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         body = b'{"jsonrpc": "2.0", "id": "h", "method": "allma/status"}'
         header = b"content-type: application/vscode-jsonrpc\r\ncontent-length:%d\r\n\r\n"
         wire.writer.write(header % len(body) + body)
@@ -569,17 +569,17 @@ async def test_headers_may_be_written_in_any_way_the_protocol_allows(
 
 
 async def test_a_message_beyond_the_limit_is_answered_and_passed_over(
-    source: EngineSource, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(framing, "LARGEST_MESSAGE", 1000)
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.writer.write(wire.frame(b"x" * 300_000))
         assert (await wire.answer(None))["error"]["code"] == -32600
         await wire.result("allma/status")
 
 
-async def test_requests_before_initialize_are_refused(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_requests_before_initialize_are_refused(provider: EngineProvider) -> None:
+    async with raw(provider) as wire:
         assert (await wire.request("allma/status"))["error"]["code"] == -32002
         wire.notify("allma/nothing")
         assert (await wire.initialize())["serverInfo"]["name"] == "allma"
@@ -588,8 +588,8 @@ async def test_requests_before_initialize_are_refused(source: EngineSource) -> N
 # --- settings ---------------------------------------------------------------------------------
 
 
-async def test_settings_shape_the_questions_of_their_connection(source: EngineSource) -> None:
-    async with editor(source, options={"topK": 1, "model": "none"}) as wire:
+async def test_settings_shape_the_questions_of_their_connection(provider: EngineProvider) -> None:
+    async with editor(provider, options={"topK": 1, "model": "none"}) as wire:
         assert len((await wire.result("allma/search", {"query": "glacier water"}))["passages"]) == 1
         found = await wire.result("allma/search", {"query": "glacier water", "topK": 2})
         assert len(found["passages"]) == 2
@@ -601,7 +601,7 @@ async def test_settings_shape_the_questions_of_their_connection(source: EngineSo
 
 
 async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_they_change(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
     can = {
         "workspace": {
@@ -610,7 +610,7 @@ async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_t
             "didChangeWatchedFiles": {"dynamicRegistration": True},
         }
     }
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         wire.replies["workspace/configuration"] = [
             {"topK": 1, "server": {"path": "x"}, "model": None}
         ]
@@ -630,8 +630,10 @@ async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_t
         assert not shown(wire, "window/showMessage")
 
 
-async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(
+    provider: EngineProvider,
+) -> None:
+    async with raw(provider) as wire:
         wire.replies["workspace/configuration"] = [{"topK": None, "chatModel": ""}]
         can = {"workspace": {"configuration": True}}
         await wire.initialize(capabilities=can, options={"topK": 1, "chatModel": "none"})
@@ -642,12 +644,12 @@ async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(source: Engi
 
 
 async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting(
-    engine: Engine, source: EngineSource
+    engine: Engine, provider: EngineProvider
 ) -> None:
     config = engine.config.model_copy(update={"chat_model": "slow"})
 
     async def told() -> Engine:
-        return replace(await source(), settings=lambda: config)
+        return replace(await provider(), settings=lambda: config)
 
     async with editor(told, options={"chatModel": "auto"}) as wire:
         assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"
@@ -664,9 +666,9 @@ async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting
     ],
 )
 async def test_a_setting_that_cannot_be_is_shown_once(
-    source: EngineSource, given: Any, complaint: str
+    provider: EngineProvider, given: Any, complaint: str
 ) -> None:
-    async with editor(source, options=given) as wire:
+    async with editor(provider, options=given) as wire:
         note = await wire.note(lambda n: n["method"] == "window/showMessage")
         assert note["params"] == {"type": 2, "message": complaint}
         await wire.result("allma/status")
@@ -674,9 +676,9 @@ async def test_a_setting_that_cannot_be_is_shown_once(
 
 
 async def test_a_setting_of_the_data_directory_is_noted_where_it_differs(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with editor(source, options={"chunkSize": 500, "chunkOverlap": 200}) as wire:
+    async with editor(provider, options={"chunkSize": 500, "chunkOverlap": 200}) as wire:
         note = await wire.note(lambda n: n["method"] == "window/logMessage")
         assert "allma config set chunk_size 500" in note["params"]["message"]
         await wire.result("allma/status")
@@ -692,10 +694,10 @@ async def indexed(wire: Frames, folder: Path) -> int:
 
 
 async def test_relative_paths_start_in_the_folder_of_the_editor(
-    source: EngineSource, tmp_path: Path
+    provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "bell.md").write_text("# Bell\n\nThe bell weighs nine tons.\n")
-    async with editor(source, folders=(str(tmp_path),)) as wire:
+    async with editor(provider, folders=(str(tmp_path),)) as wire:
         await wire.result("allma/ingest", {"paths": ["."]})
         assert "nine tons" in (await wire.result("allma/read", {"source": "bell.md"}))["text"]
         await wire.result("allma/export", {"path": "copy.allma"})
@@ -706,11 +708,11 @@ async def test_relative_paths_start_in_the_folder_of_the_editor(
 @pytest.mark.parametrize("key", ["rootUri", "rootPath"])
 @pytest.mark.parametrize("folders", [{}, {"workspaceFolders": None}, {"workspaceFolders": []}])
 async def test_the_root_of_an_older_editor_is_its_folder(
-    source: EngineSource, tmp_path: Path, key: str, folders: dict[str, Any]
+    provider: EngineProvider, tmp_path: Path, key: str, folders: dict[str, Any]
 ) -> None:
     (tmp_path / "a.md").write_text("# Glacier\n\nOld ice.\n")
     root = tmp_path.as_uri() if key == "rootUri" else str(tmp_path)
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         await wire.result(
             "initialize", {"processId": None, "capabilities": {}, key: root, **folders}
         )
@@ -722,7 +724,7 @@ async def test_the_root_of_an_older_editor_is_its_folder(
 
 
 async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_go(
-    source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
+    provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
@@ -733,7 +735,7 @@ async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_g
         passages = (await wire.result("allma/search", {"query": "glacier ice"}))["passages"]
         return {passage["workspace"] for passage in passages}
 
-    async with editor(source, folders=(str(first),), capabilities=BARS) as wire:
+    async with editor(provider, folders=(str(first),), capabilities=BARS) as wire:
         async with asyncio.timeout(20):
             while not await indexed(wire, first):
                 pass
@@ -761,18 +763,18 @@ async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_g
 
 
 async def test_folders_are_left_alone_when_the_settings_say_so(
-    source: EngineSource, tmp_path: Path, notes: Path
+    provider: EngineProvider, tmp_path: Path, notes: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Glacier\n")
     options = {"indexWorkspaceFolders": False}
-    async with editor(source, folders=(str(tmp_path),), options=options) as wire:
+    async with editor(provider, folders=(str(tmp_path),), options=options) as wire:
         found = await wire.result("allma/search", {"query": "glacier"})
         assert {p["workspace"] for p in found["passages"]} == {str(notes)}
         assert not await indexed(wire, tmp_path)
 
 
-async def test_a_folder_that_is_refused_is_told_and_stops_nothing(source: EngineSource) -> None:
-    async with editor(source, folders=("/",)) as wire:
+async def test_a_folder_that_is_refused_is_told_and_stops_nothing(provider: EngineProvider) -> None:
+    async with editor(provider, folders=("/",)) as wire:
         note = await wire.note(lambda n: n["method"] == "window/logMessage")
         assert "/" in note["params"]["message"]
         assert (await wire.result("allma/search", {"query": "glacier"}))["passages"]
@@ -780,11 +782,11 @@ async def test_a_folder_that_is_refused_is_told_and_stops_nothing(source: Engine
 
 
 async def test_a_saved_file_is_found_as_it_is_now(
-    source: EngineSource, engine: Engine, notes: Path
+    provider: EngineProvider, engine: Engine, notes: Path
 ) -> None:
     engine.ingestion.start_monitoring()
     path = notes / "saved.md"
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         for word in ("penitentes", "sastrugi"):
             path.write_text(f"# {word}\n\nShapes of {word} in snow.\n")
             if word == "penitentes":
@@ -803,8 +805,8 @@ async def test_a_saved_file_is_found_as_it_is_now(
 # --- documents and code actions ---------------------------------------------------------------
 
 
-async def test_allma_documents_open_in_the_editor(source: EngineSource) -> None:
-    async with editor(source) as wire:
+async def test_allma_documents_open_in_the_editor(provider: EngineProvider) -> None:
+    async with editor(provider) as wire:
         answer = await wire.result("allma/ask", {"question": "How long is the glacier?"})
         uri = f"allma://conversation/{answer['conversationId']}.md"
         text = (await wire.result("workspace/textDocumentContent", {"uri": uri}))["text"]
@@ -835,11 +837,11 @@ def selection(kinds: list[str] | None = None, end: int = 2) -> Message:
     }
 
 
-async def test_a_selection_can_be_explained_and_related(source: EngineSource) -> None:
+async def test_a_selection_can_be_explained_and_related(provider: EngineProvider) -> None:
     literals = {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}}
     text = "\N{SNOWFLAKE}\N{SNOWFLAKE} glacier\nlong\n"
     document = {"uri": "untitled:draft", "languageId": "text", "version": 1, "text": text}
-    async with editor(source, capabilities={"textDocument": {"codeAction": literals}}) as wire:
+    async with editor(provider, capabilities={"textDocument": {"codeAction": literals}}) as wire:
         assert await wire.result("textDocument/codeAction", selection()) == []
         wire.notify("textDocument/didOpen", {"textDocument": document})
         explain, relate = await wire.result("textDocument/codeAction", selection())
@@ -853,13 +855,15 @@ async def test_a_selection_can_be_explained_and_related(source: EngineSource) ->
         assert await wire.result("textDocument/codeAction", selection(end=0)) == []
         bad = selection(end=9999)
         assert len(await wire.result("textDocument/codeAction", bad)) == 2
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.notify("textDocument/didOpen", {"textDocument": document})
         [plain, _] = await wire.result("textDocument/codeAction", selection())
         assert plain["command"] == "allma.ask"
 
 
-async def test_a_selection_is_counted_in_the_lines_of_the_protocol(source: EngineSource) -> None:
+async def test_a_selection_is_counted_in_the_lines_of_the_protocol(
+    provider: EngineProvider,
+) -> None:
     text = "form\ffeed\u2028and\x85more\rmac\r\nwindows\nglacier\n"
     document = {"uri": "untitled:draft", "languageId": "text", "version": 1, "text": text}
     last = selection(end=4)
@@ -868,7 +872,7 @@ async def test_a_selection_is_counted_in_the_lines_of_the_protocol(source: Engin
         "range": {"start": {"line": 2, "character": 0}, "end": {"line": 2, "character": 7}},
         "text": "linux",
     }
-    async with editor(source) as wire:
+    async with editor(provider) as wire:
         wire.notify("textDocument/didOpen", {"textDocument": document})
         [_, relate] = await wire.result("textDocument/codeAction", last)
         assert relate["arguments"] == [{"query": "glacier"}]

@@ -1,4 +1,4 @@
-"""The MCP door, driven byte by byte and by the library's own client."""
+"""MCP, driven byte by byte and by the library's own client."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols import deadline, framing
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.mcp import calls, connection, resources, serve_mcp
 from allma_server.protocols.text import LONGEST_TEXT
 from allma_server.providers.chat import scripted
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
-async def raw(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
-    async with connected(partial(serve_mcp, source, client=ClientContext(LOCAL, **options))) as (
+async def raw(provider: EngineProvider, **options: Any) -> AsyncGenerator[Lines]:
+    async with connected(partial(serve_mcp, provider, client=ClientContext(LOCAL, **options))) as (
         reader,
         writer,
         _,
@@ -40,15 +40,15 @@ async def raw(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
 
 
 @asynccontextmanager
-async def legacy(source: EngineSource, **options: Any) -> AsyncGenerator[Lines]:
-    async with raw(source, **options) as wire:
+async def legacy(provider: EngineProvider, **options: Any) -> AsyncGenerator[Lines]:
+    async with raw(provider, **options) as wire:
         await wire.initialize()
         yield wire
 
 
 @asynccontextmanager
-async def library(source: EngineSource, mode: str, **options: Any) -> AsyncGenerator[Client]:
-    async with connected(partial(serve_mcp, source, client=ClientContext(LOCAL))) as (
+async def library(provider: EngineProvider, mode: str, **options: Any) -> AsyncGenerator[Client]:
+    async with connected(partial(serve_mcp, provider, client=ClientContext(LOCAL))) as (
         reader,
         writer,
         _,
@@ -77,9 +77,9 @@ def mode(request: pytest.FixtureRequest) -> str:
     ],
 )
 async def test_every_revision_of_the_handshake_is_spoken_and_can_search(
-    source: EngineSource, offered: str, spoken: str
+    provider: EngineProvider, offered: str, spoken: str
 ) -> None:
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         result = await wire.initialize(offered)
         assert result["protocolVersion"] == spoken
         assert result["serverInfo"]["name"] == "allma"
@@ -88,8 +88,8 @@ async def test_every_revision_of_the_handshake_is_spoken_and_can_search(
         assert "glacier.md:" in found["content"][0]["text"]
 
 
-async def test_a_modern_client_needs_no_handshake(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_a_modern_client_needs_no_handshake(provider: EngineProvider) -> None:
+    async with raw(provider) as wire:
         discovered = await wire.result("server/discover", {"_meta": envelope()})
         assert MODERN in discovered["supportedVersions"]
         params = {"name": "search", "arguments": {"query": "glacier"}, "_meta": envelope()}
@@ -98,19 +98,19 @@ async def test_a_modern_client_needs_no_handshake(source: EngineSource) -> None:
 
 
 async def test_a_client_that_discovers_and_then_initializes_begins_anew(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         await wire.result("server/discover", {"_meta": envelope()})
         assert (await wire.initialize())["protocolVersion"] == LATEST_LEGACY
         assert (await wire.tool("search", query="glacier"))["structuredContent"]["passages"]
 
 
 async def test_the_handshake_and_the_list_of_tools_do_not_open_the_engine() -> None:
-    async def source() -> Engine:
+    async def provider() -> Engine:
         raise AssertionError("the engine was asked for")
 
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         await wire.initialize()
         await wire.result("tools/list")
         await wire.result("resources/templates/list")
@@ -122,9 +122,9 @@ async def test_the_handshake_and_the_list_of_tools_do_not_open_the_engine() -> N
 
 
 async def test_there_are_the_eight_tools_of_the_contract_and_they_cost_little(
-    source: EngineSource, mode: str
+    provider: EngineProvider, mode: str
 ) -> None:
-    async with library(source, mode) as opened:
+    async with library(provider, mode) as opened:
         listed = (await opened.list_tools()).tools
     arguments = {tool.name: set(tool.input_schema["properties"]) for tool in listed}
     expected = {
@@ -163,17 +163,17 @@ def _keys(schema: Any) -> set[str]:
 
 @pytest.mark.parametrize("version", ["2024-11-05", LATEST_LEGACY])
 async def test_the_list_of_tools_stays_under_six_thousand_characters(
-    source: EngineSource, version: str
+    provider: EngineProvider, version: str
 ) -> None:
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         await wire.initialize(version)
         wire.begin("tools/list")
         line = await wire.reader.readline()
     assert len(line) < 6000
 
 
-async def test_a_search_is_text_and_data_and_links(source: EngineSource, mode: str) -> None:
-    async with library(source, mode) as opened:
+async def test_a_search_is_text_and_data_and_links(provider: EngineProvider, mode: str) -> None:
+    async with library(provider, mode) as opened:
         result = await opened.call_tool("search", {"query": "how long is the glacier", "top_k": 1})
     assert not result.is_error
     text, link = result.content
@@ -191,31 +191,31 @@ async def test_a_search_before_anything_is_indexed_says_what_to_do(tmp_path: Pat
     config = Config(data_dir=tmp_path, embedder="hashing/words-256")
     async with open_engine(config) as empty:
 
-        async def source() -> Engine:
+        async def provider() -> Engine:
             return empty
 
-        async with legacy(source) as wire:
+        async with legacy(provider) as wire:
             found = await wire.tool("search", query="glacier")
     assert "No documents indexed" in found["content"][0]["text"]
     assert "`allma index DIR`" in found["structuredContent"]["notice"]
 
 
-async def test_old_revisions_get_no_links(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_old_revisions_get_no_links(provider: EngineProvider) -> None:
+    async with raw(provider) as wire:
         await wire.initialize("2025-03-26")
         found = await wire.tool("search", query="glacier")
     assert [block["type"] for block in found["content"]] == ["text"]
 
 
 async def test_an_answer_streams_through_progress_and_ends_with_its_sources(
-    source: EngineSource, mode: str
+    provider: EngineProvider, mode: str
 ) -> None:
     heard: list[tuple[float, str | None]] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, message))
 
-    async with library(source, mode) as opened:
+    async with library(provider, mode) as opened:
         result = await opened.call_tool(
             "ask", {"question": "How long is the glacier?"}, progress_callback=on_progress
         )
@@ -229,9 +229,9 @@ async def test_an_answer_streams_through_progress_and_ends_with_its_sources(
 
 
 async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alone(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         id = wire.begin_call("ask", token="t", question="glacier?", model="slow")
         await wire.note(lambda note: "message" in note["params"])
         assert engine.chat.generating == 1  # type: ignore[attr-defined]
@@ -241,8 +241,8 @@ async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alo
         assert id not in wire._answers
 
 
-async def test_the_conversation_is_told_before_the_answer(source: EngineSource) -> None:
-    async with legacy(source) as wire:
+async def test_the_conversation_is_told_before_the_answer(provider: EngineProvider) -> None:
+    async with legacy(provider) as wire:
         id = wire.begin_call("ask", token="t", question="glacier told?")
         answer = (await wire.answer(id))["result"]["structuredContent"]
         shown = await wire.tool("conversations", action="show", id=answer["conversation_id"])
@@ -256,11 +256,11 @@ async def test_the_conversation_is_told_before_the_answer(source: EngineSource) 
 
 
 async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
-    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
     monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.0003)
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         part = await wire.tool("ask", question="glaciers in part?", model="slow")
         data = part["structuredContent"]
         assert data["state"] == "running" and data["text"]
@@ -277,24 +277,24 @@ async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
 
 
 async def test_what_only_reads_is_stopped_when_it_takes_too_long(
-    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(*_: object) -> Any:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(calls, "CALL_SECONDS", 0.2)
     monkeypatch.setattr(type(engine.catalog), "document_page", hang)
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         result = await wire.tool("documents")
     assert result["isError"] and result["structuredContent"]["code"] == "took_too_long"
 
 
 async def test_long_indexing_answers_with_a_job_that_status_follows(
-    source: EngineSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "JOB_SECONDS", 0.0)
     (tmp_path / "a.md").write_text("# A moraine\n\nStones that ice has left.\n")
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         begun = await wire.tool("index", action="add", path=str(tmp_path))
         job = begun["structuredContent"]["id"]
         assert f'job_id "{job}"' in begun["content"][0]["text"]
@@ -322,8 +322,8 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
     relay = deadline.ProgressRelay(send, announce)
     await relay.report(0, None, "Waiting for the model")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(deadline, "SILENCE", 0.1)
-        async with relay.telling():
+        patched.setattr(deadline, "KEEP_ALIVE_SECONDS", 0.1)
+        async with relay.sending():
             await enough.wait()
     assert {message for _, message in heard} == {"Waiting for the model"}
     assert [p for p, _ in heard] == sorted({p for p, _ in heard})
@@ -332,8 +332,10 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
 # --- what clients and models add or leave out -------------------------------------------------
 
 
-async def test_arguments_that_a_client_adds_are_ignored_with_a_note(source: EngineSource) -> None:
-    async with legacy(source) as wire:
+async def test_arguments_that_a_client_adds_are_ignored_with_a_note(
+    provider: EngineProvider,
+) -> None:
+    async with legacy(provider) as wire:
         result = await wire.tool("search", query="glacier", task_progress="- [ ] look", topk=1)
         plain = await wire.tool("search", query="glacier")
     assert not result.get("isError")
@@ -352,16 +354,16 @@ async def test_arguments_that_a_client_adds_are_ignored_with_a_note(source: Engi
     ],
 )
 async def test_arguments_are_understood_as_models_write_them(
-    source: EngineSource, arguments: dict[str, Any]
+    provider: EngineProvider, arguments: dict[str, Any]
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         result = await wire.tool("search", query="how long is the glacier", **arguments)
     assert not result.get("isError"), result["content"]
     assert len(result["structuredContent"]["passages"]) == 1
 
 
-async def test_members_that_are_null_count_as_absent(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_members_that_are_null_count_as_absent(provider: EngineProvider) -> None:
+    async with raw(provider) as wire:
         await wire.result(
             "initialize",
             {
@@ -382,8 +384,10 @@ async def test_members_that_are_null_count_as_absent(source: EngineSource) -> No
         assert (await wire.result("tools/list", {"cursor": None}))["tools"]
 
 
-async def test_a_found_passage_can_be_read_by_the_number_in_the_text(source: EngineSource) -> None:
-    async with legacy(source) as wire:
+async def test_a_found_passage_can_be_read_by_the_number_in_the_text(
+    provider: EngineProvider,
+) -> None:
+    async with legacy(provider) as wire:
         text = (await wire.tool("search", query="how long is the glacier"))["content"][0]["text"]
         number = re.search(r"\(chunk (\d+), ", text)
         assert number is not None
@@ -392,14 +396,14 @@ async def test_a_found_passage_can_be_read_by_the_number_in_the_text(source: Eng
 
 
 async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
-    source: EngineSource, engine: Engine, tmp_path: Path
+    provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     folder = tmp_path / "long"
     folder.mkdir()
     lines = [f"Line {n} of the long book about lanterns." for n in range(1, 1001)]
     (folder / "book.txt").write_text("\n".join(lines))
     await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         read = await wire.tool("read", source=str(folder / "book.txt"))
         last = read["structuredContent"]["end_line"]
         rest = await wire.tool("read", source=str(folder / "book.txt"), start_line=last + 1)
@@ -412,11 +416,11 @@ async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
 
 
 async def test_relative_paths_start_in_the_folder_of_the_client(
-    source: EngineSource, engine: Engine, tmp_path: Path
+    provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "bell.md").write_text("# Bell\n\nThe bell weighs nine tons.\n")
-    async with legacy(source, cwd=str(tmp_path)) as wire:
+    async with legacy(provider, cwd=str(tmp_path)) as wire:
         assert not (await wire.tool("index", action="add", path="docs")).get("isError")
         read = await wire.tool("read", source="docs/bell.md")
         found = await wire.tool("search", query="how heavy is the bell", workspace="./docs")
@@ -459,9 +463,9 @@ async def test_relative_paths_start_in_the_folder_of_the_client(
     ],
 )
 async def test_a_foreseen_failure_is_a_sentence_for_the_model(
-    source: EngineSource, tool: str, arguments: dict[str, Any], sentence: str
+    provider: EngineProvider, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         result = await wire.tool(tool, **arguments)
     assert result["isError"]
     assert sentence.lower() in result["content"][0]["text"].lower()
@@ -469,8 +473,8 @@ async def test_a_foreseen_failure_is_a_sentence_for_the_model(
     assert set(error) == {"code", "message", "hint"} and error["code"]
 
 
-async def test_arguments_of_other_actions_and_nulls_do_no_harm(source: EngineSource) -> None:
-    async with legacy(source) as wire:
+async def test_arguments_of_other_actions_and_nulls_do_no_harm(provider: EngineProvider) -> None:
+    async with legacy(provider) as wire:
         result = await wire.tool("models", action="list", name="echo")
         assert not result.get("isError")
         result = await wire.tool("search", query="glacier", top_k=None, workspace=None)
@@ -478,14 +482,14 @@ async def test_arguments_of_other_actions_and_nulls_do_no_harm(source: EngineSou
 
 
 async def test_a_bug_tells_nothing_but_that_it_is_one(
-    source: EngineSource, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> Any:
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(engine.chat, "list", broken)
     monkeypatch.setattr(type(engine.catalog), "conversation_page", broken)
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         wire_answers = [
             await wire.call("models", action="list"),
             await wire.request(
@@ -523,18 +527,18 @@ async def test_a_bug_tells_nothing_but_that_it_is_one(
     ids=lambda value: value[:60].decode("ascii", "replace") if isinstance(value, bytes) else None,
 )
 async def test_what_is_no_message_is_answered_and_the_next_one_served(
-    source: EngineSource, line: bytes, code: int, id: str | int | None
+    provider: EngineProvider, line: bytes, code: int, id: str | int | None
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         wire.writer.write(line + b"\n")
         assert (await wire.answer(id))["error"]["code"] == code
         assert await wire.result("ping") == {}
 
 
 async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
-    source: EngineSource, mode: str
+    provider: EngineProvider, mode: str
 ) -> None:
-    async with library(source, mode) as opened:
+    async with library(provider, mode) as opened:
         with pytest.raises(MCPError, match="Unknown tool: nope"):
             await opened.call_tool("nope", {})
         with pytest.raises(MCPError, match="Unknown prompt: nope"):
@@ -543,39 +547,39 @@ async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
 
 @pytest.mark.parametrize("line", ['{"id": "big", "x": "%s"}', '{"x": "%s", "id": "big"}'])
 async def test_too_long_a_line_is_refused_by_its_id_and_the_next_one_served(
-    source: EngineSource, monkeypatch: pytest.MonkeyPatch, line: str
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     monkeypatch.setattr(framing, "LARGEST_LINE", 1 << 16)
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         wire.writer.write((line % ("x" * (1 << 18)) + "\n").encode())
         error = (await wire.answer("big"))["error"]
-        assert error["code"] == -32600 and "at most 65,536" in error["message"]
+        assert error["code"] == -32600 and "the limit is 65,536" in error["message"]
         assert await wire.result("ping") == {}
 
 
 async def test_calls_in_flight_are_answered_when_the_client_has_closed_its_side(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         id = wire.begin_call("search", query="glacier")
         wire.writer.write_eof()
         assert "result" in await wire.answer(id)
 
 
 async def test_a_connection_that_ends_takes_its_calls_along(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         wire.begin_call("ask", token="t", question="glacier?", model="slow")
         await wire.note(lambda note: note["method"] == "notifications/progress")
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         await wire.tool("status")
     assert engine.chat.generating == 0  # type: ignore[attr-defined]
 
 
-async def test_eight_clients_of_both_eras_share_an_engine(source: EngineSource) -> None:
+async def test_eight_clients_of_both_eras_share_an_engine(provider: EngineProvider) -> None:
     async def one(mode: str) -> int:
-        async with library(source, mode) as opened:
+        async with library(provider, mode) as opened:
             found = await opened.call_tool("search", {"query": "glacier"})
             assert found.structured_content is not None
             return len(found.structured_content["passages"])
@@ -589,10 +593,10 @@ async def test_eight_clients_of_both_eras_share_an_engine(source: EngineSource) 
 
 
 async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
-    source: EngineSource, engine: Engine, tmp_path: Path
+    provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "firn.md").write_text("# Firn\n\nSnow that has survived a summer.\n")
-    async with legacy(source, workspaces=(str(tmp_path),)) as wire:
+    async with legacy(provider, workspaces=(str(tmp_path),)) as wire:
         await wire.result("tools/list")
         assert str(tmp_path) not in [w.path for w in await engine.catalog.workspaces()]
         found = await wire.tool("search", query="snow glacier")
@@ -605,9 +609,9 @@ async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
 
 @pytest.mark.parametrize("folder", ["/no/such/folder", "/"])
 async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
-    source: EngineSource, folder: str
+    provider: EngineProvider, folder: str
 ) -> None:
-    async with legacy(source, workspaces=(folder,)) as wire:
+    async with legacy(provider, workspaces=(folder,)) as wire:
         found = await wire.tool("search", query="glacier")
     assert found["structuredContent"]["passages"]
     assert folder in found["structuredContent"]["notice"]
@@ -615,12 +619,12 @@ async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
 
 
 async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
-    source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
+    provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
     await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tmp_path)]})
     for hint, expected in [(str(notes), {notes}), ("/elsewhere", {notes, tmp_path})]:
-        async with legacy(source, project_folder=hint) as wire:
+        async with legacy(provider, project_folder=hint) as wire:
             found = await wire.tool("search", query="glacier ice")
         workspaces = {Path(p["workspace"]) for p in found["structuredContent"]["passages"]}
         assert workspaces == expected
@@ -628,11 +632,11 @@ async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
 
 
 async def test_roots_are_asked_for_when_declared_and_are_a_hint(
-    source: EngineSource, engine: Engine, notes: Path, tmp_path: Path
+    provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
     await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(tmp_path)]})
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         wire.replies["roots/list"] = {"roots": [{"uri": tmp_path.as_uri()}]}
         await wire.initialize(capabilities={"roots": {}})
         await wire.tool("status")
@@ -649,7 +653,7 @@ async def test_roots_are_asked_for_when_declared_and_are_a_hint(
 
 @pytest.mark.parametrize(("says", "left"), [("accept", []), ("decline", [1]), ("cancel", [1])])
 async def test_the_user_is_asked_before_a_conversation_is_deleted(
-    source: EngineSource, engine: Engine, mode: str, says: str, left: list[int]
+    provider: EngineProvider, engine: Engine, mode: str, says: str, left: list[int]
 ) -> None:
     asked: list[str] = []
 
@@ -657,7 +661,7 @@ async def test_the_user_is_asked_before_a_conversation_is_deleted(
         asked.append(params.message)
         return types.ElicitResult.model_validate({"action": says, "content": {}})
 
-    async with library(source, mode, elicitation_callback=answer) as client:
+    async with library(provider, mode, elicitation_callback=answer) as client:
         said = await client.call_tool("ask", {"question": "How wide is the glacier?"})
         assert said.structured_content is not None
         id = said.structured_content["conversation_id"]
@@ -668,16 +672,16 @@ async def test_the_user_is_asked_before_a_conversation_is_deleted(
     assert page.structured_content is not None
     assert [1 for c in page.structured_content["conversations"] if c["id"] == id] == left
     if left:
-        assert "did not agree" in getattr(deleted.content[0], "text")  # noqa: B009
+        assert "declined" in getattr(deleted.content[0], "text")  # noqa: B009
         await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": id})
 
 
 async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
     meta = envelope(elicitation={})
     ids = [(await engine.catalog.begin_turn(None, "Of ice")).conversation_id for _ in range(2)]
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
 
         async def delete(id: str, **more: Any) -> Any:
             arguments = {"action": "delete", "id": id}
@@ -697,10 +701,10 @@ async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
 
 @pytest.mark.parametrize("refused", [{"elicitation/create"}, set[str]()], ids=["error", "nothing"])
 async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
-    source: EngineSource, engine: Engine, refused: set[str]
+    provider: EngineProvider, engine: Engine, refused: set[str]
 ) -> None:
     turn = await engine.catalog.begin_turn(None, "Of snow")
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         await wire.initialize(capabilities={"elicitation": {}})
         wire.refused |= refused
         wire.replies["elicitation/create"] = {}
@@ -713,9 +717,9 @@ async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
 
 
 async def test_documents_conversations_and_status_can_be_read(
-    source: EngineSource, mode: str
+    provider: EngineProvider, mode: str
 ) -> None:
-    async with library(source, mode) as opened:
+    async with library(provider, mode) as opened:
         asked = await opened.call_tool("ask", {"question": "How long is the glacier?"})
         assert asked.structured_content is not None
         listed = (await opened.list_resources()).resources
@@ -737,16 +741,16 @@ async def test_documents_conversations_and_status_can_be_read(
 @pytest.mark.parametrize(("mode", "code"), [("legacy", -32002), ("auto", -32602)])
 @pytest.mark.parametrize("uri", ["allma://document/999", "allma://nothing", "file:///etc/passwd"])
 async def test_a_resource_that_is_not_there_has_the_code_of_the_era(
-    source: EngineSource, mode: str, code: int, uri: str
+    provider: EngineProvider, mode: str, code: int, uri: str
 ) -> None:
-    async with library(source, mode) as opened:
+    async with library(provider, mode) as opened:
         with pytest.raises(MCPError) as failed:
             await opened.read_resource(uri)
     assert failed.value.error.code == code
 
 
-async def test_prompts_bring_passages_along_as_data(source: EngineSource, mode: str) -> None:
-    async with library(source, mode) as opened:
+async def test_prompts_bring_passages_along_as_data(provider: EngineProvider, mode: str) -> None:
+    async with library(provider, mode) as opened:
         asked = await opened.get_prompt("ask_workspace", {"question": "How long is the glacier?"})
         listed = (await opened.list_resources()).resources
         path = next(r.name for r in listed if r.name.endswith("melt.py"))
@@ -761,14 +765,14 @@ async def test_prompts_bring_passages_along_as_data(source: EngineSource, mode: 
     assert text.type == "text" and "Turn ice into water" in text.text
 
 
-async def test_ids_and_paths_are_completed(source: EngineSource) -> None:
+async def test_ids_and_paths_are_completed(provider: EngineProvider) -> None:
     async def complete(wire: Lines, ref: dict[str, str], name: str, value: str) -> list[str]:
         params = {"ref": ref, "argument": {"name": name, "value": value}}
         return (await wire.result("completion/complete", params))["completion"]["values"]
 
     document = {"type": "ref/resource", "uri": "allma://document/{id}"}
     prompt = {"type": "ref/prompt", "name": "summarize_document"}
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         ids = await complete(wire, document, "id", "")
         assert ids and await complete(wire, document, "id", ids[0]) == [ids[0]]
         [path] = await complete(wire, prompt, "path", "GLACIER")
@@ -776,14 +780,14 @@ async def test_ids_and_paths_are_completed(source: EngineSource) -> None:
         assert await complete(wire, prompt, "style", "") == []
 
 
-async def test_subscribers_hear_of_changes_in_both_eras(source: EngineSource) -> None:
-    async with legacy(source) as wire:
+async def test_subscribers_hear_of_changes_in_both_eras(provider: EngineProvider) -> None:
+    async with legacy(provider) as wire:
         await wire.result("resources/subscribe", {"uri": "allma://status"})
         await wire.tool("index", action="sync")
         note = await wire.note(lambda n: n["method"] == "notifications/resources/updated")
         assert note["params"]["uri"] == "allma://status"
         await wire.result("resources/unsubscribe", {"uri": "allma://status"})
-    async with library(source, "auto") as opened:
+    async with library(provider, "auto") as opened:
         async with opened.listen(resource_subscriptions=["allma://status"]) as changes:
             await opened.call_tool("index", {"action": "sync"})
             async for change in changes:
@@ -792,7 +796,7 @@ async def test_subscribers_hear_of_changes_in_both_eras(source: EngineSource) ->
 
 
 async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
-    source: EngineSource, engine: Engine, notes: Path, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, engine: Engine, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "POLL_SECONDS", 0.02)
     changing = notes / "changing.md"
@@ -801,7 +805,7 @@ async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
     document = await engine.catalog.document(str(changing))
     assert document is not None
     uri = f"allma://document/{document.id}"
-    async with legacy(source) as old, library(source, "auto") as new:
+    async with legacy(provider) as old, library(provider, "auto") as new:
         await old.result("resources/subscribe", {"uri": uri})
         async with new.listen(resource_subscriptions=[uri]) as changes:
             await new.call_tool("status", {})
@@ -817,10 +821,10 @@ async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
 
 
 async def test_a_result_keeps_below_what_clients_pass_on(
-    source: EngineSource, tmp_path: Path
+    provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "long.md").write_text("\n".join(f"Line {n} of the ice." for n in range(9000)))
-    async with legacy(source) as wire:
+    async with legacy(provider) as wire:
         await wire.tool("index", action="add", path=str(tmp_path))
         result = await wire.tool("read", source=str(tmp_path / "long.md"))
         assert len(result["content"][0]["text"]) <= LONGEST_TEXT

@@ -16,7 +16,7 @@ from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, OPERATIONS, Call, Operation, jsonable
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.folders import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.lsp import serve_lsp
 from allma_server.protocols.mcp import serve_mcp
 from allma_server.protocols.shell.client import ShellClient
@@ -76,15 +76,15 @@ def sampled(operation: Operation) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def every(source: EngineSource) -> AsyncGenerator[tuple[Frames, Lines, ShellClient]]:
+async def every(provider: EngineProvider) -> AsyncGenerator[tuple[Frames, Lines, ShellClient]]:
     async with (
-        shell(source) as client,
-        connected(partial(serve_lsp, source, client=ClientContext(LOCAL))) as (
+        shell(provider) as client,
+        connected(partial(serve_lsp, provider, client=ClientContext(LOCAL))) as (
             lsp_reader,
             lsp_writer,
             _,
         ),
-        connected(partial(serve_mcp, source, client=ClientContext(LOCAL))) as (
+        connected(partial(serve_mcp, provider, client=ClientContext(LOCAL))) as (
             mcp_reader,
             mcp_writer,
             _,
@@ -159,9 +159,9 @@ async def test_what_is_compared_names_operations() -> None:
 
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
 async def test_an_operation_gives_the_same_through_every_protocol(
-    engine: Engine, source: EngineSource, notes: Path, tmp_path: Path, name: str
+    engine: Engine, provider: EngineProvider, notes: Path, tmp_path: Path, name: str
 ) -> None:
-    async with every(source) as (lsp, mcp, client):
+    async with every(provider) as (lsp, mcp, client):
         arguments = await prepared(engine, name, notes, tmp_path)
         expected = steady(jsonable(await BY_NAME[name](Call(engine, LOCAL), arguments)))
 
@@ -197,11 +197,11 @@ async def test_an_operation_gives_the_same_through_every_protocol(
     ],
 )
 async def test_a_foreseen_failure_is_the_same_through_every_protocol(
-    engine: Engine, source: EngineSource, name: str, arguments: dict[str, Any]
+    engine: Engine, provider: EngineProvider, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError) as failed:
         await BY_NAME[name](Call(engine, LOCAL), arguments)
-    async with every(source) as (lsp, mcp, client):
+    async with every(provider) as (lsp, mcp, client):
         answer = await lsp.request(f"allma/{name}", arguments)
         result = await mcp.tool(name, **arguments)
         with pytest.raises(type(failed.value)) as told:
@@ -213,13 +213,13 @@ async def test_a_foreseen_failure_is_the_same_through_every_protocol(
 
 
 async def test_a_bug_is_as_silent_through_every_protocol(
-    engine: Engine, source: EngineSource, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> Any:
         raise KeyError("a secret")
 
     monkeypatch.setattr(type(engine.catalog), "document_page", broken)
-    async with every(source) as (lsp, mcp, client):
+    async with every(provider) as (lsp, mcp, client):
         answer = await lsp.request("allma/documents")
         result = await mcp.tool("documents")
         with pytest.raises(AllmaError, match="Unexpected error") as told:
@@ -233,10 +233,10 @@ async def test_a_bug_is_as_silent_through_every_protocol(
 
 @pytest.mark.invariant(11)
 async def test_cancelling_stops_the_model_through_every_protocol(
-    engine: Engine, source: EngineSource
+    engine: Engine, provider: EngineProvider
 ) -> None:
     slow = {"question": "x", "model": "slow"}
-    async with asyncio.TaskGroup() as tasks, every(source) as (lsp, mcp, client):
+    async with asyncio.TaskGroup() as tasks, every(provider) as (lsp, mcp, client):
         of_lsp = lsp.begin("allma/ask", slow | {"partialResultToken": "t"})
         of_mcp = mcp.begin_call("ask", token="t", **slow)
         await lsp.until(lambda: any("text" in chunk for chunk in lsp.chunks("t")))

@@ -13,7 +13,7 @@ from allma_server.engine import Engine
 from allma_server.errors import PermissionDenied
 from allma_server.operations import BY_NAME, OPERATIONS, Call, Operation
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.lsp import serve_lsp
 from allma_server.protocols.mcp import serve_mcp
 from allma_server.types import LOCAL, Principal, Right
@@ -31,8 +31,8 @@ def only(*rights: Right) -> Principal:
 
 
 @asynccontextmanager
-async def editor(source: EngineSource, principal: Principal) -> AsyncGenerator[Frames]:
-    serve = partial(serve_lsp, source, client=ClientContext(principal))
+async def editor(provider: EngineProvider, principal: Principal) -> AsyncGenerator[Frames]:
+    serve = partial(serve_lsp, provider, client=ClientContext(principal))
     async with connected(serve) as (reader, writer, _):
         wire = Frames(reader, writer)
         await wire.initialize()
@@ -41,9 +41,9 @@ async def editor(source: EngineSource, principal: Principal) -> AsyncGenerator[F
 
 @asynccontextmanager
 async def assistant(
-    source: EngineSource, principal: Principal, **capabilities: Any
+    provider: EngineProvider, principal: Principal, **capabilities: Any
 ) -> AsyncGenerator[Lines]:
-    serve = partial(serve_mcp, source, client=ClientContext(principal))
+    serve = partial(serve_mcp, provider, client=ClientContext(principal))
     async with connected(serve) as (reader, writer, _):
         wire = Lines(reader, writer)
         await wire.initialize(capabilities=capabilities)
@@ -71,16 +71,16 @@ async def test_an_operation_that_declares_no_right_is_for_administrators() -> No
     operation.authorize(only(Right.ADMIN))
 
 
-async def test_the_shell_is_refused(source: EngineSource, notes: Path) -> None:
-    async with shell(source, principal=only(Right.SEARCH)) as client:
+async def test_the_shell_is_refused(provider: EngineProvider, notes: Path) -> None:
+    async with shell(provider, principal=only(Right.SEARCH)) as client:
         with pytest.raises(PermissionDenied, match="reader may not use read") as refused:
             await client.run("read", {"source": str(notes / "glacier.md")})
         assert refused.value.hint == "Ask an administrator for the right 'read'."
         assert (await client.run("search", {"query": "glacier"})).passages
 
 
-async def test_an_editor_is_refused(source: EngineSource, notes: Path) -> None:
-    async with editor(source, only(Right.SEARCH)) as wire:
+async def test_an_editor_is_refused(provider: EngineProvider, notes: Path) -> None:
+    async with editor(provider, only(Right.SEARCH)) as wire:
         for answer in (
             await wire.request("allma/read", {"source": str(notes / "glacier.md")}),
             await wire.answer(wire.begin_command("allma.documents")),
@@ -94,9 +94,9 @@ async def test_an_editor_is_refused(source: EngineSource, notes: Path) -> None:
 
 
 async def test_an_editors_files_are_not_followed_without_the_right(
-    source: EngineSource, engine: Engine, tmp_path: Path
+    provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
-    async with editor(source, only(Right.READ)) as wire:
+    async with editor(provider, only(Right.READ)) as wire:
         await wire.result("allma/status")
         wire.notify("workspace/didChangeWorkspaceFolders", {
             "event": {"added": [{"uri": tmp_path.as_uri(), "name": "new"}], "removed": []}
@@ -107,8 +107,8 @@ async def test_an_editors_files_are_not_followed_without_the_right(
     assert str(tmp_path) not in {workspace.path for workspace in status.workspaces}
 
 
-async def test_an_ai_client_is_refused(source: EngineSource, notes: Path) -> None:
-    async with assistant(source, only(Right.SEARCH)) as wire:
+async def test_an_ai_client_is_refused(provider: EngineProvider, notes: Path) -> None:
+    async with assistant(provider, only(Right.SEARCH)) as wire:
         refused = await wire.tool("read", source=str(notes / "glacier.md"))
         assert refused["isError"]
         assert refused["structuredContent"]["code"] == "permission_denied"
@@ -130,9 +130,9 @@ async def test_an_ai_client_is_refused(source: EngineSource, notes: Path) -> Non
 
 
 async def test_a_modern_client_may_not_listen_to_what_it_may_not_read(
-    source: EngineSource,
+    provider: EngineProvider,
 ) -> None:
-    serve = partial(serve_mcp, source, client=ClientContext(NOBODY))
+    serve = partial(serve_mcp, provider, client=ClientContext(NOBODY))
     async with connected(serve) as (reader, writer, _):
         wire = Lines(reader, writer)
         wanted = {"resourceSubscriptions": ["allma://conversation/1"]}
@@ -143,10 +143,10 @@ async def test_a_modern_client_may_not_listen_to_what_it_may_not_read(
 
 
 async def test_a_user_is_not_asked_to_confirm_what_is_not_permitted(
-    source: EngineSource, engine: Engine
+    provider: EngineProvider, engine: Engine
 ) -> None:
     asked = await BY_NAME["ask"](Call(engine, LOCAL), {"question": "A secret title?"})
-    async with assistant(source, only(Right.READ), elicitation={}) as wire:
+    async with assistant(provider, only(Right.READ), elicitation={}) as wire:
         refused = await wire.tool("conversations", action="delete", id=asked.conversation_id)
         assert not wire.asked
     assert refused["structuredContent"]["code"] == "permission_denied"

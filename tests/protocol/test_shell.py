@@ -14,7 +14,7 @@ from allma_server.errors import InvalidArgument, StorageError
 from allma_server.operations import NullProgress
 from allma_server.protocols import framing
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.shell.server import serve_shell
 from allma_server.types import LOCAL, Answer, Citation, DocumentPage, SearchResult
 from tests.protocol.wire import Frames, connected, shell
@@ -39,8 +39,8 @@ class Heard(NullProgress):
 
 
 @asynccontextmanager
-async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
-    async with connected(partial(serve_shell, source, client=ClientContext(LOCAL))) as (
+async def raw(provider: EngineProvider) -> AsyncGenerator[Frames]:
+    async with connected(partial(serve_shell, provider, client=ClientContext(LOCAL))) as (
         reader,
         writer,
         _,
@@ -48,8 +48,8 @@ async def raw(source: EngineSource) -> AsyncGenerator[Frames]:
         yield Frames(reader, writer)
 
 
-async def test_many_operations_run_on_one_connection(source: EngineSource) -> None:
-    async with shell(source) as client:
+async def test_many_operations_run_on_one_connection(provider: EngineProvider) -> None:
+    async with shell(provider) as client:
         for _ in range(3):
             found = await client.run("search", {"query": "glacier", "top_k": 1})
             assert isinstance(found, SearchResult) and len(found.passages) == 1
@@ -59,9 +59,9 @@ async def test_many_operations_run_on_one_connection(source: EngineSource) -> No
                 await client.run("search", {"query": ""})
 
 
-async def test_an_answer_is_told_as_it_is_made(source: EngineSource) -> None:
+async def test_an_answer_is_told_as_it_is_made(provider: EngineProvider) -> None:
     heard = Heard()
-    async with shell(source) as client:
+    async with shell(provider) as client:
         answer = await client.run("ask", {"question": "How long is the glacier?"}, heard)
     assert isinstance(answer, Answer)
     assert heard.words.strip() == answer.text.strip()
@@ -69,23 +69,29 @@ async def test_an_answer_is_told_as_it_is_made(source: EngineSource) -> None:
     assert heard.cited == answer.citations
 
 
-async def test_requests_sent_before_the_answers_came_are_all_answered(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_requests_sent_before_the_answers_came_are_all_answered(
+    provider: EngineProvider,
+) -> None:
+    async with raw(provider) as wire:
         ids = [wire.begin("documents", {"limit": 1}) for _ in range(50)]
         for id in reversed(ids):
             assert (await wire.answer(id))["result"]["documents"]
 
 
-async def test_closing_the_connection_stops_the_model(engine: Engine, source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_closing_the_connection_stops_the_model(
+    engine: Engine, provider: EngineProvider
+) -> None:
+    async with raw(provider) as wire:
         wire.begin("ask", {"question": "x " * 500, "model": "slow", "use_rag": False})
         await wire.note(lambda note: "text" in note["params"])
         assert engine.chat.generating == 1  # type: ignore[attr-defined]
     assert engine.chat.generating == 0  # type: ignore[attr-defined]
 
 
-async def test_what_is_no_request_is_answered_and_the_next_one_served(source: EngineSource) -> None:
-    async with raw(source) as wire:
+async def test_what_is_no_request_is_answered_and_the_next_one_served(
+    provider: EngineProvider,
+) -> None:
+    async with raw(provider) as wire:
         for body in (b"{nonsense", b"[]", b'{"jsonrpc": "2.0", "id": {}, "method": "search"}'):
             wire.writer.write(wire.frame(body))
             assert (await wire.answer(None))["error"]["code"] < -32000
@@ -97,16 +103,16 @@ async def test_what_is_no_request_is_answered_and_the_next_one_served(source: En
 
 
 async def test_a_request_that_is_too_large_is_refused_with_the_limit(
-    source: EngineSource, monkeypatch: pytest.MonkeyPatch
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(framing, "LARGEST_MESSAGE", 10_000)
-    async with raw(source) as wire:
+    async with raw(provider) as wire:
         answer = await wire.request("search", {"query": "x" * 20_000})
-        assert "at most 10,000" in answer["error"]["message"]
+        assert "the limit is 10,000" in answer["error"]["message"]
         assert await wire.result("models.list")
 
 
-async def test_an_engine_that_ends_meanwhile_is_told(source: EngineSource) -> None:
+async def test_an_engine_that_ends_meanwhile_is_told(provider: EngineProvider) -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.close()
@@ -121,21 +127,21 @@ async def test_an_engine_that_ends_meanwhile_is_told(source: EngineSource) -> No
             await client.run("status", {})
 
 
-async def test_relative_paths_are_the_client_s(source: EngineSource, notes: Path) -> None:
-    async with shell(source, cwd=str(notes)) as client:
+async def test_relative_paths_are_the_client_s(provider: EngineProvider, notes: Path) -> None:
+    async with shell(provider, cwd=str(notes)) as client:
         assert "Aletsch" in (await client.run("read", {"source": "glacier.md"})).text
         assert (await client.run("sync", {"path": "."})).unchanged == 2
         found = await client.run("search", {"query": "ice", "path": "./*.py"})
         assert {p.path for p in found.passages} == {str(notes / "melt.py")}
         found = await client.run("search", {"query": "ice", "workspace": "."})
         assert found.passages
-    async with shell(source, cwd="/") as client:
+    async with shell(provider, cwd="/") as client:
         with pytest.raises(InvalidArgument, match="absolute path"):
             await client.run("export", {"path": "relative.allma"})
 
 
-async def test_the_client_s_own_settings_reach_its_questions(source: EngineSource) -> None:
-    async with shell(source, defaults={"model": "broken", "top_k": 1}) as client:
+async def test_the_client_s_own_settings_reach_its_questions(provider: EngineProvider) -> None:
+    async with shell(provider, defaults={"model": "broken", "top_k": 1}) as client:
         found = await client.run("search", {"query": "glacier water ice"})
         assert len(found.passages) == 1
         found = await client.run("search", {"query": "glacier water ice", "top_k": 2})

@@ -46,12 +46,12 @@ main()
 
 @asynccontextmanager
 async def started(
-    door: str, data: Path, *arguments: str, program: tuple[str, ...] = PROGRAM
+    protocol: str, data: Path, *arguments: str, program: tuple[str, ...] = PROGRAM
 ) -> AsyncGenerator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *program,
-        door,
+        protocol,
         "--solo",
         "--data",
         str(data),
@@ -133,13 +133,13 @@ async def test_an_engine_that_cannot_be_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
-    async with engine_on_demand(LiveSettings(settings)) as source:
+    async with engine_on_demand(LiveSettings(settings)) as provider:
         monkeypatch.setenv("ALLMA_TOPK", "5")
         for _ in range(2):
             with pytest.raises(UnknownSetting, match="Did you mean 'top_k'?"):
-                await source()
+                await provider()
         monkeypatch.delenv("ALLMA_TOPK")
-        first, second = await asyncio.gather(source(), source())
+        first, second = await asyncio.gather(provider(), provider())
         assert first is second and first.config.data_dir == tmp_path
 
 
@@ -148,26 +148,26 @@ async def test_an_engine_that_broke_down_is_followed_by_another(tmp_path: Path) 
         raise RuntimeError("a bug in a task of the engine")
 
     settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
-    async with engine_on_demand(LiveSettings(settings)) as source:
-        first = await source()
+    async with engine_on_demand(LiveSettings(settings)) as provider:
+        first = await provider()
         async with asyncio.timeout(20):
             first.tasks.create_task(fail())
-            while (second := await source()) is first:
+            while (second := await provider()) is first:
                 await first.vectors.status()
         assert await second.catalog.workspaces() == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
-    ("door", "names"), [("mcp", ("SIGTERM", "SIGINT")), ("lsp", ("SIGTERM", "SIGHUP"))]
+    ("protocol", "names"), [("mcp", ("SIGTERM", "SIGINT")), ("lsp", ("SIGTERM", "SIGHUP"))]
 )
 async def test_a_signal_ends_it_at_once_and_cleanly_with_a_call_in_flight(
-    door: str, names: tuple[str, ...], tmp_path: Path
+    protocol: str, names: tuple[str, ...], tmp_path: Path
 ) -> None:
     async def one(number: signal.Signals) -> None:
         data = tmp_path / number.name
-        async with started(door, data) as process:
-            if door == "mcp":
+        async with started(protocol, data) as process:
+            if protocol == "mcp":
                 wire = lines(process)
                 await wire.initialize()
                 wire.begin_call("ask", token="t", question="x", model="slow")

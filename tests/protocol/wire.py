@@ -13,7 +13,7 @@ from mcp import types
 from mcp.shared.message import SessionMessage
 
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.shell.client import ShellClient, shell_client
 from allma_server.protocols.shell.server import serve_shell
 from allma_server.protocols.stdio import MESSAGE_LIMIT, Writer
@@ -239,7 +239,7 @@ class Frames(Wire):
 
 @asynccontextmanager
 async def shell(
-    source: EngineSource, principal: Principal = LOCAL, **context: Any
+    provider: EngineProvider, principal: Principal = LOCAL, **context: Any
 ) -> AsyncGenerator[ShellClient]:
     """The shell's client, over a connection of its own."""
     ours, theirs = socket.socketpair()
@@ -247,7 +247,7 @@ async def shell(
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(
             _until_done(
-                partial(serve_shell, source, client=ClientContext(principal, **context)),
+                partial(serve_shell, provider, client=ClientContext(principal, **context)),
                 reader,
                 writer,
             )

@@ -62,7 +62,7 @@ def _daemon(result: DaemonStatus, page: Page) -> View:
     if not result.running:
         yield (result.notice or "The engine is not running; it starts when a client needs it.")
         return
-    clients = ", ".join(f"{client.door} ({client.pid})" for client in result.clients)
+    clients = ", ".join(f"{client.protocol} ({client.pid})" for client in result.clients)
     yield from page.facts(
         ("process", str(result.pid)),
         ("build", result.build),

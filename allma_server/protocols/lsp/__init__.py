@@ -1,7 +1,6 @@
-"""The LSP door: every operation as a command and as a request, and folders that follow the editor.
+"""LSP: every operation as a command and as a request, and the editor's folders kept indexed.
 
-Whatever an editor is told comes from an operation; here it is only given a form. The home of
-`pygls` and `lsprotocol`.
+The home of `pygls` and `lsprotocol`.
 """
 
 from allma_server.protocols.lsp.server import serve_lsp

@@ -1,7 +1,7 @@
-"""Open documents of an editor, whose lines end where the protocol says.
+"""Open documents of an editor, with the line ends that LSP defines.
 
-pygls ends lines where Python does, at form feeds and U+2028 as well, so what an editor selects or
-changes behind one would be looked for elsewhere.
+pygls splits lines as Python does, also at form feeds and U+2028, so positions after one of these
+would be wrong.
 """
 
 from lsprotocol import types
@@ -39,7 +39,7 @@ class Buffers(Workspace):
 
 
 def buffers_of(workspace: Workspace) -> Buffers:
-    """The place of a new, still empty workspace of pygls."""
+    """Replace a new, still empty workspace of pygls."""
     return Buffers(
         workspace.root_uri,
         types.TextDocumentSyncKind.Incremental,

@@ -1,4 +1,4 @@
-"""One editor: its running calls, what it may cancel, and what it is told meanwhile."""
+"""One editor: its running calls, their cancellation, and messages to it."""
 
 import asyncio
 import json
@@ -10,21 +10,21 @@ from typing import Any, cast
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from allma_server.errors import AllmaError, InvalidArgument
+from allma_server.errors import InvalidArgument
 from allma_server.operations import OPERATIONS, Call, NullProgress, Operation, jsonable
 from allma_server.ports import Progress
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.folders import Folders, bases
 from allma_server.protocols.framing import Frames, Malformed
 from allma_server.protocols.lsp.progress import EditorProgress, Token
-from allma_server.protocols.lsp.protocol import INTERNAL_ERROR, Server, as_response, cancelled
+from allma_server.protocols.lsp.protocol import Server, as_response, cancelled
 from allma_server.protocols.settings import ClientSettings
 from allma_server.protocols.stdio import Writer
 from allma_server.protocols.uris import content
 
 _ANSWER_SECONDS = 5.0
-"""How long a client may take to answer a question of ours."""
+"""Seconds that a client has to answer a request of the server."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ _Work = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class Editor:
-    """The client of one connection. Its calls end with it."""
+    """The client of one connection. Closing it cancels its calls."""
 
     def __init__(
         self,
-        engine: EngineSource,
+        engine: EngineProvider,
         writer: Writer,
         client: ClientContext,
     ) -> None:
@@ -45,7 +45,7 @@ class Editor:
         self.settings = ClientSettings()
         self.folders = Folders()
         self.ended = asyncio.Event()
-        self.leaving = False
+        self.shutting_down = False
         self.exit_code = 0
         self._writer = writer
         self._calls: set[asyncio.Task[Any]] = set()
@@ -62,15 +62,15 @@ class Editor:
             for spelling in {topic, topic.replace(".", "/")}:
                 self.server.on(f"allma/{spelling}", handler)
 
-    # --- what it asks for -------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------
 
     async def _execute(self, params: types.ExecuteCommandParams) -> Any:
-        """A command: one JSON object as its argument, or none."""
+        """Run a command, whose argument is one JSON object or none."""
         work = self._commands.get(params.command)
         if work is None:
             known = ", ".join(self._commands)
             raise as_response(
-                InvalidArgument(f"There is no command {params.command!r}.", f"There are: {known}.")
+                InvalidArgument(f"There is no command {params.command!r}.", f"Known: {known}.")
             )
         given = list(params.arguments or [])
         if len(given) > 1:
@@ -87,17 +87,14 @@ class Editor:
         return handler
 
     async def answer(self, work: _Work, arguments: dict[str, Any]) -> Any:
-        """Does what was asked, as a call that ends with the connection; failures are responses."""
+        """Run a call that ends with the connection; its failures become responses."""
         with self.call():
             try:
                 return await work(arguments)
-            except AllmaError as exc:
-                raise as_response(exc) from exc
             except JsonRpcException:
                 raise
-            except Exception:
-                _log.exception("a request failed")
-                raise JsonRpcException(code=INTERNAL_ERROR) from None
+            except Exception as exc:
+                raise as_response(exc) from None
 
     def _work(self, operation: Operation) -> _Work:
         async def run(arguments: dict[str, Any]) -> Any:
@@ -112,7 +109,7 @@ class Editor:
             try:
                 call = await self.context(progress)
                 result = await operation(call, arguments)
-                return jsonable(self.folders.noted(result), camel=True)
+                return jsonable(self.folders.with_notice(result), camel=True)
             except asyncio.CancelledError:
                 if progress.conversation_id is None:
                     raise
@@ -123,7 +120,7 @@ class Editor:
         return run
 
     async def context(self, progress: Progress | None = None) -> Call:
-        """What an operation of this client is called with.
+        """Make the context of an operation for this client.
 
         Raises:
             StorageError, InvalidArgument: the engine cannot be opened.
@@ -149,7 +146,7 @@ class Editor:
         return {"cancelled": self.cancel(token)}
 
     async def content(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """What stands behind an `allma:` URI, for clients without virtual documents."""
+        """The text behind an `allma:` URI, for clients without virtual documents."""
         uri = arguments.get("uri")
         if not isinstance(uri, str) or len(arguments) != 1:
             raise InvalidArgument("content takes the argument 'uri', a string.")
@@ -160,7 +157,7 @@ class Editor:
 
     @contextmanager
     def call(self) -> Generator[None]:
-        """Keeps the current task among the calls that end with the connection."""
+        """Count the current task among the calls that end with the connection."""
         task = current_task()
         self._calls.add(task)
         try:
@@ -170,21 +167,21 @@ class Editor:
             self.forget(task)
 
     def register(self, token: Token, task: "asyncio.Task[Any]") -> None:
-        """Lets `token` cancel `task`, until that is forgotten."""
+        """Let `token` cancel `task`, until `forget`."""
         self._by_token[token] = task
 
     def forget(self, task: "asyncio.Task[Any]") -> None:
-        """Frees the tokens of a task."""
+        """Remove the tokens of a task."""
         for token in [t for t, owner in self._by_token.items() if owner is task]:
             del self._by_token[token]
 
     def cancel(self, token: Token) -> bool:
-        """Cancels the call that has `token`; whether there is one."""
+        """Cancel the call with this token; return whether it is running."""
         task = self._by_token.get(token)
         return task.cancel() if task is not None else False
 
     async def stop(self) -> None:
-        """Cancels all calls, and waits until they have ended."""
+        """Cancel all calls and wait for their end."""
         calls = [task for task in self._calls if task is not asyncio.current_task()]
         for task in calls:
             task.cancel()
@@ -192,10 +189,10 @@ class Editor:
             await asyncio.wait(calls)
 
     def _exit(self) -> None:
-        self.exit_code = 0 if self.leaving else 1
+        self.exit_code = 0 if self.shutting_down else 1
         self.ended.set()
 
-    # --- what it is told --------------------------------------------------------------------
+    # --- messages to the editor -------------------------------------------------------------
 
     @property
     def chunks_by_notification(self) -> bool:
@@ -210,38 +207,38 @@ class Editor:
         self.server.protocol.notify(method, params)
 
     def answer_malformed(self, malformed: Malformed) -> None:
-        """Answers what could not become a request."""
-        for answer in malformed.answers:
-            self._writer.write(Frames.frame(json.dumps(answer).encode()))
+        """Answer bytes that are not a message."""
+        for response in malformed.responses:
+            self._writer.write(Frames.frame(json.dumps(response).encode()))
 
     def log(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
-        """A line in the editor's log of this server."""
+        """Write to the log that the editor keeps of this server."""
         self.server.window_log_message(types.LogMessageParams(kind, message))
 
     async def request(self, method: str, params: Any, seconds: float = _ANSWER_SECONDS) -> Any:
-        """The editor's answer to a request of ours; False when it refuses or does not answer."""
+        """Send a request to the editor; return its result, or False if it fails or times out."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.server.protocol.send_request_async(method, params)
         except (TimeoutError, JsonRpcException) as exc:
-            _log.info("the client did not do %s: %s", method, exc)
+            _log.info("the client did not answer %s: %s", method, exc)
             return False
 
     async def drain(self) -> None:
-        # Who is not there any more is waited for no more; its calls end with the connection.
+        # A closed connection needs no drain; its calls end by themselves.
         with suppress(ConnectionError):
             await self._writer.drain()
 
 
 def current_task() -> "asyncio.Task[Any]":
-    """The task that runs; there is one wherever something is awaited."""
+    """The running task; every coroutine has one."""
     task = asyncio.current_task()
     assert task is not None
     return task
 
 
 def title(name: str) -> str:
-    """What a progress bar is called: `models.pull` is `Allma: pull`."""
+    """The title of a progress bar: `Allma: pull` for `models.pull`."""
     return f"Allma: {name.rpartition('.')[2]}"
 
 
@@ -249,7 +246,7 @@ def _object(what: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, list) and len(cast(list[Any], value)) == 1:
-        value = cast(list[Any], value)[0]  # parameters by position: the one object there is
+        value = cast(list[Any], value)[0]  # positional parameters with one object
     if not isinstance(value, Mapping):
         raise as_response(InvalidArgument(f"{what} takes one JSON object."))
     return dict(cast(Mapping[str, Any], value))
@@ -259,4 +256,4 @@ def _token(arguments: dict[str, Any], name: str) -> Token | None:
     token = arguments.pop(name, None)
     if token is None or (isinstance(token, str | int) and not isinstance(token, bool)):
         return token
-    raise InvalidArgument(f"{name} is a string or an integer.")
+    raise InvalidArgument(f"{name} must be a string or an integer.")

@@ -1,7 +1,7 @@
-"""Messages with values that this revision of the protocol does not know: those are left out.
+"""Remove values that this revision of LSP does not know from messages.
 
-Clients of another revision declare kinds, formats and tags of their own. A message is refused only
-where it makes no sense without such a value.
+Clients of other revisions declare kinds, formats and tags of their own. A message is refused only
+if it is invalid without such a value.
 """
 
 from collections.abc import Iterator
@@ -19,25 +19,25 @@ Path = tuple[str | int, ...]
 def without_unknown_values(
     data: dict[str, Any], failure: BaseException | None, *, enums_only: bool
 ) -> dict[str, Any]:
-    """A copy of a message without the values that `failure`, raised by cattrs, complains of.
+    """Return a copy of a message without the values that `failure`, raised by cattrs, names.
 
-    It is equal to `data` where there are none. `enums_only` leaves values of a wrong type in: of a
-    request that asks for something, they are not to be guessed at.
+    The copy equals `data` if it names none. `enums_only` removes unknown enumeration values only,
+    not values of a wrong type: a request must not be guessed at.
     """
     found = _paths(failure) if isinstance(failure, cattrs.BaseValidationError) else ()
     wrong = {_present(data, path) for path, is_enum in found if is_enum or not enums_only}
     kept = deepcopy(data)
-    # From the end, so that the indexes of what is still to be removed stay right.
+    # From the end, so that the remaining indexes stay valid.
     for path in sorted(wrong, key=_order, reverse=True):
         *above, last = path or ("params",)
-        # Without its parameters a message says nothing at all.
+        # A message without its parameters means nothing.
         if last != "params":
             del reduce(getitem, above, cast(Any, kept))[last]
     return kept
 
 
 def _paths(failure: cattrs.BaseValidationError, above: Path = ()) -> Iterator[tuple[Path, bool]]:
-    """Where the complaints are, and whether each is about the value of an enumeration."""
+    """The paths of the invalid values, each with whether it is an enumeration value."""
     for cause in failure.exceptions:
         steps: list[str | int] = []
         for note in getattr(cause, "__notes__", ()):
@@ -57,7 +57,7 @@ def _order(path: Path) -> list[tuple[int, str]]:
 
 
 def _present(data: Any, path: Path) -> Path:
-    """As much of a path as there is, in the names of JSON: what should hold the rest is wrong."""
+    """The existing part of a path, in JSON names: the value there should hold the rest."""
     present: list[str | int] = []
     for step in path:
         key = _key(data, step)
@@ -69,7 +69,7 @@ def _present(data: Any, path: Path) -> Path:
 
 
 def _key(data: Any, step: str | int) -> str | int | None:
-    """What `step` is called in JSON: lsprotocol names its attributes in snake_case."""
+    """The JSON key of `step`: lsprotocol names its attributes in snake_case."""
     if isinstance(data, list) and isinstance(step, int):
         return step if step < len(cast(list[Any], data)) else None
     if isinstance(data, dict):

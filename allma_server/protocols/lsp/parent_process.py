@@ -1,22 +1,23 @@
-"""Whether the editor that started a connection is still there."""
+"""Detect the end of the editor that started a connection."""
 
 import asyncio
 import os
 import sys
 
-EVERY_SECONDS = 2.0
+POLL_SECONDS = 2.0
+"""Seconds between two checks of the process."""
 
 
-async def outlived(pid: int) -> None:
-    """Returns when the process `pid` has ended; never if it was not there to begin with.
+async def wait_for_exit(pid: int) -> None:
+    """Wait until the process `pid` has ended; for ever if it did not exist at the start.
 
-    An editor in another container or on another host names a process that this one cannot see.
+    An editor in another container or on another host names a process that is invisible here.
     """
     if not alive(pid):
         await asyncio.Event().wait()
-    # Nothing tells that a process has ended which is no child of ours.
+    # The system does not report the end of a process that is not a child.
     while alive(pid):  # noqa: ASYNC110
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def alive(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""How an editor hears of a call while it runs: chunks of text, and a progress bar."""
+"""Progress of a call in an editor: chunks of text, and a progress bar."""
 
 import asyncio
 import time
@@ -14,17 +14,18 @@ from allma_server.types import Citation
 
 Token = str | int
 
-_BATCH = 0.04
-"""Seconds for which tokens are gathered: a message costs more than a token."""
+_BATCH_SECONDS = 0.04
+"""Seconds to collect tokens before sending them: a message costs more than a token."""
 
-_BETWEEN = 0.1
-"""Seconds between two steps of a progress bar."""
+_STEP_SECONDS = 0.1
+"""Least seconds between two steps of a progress bar."""
 
 _CREATE_SECONDS = 5.0
+"""Seconds for the client to create a progress bar."""
 
 
 class Listener(Protocol):
-    """The editor, as far as progress needs it. `register` lets a token cancel a task."""
+    """What progress needs of an editor. `register` lets a token cancel a task."""
 
     @property
     def chunks_by_notification(self) -> bool: ...
@@ -37,11 +38,10 @@ class Listener(Protocol):
 
 
 class EditorProgress:
-    """Progress of the work of one task; its tokens cancel that task.
+    """Progress of one task; its tokens cancel that task.
 
     `chunks`: the client's token for streamed text; `bar`: its token for a progress bar. Without
-    `bar`, one is made as soon as there is a total to show, where `may_create` and the client
-    allow it.
+    `bar`, the server creates one when a total is known, if `may_create` and the client allow it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class EditorProgress:
         if self._may_create and total:
             self._may_create = False
             await self._create()
-        if self._bar is None or time.monotonic() - self._last < _BETWEEN:
+        if self._bar is None or time.monotonic() - self._last < _STEP_SECONDS:
             return
         self._last = time.monotonic()
         percentage = min(100, done * 100 // total) if total else None
@@ -86,7 +86,7 @@ class EditorProgress:
 
     async def started(self, conversation_id: str, message_id: str) -> None:
         self.conversation_id = conversation_id
-        self._say(AnswerStarted(conversation_id, message_id))
+        self._send(AnswerStarted(conversation_id, message_id))
         await self._listener.drain()
 
     async def text(self, delta: str) -> None:
@@ -94,22 +94,22 @@ class EditorProgress:
             return
         self._unsent.append(delta)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_BATCH, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_BATCH_SECONDS, self._flush)
         await self._listener.drain()
 
     async def sources(self, citations: Sequence[Citation]) -> None:
-        self._citations = citations  # told last: the text refers to them
+        self._citations = citations  # sent last: the text refers to them
 
     def end(self, message: str | None = None) -> None:
-        """Sends what is waiting and takes the bar away; must be called however the call ends.
+        """Send the remaining text and close the bar; call it however the call ends.
 
-        Whatever is reported later is not told any more.
+        Later reports are ignored.
         """
         if self._timer is not None:
             self._timer.cancel()
         self._flush()
         if self._citations is not None:
-            self._say(AnswerSources(list(self._citations)))
+            self._send(AnswerSources(list(self._citations)))
         if self._bar is not None:
             self._step(types.WorkDoneProgressEnd(message=message))
         self._bar = self._chunks = self._citations = None
@@ -120,13 +120,13 @@ class EditorProgress:
         self._timer = None
         if self._unsent:
             text, self._unsent = "".join(self._unsent), []
-            self._say(AnswerChunk(self._seq, text))
+            self._send(AnswerChunk(self._seq, text))
             self._seq += 1
 
-    def _say(self, what: AnswerStarted | AnswerChunk | AnswerSources) -> None:
+    def _send(self, event: AnswerStarted | AnswerChunk | AnswerSources) -> None:
         if self._chunks is None:
             return
-        value = jsonable(what, camel=True)
+        value = jsonable(event, camel=True)
         if self._listener.chunks_by_notification:
             self._listener.notify("allma/chunk", {"token": self._chunks, **value})
         else:

@@ -1,7 +1,7 @@
-"""pygls, with what it lacks for a server that shares its process with others.
+"""pygls, adapted to a process that serves many connections.
 
-Here cancelling reaches a command, `exit` ends a connection instead of the process, parameters of
-our own requests stay as they came, and a traceback never leaves.
+Cancellation reaches commands, `exit` ends a connection instead of the process, the parameters of
+Allma's own requests stay unchanged, and no traceback is sent.
 """
 
 import inspect
@@ -23,32 +23,28 @@ from pygls.protocol import (
 )
 
 from allma_server import __version__
-from allma_server.errors import AllmaError, InvalidArgument, as_dict
-from allma_server.protocols.framing import INVALID_PARAMS
+from allma_server.protocols.faults import INTERNAL_ERROR, Fault, fault_of, unexpected
 from allma_server.protocols.lsp.buffers import buffers_of
 from allma_server.protocols.lsp.lenient import without_unknown_values
 
-INTERNAL_ERROR = -32603
-INTERNAL = "Unexpected error. Please report it with Allma's log."
 REQUEST_CANCELLED = -32800
 REQUEST_FAILED = -32803
-"""The code of every foreseen failure but a wrong argument; `data` has Allma's own."""
+"""LSP's code for a valid request that failed; `data` has Allma's own code."""
 
 _log = logging.getLogger(__name__)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of pygls' log tells of more than a client's mistake or a foreseen failure."""
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Whether a log record of pygls is more than a client's mistake or a foreseen failure."""
     failure = record.exc_info[1] if record.exc_info else None
     foreseen = isinstance(failure, JsonRpcException) and failure.code != INTERNAL_ERROR
     return not foreseen and not record.getMessage().startswith("Unable to deserialize")
 
 
-logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_news)
+logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_unforeseen)
 
 
-# How a type is read and written is worked out at its first use, which takes milliseconds each:
-# all connections share it.
+# Shared by all connections: building the converter of a type takes milliseconds.
 _converter = cache(default_converter)
 
 
@@ -58,7 +54,7 @@ class Protocol(LanguageServerProtocol):
     _server: "Server"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def structure_message(self, data: dict[str, Any]) -> Any:
-        # Without a type pygls makes attribute objects of the parameters, and renames keys.
+        # Without a type, pygls would turn the parameters into objects and rename their keys.
         method = data.get("method")
         if method is None:
             return super().structure_message(data)
@@ -83,8 +79,8 @@ class Protocol(LanguageServerProtocol):
         self, msg_id: str | int, result: Any = None, error: types.ResponseError | None = None
     ) -> None:
         if error is not None and error.code == INTERNAL_ERROR:
-            # pygls has logged the traceback; it would also send it.
-            error = types.ResponseError(INTERNAL_ERROR, INTERNAL)
+            # pygls has logged the traceback, and would also send it.
+            error = response_of(unexpected()).to_response_error()
         super()._send_response(msg_id, result, error)
 
     @lsp_method(types.INITIALIZE)
@@ -104,7 +100,7 @@ class Protocol(LanguageServerProtocol):
 
     @lsp_method(types.WORKSPACE_EXECUTE_COMMAND)
     async def lsp_workspace__execute_command(self, params: types.ExecuteCommandParams) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # pygls runs commands as a generator, where cancelling stops the answer but not the work.
+        # pygls runs commands as generators: cancelling them stops the response, not the work.
         return await self._server.execute(params)
 
     @lsp_method(types.SHUTDOWN)
@@ -117,7 +113,7 @@ class Protocol(LanguageServerProtocol):
 
 
 class Server(LanguageServer):
-    """The server object of one connection; what it is made with is its owner's."""
+    """The server object of one connection, with the callbacks of its owner."""
 
     def __init__(
         self,
@@ -135,31 +131,35 @@ class Server(LanguageServer):
         )
 
     def on(self, method: str, handle: Callable[[Any], Any], options: Any = None) -> None:
-        """Has a message answered; by a coroutine function where that takes a while."""
+        """Register the handler of a method, a function or a coroutine function."""
 
-        # pygls marks the functions it is given, and a bound method cannot be marked.
-        def answer(params: Any) -> Any:
+        # pygls sets attributes on its handlers, which bound methods do not allow.
+        def handler(params: Any) -> Any:
             return handle(params)
 
-        async def answer_later(params: Any) -> Any:
+        async def async_handler(params: Any) -> Any:
             return await handle(params)
 
-        answers = answer_later if inspect.iscoroutinefunction(handle) else answer
-        self.feature(method, options)(answers)
+        chosen = async_handler if inspect.iscoroutinefunction(handle) else handler
+        self.feature(method, options)(chosen)
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        # pygls would pop up a window in the editor.
+        # pygls would show a message box in the editor.
         _log.info("%s: %s", getattr(source, "__name__", source), error)
 
 
-def as_response(error: AllmaError) -> JsonRpcException:
-    """A foreseen failure as the JSON-RPC error that carries it."""
-    code = INVALID_PARAMS if isinstance(error, InvalidArgument) else REQUEST_FAILED
-    data = {to_camel(key): value for key, value in as_dict(error).items()}
-    return JsonRpcException(str(error), code, data)
+def as_response(exc: Exception) -> JsonRpcException:
+    """The JSON-RPC error that reports an exception."""
+    return response_of(fault_of(exc, _log, failed=REQUEST_FAILED))
+
+
+def response_of(fault: Fault) -> JsonRpcException:
+    """A fault as pygls raises it, its data with the keys of LSP."""
+    data = {to_camel(key): value for key, value in (fault.data or {}).items()}
+    return JsonRpcException(fault.message, fault.code, data)
 
 
 def cancelled(conversation_id: str) -> JsonRpcException:
-    """The answer to a question that was stopped; its conversation keeps what had come."""
+    """The error for an answer that was stopped; its conversation keeps the text so far."""
     data = {"conversationId": conversation_id}
     return JsonRpcException("The answer was stopped.", REQUEST_CANCELLED, data)

@@ -1,4 +1,4 @@
-"""Code actions on a selection: commands that ask about it, or look for what belongs to it."""
+"""Code actions on a selection: explain it, or find related sources."""
 
 from pathlib import PurePath
 from typing import Any
@@ -9,15 +9,15 @@ from pygls.workspace import Workspace
 
 KIND = "allma"
 _LONGEST = 4000
-"""Characters of a selection that are asked about."""
+"""Characters of a selection that are sent."""
 
 
 def code_actions(
     params: types.CodeActionParams, workspace: Workspace, *, literals: bool
 ) -> list[types.CodeAction | types.Command]:
-    """The actions for a selection in an open document; none for an empty one.
+    """Return the actions for a selection in an open document; none if it is empty.
 
-    `literals`: whether the client takes code actions, and not only commands.
+    `literals`: whether the client supports code actions, and not only commands.
     """
     wanted = params.context.only
     if wanted is not None and not any(f"{KIND}.".startswith(f"{kind}.") for kind in wanted if kind):

@@ -1,4 +1,4 @@
-"""One client of the LSP door, from its first byte to its last."""
+"""One LSP connection, from its first byte to its last."""
 
 import asyncio
 import logging
@@ -10,16 +10,10 @@ from pygls.exceptions import JsonRpcException
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
-from allma_server.protocols.framing import (
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    Frames,
-    Malformed,
-    Messages,
-)
+from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.protocols.faults import INVALID_PARAMS, INVALID_REQUEST, Fault, unexpected
+from allma_server.protocols.framing import Frames, Malformed, Messages
 from allma_server.protocols.lsp.connection import Editor
-from allma_server.protocols.lsp.protocol import INTERNAL, INTERNAL_ERROR
 from allma_server.protocols.lsp.workspace_sync import WorkspaceSync
 from allma_server.protocols.stdio import Writer
 
@@ -32,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 async def serve_lsp(
-    engine: EngineSource,
+    engine: EngineProvider,
     reader: asyncio.StreamReader,
     writer: Writer,
     client: ClientContext,
@@ -51,73 +45,73 @@ async def serve_lsp(
         try:
             await editor.ended.wait()
         finally:
-            sync.leave()
+            sync.close()
             await editor.stop()
             await _drained(writer)
     return editor.exit_code
 
 
 async def _read(editor: Editor, reader: asyncio.StreamReader) -> None:
-    gate = _Gate(editor)
+    lifecycle = _Lifecycle(editor)
     messages = Messages(reader, Frames())
     while not editor.ended.is_set() and (message := await messages.next()) is not None:
-        refused = message if isinstance(message, Malformed) else gate.take(message)
+        refused = message if isinstance(message, Malformed) else lifecycle.handle(message)
         if refused is not None:
             editor.answer_malformed(refused)
             await editor.drain()
     editor.ended.set()
 
 
-class _Gate:
-    """Lets messages through in the order of the protocol's life; the others are answered."""
+class _Lifecycle:
+    """Handles the messages that LSP allows in the current state, and refuses the others."""
 
     def __init__(self, editor: Editor) -> None:
         self._editor = editor
         self._initialized = False
 
-    def take(self, data: dict[str, Any]) -> Malformed | None:
-        """Hands a message on; what answers it instead, if anything must."""
+    def handle(self, data: dict[str, Any]) -> Malformed | None:
+        """Handle a message; return the error that answers it if it cannot be handled."""
         method, id = data.get("method"), data.get("id")
         refusal = self._refusal(method, id) if isinstance(method, str) else None
         if refusal is not None:
             if id is None:
-                _log.info("%s is ignored: %s", method, refusal[1])
+                _log.info("ignored %s: %s", method, refusal.message)
                 return None
-            return Malformed(*refusal, (id,))
+            return Malformed(refusal, (id,))
         if method == types.INITIALIZE:
             self._initialized = True
         if method == types.SHUTDOWN:
-            self._editor.leaving = True
+            self._editor.shutting_down = True
         protocol = self._editor.server.protocol
         try:
             message: Any = protocol.structure_message(data)
         except JsonRpcException as exc:
             if id is None or method is None:
-                _log.warning("%s could not be read: %s", method or "a response", _why(exc))
+                _log.warning("cannot read %s: %s", method or "a response", _why(exc))
                 return None
-            return Malformed(INVALID_PARAMS, f"{method}: {_why(exc)}.", (id,))
+            return Malformed(Fault(INVALID_PARAMS, f"{method}: {_why(exc)}."), (id,))
         try:
             protocol.handle_message(message)
         except Exception:
-            # Such as an answer to what is not waited for any more; the connection goes on.
-            _log.exception("%s could not be handled", method or "a response")
+            # For example a response to a request that has timed out; the connection stays open.
+            _log.exception("cannot handle %s", method or "a response")
             if id is not None and method is not None:
-                return Malformed(INTERNAL_ERROR, INTERNAL, (id,))
+                return Malformed(unexpected(), (id,))
         return None
 
-    def _refusal(self, method: str, id: Any) -> tuple[int, str] | None:
+    def _refusal(self, method: str, id: Any) -> Fault | None:
         if method in _REQUESTS and id is None:
-            return INVALID_REQUEST, f"{method} is a request: it has an id."
+            return Fault(INVALID_REQUEST, f"{method} is a request and needs an id.")
         if method in _NOTIFICATIONS and id is not None:
-            return INVALID_REQUEST, f"{method} is a notification: it has no id."
+            return Fault(INVALID_REQUEST, f"{method} is a notification and has no id.")
         if method == types.EXIT:
             return None
-        if self._editor.leaving:
-            return INVALID_REQUEST, "The server is shutting down."
+        if self._editor.shutting_down:
+            return Fault(INVALID_REQUEST, "The server is shutting down.")
         if method == types.INITIALIZE and self._initialized:
-            return INVALID_REQUEST, "The server is initialized already."
+            return Fault(INVALID_REQUEST, "The server is already initialized.")
         if method != types.INITIALIZE and not self._initialized:
-            return _NOT_INITIALIZED, "The first request is initialize."
+            return Fault(_NOT_INITIALIZED, "The first request must be initialize.")
         return None
 
 

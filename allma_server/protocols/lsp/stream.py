@@ -1,4 +1,4 @@
-"""What an editor hears while an answer is written, besides its progress bar."""
+"""The messages of a streamed answer, besides its progress bar."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from allma_server.types import Citation
 
 @dataclass(frozen=True, slots=True)
 class AnswerStarted:
-    """Comes first: the question is stored, as this message of this conversation."""
+    """First: the question is stored, as this message of this conversation."""
 
     kind: Literal["started"] = field(default="started", init=False)
     conversation_id: str
@@ -17,7 +17,7 @@ class AnswerStarted:
 
 @dataclass(frozen=True, slots=True)
 class AnswerChunk:
-    """The next words of an answer. `seq` counts the chunks from 0."""
+    """The next part of the answer's text. `seq` counts the chunks from 0."""
 
     kind: Literal["chunk"] = field(default="chunk", init=False)
     seq: int
@@ -26,7 +26,7 @@ class AnswerChunk:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSources:
-    """Comes last: the numbered passages the answer was made from."""
+    """Last: the numbered passages that the answer is based on."""
 
     kind: Literal["sources"] = field(default="sources", init=False)
     citations: list[Citation]

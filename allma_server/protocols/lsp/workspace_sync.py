@@ -1,4 +1,4 @@
-"""Keep in step with the editor: its settings, its folders as they come and go, its files."""
+"""Follow the editor's settings, workspace folders and file changes."""
 
 import asyncio
 import logging
@@ -12,13 +12,13 @@ from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.folders import file_path
 from allma_server.protocols.lsp.connection import Editor, current_task, title
-from allma_server.protocols.lsp.parent_process import outlived
+from allma_server.protocols.lsp.parent_process import wait_for_exit
 from allma_server.protocols.lsp.progress import EditorProgress
 from allma_server.protocols.lsp.selection import KIND, code_actions
 from allma_server.protocols.settings import ClientSettings, apply
 
 IDLE_SECONDS = 0.5
-"""How long a client must have stayed before its folders are indexed: some only look in."""
+"""Seconds a client must stay before its folders are indexed: some only probe the server."""
 
 _SECTION = "allma"
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class WorkspaceSync:
-    """What an editor says without being asked. `background` ends with the connection."""
+    """Handles an editor's notifications. `background` ends with the connection."""
 
     def __init__(self, editor: Editor, background: asyncio.TaskGroup) -> None:
         self._editor = editor
@@ -47,21 +47,21 @@ class WorkspaceSync:
         actions = types.CodeActionOptions(code_action_kinds=[KIND])
         on(types.TEXT_DOCUMENT_CODE_ACTION, self.code_actions, actions)
 
-    # --- the beginning ----------------------------------------------------------------------
+    # --- initialization ---------------------------------------------------------------------
 
     def initialize(self, params: types.InitializeParams) -> None:
         self._initial = self._applied(params.initialization_options)
         self._editor.settings = self._initial
         self._editor.folders.add(_folders(params))
         if params.process_id is not None:
-            self._background.create_task(self._end_with(params.process_id))
+            self._background.create_task(self._end_after(params.process_id))
 
     def initialized(self, params: types.InitializedParams) -> None:
         self._background.create_task(self._settle())
 
-    async def _end_with(self, pid: int) -> None:
-        await outlived(pid)
-        _log.info("the editor (process %d) is gone", pid)
+    async def _end_after(self, pid: int) -> None:
+        await wait_for_exit(pid)
+        _log.info("the editor (process %d) has ended", pid)
         self._editor.ended.set()
 
     async def _settle(self) -> None:
@@ -70,7 +70,7 @@ class WorkspaceSync:
         await asyncio.sleep(IDLE_SECONDS)
         if self._editor.settings.index_workspace_folders and self._editor.folders.paths:
             await self._index(self._editor.folders.paths)
-        await self._tell_what_is_not_its_own()
+        await self._report_server_settings()
 
     async def _register(self) -> None:
         declared = self._editor.server.client_capabilities.workspace
@@ -113,14 +113,14 @@ class WorkspaceSync:
             self._background.create_task(self._index(self._editor.folders.paths))
 
     def _applied(self, given: object) -> ClientSettings:
-        """The settings with which the client began, changed by what it gives now."""
+        """The initial settings of the client, changed by `given`."""
         applied = apply(self._initial, given)
         self._complaints |= {c: False for c in applied.complaints if c not in self._complaints}
         self._elsewhere |= applied.elsewhere
         return applied.settings
 
     def _complain(self) -> None:
-        """Shows each complaint once."""
+        """Show each complaint once."""
         for complaint, told in self._complaints.items():
             if not told:
                 _log.warning("%s", complaint)
@@ -129,7 +129,7 @@ class WorkspaceSync:
                 )
                 self._complaints[complaint] = True
 
-    async def _tell_what_is_not_its_own(self) -> None:
+    async def _report_server_settings(self) -> None:
         if not self._elsewhere:
             return
         engine = await self._editor.engine()
@@ -150,9 +150,9 @@ class WorkspaceSync:
             self._background.create_task(self._index(new))
 
     async def _index(self, paths: Sequence[str]) -> None:
-        """In the engine, so that an editor which is closed meanwhile does not stop it.
+        """Index folders, with a progress bar through which the editor can cancel it.
 
-        The editor can, through its progress bar.
+        The engine owns the work, so that closing the editor does not stop it.
         """
         with self._editor.call():
             try:
@@ -175,8 +175,8 @@ class WorkspaceSync:
             progress.end()
             self._editor.forget(task)
 
-    def leave(self) -> None:
-        """Says no more to an editor that is gone."""
+    def close(self) -> None:
+        """Stop sending progress after the editor disconnects."""
         for progress in self._bars:
             progress.end()
 
@@ -195,9 +195,9 @@ class WorkspaceSync:
                 BY_NAME["sync"].authorize(self._editor.client.principal)
                 (await self._editor.engine()).ingestion.mark_dirty(paths)
             except AllmaError as exc:
-                _log.warning("a change could not be followed: %s", exc)
+                _log.warning("cannot follow a change: %s", exc)
 
-    # --- the rest ---------------------------------------------------------------------------
+    # --- other requests ---------------------------------------------------------------------
 
     def bar_cancelled(self, params: types.WorkDoneProgressCancelParams) -> None:
         self._editor.cancel(params.token)
@@ -219,7 +219,7 @@ class WorkspaceSync:
 
 
 def _folders(params: types.InitializeParams) -> list[str]:
-    """The editor's folders; of an older editor the one it names by `rootUri` or `rootPath`."""
+    """The editor's folders; older editors name one, by `rootUri` or `rootPath`."""
     if params.workspace_folders:
         return _paths(params.workspace_folders)
     if params.root_uri:

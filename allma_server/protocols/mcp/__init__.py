@@ -1,8 +1,9 @@
-"""The MCP door: eight tools, resources, prompts and completion, in both eras of the protocol.
+"""MCP: tools, resources, prompts and completion, in both eras of the protocol.
 
-Whatever a client is told comes from an operation; here it is only given a form. The home of `mcp`.
+`make_server` makes the server of any transport from the sessions of its clients; `serve_mcp` is
+the transport of lines. The home of `mcp`.
 """
 
-from allma_server.protocols.mcp.server import serve_mcp
+from allma_server.protocols.mcp.server import make_server, serve_mcp
 
-__all__ = ["serve_mcp"]
+__all__ = ["make_server", "serve_mcp"]

@@ -1,8 +1,8 @@
-"""The user's word before something is deleted that is not easily had again.
+"""Confirmation by the user before something is deleted.
 
-A client that can show a question is given one, in the way of its revision of the protocol; of one
-that cannot, the call is taken as the user's wish. Nothing is kept between question and answer: the
-answer tells by its key what was asked, so that a restart between the two does no harm.
+A client that supports elicitation is asked, in the way of its protocol revision; for any other,
+the call itself counts as the user's wish. No state is kept between question and answer: the key of
+the answer says what was asked, so a restart in between does no harm.
 """
 
 import json
@@ -20,27 +20,30 @@ from allma_server.operations import BY_NAME, Call, Operation
 from allma_server.protocols.mcp.connection import Context
 
 _IN_RESULTS = "2026-07-28"
-"""The revision since which a server asks by the result of a call, not by a request of its own."""
+"""The revision since which a server asks in the result of a call instead of a request."""
 
-_DECLINED = "The user did not agree, so nothing was deleted."
+_DECLINED = "The user declined; nothing was deleted."
 
 _log = logging.getLogger(__name__)
 
 Arguments = Mapping[str, Any]
 
 
-async def consent(
+async def confirm(
     context: Context,
     params: types.CallToolRequestParams,
     call: Call,
     operation: Operation,
     arguments: Arguments,
 ) -> types.CallToolResult | types.InputRequiredResult | None:
-    """None if the operation may run; else what the call is answered with.
+    """Ask the user before a destructive operation.
+
+    Returns:
+        None if the operation may run, else the result of the call.
 
     Raises:
         PermissionDenied: the principal may not run it, so nothing is asked.
-        ConversationNotFound: there is nothing to ask about.
+        ConversationNotFound: the conversation to delete does not exist.
     """
     if not operation.destroys or not _can_ask(context):
         return None
@@ -60,12 +63,12 @@ async def consent(
 def _can_ask(context: Context) -> bool:
     declared = context.session.client_capabilities
     forms = declared.elicitation if declared is not None else None
-    # Without any mode it is a form: that was there before the modes.
+    # A client that names no mode means forms, which are older than the modes.
     return forms is not None and (forms.form is not None or forms.url is None)
 
 
 async def _question(call: Call, operation: Operation, arguments: Arguments) -> types.ElicitRequest:
-    """A form with nothing to fill in: to agree is enough."""
+    """A form without fields: accepting it is the answer."""
     subject = ", ".join(map(str, arguments.values()))
     if operation is BY_NAME["conversations.delete"]:
         subject = (await call.engine.catalog.conversation(subject)).title
@@ -85,14 +88,14 @@ async def _ask(context: Context, question: types.ElicitRequest) -> types.ElicitR
             metadata=ServerMessageMetadata(related_request_id=context.request_id),
         )
     except (MCPError, ValidationError) as exc:
-        _log.info("the client did not ask its user: %s", exc)
+        _log.info("the client did not ask the user: %s", exc)
         return None
 
 
 def _key(operation: Operation, arguments: Arguments) -> str:
-    """What tells this question from every other."""
+    """The key of this question, different for every operation and arguments."""
     asked = json.dumps([operation.name, dict(arguments)], sort_keys=True)
-    return f"consent-{blake2b(asked.encode(), digest_size=8).hexdigest()}"
+    return f"confirm-{blake2b(asked.encode(), digest_size=8).hexdigest()}"
 
 
 def _declined() -> types.CallToolResult:

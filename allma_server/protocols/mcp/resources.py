@@ -1,4 +1,4 @@
-"""Resources: documents and conversations to attach, and word when they may have changed."""
+"""Resources: documents and conversations, and notifications when they change."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from mcp.server.subscriptions import (
 from allma_server._internal.path_text import readable
 from allma_server.errors import AllmaError, NotFound
 from allma_server.operations import BY_NAME
-from allma_server.protocols.mcp.connection import Client, Context, answered
+from allma_server.protocols.mcp.connection import Connection, Context, with_faults
 from allma_server.protocols.uris import authorize, content
 from allma_server.types import is_text, row_id
 
@@ -24,16 +24,15 @@ STATUS = "allma://status"
 
 _log = logging.getLogger(__name__)
 
-
 POLL_SECONDS = 2.0
-"""How often what somebody has subscribed to is looked at: a row of the catalogue each."""
+"""Seconds between two checks of the subscribed resources; each reads one row."""
 
 
 class Resources:
-    """What one client may look at, and subscribe to in either era."""
+    """The resources of one client, with its subscriptions of both eras."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._subscribed: dict[str, ServerSession] = {}
@@ -41,13 +40,13 @@ class Resources:
         self._versions: dict[str, str] = {}
         self._polling = False
 
-    @answered
+    @with_faults
     async def list(
         self, context: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         cursor = params.cursor if params else None
         page = await BY_NAME["documents"](
-            await self._client.call(context), {"state": "indexed", "cursor": cursor}
+            await self._connection.call(context), {"state": "indexed", "cursor": cursor}
         )
         resources = [
             types.Resource(
@@ -77,21 +76,21 @@ class Resources:
         )
         return types.ListResourceTemplatesResult(resource_templates=[document, conversation])
 
-    @answered
+    @with_faults
     async def read(
         self, context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         uri = str(params.uri)
-        found = await content(await self._client.call(context), uri)
+        found = await content(await self._connection.call(context), uri)
         whole = types.TextResourceContents(uri=uri, mime_type=found.media_type, text=found.text)
         return types.ReadResourceResult(contents=[whole])
 
-    @answered
+    @with_faults
     async def subscribe(
         self, context: Context, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         uri = str(params.uri)
-        authorize(self._client.principal, uri)
+        authorize(self._connection.principal, uri)
         self._subscribed[uri] = context.session
         self._poll()
         return types.EmptyResult()
@@ -102,13 +101,13 @@ class Resources:
         self._subscribed.pop(str(params.uri), None)
         return types.EmptyResult()
 
-    @answered
+    @with_faults
     async def listen(
         self, context: Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         uris = Counter(map(str, params.notifications.resource_subscriptions or []))
         for uri in uris:
-            authorize(self._client.principal, uri)
+            authorize(self._connection.principal, uri)
         self._listened += uris
         self._poll()
         try:
@@ -117,11 +116,11 @@ class Resources:
             self._listened -= uris
 
     async def changed(self) -> None:
-        """Tells those who asked for it that what they look at may be another now."""
+        """Notify subscribers that the list and the status may have changed."""
         await self._bus.publish(ResourcesListChanged())
-        await self._tell(STATUS)
+        await self._notify(STATUS)
 
-    async def _tell(self, uri: str) -> None:
+    async def _notify(self, uri: str) -> None:
         if (session := self._subscribed.get(uri)) is not None:
             await session.send_resource_updated(uri)
         await self._bus.publish(ResourceUpdated(uri))
@@ -129,25 +128,25 @@ class Resources:
     def _poll(self) -> None:
         if not self._polling:
             self._polling = True
-            self._client.background.create_task(self._look())
+            self._connection.background.create_task(self._watch())
 
-    async def _look(self) -> None:
-        """Looks for changes that others made, until nobody is subscribed any more."""
+    async def _watch(self) -> None:
+        """Check for changes by other clients while there are subscriptions."""
         try:
             while watched := {*self._subscribed, *self._listened}:
                 for uri in watched:
                     version = await self._version(uri)
                     if self._versions.setdefault(uri, version) != version:
                         self._versions[uri] = version
-                        await self._tell(uri)
+                        await self._notify(uri)
                 await asyncio.sleep(POLL_SECONDS)
         except AllmaError as exc:
-            _log.warning("subscribers are not told of changes: %s", exc)
+            _log.warning("cannot check subscribed resources for changes: %s", exc)
         finally:
             self._polling = False
 
     async def _version(self, uri: str) -> str:
-        catalog = (await self._client.engine()).catalog
+        catalog = (await self._connection.engine()).catalog
         kind, _, id = uri.removeprefix("allma://").partition("/")
         try:
             if not is_text(id):

@@ -1,4 +1,4 @@
-"""Results of tools, as text for a model and as data for a program, bounded for both."""
+"""Results of tools: text for a model, data for a program, both bounded."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,25 +6,27 @@ from typing import Any
 import mcp_types as types
 
 from allma_server._internal.path_text import readable
-from allma_server.errors import ErrorData
 from allma_server.operations import Operation, jsonable
 from allma_server.protocols.deadline import ProgressRelay
+from allma_server.protocols.faults import Fault
 from allma_server.protocols.text import as_text
 from allma_server.types import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 
 LARGEST_EXCERPT = 16_000
-"""Characters of a document that are read at once: about four thousand tokens."""
+"""Characters of a document in one result: about four thousand tokens."""
 
 EXPLAINED = 20
-"""Candidates of an explained search, and for each of them SNIPPET characters of its text."""
+"""Candidates of an explained search in one result."""
 
 SNIPPET = 200
+"""Characters of the text of each such candidate."""
 
 
 def succeeded(result: Any, *, links: bool) -> types.CallToolResult:
-    """A result for those who read text, for those who read data, and with what can be opened.
+    """The result of an operation. Some clients show their model only the text, others only the
+    data, so each is complete.
 
-    Some clients show their model only the text, others only the data: each is complete.
+    `links`: add a resource link for each document found.
     """
     result = _bounded(result)
     blocks: list[types.ContentBlock] = [types.TextContent(text=as_text(result))]
@@ -48,25 +50,27 @@ def _links(result: Any) -> list[types.ResourceLink]:
     ]
 
 
-def failed(error: ErrorData, text: str) -> types.CallToolResult:
-    """A failure: the sentence for a model, the error object for a program."""
+def failed(fault: Fault) -> types.CallToolResult:
+    """A failure: the sentence for a model, the Error object for a program."""
     return types.CallToolResult(
-        content=[types.TextContent(text=text)], structured_content=dict(error), is_error=True
+        content=[types.TextContent(text=fault.message)],
+        structured_content=dict(fault.data or {}),
+        is_error=True,
     )
 
 
 def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResult:
-    """What there is of a call that goes on, and how to get the rest."""
+    """The partial result of a call that continues, and how to get the rest."""
     data: dict[str, Any] = {"state": "running"}
     if (id := relay.conversation_id) is not None:
         note = (
             "The answer is still being written. In a minute, call conversations with action "
-            f'"show" and id "{id}" for the whole of it.'
+            f'"show" and id "{id}" to read all of it.'
         )
         data |= {"text": relay.written, "conversation_id": id}
     else:
         how_far = relay.message or "working"
-        note = f"{operation.name} goes on by itself ({how_far}); look again in a minute."
+        note = f"{operation.name} continues in the background ({how_far}); check in a minute."
     text = f"{relay.written} …\n\n{note}" if relay.written else note
     return types.CallToolResult(
         content=[types.TextContent(text=text)], structured_content=data | {"notice": note}
@@ -76,24 +80,24 @@ def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResu
 def with_note(
     result: types.CallToolResult | types.InputRequiredResult, note: str | None
 ) -> types.CallToolResult | types.InputRequiredResult:
-    """The result, followed by a note on how the call was understood."""
+    """The result with a note on how the arguments were read."""
     if note is None or not isinstance(result, types.CallToolResult):
         return result
     return result.model_copy(update={"content": [*result.content, types.TextContent(text=note)]})
 
 
 def _bounded(result: Any) -> Any:
-    """A result that could fill a model's context, cut where the rest can be asked for."""
+    """The result, cut where it would fill a model's context; the rest can be requested."""
     match result:
         case Excerpt(text=text) if len(text) > LARGEST_EXCERPT:
             lines = text[:LARGEST_EXCERPT].split("\n")
-            # Whole lines, but for a first one that is longer.
+            # Whole lines, unless the first one alone is longer.
             kept = lines[:-1] or lines
             last = result.start_line + len(kept) - 1
             return replace(result, text="\n".join(kept), end_line=last)
         case Explanation(candidates=candidates):
             more = len(candidates) - EXPLAINED
-            note = f"{more} candidates further down are left out." if more > 0 else None
+            note = f"{more} lower candidates are left out." if more > 0 else None
             return replace(
                 result,
                 candidates=[_shortened(candidate) for candidate in candidates[:EXPLAINED]],

@@ -1,4 +1,4 @@
-"""One client of the MCP door, from its first message to its last."""
+"""The MCP server, and its transport over lines."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from allma_server import __version__
 from allma_server._internal.imports import imported
 from allma_server._internal.tasks import background_tasks
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.framing import Lines, Messages
-from allma_server.protocols.mcp.transport import Wire
+from allma_server.protocols.mcp.transport import LineTransport
 from allma_server.protocols.stdio import Writer
 
 if TYPE_CHECKING:
-    from allma_server.protocols.mcp.handlers import Handlers
+    from allma_server.protocols.mcp.session import Session
 
 INSTRUCTIONS = """\
 Allma searches the folders and documents that the user has indexed on this computer, PDF and DOCX \
@@ -32,71 +32,84 @@ _log = logging.getLogger(__name__)
 
 _Params = TypeVar("_Params")
 _Result = TypeVar("_Result")
-_Method = Callable[[ServerRequestContext[Any], _Params], Awaitable[_Result]]
+_Handle = Callable[[ServerRequestContext[Any], _Params], Awaitable[_Result]]
+
+SessionOf = Callable[[ServerRequestContext[Any]], Awaitable["Session"]]
+"""Returns the session that a request belongs to, which a transport knows by its own means."""
 
 
-async def serve_mcp(
-    engine: EngineSource,
-    reader: asyncio.StreamReader,
-    writer: Writer,
-    client: ClientContext,
-) -> None:
-    """Serve one client until it closes the connection.
+def make_server(session_of: SessionOf) -> Server[Any]:
+    """Make the MCP server for a transport.
 
-    The handshake and the lists need no engine; it is opened by the first request that does.
+    The lists of tools, templates and prompts need no engine. One server can serve many clients:
+    `session_of` is asked with each request, and decides by it who asks.
     """
-    async with background_tasks() as background:
 
-        def make() -> "Handlers":
-            # The engine's modules come along: they are had when the handshake is over.
-            from allma_server.protocols.mcp.connection import Client
-            from allma_server.protocols.mcp.handlers import make_handlers
-
-            return make_handlers(Client(engine, background, client))
-
-        server = _server(_Later(make))
-        opening: SessionMessage | None = None
-        messages = Messages(reader, Lines())
-        while (opening := await Wire(messages, writer).serve(server, opening)) is not None:
-            _log.info("the client begins anew with initialize")
-
-
-class _Later:
-    """Has a request answered by a part that is made when the first one comes."""
-
-    def __init__(self, make: Callable[[], "Handlers"]) -> None:
-        self._make = make
-        self._made: Handlers | None = None
-        self._making = asyncio.Lock()
-
-    def __call__(
-        self, method: Callable[["Handlers"], _Method[_Params, _Result]]
-    ) -> _Method[_Params, _Result]:
+    def handler(
+        method: Callable[["Session"], _Handle[_Params, _Result]],
+    ) -> _Handle[_Params, _Result]:
         async def handle(context: ServerRequestContext[Any], params: _Params) -> _Result:
-            async with self._making:
-                if self._made is None:
-                    await imported("allma_server.protocols.mcp.handlers")
-                    self._made = self._make()
-            return await method(self._made)(context, params)
+            return await method(await session_of(context))(context, params)
 
         return handle
 
-
-def _server(later: _Later) -> Server[Any]:
     return Server[Any](
         "allma",
         version=__version__,
         title="Allma",
         instructions=INSTRUCTIONS,
-        on_list_tools=later(lambda parts: parts.calls.list),
-        on_call_tool=later(lambda parts: parts.calls.call),
-        on_list_resources=later(lambda parts: parts.resources.list),
-        on_list_resource_templates=later(lambda parts: parts.resources.templates),
-        on_read_resource=later(lambda parts: parts.resources.read),
-        on_subscribe_resource=later(lambda parts: parts.resources.subscribe),
-        on_unsubscribe_resource=later(lambda parts: parts.resources.unsubscribe),
-        on_subscriptions_listen=later(lambda parts: parts.resources.listen),
-        on_list_prompts=later(lambda parts: parts.prompts.list),
-        on_get_prompt=later(lambda parts: parts.prompts.get),
-        on_completion=later(lambda parts: parts.prompts.complete),
+        on_list_tools=handler(lambda session: session.calls.list),
+        on_call_tool=handler(lambda session: session.calls.call),
+        on_list_resources=handler(lambda session: session.resources.list),
+        on_list_resource_templates=handler(lambda session: session.resources.templates),
+        on_read_resource=handler(lambda session: session.resources.read),
+        on_subscribe_resource=handler(lambda session: session.resources.subscribe),
+        on_unsubscribe_resource=handler(lambda session: session.resources.unsubscribe),
+        on_subscriptions_listen=handler(lambda session: session.resources.listen),
+        on_list_prompts=handler(lambda session: session.prompts.list),
+        on_get_prompt=handler(lambda session: session.prompts.get),
+        on_completion=handler(lambda session: session.prompts.complete),
     )
+
+
+async def serve_mcp(
+    engine: EngineProvider,
+    reader: asyncio.StreamReader,
+    writer: Writer,
+    client: ClientContext,
+) -> None:
+    """Serve one client, one message a line, until it closes the connection.
+
+    The handshake and the lists need no engine; the first request that does opens it.
+    """
+    async with background_tasks() as background:
+        server = make_server(_OneSession(engine, background, client))
+        opening: SessionMessage | None = None
+        messages = Messages(reader, Lines())
+        while (opening := await LineTransport(messages, writer).serve(server, opening)) is not None:
+            _log.info("the client restarts with initialize")
+
+
+class _OneSession:
+    """The session of a connection's only client, made with its first request.
+
+    The session's modules bring the engine's along, and the handshake must not wait for those.
+    """
+
+    def __init__(
+        self, engine: EngineProvider, background: asyncio.TaskGroup, client: ClientContext
+    ) -> None:
+        self._engine = engine
+        self._background = background
+        self._client = client
+        self._session: Session | None = None
+        self._making = asyncio.Lock()
+
+    async def __call__(self, context: ServerRequestContext[Any]) -> "Session":
+        async with self._making:
+            if self._session is None:
+                await imported("allma_server.protocols.mcp.session")
+                from allma_server.protocols.mcp.session import make_session
+
+                self._session = make_session(self._engine, self._background, self._client)
+        return self._session

@@ -1,4 +1,4 @@
-"""Lines to messages and back, and the eras of the protocol."""
+"""The transport over lines, and the eras of the protocol."""
 
 import asyncio
 import json
@@ -12,18 +12,19 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from allma_server.protocols.framing import INVALID_REQUEST, Malformed, Messages
+from allma_server.protocols.faults import INVALID_REQUEST, Fault
+from allma_server.protocols.framing import Malformed, Messages
 from allma_server.protocols.stdio import Writer
 
 EOF_SECONDS = 2.0
-"""How long the next answer may take when the client has closed its side."""
+"""Seconds to wait for the next response after the client has closed its input."""
 
 
-class Wire:
-    """One era of a connection: lines to messages and back.
+class LineTransport:
+    """One era of a connection.
 
-    A client that asked for `server/discover` and then sends `initialize` all the same gets a new
-    era, as if it had begun with that.
+    A client that sends `initialize` after `server/discover` gets a new era, as if `initialize` had
+    been its first message.
     """
 
     def __init__(self, messages: Messages, writer: Writer) -> None:
@@ -37,7 +38,7 @@ class Wire:
     async def serve(
         self, server: Server[Any], opening: SessionMessage | None
     ) -> SessionMessage | None:
-        """Serves until the client closes its side, or to the message that begins another era."""
+        """Serve until the client closes its input; return the message that begins another era."""
         options = server.create_initialization_options(NotificationOptions(resources_changed=True))
         into, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, out = anyio.create_memory_object_stream[SessionMessage](0)
@@ -62,9 +63,9 @@ class Wire:
             while (parsed := await self._messages.next()) is not None:
                 message = parsed if isinstance(parsed, Malformed) else _message(parsed)
                 if isinstance(message, Malformed):
-                    for answer in message.answers:
+                    for answer in message.responses:
                         await self._send(json.dumps(answer))
-                elif self._begins_anew(message):
+                elif self._restarts(message):
                     self._restart = message
                     break
                 else:
@@ -75,12 +76,12 @@ class Wire:
                     await self._answered.wait()
                     grace.deadline = anyio.current_time() + EOF_SECONDS
 
-    def _begins_anew(self, message: SessionMessage) -> bool:
+    def _restarts(self, message: SessionMessage) -> bool:
         method = getattr(message.message, "method", None)
-        anew = method == "initialize" and self._seen == {"server/discover"}
+        restarts = method == "initialize" and self._seen == {"server/discover"}
         if method:
             self._seen.add(method)
-        return anew
+        return restarts
 
     async def _take(
         self, message: SessionMessage, into: MemoryObjectSendStream[SessionMessage | Exception]
@@ -100,9 +101,9 @@ class Wire:
         async for item in out:
             message = item.message
             try:
-                await self._send(_dumped(message))
+                await self._send(_encoded(message))
             except ConnectionError:
-                scope.cancel()  # nobody reads any more
+                scope.cancel()  # the client no longer reads
                 return
             if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
                 self._settle(message.id)
@@ -117,11 +118,11 @@ class Wire:
         await self._writer.drain()
 
 
-def _dumped(message: types.JSONRPCMessage) -> str:
+def _encoded(message: types.JSONRPCMessage) -> str:
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True)
     except ValueError:
-        # Half a surrogate pair of the client's, told again, has no UTF-8 form.
+        # A lone surrogate that came from the client has no UTF-8 form.
         return json.dumps(message.model_dump(by_alias=True, exclude_unset=True))
 
 
@@ -131,13 +132,14 @@ def _message(parsed: dict[str, Any]) -> SessionMessage | Malformed:
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(parsed, by_name=False))
     except ValidationError:
-        return Malformed(INVALID_REQUEST, "The message is not valid JSON-RPC.", (parsed.get("id"),))
+        fault = Fault(INVALID_REQUEST, "The message is not valid JSON-RPC.")
+        return Malformed(fault, (parsed.get("id"),))
 
 
 def _without_nulls(params: Any) -> Any:
-    """Parameters without members that are null: some clients send them for what they leave out.
+    """Parameters without members that are null, which some clients send instead of omitting them.
 
-    The arguments of a tool are its own business.
+    The arguments of a tool stay as they are.
     """
     if not isinstance(params, dict):
         return params

@@ -1,7 +1,7 @@
-"""The shell's client, and the same without a daemon: how a command reaches an engine.
+"""The client of the shell's protocol, and its stand-in without a daemon.
 
-Whoever holds a session sees results only, the dataclasses of `model`, and hears of progress
-through `ports.Progress`.
+A command opens a session, runs operations by name, and gets the dataclasses of `types`; progress
+arrives through `ports.Progress`.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """An open way to an engine."""
+    """A connection to an engine, in the daemon or in this process."""
 
     async def run(
         self, operation: str, arguments: Mapping[str, Any], progress: "Progress | None" = None
     ) -> Any:
-        """The result of an operation, by its name in `operations.BY_NAME`.
+        """Run an operation by its name in `operations.BY_NAME` and return its result.
 
         Raises:
             AllmaError: whatever the operation foresees.
@@ -43,14 +43,14 @@ class Session(Protocol):
 async def open_session(
     config: "Config", *, solo: bool = False, verbose: bool = False
 ) -> AsyncGenerator[Session]:
-    """A session over the data directory of `config`, with its daemon, which is started if need be.
+    """Open a session on the data directory of `config`; start its daemon if none is running.
 
-    When `solo`, or where no sockets can be used, the engine runs in this process, and `verbose`
+    With `solo`, or where sockets cannot be used, the engine runs in this process, and `verbose`
     shows its warnings.
 
     Raises:
-        StorageError: there is no daemon and none could be started; or, without one, the data
-            directory is owned by another process, too new, or not usable.
+        StorageError: no daemon is running and none can be started; or, without a daemon, the data
+            directory is in use by another process, too new, or unusable.
     """
     if not solo:
         try:
@@ -66,9 +66,9 @@ async def open_session(
 
 
 async def _connected(config: "Config") -> socket.socket:
-    """A connection to the daemon; who stops waiting for it waits no more."""
+    """Connect to the daemon; cancelling also ends the thread that waits for it."""
     hello = {
-        "door": "shell",
+        "protocol": "shell",
         "wire": WIRE,
         "cwd": working_folder(),
         "settings": question_settings(),
@@ -81,13 +81,13 @@ async def _connected(config: "Config") -> socket.socket:
     except Refused as exc:
         raise StorageError(str(exc), exc.hint) from exc
     except Unreachable as exc:
-        raise StorageError(f"Allma's engine cannot be started: {exc}.") from exc
+        raise StorageError(f"Cannot start the engine: {exc}.") from exc
     finally:
         given_up.set()
 
 
 def working_folder() -> str | None:
-    """The current folder; None when it is gone."""
+    """The current folder; None if it was removed."""
     try:
         return os.getcwd()
     except OSError:
@@ -96,7 +96,7 @@ def working_folder() -> str | None:
 
 @asynccontextmanager
 async def shell_client(link: socket.socket) -> AsyncGenerator["ShellClient"]:
-    """A client over a connection that the daemon has said yes to; closing it cancels its work."""
+    """A client on a connection that the daemon has accepted; closing it cancels its requests."""
     opened = (
         asyncio.open_connection if link.family == socket.AF_INET else asyncio.open_unix_connection
     )
@@ -108,7 +108,7 @@ async def shell_client(link: socket.socket) -> AsyncGenerator["ShellClient"]:
 
 
 class ShellClient:
-    """Runs operations in a daemon, one after another."""
+    """Runs operations in the daemon, one at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._messages = Messages(reader, Frames())
@@ -118,12 +118,12 @@ class ShellClient:
     async def run(
         self, operation: str, arguments: Mapping[str, Any], progress: "Progress | None" = None
     ) -> Any:
-        """The operation's result, in the types of the model.
+        """Run an operation and return its result, as its own dataclass.
 
         Raises:
             AllmaError: whatever the operation foresees.
             InvalidArgument: the arguments are larger than a message may be.
-            StorageError: the daemon ended meanwhile.
+            StorageError: the daemon stopped before it answered.
         """
         self._last += 1
         id = self._last
@@ -131,31 +131,33 @@ class ShellClient:
         body = json.dumps(request).encode()
         if len(body) > LARGEST_MESSAGE:
             raise InvalidArgument(
-                f"The arguments have {len(body):,} bytes; at most {LARGEST_MESSAGE:,} are taken."
+                f"The arguments have {len(body):,} bytes; the limit is {LARGEST_MESSAGE:,}."
             )
         try:
             self._writer.write(Frames.frame(body))
             await self._writer.drain()
         except ConnectionError:
-            pass  # what it still said before it ended comes first
+            pass  # read what it sent before it stopped
         while (message := await self._messages.next()) is not None:
             if isinstance(message, Malformed):
-                raise StorageError("Allma's engine answered with something unexpected.")
+                raise StorageError("The engine sent a response that cannot be read.")
             if message.get("id") == id:
                 if (error := message.get("error")) is not None:
                     raise from_dict(error["data"])
                 return _typed(operation, message["result"])
             if progress is not None and message.get("params", {}).get("id") == id:
-                await _tell(progress, message["params"])
-        raise StorageError("Allma's engine stopped during this.", "Try again: it starts anew.")
+                await _report(progress, message["params"])
+        raise StorageError(
+            "The engine stopped before it answered.", "Try again: it will be started again."
+        )
 
 
-async def _tell(progress: "Progress", said: Mapping[str, Any]) -> None:
+async def _report(progress: "Progress", sent: Mapping[str, Any]) -> None:
     from pydantic import TypeAdapter
 
     from allma_server.types import Citation
 
-    match said:
+    match sent:
         case {"report": [done, total, message]}:
             await progress.report(done, total, message)
         case {"started": [conversation_id, message_id]}:
@@ -179,7 +181,7 @@ def _typed(operation: str, result: Any) -> Any:
 
 @asynccontextmanager
 async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session]:
-    # The engine and its operations are most of the program; the shell's help does without them.
+    # Imported late: the engine and its operations are most of the program, and help needs neither.
     from allma_server._internal.logs import logging_to
     from allma_server.engine import open_engine
     from allma_server.operations import BY_NAME, Call, NullProgress

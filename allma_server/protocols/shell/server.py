@@ -1,4 +1,4 @@
-"""The shell's server: one connection, whose requests are operations."""
+"""The server of the shell's protocol: each request is an operation."""
 
 import asyncio
 import json
@@ -7,28 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from allma_server._internal.tasks import background_tasks
-from allma_server.errors import AllmaError, InvalidArgument, as_dict
-from allma_server.operations import BY_NAME, Call, jsonable
+from allma_server.errors import InvalidArgument
+from allma_server.operations import BY_NAME, Call, Operation, jsonable
 from allma_server.protocols.client import ClientContext
-from allma_server.protocols.engine_provider import EngineSource
+from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.protocols.faults import Fault, fault_of, method_not_found
 from allma_server.protocols.folders import bases
-from allma_server.protocols.framing import (
-    INVALID_PARAMS,
-    LARGEST_MESSAGE,
-    Frames,
-    Malformed,
-    Messages,
-)
+from allma_server.protocols.framing import LARGEST_MESSAGE, Frames, Malformed, Messages
 from allma_server.protocols.stdio import Writer
 from allma_server.types import Citation
-
-_FAILED = -32000
 
 _log = logging.getLogger(__name__)
 
 
 async def serve_shell(
-    engine: EngineSource,
+    engine: EngineProvider,
     reader: asyncio.StreamReader,
     writer: Writer,
     client: ClientContext,
@@ -39,8 +32,8 @@ async def serve_shell(
     async with background_tasks() as calls:
         while (message := await messages.next()) is not None:
             if isinstance(message, Malformed):
-                for answer in message.answers:
-                    await connection.send(answer)
+                for response in message.responses:
+                    await connection.send(response)
             elif "method" in message and "id" in message:
                 calls.create_task(connection.answer(message))
 
@@ -48,7 +41,7 @@ async def serve_shell(
 class _Connection:
     def __init__(
         self,
-        engine: EngineSource,
+        engine: EngineProvider,
         writer: Writer,
         client: ClientContext,
     ) -> None:
@@ -57,28 +50,29 @@ class _Connection:
         self._client = client
 
     async def answer(self, request: Mapping[str, Any]) -> None:
-        """Runs one operation and sends what comes of it; a task that raised would end the rest."""
-        id = request["id"]
-        try:
-            result = await self._run(request, _Progress(id, self))
-            if not await self.send({"jsonrpc": "2.0", "id": id, "result": jsonable(result)}):
-                raise InvalidArgument(
-                    "The result is larger than a message may be.", "Ask for less at a time."
-                )
-        except AllmaError as exc:
-            await self._fail(id, exc)
-        except ConnectionError:
-            return
-        except Exception:
-            _log.exception("an operation failed")
-            await self._fail(
-                id, AllmaError("Unexpected error.", "Please report it with Allma's log.")
-            )
+        """Run one operation and send its result or its failure.
 
-    async def _run(self, request: Mapping[str, Any], progress: "_Progress") -> Any:
+        It raises nothing: a failed task would cancel the other requests.
+        """
+        id = request["id"]
         operation = BY_NAME.get(request["method"])
         if operation is None:
-            raise InvalidArgument(f"There is no operation {request['method']!r}.")
+            await self._fail(id, method_not_found(f"There is no operation {request['method']!r}."))
+            return
+        try:
+            result = await self._run(operation, request, _Progress(id, self))
+            if not await self.send({"jsonrpc": "2.0", "id": id, "result": jsonable(result)}):
+                raise InvalidArgument(
+                    f"The result exceeds {LARGEST_MESSAGE:,} bytes.", "Request less at a time."
+                )
+        except ConnectionError:
+            return
+        except Exception as exc:
+            await self._fail(id, fault_of(exc, _log))
+
+    async def _run(
+        self, operation: Operation, request: Mapping[str, Any], progress: "_Progress"
+    ) -> Any:
         arguments: Any = request.get("params") or {}
         if not isinstance(arguments, dict):
             raise InvalidArgument(f"{operation.name} takes its arguments by name.")
@@ -92,16 +86,14 @@ class _Connection:
         )
         return await operation(call, cast(dict[str, Any], arguments))
 
-    async def _fail(self, id: Any, error: AllmaError) -> None:
-        code = INVALID_PARAMS if isinstance(error, InvalidArgument) else _FAILED
-        failure = {"code": code, "message": str(error), "data": as_dict(error)}
+    async def _fail(self, id: Any, fault: Fault) -> None:
         try:
-            await self.send({"jsonrpc": "2.0", "id": id, "error": failure})
+            await self.send(fault.response(id))
         except ConnectionError:
             return
 
     async def send(self, message: Mapping[str, Any]) -> bool:
-        """Sends a message; False when it is too large for one."""
+        """Send a message; return False if it is too large."""
         body = json.dumps(message).encode()
         if len(body) > LARGEST_MESSAGE:
             return False
@@ -111,24 +103,24 @@ class _Connection:
 
 
 class _Progress:
-    """Progress of one request, as notifications."""
+    """Progress of one request, sent as notifications."""
 
     def __init__(self, id: Any, connection: _Connection) -> None:
         self._id = id
         self._connection = connection
 
     async def report(self, done: int, total: int | None, message: str) -> None:
-        await self._tell("report", [done, total, message])
+        await self._notify("report", [done, total, message])
 
     async def started(self, conversation_id: str, message_id: str) -> None:
-        await self._tell("started", [conversation_id, message_id])
+        await self._notify("started", [conversation_id, message_id])
 
     async def text(self, delta: str) -> None:
-        await self._tell("text", delta)
+        await self._notify("text", delta)
 
     async def sources(self, citations: Sequence[Citation]) -> None:
-        await self._tell("sources", jsonable(citations))
+        await self._notify("sources", jsonable(citations))
 
-    async def _tell(self, kind: str, value: Any) -> None:
+    async def _notify(self, kind: str, value: Any) -> None:
         params = {"id": self._id, kind: value}
         await self._connection.send({"jsonrpc": "2.0", "method": "progress", "params": params})

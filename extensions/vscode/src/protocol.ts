@@ -354,21 +354,21 @@ export interface WorkspaceStatus {
   reason: string | null;
 }
 
-/** Comes first: the question is stored, as this message of this conversation. */
+/** First: the question is stored, as this message of this conversation. */
 export interface AnswerStarted {
   kind: "started";
   conversationId: string;
   messageId: string;
 }
 
-/** The next words of an answer. `seq` counts the chunks from 0. */
+/** The next part of the answer's text. `seq` counts the chunks from 0. */
 export interface AnswerChunk {
   kind: "chunk";
   seq: number;
   text: string;
 }
 
-/** Comes last: the numbered passages the answer was made from. */
+/** Last: the numbered passages that the answer is based on. */
 export interface AnswerSources {
   kind: "sources";
   citations: Citation[];

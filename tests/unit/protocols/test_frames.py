@@ -42,7 +42,7 @@ def test_a_last_line_needs_no_end() -> None:
 def test_a_header_without_a_length_is_told_once_and_the_next_one_is_found(header: bytes) -> None:
     framing = Frames()
     [wrong, good] = framing.feed((header + b"\r\n\r\n") * 3 + Frames.frame(b"{}"))
-    assert isinstance(wrong, Malformed) and wrong.code == PARSE_ERROR
+    assert isinstance(wrong, Malformed) and wrong.fault.code == PARSE_ERROR
     assert good == b"{}"
 
 
@@ -61,8 +61,8 @@ def test_too_large_a_request_is_refused_by_its_id_and_the_next_one_is_served(
     body = (f'{{{text}, "id": "mine"}}' if at_end else f'{{"id": "mine", {text}}}').encode()
     cut = framing(100_000)
     [wrong, good] = cut.feed(framing.frame(body) + framing.frame(b"{}"))
-    assert wrong.ids == ("mine",) and wrong.code == INVALID_REQUEST
-    assert "at most 100,000" in wrong.message
+    assert wrong.ids == ("mine",) and wrong.fault.code == INVALID_REQUEST
+    assert "the limit is 100,000" in wrong.fault.message
     assert good == b"{}"
 
 
@@ -120,8 +120,8 @@ def test_what_is_no_message_is_told_with_the_ids_it_has(
 ) -> None:
     wrong = parse(body)
     assert isinstance(wrong, Malformed)
-    assert (wrong.code, wrong.ids) == (code, ids)
-    assert [json.loads(json.dumps(answer))["id"] for answer in wrong.answers] == list(ids)
+    assert (wrong.fault.code, wrong.ids) == (code, ids)
+    assert [json.loads(json.dumps(response))["id"] for response in wrong.responses] == list(ids)
 
 
 @pytest.mark.parametrize(
