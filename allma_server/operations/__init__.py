@@ -28,28 +28,58 @@ from allma_server.operations.status import cancel_job, doctor, repair, status
 from allma_server.types import Right
 
 OPERATIONS = (
-    Operation("search", search, Right.SEARCH),
-    Operation("explain", explain, Right.SEARCH),
+    Operation("search", search, Right.SEARCH, tool="search"),
+    Operation("explain", explain, Right.SEARCH, tool="search.explain"),
     Operation("eval", evaluate, Right.ADMIN),
-    Operation("ask", ask, Right.ASK, writes=True),
-    Operation("read", read, Right.READ),
-    Operation("ingest", ingest, Right.INDEX, writes=True),
-    Operation("sync", sync, Right.INDEX, writes=True),
-    Operation("forget", forget, Right.REMOVE, writes=True, destroys=True, rebuildable=True),
-    Operation("documents", documents, Right.READ),
-    Operation("conversations.list", list_conversations, Right.CONVERSATIONS),
-    Operation("conversations.show", show_conversation, Right.CONVERSATIONS),
-    Operation("conversations.rename", rename_conversation, Right.CONVERSATIONS, writes=True),
+    Operation("ask", ask, Right.ASK, writes=True, tool="ask"),
+    Operation("read", read, Right.READ, tool="read"),
+    Operation("ingest", ingest, Right.INDEX, writes=True, tool="index.add"),
+    Operation("sync", sync, Right.INDEX, writes=True, tool="index.sync"),
     Operation(
-        "conversations.delete", delete_conversation, Right.CONVERSATIONS, writes=True, destroys=True
+        "forget",
+        forget,
+        Right.REMOVE,
+        writes=True,
+        destroys=True,
+        rebuildable=True,
+        tool="index.remove",
     ),
-    Operation("conversations.export", export_conversation, Right.CONVERSATIONS),
-    Operation("models.list", list_models, Right.READ),
-    Operation("models.show", show_model, Right.READ),
-    Operation("models.use", use_model, Right.ADMIN, writes=True),
-    Operation("models.pull", pull_model, Right.ADMIN, writes=True),
-    Operation("models.delete", delete_model, Right.ADMIN, writes=True, destroys=True),
-    Operation("status", status, Right.READ),
+    Operation("documents", documents, Right.READ, tool="documents"),
+    Operation(
+        "conversations.list", list_conversations, Right.CONVERSATIONS, tool="conversations.list"
+    ),
+    Operation(
+        "conversations.show", show_conversation, Right.CONVERSATIONS, tool="conversations.show"
+    ),
+    Operation(
+        "conversations.rename",
+        rename_conversation,
+        Right.CONVERSATIONS,
+        writes=True,
+        tool="conversations.rename",
+    ),
+    Operation(
+        "conversations.delete",
+        delete_conversation,
+        Right.CONVERSATIONS,
+        writes=True,
+        destroys=True,
+        tool="conversations.delete",
+    ),
+    Operation(
+        "conversations.export",
+        export_conversation,
+        Right.CONVERSATIONS,
+        tool="conversations.export",
+    ),
+    Operation("models.list", list_models, Right.READ, tool="models.list"),
+    Operation("models.show", show_model, Right.READ, tool="models.show"),
+    Operation("models.use", use_model, Right.ADMIN, writes=True, tool="models.use"),
+    Operation("models.pull", pull_model, Right.ADMIN, writes=True, tool="models.pull"),
+    Operation(
+        "models.delete", delete_model, Right.ADMIN, writes=True, destroys=True, tool="models.delete"
+    ),
+    Operation("status", status, Right.READ, tool="status"),
     Operation("jobs.cancel", cancel_job, Right.INDEX, writes=True),
     Operation("doctor", doctor, Right.ADMIN),
     Operation("repair", repair, Right.ADMIN, writes=True),

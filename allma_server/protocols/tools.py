@@ -1,27 +1,27 @@
-"""The eight tools of the MCP door, as a view of the operations.
+"""The MCP tools, made from the operations.
 
-A tool is one operation, or several chosen by its argument `action`: few tools cost a model's
-context less than many. Names, arguments and descriptions are read off the operations.
+A tool is one operation, or several that its argument `action` selects: few tools take less of a
+model's context than many. Names, arguments and descriptions come from the operations.
 """
 
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from pydantic.alias_generators import to_snake
 
 from allma_server.errors import InvalidArgument
-from allma_server.operations import BY_NAME, Operation
+from allma_server.operations import OPERATIONS, Operation
 
 _HIDDEN = {"limit", "replaces"}
-"""Arguments that a model has no use for; each costs a piece of its context."""
+"""Arguments that a model does not need; each takes some of its context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The operation that a call means, its arguments, and what of the call was left out."""
+    """The operation that a call selects, its arguments, and a note on ignored ones."""
 
     operation: Operation
     arguments: dict[str, Any]
@@ -32,8 +32,8 @@ class Selection:
 class Tool:
     """A tool: its operations by action, and the one without an action under None.
 
-    `single`: list arguments of an operation that the tool takes one value for, by its own name.
-    `returns`: the fields of its result that its output schema names, with their JSON types.
+    `about` is added to the description. `single`: list arguments of which the tool takes one value,
+    with the tool's name for it. `returns`: fields in its output schema, with their JSON types.
     """
 
     name: str
@@ -49,20 +49,20 @@ class Tool:
 
     @property
     def loses_data(self) -> bool:
-        """Whether it can delete what cannot be made again: the index can, from the files."""
+        """Whether it can delete data that cannot be rebuilt; the index can be."""
         operations = self.operations.values()
         return any(operation.destroys and not operation.rebuildable for operation in operations)
 
     @property
     def output_schema(self) -> dict[str, Any] | None:
-        """The main fields of its result; none is required, for a failure has others."""
+        """The main fields of its result; none is required, because a failure has others."""
         if not self.returns:
             return None
         return {"type": "object", "properties": {n: {"type": t} for n, t in self.returns.items()}}
 
     @property
     def description(self) -> str:
-        """What a model reads to decide for or against the tool."""
+        """The text by which a model chooses the tool."""
         if (only := self.operations.get(None)) is not None:
             return f"{' '.join((inspect.getdoc(only.run) or '').split())} {self.about}".strip()
         actions = " ".join(f"{action}: {o.summary}" for action, o in self.operations.items())
@@ -70,7 +70,7 @@ class Tool:
 
     @property
     def actions(self) -> list[str]:
-        """What its argument `action` may be; that is optional where None is an operation."""
+        """The values of its argument `action`, which is optional if None is an operation."""
         return [action for action in self.operations if action is not None]
 
     @property
@@ -98,13 +98,13 @@ class Tool:
         return schema | {"required": required} if required else schema
 
     def choose(self, arguments: Mapping[str, Any]) -> Selection:
-        """What a call means. Null and, where it is optional, an empty string count as not given.
+        """Select the operation. Null and, for optional arguments, the empty string count as absent.
 
-        Arguments of the tool's other actions are left out: models like to fill in everything.
-        So are unknown ones, which some clients add to every call; the note says so.
+        Arguments of other actions are ignored, because models tend to fill in all of them. Unknown
+        ones, which some clients add to every call, are ignored with a note.
 
         Raises:
-            InvalidArgument: an argument is missing, or there is no such action.
+            InvalidArgument: an argument is missing, or the action is unknown.
         """
         given, unknown = self._known(arguments)
         operation = self._operation(given.pop("action", None))
@@ -126,7 +126,7 @@ class Tool:
         return Selection(operation, chosen, note)
 
     def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The arguments that the tool has, by their own names, and the names of the others."""
+        """The known arguments, by the tool's names, and the names of the unknown ones."""
         known = self.schema["properties"]
         hidden = {n for o in self.operations.values() for n in o.arguments.model_fields}
         given: dict[str, Any] = {}
@@ -162,7 +162,7 @@ class Tool:
 
 
 def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A property without title, null and default null: what several clients cannot read."""
+    """A property without title, null and unions, which several clients cannot read."""
     kinds: list[dict[str, Any]] = [k for k in schema.get("anyOf", []) if k.get("type") != "null"]
     merged: dict[str, Any] = {**(kinds[0] if kinds else {}), **schema}
     if merged.get("type") == "array":
@@ -173,60 +173,56 @@ def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {k: merged[k] for k in kept if k in merged and merged[k] is not None}
 
 
-def _tool(name: str, title: str, about: str = "", **actions: str) -> Tool:
-    operations = {action: BY_NAME[o] for action, o in actions.items()} or {None: BY_NAME[name]}
-    return Tool(name, title, cast("dict[str | None, Operation]", operations), about)
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """What a tool says beyond its operations: see `Tool`."""
+
+    title: str
+    about: str = ""
+    single: Mapping[str, str] = field(default_factory=dict[str, str])
+    returns: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-TOOLS = (
-    Tool(
-        "search",
+_WORDING = {
+    "search": _Wording(
         "Search the user's files",
-        {None: BY_NAME["search"], "explain": BY_NAME["explain"]},
-        "Action explain tells why it finds that.",
+        "Action explain shows why it finds that.",
         returns={"passages": "array"},
     ),
-    Tool(
-        "ask",
+    "ask": _Wording(
         "Ask the user's files",
-        {None: BY_NAME["ask"]},
         returns={"text": "string", "citations": "array", "conversation_id": "string"},
     ),
-    Tool(
-        "read",
-        "Read a document",
-        {None: BY_NAME["read"]},
-        returns={"path": "string", "text": "string", "end_line": "integer"},
+    "read": _Wording(
+        "Read a document", returns={"path": "string", "text": "string", "end_line": "integer"}
     ),
-    Tool(
-        "index",
+    "index": _Wording(
         "Index folders",
-        {"add": BY_NAME["ingest"], "remove": BY_NAME["forget"], "sync": BY_NAME["sync"]},
         "Choose what can be searched; only folders the user named.",
         {"paths": "path"},
     ),
-    _tool("documents", "List indexed documents"),
-    _tool(
-        "conversations",
-        "Chat history",
-        "Earlier questions and answers, from all clients.",
-        list="conversations.list",
-        show="conversations.show",
-        rename="conversations.rename",
-        delete="conversations.delete",
-        export="conversations.export",
-    ),
-    _tool(
-        "models",
-        "Chat models",
-        "The local models that write answers.",
-        list="models.list",
-        show="models.show",
-        pull="models.pull",
-        use="models.use",
-        delete="models.delete",
-    ),
-    _tool("status", "State of the index"),
-)
+    "documents": _Wording("List indexed documents"),
+    "conversations": _Wording("Chat history", "Earlier questions and answers, from all clients."),
+    "models": _Wording("Chat models", "The local models that write answers."),
+    "status": _Wording("State of the index"),
+}
+"""Optional: a tool without an entry has its name as its title, and its operations' descriptions."""
 
+
+def make_tools(operations: Sequence[Operation]) -> tuple[Tool, ...]:
+    """Group operations into tools, by the tool that each declares."""
+    grouped: dict[str, dict[str | None, Operation]] = {}
+    for operation in operations:
+        if operation.tool is not None:
+            name, _, action = operation.tool.partition(".")
+            grouped.setdefault(name, {})[action or None] = operation
+    return tuple(_tool(name, by_action) for name, by_action in grouped.items())
+
+
+def _tool(name: str, by_action: Mapping[str | None, Operation]) -> Tool:
+    wording = _WORDING.get(name) or _Wording(name.replace("_", " ").capitalize())
+    return Tool(name, wording.title, by_action, wording.about, wording.single, wording.returns)
+
+
+TOOLS = make_tools(OPERATIONS)
 BY_TOOL_NAME = {tool.name: tool for tool in TOOLS}

@@ -8,7 +8,7 @@ from typing import Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from allma_server.operations import BY_NAME, Operation
+from allma_server.operations import Operation
 from allma_server.protocols.deadline import ProgressRelay, StillRunning, run_with_deadline
 from allma_server.protocols.faults import fault_of
 from allma_server.protocols.mcp.confirmation import confirm
@@ -16,6 +16,7 @@ from allma_server.protocols.mcp.connection import Connection, Context
 from allma_server.protocols.mcp.resources import Resources
 from allma_server.protocols.mcp.results import failed, succeeded, unfinished, with_note
 from allma_server.protocols.tools import BY_TOOL_NAME, TOOLS, Tool
+from allma_server.types import Right
 
 CALL_SECONDS = 40.0
 """After this long a call returns what it has so far; clients stop waiting at 60."""
@@ -26,8 +27,8 @@ SETTLE_SECONDS = 8.0
 _FIRST_LINKS = "2025-06-18"
 """The revision that brought resource links."""
 
-_SEARCHES = (BY_NAME["search"], BY_NAME["explain"], BY_NAME["ask"])
-"""Operations that find more once the client's own folders are indexed."""
+_SEARCHES = {Right.SEARCH, Right.ASK}
+"""Rights of operations that find more once the client's own folders are indexed."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class ToolCalls:
         arguments: dict[str, Any],
     ) -> types.CallToolResult | types.InputRequiredResult:
         until = time.monotonic() + CALL_SECONDS
-        searches = operation in _SEARCHES
+        searches = operation.needs in _SEARCHES
         relay = ProgressRelay(context.session.report_progress, partial(_announce, context))
         async with relay.sending():
             call = await self._connection.call(
