@@ -25,6 +25,7 @@ from pathlib import Path
 from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.types import LOCAL
 
 folder, data = sys.argv[1:]
 seen = set()
