@@ -7,6 +7,7 @@ over. Nested keys do not exist, so a setting has the same name everywhere.
 import difflib
 import logging
 import os
+import threading
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -170,75 +171,87 @@ def load_with_sources(
 
 
 LIVE = frozenset({"chat_model", "top_k", "rerank_seconds", "idle_minutes"})
-"""Settings that an engine reads whenever it needs them; it keeps the others until it ends."""
+"""Settings that a running engine follows; the others take effect when it opens again."""
 
 
 class LiveSettings:
-    """The settings of an engine, which follow the settings file while it runs.
+    """The settings of an engine; `LIVE` ones follow the settings file while it runs.
 
-    `client`: settings that come before the user's own.
+    `client`: values that override the user's own. All methods but `current` read files, so on an
+    event loop they run in a thread.
     """
 
     def __init__(self, client: Mapping[str, Any]) -> None:
         self._client = client
-        self._config: Config | None = None
-        self._seen: object = None
+        self._loaded: Config | None = None
+        self._version: object = None
+        self._reading = threading.Lock()
 
-    def opened(self) -> Config:
-        """All settings as they are now, for an engine that is about to open.
+    def load(self) -> Config:
+        """Read all settings, for an engine that is about to open.
 
         Raises:
             UnknownSetting, InvalidArgument: as `load_config`.
         """
-        self._seen = _mark(config_file())
-        self._config = load_config(self._client)
-        return self._config
+        with self._reading:
+            self._version = _file_version(config_file())
+            self._loaded = load_config(self._client)
+            return self._loaded
 
-    def refreshed(self) -> Config:
-        """The settings in force: those of the opened engine, with LIVE ones as they are now.
+    def current(self) -> Config:
+        """Return the settings as they were last read; `load` must have succeeded before."""
+        assert self._loaded is not None
+        return self._loaded
+
+    def refresh(self) -> Config:
+        """Read the settings file again if it changed, and return the settings in effect.
+
+        An invalid file changes nothing.
 
         Raises:
-            UnknownSetting, InvalidArgument: as `load_config`, before an engine was opened.
+            UnknownSetting, InvalidArgument: as `load_config`, before `load` succeeded.
         """
-        if self._config is None:
-            return load_config(self._client)
-        if (mark := _mark(config_file())) != self._seen:
-            self._seen = mark
-            try:
-                new = load_config(self._client)
-            except InvalidArgument as exc:
-                _log.warning("the settings stay as they are: %s", exc)
-            else:
-                changes = {key: getattr(new, key) for key in LIVE}
-                self._config = self._config.model_copy(update=changes)
-        return self._config
+        with self._reading:
+            if self._loaded is None:
+                return load_config(self._client)
+            if (version := _file_version(config_file())) != self._version:
+                self._version = version
+                try:
+                    new = load_config(self._client)
+                except InvalidArgument as exc:
+                    _log.warning("keeping the previous settings: %s", exc)
+                else:
+                    changes = {key: getattr(new, key) for key in LIVE}
+                    self._loaded = self._loaded.model_copy(update=changes)
+            return self._loaded
 
-    def in_force(self) -> dict[str, Any]:
-        """The settings of the opened engine as JSON data; empty while there is none."""
-        return {} if self._config is None else self.refreshed().model_dump(mode="json")
+    def running_values(self) -> dict[str, Any]:
+        """Return the running engine's settings as JSON data; empty while no engine is open."""
+        return {} if self._loaded is None else self.refresh().model_dump(mode="json")
 
-    def waiting(self) -> dict[str, Any]:
-        """The settings that are set otherwise by now, with the values that wait for a restart."""
-        if self._config is None:
+    def pending_restart(self) -> dict[str, Any]:
+        """Return the settings whose new value takes effect after a restart, with that value."""
+        if self._loaded is None:
             return {}
         try:
             new = load_config(self._client)
         except InvalidArgument:
             return {}
-        now = self.refreshed()
+        now = self.refresh()
         return {
             k: getattr(new, k) for k in Config.model_fields if getattr(new, k) != getattr(now, k)
         }
 
     def idle_minutes(self) -> float:
-        """How long the engine stays without clients, whatever state the settings are in."""
+        """Return how long the engine stays without clients, also when the settings are invalid."""
         try:
-            return self.refreshed().idle_minutes
+            return self.refresh().idle_minutes
         except InvalidArgument:
             return Config().idle_minutes
 
 
-def _mark(path: Path) -> object:
+def _file_version(path: Path) -> object:
+    """Return a value that differs once the file was written again; None without a file."""
     try:
         status = path.stat()
     except OSError:

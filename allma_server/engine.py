@@ -170,9 +170,9 @@ class ChosenEmbedder:
 class Engine:
     """What operations are called with. One per data directory and process.
 
-    `settings` gives the settings in force. `tasks` owns work that outlives the call that began it;
-    a task in it must not raise. `waiting_settings`: those that wait for a restart. `questions`: the
-    ones that are being answered.
+    `settings` returns the settings as they were last read, from `live` where it is given. `tasks`
+    owns work that outlives the call that started it; a task in it must not raise. `questions`: the
+    ones being answered.
     """
 
     settings: Callable[[], Config]
@@ -184,13 +184,22 @@ class Engine:
     ingestion: Ingestion
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
-    waiting_settings: Callable[[], Mapping[str, object]] = dict
+    live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
 
     @property
     def config(self) -> Config:
-        """The settings in force."""
+        """The settings in effect, as they were last read."""
         return self.settings()
+
+    async def refresh_settings(self) -> None:
+        """Read the settings file again if it changed; each operation starts with this."""
+        if self.live is not None:
+            await asyncio.to_thread(self.live.refresh)
+
+    async def pending_settings(self) -> Mapping[str, object]:
+        """Return the settings whose new value takes effect after a restart, with that value."""
+        return await asyncio.to_thread(self.live.pending_restart) if self.live is not None else {}
 
 
 @contextlib.asynccontextmanager
@@ -210,7 +219,7 @@ async def open_engine(
         DataDirectoryTooNew, DiskFull, StorageError: its database cannot be used.
         InvalidArgument: the settings name a provider that does not exist.
     """
-    settings = live.refreshed if live is not None else lambda: config
+    settings = live.current if live is not None else lambda: config
     async with contextlib.AsyncExitStack() as stack:
         database = await _open_data(stack, config.data_dir)
         catalog = Catalog(database, shown=masked if config.mask_secrets else str)
@@ -233,9 +242,8 @@ async def open_engine(
             erase_vectors=embedder.erase_deleted_vectors,
             tasks=tasks,
         )
-        waiting = live.waiting if live is not None else dict
         yield Engine(
-            settings, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients, waiting
+            settings, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients, live
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from blockbuster import blockbuster_ctx
 
 from allma_server.config import Config
 from allma_server.daemon.link import dial, greet
@@ -46,6 +47,24 @@ def leaves_nothing_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def _words(process: psutil.Process) -> list[str]:
     return process.info["cmdline"] or []
+
+
+@pytest.fixture(autouse=True)
+def loop_never_blocks() -> Iterator[None]:
+    """Fail a test in which Allma's code blocks the event loop.
+
+    The exceptions are code of other processes that tests call in theirs: the workers', and what a
+    shell or another client does before or beside a loop that serves nobody else.
+    """
+    with blockbuster_ctx("allma_server") as detector:
+        for name in ("os.getcwd", "os.path.abspath"):
+            detector.functions[name].deactivate()  # the kernel answers them without the disk
+        for function in detector.functions.values():
+            function.can_block_in("tests/audit.py", "faults")
+            function.can_block_in("allma_server/storage/archive/worker.py", {"take_over", "save"})
+            function.can_block_in("allma_server/cli/shell.py", "complete")
+            function.can_block_in("allma_server/locations.py", "socket_path")
+        yield
 
 
 @pytest.fixture

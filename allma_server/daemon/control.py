@@ -35,7 +35,7 @@ async def daemon_status(data: Path) -> DaemonStatus:
             ],
         )
     try:
-        owner = await asyncio.to_thread(serving, socket_path(data))
+        owner = await asyncio.to_thread(lambda: serving(socket_path(data)))
     except OSError:
         owner = None
     if owner is None:

@@ -100,7 +100,7 @@ class Daemon:
                 return
             protocol = _protocol(hello)
             if protocol == "control":
-                await _reply(writer, {"ok": True} | self._control(hello))
+                await _reply(writer, {"ok": True} | await self._control(hello))
                 return
             pid = hello.get("pid")
             self._clients[task] = Client(protocol, pid if isinstance(pid, int) else 0)
@@ -121,9 +121,10 @@ class Daemon:
         while not self.stopping.is_set():
             if self._clients or (self._opened and self._opened.ingestion.is_busy):
                 self._last_busy = time.monotonic()
-            left = self._live.idle_minutes() * 60 - (time.monotonic() - self._last_busy)
+            minutes = await asyncio.to_thread(self._live.idle_minutes)
+            left = minutes * 60 - (time.monotonic() - self._last_busy)
             if left <= 0:
-                log.info("idle for %d s; shutting down", self._live.idle_minutes() * 60)
+                log.info("idle for %d s; shutting down", minutes * 60)
                 self.stopping.set()
                 return
             with contextlib.suppress(TimeoutError):
@@ -165,13 +166,13 @@ class Daemon:
             return {"ok": False, "error": error}
         return None
 
-    def _control(self, hello: Mapping[str, Any]) -> dict[str, Any]:
+    async def _control(self, hello: Mapping[str, Any]) -> dict[str, Any]:
         status: dict[str, Any] = {"pid": os.getpid(), "stamp": self._build["version"]}
         match hello.get("command"):
             case "stop":
                 self.stopping.set()
             case "settings":
-                status["settings"] = self._live.in_force()
+                status["settings"] = await asyncio.to_thread(self._live.running_values)
             case _:
                 pass
         return status | {

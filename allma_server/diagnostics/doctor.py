@@ -232,7 +232,7 @@ async def _watching(engine: Engine) -> Check:
 
 async def _settings(engine: Engine) -> Check:
     """Whether what is set can work, and is what the engine works with."""
-    waiting = engine.waiting_settings()
+    waiting = await engine.pending_settings()
     config = engine.config.model_copy(update=dict(waiting))
     failed: list[str] = []
     told: list[str] = []

@@ -42,9 +42,9 @@ class _Failed(Exception):
 
 async def check_client(client: AIClient) -> Diagnosis:
     """Start the server and connect to it as a client does; return a check for each step."""
-    checks, launch = _configuration(client)
+    checks, launch = await asyncio.to_thread(_configuration, client)
     if launch is not None:
-        checks.append(_program(client, launch))
+        checks.append(await asyncio.to_thread(_program, client, launch))
         if checks[-1].state != "failed":
             checks += await _connection(client, launch)
     return Diagnosis(all(check.state != "failed" for check in checks), checks)

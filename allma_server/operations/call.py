@@ -109,6 +109,7 @@ class Operation:
             checked = self.arguments.model_validate(self._defaulted(call, arguments))
         except ValidationError as exc:
             raise InvalidArgument(_sentence(self, exc)) from exc
+        await call.engine.refresh_settings()
         values = await self._resolved(call, checked)
         try:
             return await self.run(call, **values)

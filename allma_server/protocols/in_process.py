@@ -142,7 +142,7 @@ class _OnDemand:
         await imported("allma_server.engine")
         from allma_server.engine import open_engine
 
-        config = await asyncio.to_thread(self._settings.opened)
+        config = await asyncio.to_thread(self._settings.load)
         async with AsyncExitStack() as stack:
             await asyncio.to_thread(stack.enter_context, logging_to(config.data_dir))
             opened = await stack.enter_async_context(

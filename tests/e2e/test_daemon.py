@@ -22,7 +22,7 @@ from allma_server import __version__
 from allma_server.daemon import link
 from allma_server.daemon.control import daemon_status, start_daemon, stop_daemon, without_daemon
 from allma_server.locations import build, data_dir, is_newer, socket_path
-from allma_server.storage.lock import own_data_directory
+from allma_server.storage.lock import data_directory_owned
 from allma_server.types import ConnectedClient, DaemonStatus
 from tests.e2e.program import program
 from tests.processes import wait_until_ended
@@ -314,7 +314,7 @@ async def test_a_stop_returns_when_the_process_and_its_locks_are_gone(folder: Pa
         for _ in range(5):
             group.create_task(stop_daemon(data_dir()))
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    with own_data_directory(data_dir()):
+    async with data_directory_owned(data_dir()):
         pass
 
 
@@ -328,7 +328,7 @@ async def test_exclusive_work_stops_daemons_that_clients_start_meanwhile(
     async def work() -> str:
         if len(daemons) < 2:
             daemons.append((await allma("status"))["pid"])
-        with own_data_directory(data_dir()):
+        async with data_directory_owned(data_dir()):
             return "done"
 
     assert await without_daemon(data_dir(), work) == "done"

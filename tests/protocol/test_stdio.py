@@ -239,7 +239,7 @@ async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
         reader = read_from(source, asyncio.get_running_loop())
         assert len(await reader.readexactly(2 * HIGH_WATER)) == 2 * HIGH_WATER
     writer.write(b"the last word")
-    writer.close()
+    await asyncio.to_thread(writer.close)
     os.close(sink)
     assert await reader.read() == b"the last word"
     os.close(source)

@@ -87,7 +87,7 @@ async def test_an_archive_of_the_first_version_is_imported(archive: Path, tmp_pa
         await engine.vectors.settled()
 
 
-async def test_a_settings_file_of_the_first_version_is_read(
+def test_a_settings_file_of_the_first_version_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLMA_CONFIG", str(FIXTURES / "config.toml"))

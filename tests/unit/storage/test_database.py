@@ -15,7 +15,7 @@ from allma_server.errors import (
     DiskFull,
     StorageError,
 )
-from allma_server.storage.lock import LOCK_FILE, own_data_directory
+from allma_server.storage.lock import LOCK_FILE, data_directory_owned, own_data_directory
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, Transaction, open_database
 from allma_server.storage.sqlite.migrations import MIGRATIONS, Migrating
@@ -274,11 +274,9 @@ async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path):
         async with open_database(tmp_path / "missing" / "a.sqlite3"):
             pass
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(StorageError, match="cannot be written"),
-        own_data_directory(tmp_path / "file" / "data"),
-    ):
-        pass
+    with pytest.raises(StorageError, match="cannot be written"):
+        async with data_directory_owned(tmp_path / "file" / "data"):
+            pass
 
 
 def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):

@@ -1,5 +1,6 @@
 """An export writes one new file and touches no other."""
 
+import asyncio
 import os
 import stat
 from collections.abc import Callable
@@ -59,7 +60,7 @@ async def test_a_file_that_comes_meanwhile_stays(engine: Engine, place: Path) ->
     export = engine.catalog._db.rows  # pyright: ignore[reportPrivateUsage]
 
     async def slow(sql: str, values: tuple[str, ...] = ()) -> object:
-        target.write_text("the user's")
+        await asyncio.to_thread(target.write_text, "the user's")
         return await export(sql, values)
 
     engine.catalog._db.rows = slow  # type: ignore[assignment, method-assign]

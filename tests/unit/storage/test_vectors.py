@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from allma_server.ports import Vector, VectorRecord
-from allma_server.storage.lock import own_data_directory
+from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.vectors import chroma_health
@@ -250,7 +250,7 @@ async def test_a_store_that_another_worker_still_writes_is_waited_for(
         await vectors.settled()
     [directory] = entries(chroma)
     async with opened(database, chroma) as vectors:
-        with own_data_directory(directory):
+        async with data_directory_owned(directory):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(4):
                     await vectors.settled()
@@ -447,7 +447,7 @@ async def test_a_process_that_is_stopped_lets_the_write_at_hand_finish(
         await writing.wait()
         serving.cancel()
     [directory] = entries(chroma)
-    assert chroma_health.inspect(directory).live >= 1000
+    assert (await asyncio.to_thread(chroma_health.inspect, directory)).live >= 1000
     async with opened(database, chroma) as vectors:
         await vectors.settled()
         assert await store_of(vectors).count() == 1050
