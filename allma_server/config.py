@@ -60,14 +60,22 @@ class Config(BaseModel):
     embed_threads: int = Field(
         default=0, ge=0, le=64, description="Threads of the local embedder; 0 chooses."
     )
+    vector_store: str = Field(
+        default="chroma",
+        description="What searches the vectors: chroma, or exact (compares all of them in memory).",
+    )
+    vector_store_url: str | None = Field(
+        default=None,
+        description="Address of the vector store's server; none runs the store on this machine.",
+    )
     chroma_url: str | None = Field(
         default=None,
-        description="Address of a Chroma server to use instead of the embedded one.",
+        description="The same for Chroma only, from before vector_store_url.",
     )
     chroma_payload: Literal["full", "ids"] = Field(
         default="full",
-        description="What Chroma keeps beside each vector: full (text and metadata) or ids "
-        "(a quarter of the disk, for large indexes).",
+        description="What the vector store keeps beside each vector: full (text and metadata) or "
+        "ids (a quarter of the disk, for large indexes).",
     )
     chunk_size: int = Field(
         default=1000, ge=100, le=8000, description="Upper size of a chunk, in characters."
@@ -126,7 +134,7 @@ class Config(BaseModel):
     def _ollama_address(cls, value: Any) -> Any:
         return _address(value, OLLAMA_PORT) or cls.model_fields["ollama_url"].default
 
-    @field_validator("openai_url", "chroma_url", mode="before")
+    @field_validator("openai_url", "vector_store_url", "chroma_url", mode="before")
     @classmethod
     def _other_address(cls, value: Any) -> Any:
         return _address(value, None)

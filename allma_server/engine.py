@@ -3,8 +3,8 @@
     async with open_engine(config) as engine:
         ...
 
-An engine that exists is ready. Whatever is heavy (the model, Chroma, the parsers) is opened by
-the first call that needs it.
+An engine that exists is ready. Whatever is heavy (the model, the vector store, the parsers) is
+opened by the first call that needs it.
 """
 
 import asyncio
@@ -36,8 +36,9 @@ from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database, refuse_emptied
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
-from allma_server.storage.vectors.chroma import delete_collections
-from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
+from allma_server.storage.vectors.config import vector_options
+from allma_server.storage.vectors.folders import delete_collections
+from allma_server.storage.vectors.index import VectorIndex, open_vectors
 from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue
 
 DATABASE = "allma.sqlite3"
@@ -258,8 +259,8 @@ async def _open_data(stack: contextlib.AsyncExitStack, data_dir: Path) -> Databa
 async def _open_vectors(
     stack: contextlib.AsyncExitStack, config: Config, database: Database
 ) -> VectorIndex:
-    options = VectorOptions(payload=config.chroma_payload, url=config.chroma_url)
     tasks = await stack.enter_async_context(background_tasks())
+    options = vector_options(config)
     opened = open_vectors(database, config.data_dir / VECTORS, tasks, options)
     return await stack.enter_async_context(opened)
 

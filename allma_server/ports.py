@@ -28,6 +28,7 @@ from allma_server.types import (
     Summary,
     TextDelta,
     Turn,
+    VectorStoreHealth,
     Workspace,
 )
 
@@ -129,18 +130,63 @@ class ChatModels(Protocol):
 
 
 class VectorStore(Protocol):
-    """An index over chunk vectors that can be rebuilt from SQLite at any time.
+    """An index over the vectors of chunks, which can be rebuilt from SQLite at any time.
 
-    `query` returns the best first, scored by cosine similarity.
+    A store holds one collection: the chunks of one data directory and one embedder. It may live in
+    this process, in a child process, in files or on a server. Every call can be repeated safely.
+
+    `damage`: what is broken when only `reset` helps; None while nothing is known to be broken.
+    `filters_documents`: whether `query` takes `documents`. Where it does not, the caller asks for
+    more hits and drops those that are out of scope.
 
     Raises:
-        VectorStoreDown: it does not answer in time, died, or is damaged.
+        VectorStoreDown: it does not answer in time, died, or is damaged. `open` may be called
+            again.
     """
+
+    @property
+    def damage(self) -> str | None: ...
+    @property
+    def filters_documents(self) -> bool: ...
+    async def open(self) -> None:
+        """Connect or start, and create the collection if there is none; also after a failure."""
+        ...
+
+    async def health(self) -> VectorStoreHealth:
+        """Check the store's files or server, and return how much it holds."""
+        ...
 
     async def upsert(self, records: Sequence["VectorRecord"]) -> None: ...
     async def delete(self, chunk_ids: Sequence[int]) -> None: ...
-    async def query(self, vector: Vector, k: int) -> list[Hit]: ...
-    async def count(self) -> int: ...
+    async def query(
+        self, vector: Vector, k: int, documents: Sequence[range] | None = None
+    ) -> list[Hit]:
+        """Return the `k` most similar chunks, best first, scored by cosine similarity.
+
+        `documents`: ranges of document ids to search in, ascending and disjoint. A workspace is
+        such ranges too, and they stay valid when workspaces are merged.
+        """
+        ...
+
+    async def reset(self) -> None:
+        """Empty the collection; also the way out of damage."""
+        ...
+
+    async def exists(self) -> bool:
+        """Return whether anything may have been written to it; must not start or connect."""
+        ...
+
+    async def erase_deleted(self) -> None:
+        """Overwrite what deleted chunks left on the disk, as far as the store lets us."""
+        ...
+
+    async def remove_others(self) -> None:
+        """Delete earlier collections of this data directory on the store's server."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the call in progress and release everything."""
+        ...
 
 
 class VectorRecord(Protocol):

@@ -21,7 +21,7 @@ from allma_server._internal.tokens import lexemes
 from allma_server.config import Config
 from allma_server.engine import DATABASE, VECTORS, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.storage.vectors import chroma_health
+from allma_server.storage.vectors.stores import chroma_health
 from allma_server.types import LOCAL
 
 Row = tuple[Any, ...]
@@ -158,7 +158,7 @@ def _chroma_contradictions(directory: Path, wanted: "Mapping[str, bytes] | Any")
         yield f"Chroma has {len(extra)} ids without a chunk, such as {sorted(extra)[:5]}"
     try:
         chroma_health.inspect(directory)
-    except chroma_health.Torn as exc:
+    except chroma_health.TornIndex as exc:
         yield f"Chroma is torn: {exc}"
 
 

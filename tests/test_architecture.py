@@ -37,7 +37,7 @@ HOMES: dict[str, set[str]] = {
     "aiosqlite": {"storage"},
     "sqlite3": {"storage", "diagnostics"},
     "chardet": {"documents/readers/decoding.py"},
-    "chromadb": {"storage/vectors/chroma_worker.py"},
+    "chromadb": {"storage/vectors/stores/chroma_worker.py"},
     "docx": {"documents/readers/docx.py"},
     "httpx": {"providers/http"},
     "httpx_sse": {"providers/http", "providers/chat/openai.py"},
@@ -118,6 +118,22 @@ def test_each_library_has_one_home(path: Path) -> None:
         if homes is not None:
             at_home = any(here == home or here.startswith(f"{home}/") for home in homes)
             assert at_home, f"{here}:{line} imports {name}, whose home is {sorted(homes)}"
+
+
+# Where a vector store may be named: its own files, the settings, and what switches telemetry off.
+STORE_NAMES = {
+    "config.py",
+    "storage/vectors/config.py",
+    "diagnostics/setting_checks.py",
+    "_internal/telemetry.py",
+}
+
+
+def test_only_the_stores_and_the_settings_name_a_vector_store() -> None:
+    for path in modules():
+        here = path.relative_to(PACKAGE).as_posix()
+        if here not in STORE_NAMES and not here.startswith("storage/vectors/stores/"):
+            assert "chroma" not in path.read_text("utf-8").lower(), here
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -1,7 +1,7 @@
 """A child process that answers calls over a pipe, with a limit on each call.
 
-What can hang, crash or eat memory (Chroma, parsing of untrusted files) runs
-in a child; the parent sees a foreseen error instead. A frame is a length, a JSON header and the
+What can hang, crash or fill the memory (a vector store, parsing of untrusted files) runs in a
+child; the parent sees a foreseen error instead. A frame is a length, a JSON header and the
 binary blobs whose sizes the header lists.
 """
 

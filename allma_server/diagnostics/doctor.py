@@ -91,7 +91,7 @@ async def _vectors(engine: Engine, progress: Progress) -> str:
     if await engine.embedder.serving() is None:
         return "none yet"
     await engine.embedder.empty_vectors()
-    if trouble := await engine.vectors.rebuilt():
+    if trouble := await engine.vectors.wait_for_rebuild():
         raise StorageError(trouble, "Exact search serves meanwhile; it is tried again.")
     return "rebuilt"
 

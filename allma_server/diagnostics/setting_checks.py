@@ -11,6 +11,7 @@ from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
 from allma_server.providers.reranking import open_reranker
+from allma_server.storage.vectors.stores import check_store_name
 from allma_server.types import ChatMessage
 
 CONNECT_SECONDS = 3.0
@@ -78,26 +79,36 @@ def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | Non
     return check
 
 
-async def _chroma(config: Config) -> str | None:
-    if config.chroma_url is None:
-        return None
-    try:
-        parts = urlsplit(config.chroma_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidArgument(
-            f"{config.chroma_url!r} is not the address of a server.",
-            "It looks like http://host:port.",
-        )
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
-    except (OSError, TimeoutError):
-        return f"Nothing answers at {config.chroma_url}."
-    writer.close()
+async def _vector_store(config: Config) -> str | None:
+    check_store_name(config.vector_store)
     return None
+
+
+def _vector_server(key: str) -> Callable[[Config], Awaitable[str | None]]:
+    """Return the check of a vector store server's address."""
+
+    async def check(config: Config) -> str | None:
+        url: str | None = getattr(config, key)
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            parts, port = urlsplit(""), 0
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidArgument(
+                f"{url!r} is not the address of a server.", "It looks like http://host:port."
+            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+        except (OSError, TimeoutError):
+            return f"Nothing answers at {url}."
+        writer.close()
+        return None
+
+    return check
 
 
 async def _reranker(config: Config) -> str | None:
@@ -120,5 +131,7 @@ CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {
     "reranker": _reranker,
     "ollama_url": _provider("ollama", "ollama_url"),
     "openai_url": _provider("openai", "openai_url"),
-    "chroma_url": _chroma,
+    "vector_store": _vector_store,
+    "vector_store_url": _vector_server("vector_store_url"),
+    "chroma_url": _vector_server("chroma_url"),
 }

@@ -23,8 +23,8 @@ from allma_server.errors import DataDirectoryBusy, DataReadOnly, DiskFull, Stora
 
 LOCK_FILE = "allma.lock"
 
-_OURS = ("allma.", "chroma.", "logs", "vectors")
-"""How the names begin of what Allma keeps in a data directory."""
+_OURS = ("allma.", "logs", "vectors")
+"""Prefixes of the names that Allma uses in a data directory."""
 
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 

@@ -85,6 +85,7 @@ from allma_server.types.status import (
     Rescue,
     Status,
     VectorStatus,
+    VectorStoreHealth,
     WorkspaceStatus,
 )
 from allma_server.types.times import now
@@ -163,6 +164,7 @@ __all__ = [
     "Turn",
     "Update",
     "VectorStatus",
+    "VectorStoreHealth",
     "Workspace",
     "WorkspaceStatus",
     "format_of",

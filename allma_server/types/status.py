@@ -47,6 +47,19 @@ class VectorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorStoreHealth:
+    """How much a vector store holds.
+
+    `used_slots` were written since it was built; `live_slots` of them still hold a vector. A store
+    that reuses slots reports its rows for both.
+    """
+
+    rows: int
+    used_slots: int
+    live_slots: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
     """A workspace in numbers. `pending`: known changes that are not in the index yet.
 

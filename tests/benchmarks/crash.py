@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from allma_server.daemon.control import stop_daemon
-from allma_server.storage.vectors import chroma_health
+from allma_server.storage.vectors.stores import chroma_health
 from tests.audit import differences, faults, fresh, snapshot
 from tests.benchmarks.running import Home, edit, grow, home, settled, text
 from tests.e2e.program import program
@@ -166,7 +166,7 @@ def worker_of(daemon: psutil.Process) -> psutil.Process | None:
     """The process that owns Chroma."""
     try:
         for child in daemon.children():
-            if "allma_server.storage.vectors.chroma_worker" in child.cmdline():
+            if "allma_server.storage.vectors.stores.chroma_worker" in child.cmdline():
                 return child
     except psutil.NoSuchProcess:
         pass
@@ -178,7 +178,7 @@ def is_torn(data: Path) -> bool:
     try:
         for directory in (data / "vectors").iterdir():
             chroma_health.inspect(directory)
-    except (chroma_health.Torn, OSError):
+    except (chroma_health.TornIndex, OSError):
         return True
     return False
 

@@ -88,7 +88,7 @@ async def replay(repository: Path, steps: int, under: Sequence[str]) -> int:
                   f"chunks looked at: {embedded[0] / total_chunks:.4%} and "
                   f"{total_new / total_chunks:.4%}; steps that differ: {unequal}")  # fmt: skip
             print(f"seconds a change: mean {sum(times) / len(times):.2f}, most {max(times):.2f}")
-            await engine.vectors.settled()
+            await engine.vectors.wait_until_current()
         index = snapshot(config.data_dir)
         wrong = differences(index, await fresh(config, [tree]))
         wrong += faults(config.data_dir, vectors=True)

@@ -74,7 +74,7 @@ from allma_server.ports import Vector
 from allma_server.search.explain import explain_passages
 from allma_server.search.fusion import fuse
 from allma_server.search.search import CANDIDATES, Scope, find_passages
-from allma_server.storage.vectors.exact import best
+from allma_server.storage.vectors.stores.exact import best
 from allma_server.types import LOCAL, Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA
 
@@ -313,7 +313,7 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
             engine, [d for n in names for d in lines(folder / n / "corpus.jsonl")], chunks
         )
         embedder = await engine.embedder.chosen()
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         sources = sources_of(Call(engine, LOCAL))
         matrix = np.random.default_rng(1).standard_normal((chunks, 384), np.float32)
         times: dict[str, list[float]] = {}

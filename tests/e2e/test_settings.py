@@ -99,6 +99,8 @@ async def test_the_environment_of_a_shell_applies_to_its_requests(
         ("reranker", "nobody"),
         ("ollama_url", "http://[::1"),
         ("ollama_url", "ftp://host"),
+        ("vector_store", "croma"),
+        ("vector_store_url", "http://host:port"),
         ("chroma_url", "http://host:port"),
     ],
 )
@@ -114,6 +116,7 @@ async def test_impossible_settings_are_refused(quick: Path, key: str, value: str
     [
         ("ollama_url", "UNUSED", "is not running at"),
         ("openai_url", "UNUSED", "is not running at"),
+        ("vector_store_url", "UNUSED", "Nothing answers at"),
         ("chroma_url", "UNUSED", "Nothing answers at"),
         ("embedder", "ollama/nomic-embed-text", "is not running at"),
         ("embedder", "local/nomic", "no bundled model"),

@@ -80,6 +80,6 @@ async def test_after_a_kill_each_document_is_either_old_or_new(
             shown = [(passage.text[:3], passage.stale) for passage in found.passages]
             assert shown and set(shown) <= {("old", True), ("new", False)}
         await index(engine, folder)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     assert faults(config.data_dir) == []
     assert differences(snapshot(config.data_dir), await fresh(config, [folder])) == []

@@ -74,7 +74,7 @@ async def test_a_data_directory_of_the_first_version_opens_as_it_is(former: Conf
     async with open_engine(former) as engine:
         await check(engine)
         assert [w.path for w in (await do(engine, "status")).workspaces] == [PROJECT]
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     after = snapshot(former.data_dir)
     assert (after.documents, after.chunks) == (before.documents, before.chunks)
 
@@ -84,7 +84,7 @@ async def test_an_archive_of_the_first_version_is_imported(archive: Path, tmp_pa
     await import_data(str(archive), config.data_dir, replace=False)
     async with open_engine(config) as engine:
         await check(engine)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
 
 
 def test_a_settings_file_of_the_first_version_is_read(

@@ -2,7 +2,7 @@
 
 The file is a database like the one in use, whole at one moment, with a table that says what it
 is. It is never opened as ours: an import reads its rows into a new database (`archive_reader.py`).
-Chroma's index is not in it: it is built anew from the vectors where the file is imported.
+The vector index is not in it: it is rebuilt from the vectors where the file is imported.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from allma_server.storage.archive.worker import convert
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.special_files import special
 from allma_server.storage.sqlite.database import Stored
-from allma_server.storage.vectors.chroma import delete_collections
+from allma_server.storage.vectors.folders import delete_collections
 from allma_server.types import now
 
 

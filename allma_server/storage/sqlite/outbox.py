@@ -1,7 +1,7 @@
-"""What the vector index must still learn of, and what it should hold.
+"""The outbox: changes that the vector index has not written yet, and what it should hold.
 
-A row is written in the transaction that changes a chunk, and deleted when the vector index has
-acknowledged the change; so the index can be behind, but it cannot miss anything.
+The transaction that changes a chunk also adds its row, and the row is deleted once the vector index
+has written the change. So the index can be behind, but it cannot miss a change.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _RECORD = """
 
 @dataclass(frozen=True, slots=True)
 class VectorRecord:
-    """What a vector store is given of a chunk; `source` is the document's path."""
+    """What a vector store gets of a chunk; `source` is the document's path."""
 
     chunk_id: int
     vector: Vector
@@ -36,8 +36,8 @@ class VectorRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """A changed chunk: its record, or None when it has no vector (any more)."""
+class PendingChange:
+    """A changed chunk: its record, or None when it has no vector, or no longer one."""
 
     seq: int
     chunk_id: int
@@ -45,48 +45,48 @@ class Announced:
 
 
 class Outbox(Stored):
-    """The changes of chunks that wait for the vector index."""
+    """The changes of chunks that are pending for the vector index."""
 
     async def size(self) -> int:
         [row] = await self._db.rows("SELECT count(*) FROM vector_outbox")
         return row[0]
 
     async def last_seq(self) -> int:
-        """The number of the latest change, whether it still waits or not."""
+        """Return the number of the latest change, pending or not."""
         row = await self._db.row("SELECT seq FROM sqlite_sequence WHERE name = 'vector_outbox'")
         return row["seq"] if row else 0
 
-    async def waiting(self, limit: int) -> list[int]:
-        """Ids of chunks whose changes wait, at most `limit`."""
+    async def pending_ids(self, limit: int) -> list[int]:
+        """Return ids of chunks with a pending change, at most `limit`."""
         found = await self._db.rows("SELECT chunk_id FROM vector_outbox LIMIT ?", (limit,))
         return [row["chunk_id"] for row in found]
 
-    async def changes(self, embedder: str, after: int, limit: int) -> list[Announced]:
-        """The waiting changes behind number `after`, oldest first."""
+    async def pending_changes(self, embedder: str, after: int, limit: int) -> list[PendingChange]:
+        """Return pending changes with a number above `after`, oldest first."""
         found = await self._db.rows(
             "SELECT seq, chunk_id FROM vector_outbox WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, limit),
         )
         records = await self.records(embedder, [row["chunk_id"] for row in found])
         by_id = {record.chunk_id: record for record in records}
-        return [Announced(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
+        return [PendingChange(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
 
     async def records(self, embedder: str, chunk_ids: Iterable[int]) -> list[VectorRecord]:
-        """The records of those of these chunks that exist and have a vector."""
+        """Return the records of those of these chunks that exist and have a vector."""
         source = _RECORD.format(source="json_each(?2) j CROSS JOIN chunks c ON c.id = j.value")
         found = await self._db.rows(f"SELECT c.id, {source}", (embedder, as_json(chunk_ids)))
         return await asyncio.to_thread(lambda: [_record(row) for row in found])
 
-    async def acknowledge(self, changes: Sequence[Announced]) -> None:
-        """Strikes changes off; a chunk that changed again meanwhile goes on waiting."""
+    async def acknowledge(self, changes: Sequence[PendingChange]) -> None:
+        """Remove written changes; a chunk that changed again since stays pending."""
         async with self._db.transaction() as tx:
             await tx.execute(
                 "DELETE FROM vector_outbox WHERE seq IN (SELECT value FROM json_each(?))",
                 (as_json(change.seq for change in changes),),
             )
 
-    async def announce_all(self, embedder: str) -> None:
-        """Lets every chunk with a vector wait anew: the vector index begins from nothing."""
+    async def enqueue_all(self, embedder: str) -> None:
+        """Make every chunk with a vector pending: the vector index starts empty."""
         async with self._db.transaction() as tx:
             await tx.execute("DELETE FROM vector_outbox")
             await tx.execute(
@@ -96,8 +96,8 @@ class Outbox(Stored):
                 (embedder,),
             )
 
-    async def settled(self, embedder: str) -> int:
-        """How many chunks the vector index must hold, not counting those that wait."""
+    async def count_acknowledged(self, embedder: str) -> int:
+        """Return how many chunks the vector index must hold, without pending ones."""
         [row] = await self._db.rows(
             "SELECT count(*) FROM chunks c JOIN embeddings e ON e.text_hash = c.text_hash "
             "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?) "
@@ -107,7 +107,7 @@ class Outbox(Stored):
         return row[0]
 
     async def vectors(self, embedder: str, after: int, limit: int) -> list[tuple[int, int, bytes]]:
-        """Chunk id, document id and stored vector of chunks behind id `after`, in id order."""
+        """Return chunk id, document id and stored vector of chunks above id `after`, by id."""
         found = await self._db.rows(
             "SELECT c.id, c.document_id, e.vector FROM chunks c CROSS JOIN embeddings e "
             "ON e.text_hash = c.text_hash "
@@ -118,7 +118,7 @@ class Outbox(Stored):
         return [tuple(row) for row in found]
 
     async def vectors_of(self, embedder: str, chunk_ids: Collection[int]) -> dict[int, Vector]:
-        """The vectors of those of these chunks that have one, by chunk id."""
+        """Return the vectors of those of these chunks that have one, by chunk id."""
         found = await self._db.rows(
             "SELECT c.id, e.vector FROM json_each(?) j CROSS JOIN chunks c ON c.id = j.value "
             "CROSS JOIN embeddings e ON e.text_hash = c.text_hash "
@@ -130,7 +130,7 @@ class Outbox(Stored):
     async def vectors_in(
         self, embedder: str, documents: Collection[int]
     ) -> list[tuple[int, int, bytes]]:
-        """Chunk id, document id and stored vector of the chunks of these documents."""
+        """Return chunk id, document id and stored vector of the chunks of these documents."""
         found = await self._db.rows(
             "SELECT c.id, c.document_id, e.vector FROM json_each(?) j "
             "CROSS JOIN chunks c ON c.document_id = j.value CROSS JOIN embeddings e "
@@ -140,8 +140,8 @@ class Outbox(Stored):
         )
         return [tuple(row) for row in found]
 
-    async def chunks_in(self, documents: Collection[int]) -> int:
-        """How many chunks these documents have."""
+    async def count_chunks(self, documents: Collection[int]) -> int:
+        """Return how many chunks these documents have."""
         [row] = await self._db.rows(
             "SELECT coalesce(sum(chunks), 0) FROM documents "
             "WHERE id IN (SELECT value FROM json_each(?))",
@@ -149,8 +149,8 @@ class Outbox(Stored):
         )
         return row[0]
 
-    async def among(self, chunk_ids: Iterable[int], documents: Collection[int]) -> set[int]:
-        """Those of these chunks that belong to these documents."""
+    async def chunks_in(self, chunk_ids: Iterable[int], documents: Collection[int]) -> set[int]:
+        """Return those of these chunks that belong to these documents."""
         found = await self._db.rows(
             "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each(?)) "
             "AND document_id IN (SELECT value FROM json_each(?))",

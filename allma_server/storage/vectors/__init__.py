@@ -1,1 +1,1 @@
-"""The vector index: derived from SQLite, kept current by the outbox, rebuilt when it is damaged."""
+"""The vector index: derived from SQLite, kept current by the outbox, rebuilt when damaged."""

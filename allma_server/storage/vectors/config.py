@@ -1,18 +1,57 @@
-"""Where a vector store keeps its collection, and what the policy over it asks besides search."""
+"""How the vector index is configured, and what a store is opened with."""
 
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
-from allma_server.ports import VectorStore
+from allma_server.config import Config
+
+DEFAULT_STORE = "chroma"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOptions:
+    """How the vector index is kept.
+
+    Args:
+        store: a name in `VECTOR_STORES`.
+        payload: what the store keeps beside each vector: text and metadata, or only ids.
+        url: address of the store's server; None where the store runs on this machine.
+        start_delay: seconds before the store is started, so that a process that answers one
+            search and exits never starts it.
+        retry_pauses: seconds before each retry after a failure; the last one repeats.
+    """
+
+    store: str = DEFAULT_STORE
+    payload: Literal["full", "ids"] = "full"
+    url: str | None = None
+    start_delay: float = 5.0
+    retry_pauses: tuple[float, ...] = (0.0, 1.0, 5.0, 30.0, 120.0, 600.0)
+
+
+def vector_options(config: Config) -> VectorOptions:
+    """Return the options that the settings ask for.
+
+    `chroma_url` and `chroma_payload` are older than the choice of a store; the first counts for
+    its store only.
+    """
+    url = config.vector_store_url
+    if url is None and config.vector_store == "chroma":
+        url = config.chroma_url
+    return VectorOptions(store=config.vector_store, payload=config.chroma_payload, url=url)
 
 
 @dataclass(frozen=True, slots=True)
 class VectorStoreConfig:
-    """A collection's own directory, or its name on a server.
+    """What a store is opened with: one collection, in a folder of its own or on a server.
 
-    `tasks` owns the calls to a worker process; they end before it does.
+    Args:
+        tasks: owns calls to a worker process; it waits for them before the worker is stopped.
+        directory: the collection's folder; a store need not use it.
+        collection: a name unique to the data directory, embedder and options.
+        with_payload: whether to store text and metadata beside each vector.
+        url: address of the store's server.
     """
 
     tasks: asyncio.TaskGroup
@@ -20,28 +59,3 @@ class VectorStoreConfig:
     collection: str
     with_payload: bool = True
     url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a store says of itself: its rows, and the `live` of the slots it `used` so far."""
-
-    rows: int
-    used: int
-    live: int
-
-
-class RebuildableStore(VectorStore, Protocol):
-    """A vector store that can be emptied and filled anew.
-
-    `damage` says what is broken when only a rebuild can help; None while nothing is.
-    """
-
-    @property
-    def damage(self) -> str | None: ...
-    async def inspect(self) -> Inspection: ...
-    async def reset(self) -> None: ...
-    async def exists(self) -> bool: ...
-    async def erase_deleted(self) -> None: ...
-    async def remove_others(self) -> None: ...
-    async def close(self) -> None: ...

@@ -1,62 +1,43 @@
-"""Vector search: which store serves, and how its answer is made complete.
+"""Vector search: choose between the store and exact search, and complete the store's answer.
 
-Chroma serves once it holds what SQLite holds; until then, and whenever it is far behind, damaged
-or silent, the vectors in SQLite are compared one by one. The answers are the same: a chunk whose
-change Chroma has not acknowledged is left out of its hits and compared exactly instead.
+The store answers once it holds what SQLite holds. Until then, and whenever it is far behind,
+damaged or silent, the vectors in SQLite are compared one by one. Both give the same result: a chunk
+whose change the store has not acknowledged is removed from its hits and compared exactly instead.
 """
 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Collection, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.errors import VectorStoreDown
 from allma_server.ports import Vector
 from allma_server.storage.sqlite.database import Database
-from allma_server.storage.sqlite.outbox import Outbox, VectorRecord
+from allma_server.storage.sqlite.outbox import Outbox
 from allma_server.storage.sqlite.settings import Settings
 from allma_server.storage.vectors.cache import VectorCache, put_stored
-from allma_server.storage.vectors.chroma import ChromaStore, delete_collections
-from allma_server.storage.vectors.config import RebuildableStore, VectorStoreConfig
-from allma_server.storage.vectors.exact import ExactStore
+from allma_server.storage.vectors.config import (
+    DEFAULT_STORE,
+    VectorOptions,
+    VectorStoreConfig,
+)
+from allma_server.storage.vectors.folders import delete_collections
 from allma_server.storage.vectors.indexer import ActiveIndex, VectorIndexer
+from allma_server.storage.vectors.stores import VECTOR_STORES, check_store_name
+from allma_server.storage.vectors.stores.exact import ExactStore
 from allma_server.types import Hit, VectorStatus
 
-__all__ = ["VECTOR_STORES", "VectorIndex", "VectorOptions", "VectorRecord", "open_vectors"]
+MAX_PENDING = 500
+"""With more pending changes, exact search is faster than the store and those changes together."""
 
-VECTOR_STORES: dict[str, Callable[[VectorStoreConfig], RebuildableStore]] = {
-    "chroma": ChromaStore,
-    "exact": ExactStore,
-}
+MAX_DIRECT_ROWS = 2_000
+"""Rows in scope that are read from SQLite for one query instead of being kept in memory."""
 
-FEW_WAITING = 500
-"""With more changes waiting, exact search is quicker than the store and those changes together."""
-
-DIRECT = 2_000
-"""Rows of a filter that are read from SQLite for one query, rather than held in memory."""
-
-MOST_FETCHED = 2_000
-"""Hits asked of the store where many of them may be dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class VectorOptions:
-    """How the vector index is kept.
-
-    `settle`: seconds before the store is started, so that a process which answers one search and
-    ends never does. `pauses`: seconds before each further try after a failure; the last repeats.
-    """
-
-    store: str = "chroma"
-    payload: Literal["full", "ids"] = "full"
-    url: str | None = None
-    settle: float = 5.0
-    pauses: tuple[float, ...] = (0.0, 1.0, 5.0, 30.0, 120.0, 600.0)
+MAX_FETCHED = 2_000
+"""Hits requested from a store when many of them may be out of scope."""
 
 
 @contextlib.asynccontextmanager
@@ -66,31 +47,49 @@ async def open_vectors(
     tasks: asyncio.TaskGroup,
     options: VectorOptions | None = None,
 ) -> AsyncGenerator["VectorIndex"]:
-    """Vector search over the catalogue; `tasks` owns the task that keeps its store up to date.
+    """Open vector search over the catalogue.
 
-    `directory` is the store's own. Nothing is found before `VectorIndex.use` named an embedder.
+    Nothing is found before `VectorIndex.use` named an embedder.
+
+    Args:
+        database: the catalogue.
+        directory: a folder for the store alone.
+        tasks: owns the task that keeps the store current.
+        options: which store, and how it is kept.
+
+    Raises:
+        InvalidArgument: there is no such store.
     """
     options = options or VectorOptions()
+    check_store_name(options.store)
     outbox = Outbox(database)
-    upkeep = VectorIndexer(database, outbox, settle=options.settle, pauses=options.pauses)
-    async with _calls() as calls:
-        running = tasks.create_task(upkeep.run())
+    indexer = VectorIndexer(
+        database,
+        outbox,
+        directory,
+        start_delay=options.start_delay,
+        retry_pauses=options.retry_pauses,
+    )
+    async with _awaited_tasks() as calls:
+        running = tasks.create_task(indexer.run())
         try:
-            yield VectorIndex(database, outbox, upkeep, calls, directory, options)
+            yield VectorIndex(database, outbox, indexer, calls, directory, options)
         finally:
-            upkeep.end()
+            indexer.stop()
             await asyncio.wait([running])
-            await upkeep.close()
+            await indexer.close()
 
 
 @contextlib.asynccontextmanager
-async def _calls() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group that is waited for, not cancelled, whatever its body raises."""
+async def _awaited_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A task group that waits for its tasks instead of cancelling them, whatever its body raises.
+
+    A cancelled write would destroy the index.
+    """
     failure: BaseException | None = None
     async with asyncio.TaskGroup() as tasks:
         try:
             yield tasks
-        # Only kept from the group, which would cancel a write to the index.
         except BaseException as exc:
             failure = exc
     if failure is not None:
@@ -104,7 +103,7 @@ class VectorIndex:
         self,
         database: Database,
         outbox: Outbox,
-        upkeep: VectorIndexer,
+        indexer: VectorIndexer,
         calls: asyncio.TaskGroup,
         directory: Path,
         options: VectorOptions,
@@ -112,161 +111,187 @@ class VectorIndex:
         self._database = database
         self._settings = Settings(database)
         self._outbox = outbox
-        self._upkeep = upkeep
+        self._indexer = indexer
         self._calls = calls
         self._directory = directory
         self._options = options
 
     async def use(self, embedder: str) -> None:
-        """Searches vectors of this embedder from now on.
+        """Search the vectors of this embedder from now on.
 
-        Another embedder, or another payload, is another collection. It is filled from SQLite; the
-        former one is removed once it is complete.
+        Another embedder, store or payload is another collection. It is filled from SQLite; the
+        previous one is deleted once it is complete.
         """
-        kept = self._upkeep.kept
-        if kept is not None and kept.embedder == embedder:
+        active = self._indexer.active
+        if active is not None and active.embedder == embedder:
             return
-        collection = await self._collection(embedder)
-        place = VectorStoreConfig(
-            self._calls,
-            self._directory / collection,
-            collection,
-            self._options.payload == "full",
-            self._options.url,
+        collection = await self._collection_name(embedder)
+        config = VectorStoreConfig(
+            tasks=self._calls,
+            directory=self._directory / collection,
+            collection=collection,
+            with_payload=self._options.payload == "full",
+            url=self._options.url,
         )
-        store = VECTOR_STORES[self._options.store](place)
+        store = VECTOR_STORES[self._options.store](config)
         known = await self._settings.get_setting("vector_collection")
-        # What cannot be noted now, the store is compared with once it can be.
-        anew = known != collection and self._database.unwritable is None
-        await self._upkeep.keep(
-            ActiveIndex(embedder, store, VectorCache(self._outbox, embedder)), anew=anew
+        # On a disk that cannot be written, the indexer compares the store with SQLite instead.
+        is_new = known != collection and self._database.unwritable is None
+        cache = VectorCache(self._outbox, embedder)
+        await self._indexer.activate(
+            ActiveIndex(embedder, store, cache, config.directory), is_new=is_new
         )
-        if anew:
+        if is_new:
             await self._settings.set_setting("vector_collection", collection)
 
     async def nearest(
         self, vector: Vector, k: int, documents: Collection[int] | None = None
     ) -> list[Hit]:
-        """The `k` chunks nearest to `vector`, of all documents or of these; never out of date."""
-        self._upkeep.searched()
-        kept = self._upkeep.kept
-        if kept is None or k <= 0 or (documents is not None and not documents):
+        """Return the `k` chunks nearest to `vector`, of all documents or of these; never stale."""
+        self._indexer.note_search()
+        active = self._indexer.active
+        if active is None or k <= 0 or (documents is not None and not documents):
             return []
-        if documents is not None and not kept.cache.loaded:
-            if await self._outbox.chunks_in(documents) <= DIRECT:
-                found = await self._outbox.vectors_in(kept.embedder, documents)
+        if documents is not None and not active.cache.loaded:
+            if await self._outbox.count_chunks(documents) <= MAX_DIRECT_ROWS:
+                found = await self._outbox.vectors_in(active.embedder, documents)
                 return await asyncio.to_thread(_best, found, vector, k)
-        if self._upkeep.ready:
+        if self._indexer.ready:
             try:
-                hits = await self._from_store(kept, vector, k, documents)
+                hits = await self._nearest_in_store(active, vector, k, documents)
             except VectorStoreDown:
-                self._upkeep.lost()
+                self._indexer.note_store_failure()
             else:
                 if hits is not None:
                     return hits
-        return await kept.cache.nearest(vector, k, documents)
+        return await active.cache.nearest(vector, k, _ranges(documents))
 
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
-        """The vectors of those of these chunks that the serving embedder has made one for."""
-        kept = self._upkeep.kept
-        return await self._outbox.vectors_of(kept.embedder, chunk_ids) if kept else {}
+        """Return the active embedder's vectors of those of these chunks that have one."""
+        active = self._indexer.active
+        return await self._outbox.vectors_of(active.embedder, chunk_ids) if active else {}
 
     async def status(self) -> VectorStatus:
-        """Who serves, and how many changes wait for the store."""
-        upkeep, waiting = self._upkeep, await self._outbox.size()
+        """Return which store is used, its state, and how many changes are pending for it."""
+        indexer, pending = self._indexer, await self._outbox.size()
         state, reason = "ready", None
-        if upkeep.trouble is not None:
-            state, reason = "down", upkeep.trouble
-        elif not upkeep.started or upkeep.kept is None:
+        if indexer.failure is not None:
+            state, reason = "down", indexer.failure
+        elif not indexer.started or indexer.active is None:
             state = "idle"
-        elif not upkeep.ready or waiting > FEW_WAITING:
-            total = max(upkeep.total, waiting)
-            state, reason = "rebuilding", f"{total - waiting:,} of {total:,} vectors are written."
-        return VectorStatus(self._options.store, state, waiting, reason)
+        elif not indexer.ready or pending > MAX_PENDING:
+            total = max(indexer.total, pending)
+            state, reason = "rebuilding", f"{total - pending:,} of {total:,} vectors are written."
+        return VectorStatus(self._options.store, state, pending, reason)
 
-    async def settled(self) -> None:
-        """Returns once the store holds all that SQLite holds; waits out its failures."""
-        await self._upkeep.settled()
+    async def wait_until_current(self) -> None:
+        """Return once the store holds all that SQLite holds; wait through its failures."""
+        await self._indexer.wait_until_current()
 
     async def empty(self) -> None:
-        """Leaves nothing of the store on the disk; it is built anew from SQLite, in the background.
+        """Empty the store now; it is rebuilt from SQLite in the background.
 
         Raises:
             VectorStoreDown: it cannot be emptied.
         """
-        if not await self._upkeep.empty():
+        if not await self._indexer.empty():
             await asyncio.to_thread(delete_collections, self._directory)
 
     async def erase_deleted(self) -> None:
-        """Leaves nothing of deleted chunks on the disk, without building the store anew if it can.
+        """Leave nothing of deleted chunks on the disk, without a rebuild where possible.
 
         Raises:
             VectorStoreDown: they cannot be erased.
         """
-        if not await self._upkeep.erase_deleted():
+        if not await self._indexer.erase_deleted():
             await asyncio.to_thread(delete_collections, self._directory)
 
-    async def rebuilt(self) -> str | None:
-        """Waits for the store to hold all that SQLite holds; what is wrong when it cannot."""
+    async def wait_for_rebuild(self) -> str | None:
+        """Wait until the store holds all that SQLite holds; return why when it fails."""
         async with background_tasks() as tasks:
-            settled = tasks.create_task(self._upkeep.settled())
-            failed = tasks.create_task(self._upkeep.failed())
-            await asyncio.wait({settled, failed}, return_when=asyncio.FIRST_COMPLETED)
-            return None if settled.done() else failed.result()
+            current = tasks.create_task(self._indexer.wait_until_current())
+            failed = tasks.create_task(self._indexer.wait_for_failure())
+            await asyncio.wait({current, failed}, return_when=asyncio.FIRST_COMPLETED)
+            return None if current.done() else failed.result()
 
     def rebuild(self) -> None:
-        """Has the store built anew from SQLite, in the background."""
-        self._upkeep.rebuild()
+        """Rebuild the store from SQLite, in the background."""
+        self._indexer.rebuild()
 
-    async def _from_store(
-        self, kept: ActiveIndex, vector: Vector, k: int, documents: Collection[int] | None
+    async def _nearest_in_store(
+        self, active: ActiveIndex, vector: Vector, k: int, documents: Collection[int] | None
     ) -> list[Hit] | None:
-        """The store's answer, put right by what it does not know yet; None if it gives too few."""
-        waiting = set(await self._outbox.waiting(FEW_WAITING + 1))
-        if len(waiting) > FEW_WAITING:
+        """Return the store's answer, corrected by pending changes; None if it gives too few."""
+        pending = set(await self._outbox.pending_ids(MAX_PENDING + 1))
+        if len(pending) > MAX_PENDING:
             return None
-        wanted = k + min(k, len(waiting)) if documents is None else 4 * k
+        in_store = documents is not None and active.store.filters_documents
+        ranges = _ranges(documents) if in_store else None
+        filtered_here = documents is not None and not in_store
+        wanted = 4 * k if filtered_here else k + min(k, len(pending))
         while True:
-            hits = await kept.store.query(vector, wanted)
+            hits = await active.store.query(vector, wanted, ranges)
             exhausted = len(hits) < wanted
-            hits = [hit for hit in hits if hit.chunk_id not in waiting]
+            hits = [hit for hit in hits if hit.chunk_id not in pending]
             if documents is not None:
-                mine = await self._outbox.among([hit.chunk_id for hit in hits], documents)
-                hits = [hit for hit in hits if hit.chunk_id in mine]
+                # Also what the store filtered: its documents may be out of date.
+                found = [hit.chunk_id for hit in hits]
+                in_scope = await self._outbox.chunks_in(found, documents)
+                hits = [hit for hit in hits if hit.chunk_id in in_scope]
             if len(hits) >= k or exhausted:
                 break
-            if wanted >= MOST_FETCHED:
+            if wanted >= MAX_FETCHED:
                 return None
-            wanted = min(4 * wanted, MOST_FETCHED)
-        hits += await self._among_waiting(kept, waiting, vector, k, documents)
+            wanted = min(4 * wanted, MAX_FETCHED)
+        hits += await self._nearest_pending(active, pending, vector, k, documents)
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
-    async def _among_waiting(
+    async def _nearest_pending(
         self,
-        kept: ActiveIndex,
-        waiting: Collection[int],
+        active: ActiveIndex,
+        pending: Collection[int],
         vector: Vector,
         k: int,
         documents: Collection[int] | None,
     ) -> list[Hit]:
-        if not waiting:
+        if not pending:
             return []
         rows = ExactStore()
-        await rows.upsert(await self._outbox.records(kept.embedder, waiting))
-        return rows.best(vector, k, documents)
+        await rows.upsert(await self._outbox.records(active.embedder, pending))
+        return rows.nearest(vector, k, _ranges(documents))
 
-    async def _collection(self, embedder: str) -> str:
-        """A name no other data directory, embedder or payload has; servers may be shared."""
+    async def _collection_name(self, embedder: str) -> str:
+        """Return a name unique to this data directory, embedder and options.
+
+        Data directories may share a server. Version 0.1 had only the default store, so its names
+        do not contain the store's.
+        """
         key = "vector_index_id"
         if (index_id := await self._settings.get_setting(key)) is None:
             index_id = secrets.token_hex(4)
             if self._database.unwritable is None:
                 await self._settings.set_setting(key, index_id)
-        content = f"{embedder}\n{self._options.payload}".encode()
-        return f"allma-{index_id}-{blake2b(content, digest_size=6).hexdigest()}"
+        parts = [embedder, self._options.payload]
+        if self._options.store != DEFAULT_STORE:
+            parts.append(self._options.store)
+        digest = blake2b("\n".join(parts).encode(), digest_size=6).hexdigest()
+        return f"allma-{index_id}-{digest}"
+
+
+def _ranges(documents: Collection[int] | None) -> Sequence[range] | None:
+    """Return ids as ascending, disjoint ranges; consecutive ids, as of one folder, become one."""
+    if documents is None:
+        return None
+    found: list[range] = []
+    for document_id in sorted(documents):
+        if found and found[-1].stop >= document_id:
+            found[-1] = range(found[-1].start, document_id + 1)
+        else:
+            found.append(range(document_id, document_id + 1))
+    return found
 
 
 def _best(found: list[tuple[int, int, bytes]], vector: Vector, k: int) -> list[Hit]:
     rows = ExactStore()
     put_stored(rows, found)
-    return rows.best(vector, k)
+    return rows.nearest(vector, k)

@@ -1,4 +1,4 @@
-"""Keeps a vector store as SQLite is: writes what changed, notices damage, and builds it anew."""
+"""Keep a vector store equal to SQLite: write changes, detect damage, and rebuild."""
 
 import asyncio
 import contextlib
@@ -6,289 +6,311 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from allma_server.errors import UNWRITABLE, StorageError, VectorStoreDown
+from allma_server.ports import VectorStore
 from allma_server.storage.sqlite.database import Database
-from allma_server.storage.sqlite.outbox import Announced, Outbox
+from allma_server.storage.sqlite.outbox import Outbox, PendingChange
 from allma_server.storage.vectors.cache import VectorCache
-from allma_server.storage.vectors.config import Inspection, RebuildableStore
+from allma_server.storage.vectors.folders import delete_collections
+from allma_server.types import VectorStoreHealth
 
 log = logging.getLogger(__name__)
 
-BATCH_IDLE, BATCH_BUSY = 1_000, 32
-"""Changes written in one call; a search waits for the one that is being written."""
+IDLE_BATCH, BUSY_BATCH = 1_000, 32
+"""Changes written in one call; a search waits for the call in progress."""
 
 BUSY_SECONDS = 10.0
-"""After a search, others are expected for so long."""
+"""After a search, more searches are expected for this long."""
 
-QUERIES = 3
-"""Searches in one process after which a store is worth its start."""
+SEARCHES_BEFORE_START = 3
+"""Searches in one process after which starting the store is worth its cost."""
 
-WASTE = 5_000
-"""Dead slots that are no reason to rebuild; beyond them, half as many as live ones are."""
+MAX_DEAD_SLOTS = 5_000
+"""Dead slots that never cause a rebuild; above, half the number of live ones does."""
 
-MOST_ERASED = 5_000
-"""With more changes waiting, the store is not yet worth keeping for what it holds."""
+MAX_ERASED_CHANGES = 5_000
+"""With more pending changes, emptying the store is faster than erasing in it."""
 
-HOPELESS = 3
-"""Failures in a row after which the store is built anew, though nothing is known to be broken."""
+FAILURES_BEFORE_REBUILD = 3
+"""Failures in a row after which the store is rebuilt, though no damage was reported."""
 
-CALM_SECONDS = 900.0
-"""A failure after so long a time is the first of a new row."""
+FAILURE_WINDOW_SECONDS = 900.0
+"""A failure this long after the previous one starts a new row."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveIndex:
-    """A store, the embedder whose vectors it holds, and the same vectors in memory."""
+    """A store, the embedder of its vectors, the same vectors in memory, and the store's folder."""
 
     embedder: str
-    store: RebuildableStore
+    store: VectorStore
     cache: VectorCache
+    directory: Path
 
 
 class VectorIndexer:
     """The one task that writes to a vector store.
 
-    `kept` is what it looks after. `ready`: the store holds what SQLite holds, but for what waits
-    in the outbox. `trouble`: the failure that keeps it from being so.
+    `active`: what it keeps current. `ready`: the store holds what SQLite holds, except for the
+    changes in the outbox. `failure`: why it is not ready. `directory` holds the local collections.
     """
 
     def __init__(
-        self, database: Database, outbox: Outbox, *, settle: float, pauses: Sequence[float]
+        self,
+        database: Database,
+        outbox: Outbox,
+        directory: Path,
+        *,
+        start_delay: float,
+        retry_pauses: Sequence[float],
     ) -> None:
-        self.kept: ActiveIndex | None = None
+        self.active: ActiveIndex | None = None
         self.ready = False
         self.started = False
-        self.trouble: str | None = None
+        self.failure: str | None = None
         self.total = 0
         self._changed = database.changed
         self._check_writable = database.check_writable
         self._outbox = outbox
-        self._settle = settle
-        self._pauses = pauses
-        self._turn = asyncio.Lock()
+        self._directory = directory
+        self._start_delay = start_delay
+        self._retry_pauses = retry_pauses
+        self._writing = asyncio.Lock()
         self._needed = asyncio.Event()
-        self._ending = asyncio.Event()
-        self._idle = False
-        self._round = asyncio.Condition()
-        self._anew = self._tidied = False
+        self._stopping = asyncio.Event()
+        self._current = False
+        self._state_changed = asyncio.Condition()
+        self._rebuild_requested = self._others_removed = False
         self._deleted = 0
-        self._queries = 0
-        self._last_query = self._last_failure = float("-inf")
+        self._searches = 0
+        self._last_search = self._last_failure = float("-inf")
 
-    async def keep(self, kept: ActiveIndex, *, anew: bool) -> None:
-        """Looks after another store from now on; `anew`: it has nothing of this embedder yet."""
-        async with self._turn:
-            former, self.kept = self.kept, kept
-            self.ready = self._tidied = False
-            if anew:
-                await self._outbox.announce_all(kept.embedder)
-            if former is not None:
-                await former.store.close()
+    async def activate(self, index: ActiveIndex, *, is_new: bool) -> None:
+        """Keep another store current from now on; `is_new`: it holds nothing yet."""
+        async with self._writing:
+            previous, self.active = self.active, index
+            self.ready = self._others_removed = False
+            if is_new:
+                await self._outbox.enqueue_all(index.embedder)
+            if previous is not None:
+                await previous.store.close()
         self._changed.set()
 
     def rebuild(self) -> None:
-        """Has the store built anew, soon; exact search serves until it is complete."""
-        self._anew = True
+        """Rebuild the store soon; exact search answers until it is complete."""
+        self._rebuild_requested = True
         self._needed.set()
         self._changed.set()
 
     async def empty(self) -> bool:
-        """Empties the store now, and has it built anew; False when no store is kept yet."""
-        async with self._turn:
-            if self.kept is None:
+        """Empty the store now and rebuild it; return False when no store is active yet."""
+        async with self._writing:
+            if self.active is None:
                 return False
-            await self._empty(self.kept)
+            await self._empty(self.active)
         self._needed.set()
         return True
 
     async def erase_deleted(self) -> bool:
-        """Leaves nothing of deleted chunks in the store's files; False when none is kept yet.
+        """Leave nothing of deleted chunks in the store; return False when none is active yet.
 
-        Where many are deleted, or the store is not in order, it is emptied and built anew.
+        Where many are deleted, or the store fails, it is emptied and rebuilt.
         """
-        async with self._turn:
-            kept = self.kept
-            if kept is None:
+        async with self._writing:
+            active = self.active
+            if active is None:
                 return False
             self.ready = False
             try:
-                if await kept.store.exists():
-                    await self._erase_deleted(kept)
+                if await active.store.exists():
+                    await self._erase_deleted(active)
             except VectorStoreDown as exc:
-                log.warning("the vector index is built anew to erase what was deleted: %s", exc)
-                await self._empty(kept)
+                log.warning("rebuilding the vector index to erase deleted chunks: %s", exc)
+                await self._empty(active)
                 self._needed.set()
-            await kept.store.remove_others()
+            await self._remove_others(active)
         self._changed.set()
         return True
 
-    async def _erase_deleted(self, kept: ActiveIndex) -> None:
-        waiting = await self._outbox.waiting(MOST_ERASED + 1)
-        if len(waiting) > MOST_ERASED:
-            await self._empty(kept)
+    async def _erase_deleted(self, active: ActiveIndex) -> None:
+        pending = await self._outbox.pending_ids(MAX_ERASED_CHANGES + 1)
+        if len(pending) > MAX_ERASED_CHANGES:
+            await self._empty(active)
             self._needed.set()
             return
-        # What was there before a change that still waits goes as well.
-        for begin in range(0, len(waiting), BATCH_IDLE):
-            await kept.store.delete(waiting[begin : begin + BATCH_IDLE])
-        found = await kept.store.inspect()
-        if found.rows == 0 or found.used - found.live > found.live // 10:
-            await self._empty(kept)
+        # The state before a pending change must go as well.
+        for start in range(0, len(pending), IDLE_BATCH):
+            await active.store.delete(pending[start : start + IDLE_BATCH])
+        health = await active.store.health()
+        if health.rows == 0 or health.used_slots - health.live_slots > health.live_slots // 10:
+            await self._empty(active)
             self._needed.set()
         else:
-            await kept.store.erase_deleted()
+            await active.store.erase_deleted()
 
-    async def _empty(self, kept: ActiveIndex) -> None:
-        await self._begin_anew(kept)
-        await kept.store.remove_others()
-        await kept.cache.clear()
+    async def _empty(self, active: ActiveIndex) -> None:
+        await self._start_rebuild(active)
+        await self._remove_others(active)
+        await active.cache.clear()
 
-    def searched(self) -> None:
-        """Notes a search: writes become small, and the store worth its start."""
-        self._last_query = time.monotonic()
-        self._queries += 1
-        if self._queries >= QUERIES:
+    async def _remove_others(self, active: ActiveIndex) -> None:
+        """Delete the collections that this one replaces, of whichever store."""
+        await active.store.remove_others()
+        await asyncio.to_thread(delete_collections, self._directory, keep=active.directory)
+
+    def note_search(self) -> None:
+        """Record a search: writes become small, and starting the store pays off."""
+        self._last_search = time.monotonic()
+        self._searches += 1
+        if self._searches >= SEARCHES_BEFORE_START:
             self._needed.set()
 
-    def lost(self) -> None:
-        """Notes that the store failed a search; it is looked at before it serves again."""
+    def note_store_failure(self) -> None:
+        """Record that the store failed a search; it is checked before it is asked again."""
         self.ready = False
         self._changed.set()
 
-    async def settled(self) -> None:
-        """Returns once the store holds everything; waits out failures."""
-        async with self._round:
-            await self._round.wait_for(lambda: self._idle and not self._changed.is_set())
+    async def wait_until_current(self) -> None:
+        """Return once the store holds everything; wait through failures."""
+        async with self._state_changed:
+            await self._state_changed.wait_for(lambda: self._current and not self._changed.is_set())
 
-    async def failed(self) -> str:
-        """Returns what is wrong once something is."""
-        async with self._round:
-            await self._round.wait_for(lambda: self.trouble is not None)
-        return self.trouble or ""
+    async def wait_for_failure(self) -> str:
+        """Return what failed, once something has."""
+        async with self._state_changed:
+            await self._state_changed.wait_for(lambda: self.failure is not None)
+        return self.failure or ""
 
-    def end(self) -> None:
-        """Lets `run` return after the call it is at."""
-        self._ending.set()
+    def stop(self) -> None:
+        """Let `run` return after the call in progress."""
+        self._stopping.set()
         self._needed.set()
         self._changed.set()
 
     async def close(self) -> None:
-        if self.kept is not None:
-            await self.kept.store.close()
+        if self.active is not None:
+            await self.active.store.close()
 
     async def run(self) -> None:
-        """Brings the store up to date whenever something changed, until `end`."""
-        await _reached(self._needed, self._settle)
+        """Update the store after every change, until `stop`."""
+        await _wait_for(self._needed, self._start_delay)
         self.started = True
         failures = since_complete = 0
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             self._changed.clear()
-            self._idle = False
+            self._current = False
             try:
                 await self._catch_up()
-                self.trouble, since_complete = None, 0
-                await self._tell(idle=self.ready)
+                self.failure, since_complete = None, 0
+                await self._notify(current=self.ready)
                 await self._changed.wait()
             except StorageError as exc:
-                log.warning("the vector index: %s", exc)
-                failures = 1 if self._long_calm() else failures + 1
+                log.warning("the vector index failed: %s", exc)
+                failures = 1 if self._is_first_failure() else failures + 1
                 since_complete += 1
-                damaged = self.kept is not None and self.kept.store.damage is not None
-                if damaged or (failures == HOPELESS and not isinstance(exc, UNWRITABLE)):
-                    self._anew = True
+                damaged = self.active is not None and self.active.store.damage is not None
+                repeated = failures == FAILURES_BEFORE_REBUILD and not isinstance(exc, UNWRITABLE)
+                if damaged or repeated:
+                    self._rebuild_requested = True
                 await self._pause(exc.message, since_complete)
             except Exception:
-                # Exact search goes on serving, and the engine with it.
-                log.exception("the vector index is not kept because of a bug")
+                # Exact search and the engine go on.
+                log.exception("updating the vector index failed because of a bug")
                 since_complete += 1
-                await self._pause("A bug in Allma; the log has the details.", since_complete)
+                await self._pause("Unexpected error; the log has the details.", since_complete)
 
-    async def _pause(self, trouble: str, since_complete: int) -> None:
-        self.ready, self.trouble = False, trouble
-        await self._tell(idle=False)
-        await _reached(self._ending, self._pauses[min(since_complete, len(self._pauses)) - 1])
+    async def _pause(self, failure: str, since_complete: int) -> None:
+        self.ready, self.failure = False, failure
+        await self._notify(current=False)
+        pause = self._retry_pauses[min(since_complete, len(self._retry_pauses)) - 1]
+        await _wait_for(self._stopping, pause)
 
-    async def _tell(self, *, idle: bool) -> None:
-        async with self._round:
-            self._idle = idle
-            self._round.notify_all()
+    async def _notify(self, *, current: bool) -> None:
+        async with self._state_changed:
+            self._current = current
+            self._state_changed.notify_all()
 
     async def _catch_up(self) -> None:
-        # A store writes to the disk even when it is only opened; exact search needs nothing of it.
+        # Opening a store already writes to the disk; exact search does not.
         await self._check_writable()
-        while not self._ending.is_set():
-            async with self._turn:
-                if self.kept is None:
+        while not self._stopping.is_set():
+            async with self._writing:
+                if self.active is None:
                     return
-                if self._anew:
-                    await self._begin_anew(self.kept)
+                if self._rebuild_requested:
+                    await self._start_rebuild(self.active)
                 if not self.ready:
-                    await self._verify(self.kept)
-                batch = await self._outbox.changes(self.kept.embedder, 0, self._batch_size())
+                    await self._verify(self.active)
+                batch = await self._outbox.pending_changes(
+                    self.active.embedder, 0, self._batch_size()
+                )
                 if not batch:
-                    await self._complete(self.kept)
+                    await self._complete(self.active)
                     return
-                await self._write(self.kept, batch)
+                await self._write(self.active, batch)
 
-    async def _verify(self, kept: ActiveIndex) -> None:
-        """Is all there that should be? What waits may have been written before a crash, or not."""
-        found = await kept.store.inspect()
-        waiting, settled = await self._outbox.size(), await self._outbox.settled(kept.embedder)
-        if not settled <= found.rows <= settled + waiting:
-            log.info("the vector index has %s of %s vectors", found.rows, settled)
-            await self._begin_anew(kept)
-        elif _wasteful(found):
-            await self._begin_anew(kept)
+    async def _verify(self, active: ActiveIndex) -> None:
+        """Check that nothing is missing; a crash may have been before or after a pending write."""
+        await active.store.open()
+        health = await active.store.health()
+        pending = await self._outbox.size()
+        expected = await self._outbox.count_acknowledged(active.embedder)
+        if not expected <= health.rows <= expected + pending:
+            log.info("the vector index holds %s of %s vectors", health.rows, expected)
+            await self._start_rebuild(active)
+        elif _has_many_dead_slots(health):
+            await self._start_rebuild(active)
         self.ready = True
 
-    async def _write(self, kept: ActiveIndex, batch: Sequence[Announced]) -> None:
+    async def _write(self, active: ActiveIndex, batch: Sequence[PendingChange]) -> None:
         self.total = max(self.total, await self._outbox.size())
-        gone = [change.chunk_id for change in batch if change.record is None]
-        await kept.store.delete(gone)
-        await kept.store.upsert([change.record for change in batch if change.record is not None])
-        await kept.cache.keep_up()
+        deleted = [change.chunk_id for change in batch if change.record is None]
+        await active.store.delete(deleted)
+        await active.store.upsert([change.record for change in batch if change.record is not None])
+        await active.cache.update()
         await self._outbox.acknowledge(batch)
-        self._deleted += len(gone)
+        self._deleted += len(deleted)
 
-    async def _complete(self, kept: ActiveIndex) -> None:
+    async def _complete(self, active: ActiveIndex) -> None:
         self.total = 0
-        await kept.cache.clear()
-        if not self._tidied:
-            await kept.store.remove_others()
-            self._tidied = True
-        if self._deleted > WASTE:
-            # Looked at again before it serves the next search.
+        await active.cache.clear()
+        if not self._others_removed:
+            await self._remove_others(active)
+            self._others_removed = True
+        if self._deleted > MAX_DEAD_SLOTS:
+            # Not ready while it is checked: a rebuild may follow.
             self._deleted, self.ready = 0, False
-            await self._verify(kept)
+            await self._verify(active)
 
-    async def _begin_anew(self, kept: ActiveIndex) -> None:
-        """In this order: a crash between the two leaves a store that is written once more."""
-        log.info("building the vector index anew")
+    async def _start_rebuild(self, active: ActiveIndex) -> None:
+        """Enqueue everything, then empty the store: a crash in between costs one more rebuild."""
+        log.info("rebuilding the vector index")
         self.ready = False
-        await self._outbox.announce_all(kept.embedder)
-        await kept.store.reset()
-        self._anew, self.trouble = False, None
+        await self._outbox.enqueue_all(active.embedder)
+        await active.store.reset()
+        self._rebuild_requested, self.failure = False, None
         self._changed.set()
 
     def _batch_size(self) -> int:
-        busy = time.monotonic() - self._last_query < BUSY_SECONDS
-        return BATCH_BUSY if busy else BATCH_IDLE
+        busy = time.monotonic() - self._last_search < BUSY_SECONDS
+        return BUSY_BATCH if busy else IDLE_BATCH
 
-    def _long_calm(self) -> bool:
+    def _is_first_failure(self) -> bool:
         now = time.monotonic()
-        calm, self._last_failure = now - self._last_failure > CALM_SECONDS, now
-        return calm
+        elapsed, self._last_failure = now - self._last_failure, now
+        return elapsed > FAILURE_WINDOW_SECONDS
 
 
-def _wasteful(found: Inspection) -> bool:
-    """Slots of deleted vectors are never used again, and searches walk through them."""
-    dead = found.used - found.live
-    return dead > WASTE and dead > found.live // 2
+def _has_many_dead_slots(health: VectorStoreHealth) -> bool:
+    """Slots of deleted vectors are never reused, and searches walk through them."""
+    dead = health.used_slots - health.live_slots
+    return dead > MAX_DEAD_SLOTS and dead > health.live_slots // 2
 
 
-async def _reached(event: asyncio.Event, seconds: float) -> None:
-    """Waits for an event, or for so long."""
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -26,7 +26,7 @@ def spoil(data: Path, *statements: str) -> None:
 async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     spoil(
         config.data_dir,
         "INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')",
@@ -76,7 +76,7 @@ async def test_what_is_exported_is_the_same_after_an_import_elsewhere(
         assert (await do(engine, "sync")).unchanged == 0  # its folder is not approved here
         report = await index(engine, folder)
         assert (report.unchanged, report.chunks) == (3, 0)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         with pytest.raises(DataDirectoryBusy):
             await import_data(str(file), there.data_dir, replace=True)
     assert differences(snapshot(there.data_dir), snapshot(config.data_dir)) == []
@@ -92,13 +92,13 @@ async def test_an_import_replaces_only_what_it_may(
         await do(engine, "export", path=str(file))
         (folder / "later.md").write_text("Later.\n")
         await do(engine, "sync")
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     with pytest.raises(InvalidArgument, match="already"):
         await import_data(str(file), config.data_dir, replace=False)
     await import_data(str(file), config.data_dir, replace=True)
     async with open_engine(config) as engine:
         assert "later.md" not in await found(engine, "later")
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     assert faults(config.data_dir, vectors=True) == []
 
 

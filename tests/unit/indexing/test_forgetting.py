@@ -60,13 +60,13 @@ async def test_no_byte_of_what_is_forgotten_is_left(config: Config, folder: Path
         await do(engine, "ask", question="What was done all day today?")
         diary.write_text(f"# Diary\n\nToday: {SECRET}, half the day.\n")
         await do(engine, "sync")
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         needles += vectors_of(data, SECRET)
         assert len(needles) == 6 and len(traces(data, needles)) > 4
         report = await do(engine, "forget", path=str(diary))
         assert (report.documents, report.notice) == (1, None)
         assert traces(data, needles) == []
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         assert traces(data, needles) == []
         assert faults(data) == []
         words = await engine.catalog._db.rows("SELECT term FROM chunks_terms WHERE term LIKE 'zy%'")
@@ -80,14 +80,14 @@ async def test_forgetting_in_a_process_that_never_searched_leaves_nothing_either
     data = config.data_dir
     async with open_engine(config) as engine:
         await index(engine, folder)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         needles = [*SECRET.encode().split(), *vectors_of(data, SECRET)]
     async with open_engine(config) as engine:
         await do(engine, "forget", path=str(folder / "private"))
         assert traces(data, needles) == []
     async with open_engine(config) as engine:
         await found(engine, "a word")
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
     assert faults(data, vectors=True) == []
 
 
@@ -130,7 +130,7 @@ async def test_a_removal_that_was_cut_off_is_finished_at_the_next_start(
     private = folder / "private"
     async with open_engine(config) as engine:
         await index(engine, folder)
-        await engine.vectors.settled()
+        await engine.vectors.wait_until_current()
         await engine.catalog.set_setting(IN_PROGRESS, str(private))
         inside = await engine.catalog.documents_inside(str(private))
         await engine.catalog.remove([document.id for document in inside])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from chromadb.config import Settings
 
-from allma_server.storage.vectors.chroma_health import Slots, Torn, inspect
+from allma_server.storage.vectors.stores.chroma_health import Slots, TornIndex, inspect
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,6 @@ TEARS: dict[str, Callable[[Path], object]] = {
 def test_a_torn_index_is_seen(directory: Path, tear: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(directory)
     TEARS[tear](segment(directory))
-    with pytest.raises(Torn):
+    with pytest.raises(TornIndex):
         inspect(directory)
     assert not (directory / "owned").exists()

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from allma_server.storage.vectors.chroma_worker import Place, Worker, _guarded
+from allma_server.storage.vectors.stores.chroma_worker import Options, Worker, _guarded
 
 
 def test_a_call_that_another_write_came_between_is_repeated_and_no_damage(tmp_path: Path):
@@ -30,6 +30,6 @@ def test_a_call_that_another_write_came_between_is_repeated_and_no_damage(tmp_pa
                 with contextlib.suppress(sqlite3.OperationalError):
                     ours.execute("COMMIT")
 
-        worker = Worker(Place(tmp_path, "name", with_payload=False, url=None))
+        worker = Worker(Options(tmp_path, "name", with_payload=False, url=None))
         assert _guarded(worker, call)({}, []) == ({"rows": 2}, ())
     assert len(calls) == 2

@@ -43,7 +43,7 @@ def sound(folder: Path) -> Path:
             await do(engine, "ingest", paths=[str(folder)])
             for number in range(CONVERSATIONS):
                 await do(engine, "ask", question=f"What is marker{number:03}mark about?")
-            await engine.vectors.settled()
+            await engine.vectors.wait_until_current()
 
     asyncio.run(make())
     return folder.parent / "sound"
@@ -201,7 +201,7 @@ async def test_a_file_that_cannot_be_opened_is_damaged_and_its_repair_reads_the_
         if rescued.conversations == CONVERSATIONS:
             assert (await do(engine, "documents")).total == 40
             await do(engine, "search", query="lamp tower")
-            await engine.vectors.settled()
+            await engine.vectors.wait_until_current()
     if rescued.conversations == CONVERSATIONS:
         assert faults(data, vectors=True) == []
 

@@ -42,11 +42,11 @@ async def consistent(database: Database) -> bool:
 
 async def drained(database: Database) -> None:
     outbox = Outbox(database)
-    await outbox.acknowledge(await outbox.changes(EMBEDDER, 0, 10_000))
+    await outbox.acknowledge(await outbox.pending_changes(EMBEDDER, 0, 10_000))
 
 
 async def waiting(database: Database) -> set[int]:
-    return set(await Outbox(database).waiting(10_000))
+    return set(await Outbox(database).pending_ids(10_000))
 
 
 async def found(catalog: Catalog, query: str) -> list[str]:

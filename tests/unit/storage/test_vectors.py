@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -13,17 +14,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from allma_server.config import Config
+from allma_server.engine import open_engine
+from allma_server.errors import InvalidArgument
 from allma_server.ports import Vector, VectorRecord
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database
-from allma_server.storage.vectors import chroma_health
-from allma_server.storage.vectors.chroma import ChromaStore
-from allma_server.storage.vectors.index import VectorIndex, VectorOptions, open_vectors
+from allma_server.storage.vectors.config import VectorOptions
+from allma_server.storage.vectors.index import VectorIndex, open_vectors
+from allma_server.storage.vectors.stores import chroma_health
+from allma_server.storage.vectors.stores.chroma import ChromaStore
 from allma_server.types import Document, Hit
 from tests.unit.storage.corpus import EMBEDDER, chunk_ids, publish, random_vector
 
-QUICK = VectorOptions(settle=0.0, pauses=(0.0, 0.05))
+QUICK = VectorOptions(start_delay=0.0, retry_pauses=(0.0, 0.05))
 
 
 @contextlib.asynccontextmanager
@@ -74,9 +79,13 @@ def entries(directory: Path) -> list[Path]:
 
 
 def store_of(vectors: VectorIndex) -> ChromaStore:
-    kept = vectors._upkeep.kept
-    assert kept is not None and isinstance(kept.store, ChromaStore)
-    return kept.store
+    active = vectors._indexer.active
+    assert active is not None and isinstance(active.store, ChromaStore)
+    return active.store
+
+
+async def rows_in(vectors: VectorIndex) -> int:
+    return (await store_of(vectors).health()).rows
 
 
 async def test_chroma_gives_the_same_answers_as_exact_search(
@@ -86,9 +95,9 @@ async def test_chroma_gives_the_same_answers_as_exact_search(
     query = random_vector()
     async with opened(database, chroma) as vectors:
         assert ids_of(await vectors.nearest(query, 10)) == await exact(catalog, query, 10)
-        await vectors.settled()
+        await vectors.wait_until_current()
         assert store_of(vectors).pid is not None
-        assert await store_of(vectors).count() == 120
+        assert await rows_in(vectors) == 120
         assert ids_of(await vectors.nearest(query, 10)) == await exact(catalog, query, 10)
 
 
@@ -97,7 +106,7 @@ async def test_one_search_is_answered_without_starting_chroma(
 ):
     await some_documents(catalog, 2, 5)
     query = random_vector()
-    async with opened(database, chroma, VectorOptions(settle=60.0)) as vectors:
+    async with opened(database, chroma, VectorOptions(start_delay=60.0)) as vectors:
         assert ids_of(await vectors.nearest(query, 3)) == await exact(catalog, query, 3)
         assert (await vectors.status()).state == "idle"
         assert store_of(vectors).pid is None
@@ -110,7 +119,7 @@ async def test_vectors_are_those_of_the_serving_embedder_and_of_chunks_that_exis
     [first, second] = await some_documents(catalog, 2, 2)
     kept, gone = await chunk_ids(catalog, first), await chunk_ids(catalog, second)
     await catalog.remove([second.id])
-    async with opened(database, chroma, VectorOptions(settle=60.0)) as vectors:
+    async with opened(database, chroma, VectorOptions(start_delay=60.0)) as vectors:
         found = await vectors.vectors_of([*kept, *gone])
         assert set(found) == set(kept)
         for chunk_id, vector in found.items():
@@ -124,8 +133,8 @@ async def test_a_change_is_found_at_once_though_chroma_has_not_heard_of_it(
 ):
     await some_documents(catalog, 3, 10)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
-        async with vectors._upkeep._turn:  # nothing is written to the store from here on
+        await vectors.wait_until_current()
+        async with vectors._indexer._writing:  # nothing is written to the store from here on
             changed = await publish(catalog, "/w/1.txt", ["wholly new", "document 1 part 4"])
             gone = await publish(catalog, "/w/2.txt", ["about to go"])
             await catalog.remove([gone.id])
@@ -136,8 +145,8 @@ async def test_a_change_is_found_at_once_though_chroma_has_not_heard_of_it(
                 assert hits == await exact(catalog, query, 12)
                 assert len(hits) == 12 and kept <= set(hits)
             assert (await vectors.status()).pending > 0
-        await vectors.settled()
-        assert await store_of(vectors).count() == 12
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 12
 
 
 async def test_a_filter_is_exact_whether_it_is_narrow_or_wide(
@@ -145,9 +154,9 @@ async def test_a_filter_is_exact_whether_it_is_narrow_or_wide(
 ):
     documents = await some_documents(catalog, 8, 15)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         for direct in (0, 10_000):
-            monkeypatch.setattr("allma_server.storage.vectors.index.DIRECT", direct)
+            monkeypatch.setattr("allma_server.storage.vectors.index.MAX_DIRECT_ROWS", direct)
             for some in (documents[:1], documents[:6], documents[7:]):
                 ids = [i for document in some for i in await chunk_ids(catalog, document)]
                 query = random_vector()
@@ -175,15 +184,15 @@ async def test_a_damaged_chroma_directory_heals_and_exact_search_serves_meanwhil
     # More rows than Chroma collects before it writes its index files.
     await some_documents(catalog, 1, 1050)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
     [directory] = entries(chroma)
     DAMAGES[kind](directory)
 
     query = random_vector()
     async with opened(database, chroma) as vectors:
         assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
-        await vectors.settled()
-        assert await store_of(vectors).count() == 1050
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1050
         assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
     assert entries(chroma) == [directory]
 
@@ -193,34 +202,34 @@ async def test_a_worker_that_is_killed_is_replaced_without_a_wrong_answer(
 ):
     await some_documents(catalog, 2, 20)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         pid = store_of(vectors).pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
         query = random_vector()
         assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
         await publish(catalog, "/w/late.txt", ["after the kill"])
-        await vectors.settled()
+        await vectors.wait_until_current()
         assert store_of(vectors).pid not in (None, pid)
-        assert await store_of(vectors).count() == 41
+        assert await rows_in(vectors) == 41
 
 
 async def test_a_worker_that_is_killed_again_and_again_is_replaced_as_soon_each_time(
     catalog: Catalog, database: Database, chroma: Path
 ):
-    options = VectorOptions(settle=0.0, pauses=(0.0, 0.05, 600.0))
+    options = VectorOptions(start_delay=0.0, retry_pauses=(0.0, 0.05, 600.0))
     await some_documents(catalog, 1, 5)
     async with opened(database, chroma, options) as vectors:
         for number in range(4):
-            await vectors.settled()
+            await vectors.wait_until_current()
             pid = store_of(vectors).pid
             assert pid is not None
-            async with vectors._upkeep._turn:
+            async with vectors._indexer._writing:
                 await publish(catalog, f"/w/more{number}.txt", [f"more {number}"])
                 os.kill(pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
         async with asyncio.timeout(60):
-            await vectors.settled()
-        assert await store_of(vectors).count() == 9
+            await vectors.wait_until_current()
+        assert await rows_in(vectors) == 9
 
 
 async def test_a_bug_in_the_upkeep_costs_nothing_but_time(
@@ -228,7 +237,7 @@ async def test_a_bug_in_the_upkeep_costs_nothing_but_time(
 ) -> None:
     await some_documents(catalog, 2, 5)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         upsert = store_of(vectors).upsert
 
         async def fail(records: Sequence[VectorRecord]) -> None:
@@ -237,9 +246,9 @@ async def test_a_bug_in_the_upkeep_costs_nothing_but_time(
 
         store_of(vectors).upsert = fail  # type: ignore[method-assign]
         await publish(catalog, "/w/new.txt", ["something new"])
-        await vectors.settled()
+        await vectors.wait_until_current()
         assert store_of(vectors).upsert == upsert, "it failed once"
-        assert await store_of(vectors).count() == 11
+        assert await rows_in(vectors) == 11
 
 
 async def test_a_store_that_another_worker_still_writes_is_waited_for(
@@ -247,17 +256,17 @@ async def test_a_store_that_another_worker_still_writes_is_waited_for(
 ):
     await some_documents(catalog, 1, 5)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
     [directory] = entries(chroma)
     async with opened(database, chroma) as vectors:
         async with data_directory_owned(directory):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(4):
-                    await vectors.settled()
+                    await vectors.wait_until_current()
             query = random_vector()
             assert ids_of(await vectors.nearest(query, 3)) == await exact(catalog, query, 3)
-        await vectors.settled()
-        assert await store_of(vectors).count() == 5
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 5
 
 
 async def test_a_store_that_lost_rows_is_noticed_and_filled_again(
@@ -265,24 +274,24 @@ async def test_a_store_that_lost_rows_is_noticed_and_filled_again(
 ):
     [document, _] = await some_documents(catalog, 2, 20)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         await store_of(vectors).delete((await chunk_ids(catalog, document))[:3])
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
-        assert await store_of(vectors).count() == 40
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 40
 
 
 async def test_many_deleted_slots_lead_to_a_rebuild(
     catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("allma_server.storage.vectors.indexer.WASTE", 300)
+    monkeypatch.setattr("allma_server.storage.vectors.indexer.MAX_DEAD_SLOTS", 300)
     [document, *_] = await some_documents(catalog, 1, 1200)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         await publish(catalog, "/w/0.txt", [f"document 0 part {i}" for i in range(100)])
-        await vectors.settled()
-        found = await store_of(vectors).inspect()
-        assert found.rows == found.used == 100 or found.used == 0
+        await vectors.wait_until_current()
+        found = await store_of(vectors).health()
+        assert found.rows == found.used_slots == 100 or found.used_slots == 0
     assert document.chunks == 1200
 
 
@@ -291,7 +300,7 @@ async def test_another_embedder_gets_its_own_collection_and_the_old_one_goes(
 ):
     await some_documents(catalog, 2, 10)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         [before] = entries(chroma)
         await vectors.use("other/8")
         assert await vectors.nearest(np.ones(8, np.float32), 5) == []
@@ -302,7 +311,7 @@ async def test_another_embedder_gets_its_own_collection_and_the_old_one_goes(
         await catalog.add_vectors("other/8", other)
         assert await catalog.count_missing_vectors("other/8") == 0
 
-        await vectors.settled()
+        await vectors.wait_until_current()
         hits = await vectors.nearest(np.eye(8, dtype=np.float32)[0], 2)
         assert [hit.score for hit in hits] == pytest.approx([1.0, 1.0])
         [after] = entries(chroma)
@@ -314,12 +323,12 @@ async def test_rebuilding_on_request_ends_with_the_same_rows(
 ):
     await some_documents(catalog, 2, 20)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         vectors.rebuild()
         query = random_vector()
         assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
-        await vectors.settled()
-        assert await store_of(vectors).count() == 40
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 40
 
 
 async def test_what_was_deleted_is_erased_without_building_the_index_anew(
@@ -329,7 +338,7 @@ async def test_what_was_deleted_is_erased_without_building_the_index_anew(
     await publish(catalog, "/w/kept.txt", [f"kept {i}" for i in range(1100)])
     secret = await publish(catalog, "/w/secret.txt", [f"zyxomma{i}q" for i in range(20)])
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         removed = await vectors.vectors_of(await chunk_ids(catalog, secret))
         [segment] = segments(chroma)
         assert len(removed) == 20 and b"zyxomma7q" in contents(chroma)
@@ -341,14 +350,14 @@ async def test_what_was_deleted_is_erased_without_building_the_index_anew(
         for vector in removed.values():
             assert vector.tobytes() not in contents(chroma)
             assert float((written @ vector).max()) < 0.99
-        await vectors.settled()
-        assert await store_of(vectors).count() == 1100
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1100
         for _ in range(5):
             query = random_vector()
             assert ids_of(await vectors.nearest(query, 10)) == await exact(catalog, query, 10)
         await publish(catalog, "/w/more.txt", ["more of it"])
-        await vectors.settled()
-        assert await store_of(vectors).count() == 1101
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1101
 
 
 async def test_where_most_is_deleted_the_index_is_built_anew(
@@ -357,12 +366,12 @@ async def test_where_most_is_deleted_the_index_is_built_anew(
     await publish(catalog, "/w/kept.txt", ["kept"])
     secret = await publish(catalog, "/w/secret.txt", [f"zyxomma{i}q" for i in range(20)])
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         await catalog.erase_documents([secret.id])
         await vectors.erase_deleted()
         assert b"zyxomma" not in contents(chroma)
-        await vectors.settled()
-        assert await store_of(vectors).count() == 1
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1
 
 
 async def test_an_index_that_is_written_at_each_change_since_a_crash_recovers(
@@ -371,7 +380,7 @@ async def test_an_index_that_is_written_at_each_change_since_a_crash_recovers(
     # As erasing sets it for a moment; each time Chroma writes its index is a risk to it.
     await publish(catalog, "/w/kept.txt", [f"kept {i}" for i in range(1100)])
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
     [directory], [segment] = entries(chroma), segments(chroma)
     with contextlib.closing(sqlite3.connect(directory / "chroma.sqlite3")) as connection:
         for usual, at_once in (
@@ -386,8 +395,8 @@ async def test_an_index_that_is_written_at_each_change_since_a_crash_recovers(
     async with opened(database, chroma) as vectors:
         for number in range(3):
             await publish(catalog, f"/w/{number}.txt", [f"more {number} {i}" for i in range(3)])
-            await vectors.settled()
-        assert await store_of(vectors).count() == 1109
+            await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1109
     assert (segment / "header.bin").stat().st_mtime_ns == written
 
 
@@ -412,7 +421,7 @@ async def test_a_cancelled_search_leaves_the_worker_alone(
 ):
     await some_documents(catalog, 2, 20)
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
+        await vectors.wait_until_current()
         pid = store_of(vectors).pid
         async with asyncio.TaskGroup() as tasks:
             for pause in (0, 1, 2, 3, 5, 8):
@@ -440,7 +449,7 @@ async def test_a_process_that_is_stopped_lets_the_write_at_hand_finish(
 
     async def serve() -> None:
         async with opened(database, chroma) as vectors:
-            await vectors.settled()
+            await vectors.wait_until_current()
 
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(serve())
@@ -449,8 +458,8 @@ async def test_a_process_that_is_stopped_lets_the_write_at_hand_finish(
     [directory] = entries(chroma)
     assert (await asyncio.to_thread(chroma_health.inspect, directory)).live >= 1000
     async with opened(database, chroma) as vectors:
-        await vectors.settled()
-        assert await store_of(vectors).count() == 1050
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 1050
 
 
 async def test_where_no_store_can_be_kept_exact_search_serves_and_the_state_says_why(
@@ -461,6 +470,48 @@ async def test_where_no_store_can_be_kept_exact_search_serves_and_the_state_says
     await asyncio.to_thread(blocked.write_text, "")
     query = random_vector()
     async with opened(database, blocked) as vectors:
-        assert "cannot be kept" in await vectors._upkeep.failed()
+        assert "Cannot write the vector index" in await vectors._indexer.wait_for_failure()
         assert (await vectors.status()).state == "down"
         assert ids_of(await vectors.nearest(query, 3)) == await exact(catalog, query, 3)
+
+
+@pytest.mark.parametrize("names", [("chroma", "exact"), ("exact", "chroma")])
+async def test_another_store_takes_over_and_the_files_of_the_former_go(
+    catalog: Catalog, database: Database, chroma: Path, names: tuple[str, str]
+):
+    await some_documents(catalog, 2, 5)
+    query = random_vector()
+    before: list[Path] = []
+    for name in names:
+        options = dataclasses.replace(QUICK, store=name)
+        async with opened(database, chroma, options) as vectors:
+            await vectors.wait_until_current()
+            assert (await vectors.status()).store == name
+            assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
+            assert not [path for path in before if path.exists()]
+            before = entries(chroma)
+            assert len(before) == (name == "chroma")
+
+
+async def test_a_filter_inside_the_store_is_exact_too(
+    catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
+):
+    documents = await some_documents(catalog, 8, 15)
+    monkeypatch.setattr("allma_server.storage.vectors.index.MAX_DIRECT_ROWS", 0)
+    async with opened(database, chroma, dataclasses.replace(QUICK, store="exact")) as vectors:
+        await vectors.wait_until_current()
+        async with vectors._indexer._writing:
+            documents[5] = await publish(catalog, "/w/5.txt", ["new text", "document 5 part 4"])
+            for some in (documents[:1], documents[::2], documents[5:6], documents[3:]):
+                ids = [i for document in some for i in await chunk_ids(catalog, document)]
+                query = random_vector()
+                hits = await vectors.nearest(query, 10, [d.id for d in some])
+                assert ids_of(hits) == await exact(catalog, query, 10, ids)
+
+
+async def test_a_store_that_does_not_exist_is_refused_with_the_names_of_those_that_do(
+    config: Config,
+):
+    with pytest.raises(InvalidArgument, match="no vector store 'croma'.*chroma, exact"):
+        async with open_engine(config.model_copy(update={"vector_store": "croma"})):
+            pass

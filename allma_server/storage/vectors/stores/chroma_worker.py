@@ -1,7 +1,7 @@
-"""The process that owns a Chroma collection; the only importer of chromadb.
+"""The process that owns a Chroma collection; the only module that imports chromadb.
 
-It runs with the collection's directory as its current one and a bare environment, because
-chromadb takes settings from both. Started by `chroma.py`, which holds the other end of the pipe.
+It runs in the collection's directory with a minimal environment, because chromadb reads settings
+from both. `chroma.py` starts it and holds the other end of the pipe.
 """
 
 import contextlib
@@ -27,30 +27,30 @@ from chromadb.errors import ChromaError
 from allma_server._internal.child_server import Handler, Reply, serve
 from allma_server.errors import DataDirectoryBusy, DiskFull, VectorStoreDown
 from allma_server.storage.lock import own_data_directory
-from allma_server.storage.vectors import chroma_health
+from allma_server.storage.vectors.stores import chroma_health
 
 SPARE_BYTES = 500_000_000
-"""Room that must be left besides twice the index: a write that runs out of it destroys it."""
+"""Required free space on top of twice the index: a write on a full disk destroys the index."""
 
 BUSY_PAUSE = 0.05
-"""Seconds between two tries to own a directory that another worker still writes."""
+"""Seconds between two attempts to lock a directory that another worker still uses."""
 
 LOCKED_SECONDS = 5.0
-"""How long a call is tried again while something else writes to Chroma's database."""
+"""How long a call is retried while another program writes to Chroma's database."""
 
 _CONFIGURATION: Any = {"hnsw": {"space": "cosine", "ef_search": 200}}
 
 
 class Damaged(Exception):
-    """The index cannot be used any more and has to be built anew."""
+    """The index is unusable and must be rebuilt."""
 
 
 class Locked(Exception):
-    """Something else writes to Chroma's database just now."""
+    """Another program is writing to Chroma's database."""
 
 
 @dataclass(slots=True)
-class Place:
+class Options:
     """What the parent passed on the command line."""
 
     directory: Path
@@ -60,26 +60,26 @@ class Place:
 
 
 class Worker:
-    """Answers the calls, of which `open` is the first."""
+    """Answers the parent's calls; `open` comes first."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, options: Options) -> None:
+        self._options = options
         self._client: ClientAPI | None = None
         self._opened: Collection | None = None
 
     def open(self, params: Any, blobs: list[bytes]) -> Reply:
-        """Opens the collection; Chroma writes its index after so many changes from now on."""
+        """Open the collection, and set after how many changes Chroma writes its index."""
         del blobs
-        if self._place.url is None:
-            self._write_after(params["changes"])
+        if self._options.url is None:
+            self._set_sync_threshold(params["changes"])
         return {"rows": self._collection.count()}, ()
 
     def upsert(self, params: Any, blobs: list[bytes]) -> Reply:
-        self._require_room()
+        self._require_free_space()
         ids = [str(i) for i in params["ids"]]
         vectors = np.frombuffer(blobs[0], np.float32).reshape(len(ids), -1)
         payload: Any = {}
-        if self._place.with_payload:
+        if self._options.with_payload:
             payload = {"documents": params["documents"], "metadatas": params["metadatas"]}
         self._collection.upsert(ids=ids, embeddings=vectors, **payload)
         return {}, ()
@@ -98,35 +98,35 @@ class Worker:
         scores = (1.0 - np.array(distances[0], np.float64)).tolist()
         return {"ids": [int(i) for i in found["ids"][0]], "scores": scores}, ()
 
-    def inspect(self, params: Any, blobs: list[bytes]) -> Reply:
+    def health(self, params: Any, blobs: list[bytes]) -> Reply:
         del params, blobs
         rows = self._collection.count()
         slots = chroma_health.Slots(rows, rows)
-        if self._place.url is None:
+        if self._options.url is None:
             slots = self._slots()
         return {"rows": rows, "used": slots.used, "live": slots.live}, ()
 
     def flush(self, params: Any, blobs: list[bytes]) -> Reply:
-        """Changes a row to what it is, some times: with it, Chroma writes all that came before."""
+        """Rewrite one row with its own values until Chroma writes all earlier changes too."""
         del params, blobs
         found: Any = self._collection.get(limit=1, include=["embeddings", "documents", "metadatas"])
         payload: Any = {}
-        if self._place.with_payload:
+        if self._options.with_payload:
             payload = {"documents": found["documents"], "metadatas": found["metadatas"]}
         for _ in range(2):
             self._collection.upsert(ids=found["ids"], embeddings=found["embeddings"], **payload)
         return {}, ()
 
     def scrub(self, params: Any, blobs: list[bytes]) -> Reply:
-        """Overwrites what was deleted; the collection is not open in this process yet."""
+        """Overwrite what was deleted; this process has not opened the collection yet."""
         del params, blobs
-        directory = self._place.directory
+        directory = self._options.directory
         chroma_health.overwrite_deleted(directory)
         with contextlib.closing(
             sqlite3.connect(directory / "chroma.sqlite3", isolation_level=None)
         ) as connection:
-            # Deleted words stay in full-text search until its parts are merged, and deleted rows
-            # in free room of the file until it is written anew.
+            # Deleted words stay in full-text search until its segments are merged, and deleted
+            # rows stay in free pages until the file is rewritten.
             connection.execute(
                 "INSERT INTO embedding_fulltext_search (embedding_fulltext_search) "
                 "VALUES ('optimize')"
@@ -136,74 +136,74 @@ class Worker:
         return {}, ()
 
     def drop(self, params: Any, blobs: list[bytes]) -> Reply:
-        """Server only: deletes this collection, or with `others` the older ones of this index."""
+        """Server only: delete this collection, or with `others` the earlier ones of this index."""
         del blobs
-        name = self._place.collection
+        name = self._options.collection
         client, family = self._connect(), name.rpartition("-")[0] + "-"
         for collection in client.list_collections():
-            mine = collection.name == name
-            if params["others"] != mine and collection.name.startswith(family):
+            is_current = collection.name == name
+            if params["others"] != is_current and collection.name.startswith(family):
                 client.delete_collection(collection.name)
         if not params["others"]:
             self._opened = None
         return {}, ()
 
     def disconnect(self) -> None:
-        """Forgets the connection to a server; an embedded collection stays open."""
-        if self._place.url is not None:
+        """Drop the connection to a server; an embedded collection stays open."""
+        if self._options.url is not None:
             self._client = self._opened = None
 
-    def _write_after(self, changes: int) -> None:
-        """Sets after how many changes Chroma writes its index.
+    def _set_sync_threshold(self, changes: int) -> None:
+        """Set after how many changes Chroma writes its index.
 
-        The number stays in the collection, whatever becomes of this process, and counts for an
-        index that is loaded later: it is set before anything is asked of a collection.
+        Chroma stores the number in the collection and reads it when it loads the index, so it is
+        set before any other call.
         """
         configuration: Any = self._collection.configuration
         if configuration["hnsw"]["sync_threshold"] != changes:
-            wanted: Any = {"sync_threshold": changes, "batch_size": min(changes, 100)}
-            self._collection.modify(configuration={"hnsw": wanted})
+            settings: Any = {"sync_threshold": changes, "batch_size": min(changes, 100)}
+            self._collection.modify(configuration={"hnsw": settings})
 
     @property
     def _collection(self) -> Collection:
         if self._opened is None:
             self._opened = self._connect().get_or_create_collection(
-                self._place.collection, embedding_function=None, configuration=_CONFIGURATION
+                self._options.collection, embedding_function=None, configuration=_CONFIGURATION
             )
         return self._opened
 
     def _connect(self) -> ClientAPI:
         if self._client is None:
-            url = self._place.url
+            url = self._options.url
             self._client = _remote(url) if url else self._embedded()
         return self._client
 
     def _embedded(self) -> ClientAPI:
         self._slots()
-        self._require_room()
-        database = self._place.directory / "chroma.sqlite3"
-        # Sticky in the file; with Chroma's own choice every write waits for the disk.
+        self._require_free_space()
+        database = self._options.directory / "chroma.sqlite3"
+        # WAL mode is stored in the file; with Chroma's default every write waits for the disk.
         with contextlib.closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
         return chromadb.PersistentClient(
-            str(self._place.directory), Settings(anonymized_telemetry=False)
+            str(self._options.directory), Settings(anonymized_telemetry=False)
         )
 
     def _slots(self) -> chroma_health.Slots:
         try:
-            return chroma_health.inspect(self._place.directory)
-        except chroma_health.Torn as exc:
+            return chroma_health.inspect(self._options.directory)
+        except chroma_health.TornIndex as exc:
             raise Damaged(str(exc)) from exc
 
-    def _require_room(self) -> None:
-        if self._place.url is not None:
+    def _require_free_space(self) -> None:
+        if self._options.url is not None:
             return
-        directory = self._place.directory
+        directory = self._options.directory
         size = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
         if shutil.disk_usage(directory).free < 2 * size + SPARE_BYTES:
             raise DiskFull(
-                f"Too little space is left in {directory} to write the vector index safely.",
-                f"Free {(2 * size + SPARE_BYTES) / 1e9:.1f} GB; exact search serves meanwhile.",
+                f"Too little free space in {directory} to write the vector index safely.",
+                f"Free {(2 * size + SPARE_BYTES) / 1e9:.1f} GB; exact search answers meanwhile.",
             )
 
 
@@ -220,13 +220,13 @@ def _remote(url: str) -> ClientAPI:
     except ValueError as exc:
         raise VectorStoreDown(
             f"No Chroma server answers at {url}.",
-            "Start it, or remove the setting chroma_url; exact search serves meanwhile.",
+            "Start it, or remove the setting that names it; exact search answers meanwhile.",
         ) from exc
 
 
 @contextlib.contextmanager
-def _damage_seen() -> Generator[None]:
-    """Chroma's own errors mean damage: what it is asked for is always in order."""
+def _damage_detected() -> Generator[None]:
+    """Raise Chroma's own errors as Damaged: the requests are always valid."""
     try:
         yield
     except (ChromaError, sqlite3.DatabaseError) as exc:
@@ -234,24 +234,24 @@ def _damage_seen() -> Generator[None]:
             raise Locked from exc
         if "disk is full" in str(exc):
             raise DiskFull(
-                "No space is left to write the vector index.",
-                "Free some space; exact search serves meanwhile.",
+                "No space left to write the vector index.",
+                "Free some space; exact search answers meanwhile.",
             ) from exc
         raise Damaged(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _unlocked(answer: Handler, params: Any, blobs: list[bytes]) -> Reply:
-    """The answer of a call, each of which can be repeated, once nothing else writes."""
+def _retried(answer: Handler, params: Any, blobs: list[bytes]) -> Reply:
+    """Return a call's answer, retrying while another program writes; every call is repeatable."""
     until = time.monotonic() + LOCKED_SECONDS
     while True:
         try:
-            with _damage_seen():
+            with _damage_detected():
                 return answer(params, blobs)
         except Locked as exc:
             if time.monotonic() > until:
                 raise VectorStoreDown(
-                    "Something else writes to the vector index's database.",
-                    "Close what has it open; exact search serves meanwhile.",
+                    "Another program is writing to the vector index's database.",
+                    "Close that program; exact search answers meanwhile.",
                 ) from exc
             time.sleep(BUSY_PAUSE)
 
@@ -259,11 +259,11 @@ def _unlocked(answer: Handler, params: Any, blobs: list[bytes]) -> Reply:
 def _guarded(worker: Worker, answer: Handler) -> Handler:
     def guarded(params: Any, blobs: list[bytes]) -> Reply:
         try:
-            return _unlocked(answer, params, blobs)
+            return _retried(answer, params, blobs)
         except Damaged as exc:
             return {"damage": str(exc)}, ()
         except Exception:
-            # A server that went away is sought anew by the next call.
+            # The next call connects again to a server that went away.
             worker.disconnect()
             raise
 
@@ -271,40 +271,40 @@ def _guarded(worker: Worker, answer: Handler) -> Handler:
 
 
 def main() -> None:
-    """Serves the collection named by the JSON object in the first argument."""
-    os.umask(0o077)  # what Chroma writes is its user's alone
-    options = json.loads(sys.argv[1])
-    place = Place(
-        Path(options["directory"]), options["collection"], options["with_payload"], options["url"]
+    """Serve the collection named by the JSON object in the first argument."""
+    os.umask(0o077)  # only the user may read what Chroma writes
+    given = json.loads(sys.argv[1])
+    options = Options(
+        Path(given["directory"]), given["collection"], given["with_payload"], given["url"]
     )
-    worker = Worker(place)
+    worker = Worker(options)
     methods = (
         worker.open,
         worker.upsert,
         worker.delete,
         worker.query,
-        worker.inspect,
+        worker.health,
         worker.drop,
         worker.flush,
         worker.scrub,
     )
-    with _alone(place):
+    with _exclusive(options):
         serve({method.__name__: _guarded(worker, method) for method in methods})
 
 
 @contextlib.contextmanager
-def _alone(place: Place) -> Generator[None]:
-    """Waits for a worker whose parent was killed: it ends what it is writing before it leaves.
+def _exclusive(options: Options) -> Generator[None]:
+    """Hold the collection's directory; wait for a worker whose parent was killed to finish.
 
-    Chroma itself does not notice a second process, and the two lose each other's vectors.
+    Chroma does not notice a second process, and the two would lose each other's vectors.
     """
-    if place.url is not None:
+    if options.url is not None:
         yield
         return
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(own_data_directory(place.directory))
+                stack.enter_context(own_data_directory(options.directory))
                 break
             except DataDirectoryBusy:
                 time.sleep(BUSY_PAUSE)

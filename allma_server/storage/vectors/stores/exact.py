@@ -1,30 +1,35 @@
-"""Exact search: every vector is compared. Always right, and fast enough while Chroma cannot serve.
+"""Exact search: compare every vector.
 
-Measured with 384 dimensions on one core: 16 ms for 100,000 vectors.
+Always right, and fast enough while another store cannot answer: 16 ms for 100,000 vectors of 384
+dimensions on one core.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.ports import Vector, VectorRecord, Vectors
-from allma_server.storage.vectors.config import Inspection, VectorStoreConfig
-from allma_server.types import Hit
+from allma_server.storage.vectors.config import VectorStoreConfig
+from allma_server.types import Hit, VectorStoreHealth
 
 
 class ExactStore:
     """A matrix in memory; implements `ports.VectorStore`."""
 
     damage: str | None = None
+    filters_documents = True
 
-    def __init__(self, place: VectorStoreConfig | None = None) -> None:
-        del place
-        self._empty()
+    def __init__(self, config: VectorStoreConfig | None = None) -> None:
+        del config
+        self._clear()
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    async def open(self) -> None:
+        """Do nothing: memory is always open."""
 
     async def upsert(self, records: Sequence[VectorRecord]) -> None:
         if records:
@@ -46,29 +51,28 @@ class ExactStore:
                 self._vectors[slot] = self._vectors[last]
                 self._slots[int(self._ids[slot])] = slot
 
-    async def query(self, vector: Vector, k: int) -> list[Hit]:
-        return self.best(vector, k)
+    async def query(
+        self, vector: Vector, k: int, documents: Sequence[range] | None = None
+    ) -> list[Hit]:
+        return self.nearest(vector, k, documents)
 
-    async def count(self) -> int:
-        return len(self)
-
-    async def inspect(self) -> Inspection:
-        return Inspection(len(self), len(self), len(self))
+    async def health(self) -> VectorStoreHealth:
+        return VectorStoreHealth(len(self), len(self), len(self))
 
     async def reset(self) -> None:
-        self._empty()
+        self._clear()
 
     async def exists(self) -> bool:
         return True
 
     async def erase_deleted(self) -> None:
-        """What is deleted has been overwritten, and nothing is on the disk."""
+        """Do nothing: deleted rows are overwritten, and nothing is on the disk."""
 
     async def remove_others(self) -> None:
-        """Nothing is kept elsewhere."""
+        """Do nothing: there is no server."""
 
     async def close(self) -> None:
-        self._empty()
+        self._clear()
 
     def put(
         self,
@@ -76,37 +80,39 @@ class ExactStore:
         documents: NDArray[np.int64],
         vectors: NDArray[np.floating[Any]],
     ) -> None:
-        """Inserts or replaces rows; the ids are distinct."""
+        """Insert or replace rows; the ids are distinct."""
         used = len(self._slots)
         numbers: list[int] = ids.tolist()
         new = [chunk_id for chunk_id in numbers if chunk_id not in self._slots]
-        self._make_room(used + len(new), vectors.shape[1])
+        self._reserve(used + len(new), vectors.shape[1])
         self._slots.update(zip(new, range(used, used + len(new)), strict=True))
-        # A stretch of rows is filled many times faster than rows here and there.
+        # Filling consecutive rows is many times faster than filling scattered ones.
         all_new = len(new) == len(numbers)
         rows = slice(used, used + len(new)) if all_new else [self._slots[i] for i in numbers]
         self._ids[rows] = ids
         self._documents[rows] = documents
         self._vectors[rows] = vectors
 
-    def best(self, vector: Vector, k: int, documents: Collection[int] | None = None) -> list[Hit]:
-        """The `k` rows most similar to `vector`, of all documents or of these."""
+    def nearest(
+        self, vector: Vector, k: int, documents: Sequence[range] | None = None
+    ) -> list[Hit]:
+        """Return the `k` rows most similar to `vector`, of all documents or of these ranges."""
         rows = len(self._slots)
         if not rows or k <= 0:
             return []
         ids, vectors = self._ids[:rows], self._vectors[:rows]
         if documents is not None:
-            wanted = np.isin(self._documents[:rows], np.fromiter(documents, np.int64))
+            wanted = _in_ranges(self._documents[:rows], documents)
             ids, vectors = ids[wanted], vectors[wanted]
         return best(ids, vectors @ vector, k)
 
-    def _empty(self) -> None:
+    def _clear(self) -> None:
         self._slots: dict[int, int] = {}
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
         self._documents: NDArray[np.int64] = np.empty(0, np.int64)
         self._vectors: Vectors = np.empty((0, 0), np.float32)
 
-    def _make_room(self, rows: int, dimensions: int) -> None:
+    def _reserve(self, rows: int, dimensions: int) -> None:
         if rows <= len(self._ids):
             return
         # Growing by half keeps the number of copies logarithmic.
@@ -121,9 +127,19 @@ class ExactStore:
 
 
 def best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> list[Hit]:
-    """The `k` ids with the highest scores, best first."""
+    """Return the `k` ids with the highest scores, best first."""
     if len(ids) > k:
         top = np.argpartition(scores, -k)[-k:]
         ids, scores = ids[top], scores[top]
     order = np.argsort(-scores, kind="stable")
     return [Hit(int(ids[i]), float(scores[i])) for i in order]
+
+
+def _in_ranges(values: NDArray[np.int64], ranges: Sequence[range]) -> NDArray[np.bool_]:
+    """Return which values are in one of the ranges, which are ascending and disjoint."""
+    if not ranges:
+        return np.zeros(len(values), np.bool_)
+    starts = np.array([r.start for r in ranges], np.int64)
+    stops = np.array([r.stop for r in ranges], np.int64)
+    nearest = np.searchsorted(starts, values, "right") - 1
+    return (nearest >= 0) & (values < stops[nearest])
