@@ -34,7 +34,8 @@ from allma_server.storage.archive.importer import Taken
 from allma_server.storage.archive.salvage import rescue_database
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
-from allma_server.storage.sqlite.database import Database, open_database, refuse_emptied
+from allma_server.storage.sqlite.database import Database, open_database
+from allma_server.storage.sqlite.database_file import refuse_emptied
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
 from allma_server.storage.vectors.config import vector_options
 from allma_server.storage.vectors.folders import delete_collections

@@ -1,6 +1,6 @@
 """One owner per data directory: a file lock that the system releases even after a crash.
 
-A directory that cannot be written has no owner but any number of readers.
+A directory that cannot be written has any number of readers instead.
 """
 
 import asyncio
@@ -30,23 +30,23 @@ _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Ownership:
-    """A data directory that this process holds, for writing or for reading only."""
+    """The lock of a data directory, held by this process for writing or for reading only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: IO[bytes] | None = None
-        self._alone = False
+        self._exclusive = False
 
     def claim(self) -> None:
-        """Holds the directory alone, for writing; blocks.
+        """Lock the directory for writing; blocks.
 
         Raises:
-            DataDirectoryBusy: another process holds it; the message names its process id.
+            DataDirectoryBusy: another process has locked it; the message names its process id.
             DataReadOnly: it cannot be written.
             DiskFull: no space is left on its disk.
             StorageError: it cannot be created.
         """
-        if self._alone:
+        if self._exclusive:
             return
         try:
             make_private_folder(self._path)
@@ -58,43 +58,43 @@ class Ownership:
             shared.close()
         if not try_lock(file):
             if shared is not None:
-                try_lock(file, shared=True)  # this process goes on reading
+                try_lock(file, shared=True)  # this process keeps reading
             raise DataDirectoryBusy(
                 f"Another Allma (pid {_owner(file)}) is using {self._path}.",
-                "Leave --solo out to share it, try again when it has finished, or choose another "
+                "Omit --solo to share it, try again when it has finished, or choose another "
                 "directory with --data.",
             )
-        self._alone = True
+        self._exclusive = True
         _make_private(self._path)
         try:
             file.truncate(0)
             file.write(f"{os.getpid()}\n".encode())
         except OSError as exc:
-            # Who holds it is only told to people; on a full disk the lock holds without.
+            # The process id is only shown to people; on a full disk the lock holds without it.
             if exc.errno != errno.ENOSPC:
                 raise _unusable(self._path, exc) from exc
 
     def share(self) -> None:
-        """Holds the directory for reading, beside others that read it; blocks.
+        """Lock the directory for reading, shared with other readers; blocks.
 
         Raises:
-            DataDirectoryBusy: a process that may write to it holds it.
+            DataDirectoryBusy: a process has locked it for writing.
         """
-        with contextlib.suppress(OSError):  # a copy without the file; nobody can lock it either
+        with contextlib.suppress(OSError):  # a copy without the file: no process can lock it
             self._file = open(self._path / LOCK_FILE, "rb", buffering=0)
         if self._file is not None and not try_lock(self._file, shared=True):
             raise DataDirectoryBusy(
                 f"Another Allma (pid {_owner(self._file)}) is writing to {self._path}, which "
-                "cannot be written from here.",
+                "this process may only read.",
                 "Try again when it has finished, or choose another directory with --data.",
             )
 
     def release(self) -> None:
-        """Lets the next process have it; blocks."""
+        """Release the lock; blocks."""
         if self._file is None:
             return
         with self._file as file:
-            if self._alone:
+            if self._exclusive:
                 with contextlib.suppress(OSError):
                     file.truncate(0)
                 unlock(file)
@@ -102,10 +102,10 @@ class Ownership:
 
 @contextlib.contextmanager
 def own_data_directory(path: Path, *, reading: bool = False) -> Generator[Ownership]:
-    """Holds the data directory for this process alone; creates it, readable by its user only.
+    """Lock the data directory for this process; create it if there is none.
 
-    One that others may read is taken from them, with everything in it that is Allma's. With
-    `reading`, one that cannot be written is held beside others that read it.
+    Only its user may read it and what Allma keeps in it; broader permissions are removed. With
+    `reading`, a directory that cannot be written is locked for reading, shared with other readers.
 
     Raises:
         DataDirectoryBusy, DataReadOnly, DiskFull, StorageError: as `Ownership.claim`.
@@ -125,7 +125,7 @@ def own_data_directory(path: Path, *, reading: bool = False) -> Generator[Owners
 
 @contextlib.asynccontextmanager
 async def data_directory_owned(path: Path, *, reading: bool = False) -> AsyncGenerator[Ownership]:
-    """As `own_data_directory`, beside the event loop."""
+    """As `own_data_directory`, without blocking the event loop."""
     stack = contextlib.ExitStack()
     try:
         owned = own_data_directory(path, reading=reading)
@@ -134,21 +134,21 @@ async def data_directory_owned(path: Path, *, reading: bool = False) -> AsyncGen
         await completed(asyncio.to_thread(stack.close))
 
 
-def read_only(path: Path, why: str) -> DataReadOnly:
-    """The failure of a data directory that cannot be written, and why."""
+def read_only_error(path: Path, why: str) -> DataReadOnly:
+    """Return the error of a data directory that cannot be written, with the reason."""
     return DataReadOnly(
         f"The data directory {path} cannot be written: {why}.",
-        "Make it writable again, which keeps what is indexed, or choose another with --data or "
+        "Make it writable, which keeps what is indexed, or choose another with --data or "
         "ALLMA_DATA_DIR.",
     )
 
 
 def why_unwritable(path: Path) -> str | None:
-    """What forbids to write a file and what is made beside it; None: nothing does; blocks."""
+    """Return why a file or its folder cannot be written, None when they can; blocks."""
     for place in (path.parent, path):
         if os.path.exists(place) and not os.access(place, os.W_OK):
-            fixed = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
-            return os.strerror(errno.EROFS if fixed else errno.EACCES)
+            read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+            return os.strerror(errno.EROFS if read_only else errno.EACCES)
     return None
 
 
@@ -162,7 +162,7 @@ def _make_private(path: Path) -> None:
 def _unusable(path: Path, exc: OSError) -> StorageError:
     if exc.errno == errno.ENOSPC:
         return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
-    unwritable = read_only(path, exc.strerror or str(exc))
+    unwritable = read_only_error(path, exc.strerror or str(exc))
     if exc.errno in _FORBIDDEN:
         return unwritable
     return StorageError(unwritable.message, unwritable.hint)

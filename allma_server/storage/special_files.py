@@ -1,4 +1,4 @@
-"""What stands where a regular file has to be, and is none."""
+"""Tell what is at a path that must be a regular file, and is not."""
 
 import errno
 import os
@@ -14,15 +14,15 @@ _KINDS = {
 }
 
 
-def special(path: Path) -> str | None:
-    """What `path` is instead of a regular file, `a folder`; None for a file, or where nothing is.
+def special_kind(path: Path) -> str | None:
+    """Return what `path` is instead of a regular file, as `a folder`; None for a file or nothing.
 
-    It is not opened: opening a pipe waits for whoever is at its other end.
+    It is not opened: opening a pipe waits for the process at its other end.
     """
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode))
     except FileNotFoundError:
-        gone = path.is_symlink() and not os.path.isdir(os.path.dirname(os.path.realpath(path)))
-        return "a link into a folder that is not there" if gone else None
+        broken = path.is_symlink() and not os.path.isdir(os.path.dirname(os.path.realpath(path)))
+        return "a link into a folder that does not exist" if broken else None
     except OSError as exc:
-        return "a link that leads to itself" if exc.errno == errno.ELOOP else None
+        return "a link to itself" if exc.errno == errno.ELOOP else None

@@ -22,7 +22,7 @@ from allma_server.storage.archive.reader import FORMAT
 from allma_server.storage.archive.swap import delete_database, exchange
 from allma_server.storage.archive.worker import convert
 from allma_server.storage.lock import data_directory_owned
-from allma_server.storage.special_files import special
+from allma_server.storage.special_files import special_kind
 from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.types import now
@@ -149,7 +149,7 @@ async def _take_over(file: Path, target: Path, refuse: Callable[[Taken], None]) 
 
 async def _refuse_others(file: Path) -> None:
     """Raises InvalidArgument for what is no file at all."""
-    if (kind := await asyncio.to_thread(special, file)) is not None:
+    if (kind := await asyncio.to_thread(special_kind, file)) is not None:
         raise InvalidArgument(
             f"{file} is {kind}, not a regular file.", "Name a file that `allma export` wrote."
         )

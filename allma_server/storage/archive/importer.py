@@ -14,7 +14,9 @@ from allma_server.errors import InvalidArgument
 from allma_server.storage.archive.page_reader import Row
 from allma_server.storage.archive.record_checks import TABLES, wrong_column
 from allma_server.storage.sqlite import rows
-from allma_server.storage.sqlite.database import Transaction, fill_full_text, open_database
+from allma_server.storage.sqlite.connection import Transaction
+from allma_server.storage.sqlite.database import open_database
+from allma_server.storage.sqlite.schema import fill_full_text
 
 Batch = tuple[str, list[tuple[Any, ...]]]
 """A table and some of its rows, their columns in the order of `TABLES`."""

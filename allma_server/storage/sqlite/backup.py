@@ -1,4 +1,4 @@
-"""Former states of a database beside it: from before a migration, and from before a repair."""
+"""Backups beside a database: from before a migration, and from before a repair."""
 
 import asyncio
 import contextlib
@@ -15,30 +15,30 @@ from allma_server._internal.private import make_private_file
 
 log = logging.getLogger(__name__)
 
-ROOM = 64 << 20
-"""Bytes that stay free on the disk when a backup is made."""
+SPARE_BYTES = 64 << 20
+"""Bytes that must stay free on the disk after a backup."""
 
 
 async def back_up(connection: aiosqlite.Connection, database: Path) -> None:
-    """Copies a database that a migration is about to change; the last such copy is kept.
+    """Copy a database that a migration is about to change; only the latest copy is kept.
 
-    Without room for it there is none, for a migration leaves the former state when it fails.
+    Without enough space there is no copy: a failed migration leaves the previous state anyway.
 
     Raises:
         sqlite3.Error: the database cannot be read.
     """
     copy, draft = backup_of(database), database.with_name(f"{database.name}.backup.part")
-    if not await asyncio.to_thread(_has_room, database):
-        log.warning("no room for a backup of %s before its migration", database)
+    if not await asyncio.to_thread(_has_space, database):
+        log.warning("not enough space for a backup of %s before its migration", database)
         return
     try:
         await asyncio.to_thread(draft.unlink, missing_ok=True)
         await asyncio.to_thread(make_private_file, draft)
         await connection.execute_fetchall("VACUUM INTO ?", (str(draft),))
         await asyncio.to_thread(os.replace, draft, copy)
-        log.info("%s keeps the database from before its migration", copy)
+        log.info("wrote %s before the migration", copy)
     except (OSError, sqlite3.OperationalError) as exc:
-        # SQLite says "full" for a disk without room; what is damaged is another error.
+        # SQLite reports a full disk as OperationalError, and damage as another error.
         log.warning("no backup of %s before its migration: %s", database, exc)
     finally:
         with contextlib.suppress(OSError):
@@ -46,18 +46,18 @@ async def back_up(connection: aiosqlite.Connection, database: Path) -> None:
 
 
 def backup_of(database: Path) -> Path:
-    """Where the state from before the last migration is kept."""
+    """Return the path of the backup from before the last migration."""
     return database.with_name(f"{database.name}.backup")
 
 
 def damaged_copy(database: Path) -> Path:
-    """Where a damaged database is kept when its repair takes its place."""
+    """Return the path where a damaged database is kept after its repair."""
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return database.with_name(f"{database.name}.damaged-{moment}")
 
 
 def delete_backups(database: Path) -> None:
-    """Deletes all former states of a database; one that cannot be deleted is logged."""
+    """Delete all backups of a database; log those that cannot be deleted."""
     for pattern in (".backup*", ".damaged-*"):
         for copy in database.parent.glob(f"{database.name}{pattern}"):
             try:
@@ -66,6 +66,6 @@ def delete_backups(database: Path) -> None:
                 log.warning("%s cannot be deleted: %s", copy, exc)
 
 
-def _has_room(database: Path) -> bool:
+def _has_space(database: Path) -> bool:
     free = shutil.disk_usage(database.parent).free
-    return free > database.stat().st_size + ROOM
+    return free > database.stat().st_size + SPARE_BYTES

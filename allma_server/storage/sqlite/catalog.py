@@ -1,4 +1,4 @@
-"""The catalogue: everything SQLite knows, from one object; each side has its own file."""
+"""The catalogue: everything in SQLite as one object; each subject has its own file."""
 
 from allma_server.errors import StorageError
 from allma_server.storage.archive.archive import Archive
@@ -37,5 +37,5 @@ class Catalog(
         return self._db.unwritable
 
     async def check_writable(self) -> None:
-        """Raises DataReadOnly, DiskFull or StorageError where it is known that nothing can be."""
+        """Raise DataReadOnly, DiskFull or StorageError when it is known that writing fails."""
         await self._db.check_writable()

@@ -1,4 +1,4 @@
-"""Conversations: questions, answers, and the sources as they were when they were cited."""
+"""Conversations: questions, answers, and their sources as they were when cited."""
 
 import sqlite3
 
@@ -14,10 +14,10 @@ _CONVERSATION = """
 
 
 class Conversations(Stored):
-    """The conversations' side of the catalogue; `turns.py` adds what is said to them."""
+    """Read, rename and delete conversations; `messages.py` adds messages to them."""
 
     async def conversation(self, conversation_id: str) -> Conversation:
-        """A conversation with its messages and their sources.
+        """Return a conversation with its messages and their sources.
 
         Raises:
             ConversationNotFound: there is none with this id.
@@ -30,7 +30,7 @@ class Conversations(Stored):
         return _conversation(row, await self.messages(conversation_id))
 
     async def conversation_with(self, message_id: str) -> Conversation:
-        """The conversation that a message belongs to.
+        """Return the conversation that a message belongs to.
 
         Raises:
             ConversationNotFound: there is no such message.
@@ -43,10 +43,10 @@ class Conversations(Stored):
     async def conversation_page(
         self, query: str | None, cursor: str | None, limit: int
     ) -> ConversationPage:
-        """Conversations, the latest first; with `query`, those that have it in title or text.
+        """Return conversations, latest first; with `query`, those that contain it.
 
         Raises:
-            InvalidArgument: the cursor is not one of an earlier page.
+            InvalidArgument: the cursor is not from an earlier page.
         """
         pattern = f"%{_escaped(query.strip())}%" if query else "%"
         where = (
@@ -58,9 +58,9 @@ class Conversations(Stored):
         )
         if cursor and not cursor.isdecimal():
             raise InvalidArgument(
-                f"{cursor!r} is not a cursor.", "Use next_cursor as it was given."
+                f"{cursor!r} is not a cursor.", "Use next_cursor exactly as it was returned."
             )
-        # By their latest message: two may come in the same millisecond, but not out of order.
+        # By the latest message's number: two messages may have the same time, not the same number.
         found = await self._db.rows(
             f"{_CONVERSATION} WHERE {where} GROUP BY c.id HAVING ?2 IS NULL OR latest < ?2 "
             "ORDER BY latest DESC LIMIT ?3",
@@ -71,7 +71,7 @@ class Conversations(Stored):
         return ConversationPage(page, total[0], str(found[limit - 1]["latest"]) if more else None)
 
     async def rename_conversation(self, conversation_id: str, title: str) -> None:
-        """Gives a conversation another title.
+        """Change the title of a conversation.
 
         Raises:
             ConversationNotFound: there is none with this id.
@@ -85,7 +85,7 @@ class Conversations(Stored):
             raise not_found(conversation_id)
 
     async def delete_conversation(self, conversation_id: str) -> None:
-        """Deletes a conversation with its messages and their sources.
+        """Delete a conversation with its messages and their sources.
 
         Raises:
             ConversationNotFound: there is none with this id.
@@ -96,7 +96,7 @@ class Conversations(Stored):
             raise not_found(conversation_id)
 
     async def messages(self, conversation_id: str) -> list[Message]:
-        """What was said in a conversation, in order; nothing if there is none."""
+        """Return the messages of a conversation, in order; empty if there is none."""
         found = await self._db.rows(
             "SELECT * FROM messages WHERE conversation_id = ? ORDER BY seq", (conversation_id,)
         )
@@ -110,7 +110,7 @@ class Conversations(Stored):
         return [self._message(row, sources[row["id"]]) for row in found]
 
     def _message(self, row: sqlite3.Row, sources: list[MessageSource]) -> Message:
-        # What was asked is the user's own.
+        # A question is the user's own text: nothing in it is masked.
         content = row["content"] if row["role"] == "user" else self._shown(row["content"])
         return Message(
             row["id"],
@@ -142,7 +142,7 @@ def _escaped(text: str) -> str:
 
 
 def not_found(conversation_id: str) -> ConversationNotFound:
-    """What is said of a conversation that does not exist."""
+    """Return the error of a conversation that does not exist."""
     return ConversationNotFound(
         f"There is no conversation {conversation_id!r}.", "The conversations list shows them all."
     )

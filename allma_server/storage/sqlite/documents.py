@@ -1,4 +1,4 @@
-"""Which documents there are: by path, by id, by page, by glob."""
+"""Find documents by path, id, page or glob."""
 
 import asyncio
 import difflib
@@ -12,20 +12,20 @@ from allma_server._internal.path_text import meant, shown
 from allma_server.errors import InvalidArgument
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Database, Stored
-from allma_server.storage.sqlite.globs import understood
+from allma_server.storage.sqlite.globs import parse_glob
 from allma_server.types import Document, DocumentPage, DocumentRow, DocumentState
 
 Condition = tuple[str, list[str]]
 
-_COMPARED = 20_000
-"""File names that are compared with one that is not known."""
+_MAX_COMPARED = 20_000
+"""File names compared with an unknown one."""
 
-_REMEMBERED = 16
-"""Answers of `matching_documents` kept until a document comes, goes or moves."""
+_CACHED_FILTERS = 16
+"""Results of `matching_documents` kept until a document is added, removed or moved."""
 
 
 class Documents(Stored):
-    """The reading side of the ledger."""
+    """Read the documents of the ledger."""
 
     def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
         super().__init__(database, shown)
@@ -33,14 +33,14 @@ class Documents(Stored):
         self._matching_revision = database.revision
 
     async def document(self, path: str) -> Document | None:
-        """The ledger row of an absolute path."""
+        """Return the ledger row of an absolute path."""
         row = await self._db.row(
             "SELECT * FROM documents WHERE path = ?", (rows.stored_path(path),)
         )
         return rows.document(row) if row else None
 
     async def similar_path(self, name: str) -> str | None:
-        """The indexed path whose file name is most like that of `name`; None when none is."""
+        """Return the indexed path whose file name is most similar to that of `name`, if any is."""
         found = await self._db.rows("SELECT path FROM documents WHERE state = 'indexed'")
         return await asyncio.to_thread(_similar, name, [_shown(row[0]) for row in found])
 
@@ -49,7 +49,7 @@ class Documents(Stored):
         return rows.document(row) if row else None
 
     async def is_approved(self, document_id: int) -> bool:
-        """Whether a document's file may be looked at: not before its folder was approved."""
+        """Return whether a document's file may be read: its workspace must be approved."""
         row = await self._db.row(
             "SELECT w.approved FROM documents d JOIN workspaces w ON w.id = d.workspace_id "
             "WHERE d.id = ?",
@@ -58,7 +58,7 @@ class Documents(Stored):
         return row is not None and bool(row["approved"])
 
     async def documents_inside(self, folder: str) -> list[Document]:
-        """Every ledger row of a file or of the files below a folder."""
+        """Return the ledger rows of a file, or of all files below a folder."""
         condition, values = inside(folder)
         found = await self._db.rows(
             f"SELECT * FROM documents d WHERE {condition} ORDER BY path", values
@@ -68,7 +68,7 @@ class Documents(Stored):
     async def document_page(
         self, workspace: str | None, state: DocumentState | None, cursor: str | None, limit: int
     ) -> DocumentPage:
-        """The ledger in the order of its paths, `limit` rows at a time."""
+        """Return a page of the ledger in path order, at most `limit` rows."""
         conditions = [inside(workspace)] if workspace else []
         if state:
             conditions.append(("d.state = ?", [state]))
@@ -89,11 +89,13 @@ class Documents(Stored):
     async def matching_documents(
         self, workspace: str | None, glob: str | None, formats: Collection[str] | None
     ) -> list[int]:
-        """Ids of the indexed documents in a folder, of a glob, of formats; None does not narrow.
+        """Return ids of the indexed documents that match every filter that is not None.
 
-        The folder is a workspace or one inside it. The glob is a .gitignore pattern relative to
-        the document's workspace or the folder it is in (`src/**/*.py`, `*.md`, `notes/`), or an
-        absolute one.
+        Args:
+            workspace: a workspace or a folder inside one.
+            glob: a .gitignore pattern relative to the document's workspace or to the folder that
+                contains it (`src/**/*.py`, `*.md`, `notes/`), or an absolute one.
+            formats: names of formats.
 
         Raises:
             InvalidArgument: the glob is not a pattern.
@@ -104,7 +106,8 @@ class Documents(Stored):
             self._matching_revision = self._db.revision
         if key not in self._matching:
             ids = await self._find_matching(workspace, glob, formats)
-            if len(self._matching) >= _REMEMBERED:
+            # Oldest first, as a dict keeps insertion order; two lines do not need cachetools.
+            if len(self._matching) >= _CACHED_FILTERS:
                 self._matching.pop(next(iter(self._matching)))
             self._matching[key] = ids
         return self._matching[key]
@@ -126,22 +129,22 @@ class Documents(Stored):
         )
         if not glob or not glob.strip():
             return [row["id"] for row in found]
-        # Tens of thousands of paths take long enough to be felt by others on the loop.
+        # Matching tens of thousands of paths would block the event loop noticeably.
         return await asyncio.to_thread(_matching, found, glob.strip())
 
 
 def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
-    # Its import takes longer than most searches, and most searches have no glob.
+    # Imported late: it takes longer than most searches, and most searches have no glob.
     from pathspec import PathSpec
 
     paths = [(row["id"], _shown(row["path"]), _shown(row["workspace"])) for row in found]
     try:
-        meaning = understood(glob)
-        spec = PathSpec.from_lines("gitignore", meaning.patterns)
+        parsed = parse_glob(glob)
+        spec = PathSpec.from_lines("gitignore", parsed.patterns)
     except (ValueError, re.error) as exc:
         raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
     absolute = any(
-        pattern.startswith(folder) for pattern in meaning.patterns for *_, folder in paths
+        pattern.startswith(folder) for pattern in parsed.patterns for *_, folder in paths
     )
 
     def matches(path: str, folder: str) -> bool:
@@ -149,18 +152,18 @@ def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
             return True
         return any(map(spec.match_file, _names(path, folder)))
 
-    return [id for id, path, folder in paths if matches(path, folder) != meaning.excluded]
+    return [id for id, path, folder in paths if matches(path, folder) != parsed.excluded]
 
 
 def _similar(name: str, paths: Sequence[str]) -> str | None:
     wanted = os.path.basename(name.rstrip(os.sep)).lower()
     by_name: dict[str, str] = {}
-    # Of files with one name the nearest to the root is meant.
+    # Of files with the same name, take the one nearest to the root.
     for path in sorted(paths, key=len, reverse=True):
         by_name[os.path.basename(path).lower()] = path
-    # Comparing takes a while, so only what may be similar at all is compared.
+    # Comparison is slow, so names of very different length are left out.
     names = [each for each in by_name if abs(len(each) - len(wanted)) <= 3]
-    near = difflib.get_close_matches(wanted, names[:_COMPARED], n=1, cutoff=0.75)
+    near = difflib.get_close_matches(wanted, names[:_MAX_COMPARED], n=1, cutoff=0.75)
     return by_name[near[0]] if near else None
 
 
@@ -169,9 +172,9 @@ def _shown(stored: str) -> str:
 
 
 def _names(path: str, workspace: str) -> tuple[str, str]:
-    """A document as people name it: inside its workspace, and with the workspace's own name.
+    """Return a path relative to its workspace, and with the workspace's own name in front.
 
-    `src/**` means the folder src to somebody who indexed src itself as well.
+    So `src/**` also matches when the folder src itself was indexed.
     """
     above = os.path.dirname(workspace.rstrip(os.sep)).rstrip(os.sep)
     named = path[len(above) + 1 :]
@@ -181,7 +184,7 @@ def _names(path: str, workspace: str) -> tuple[str, str]:
 
 
 def inside(folder: str) -> Condition:
-    """SQL for: `d.path` is this file, or stands below this folder; served by the path's index."""
+    """Return SQL for: `d.path` is this file or is below this folder. It uses the index of paths."""
     path = rows.stored_path(folder)
     stem = path.rstrip(os.sep)
     after = chr(ord(os.sep) + 1)

@@ -1,4 +1,4 @@
-"""The vectors, by embedder and text: nothing is embedded twice."""
+"""Vectors by embedder and text hash: no text is embedded twice."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -8,16 +8,17 @@ import numpy as np
 
 from allma_server.ports import Vector
 from allma_server.storage.sqlite import rows
-from allma_server.storage.sqlite.database import Database, Stored, Transaction
+from allma_server.storage.sqlite.connection import Transaction
+from allma_server.storage.sqlite.database import Database, Stored
 
-_AT_ONCE = 500
-"""Hashes in one statement; SQLite bounds the number of its parameters."""
+_HASHES_PER_QUERY = 500
+"""Hashes in one statement; SQLite limits the number of parameters."""
 
-LOOKED_AT_ONCE = 5_000
-"""Rows of vectors that one step looks through."""
+ROWS_PER_STEP = 5_000
+"""Rows of vectors that one deletion step examines."""
 
 UNUSED_DAYS = 30
-"""How long vectors are kept for texts that may come back, as with a change of branches."""
+"""Days that vectors of removed texts are kept; a change of branches may bring the texts back."""
 
 _WITHOUT = (
     "NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.text_hash = c.text_hash "
@@ -26,15 +27,15 @@ _WITHOUT = (
 
 
 class Embeddings(Stored):
-    """The vectors' side of the catalogue."""
+    """Read and write vectors, and find texts without one."""
 
     async def missing_vectors(
         self, embedder: str, after: int, limit: int
     ) -> tuple[dict[bytes, str], int | None]:
-        """Texts, by their hash, of the next chunks behind id `after` without a vector.
+        """Return texts by their hash, of the next chunks above id `after` without a vector.
 
-        With them the id to go on from; None when there are no more. Chunks that change meanwhile
-        may be passed over: ask `count_missing_vectors` at the end.
+        The second value is the id to continue from; None at the end. Chunks that change meanwhile
+        may be missed: check `count_missing_vectors` at the end.
         """
         found = await self._db.rows(
             f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {_WITHOUT} ORDER BY c.id LIMIT ?3",
@@ -44,19 +45,19 @@ class Embeddings(Stored):
         return texts, found[-1]["id"] if found else None
 
     async def count_missing_vectors(self, embedder: str) -> int:
-        """How many texts have no vector of this embedder."""
+        """Return how many texts have no vector of this embedder."""
         [row] = await self._db.rows(
             f"SELECT count(DISTINCT c.text_hash) FROM chunks c WHERE {_WITHOUT}", (embedder,)
         )
         return row[0]
 
     async def keep_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
-        """Keeps vectors of an embedder that does not serve yet."""
+        """Store vectors of an embedder that is not in use yet."""
         async with self._db.transaction() as tx:
             await insert_vectors(tx, embedder, vectors)
 
     async def dimensions(self, embedder: str) -> int | None:
-        """How many dimensions the vectors of this embedder have; None while there are none."""
+        """Return the number of dimensions of this embedder's vectors; None while it has none."""
         row = await self._db.row(
             "SELECT length(vector) / 2 AS dimensions FROM embeddings WHERE embedder_id = "
             "(SELECT id FROM embedders WHERE identity = ?) LIMIT 1",
@@ -65,7 +66,7 @@ class Embeddings(Stored):
         return row["dimensions"] if row else None
 
     async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
-        """Gives chunks that were published without them their vectors."""
+        """Store the vectors of chunks that were published without them."""
         async with self._db.transaction() as tx:
             await insert_vectors(tx, embedder, vectors)
             await tx.many(
@@ -77,12 +78,12 @@ class Embeddings(Stored):
     async def drop_unused_vectors(
         self, embedders: Collection[str], after: int, days: int = UNUSED_DAYS
     ) -> int | None:
-        """Drops vectors, from row `after` on, that have not been of use for so many days.
+        """Delete vectors, from row `after` on, that have not been used for so many days.
 
-        Of use are those of `embedders` for texts that are in a document, and those that an
-        ingestion asks for. Returns the row to go on from, None at the end.
+        Used are those of `embedders` for texts in a document, and those that indexing asked for.
+        Returns the row to continue from, None at the end.
         """
-        until = after + LOOKED_AT_ONCE
+        until = after + ROWS_PER_STEP
         async with self._db.transaction() as tx:
             await tx.execute(
                 """
@@ -98,7 +99,7 @@ class Embeddings(Stored):
 
 
 async def note_use(tx: Transaction, chunk_ids: str) -> None:
-    """Notes that the vectors of chunks are in use today: it is the last time for those that go."""
+    """Record that the vectors of these chunks were used today; called before chunks are deleted."""
     await tx.execute(
         "UPDATE embeddings SET used_on = ?1 WHERE used_on < ?1 "
         "AND embedder_id IN (SELECT id FROM embedders) AND text_hash IN (SELECT text_hash "
@@ -110,7 +111,7 @@ async def note_use(tx: Transaction, chunk_ids: str) -> None:
 async def read_vectors(
     database: Database, embedder: str, hashes: Collection[bytes]
 ) -> dict[bytes, Vector]:
-    """The known vectors of these texts; notes that they were asked for."""
+    """Return the known vectors of these texts, and record that they were used today."""
     today = _today()
     vectors: dict[bytes, Vector] = {}
     aged: list[bytes] = []
@@ -134,7 +135,7 @@ async def read_vectors(
 
 
 async def insert_vectors(tx: Transaction, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
-    """Keeps vectors under their texts' hashes; those already known stay as they are."""
+    """Store vectors under their texts' hashes; known ones stay unchanged."""
     if not vectors:
         return
     await tx.execute("INSERT OR IGNORE INTO embedders (identity) VALUES (?)", (embedder,))
@@ -152,12 +153,12 @@ async def insert_vectors(tx: Transaction, embedder: str, vectors: Mapping[bytes,
 
 
 def blob_of(vector: Vector) -> bytes:
-    """A vector as it is stored: float16, little-endian; the rounding error is about 1e-4."""
+    """Return a vector as stored: float16, little-endian; the rounding error is about 1e-4."""
     return vector.astype("<f2").tobytes()
 
 
 def vector_of(blob: bytes) -> Vector:
-    """The vector of `blob_of`."""
+    """Return the vector that `blob_of` stored."""
     return np.frombuffer(blob, "<f2").astype(np.float32)
 
 
@@ -166,4 +167,4 @@ def _today(days: int = 0) -> str:
 
 
 def _batches(hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    return (hashes[i : i + _AT_ONCE] for i in range(0, len(hashes), _AT_ONCE))
+    return (hashes[i : i + _HASHES_PER_QUERY] for i in range(0, len(hashes), _HASHES_PER_QUERY))

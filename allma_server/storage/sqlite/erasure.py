@@ -1,7 +1,7 @@
-"""Nothing is left of what was removed: neither in the database's free room nor in its log.
+"""Erase removed text: nothing of it stays in free pages of the database or in its log.
 
-Room that becomes free is overwritten by SQLite itself (`secure_delete`). Each method is one short
-transaction, so that others can write between two of them.
+SQLite itself overwrites pages that become free (`secure_delete`). Each method is one short
+transaction, so that other writes can run in between.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from allma_server.secrets import mask
 from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.documents import inside
-from allma_server.storage.sqlite.embeddings import LOOKED_AT_ONCE
+from allma_server.storage.sqlite.embeddings import ROWS_PER_STEP
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.rows import as_json
 
-MERGED_AT_ONCE = 200
-"""Pages of full-text search that are written in one step, some 10 ms."""
+PAGES_PER_MERGE = 200
+"""Pages of the full-text index written in one step, about 10 ms."""
 
 
 class Erasure(Stored):
-    """Makes a removal final."""
+    """Erase what was removed."""
 
     async def erase_documents(self, document_ids: Sequence[int]) -> None:
-        """Removes documents with their chunks, and the vectors of texts that nobody else has."""
+        """Remove documents with their chunks, and vectors of texts that no other document has."""
         async with self._db.transaction() as tx:
             hashes = await tx.rows(
                 "SELECT DISTINCT text_hash FROM chunks "
@@ -38,7 +38,7 @@ class Erasure(Stored):
         self._db.note_change()
 
     async def erase_quotes(self, path: str) -> None:
-        """Erases what conversations quote from files at or below a path; its place stays."""
+        """Erase what conversations quote from files at or below a path; path and lines stay."""
         condition, values = inside(path)
         async with self._db.transaction() as tx:
             await tx.execute(
@@ -47,7 +47,7 @@ class Erasure(Stored):
             )
 
     async def mask_quotes(self, path: str) -> None:
-        """Masks secrets in what conversations quote from files at or below a path."""
+        """Mask secrets in what conversations quote from files at or below a path."""
         condition, values = inside(path)
         async with self._db.transaction() as tx:
             cited = await tx.rows(
@@ -57,27 +57,27 @@ class Erasure(Stored):
             await tx.many("UPDATE message_sources SET text = ? WHERE id = ?", masked)
 
     async def erase_unused_vectors(self, after: int) -> int | None:
-        """Erases vectors of texts that are in no document, from row `after` on.
+        """Erase vectors of texts that are in no document, from row `after` on.
 
-        Among them are those of earlier versions of what was removed. Returns the row to go on
-        from, None at the end.
+        They include those of earlier versions of removed files. Returns the row to continue from,
+        None at the end.
         """
         async with self._db.transaction() as tx:
             await tx.execute(
                 "DELETE FROM embeddings WHERE id > ?1 AND id <= ?2 AND "
                 "NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = embeddings.text_hash)",
-                (after, after + LOOKED_AT_ONCE),
+                (after, after + ROWS_PER_STEP),
             )
             last = await tx.row("SELECT max(id) AS id FROM embeddings")
-        until = after + LOOKED_AT_ONCE
+        until = after + ROWS_PER_STEP
         return until if last is not None and (last["id"] or 0) > until else None
 
-    async def merge_words(self, *, begin: bool) -> bool:
-        """Takes a step in merging the parts of full-text search into one; whether more is left.
+    async def merge_full_text(self, *, begin: bool) -> bool:
+        """Take a step in merging the full-text index's segments; return whether more are left.
 
-        Until they are merged, it has the words of removed chunks and a note that they go.
+        Until they are merged, the index still holds the words of removed chunks, marked deleted.
         """
-        pages = -MERGED_AT_ONCE if begin else MERGED_AT_ONCE
+        pages = -PAGES_PER_MERGE if begin else PAGES_PER_MERGE
         async with self._db.transaction() as tx:
             before = await tx.row("SELECT total_changes() AS n")
             await tx.execute(
@@ -85,10 +85,10 @@ class Erasure(Stored):
             )
             after = await tx.row("SELECT total_changes() AS n")
         assert before is not None and after is not None
-        # The statement itself counts as one.
+        # The statement itself counts as one change.
         return after["n"] - before["n"] >= 2
 
     async def empty_log(self) -> None:
-        """Overwrites the write-ahead log, in which removed text may still stand."""
+        """Overwrite the write-ahead log and delete the backups, which may hold removed text."""
         await self._db.empty_log()
         await self._db.delete_backups()

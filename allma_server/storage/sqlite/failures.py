@@ -8,30 +8,30 @@ from pathlib import Path
 from typing import NoReturn
 
 from allma_server.errors import DataDamaged, DiskFull, StorageError
-from allma_server.storage.lock import read_only, why_unwritable
+from allma_server.storage.lock import read_only_error, why_unwritable
 
 
 @contextlib.asynccontextmanager
-async def written(path: Path) -> AsyncGenerator[None]:
-    """As `translated`, for what writes: a disk that is read-only is told as that.
+async def translated_writes(path: Path) -> AsyncGenerator[None]:
+    """As `translated`, for writes: report a read-only disk as such.
 
     Raises:
-        DataReadOnly: the database may not be written.
+        DataReadOnly: the database cannot be written.
     """
     try:
         with translated(path):
             yield
     except StorageError as exc:
-        # A disk that turned read-only fails as a full one does, or a broken one.
+        # A disk that became read-only fails like a full or a broken one.
         if type(exc) in (StorageError, DiskFull):
             if why := await asyncio.to_thread(why_unwritable, path):
-                raise read_only(path.parent, why) from exc
+                raise read_only_error(path.parent, why) from exc
         raise
 
 
 @contextlib.contextmanager
 def translated(path: Path) -> Generator[None]:
-    """SQLite's errors as ours; one that is none of the disk's doing is a bug and passes."""
+    """Raise SQLite's errors as ours; an error that the disk did not cause is a bug and passes."""
     try:
         yield
     except sqlite3.Error as exc:
@@ -55,9 +55,9 @@ def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
     if full:
         raise DiskFull(
             f"No space is left on the disk that holds {path.parent}.",
-            "Free some space; what was indexed before still serves.",
+            "Free some space; what was indexed before can still be searched.",
         ) from exc
-    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _garbled(exc):
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_foreign(exc):
         raise damaged(path) from exc
     known = _SENTENCES.get(code & 0xFF)
     if known is None:
@@ -67,23 +67,21 @@ def _raise(exc: sqlite3.Error, path: Path) -> NoReturn:
 
 
 def damaged(path: Path, what: str = "") -> DataDamaged:
-    """The failure of a database that is damaged, or whose file is something else."""
-    return DataDamaged(
-        f"The database {path} is damaged{f': {what}' if what else ''}.",
-    )
+    """Return the error of a database that is damaged, or whose file is something else."""
+    return DataDamaged(f"The database {path} is damaged{f': {what}' if what else ''}.")
 
 
-def _garbled(exc: sqlite3.Error) -> bool:
-    """Whether SQLite read what Allma never wrote: another schema, or a text in no encoding."""
-    said = str(exc)
-    return said.startswith(("no such table", "no such column", "Could not decode to UTF-8"))
+def _is_foreign(exc: sqlite3.Error) -> bool:
+    """Return whether SQLite read what Allma never wrote: another schema, or invalid UTF-8."""
+    message = str(exc)
+    return message.startswith(("no such table", "no such column", "Could not decode to UTF-8"))
 
 
 _SENTENCES = {
     sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable."),
-    sqlite3.SQLITE_PERM: ("{path} may not be accessed.", "Check the permissions of its folder."),
-    sqlite3.SQLITE_AUTH: ("{path} may not be accessed.", "Check the permissions of its folder."),
+    sqlite3.SQLITE_PERM: ("{path} cannot be accessed.", "Check the permissions of its folder."),
+    sqlite3.SQLITE_AUTH: ("{path} cannot be accessed.", "Check the permissions of its folder."),
     sqlite3.SQLITE_CANTOPEN: ("{path} cannot be opened.", "Check the permissions of its folder."),
     sqlite3.SQLITE_IOERR: ("The disk failed while using {path}.", "Check the disk."),
-    sqlite3.SQLITE_BUSY: ("{path} is locked by another program.", "Close that program."),
+    sqlite3.SQLITE_BUSY: ("Another program has locked {path}.", "Close that program."),
 }

@@ -1,4 +1,4 @@
-"""Full-text search: BM25 over the terms that tell documents apart."""
+"""Full-text search: BM25 over the terms that distinguish documents."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -7,21 +7,15 @@ from allma_server.storage.sqlite.database import Database, Stored
 from allma_server.storage.sqlite.rows import as_json
 from allma_server.types import Hit
 
-POSTINGS = 6_000
-"""Rows that one search may score, 1.5 µs each; the most frequent terms go first.
-
-Among 20,000 chunks of six sets, a quarter of the slowest searches' time is saved against 10,000.
-BM25 by itself loses .02 of nDCG@10 on cacm, whose questions are long, .004 on med and cranfield,
-and nothing on the others; with 5,000, cosqa loses .014. Scoring what 3,000 rows choose by all of
-the terms takes as long as this and finds fewer.
-"""
+MAX_POSTINGS = 6_000
+"""Rows that one search may score, 1.5 µs each; the most frequent terms are dropped first."""
 
 _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
-"""A term in the file's name or the heading counts twice. Negative, and better the lower."""
+"""A term in the file's name or the heading counts twice. Negative: lower is better."""
 
 
 class FullText(Stored):
-    """Searches the words of chunks; implements `ports.FullTextIndex`."""
+    """Searches the text of chunks; implements `ports.FullTextIndex`."""
 
     def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
         super().__init__(database, shown)
@@ -32,15 +26,15 @@ class FullText(Stored):
     async def search_text(
         self, query: str, k: int, documents: Collection[int] | None = None
     ) -> list[Hit]:
-        """The `k` chunks that match best, of all documents or of these."""
+        """Return the `k` chunks that match best, of all documents or of these."""
         terms = query_terms(query)
         await self._count(terms.terms)
-        match = terms.match(terms.too_frequent(self._frequencies, POSTINGS))
+        match = terms.match(terms.too_frequent(self._frequencies, MAX_POSTINGS))
         if not match or k <= 0 or (documents is not None and not documents):
             return []
         narrowed, values = "", [match]
         if documents is not None:
-            # The plus sign keeps SQLite from searching anew for each of the chunks.
+            # The plus sign prevents SQLite from running one full-text search for each chunk.
             narrowed = (
                 "AND +rowid IN (SELECT id FROM chunks "
                 "WHERE document_id IN (SELECT value FROM json_each(?)))"
@@ -54,11 +48,11 @@ class FullText(Stored):
         return [Hit(row["rowid"], -row["bm25"]) for row in found]
 
     async def _count(self, terms: Sequence[str]) -> None:
-        """Learns in how many chunks these terms are; counting a frequent one takes long."""
+        """Look up in how many chunks these terms are; counting a frequent term is slow."""
         if self._counted_at != self._db.revision:
             [count] = await self._db.rows("SELECT coalesce(sum(chunks), 0) FROM documents")
             self._counted_at = self._db.revision
-            # Shares change slowly: what was counted holds until the index has grown by a tenth.
+            # Frequencies change slowly: they are kept until the index has grown by a tenth.
             if abs(count[0] - self._chunks) > 0.1 * self._chunks:
                 self._chunks = count[0]
                 self._frequencies.clear()

@@ -1,4 +1,4 @@
-"""Jobs and their reports, so that a client can come back for the outcome."""
+"""Jobs and their reports, so that a client can ask for the result later."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.rows import shown_path, storable, stored_path
 from allma_server.types import FileReason, IngestReport, Job
 
-KEPT = 100
-"""Jobs that are remembered; older ones are dropped as new ones come."""
+MAX_JOBS = 100
+"""Jobs that are kept; the oldest are deleted."""
 
 
 class Jobs(Stored):
-    """The jobs' side of the catalogue."""
+    """Read and write jobs."""
 
     async def save_job(self, job: Job) -> None:
-        """Keeps a job as it is now, new or known."""
+        """Store the current state of a job."""
         report = json.dumps(dataclasses.asdict(job.report)) if job.report else None
         async with self._db.transaction() as tx:
             await tx.execute(
@@ -37,29 +37,29 @@ class Jobs(Stored):
             await tx.execute(
                 "DELETE FROM jobs WHERE id NOT IN "
                 "(SELECT id FROM jobs ORDER BY created_at DESC, id LIMIT ?)",
-                (KEPT,),
+                (MAX_JOBS,),
             )
 
     async def job(self, job_id: str) -> Job:
-        """A job by its id.
+        """Return a job by its id.
 
         Raises:
             JobNotFound: there is none with this id.
         """
         row = await self._db.row("SELECT * FROM jobs WHERE id = ?", (job_id,))
         if row is None:
-            raise JobNotFound(f"There is no job {job_id!r}.", "status shows the latest jobs.")
+            raise JobNotFound(f"There is no job {job_id!r}.", "`allma status` lists them.")
         return _job(row)
 
     async def jobs(self, limit: int = 20) -> list[Job]:
-        """The latest jobs, newest first."""
+        """Return the latest jobs, newest first."""
         found = await self._db.rows(
             "SELECT * FROM jobs ORDER BY created_at DESC, id LIMIT ?", (limit,)
         )
         return [_job(row) for row in found]
 
     async def unfinished_jobs(self) -> list[Job]:
-        """Jobs that no process has ended; at start, what the one before left undone."""
+        """Return jobs that have not finished; at start, those that the previous process left."""
         found = await self._db.rows("SELECT * FROM jobs WHERE state IN ('queued', 'running')")
         return [_job(row) for row in found]
 

@@ -1,4 +1,4 @@
-"""What became of every file: the side of the catalogue that ingestion writes."""
+"""The ledger: what happened to every file. Indexing writes it."""
 
 import asyncio
 import json
@@ -10,8 +10,10 @@ from allma_server.errors import DocumentNotFound
 from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.storage.sqlite import rows
-from allma_server.storage.sqlite.database import INDEXED_CHUNK, Stored, Transaction
+from allma_server.storage.sqlite.connection import Transaction
+from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.embeddings import insert_vectors, note_use, read_vectors
+from allma_server.storage.sqlite.schema import INDEXED_CHUNK
 from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 
 ChunkValues = tuple[Any, ...]
@@ -21,15 +23,15 @@ _CHUNK = (
     "chunk_index, text, context, heading, text_hash, "
     "start_offset, end_offset, start_line, end_line, page"
 )
-_FOUND_BY = 5
-"""The first columns of `_CHUNK` are what a chunk is found by; the rest say where it stands."""
+_SEARCHED_COLUMNS = 5
+"""The first columns of `_CHUNK` decide how a chunk is found; the others are its place."""
 
 
 class Ledger(Stored):
-    """Keeps documents and their chunks; implements `ports.Ledger`."""
+    """Stores documents and their chunks; implements `ports.Ledger`."""
 
     async def documents(self, workspace_id: int) -> list[Document]:
-        """Every ledger row of a workspace, whatever its state."""
+        """Return all ledger rows of a workspace, in any state."""
         found = await self._db.rows(
             "SELECT * FROM documents WHERE workspace_id = ? ORDER BY path", (workspace_id,)
         )
@@ -38,7 +40,7 @@ class Ledger(Stored):
     async def cached_vectors(
         self, embedder: str, hashes: Collection[bytes]
     ) -> Mapping[bytes, Vector]:
-        """The vectors already known for these texts."""
+        """Return the known vectors of these texts."""
         return await read_vectors(self._db, embedder, hashes)
 
     async def publish(
@@ -50,10 +52,10 @@ class Ledger(Stored):
         embedder: str,
         vectors: Mapping[bytes, Vector],
     ) -> Document:
-        """Makes a file's new chunks the ones that are found, in one transaction.
+        """Replace a file's chunks by its new ones, in one transaction.
 
-        Chunks whose text is still there keep their ids. A chunk without a vector, neither given
-        nor cached, is found by its words only.
+        Chunks with unchanged text keep their ids. A chunk with no vector, given or cached, is
+        found by full-text search only.
         """
         chunks = await asyncio.to_thread(lambda: [_values(chunk) for chunk in parsed.chunks])
         async with self._db.transaction() as tx:
@@ -76,7 +78,7 @@ class Ledger(Stored):
         return published
 
     async def record(self, workspace: Workspace, outcomes: Sequence[FileOutcome]) -> None:
-        """Notes that files were skipped or failed, and why, in one transaction; their chunks go."""
+        """Record skipped and failed files with the reason, and delete their chunks."""
         async with self._db.transaction() as tx:
             for outcome in outcomes:
                 document_id = await _write_document(
@@ -92,7 +94,7 @@ class Ledger(Stored):
         self._db.note_change()
 
     async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None:
-        """Notes that documents with a certain text failed, and why; their chunks go."""
+        """Record that documents with this text failed, and delete their chunks."""
         async with self._db.transaction() as tx:
             found = await tx.rows(
                 "SELECT DISTINCT document_id FROM chunks WHERE text_hash = ?", (text_hash,)
@@ -107,7 +109,7 @@ class Ledger(Stored):
         self._db.note_change()
 
     async def touch(self, document_id: int, file: FileFacts) -> bool:
-        """Notes a file's new size and times; its content is the same. False: it is not there."""
+        """Record new size and times of an unchanged file; return False if it has no row."""
         async with self._db.transaction() as tx:
             touched = await tx.execute(
                 "UPDATE documents SET size = ?, mtime_ns = ?, inode = ? WHERE id = ?",
@@ -116,9 +118,9 @@ class Ledger(Stored):
         return touched > 0
 
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None:
-        """Gives a document another path; it keeps its id and its chunks theirs.
+        """Change a document's path; it and its chunks keep their ids.
 
-        A document without a title of its own is called like its file.
+        A title that was the file's name follows it.
 
         Raises:
             DocumentNotFound: there is no such document.
@@ -155,14 +157,14 @@ class Ledger(Stored):
         self._db.note_change()
 
     async def remove(self, document_ids: Sequence[int]) -> None:
-        """Forgets documents and their chunks."""
+        """Remove documents and their chunks."""
         async with self._db.transaction() as tx:
             await remove_documents(tx, document_ids)
         self._db.note_change()
 
 
 async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None:
-    """Takes documents out of the catalogue, full-text search and the vector index."""
+    """Remove documents from the catalogue, the full-text index and the vector index."""
     if not document_ids:
         return
     ids = rows.as_json(document_ids)
@@ -176,9 +178,9 @@ async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None
 
 
 def reuse_ids(old: Mapping[int, ChunkValues], new: Sequence[ChunkValues]) -> list[int | None]:
-    """For each new chunk the id it goes on under: its text's, else one that became free.
+    """Return an id for each new chunk: that of the same text, else one that became free, else None.
 
-    Ids are re-used because a vector index never gets back the room of a deleted one.
+    Ids are reused because a vector index never frees the slot of a deleted one.
     """
     by_text: dict[str, list[int]] = {}
     for chunk_id, values in old.items():
@@ -210,7 +212,7 @@ def _values(chunk: Chunk) -> ChunkValues:
 
 
 def _masked(parsed: Parsed) -> str | None:
-    """What the ledger says of an indexed document that is not there as it stands on the disk."""
+    """Return the ledger's note on an indexed document in which secrets were masked."""
     number = parsed.metadata.get(COUNT)
     return number and f"{number} {'secret' if number == '1' else 'secrets'} masked"
 
@@ -268,7 +270,7 @@ async def _replace_chunks(tx: Transaction, document_id: int, chunks: Sequence[Ch
     same = {
         chunk_id
         for chunk_id, values in zip(ids, chunks, strict=True)
-        if chunk_id is not None and old[chunk_id][:_FOUND_BY] == values[:_FOUND_BY]
+        if chunk_id is not None and old[chunk_id][:_SEARCHED_COLUMNS] == values[:_SEARCHED_COLUMNS]
     }
     await _unindex(tx, old.keys() - same)
     await _delete_chunks(tx, [*(old.keys() - set(ids)), *(w[0] for w in written if w[0])])
@@ -289,7 +291,7 @@ async def _delete_chunks(tx: Transaction, chunk_ids: Collection[int]) -> None:
 
 
 async def _unindex(tx: Transaction, chunk_ids: Collection[int]) -> None:
-    """Takes chunks out of both indexes; before they change, as the text index needs what it has."""
+    """Remove chunks from both indexes, before they change: full-text search needs the old text."""
     if not chunk_ids:
         return
     ids = rows.as_json(chunk_ids)
@@ -298,11 +300,11 @@ async def _unindex(tx: Transaction, chunk_ids: Collection[int]) -> None:
         f"SELECT 'delete', {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
         (ids,),
     )
-    await _announce(tx, ids)
+    await _enqueue(tx, ids)
 
 
 async def _index(tx: Transaction, chunk_ids: Collection[int]) -> None:
-    """Puts chunks into the text index, and announces them to the vector index."""
+    """Add chunks to the full-text index, and enqueue them for the vector index."""
     if not chunk_ids:
         return
     ids = rows.as_json(chunk_ids)
@@ -311,10 +313,10 @@ async def _index(tx: Transaction, chunk_ids: Collection[int]) -> None:
         f"SELECT {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
         (ids,),
     )
-    await _announce(tx, ids)
+    await _enqueue(tx, ids)
 
 
-async def _announce(tx: Transaction, ids: str) -> None:
+async def _enqueue(tx: Transaction, ids: str) -> None:
     await tx.execute(
         "INSERT INTO vector_outbox (chunk_id) SELECT value FROM json_each(?) WHERE true", (ids,)
     )

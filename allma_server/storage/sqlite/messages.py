@@ -1,23 +1,23 @@
-"""What is said in conversations: a question, and then its answer with copies of its sources."""
+"""Messages of conversations: a question, then its answer with copies of its sources."""
 
 import json
 import secrets
 
+from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.conversations import Conversations, not_found
-from allma_server.storage.sqlite.database import Transaction
 from allma_server.storage.sqlite.rows import storable, stored_path
 from allma_server.types import AnswerRecord, Citation, Summary, Turn, now
 
-LONGEST_TITLE = 80
+MAX_TITLE = 80
 
 
 class Turns(Conversations):
-    """Conversations that go on."""
+    """Add questions and answers to conversations."""
 
     async def begin_turn(
         self, conversation_id: str | None, question: str, title: str | None = None
     ) -> Turn:
-        """Stores a question before it is answered; without an id it begins a conversation.
+        """Store a question before it is answered; without an id, start a conversation.
 
         Raises:
             ConversationNotFound: the conversation to continue does not exist.
@@ -35,7 +35,7 @@ class Turns(Conversations):
         return Turn(conversation_id, message_id, question, earlier)
 
     async def unstored_turn(self, conversation_id: str | None, question: str) -> Turn:
-        """A question that is answered without being kept.
+        """Return a question that is answered without being stored.
 
         Raises:
             ConversationNotFound: the conversation to continue does not exist.
@@ -46,9 +46,9 @@ class Turns(Conversations):
         return Turn(conversation_id, _new_id(), question, known.messages)
 
     async def plan_turn(self, replaces: str, question: str) -> Turn:
-        """A question in the place of an earlier one, named by its message or by its answer's.
+        """Return a question that replaces an earlier one, named by its message id or its answer's.
 
-        Nothing is changed before `replace_turn`.
+        Nothing changes before `replace_turn`.
 
         Raises:
             ConversationNotFound: there is no such message.
@@ -61,10 +61,10 @@ class Turns(Conversations):
         return Turn(conversation.id, _new_id(), question, messages[:at], messages[at].id)
 
     async def replace_turn(self, turn: Turn) -> None:
-        """Puts a planned question in the place of the one it replaces and all that followed.
+        """Store a planned question instead of the one it replaces and everything after that.
 
         Raises:
-            ConversationNotFound: the conversation was deleted meanwhile.
+            ConversationNotFound: the conversation has been deleted.
         """
         async with self._db.transaction() as tx:
             replaced = await tx.row(
@@ -75,7 +75,7 @@ class Turns(Conversations):
                     "DELETE FROM messages WHERE conversation_id = ? AND seq >= ?",
                     (turn.conversation_id, replaced["seq"]),
                 )
-                # A title of the user's own stays.
+                # A title that the user wrote stays.
                 await tx.execute(
                     "UPDATE conversations SET title = ? WHERE id = ? AND title = ?",
                     (
@@ -89,10 +89,10 @@ class Turns(Conversations):
             )
 
     async def finish_turn(self, conversation_id: str, answer: AnswerRecord) -> str:
-        """Stores an answer with copies of its sources; its message id.
+        """Store an answer with copies of its sources, and return its message id.
 
         Raises:
-            ConversationNotFound: the conversation was deleted meanwhile.
+            ConversationNotFound: the conversation has been deleted.
         """
         async with self._db.transaction() as tx:
             message_id = await _add_message(
@@ -110,16 +110,16 @@ class Turns(Conversations):
         return message_id
 
     async def summary(self, conversation_id: str) -> Summary | None:
-        """What was said in the conversation in short, if that was kept."""
+        """Return the summary of a conversation, if one was stored."""
         row = await self._db.row(
             "SELECT until, text FROM summaries WHERE conversation_id = ?", (conversation_id,)
         )
         return Summary(row["until"], self._shown(row["text"])) if row else None
 
     async def save_summary(self, conversation_id: str, summary: Summary) -> None:
-        """Keeps a summary in the place of an earlier one."""
+        """Store a summary, replacing an earlier one."""
         async with self._db.transaction() as tx:
-            # A message that was replaced meanwhile is summed up for nobody.
+            # Without the message, which may have been replaced meanwhile, nothing is stored.
             await tx.execute(
                 "REPLACE INTO summaries SELECT ?, id, ? FROM messages WHERE id = ?",
                 (conversation_id, storable(summary.text), summary.until),
@@ -154,9 +154,9 @@ def _new_id() -> str:
 
 def _title(question: str) -> str:
     words = " ".join(question.split())
-    if len(words) <= LONGEST_TITLE:
+    if len(words) <= MAX_TITLE:
         return words
-    return words[: LONGEST_TITLE - 1].rsplit(" ", 1)[0] + "\u2026"
+    return words[: MAX_TITLE - 1].rsplit(" ", 1)[0] + "\u2026"
 
 
 def _source_values(message_id: str, citation: Citation) -> tuple[str | int | float | None, ...]:

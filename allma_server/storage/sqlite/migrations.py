@@ -1,6 +1,6 @@
-"""The schema, as numbered steps; `PRAGMA user_version` counts the steps taken.
+"""The schema as numbered steps; `PRAGMA user_version` counts the steps taken.
 
-A step is never edited once released: a change is another function at the end of `MIGRATIONS`.
+A released step is never edited: a change is another function at the end of `MIGRATIONS`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from allma_server._internal.tokens import FTS_TOKENIZER
 
 
 class Migrating(Protocol):
-    """What a step may do: run statements inside the one transaction of its migration."""
+    """What a step may do: run statements in its own transaction."""
 
     async def execute(self, sql: str) -> int: ...
 
@@ -25,8 +25,8 @@ _CATALOGUE = (
       added_at TEXT NOT NULL
     )
     """,
-    # `name` is what full-text search sees of the path; it is stored because a contentless index
-    # must be told exactly what it was given when a row is taken out again.
+    # `name` is what full-text search sees of the path. It is stored because a contentless index
+    # must get exactly the same text again to delete a row.
     """
     CREATE TABLE documents (
       id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,7 +47,7 @@ _CATALOGUE = (
     )
     """,
     "CREATE INDEX documents_by_workspace ON documents (workspace_id, state)",
-    # Ids are never given twice (AUTOINCREMENT), so an old citation cannot point at new text.
+    # Ids are never reused (AUTOINCREMENT), so an old citation cannot point to new text.
     """
     CREATE TABLE chunks (
       id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,7 +66,7 @@ _CATALOGUE = (
     )
     """,
     "CREATE INDEX chunks_by_text ON chunks (text_hash)",
-    # Contentless: the text itself is in `chunks` and need not be stored twice.
+    # Contentless: the text itself is in `chunks`.
     f"""
     CREATE VIRTUAL TABLE chunks_fts USING fts5 (
       name, heading, text, content = '', tokenize = "{FTS_TOKENIZER}"
@@ -87,8 +87,8 @@ _VECTORS = (
       UNIQUE (embedder_id, text_hash)
     )
     """,
-    # A chunk that changes again while it waits gets a new `seq`: acknowledging the old one
-    # must not lose the newer change.
+    # A chunk that changes again while pending gets a new `seq`, so that acknowledging the old
+    # change does not lose the new one.
     """
     CREATE TABLE vector_outbox (
       seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -157,18 +157,18 @@ _JOBS_AND_SETTINGS = (
 
 
 async def first_schema(tx: Migrating) -> None:
-    """The catalogue, vectors and their outbox, conversations, jobs and settings."""
+    """Create the catalogue, vectors and their outbox, conversations, jobs and settings."""
     for statement in (*_CATALOGUE, *_VECTORS, *_CONVERSATIONS, *_JOBS_AND_SETTINGS):
         await tx.execute(statement)
 
 
 async def rules_of_workspaces(tx: Migrating) -> None:
-    """By which rules (chunk sizes, limits, version) the whole of a workspace was last read."""
+    """Add the rules (chunk sizes, limits, version) by which a whole workspace was last read."""
     await tx.execute("ALTER TABLE workspaces ADD COLUMN rules TEXT NOT NULL DEFAULT ''")
 
 
 async def summaries_of_conversations(tx: Migrating) -> None:
-    """What was said in long conversations, in short; gone with the last message it tells of."""
+    """Add summaries of long conversations; deleted with the last message they cover."""
     await tx.execute(
         """
         CREATE TABLE summaries (
@@ -182,22 +182,22 @@ async def summaries_of_conversations(tx: Migrating) -> None:
 
 
 async def groundings_of_answers(tx: Migrating) -> None:
-    """What an answer rests on; NULL for questions, and for answers from before this step."""
+    """Add the grounding of answers; NULL for questions, and for answers before this step."""
     await tx.execute("ALTER TABLE messages ADD COLUMN grounding TEXT")
 
 
 async def codes_of_reasons(tx: Migrating) -> None:
-    """The error code of a file that was skipped or failed; NULL before this step."""
+    """Add the error code of skipped and failed files; NULL before this step."""
     await tx.execute("ALTER TABLE documents ADD COLUMN reason_code TEXT")
 
 
 async def approval_of_workspaces(tx: Migrating) -> None:
-    """Folders that came with an import are proposed: approved ones alone are read and followed."""
+    """Add approval: an imported workspace is only proposed, and not read until it is approved."""
     await tx.execute("ALTER TABLE workspaces ADD COLUMN approved INTEGER NOT NULL DEFAULT 1")
 
 
 async def disks_of_workspaces(tx: Migrating) -> None:
-    """Which disks a workspace was on: {path: number} of its root and of mount points inside."""
+    """Add the disks of a workspace: {path: device number} of its root and inner mount points."""
     await tx.execute("ALTER TABLE workspaces ADD COLUMN disks TEXT NOT NULL DEFAULT '{}'")
 
 

@@ -4,9 +4,10 @@ import asyncio
 import logging
 
 from allma_server.errors import AllmaError, DataDamaged
-from allma_server.storage.sqlite.database import Stored, fill_full_text
+from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.failures import damaged
 from allma_server.storage.sqlite.ledger import remove_documents
+from allma_server.storage.sqlite.schema import fill_full_text
 
 _ORPHANS = (
     "DELETE FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from allma_server._internal.paths import is_inside
-from allma_server.storage.sqlite.database import Stored, Transaction
+from allma_server.storage.sqlite.connection import Transaction
+from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.documents import inside
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.rows import as_json, shown_path, stored_path

@@ -17,7 +17,8 @@ from allma_server.errors import (
 )
 from allma_server.storage.lock import LOCK_FILE, data_directory_owned, own_data_directory
 from allma_server.storage.sqlite.catalog import Catalog
-from allma_server.storage.sqlite.database import Database, Transaction, open_database
+from allma_server.storage.sqlite.connection import Transaction
+from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.migrations import MIGRATIONS, Migrating
 from tests.unit.storage.corpus import publish
 
@@ -307,9 +308,9 @@ async def test_the_writer_goes_on_after_full_text_search_was_stopped(
         await publish(catalog, f"/w/{number}.txt", texts)
 
     async def merge() -> None:
-        await catalog.merge_words(begin=True)
+        await catalog.merge_full_text(begin=True)
         for _ in range(20):
-            await catalog.merge_words(begin=False)
+            await catalog.merge_full_text(begin=False)
 
     for step in range(100):
         async with asyncio.TaskGroup() as tasks:

@@ -17,8 +17,8 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "a folder": Path.mkdir,
     "a pipe": lambda path: os.mkfifo(path),
     "a device": lambda path: path.symlink_to("/dev/zero"),
-    "a link that leads to itself": lambda path: path.symlink_to(path),
-    "a link into a folder that is not there": lambda path: path.symlink_to("/no/such/folder/x"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a link into a folder that does not exist": lambda path: path.symlink_to("/no/such/folder/x"),
 }
 
 
