@@ -1,7 +1,10 @@
 """Settings: one frozen model, and the only code that reads the environment and TOML.
 
-Order, later wins: defaults, `config.toml`, `ALLMA_*` (and `OLLAMA_HOST`), what the client hands
-over. Nested keys do not exist, so a setting has the same name everywhere.
+Order, later wins: defaults, `config.toml`, `ALLMA_*` (and `OLLAMA_HOST`), the client's values.
+There are no nested keys, so a setting has the same name everywhere.
+
+Not pydantic-settings: it ignores unknown `ALLMA_*` variables, which are an error here, and does not
+tell which layer a value came from.
 """
 
 import difflib
@@ -23,19 +26,19 @@ from allma_server.locations import config_file, default_data_dir, read_config
 _log = logging.getLogger(__name__)
 
 _KEY = "_API_KEY"
-"""How variables end that hold a secret, and are no setting."""
+"""Suffix of variables that hold a secret and are not settings."""
 
 Source = Literal["default", "config.toml", "environment", "client"]
 
 
 class Config(BaseModel):
-    """All settings of a process. Field descriptions are the documentation."""
+    """All settings of a process. The field descriptions are their documentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path = Field(
         default_factory=default_data_dir,
-        description="Where everything Allma stores lives. Must be on a local disk.",
+        description="Where Allma stores its data. Must be on a local disk.",
     )
     ollama_url: str = Field(
         default="http://127.0.0.1:11434", description="Address of the Ollama server."
@@ -46,11 +49,11 @@ class Config(BaseModel):
         "such as http://127.0.0.1:8080/v1.",
     )
     chat_provider: str = Field(
-        default="ollama", description="Who generates answers: ollama or openai."
+        default="ollama", description="What generates answers: ollama or openai."
     )
     chat_model: str = Field(
         default="auto",
-        description="A model name, or auto: the last one chosen, else the first that can chat.",
+        description="A model name, or auto: the last one chosen, else the first one that can chat.",
     )
     embedder: str = Field(
         default="auto",
@@ -78,21 +81,21 @@ class Config(BaseModel):
         "ids (a quarter of the disk, for large indexes).",
     )
     chunk_size: int = Field(
-        default=1000, ge=100, le=8000, description="Upper size of a chunk, in characters."
+        default=1000, ge=100, le=8000, description="Maximum size of a chunk, in characters."
     )
     chunk_overlap: int = Field(
         default=200,
         ge=0,
         le=2000,
-        description="Overlap of chunks where no structural boundary serves, in characters.",
+        description="Overlap of chunks that are not split at a structural boundary, in characters.",
     )
     max_file_mb: int = Field(
         default=50, ge=1, le=2000, description="Larger files are skipped, in megabytes."
     )
     mask_secrets: bool = Field(
         default=True,
-        description="Keep passwords, keys and tokens that stand in documents out of the index, "
-        "passages, prompts and what is read.",
+        description="Mask passwords, keys and tokens found in documents: in the index, passages, "
+        "prompts and what is read.",
     )
     parse_seconds: int = Field(
         default=20,
@@ -104,29 +107,34 @@ class Config(BaseModel):
         default=0, ge=0, le=32, description="Processes that read files; 0 chooses."
     )
     top_k: int = Field(
-        default=5, ge=1, le=50, description="The most passages a search gives and the model gets."
+        default=5,
+        ge=1,
+        le=50,
+        description="Maximum number of passages that a search returns and a model gets.",
     )
     reranker: str = Field(
         default="words",
-        description="Who orders the best passages last: words (their own words), chat or "
-        "chat/MODEL (a chat model), or onnx/PATH (a cross-encoder: a folder with model.onnx and "
-        "tokenizer.json).",
+        description="What reranks the best passages: words (no model), chat or chat/MODEL (a chat "
+        "model), or onnx/PATH (a cross-encoder: a folder with model.onnx and tokenizer.json).",
     )
     rerank_seconds: float = Field(
-        default=5, gt=0, le=300, description="Time limit for such a model; then words decide."
+        default=5,
+        gt=0,
+        le=300,
+        description="Time limit of a reranking model, in seconds; then the order by words stays.",
     )
     watch: bool = Field(default=True, description="Follow changes in registered workspaces.")
     idle_minutes: float = Field(
         default=10,
         gt=0,
-        description="The shared engine ends after so many minutes without clients or work.",
+        description="Minutes without clients or work after which the shared engine exits.",
     )
 
     @field_validator("data_dir", mode="before")
     @classmethod
     def _absolute(cls, value: Any) -> Path:
         if not str(value).strip():
-            raise ValueError("it is empty; leave it out for the usual folder")
+            raise ValueError("it is empty; remove it for the default folder")
         return Path(os.path.abspath(os.path.expanduser(value)))
 
     @field_validator("ollama_url", mode="before")
@@ -141,11 +149,11 @@ class Config(BaseModel):
 
 
 def load_config(client: Mapping[str, Any] | None = None) -> Config:
-    """The settings in force.
+    """Return the settings in effect.
 
     Raises:
-        UnknownSetting: a key that does not exist, wherever it stands.
-        InvalidArgument: a value of the wrong type, or a settings file that is not TOML.
+        UnknownSetting: a key does not exist, in any layer.
+        InvalidArgument: a value has the wrong type, or the settings file is not TOML.
     """
     return load_with_sources(client)[0]
 
@@ -153,7 +161,7 @@ def load_config(client: Mapping[str, Any] | None = None) -> Config:
 def load_with_sources(
     client: Mapping[str, Any] | None = None,
 ) -> tuple[Config, dict[str, Source]]:
-    """The settings in force, and where each value came from."""
+    """Return the settings in effect, and the layer that each value came from."""
     layers: list[tuple[Source, Mapping[str, Any]]] = [
         ("config.toml", read_file(config_file())),
         ("environment", _environment()),
@@ -268,16 +276,16 @@ def _file_version(path: Path) -> object:
 
 
 def question_defaults(given: object) -> dict[str, Any]:
-    """Arguments of questions that a client's environment decides, of what its hello says.
+    """Return default arguments of questions, from the settings that a client's hello contains.
 
-    What is not valid there is left out: who asks cannot do anything about it.
+    Invalid ones are left out: the user who asks cannot change them.
     """
     defaults: dict[str, Any] = {}
     for key, value in (cast(dict[str, Any], given) if isinstance(given, dict) else {}).items():
         try:
             checked = getattr(Config.model_validate({key: value}), key)
         except (ValidationError, AttributeError):
-            _log.warning("a client's setting %s is not valid", key)
+            _log.warning("ignoring the invalid setting %s of a client", key)
             continue
         if (argument := _ARGUMENTS.get(key)) is not None:
             defaults[argument] = checked
@@ -288,10 +296,11 @@ _ARGUMENTS = {"chat_model": "model", "top_k": "top_k"}
 
 
 def check_key(key: str) -> None:
-    """Raises UnknownSetting, naming the nearest key, unless `key` is a setting."""
+    """Raise UnknownSetting, naming the nearest key, unless `key` is a setting."""
     if key.upper().endswith(_KEY):
         raise UnknownSetting(
-            "An API key is not a setting.", "`allma config set-key ollama` (or openai) stores it."
+            "An API key is not a setting.",
+            "Store it with `allma config set-key ollama` (or openai).",
         )
     if key not in Config.model_fields:
         near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)
@@ -302,19 +311,19 @@ def check_key(key: str) -> None:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The keys a settings file sets; empty when there is none."""
+    """Return the keys of a settings file; empty if there is none."""
     try:
         return tomllib.loads(read_config(path))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise InvalidArgument(
-            f"The settings file {path} cannot be read: {exc}.", "Correct or remove it."
+            f"Cannot read the settings file {path}: {exc}.", "Correct or remove it."
         ) from exc
 
 
 def _address(value: Any, default_port: int | None) -> Any:
-    """An address in its usual form; what is none is told of when it is opened."""
+    """Return an address in its normal form; an invalid one is reported when it is used."""
     try:
         return server_address(value, default_port) if isinstance(value, str) else value
     except ValueError:
@@ -322,12 +331,12 @@ def _address(value: Any, default_port: int | None) -> Any:
 
 
 def key_variable(provider: str) -> str:
-    """The environment variable that holds the API key of a provider."""
+    """Return the environment variable with the API key of a provider."""
     return f"ALLMA_{provider.upper()}{_KEY}"
 
 
 def key_in_environment(provider: str) -> str | None:
-    """The API key of a provider that the environment gives; never among the settings."""
+    """Return the API key of a provider from the environment; it is never a setting."""
     return os.environ.get(key_variable(provider), "").strip() or None  # noqa: TID251
 
 
@@ -336,7 +345,7 @@ def _environment() -> dict[str, str]:
     found = {
         name.removeprefix("ALLMA_").lower(): value
         for name, value in env.items()
-        # A variable that is set to nothing is how shells and containers leave one out.
+        # Shells and containers unset a variable by setting it to nothing.
         if name.startswith("ALLMA_") and name != "ALLMA_CONFIG" and not name.endswith(_KEY)
         if value.strip()
     }
@@ -346,21 +355,20 @@ def _environment() -> dict[str, str]:
 
 
 def _ollama_host(value: str) -> str | None:
-    """Where Ollama's own variable says that it is."""
+    """Return the address in Ollama's own variable."""
     try:
         return server_address(value, OLLAMA_PORT)
     except ValueError as exc:
         raise InvalidArgument(
             f"OLLAMA_HOST in the environment is not the address of a server: {exc}.",
-            "It looks like 127.0.0.1:11434 or https://host; ollama_url in the settings goes "
-            "before it.",
+            "It looks like 127.0.0.1:11434 or https://host; the setting ollama_url overrides it.",
         ) from exc
 
 
 def child_environment() -> dict[str, str]:
-    """The few variables a worker process needs; whatever else the user has set stays out of it.
+    """Return the few variables that a worker process needs, without the user's others.
 
-    Chroma reads unprefixed names from the environment, so a stranger's variable could redirect it.
+    Chroma reads variables without a prefix, so an unrelated one could redirect it.
     """
     kept = ("PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "TMPDIR", "TEMP", "SYSTEMROOT")
     return {name: os.environ[name] for name in kept if name in os.environ}  # noqa: TID251

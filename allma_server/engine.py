@@ -30,7 +30,7 @@ from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.secrets import MASKED, masked
 from allma_server.storage.archive.archive import import_archive
-from allma_server.storage.archive.importer import Taken
+from allma_server.storage.archive.importer import ImportedData
 from allma_server.storage.archive.salvage import rescue_database
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
@@ -289,7 +289,7 @@ async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportRepo
         DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: it cannot be done.
     """
 
-    def refuse(taken: Taken) -> None:
+    def refuse(taken: ImportedData) -> None:
         _refuse_import(taken, data_dir)
 
     taken = await import_archive(
@@ -314,7 +314,7 @@ async def rescue_data(data_dir: Path) -> Rescue:
     return Rescue(str(kept), taken.documents, taken.conversations, taken.messages)
 
 
-def _refuse_import(taken: Taken, data_dir: Path) -> None:
+def _refuse_import(taken: ImportedData, data_dir: Path) -> None:
     """Raises InvalidArgument for folders, formats or an embedder that this Allma does not take."""
     for path in taken.workspaces:
         if (why := refusal_reason(Path(path), data_dir)) is not None:

@@ -61,7 +61,9 @@ def loop_never_blocks() -> Iterator[None]:
             detector.functions[name].deactivate()  # the kernel answers them without the disk
         for function in detector.functions.values():
             function.can_block_in("tests/audit.py", "faults")
-            function.can_block_in("allma_server/storage/archive/worker.py", {"take_over", "save"})
+            function.can_block_in(
+                "allma_server/storage/archive/worker.py", {"convert_here", "rescue_here"}
+            )
             function.can_block_in("allma_server/cli/shell.py", "complete")
             function.can_block_in("allma_server/locations.py", "socket_path")
         yield

@@ -1,1 +1,1 @@
-"""Code below every package: processes, tasks, late imports, logs, paths; not part of the API."""
+"""Code that every package may use: processes, tasks, late imports, logs, paths. Not an API."""

@@ -1,8 +1,8 @@
-"""A child process that answers calls over a pipe, with a limit on each call.
+"""A child process that answers calls over a pipe, with a time limit on each call.
 
-What can hang, crash or fill the memory (a vector store, parsing of untrusted files) runs in a
-child; the parent sees a foreseen error instead. A frame is a length, a JSON header and the
-binary blobs whose sizes the header lists.
+Code that can hang, crash or exhaust memory (a vector store, parsing of untrusted files) runs in a
+child; the parent gets a foreseen error instead. A frame is a length, a JSON header, and the binary
+blobs whose sizes the header lists.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildFailed(Exception):
-    """The child died, hung past its limit, or raised what it did not foresee.
+    """The child died, exceeded its time limit, or raised an unforeseen exception.
 
-    `hung` tells a time limit from a death; `bug` carries the child's traceback when there is one;
-    `exit_code` is that of a child that ended by itself, negative for a signal.
+    `hung`: the time limit was exceeded. `bug`: the child's traceback, if it raised. `exit_code`: of
+    a child that ended by itself, negative for a signal.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ChildFailed(Exception):
 
 
 class Child:
-    """Parent's end: starts `python -m module *args` at the first call, and again after it died.
+    """The parent's end: starts `python -m module *args` at the first call, and again after it died.
 
     Calls are answered one at a time. The child ends when its standard input closes, which also
     happens when the parent is killed.
@@ -63,7 +63,7 @@ class Child:
         self._cwd = cwd
         self._environment = {**(environment or {}), "PYTHONPATH": str(_ROOT)}
         self._process: asyncio.subprocess.Process | None = None
-        self._turn = asyncio.Lock()
+        self._calling = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -81,13 +81,13 @@ class Child:
     async def call(
         self, method: str, params: Any = None, blobs: Blobs = (), *, limit: float
     ) -> tuple[Any, list[bytes]]:
-        """The child's answer to `method`, within `limit` seconds.
+        """Return the child's answer to `method`, within `limit` seconds.
 
         Raises:
-            AllmaError: the failure the child foresaw, as it raised it.
-            ChildFailed: it died, hung (it is killed then), or has a bug.
+            AllmaError: the error that the child raised.
+            ChildFailed: it died, hung (then it is killed), or has a bug.
         """
-        async with self._turn:
+        async with self._calling:
             try:
                 async with asyncio.timeout(limit):
                     process = await self._running()
@@ -99,17 +99,17 @@ class Child:
                 code = await self._exit_code()
                 raise ChildFailed(f"the process ended during {method}", exit_code=code) from exc
             except asyncio.CancelledError:
-                # The answer would be read as the next call's: this child cannot be used again.
+                # The next call would read this call's answer, so the child cannot be used again.
                 await self._kill()
                 raise
 
     def dismiss(self) -> None:
-        """Lets an idle child end by itself; the next call starts another."""
+        """Let an idle child end by itself; the next call starts another."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     async def close(self, grace: float = 10.0) -> None:
-        """Ends the child by closing its input; kills it after `grace` seconds."""
+        """End the child by closing its input; kill it after `grace` seconds."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -124,7 +124,7 @@ class Child:
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process and self._process.stdin and self._process.stdin.is_closing():
-            await self.close()  # dismissed, or dead without being noticed yet
+            await self.close()  # dismissed, or dead but not collected yet
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -137,7 +137,7 @@ class Child:
         return self._process
 
     async def _exit_code(self) -> int | None:
-        """How the child ended whose pipe is closed; one that lives on nevertheless is killed."""
+        """Return the exit code of a child whose pipe is closed; kill one that keeps running."""
         process = self._process
         with contextlib.suppress(TimeoutError):
             if process is not None:

@@ -1,6 +1,6 @@
-"""The child's end of `child_process.py`: answers calls over the pipe.
+"""The child's end of `child_process.py`: answer calls over the pipe.
 
-It stands alone because a child that reads one file should not wait for asyncio to be imported.
+A module of its own, because a child that reads one file should not wait for the import of asyncio.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ LENGTH = struct.Struct(">I")
 
 
 def serve(handlers: Mapping[str, Handler]) -> None:
-    """Child's end: answers calls until standard input closes.
+    """Answer calls until standard input closes.
 
-    File descriptor 1 is given to standard error first, so that nothing a library prints can
-    reach the wire.
+    File descriptor 1 is redirected to standard error first, so that nothing a library prints can
+    reach the pipe.
     """
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
-    # Ctrl-C in a terminal reaches children too; ending them is the parent's business.
+    # Ctrl-C in a terminal also reaches children; the parent ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A parent that is gone is told nothing, and what is left in the buffer is not written either.
+    # If the parent is gone, nothing is written, not even what is left in the buffer.
     with contextlib.suppress(BrokenPipeError), source, sink:
         while (received := _read(source)) is not None:
             sink.writelines(frame(*_answer(handlers, *received)))
@@ -54,7 +54,7 @@ def _answer(
 
 
 def frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
-    """The bytes of one call or answer."""
+    """Return the bytes of one call or answer."""
     body = json.dumps({**header, "blobs": [len(b) for b in blobs]}).encode("ascii")
     return [LENGTH.pack(len(body)), body, *blobs]
 

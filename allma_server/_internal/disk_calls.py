@@ -1,8 +1,8 @@
-"""Calls that look at a disk which may not answer, such as a network share that is gone.
+"""Calls to a disk that may not answer, such as a lost network share.
 
-Such a call waits for ever in a thread that nothing can end. So each has a thread of its own, which
-is left behind when its time is up, and only so many for one place: a disk that is gone fails calls
-to itself, soon and in a sentence, and no others.
+Such a call may block its thread for ever, and nothing can end the thread. So each call gets its own
+thread, which is abandoned when the time is up, and only a few for one location: a lost disk makes
+only calls to itself fail, and soon.
 """
 
 import asyncio
@@ -16,45 +16,49 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 P = ParamSpec("P")
 
-AT_ONCE = 4
-"""Threads for one place."""
+THREADS_PER_LOCATION = 4
 
 
-class _Place:
-    """The threads that a place may have, and how many calls know of it."""
+class _Location:
+    """The free threads of a location, and how many calls refer to it."""
 
     def __init__(self) -> None:
-        self.free = asyncio.Semaphore(AT_ONCE)
+        self.free = asyncio.Semaphore(THREADS_PER_LOCATION)
         self.calls = 0
 
 
-_places: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Place]]" = (
+_locations: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Location]]" = (
     WeakKeyDictionary()
 )
 
 
 async def call_disk(
-    place: Hashable,
+    location: Hashable,
     seconds: float | None,
     call: Callable[P, T],
     /,
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """What `call` returns or raises, beside the event loop; `place` is what it may wait for.
+    """Run a blocking call in a thread; return what it returns, or raise what it raises.
+
+    Args:
+        location: what the call may block on, such as a workspace's root.
+        seconds: time limit; None waits without one.
+        call: the function; it gets the other arguments.
 
     Raises:
-        TimeoutError: it took longer than `seconds`, or others at this place did.
+        TimeoutError: it took longer than `seconds`, or earlier calls to this location did.
     """
     loop = asyncio.get_running_loop()
-    places = _places.setdefault(loop, {})
-    known = places.setdefault(place, _Place())
+    locations = _locations.setdefault(loop, {})
+    known = locations.setdefault(location, _Location())
     known.calls += 1
 
     def leave() -> None:
         known.calls -= 1
         if not known.calls:
-            places.pop(place, None)
+            locations.pop(location, None)
 
     try:
         async with asyncio.timeout(seconds):
@@ -70,7 +74,7 @@ async def call_disk(
 
 
 def _in_thread(call: Callable[[], T], ended: Callable[[], Any]) -> "asyncio.Future[T]":
-    """Runs a call in a thread that ends with the process; `ended` is then called on the loop."""
+    """Run a call in a daemon thread; `ended` is called on the loop afterwards."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -90,7 +94,7 @@ def _in_thread(call: Callable[[], T], ended: Callable[[], Any]) -> "asyncio.Futu
             result = call()
         except BaseException as exc:
             error = exc
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so no caller is left
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="disk", daemon=True).start()

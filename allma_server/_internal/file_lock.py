@@ -1,7 +1,8 @@
 """A lock on an open file, which the system releases when the process ends, however it ends.
 
-The file stays when the lock goes: deleting it would let two processes lock two files of one name.
-Standard library only.
+The file stays when the lock is released: deleting it would let two processes lock two files of the
+same name. Standard library only, because forwarders and daemons start with it; importing filelock
+takes longer than a forwarder's whole start.
 """
 
 import sys
@@ -10,11 +11,11 @@ from typing import IO
 if sys.platform == "win32":
     import msvcrt
 
-    # Windows forbids reading locked bytes, so the lock lies far behind what the file says.
+    # Windows forbids reading locked bytes, so the locked byte is far behind the content.
     _OFFSET = 1 << 30
 
     def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
-        """Locks the file; False when another process holds it. None is `shared` here."""
+        """Lock the file; return False when another process holds the lock. Never `shared` here."""
         del shared
         file.seek(_OFFSET)
         try:
@@ -24,7 +25,7 @@ if sys.platform == "win32":
         return True
 
     def unlock(file: IO[bytes]) -> None:
-        """Lets the next process have it."""
+        """Release the lock."""
         file.seek(_OFFSET)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
@@ -32,7 +33,7 @@ else:
     import fcntl
 
     def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
-        """Locks the file, alone or with others that share it; False when another holds it."""
+        """Lock the file, exclusively or `shared`; return False when another process holds it."""
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,5 +41,5 @@ else:
         return True
 
     def unlock(file: IO[bytes]) -> None:
-        """Lets the next process have it."""
+        """Release the lock."""
         fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,4 +1,4 @@
-"""Modules that a running program imports when they are first wanted, and keeps until it ends."""
+"""Import heavy modules late, without blocking the event loop."""
 
 import asyncio
 import gc
@@ -7,17 +7,17 @@ from importlib import import_module
 
 
 async def imported(name: str) -> None:
-    """Imports a module in a thread, so that the loop goes on; what it made is never collected.
+    """Import a module in a thread, and exclude its objects from garbage collection.
 
-    With both protocols there are 140,000 objects that live as long as the process. Every full
-    collection looked through all of them, which held the loop for 150 ms.
+    The two protocol libraries create 140,000 objects that live as long as the process. Every full
+    collection scanned them all and blocked the loop for 150 ms.
     """
-    await asyncio.to_thread(_import_for_good, name)
+    await asyncio.to_thread(_import_and_freeze, name)
 
 
-def _import_for_good(name: str) -> None:
+def _import_and_freeze(name: str) -> None:
     if name in sys.modules:
-        import_module(name)  # another thread may still be at it
+        import_module(name)  # another thread may still be importing it
         return
     gc.disable()
     try:

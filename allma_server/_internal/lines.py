@@ -1,7 +1,7 @@
-r"""What a line is: it ends with `\n`, `\r\n` or `\r`, and with nothing else.
+r"""Split text into lines, which end with `\n`, `\r\n` or `\r` and nothing else.
 
-So chunks are numbered and editors count. `str.splitlines` also ends lines at form feeds, U+0085 and
-U+2028, which would shift all that follows.
+Editors count lines like this, and so do chunks. `str.splitlines` also splits at form feeds, U+0085
+and U+2028, which would shift all following numbers.
 """
 
 import re
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 CONTEXT_LINES = 400
 CONTEXT_BYTES = 40_000
-"""How much before the lines that are asked for is told too: as much as a private key may take."""
+"""Lines before the requested ones that are read too: as much as a private key may span."""
 
-_LONGEST_HEADER = 4_000
+_MAX_HEADER = 4_000
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _WHOLE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -24,7 +24,7 @@ _BREAK_BYTES = re.compile(rb"\r\n|\r|\n")
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text, without their ends."""
+    """Return the lines of a text, without line ends."""
     lines = _BREAK.split(text)
     if not lines[-1]:
         lines.pop()
@@ -32,14 +32,14 @@ def split_lines(text: str) -> list[str]:
 
 
 def lines_with_ends(text: str) -> list[str]:
-    """The lines of a text, each with what ends it."""
+    """Return the lines of a text, each with its line end."""
     return _WHOLE.findall(text)
 
 
 def named_lines(source: str) -> tuple[str, int, int] | None:
-    """What `a.md:3`, `a.md:3-7`, `a.md#L3` and `a.md#L3-L7` name: a file, its first and last line.
+    """Parse `a.md:3`, `a.md:3-7`, `a.md#L3` or `a.md#L3-L7`: a file, its first and last line.
 
-    None for a name without lines. A file may have such a name, so whoever asks tries that first.
+    Return None for a name without lines. A file may have such a name, so callers try that first.
     """
     found = _NAMED.fullmatch(source)
     if found is None:
@@ -50,9 +50,9 @@ def named_lines(source: str) -> tuple[str, int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class FileLines:
-    """Lines of a file from `first` on; `total` is how many it has. `head`: how the file begins.
+    """Lines of a file, starting with number `first`, of `total` lines.
 
-    `before` are some of the lines that stand before them.
+    `head`: the first bytes of the file. `before`: some of the lines before `first`.
     """
 
     first: int
@@ -63,9 +63,9 @@ class FileLines:
 
 
 def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -> FileLines:
-    """Lines `first` to `last` of a file that is read block by block, `most` bytes of them at most.
+    """Return lines `first` to `last` of a file read block by block, at most `most` bytes of them.
 
-    Only what is returned is kept in memory; the last line may be cut.
+    Only the result is kept in memory; the last line may be cut off.
     """
     kept: list[bytes] = []
     before: dict[int, bytes] = {}
@@ -83,12 +83,12 @@ def lines_of(blocks: Iterable[bytes], first: int, last: int | None, most: int) -
         left -= len(piece)
     above = _last(before.values(), CONTEXT_BYTES)
     if len(above) < len(before):
-        above.insert(0, before[1][:_LONGEST_HEADER])  # of a table, it names the columns
+        above.insert(0, before[1][:_MAX_HEADER])  # the header of a table names its columns
     return FileLines(first, kept, total, head, above)
 
 
 def _last(lines: Collection[bytes], most: int) -> list[bytes]:
-    """The last of some lines, `most` bytes of them."""
+    """Return the last of these lines, at most `most` bytes."""
     kept: list[bytes] = []
     for line in reversed(list(lines)):
         if (most := most - len(line) - 1) < 0:
@@ -98,10 +98,10 @@ def _last(lines: Collection[bytes], most: int) -> list[bytes]:
 
 
 def _numbered(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Pieces of lines with the line's number; an empty line is one empty piece."""
+    """Yield pieces of lines with the line's number; an empty line is one empty piece."""
     number, begun, ended_by_cr = 1, False, False
     for block in blocks:
-        # The two halves of one line end may stand in two blocks.
+        # The two characters of a line end may be in two blocks.
         content = block.removeprefix(b"\n") if ended_by_cr else block
         ended_by_cr = content.endswith(b"\r")
         for index, piece in enumerate(_BREAK_BYTES.split(content)):

@@ -1,4 +1,4 @@
-"""Where the log goes: a rotating file in the data directory, and warnings to stderr on demand."""
+"""Log to a rotating file in the data directory, and warnings to stderr on request."""
 
 import logging
 import sys
@@ -14,16 +14,16 @@ _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
 def log_file(data_dir: Path) -> Path:
-    """The log of a data directory."""
+    """Return the log file of a data directory."""
     return data_dir / "logs" / "allma.log"
 
 
 @contextmanager
 def logging_to(data_dir: Path, *, verbose: bool = False) -> Generator[None]:
-    """While it lasts, this process logs to the data directory's file: five of 2 MB at most.
+    """Log to the data directory's file, at most five files of 2 MB, until the block ends.
 
-    Python's warnings go there too. `verbose` shows what is at least a warning on stderr as well;
-    so does a file that cannot be written, for then the log has no other place.
+    Python's warnings go there too. With `verbose`, warnings and errors also go to stderr; they
+    do as well when the file cannot be written.
     """
     root, ours = logging.getLogger(), logging.getLogger("allma_server")
     handlers = _handlers(log_file(data_dir), verbose=verbose)
@@ -58,7 +58,7 @@ def _handlers(path: Path, *, verbose: bool) -> list[logging.Handler]:
 
 
 class _PrivateLog(RotatingFileHandler):
-    """It tells of paths and questions: each of its files is its user's alone."""
+    """A log that only its user may read: it contains paths and questions."""
 
     def _open(self) -> TextIOWrapper:
         make_private_file(Path(self.baseFilename))

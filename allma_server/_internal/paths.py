@@ -1,6 +1,6 @@
-"""Paths as clients and the catalogue compare them: absolute, and by their letters.
+"""Absolute paths, compared as text, as clients and the catalogue do.
 
-The catalogue names files by their real paths; a client may name one through a link.
+The catalogue stores real paths; a client may name a file through a link.
 """
 
 import os
@@ -12,14 +12,14 @@ _REAL_SECONDS = 2.0
 
 
 def absolute(path: str) -> str:
-    """An absolute path without following links; nothing need be there."""
+    """Return an absolute path without following links; it need not exist."""
     return os.path.abspath(os.path.expanduser(path))
 
 
 async def real(path: str) -> str:
-    """An absolute path with all links followed; nothing need be there.
+    """Return an absolute path with all links followed; it need not exist.
 
-    Where the disk does not answer, links are not followed.
+    If the disk does not answer, links are not followed.
     """
     try:
         return await call_disk(("real", path), _REAL_SECONDS, _real, path)
@@ -32,6 +32,6 @@ def _real(path: str) -> str:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or stands below it; both absolute."""
+    """Return whether `path` is `folder` or is below it; both are absolute."""
     path, folder = os.path.normcase(path), os.path.normcase(folder)
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

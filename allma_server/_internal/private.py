@@ -1,7 +1,7 @@
-"""Files and folders that only their user may read, whatever the process's umask is.
+"""Files and folders that only their user may read, under any umask.
 
-Standard library only: forwarders use it. Elsewhere than on POSIX systems the user's profile is
-private already, and nothing is changed.
+Standard library only, because forwarders use it. On systems other than POSIX the user's profile is
+private already, and permissions are not changed.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 
 
 def make_private_folder(path: Path) -> None:
-    """Makes a folder and those above it that are missing; one that is there stays as it is.
+    """Create a folder and its missing parents; an existing one is not changed.
 
     Raises:
-        OSError: it cannot be made, or is no folder.
+        OSError: it cannot be created, or is not a folder.
     """
     missing: list[Path] = []
     while not path.is_dir():
@@ -30,25 +30,25 @@ def make_private_folder(path: Path) -> None:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """For `open(…, opener=private_opener)`: a file that is made is its user's alone."""
+    """For `open(…, opener=private_opener)`: only the user may read a file that it creates."""
     return os.open(path, flags, FILE_MODE)
 
 
 def make_private_file(path: Path) -> None:
-    """Makes an empty file where there is none.
+    """Create an empty file if there is none.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
 
 
 def tighten(path: Path) -> None:
-    """Takes a file or folder from everybody but its owner, and what a folder holds as well.
+    """Remove all permissions of other users on a file or folder and everything in it.
 
-    What belongs to another user and what a link points to stay as they are, as does what cannot be
-    changed: on some file systems nothing can.
+    Files of another user and targets of links are not changed. Failures are ignored: some file
+    systems have no permissions.
     """
     if os.name != "posix":
         return
@@ -60,9 +60,9 @@ def tighten(path: Path) -> None:
 
 
 def tighten_folder(path: Path) -> None:
-    """Takes a folder from everybody but its owner, unless others may live there too.
+    """Remove all permissions of other users on a folder, unless it is a shared one.
 
-    A home, a root and a place like /tmp stay as they are, even when they are named by mistake.
+    A home, a root and a folder like /tmp are not changed, even when they are named by mistake.
     """
     if os.name != "posix":
         return

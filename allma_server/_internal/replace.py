@@ -1,4 +1,4 @@
-"""A file that gets new contents in one step: a reader sees the old ones or the new ones."""
+"""Replace a file atomically: a reader sees the old content or the new one."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ from allma_server._internal.private import make_private_folder
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` in place of what the file holds; its permissions stay, and so do links to it.
+    """Replace a file's content by `data`; keep its permissions and links to it.
 
-    A new file, and the folders that are missing above it, are their user's alone.
+    Only the user may read a new file and its new parent folders.
 
     Raises:
-        OSError: the file or its folder cannot be written; it is as it was.
+        OSError: the file or its folder cannot be written; the file is unchanged.
     """
-    path = path.resolve()  # a link into a folder of dotfiles stays one
+    path = path.resolve()  # a link, as into a folder of dotfiles, stays a link
     make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
     try:

@@ -1,4 +1,4 @@
-"""Tasks that end with whoever began them."""
+"""Tasks that end with the code that started them."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ class _Stop(Exception):
 
 @contextlib.asynccontextmanager
 async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose tasks end with the block, however it ends.
+    """A task group whose tasks are cancelled at the end of the block.
 
-    An exception of the block comes out as it is, not wrapped in a group.
+    An exception of the block is raised as it is, not wrapped in a group.
     """
     failure: BaseException | None = None
     try:
@@ -33,9 +33,9 @@ async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
 
 
 async def completed(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns or raises, even if its caller is cancelled meanwhile: that waits.
+    """Await `work` to its end even if the caller is cancelled; then raise the cancellation.
 
-    Unlike `asyncio.shield` alone it leaves nothing running behind its caller. For short work only.
+    Unlike `asyncio.shield` it leaves nothing running after the caller. For short work only.
     """
     task = asyncio.ensure_future(work)  # noqa: TID251 - it owns the task and waits for its end
     cancelled: asyncio.CancelledError | None = None
@@ -47,5 +47,5 @@ async def completed(work: Coroutine[Any, Any, T]) -> T:
     if cancelled is None:
         return task.result()
     if not task.cancelled():
-        task.exception()  # the cancellation is what its caller is told
+        task.exception()  # the caller gets the cancellation instead
     raise cancelled

@@ -1,9 +1,9 @@
-"""Text to search terms: what the full-text index is fed, and what a query asks it for.
+"""Turn text into search terms, for the full-text index and for queries.
 
-The index sees only the space-joined output of `lexemes`, so every rule about words (case,
-accents, identifiers, versions, scripts without spaces) lives here and holds for queries as well.
-Each word is expanded by itself, without regard to its neighbours: a phrase of whole words
-therefore yields the same run of terms in a query as in the text that contains it.
+The index sees only the space-joined output of `lexemes`, so every rule about words (case, accents,
+identifiers, versions, scripts without spaces) is here and applies to queries as well. Each word is
+expanded on its own, so a phrase of whole words yields the same sequence of terms in a query as in
+the text that contains it.
 """
 
 import re
@@ -17,21 +17,21 @@ from itertools import accumulate, chain
 import Stemmer
 
 TOKENS_VERSION = 1
-"""Changes whenever the same text would yield other terms; the index is then rebuilt."""
+"""Increased whenever the same text yields other terms; the index is then rebuilt."""
 
 FTS_TOKENIZER = "ascii tokenchars '.+#_'"
-"""The FTS5 tokenizer that takes terms apart at spaces only, since all else is done here."""
+"""The FTS5 tokenizer that only splits at spaces; everything else is done here."""
 
-LONGEST_TERM = 64
+MAX_TERM = 64
 
-# Scripts written without spaces: characters, and pairs of them, stand in for words.
+# Scripts without spaces: characters and pairs of characters are the terms.
 _CJK = (
     "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\u1100-\u11ff\U00020000-\U0003134f"
 )
 # Thai, Lao, Tibetan, Myanmar, Khmer: three characters are about a syllable.
 _UNSPACED = "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ede\u0f40-\u0fbc\u1000-\u1049\u1780-\u17d3"
-# Combining marks belong to their word, which `\w` does not know.
+# Combining marks belong to their word, but `\w` does not match them.
 _ACCENTS = "\u0300-\u036f\u0483-\u0489"
 _MARKS = (
     f"{_ACCENTS}\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
@@ -42,28 +42,28 @@ _EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
 _VERSION = r"[vV]?\d+(?:\.\d+)+"
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?!\w)"
 _LANGUAGE = r"[A-Za-z](?:\+\+|\#(?!\w))"
-# None of these begins with two letters as nearly all words do, so those are tried first.
+# Nearly all words begin with two letters, and none of the above does, so this is tried first.
 _PLAIN = r"[A-Za-z_]{2}\w*(?:'\w+)?"
 _ASCII_WORD = re.compile(rf"{_PLAIN}|{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.ASCII)
 _WORD = re.compile(
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[{_CJK}]+|[{_UNSPACED}]+|[{_EMOJI}]"
     rf"|(?:(?![{_CJK}{_UNSPACED}])[\w{_MARKS}])+(?:['\u2019][\w{_MARKS}]+)?"
 )
-# Most texts that are not ASCII only have accents, dashes and curly quotes: this is quicker.
+# Most text that is not ASCII only has accents, dashes and curly quotes: this pattern is faster.
 _LETTERS_ONLY = re.compile("[\x00-\u058f\u1e00-\u25ff]*")
 _EUROPEAN_WORD = re.compile(
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[\w{_ACCENTS}]+(?:['\u2019][\w{_ACCENTS}]+)?"
 )
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
-# Where an identifier falls apart: HTTP|Server, get|HTTP, utf|8, snake|_case.
-_SEAM = re.compile(
+# Where an identifier is split: HTTP|Server, get|HTTP, utf|8, snake|_case.
+_SPLIT = re.compile(
     r"_+|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
     r"|(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])"
 )
 _QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d|`([^`]+)`')
 
-# Spellings that readers of the script do not tell apart: vowel points, alef and ya forms, digits.
+# Equivalent spellings: vowel points, forms of alef and ya, digits of other scripts.
 _FOLD = (
     dict.fromkeys([*range(0x591, 0x5C8), *range(0x610, 0x61B), 0x640, *range(0x64B, 0x660)], "")
     | {ord(a): b for a, b in zip("أإآٱىة", "اااايه", strict=True)}
@@ -71,7 +71,7 @@ _FOLD = (
 )
 
 # fmt: off
-# Few: a longer list takes from code and titles words that mean something there (get, find, list).
+# A short list: words like get, find and list have a meaning in code and titles.
 STOP_WORDS = frozenset("""
 a about am an and any are as at be been being but by can could did do does for from had has have he
 her him his how i if in into is it its may me might my no not of on or our she should so such than
@@ -85,36 +85,36 @@ _stem_word: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord  # pyr
 
 @dataclass(frozen=True, slots=True)
 class QueryTerms:
-    """What a question asks the full-text index for.
+    """The terms of a query.
 
-    `terms` are distinct and in the question's order; `repeated` are those it says more than once.
-    `stops` are too common to search by, unless nothing else is left. `pairs` are terms that stand
-    side by side, and `phrases` what the user put in quotes, as runs of terms.
+    `terms` are distinct and in the query's order; `repeated` are those that occur more than once.
+    `stop_words` are searched only when nothing else is left. `pairs` are adjacent terms. `phrases`
+    are what the user put in quotes, as sequences of terms.
     """
 
     terms: tuple[str, ...]
     repeated: frozenset[str] = frozenset()
-    stops: tuple[str, ...] = ()
+    stop_words: tuple[str, ...] = ()
     pairs: frozenset[tuple[str, str]] = frozenset()
     phrases: tuple[tuple[str, ...], ...] = ()
 
     def match(self, dropped: Collection[str] = ()) -> str:
-        """The FTS5 MATCH expression, without the terms in `dropped`; empty if there is nothing.
+        """Return the FTS5 MATCH expression without the terms in `dropped`; may be empty.
 
-        A repeated term stands twice in it, so that BM25 counts it twice: long questions repeat
-        what they are about.
+        A repeated term is in it twice, so that BM25 counts it twice: long questions repeat their
+        subject.
         """
         wanted = [term for term in self.terms if term not in dropped]
         wanted += [term for term in wanted if term in self.repeated]
-        runs = [(term,) for term in wanted or self.terms or self.stops]
+        runs = [(term,) for term in wanted or self.terms or self.stop_words]
         return " OR ".join(_quote(run) for run in (*self.phrases, *runs))
 
     def too_frequent(self, frequencies: Mapping[str, int], postings: int) -> frozenset[str]:
-        """The terms to drop so that a search scores at most `postings` rows.
+        """Return the terms to drop so that a search scores at most `postings` rows.
 
-        `frequencies` says in how many chunks a term is. The rarest terms are kept, at least one:
-        they tell chunks apart, and scoring takes time in proportion to the rows. A limit on each
-        term's share of the chunks would cost quality in collections about one subject.
+        `frequencies`: in how many chunks each term is. The rarest terms are kept, at least one:
+        they distinguish chunks, and scoring time is proportional to rows. A limit on each term's
+        share of the chunks would cost quality in collections about one subject.
         """
         rarest = sorted(self.terms, key=lambda term: frequencies.get(term, 0))
         rows = accumulate(
@@ -125,21 +125,21 @@ class QueryTerms:
 
 
 def lexemes(text: str) -> list[str]:
-    """The terms of a text, in its order; an identifier is followed by its parts."""
+    """Return the terms of a text, in order; an identifier is followed by its parts."""
     return list(chain.from_iterable(map(_expand, _words(text))))
 
 
 def query_terms(text: str) -> QueryTerms:
-    """The terms of a question, by the rules of `lexemes`, with its stop words set apart."""
+    """Return the terms of a query by the rules of `lexemes`, with stop words separate."""
     counts: Counter[str] = Counter()
-    stops: dict[str, None] = {}
+    stop_words: dict[str, None] = {}
     pairs: set[tuple[str, str]] = set()
     before: str | None = None
     for word in _words(text):
         expanded = _expand(word)
-        # IT and US are not it and us.
+        # IT and US are not the stop words it and us.
         if word.casefold() in STOP_WORDS and not (word.isupper() and len(word) > 1):
-            stops.update(dict.fromkeys(expanded))
+            stop_words.update(dict.fromkeys(expanded))
             before = None
             continue
         counts.update(expanded)
@@ -151,7 +151,7 @@ def query_terms(text: str) -> QueryTerms:
     return QueryTerms(
         terms=tuple(counts),
         repeated=frozenset(term for term, n in counts.items() if n > 1),
-        stops=tuple(stop for stop in stops if stop not in counts),
+        stop_words=tuple(word for word in stop_words if word not in counts),
         pairs=frozenset(pairs),
         phrases=tuple(dict.fromkeys(tuple(run) for run in quoted if len(run) > 1)),
     )
@@ -166,7 +166,7 @@ def _words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _expand(word: str) -> tuple[str, ...]:
-    """The terms of one word."""
+    """Return the terms of one word."""
     if not word.isascii():
         if _CJK_RUN.fullmatch(word):
             return tuple(_characters_and_pairs(word))
@@ -180,10 +180,10 @@ def _expand(word: str) -> tuple[str, ...]:
         version = word.lstrip("vV")
         return (version, *version.split("."))
     word = _without_apostrophes(word)
-    parts = [_fold(part) for part in _SEAM.split(word) if part]
+    parts = [_fold(part) for part in _SPLIT.split(word) if part]
     if len(parts) < 2:
         return tuple(map(_stem, parts))
-    return (_fold(word.strip("_"))[:LONGEST_TERM], *map(_stem, parts))
+    return (_fold(word.strip("_"))[:MAX_TERM], *map(_stem, parts))
 
 
 def _characters_and_pairs(run: str) -> Iterator[str]:
@@ -194,7 +194,7 @@ def _characters_and_pairs(run: str) -> Iterator[str]:
 
 
 def _fold(word: str) -> str:
-    """A word without case, accents and the spelling variants of its script."""
+    """Return a word without case, accents and the spelling variants of its script."""
     word = word.casefold()
     return word if word.isascii() else _without_accents(word.translate(_FOLD))
 
@@ -205,7 +205,7 @@ def _without_apostrophes(word: str) -> str:
 
 
 def _without_accents(word: str) -> str:
-    """Latin and Greek letters lose their accents; marks of other scripts are letters to them."""
+    """Remove accents of Latin and Greek letters; in other scripts marks are part of the word."""
     kept: list[str] = []
     for c in unicodedata.normalize("NFD", word):
         latin = bool(kept) and (kept[-1] < "\u0250" or "\u0370" <= kept[-1] < "\u0400")
@@ -215,7 +215,7 @@ def _without_accents(word: str) -> str:
 
 
 def _stem(term: str) -> str:
-    term = term[:LONGEST_TERM]
+    term = term[:MAX_TERM]
     return _stem_word(term) if term.isascii() and term.isalpha() else term
 
 

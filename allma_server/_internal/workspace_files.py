@@ -1,14 +1,13 @@
-"""The one way in which files and folders of a workspace are opened.
+"""The only way in which files and folders of a workspace are opened.
 
-Nobody but the user decides what a workspace holds at any moment: between two looks, a file may
-become a link to somewhere else, a pipe, a device or something huge, and so may a folder above it.
-So a path is walked folder by folder from the root of the file system without following a link,
-each step relative to the folder opened before, and what is opened at the end is looked at before it
-is read: a regular file of bounded size. Opening never waits, and reading never takes more than the
-bound. A path that a workspace was approved by, and all paths below, are real ones, so a link in one
-means that something was swapped.
+A workspace can change at any moment: between two system calls a file, or a folder above it, may
+become a link to somewhere else, a pipe, a device or a huge file. So a path is opened folder by
+folder from the root of the file system without following links, each step relative to the open
+folder before it. The file at the end must be a regular file of limited size. Opening never waits,
+and reading never takes more than the limit. Approved workspaces and all paths below are real paths,
+so a link in one means that it was replaced.
 
-Everything here blocks; `disk_calls.py` runs it beside the event loop.
+Everything here blocks; `disk_calls.py` runs it in threads.
 """
 
 import contextlib
@@ -26,8 +25,8 @@ _BLOCK = 1 << 20
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-# A folder that may be passed through need not be one that may be listed.
-_PASS = (getattr(os, "O_PATH", 0) or os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
+# A folder on the way need not be readable.
+_TRAVERSE = (getattr(os, "O_PATH", 0) or os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
 _READ = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -36,85 +35,85 @@ _READ = (
     | _NO_LINK
 )
 _RELATIVE = os.open in os.supports_dir_fd
-"""Whether the system opens names relative to an open folder; Windows does not."""
+"""Whether the system can open a name relative to an open folder; Windows cannot."""
 
-LINK = "It is a symbolic link, or stands behind one; links are not followed."
+LINK = "It is a symbolic link or behind one, and links are not followed."
 NOT_REGULAR = "It is not a regular file."
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A regular file, open for reading; `most` bytes are read of it and no more."""
+    """A regular file, open for reading at most `limit` bytes."""
 
     descriptor: int
     status: os.stat_result
-    most: int
+    limit: int
 
     def blocks(self) -> Iterator[bytes]:
-        """Its content piece by piece.
+        """Yield its content in blocks.
 
         Raises:
-            NothingToIndex: it has become larger than `most`.
+            NothingToIndex: it has become larger than `limit`.
         """
-        left = self.most
+        left = self.limit
         while block := os.read(self.descriptor, _BLOCK):
             left -= len(block)
             if left < 0:
-                raise _too_large(self.most)
+                raise _too_large(self.limit)
             yield block
 
     def content(self) -> bytes:
-        """All of it. Raises NothingToIndex as `blocks` does."""
+        """Return its whole content. Raises NothingToIndex as `blocks` does."""
         return b"".join(self.blocks())
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFolder:
-    """A folder that was come to without following a link."""
+    """A folder that was opened without following a link."""
 
     path: str
     descriptor: int | None
 
     def entries(self) -> list["os.DirEntry[str]"]:
-        """What is in it, by name; look at the entries only while it is open."""
+        """Return its entries sorted by name; use them only while it is open."""
         place = self.path if self.descriptor is None else self.descriptor
         with os.scandir(place) as found:
             return sorted(found, key=lambda entry: entry.name)
 
     def status(self, name: str) -> os.stat_result:
-        """What stands there under a name; of a link, the link's own. Raises OSError."""
+        """Return the status of a name in it, of a link itself. Raises OSError."""
         return os.stat(self._named(name), dir_fd=self.descriptor, follow_symlinks=False)
 
     def disk(self) -> int:
-        """The number of the file system it is on. Raises OSError."""
+        """Return the device number of its file system. Raises OSError."""
         return os.stat(self.path if self.descriptor is None else self.descriptor).st_dev
 
     @contextlib.contextmanager
-    def open_file(self, name: str, most: int) -> Generator[OpenFile]:
-        """A file in it, for reading at most `most` bytes.
+    def open_file(self, name: str, limit: int) -> Generator[OpenFile]:
+        """Open a file in it, for reading at most `limit` bytes.
 
         Raises:
-            NothingToIndex: it is a link, no regular file, or larger.
-            OSError: it is not there, or may not be read.
+            NothingToIndex: it is a link, not a regular file, or larger.
+            OSError: it does not exist, or may not be read.
         """
         before = self.status(name)
-        _check(before, most)
+        _check(before, limit)
         try:
             descriptor = os.open(self._named(name), _READ, dir_fd=self.descriptor)
         except OSError as exc:
             raise _link(exc) from exc
         try:
             status = os.fstat(descriptor)
-            _check(status, most)
+            _check(status, limit)
             if not _RELATIVE and not os.path.samestat(before, status):
                 raise NothingToIndex(LINK)
-            yield OpenFile(descriptor, status, most)
+            yield OpenFile(descriptor, status, limit)
         finally:
             os.close(descriptor)
 
     @contextlib.contextmanager
     def open_folder(self, *names: str) -> Generator["OpenFolder"]:
-        """The folder that `names` lead to, for listing. Raises as the function `open_folder`."""
+        """Open the folder below it that `names` lead to, for listing. Raises as `open_folder`."""
         path = os.path.join(self.path, *names)
         if self.descriptor is None:
             with open_folder(path) as folder:
@@ -123,7 +122,7 @@ class OpenFolder:
         descriptor = self.descriptor
         try:
             for number, name in enumerate(names, start=1):
-                inner = _step(descriptor, name, _LIST if number == len(names) else _PASS)
+                inner = _step(descriptor, name, _LIST if number == len(names) else _TRAVERSE)
                 if descriptor != self.descriptor:
                     os.close(descriptor)
                 descriptor = inner
@@ -138,21 +137,21 @@ class OpenFolder:
 
 @contextlib.contextmanager
 def open_folder(path: str, *, listed: bool = True) -> Generator[OpenFolder]:
-    """A folder by its absolute path; with `listed`, one whose entries can be had.
+    """Open a folder by its absolute path; with `listed`, for reading its entries.
 
     Raises:
-        NothingToIndex: there is a link on the way, or no folder at its end.
-        OSError: it is not there, or may not be opened.
+        NothingToIndex: the path contains a link, or does not end at a folder.
+        OSError: it does not exist, or may not be opened.
     """
     if not _RELATIVE:
-        _check_way(path)
+        _check_parents(path)
         yield OpenFolder(path, None)
         return
     first, *names = PurePath(path).parts
-    descriptor = os.open(first, _LIST if listed and not names else _PASS)
+    descriptor = os.open(first, _LIST if listed and not names else _TRAVERSE)
     try:
         for number, name in enumerate(names, start=1):
-            inner = _step(descriptor, name, _LIST if listed and number == len(names) else _PASS)
+            inner = _step(descriptor, name, _LIST if listed and number == len(names) else _TRAVERSE)
             os.close(descriptor)
             descriptor = inner
         yield OpenFolder(path, descriptor)
@@ -161,48 +160,48 @@ def open_folder(path: str, *, listed: bool = True) -> Generator[OpenFolder]:
 
 
 @contextlib.contextmanager
-def open_file(path: str, most: int) -> Generator[OpenFile]:
-    """A file by its absolute path, for reading at most `most` bytes.
+def open_file(path: str, limit: int) -> Generator[OpenFile]:
+    """Open a file by its absolute path, for reading at most `limit` bytes.
 
     Raises:
-        NothingToIndex: there is a link on the way or at its end, it is no regular file, or larger.
-        OSError: it is not there, or may not be read.
+        NothingToIndex: the path contains a link, it is not a regular file, or larger.
+        OSError: it does not exist, or may not be read.
     """
     folder, name = os.path.split(path)
-    with open_folder(folder, listed=False) as opened, opened.open_file(name, most) as file:
+    with open_folder(folder, listed=False) as opened, opened.open_file(name, limit) as file:
         yield file
 
 
 def status_of(path: str) -> os.stat_result:
-    """What stands at an absolute path; of a link, the link's own. Raises as `open_folder`."""
+    """Return the status of an absolute path, of a link itself. Raises as `open_folder`."""
     folder, name = os.path.split(path)
     with open_folder(folder, listed=False) as opened:
         return opened.status(name)
 
 
-def read_named(path: str, most: int, owners: Collection[int] | None = None) -> bytes:
-    """What a file outside of workspaces holds, which the user named; a link to it is followed.
+def read_named(path: str, limit: int, owners: Collection[int] | None = None) -> bytes:
+    """Return the content of a file outside workspaces that the user named; follow links to it.
 
-    One that decides what Allma does must be of one of the `owners`.
+    A file that decides what Allma does must belong to one of `owners`.
 
     Raises:
-        NothingToIndex: it is no regular file, larger than `most` bytes, or another user's.
-        OSError: it is not there, or may not be read.
+        NothingToIndex: it is not a regular file, larger than `limit` bytes, or another user's.
+        OSError: it does not exist, or may not be read.
     """
-    with open_file(os.path.realpath(path), most) as file:
+    with open_file(os.path.realpath(path), limit) as file:
         if owners is not None:
             check_owner(file, owners)
         return file.content()
 
 
 def check_owner(file: OpenFile, owners: Collection[int]) -> None:
-    """Raises NothingToIndex where a file is none of these users'."""
+    """Raise NothingToIndex unless the file belongs to one of these users."""
     if sys.platform != "win32" and file.status.st_uid not in owners:
         raise NothingToIndex("It belongs to another user.")
 
 
 def trusted_owners(folder: str) -> frozenset[int]:
-    """Whose files may decide something: the user's, the administrator's, the folder's owner's."""
+    """Return the users whose files may decide something: the user, root, the folder's owner."""
     if sys.platform == "win32":
         return frozenset({0})
     return frozenset({os.geteuid(), 0, os.stat(folder).st_uid})
@@ -216,26 +215,26 @@ def _step(descriptor: int, name: str, flags: int) -> int:
 
 
 def _link(exc: OSError) -> OSError | NothingToIndex:
-    """Systems differ in how they say that a link was not followed."""
-    swapped = exc.errno in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
-    return NothingToIndex(LINK) if swapped else exc
+    """Systems report a link that was not followed with different errors."""
+    is_link = exc.errno in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
+    return NothingToIndex(LINK) if is_link else exc
 
 
-def _check(status: os.stat_result, most: int) -> None:
+def _check(status: os.stat_result, limit: int) -> None:
     if _is_link(status):
         raise NothingToIndex(LINK)
     if not stat.S_ISREG(status.st_mode):
         raise NothingToIndex(NOT_REGULAR)
-    if status.st_size > most:
-        raise _too_large(most)
+    if status.st_size > limit:
+        raise _too_large(limit)
 
 
-def _too_large(most: int) -> NothingToIndex:
-    return NothingToIndex(f"It is larger than {most / 1e6:g} MB.")
+def _too_large(limit: int) -> NothingToIndex:
+    return NothingToIndex(f"It is larger than {limit / 1e6:g} MB.")
 
 
-def _check_way(path: str) -> None:
-    """Raises where a folder on the way is a link, on systems that cannot walk step by step."""
+def _check_parents(path: str) -> None:
+    """Raise if a folder of the path is a link, on systems without relative opening."""
     for folder in (path, *map(str, PurePath(path).parents)):
         status = os.lstat(folder)
         if _is_link(status) or not stat.S_ISDIR(status.st_mode):
@@ -243,7 +242,7 @@ def _check_way(path: str) -> None:
 
 
 def _is_link(status: os.stat_result) -> bool:
-    # A junction is a link too, though Windows has another word for it.
+    # A junction of Windows is a link too.
     tag = getattr(status, "st_reparse_tag", 0)
     junction = tag != 0 and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
     return stat.S_ISLNK(status.st_mode) or junction

@@ -74,7 +74,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
     if embedder is None:
         return "none yet"
     with engine.ingestion.exclusive():
-        doubtful = await engine.catalog.doubt(embedder.identity)
+        doubtful = await engine.catalog.mark_incomplete(embedder.identity)
     report = await engine.ingestion.run(await engine.ingestion.workspaces(), progress)
     assert isinstance(report, IngestReport)
     if report.failed:

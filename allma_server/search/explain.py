@@ -28,9 +28,9 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
     terms = query_terms(ranking.query)
     return Explanation(
         query=ranking.query,
-        terms=list(terms.terms or terms.stops),
+        terms=list(terms.terms or terms.stop_words),
         phrases=[" ".join(phrase) for phrase in terms.phrases],
-        stop_words=list(terms.stops) if terms.terms else [],
+        stop_words=list(terms.stop_words) if terms.terms else [],
         candidates=list(_candidates(ranking, unread, k)),
         reranker=sources.reranker.name if sources.reranker else None,
         notice=ranking.notice,

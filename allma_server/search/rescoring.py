@@ -57,7 +57,7 @@ def rescore(query: str, passages: Sequence[Passage]) -> list[float]:
     counts = [Counter(words) for words in texts]
     idf = _idf(counts)
     saturation = _saturation(texts)
-    wanted = frozenset(terms.terms or terms.stops)
+    wanted = frozenset(terms.terms or terms.stop_words)
     phrases = {*terms.phrases, *_verbatim(query)}
     code = code_share(passages)
     prose = 1 - code

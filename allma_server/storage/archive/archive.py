@@ -1,7 +1,7 @@
-"""The whole of a data directory in one file, and back.
+"""Export a data directory to one file, and import it.
 
-The file is a database like the one in use, whole at one moment, with a table that says what it
-is. It is never opened as ours: an import reads its rows into a new database (`archive_reader.py`).
+The file is a consistent copy of the database, with a manifest table that describes it. It is never
+opened as our own: an import reads its rows into a new database (`reader.py`).
 The vector index is not in it: it is rebuilt from the vectors where the file is imported.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 from allma_server import __version__
 from allma_server._internal.private import FILE_MODE
 from allma_server.errors import DiskFull, InvalidArgument, StorageError
-from allma_server.storage.archive.importer import Taken
+from allma_server.storage.archive.importer import ImportedData
 from allma_server.storage.archive.reader import FORMAT
-from allma_server.storage.archive.swap import delete_database, exchange
+from allma_server.storage.archive.swap import delete_database, replace_database
 from allma_server.storage.archive.worker import convert
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.special_files import special_kind
@@ -29,19 +29,19 @@ from allma_server.types import now
 
 
 class Archive(Stored):
-    """Writes the file."""
+    """Writes archives."""
 
     async def export(self, path: Path) -> int:
-        """Writes everything to a new file that only its owner may read; its size in bytes.
+        """Write everything to a new file that only its owner may read; return its size in bytes.
 
         Raises:
-            InvalidArgument: it exists already, or may not be written there.
+            InvalidArgument: it already exists, or cannot be written there.
             DiskFull: no space is left for it.
         """
         draft = await asyncio.to_thread(_make_draft, path)
         try:
             await self._db.rows("VACUUM INTO ?", (str(draft),))
-            return await asyncio.to_thread(_finish, draft, path)
+            return await asyncio.to_thread(_complete, draft, path)
         except DiskFull as exc:
             raise DiskFull(f"No space is left for {path}.", "Free some space.") from exc
         finally:
@@ -49,7 +49,7 @@ class Archive(Stored):
 
 
 def _make_draft(path: Path) -> Path:
-    """An empty file beside `path`, with a name that nobody else has."""
+    """Create an empty file with a unique name beside `path`."""
     try:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -60,7 +60,7 @@ def _make_draft(path: Path) -> Path:
     return Path(name)
 
 
-def _finish(draft: Path, path: Path) -> int:
+def _complete(draft: Path, path: Path) -> int:
     with contextlib.closing(sqlite3.connect(draft)) as copy, _disk_failures(path):
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
@@ -69,20 +69,20 @@ def _finish(draft: Path, path: Path) -> int:
         )
         copy.commit()
     try:
-        _name_finally(draft, path)
+        _publish(draft, path)
         return path.stat().st_size
     except OSError as exc:
         raise _unwritable(path, exc) from exc
 
 
-def _name_finally(draft: Path, path: Path) -> None:
-    """Gives the draft its name, unless another file has taken it meanwhile."""
+def _publish(draft: Path, path: Path) -> None:
+    """Give the draft its final name, unless another file has that name now."""
     try:
         os.link(draft, path)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without links: the name is taken by a file of ours first.
+        # A file system without links: reserve the name with an empty file first.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
         os.replace(draft, path)
 
@@ -102,53 +102,55 @@ async def import_archive(
     vectors: str,
     *,
     replace: bool,
-    refuse: Callable[[Taken], None],
-) -> Taken:
-    """Makes what `file` holds the content of a data directory that no engine uses.
+    refuse: Callable[[ImportedData], None],
+) -> ImportedData:
+    """Replace the content of a data directory, which no engine uses, by that of an archive.
 
-    The rows are read into a new database, which takes the place of the former one at the end:
-    whatever fails before, the former one stays.
+    The rows are read into a new database, which replaces the previous one at the end: after a
+    failure the previous one is unchanged.
 
     Args:
-        file: what `Archive.export` wrote, or what anybody made look like it.
-        data: the data directory; created when it is not there.
+        file: what `Archive.export` wrote, or a file made to look like it.
+        data: the data directory; created if there is none.
         database: the name of its database.
         vectors: the name of its folder of vector indexes.
-        replace: whether what is there may be overwritten.
-        refuse: raises InvalidArgument for content that may not be taken over.
+        replace: whether existing data may be overwritten.
+        refuse: raises InvalidArgument for content that may not be imported.
 
     Raises:
-        InvalidArgument: it is not such a file, or there is something to overwrite.
+        InvalidArgument: it is not an archive, or existing data would be overwritten.
         DataDirectoryTooNew: a newer Allma wrote it.
         DataDirectoryBusy: an engine uses the directory.
         DiskFull, StorageError: it cannot be copied.
     """
-    await _refuse_others(file)
+    await _refuse_non_file(file)
     async with data_directory_owned(data):
         with _disk_failures(data):
             if not replace:
                 await asyncio.to_thread(_refuse_overwriting, data / database)
-            taken = await _take_over(file, data / database, refuse)
+            imported = await _replace_database(file, data / database, refuse)
             await asyncio.to_thread(delete_collections, data / vectors)
-            return taken
+            return imported
 
 
-async def _take_over(file: Path, target: Path, refuse: Callable[[Taken], None]) -> Taken:
-    """Puts a new database with what `file` holds in the place of `target`."""
-    draft, former = (target.with_name(f"{target.name}.{end}") for end in ("import", "former"))
+async def _replace_database(
+    file: Path, target: Path, refuse: Callable[[ImportedData], None]
+) -> ImportedData:
+    """Replace `target` by a new database with the rows of `file`."""
+    draft, previous = (target.with_name(f"{target.name}.{end}") for end in ("import", "former"))
     await asyncio.to_thread(delete_database, draft)
     try:
-        taken = await convert(file, draft)
-        await asyncio.to_thread(refuse, taken)
-        await asyncio.to_thread(exchange, draft, target, former)
-        await asyncio.to_thread(delete_database, former)
+        imported = await convert(file, draft)
+        await asyncio.to_thread(refuse, imported)
+        await asyncio.to_thread(replace_database, draft, target, previous)
+        await asyncio.to_thread(delete_database, previous)
     finally:
         await asyncio.to_thread(delete_database, draft)
-    return taken
+    return imported
 
 
-async def _refuse_others(file: Path) -> None:
-    """Raises InvalidArgument for what is no file at all."""
+async def _refuse_non_file(file: Path) -> None:
+    """Raise InvalidArgument unless `file` is a regular file."""
     if (kind := await asyncio.to_thread(special_kind, file)) is not None:
         raise InvalidArgument(
             f"{file} is {kind}, not a regular file.", "Name a file that `allma export` wrote."
@@ -160,8 +162,8 @@ async def _refuse_others(file: Path) -> None:
 def _refuse_overwriting(target: Path) -> None:
     if target.exists() and target.stat().st_size:
         raise InvalidArgument(
-            f"There is an index in {target.parent} already.",
-            "Add --replace to put the file in its place, or choose another with --data.",
+            f"{target.parent} already holds an index.",
+            "Add --replace to overwrite it, or choose another data directory with --data.",
         )
 
 

@@ -1,7 +1,7 @@
-"""Rows from elsewhere become a new database of the present schema.
+"""Write rows from elsewhere into a new database of the current schema.
 
-They come from an archive (`archive_reader.py`), where one wrong row refuses all, or from a damaged
-file (`pages.py`), where what does not fit is left out and what contradicts itself is mended.
+They come from an archive (`reader.py`), where one wrong row refuses the whole file, or from a
+damaged database (`page_reader.py`), where wrong rows are left out and contradictions are repaired.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,14 +19,14 @@ from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.schema import fill_full_text
 
 Batch = tuple[str, list[tuple[Any, ...]]]
-"""A table and some of its rows, their columns in the order of `TABLES`."""
+"""A table and some of its rows, with columns in the order of `TABLES`."""
 
 BATCH_ROWS = 500
 
-CARRIED_SETTINGS = ("embedder", "chat_model", "forgotten")
-"""What another data directory has decided and may decide here; its vector index is not ours."""
+IMPORTED_SETTINGS = ("embedder", "chat_model", "forgotten")
+"""Keys of another data directory's decisions that hold here too."""
 
-_OF_THE_PLACE = ("tokens_version", "vector_collection", "vector_index_id")
+_LOCAL_SETTINGS = ("tokens_version", "vector_collection", "vector_index_id")
 
 _ORPHANS = """
     DELETE FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces);
@@ -37,20 +37,20 @@ _ORPHANS = """
       OR until NOT IN (SELECT id FROM messages)
 """
 
-# A document with gaps is read again from the disk.
-_GAPS = """
+# A document with missing chunks is read again from the disk.
+_INCOMPLETE = """
     UPDATE documents AS d SET content_hash = '', mtime_ns = 0,
       chunks = (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
     WHERE chunks <> (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
 """
 
-_ODD_VECTORS = """
+_MISMATCHED_VECTORS = """
     DELETE FROM embeddings AS e WHERE length(vector) <> (
       SELECT length(o.vector) FROM embeddings o WHERE o.embedder_id = e.embedder_id
       GROUP BY length(o.vector) ORDER BY count(*) DESC LIMIT 1)
 """
 
-# Messages whose conversation is lost make one again, called by its first words.
+# Messages whose conversation is lost get a new one, titled with their first words.
 _LOST_CONVERSATIONS = """
     INSERT INTO conversations SELECT conversation_id, coalesce(
       (SELECT substr(content, 1, 79) FROM messages f WHERE f.conversation_id = m.conversation_id
@@ -60,7 +60,7 @@ _LOST_CONVERSATIONS = """
 """
 
 _CONTRADICTIONS = {
-    "a document's chunks are not as many as it says": (
+    "a document has another number of chunks than it states": (
         "SELECT 1 FROM documents d WHERE chunks <> "
         "(SELECT count(*) FROM chunks c WHERE c.document_id = d.id) LIMIT 1"
     ),
@@ -74,12 +74,12 @@ _CONTRADICTIONS = {
 }
 
 
-class Unfit(InvalidArgument):
-    """A row that Allma never writes."""
+class InvalidRow(InvalidArgument):
+    """A row holds something that Allma never writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedData:
     """What a new database holds."""
 
     documents: int
@@ -90,94 +90,94 @@ class Taken:
     embedder: str | None = None
 
 
-async def fill(draft: Path, batches: Iterable[Batch], *, mend: bool) -> Taken:
-    """Makes `draft` a database of these rows; with `mend`, of those that fit.
+async def fill(draft: Path, batches: Iterable[Batch], *, repair: bool) -> ImportedData:
+    """Create the database `draft` from these rows; with `repair`, from the valid ones.
 
     Raises:
-        InvalidArgument: without `mend`, a row contradicts another.
+        InvalidArgument: without `repair`, a row contradicts another.
         DiskFull, StorageError: it cannot be written.
     """
     async with open_database(draft) as database:
         async with database.transaction() as tx:
             await tx.execute("PRAGMA defer_foreign_keys = ON")
             for table, batch in batches:
-                await tx.many(_insertion(table, len(batch[0]), mend=mend), batch)
-            await (_mend(tx) if mend else _refuse_contradictions(tx))
-            await _keep_ids_unused(tx)
+                await tx.many(_insertion(table, len(batch[0]), repair=repair), batch)
+            await (_repair(tx) if repair else _refuse_contradictions(tx))
+            await _reserve_cited_ids(tx)
             await fill_full_text(tx)
-            return await _taken(tx)
+            return await _imported(tx)
 
 
 def checked(table: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    """A row of an archive.
+    """Return a row of an archive as a tuple, checked.
 
     Raises:
-        Unfit: it holds what Allma never writes.
+        InvalidRow: it holds something that Allma never writes.
     """
     if (column := wrong_column(table, values)) is not None:
-        raise Unfit(f"{table}.{column} holds what Allma never writes")
+        raise InvalidRow(f"{table}.{column} holds something that Allma never writes")
     return tuple(values)
 
 
 def recognised(found: Iterable[Row]) -> Iterator[Batch]:
-    """Rows without names, sorted to the tables whose shape they have; others are left out."""
-    waiting: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
+    """Assign rows without column names to the tables they fit; leave out the others."""
+    pending: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
     for row in found:
         if (known := _recognised(row)) is None:
             continue
         table, values = known
         key = table, len(values)
-        waiting.setdefault(key, []).append(values)
-        if len(waiting[key]) == BATCH_ROWS:
-            yield table, waiting.pop(key)
-    for (table, _), batch in waiting.items():
+        pending.setdefault(key, []).append(values)
+        if len(pending[key]) == BATCH_ROWS:
+            yield table, pending.pop(key)
+    for (table, _), batch in pending.items():
         yield table, batch
 
 
 def _recognised(row: Row) -> tuple[str, tuple[Any, ...]] | None:
     row_id, values = row
     for table, columns in TABLES.items():
-        if not _least(table) <= len(values) <= len(columns):
+        if not _initial_width(table) <= len(values) <= len(columns):
             continue
-        # A numeric key is the row's id and is not stored a second time.
+        # A numeric key is the row's id, and SQLite does not store it twice.
         keyed = values[0] is None and columns[0].name in ("id", "seq")
         whole = (row_id, *values[1:]) if keyed else tuple(values)
         if wrong_column(table, whole) is None:
-            return None if table == "settings" and whole[0] in _OF_THE_PLACE else (table, whole)
+            return None if table == "settings" and whole[0] in _LOCAL_SETTINGS else (table, whole)
     return None
 
 
-def _least(table: str) -> int:
-    """How many columns a table's rows had at first."""
+def _initial_width(table: str) -> int:
+    """Return how many columns a table had in the first schema."""
     return sum(column.since == 1 for column in TABLES[table]) or len(TABLES[table])
 
 
-def _insertion(table: str, width: int, *, mend: bool) -> str:
+def _insertion(table: str, width: int, *, repair: bool) -> str:
     names = ", ".join(column.name for column in TABLES[table][:width])
     marks = ", ".join("?" * width)
-    return f"INSERT {'OR IGNORE ' if mend else ''}INTO {table} ({names}) VALUES ({marks})"
+    return f"INSERT {'OR IGNORE ' if repair else ''}INTO {table} ({names}) VALUES ({marks})"
 
 
-async def _mend(tx: Transaction) -> None:
+async def _repair(tx: Transaction) -> None:
     await tx.execute(_LOST_CONVERSATIONS)
-    for statement in (*_ORPHANS.split(";"), _GAPS, _ODD_VECTORS):
+    for statement in (*_ORPHANS.split(";"), _INCOMPLETE, _MISMATCHED_VECTORS):
         await tx.execute(statement)
 
 
 async def _refuse_contradictions(tx: Transaction) -> None:
     for sentence, query in _CONTRADICTIONS.items():
         if await tx.row(query) is not None:
-            raise Unfit(sentence)
+            raise InvalidRow(sentence)
     for row in await tx.rows(
         "SELECT d.path, w.path AS workspace FROM documents d "
         "JOIN workspaces w ON w.id = d.workspace_id"
     ):
         if not is_inside(row["path"], row["workspace"]):
-            raise Unfit(f"the document {row['path']} is in none of its workspaces")
+            raise InvalidRow(f"the document {row['path']} is in none of its workspaces")
 
 
-async def _keep_ids_unused(tx: Transaction) -> None:
-    """Lets no new document or chunk have an id that an old answer cites."""
+async def _reserve_cited_ids(tx: Transaction) -> None:
+    """Make sure that no new document or chunk gets an id that an old answer cites."""
     for table, column in (("documents", "document_id"), ("chunks", "chunk_id")):
         row = await tx.row(f"SELECT coalesce(max({column}), 0) AS id FROM message_sources")
         cited = row["id"] if row else 0
@@ -191,7 +191,7 @@ async def _keep_ids_unused(tx: Transaction) -> None:
         )
 
 
-async def _taken(tx: Transaction) -> Taken:
+async def _imported(tx: Transaction) -> ImportedData:
     async def column(sql: str) -> list[Any]:
         return [row[0] for row in await tx.rows(sql)]
 
@@ -199,7 +199,7 @@ async def _taken(tx: Transaction) -> Taken:
     [conversations] = await column("SELECT count(*) FROM conversations")
     [messages] = await column("SELECT count(*) FROM messages")
     embedder = await column("SELECT value FROM settings WHERE key = 'embedder'")
-    return Taken(
+    return ImportedData(
         documents,
         conversations,
         messages,

@@ -1,8 +1,8 @@
-"""The rows of a SQLite file, page by page, without SQLite: what a damaged file still holds.
+"""Read the rows of a damaged SQLite file page by page, without SQLite.
 
-SQLite finds a page through the pages above it, so one bad page hides all below. Every row of a
-table stands whole in a leaf page and the overflow pages chained to it; here each leaf is read by
-itself. Pages of the write-ahead log go before those of the file.
+SQLite finds a page through its parent pages, so one bad page hides all below it. Every row of a
+table is complete in one leaf page and its overflow pages; this module reads each leaf on its own.
+Pages in the write-ahead log replace those in the file.
 
 The format: https://www.sqlite.org/fileformat2.html
 """
@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 TABLE_LEAF = 0x0D
-USUAL_PAGE = 4096
-LARGEST_ROW = 64 << 20
+DEFAULT_PAGE_SIZE = 4096
+MAX_ROW_BYTES = 64 << 20
 
 Row = tuple[int, list[Any]]
 """A row's id and its values."""
 
 
-class Unsound(Exception):
-    """A row that cannot be read."""
+class UnreadableRow(Exception):
+    """A row cannot be read."""
 
 
 def table_rows(database: Path) -> Iterator[Row]:
-    """Every row of every table that can be read, in no order; blocks."""
+    """Yield every readable row of every table, in no particular order; blocks."""
     with contextlib.ExitStack() as stack:
         content = _content(database, stack)
         pages = _Pages(content, _page_size(content), _logged_pages(database))
@@ -45,11 +45,11 @@ def _content(path: Path, stack: contextlib.ExitStack) -> bytes | mmap.mmap:
 def _page_size(header: bytes | mmap.mmap) -> int:
     size = int.from_bytes(header[16:18], "big")
     size = 65536 if size == 1 else size
-    return size if size in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536) else USUAL_PAGE
+    return size if size in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536) else DEFAULT_PAGE_SIZE
 
 
 class _Pages:
-    """Pages by number, from 1."""
+    """The pages by number, starting at 1."""
 
     def __init__(self, content: bytes | mmap.mmap, size: int, logged: dict[int, bytes]) -> None:
         self.size = size
@@ -58,7 +58,7 @@ class _Pages:
         self.count = max(len(content) // size, *self._logged, 0, 0)
 
     def page(self, number: int) -> bytes:
-        """A page; empty when there is none of this number."""
+        """Return a page, empty if there is none with this number."""
         if number in self._logged:
             return self._logged[number]
         begin = (number - 1) * self.size
@@ -67,23 +67,23 @@ class _Pages:
 
 
 def _logged_pages(database: Path) -> dict[int, bytes]:
-    """The pages that the write-ahead log holds in their last committed form."""
+    """Return the pages in the write-ahead log, each in its last committed form."""
     try:
         log = database.with_name(database.name + "-wal").read_bytes()
     except OSError:
         return {}
     size, salts = int.from_bytes(log[8:12], "big"), log[16:24]
     committed: dict[int, bytes] = {}
-    waiting: dict[int, bytes] = {}
+    uncommitted: dict[int, bytes] = {}
     at = 32
     while size and at + 24 + size <= len(log):
         number, commit = struct.unpack_from(">II", log, at)
         if log[at + 8 : at + 16] != salts:
-            break  # frames behind this one are of an earlier log
-        waiting[number] = log[at + 24 : at + 24 + size]
+            break  # the frames after this one belong to an earlier log
+        uncommitted[number] = log[at + 24 : at + 24 + size]
         if commit:
-            committed |= waiting
-            waiting = {}
+            committed |= uncommitted
+            uncommitted = {}
         at += 24 + size
     return committed
 
@@ -96,27 +96,27 @@ def _leaf_rows(pages: _Pages, number: int) -> Iterator[Row]:
     cells = int.from_bytes(page[begin + 3 : begin + 5], "big")
     for index in range(min(cells, pages.size // 4)):
         at = begin + 8 + 2 * index
-        with contextlib.suppress(Unsound, IndexError):
+        with contextlib.suppress(UnreadableRow, IndexError):
             yield _row(pages, page, int.from_bytes(page[at : at + 2], "big"))
 
 
 def _row(pages: _Pages, page: bytes, at: int) -> Row:
     length, at = _varint(page, at)
     row_id, at = _varint(page, at)
-    if length > LARGEST_ROW:
-        raise Unsound
+    if length > MAX_ROW_BYTES:
+        raise UnreadableRow
     local = _local(length, pages.size)
     payload = page[at : at + local]
     if local < length:
         following = int.from_bytes(page[at + local : at + local + 4], "big")
         payload += _overflow(pages, following, length - local)
     if len(payload) != length:
-        raise Unsound
+        raise UnreadableRow
     return row_id, _values(payload)
 
 
 def _local(length: int, usable: int) -> int:
-    """How many bytes of a row stand in the leaf page itself."""
+    """Return how many bytes of a row are in the leaf page itself."""
     if length <= usable - 35:
         return length
     least = (usable - 12) * 32 // 255 - 23
@@ -129,7 +129,7 @@ def _overflow(pages: _Pages, number: int, length: int) -> bytes:
     while length > 0:
         page = pages.page(number)
         if not page:
-            raise Unsound
+            raise UnreadableRow
         part = page[4 : 4 + length]
         parts.append(part)
         length -= len(part)
@@ -171,13 +171,13 @@ def _value(payload: bytes, at: int, kind: int) -> tuple[Any, int]:
             if kind % 2:
                 value = value.decode("utf-8", "replace")
         case _:
-            raise Unsound
+            raise UnreadableRow
     return value, end
 
 
 def _part(payload: bytes, begin: int, end: int) -> bytes:
     if end > len(payload):
-        raise Unsound
+        raise UnreadableRow
     return payload[begin:end]
 
 

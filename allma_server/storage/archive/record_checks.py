@@ -1,8 +1,7 @@
-"""What the rows of a data directory may hold: the one list that import and salvage check by.
+"""What each column of the database may hold; import and salvage check rows against it.
 
-Rows from elsewhere, of an archive or a damaged file, are data: a value that Allma never writes is
-not taken over. Columns stand in the order of the schema, so that a record without names can be
-told by its shape.
+Rows of an archive or a damaged file are untrusted: a value that Allma never writes is refused.
+Columns are in the order of the schema, so that a record without names is recognised by its shape.
 """
 
 import json
@@ -20,35 +19,35 @@ from allma_server.types import DocumentState, Grounding, Role
 
 Check = Callable[[Any], bool]
 
-LARGEST_ID = 1 << 48
-LONGEST_TEXT = 20_000_000
-LONGEST_LINE = 100_000
-LONGEST_PATH = 32_768
-MOST_DIMENSIONS = 16_384
+MAX_ID = 1 << 48
+MAX_TEXT = 20_000_000
+MAX_LINE = 100_000
+MAX_PATH = 32_768
+MAX_DIMENSIONS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, what it may hold, and the schema version that has it first."""
+    """A column, the check of its values, and the first schema version that has it."""
 
     name: str
     holds: Check
     since: int = 1
 
 
-def integer(least: int, most: int = LARGEST_ID) -> Check:
-    """A whole number; one that is stored as text is none."""
-    return lambda value: type(value) is int and least <= value <= most
+def integer(minimum: int, maximum: int = MAX_ID) -> Check:
+    """Accept a whole number that is not stored as text."""
+    return lambda value: type(value) is int and minimum <= value <= maximum
 
 
-def text(longest: int = LONGEST_LINE, pattern: str | None = None) -> Check:
-    """Characters; a NUL is one."""
+def text(max_length: int = MAX_LINE, pattern: str | None = None) -> Check:
+    """Accept text, which may contain NUL."""
     compiled = re.compile(pattern) if pattern else None
 
     def holds(value: Any) -> bool:
         return (
             isinstance(value, str)
-            and len(value) <= longest
+            and len(value) <= max_length
             and (compiled is None or compiled.fullmatch(value) is not None)
         )
 
@@ -56,20 +55,20 @@ def text(longest: int = LONGEST_LINE, pattern: str | None = None) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """The same, or NULL."""
+    """Accept the same, or NULL."""
     return lambda value: value is None or check(value)
 
 
 def one_of(*values: str) -> Check:
-    """One of a few words."""
+    """Accept one of these words."""
     return lambda value: isinstance(value, str) and value in values
 
 
 def path(value: Any) -> bool:
-    """An absolute path of this system, without `..` and the like."""
+    """Accept an absolute, normalised path of this system."""
     return (
         isinstance(value, str)
-        and len(value) <= LONGEST_PATH
+        and len(value) <= MAX_PATH
         and "\0" not in value
         and os.path.isabs(value)
         and os.path.normpath(value) == value
@@ -77,8 +76,8 @@ def path(value: Any) -> bool:
     )
 
 
-def moment(value: Any) -> bool:
-    """A time as `model.now` writes it, or a date."""
+def timestamp(value: Any) -> bool:
+    """Accept a time as `types.now` writes it, or a date."""
     if not isinstance(value, str) or len(value) > 40:
         return False
     try:
@@ -89,30 +88,30 @@ def moment(value: Any) -> bool:
 
 
 def digest(value: Any) -> bool:
-    """The hash of a text."""
+    """Accept the hash of a text."""
     return isinstance(value, bytes) and 1 <= len(value) <= 64
 
 
 def vector(value: Any) -> bool:
-    """A float16 vector of finite numbers."""
-    if not isinstance(value, bytes) or len(value) % 2 or not 0 < len(value) <= 2 * MOST_DIMENSIONS:
+    """Accept a float16 vector of finite numbers."""
+    if not isinstance(value, bytes) or len(value) % 2 or not 0 < len(value) <= 2 * MAX_DIMENSIONS:
         return False
     return bool(np.isfinite(np.frombuffer(value, "<f2")).all())
 
 
 def number(value: Any) -> bool:
-    """A finite number."""
+    """Accept a finite number."""
     return type(value) in (int, float) and math.isfinite(value)
 
 
 def headings(value: Any) -> bool:
-    """A JSON list of texts."""
+    """Accept a JSON list of texts."""
     listed = _parsed(value)
     return isinstance(listed, list) and _texts(cast(list[object], listed))
 
 
 def facts(value: Any) -> bool:
-    """A JSON object of texts."""
+    """Accept a JSON object of texts."""
     read = _parsed(value)
     return isinstance(read, dict) and _texts(cast(dict[str, object], read).values())
 
@@ -122,7 +121,7 @@ def _texts(values: Iterable[object]) -> bool:
 
 
 def _parsed(value: Any) -> Any:
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
         return None
     try:
         return json.loads(value)
@@ -132,13 +131,13 @@ def _parsed(value: Any) -> Any:
 
 _ID, _COUNT = integer(1), integer(0)
 _NAME = text(64, r"[0-9A-Za-z_-]+")
-_LONG = text(LONGEST_TEXT)
+_LONG = text(MAX_TEXT)
 
 TABLES: Mapping[str, Sequence[Column]] = {
     "workspaces": (
         Column("id", _ID),
         Column("path", path),
-        Column("added_at", moment),
+        Column("added_at", timestamp),
         Column("rules", text(), since=2),
         Column("approved", integer(0, 1), since=6),
         Column("disks", text(), since=7),
@@ -158,7 +157,7 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("title", text()),
         Column("metadata", facts),
         Column("chunks", _COUNT),
-        Column("indexed_at", moment),
+        Column("indexed_at", timestamp),
         Column("reason_code", optional(text(64)), since=5),
     ),
     "chunks": (
@@ -184,13 +183,13 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("embedder_id", _ID),
         Column("text_hash", digest),
         Column("vector", vector),
-        Column("used_on", moment),
+        Column("used_on", timestamp),
     ),
     "conversations": (
         Column("id", _NAME),
         Column("title", text()),
-        Column("created_at", moment),
-        Column("updated_at", moment),
+        Column("created_at", timestamp),
+        Column("updated_at", timestamp),
     ),
     "messages": (
         Column("seq", _ID),
@@ -199,7 +198,7 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("role", one_of(*get_args(Role))),
         Column("content", _LONG),
         Column("model", optional(text(1000))),
-        Column("created_at", moment),
+        Column("created_at", timestamp),
         Column("grounding", optional(one_of(*get_args(Grounding))), since=4),
     ),
     "message_sources": (
@@ -226,11 +225,11 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("value", _LONG),
     ),
 }
-"""In this order each row finds those that it refers to."""
+"""In this order each row comes after those that it refers to."""
 
 
 def wrong_column(table: str, values: Sequence[Any]) -> str | None:
-    """The name of the first column that holds what it may not; values may end early."""
+    """Return the first column with an invalid value, if any; trailing values may be missing."""
     for column, value in zip(TABLES[table], values, strict=False):
         if not column.holds(value):
             return column.name

@@ -1,7 +1,7 @@
 """The process that reads archives and damaged databases.
 
-What they hold may hang, crash or fill the memory of whoever reads it; here that ends this process
-only. It writes nothing but the new database that it is told to make.
+Their content may hang, crash or exhaust the memory of the process that reads it; that process is
+this one, not the engine. It writes only the new database that it is told to create.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from allma_server._internal.child_process import Child, ChildFailed
 from allma_server._internal.child_server import Reply, serve
 from allma_server.config import child_environment
 from allma_server.errors import InvalidArgument, StorageError
-from allma_server.storage.archive.importer import Taken, fill, recognised
+from allma_server.storage.archive.importer import ImportedData, fill, recognised
 from allma_server.storage.archive.page_reader import table_rows
-from allma_server.storage.archive.reader import read_archive, refusing
+from allma_server.storage.archive.reader import import_errors, read_archive
 
-MEMORY = 2 << 30
-"""Bytes that reading one file may take beyond what the process has when it starts."""
+MEMORY_BYTES = 2 << 30
+"""Memory that reading one file may take on top of what the process needs to start."""
 
-LEAST_SECONDS = 120.0
-SECONDS_FOR_A_MEGABYTE = 2.0
+MIN_SECONDS = 120.0
+SECONDS_PER_MEGABYTE = 2.0
 
 
-async def convert(file: Path, draft: Path) -> Taken:
-    """Makes `draft` a database of what the archive `file` holds.
+async def convert(file: Path, draft: Path) -> ImportedData:
+    """Create the database `draft` from the archive `file`.
 
     Raises:
-        InvalidArgument: it is no archive, or holds what Allma never writes.
+        InvalidArgument: it is not an archive, or holds something that Allma never writes.
         DataDirectoryTooNew: a newer Allma wrote it.
         DiskFull, StorageError: the draft cannot be written.
     """
@@ -42,8 +42,8 @@ async def convert(file: Path, draft: Path) -> Taken:
         ) from exc
 
 
-async def rescue(damaged: Path, draft: Path) -> Taken:
-    """Makes `draft` a database of what the damaged one still holds.
+async def rescue(damaged: Path, draft: Path) -> ImportedData:
+    """Create the database `draft` from the rows that a damaged one still holds.
 
     Raises:
         DiskFull, StorageError: it cannot be read at all, or the draft cannot be written.
@@ -51,37 +51,39 @@ async def rescue(damaged: Path, draft: Path) -> Taken:
     try:
         return await _call("rescue", damaged, draft)
     except ChildFailed as exc:
-        raise StorageError(f"{damaged} cannot be repaired: {exc}.", "Move it away.") from exc
+        raise StorageError(f"Cannot repair {damaged}: {exc}.", "Move it away.") from exc
 
 
-async def _call(method: str, file: Path, draft: Path) -> Taken:
+async def _call(method: str, file: Path, draft: Path) -> ImportedData:
     size = (await asyncio.to_thread(file.stat)).st_size / 1e6
-    limit = LEAST_SECONDS + SECONDS_FOR_A_MEGABYTE * size
+    limit = MIN_SECONDS + SECONDS_PER_MEGABYTE * size
     async with Child(__name__, environment=child_environment()) as child:
-        taken, _ = await child.call(method, {"file": str(file), "draft": str(draft)}, limit=limit)
-    return Taken(**taken)
+        imported, _ = await child.call(
+            method, {"file": str(file), "draft": str(draft)}, limit=limit
+        )
+    return ImportedData(**imported)
 
 
 def _convert(params: Any, _: list[bytes]) -> Reply:
-    taken = asyncio.run(take_over(Path(params["file"]), Path(params["draft"])))
-    return dataclasses.asdict(taken), ()
+    imported = asyncio.run(convert_here(Path(params["file"]), Path(params["draft"])))
+    return dataclasses.asdict(imported), ()
 
 
-async def take_over(file: Path, draft: Path) -> Taken:
+async def convert_here(file: Path, draft: Path) -> ImportedData:
     """`convert`, in this process."""
-    # A refused archive is closed here and now, not by whoever collects garbage.
-    with refusing(file), contextlib.closing(read_archive(file)) as batches:
-        return await fill(draft, batches, mend=False)
+    # Close a refused archive now, in this thread, not when it is garbage-collected.
+    with import_errors(file), contextlib.closing(read_archive(file)) as batches:
+        return await fill(draft, batches, repair=False)
 
 
 def _rescue(params: Any, _: list[bytes]) -> Reply:
-    taken = asyncio.run(save(Path(params["file"]), Path(params["draft"])))
-    return dataclasses.asdict(taken), ()
+    imported = asyncio.run(rescue_here(Path(params["file"]), Path(params["draft"])))
+    return dataclasses.asdict(imported), ()
 
 
-async def save(damaged: Path, draft: Path) -> Taken:
+async def rescue_here(damaged: Path, draft: Path) -> ImportedData:
     """`rescue`, in this process."""
-    return await fill(draft, recognised(table_rows(damaged)), mend=True)
+    return await fill(draft, recognised(table_rows(damaged)), repair=True)
 
 
 def _limit_memory() -> None:
@@ -90,7 +92,7 @@ def _limit_memory() -> None:
     import resource
 
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    most = pages * resource.getpagesize() + MEMORY
+    most = pages * resource.getpagesize() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import aiosqlite
 
-from allma_server._internal.tokens import TOKENS_VERSION
 from allma_server.errors import UNWRITABLE, StorageError
 from allma_server.storage.sqlite.backup import delete_backups
 from allma_server.storage.sqlite.connection import (
@@ -29,6 +28,7 @@ from allma_server.storage.sqlite.migrations import MIGRATIONS, Migration
 from allma_server.storage.sqlite.schema import (
     FULL_TEXT_VERSION,
     check_schema,
+    is_full_text_current,
     migrate,
     rebuild_full_text,
 )
@@ -259,7 +259,7 @@ async def _open_writer(
 async def _refresh_full_text(database: Database) -> None:
     """Rebuild the full-text index if the rules that turn text into terms have changed."""
     row = await database.row(FULL_TEXT_VERSION)
-    if row is not None and row["value"] == str(TOKENS_VERSION):
+    if row is not None and is_full_text_current(row["value"]):
         return
     if row is not None:
         log.info("rebuilding the full-text index, because its terms are made differently now")

@@ -1,4 +1,4 @@
-"""From hits to passages: what is found, with its exact place and its surroundings."""
+"""Turn hits into passages: the text found, with its exact place and its neighbours."""
 
 import asyncio
 import os
@@ -17,10 +17,10 @@ _PASSAGE = """
 
 
 class Passages(Stored):
-    """What search reads of the chunks."""
+    """Read chunks as search needs them; implements `ports.PassageStore` with `Documents`."""
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
-        """The hits' chunks, in the hits' order; a hit whose chunk is gone yields nothing."""
+        """Return the hits' chunks in the hits' order, without hits whose chunk is gone."""
         found = await self._db.rows(
             f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
             (rows.as_json(hit.chunk_id for hit in hits),),
@@ -34,21 +34,21 @@ class Passages(Stored):
         return self._passage(row, 0.0) if row else None
 
     async def passages_of(self, document_id: int) -> list[Passage]:
-        """A document's chunks as passages, in the document's order."""
+        """Return a document's chunks as passages, in order."""
         found = await self._db.rows(
             f"{_PASSAGE} WHERE c.document_id = ? ORDER BY c.chunk_index", (document_id,)
         )
         return [self._passage(row, 0.0) for row in found]
 
     async def chunks_of(self, document_id: int) -> list[Chunk]:
-        """A document's chunks, in order."""
+        """Return a document's chunks, in order."""
         found = await self._db.rows(
             "SELECT * FROM chunks WHERE document_id = ? ORDER BY chunk_index", (document_id,)
         )
         return [rows.chunk(row) for row in found]
 
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
-        """A passage with the one before or after it as one; by itself if a chunk is gone."""
+        """Join a passage with its neighbour; return it unchanged if a chunk is gone."""
         first, second = sorted((passage, neighbour), key=lambda each: each.chunk_index)
         found = await self._db.rows(
             "SELECT * FROM chunks WHERE id IN (?, ?) ORDER BY chunk_index",
@@ -69,7 +69,7 @@ class Passages(Stored):
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
     ) -> tuple[str, list[int]]:
-        """The text of a document's chunks without their overlaps, and the line of each line."""
+        """Return the chunks' text without overlaps, and each line's number in the file."""
         chunks = [
             chunk
             for chunk in await self.chunks_of(document_id)
@@ -80,9 +80,9 @@ class Passages(Stored):
         return text, lines_of(chunks)
 
     async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
-        """Size and modification time (ns) of the passages' documents as they were indexed.
+        """Return size and modification time (ns) of the passages' documents when indexed.
 
-        None for those whose files may not be looked at: their folder came with an import.
+        None for documents whose file may not be read, because their workspace is not approved.
         """
         found = await self._db.rows(
             "SELECT d.id, d.size, d.mtime_ns, w.approved FROM documents d "
@@ -113,10 +113,10 @@ class Passages(Stored):
 
 
 def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
-    """The text that chunks were cut from, on the lines it stood on.
+    """Return the text that chunks were cut from, on its original lines.
 
-    What lay between two chunks (blank lines, as a rule) comes back as line ends. With `repeat`, a
-    table's header that the first chunk repeats stays.
+    The text between two chunks, usually blank lines, becomes line ends. With `repeat`, the table
+    header that the first chunk repeats is kept.
     """
     parts = list(_parts(chunks))
     if repeat and chunks:
@@ -125,7 +125,7 @@ def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:
 
 
 def lines_of(chunks: Sequence[Chunk]) -> list[int]:
-    """The line in the file of each line of `joined(chunks)`, where chunks say no more: nearly."""
+    """Return the number in the file of each line of `joined(chunks)`, as exactly as chunks tell."""
     lines: list[int] = []
     fresh = True
     for chunk, part in zip(chunks, _parts(chunks), strict=True):
@@ -140,17 +140,17 @@ def lines_of(chunks: Sequence[Chunk]) -> list[int]:
 
 
 def _is_exact(chunk: Chunk) -> bool:
-    """Whether the lines of a chunk are the file's own, one by one."""
+    """Return whether each line of a chunk is one line of the file."""
     return _own(chunk).count("\n") == chunk.end_line - chunk.start_line
 
 
 def _own(chunk: Chunk) -> str:
-    # A table's repeated header stands before the chunk's own text.
+    # A table's repeated header comes before the chunk's own text.
     return chunk.text[max(0, len(chunk.text) - (chunk.end - chunk.start)) :]
 
 
 def _parts(chunks: Sequence[Chunk]) -> Iterator[str]:
-    """What each chunk adds to those before it, with what lay between them."""
+    """Yield what each chunk adds to those before it, with the text between them."""
     position = line = None
     for chunk in chunks:
         own = _own(chunk)
@@ -165,7 +165,7 @@ def _parts(chunks: Sequence[Chunk]) -> Iterator[str]:
 
 
 def _between(characters: int, lines: int) -> str:
-    """What lay between two chunks that are so many characters and lines apart."""
+    """Return blank text for a gap of so many characters and lines between two chunks."""
     if lines > 0:
         return "\n" * min(lines, characters)
     return ("", " ")[characters] if characters < 2 else "\n\n"

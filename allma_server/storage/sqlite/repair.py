@@ -1,4 +1,4 @@
-"""Putting the database right: what contradicts itself goes, or is read again."""
+"""Repair the database: delete contradictory rows, or have their files read again."""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ _ORPHANS = (
 )
 
 _CONTRADICTIONS = {
-    "documents of no folder": (
+    "documents without a workspace": (
         "SELECT count(*) FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces)"
     ),
-    "chunks of no document": (
+    "chunks without a document": (
         "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)"
     ),
-    "messages of no conversation": (
+    "messages without a conversation": (
         "SELECT count(*) FROM messages WHERE conversation_id NOT IN (SELECT id FROM conversations)"
     ),
-    "chunks that are not in full-text search": (
+    "chunks that are not in the full-text index": (
         "SELECT count(*) FROM chunks WHERE id NOT IN (SELECT id FROM chunks_fts_docsize)"
     ),
 }
@@ -40,42 +40,42 @@ _INCOMPLETE = """
           WHERE m.identity = ? AND e.text_hash = c.text_hash)))
 """
 
-_DOUBTFUL = f"UPDATE documents AS d SET content_hash = '', mtime_ns = 0 WHERE {_INCOMPLETE}"
+_MARK_FOR_READING = f"UPDATE documents AS d SET content_hash = '', mtime_ns = 0 WHERE {_INCOMPLETE}"
 
-LOOK_SECONDS = 10.0
-"""How long the database is looked at before a failure counts as a bug."""
+CHECK_SECONDS = 10.0
+"""How long the database is checked before a failure counts as a bug."""
 
 log = logging.getLogger(__name__)
 
 
 class Repair(Stored):
-    """The database, looked at as a whole."""
+    """Checks and repairs of the whole database."""
 
     async def damage(self) -> list[str]:
-        """What SQLite finds wrong with its file; only a copy of better days helps then."""
+        """Return what a full check finds wrong with the database's file."""
         found = await self._db.rows("PRAGMA integrity_check(5)")
         return [row[0] for row in found if row[0] != "ok"]
 
     async def quick_damage(self) -> str | None:
-        """What a quick look finds wrong with the database's file; None when it finds nothing.
+        """Return what a quick check finds wrong with the database's file; None if nothing.
 
         Raises:
-            DataDamaged: it cannot be looked at.
+            DataDamaged: it cannot be checked.
         """
         found = await self._db.rows("PRAGMA quick_check(1)")
         return None if found and found[0][0] == "ok" else str(found[0][0] if found else "unread")
 
     async def check_full_text(self) -> None:
-        """Compares full-text search's index with itself.
+        """Check the full-text index.
 
         Raises:
-            DataDamaged: it contradicts itself.
+            DataDamaged: it is inconsistent.
         """
         async with self._db.transaction() as tx:
             await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('integrity-check')")
 
     async def contradictions(self, embedder: str | None) -> list[str]:
-        """What in the index does not fit together, a sentence each."""
+        """Return what contradicts itself in the index, a phrase each."""
         found: list[str] = []
         for sentence, query in _CONTRADICTIONS.items():
             [row] = await self._db.rows(query)
@@ -86,13 +86,13 @@ class Repair(Stored):
                 f"SELECT count(*) FROM documents d WHERE {_INCOMPLETE}", (embedder,)
             )
             if row[0]:
-                found.append(f"{row[0]:,} documents whose chunks or vectors are not all there")
+                found.append(f"{row[0]:,} documents with missing chunks or vectors")
         return found
 
     async def damage_behind(self, failure: Exception) -> DataDamaged | None:
-        """The damage of the database that an unforeseen failure comes from, if there is any."""
+        """Return the damage of the database that caused an unforeseen failure, if there is any."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(CHECK_SECONDS):
                 found = await self.quick_damage()
         except TimeoutError:
             return None
@@ -104,7 +104,7 @@ class Repair(Stored):
         return damaged(self._db.path, found)
 
     async def drop_orphans(self) -> int:
-        """Removes rows that belong to nothing; how many."""
+        """Delete rows that belong to nothing, and return how many."""
         async with self._db.transaction() as tx:
             lost = await tx.rows(
                 "SELECT id FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces)"
@@ -114,13 +114,13 @@ class Repair(Stored):
         self._db.note_change()
         return len(lost) + sum(dropped)
 
-    async def doubt(self, embedder: str) -> int:
-        """Has documents read again whose chunks or vectors are not all there; how many."""
+    async def mark_incomplete(self, embedder: str) -> int:
+        """Mark documents with missing chunks or vectors to be read again; return how many."""
         async with self._db.transaction() as tx:
-            return await tx.execute(_DOUBTFUL, (embedder,))
+            return await tx.execute(_MARK_FOR_READING, (embedder,))
 
     async def refill_full_text(self) -> int:
-        """Builds full-text search anew from the chunks; how many they are."""
+        """Rebuild the full-text index from the chunks, and return how many they are."""
         async with self._db.transaction() as tx:
             await fill_full_text(tx)
             row = await tx.row("SELECT count(*) AS chunks FROM chunks")

@@ -1,4 +1,4 @@
-"""Between rows and the nouns of the model."""
+"""Convert between database rows and the types of `allma_server.types`."""
 
 import json
 import re
@@ -11,43 +11,43 @@ from allma_server.errors import DataDamaged
 from allma_server.types import Chunk, Document
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_HIDDEN = re.compile("[\U000f0000-\U000f07ff]")
-_DISTANCE = 0xF0000 - 0xD800
+_MOVED = re.compile("[\U000f0000-\U000f07ff]")
+_OFFSET = 0xF0000 - 0xD800
 
 
 def stored_path(path: str) -> str:
-    """A path as SQLite can hold it.
+    """Return a path as SQLite can store it.
 
-    A file name that is not UTF-8 comes as a string with lone surrogates, which have no UTF-8 form
-    themselves; they are moved to a private range, where `shown_path` finds them again.
+    A file name that is not UTF-8 is a string with lone surrogates, which have no UTF-8 form; they
+    are moved to a private range, from which `shown_path` restores them.
     """
     if path.isascii():
         return path
-    return _SURROGATES.sub(lambda m: chr(ord(m[0]) + _DISTANCE), path)
+    return _SURROGATES.sub(lambda m: chr(ord(m[0]) + _OFFSET), path)
 
 
 def shown_path(path: str) -> str:
-    """A path as the operating system knows it."""
+    """Return a stored path as the operating system knows it."""
     if path.isascii():
         return path
-    return _HIDDEN.sub(lambda m: chr(ord(m[0]) - _DISTANCE), path)
+    return _MOVED.sub(lambda m: chr(ord(m[0]) - _OFFSET), path)
 
 
 def storable(text: str) -> str:
-    """A text without lone surrogates, which no encoding has a form for."""
+    """Replace lone surrogates, which no encoding can represent."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def as_json(values: Iterable[int] | Iterable[str]) -> str:
-    """A list as one SQL value, for `json_each`: any length, and one statement for all lengths."""
+    """Return a list as one SQL value for `json_each`: one statement serves every length."""
     return json.dumps(list(values))
 
 
 def texts(stored: str) -> list[str]:
-    """A stored list of texts.
+    """Return a stored list of texts.
 
     Raises:
-        DataDamaged: it is none.
+        DataDamaged: it is something else.
     """
     listed = _read(stored)
     if not isinstance(listed, list):
@@ -56,10 +56,10 @@ def texts(stored: str) -> list[str]:
 
 
 def text_by_name(stored: str) -> dict[str, str]:
-    """A stored object of texts.
+    """Return a stored object of texts.
 
     Raises:
-        DataDamaged: it is none.
+        DataDamaged: it is something else.
     """
     read = _read(stored)
     if not isinstance(read, dict):
@@ -75,11 +75,11 @@ def _read(stored: str) -> Any:
 
 
 def _damaged_row() -> DataDamaged:
-    return DataDamaged("The database is damaged: a row holds what was never written.")
+    return DataDamaged("The database is damaged: a row holds what Allma never writes.")
 
 
 def document(row: sqlite3.Row) -> Document:
-    """The document of a row of `documents`."""
+    """Return the document of a row of `documents`."""
     return Document(
         id=row["id"],
         workspace_id=row["workspace_id"],
@@ -100,7 +100,7 @@ def document(row: sqlite3.Row) -> Document:
 
 
 def chunk(row: sqlite3.Row) -> Chunk:
-    """The chunk of a row of `chunks`."""
+    """Return the chunk of a row of `chunks`."""
     return Chunk(
         index=row["chunk_index"],
         text=row["text"],
@@ -115,11 +115,11 @@ def chunk(row: sqlite3.Row) -> Chunk:
 
 
 def uri(path: str, start_line: int, end_line: int, page: int | None) -> str:
-    """A `file:` URI that opens at the passage: `#page=3`, or `#L10-L20`."""
+    """Return a `file:` URI that opens at the passage: `#page=3`, or `#L10-L20`."""
     place = f"page={page}" if page is not None else f"L{start_line}-L{end_line}"
     return f"{Path(path).as_uri()}#{place}"
 
 
 def indexed_name(path: str) -> str:
-    """What full-text search sees of a path: the file and the two folders around it."""
+    """Return what full-text search sees of a path: the file name and its two parent folders."""
     return " ".join(Path(path).parts[-3:])

@@ -80,7 +80,11 @@ def check_schema(
 
 
 FULL_TEXT_VERSION = "SELECT value FROM settings WHERE key = 'tokens_version'"
-"""The `TOKENS_VERSION` that the full-text index was built with."""
+
+
+def is_full_text_current(version: str) -> bool:
+    """Return whether the stored version of the full-text index is that of the current rules."""
+    return version == str(TOKENS_VERSION)
 
 
 async def rebuild_full_text(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""The folders that are indexed, none of them inside another."""
+"""Workspaces: the indexed folders, none of them inside another."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ from allma_server.types import Workspace, now
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceCounts:
-    """A workspace in numbers; `documents` are the indexed ones."""
+    """Counts of a workspace; `documents` are the indexed ones."""
 
     workspace: Workspace
     documents: int
@@ -26,12 +26,12 @@ class WorkspaceCounts:
 
 
 class Workspaces(Stored):
-    """The workspaces' side of the catalogue."""
+    """Read and write workspaces."""
 
     async def workspaces(self, *, proposed: bool = False) -> list[Workspace]:
-        """The folders that are indexed; with `proposed`, those as well that only an import named.
+        """Return the approved workspaces; with `proposed`, also those that only an import named.
 
-        No file of a proposed folder is read before its user indexes it.
+        No file of a proposed workspace is read before the user indexes it.
         """
         rows = await self._db.rows(
             "SELECT * FROM workspaces WHERE approved OR ? ORDER BY path", (proposed,)
@@ -39,19 +39,19 @@ class Workspaces(Stored):
         return [_workspace(row) for row in rows]
 
     async def add_workspace(self, path: str) -> Workspace:
-        """Registers an absolute path, and returns the workspace that covers it from now on.
+        """Register an absolute path, and return the workspace that contains it from now on.
 
-        A path inside a workspace is covered already. Workspaces inside the new one become part
-        of it, with their documents and vectors as they are; so do the documents at this path of
-        a proposed folder around it.
+        A path inside an approved workspace needs no new one. Workspaces inside the new one become
+        part of it with their documents and vectors; so do documents at this path that a proposed
+        workspace above it holds.
         """
         async with self._db.transaction() as tx:
             rows = await tx.rows("SELECT * FROM workspaces")
             known = [_workspace(row) for row in rows]
-            if covering := _covering([w for w in known if w.approved], path):
-                return covering
+            if containing := _containing([w for w in known if w.approved], path):
+                return containing
             added_at = now()
-            # A proposed folder of this path is approved.
+            # A proposed workspace with this path becomes approved.
             await tx.execute(
                 "INSERT INTO workspaces (path, added_at) VALUES (?, ?) "
                 "ON CONFLICT (path) DO UPDATE SET approved = 1, added_at = excluded.added_at",
@@ -74,7 +74,7 @@ class Workspaces(Stored):
         return Workspace(workspace_id, path, added_at)
 
     async def index_fingerprint(self, workspace_id: int) -> str:
-        """The rules by which the whole of a workspace was last read; empty before that."""
+        """Return the fingerprint by which the whole workspace was last read; empty before that."""
         rows = await self._db.rows("SELECT rules FROM workspaces WHERE id = ?", (workspace_id,))
         return rows[0]["rules"] if rows else ""
 
@@ -85,9 +85,9 @@ class Workspaces(Stored):
             )
 
     async def workspace_disks(self, workspace_id: int) -> dict[str, int]:
-        """The disks that a workspace was on when it was last looked through, by path.
+        """Return the device numbers of a workspace's disks at its last scan, by path.
 
-        The root is among them, and each folder inside on another disk than the one around it.
+        The paths are its root and each inner folder that is on another disk than its parent.
         """
         row = await self._db.row("SELECT disks FROM workspaces WHERE id = ?", (workspace_id,))
         return json.loads(row["disks"]) if row is not None else {}
@@ -100,7 +100,7 @@ class Workspaces(Stored):
             )
 
     async def remove_workspace(self, workspace_id: int) -> None:
-        """Removes a workspace and all its documents from the catalogue."""
+        """Remove a workspace and all its documents from the catalogue."""
         async with self._db.transaction() as tx:
             rows = await tx.rows("SELECT id FROM documents WHERE workspace_id = ?", (workspace_id,))
             await remove_documents(tx, [row["id"] for row in rows])
@@ -144,5 +144,5 @@ def _workspace(row: sqlite3.Row) -> Workspace:
     )
 
 
-def _covering(workspaces: Sequence[Workspace], path: str) -> Workspace | None:
+def _containing(workspaces: Sequence[Workspace], path: str) -> Workspace | None:
     return next((w for w in workspaces if is_inside(path, w.path)), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server._internal.disk_calls import AT_ONCE, call_disk
+from allma_server._internal.disk_calls import THREADS_PER_LOCATION, call_disk
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe")
 
@@ -32,7 +32,7 @@ async def test_what_a_call_returns_and_raises_comes_back() -> None:
 
 async def test_a_place_that_does_not_answer_fails_its_calls_and_no_others(stuck: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        for _ in range(3 * AT_ONCE):
+        for _ in range(3 * THREADS_PER_LOCATION):
             group.create_task(_expect_no_answer(stuck))
         for number in range(100):
             group.create_task(call_disk("elsewhere", 10, len, "x" * number))
@@ -48,7 +48,10 @@ async def _expect_no_answer(path: Path) -> None:
 
 async def test_a_cancelled_call_leaves_room_for_others(stuck: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        calls = [group.create_task(call_disk("gone", 10, open_, stuck)) for _ in range(AT_ONCE)]
+        calls = [
+            group.create_task(call_disk("gone", 10, open_, stuck))
+            for _ in range(THREADS_PER_LOCATION)
+        ]
         await asyncio.sleep(0)
         for call in calls:
             call.cancel()

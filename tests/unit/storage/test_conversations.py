@@ -148,7 +148,7 @@ async def test_jobs_are_kept_with_their_reports(catalog: Catalog):
 
 
 async def test_old_jobs_make_room(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("allma_server.storage.sqlite.jobs.KEPT", 3)
+    monkeypatch.setattr("allma_server.storage.sqlite.jobs.MAX_JOBS", 3)
     for number in range(6):
         await catalog.save_job(job(number))
     assert [j.id for j in await catalog.jobs()] == ["job5", "job4", "job3"]

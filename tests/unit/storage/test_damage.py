@@ -14,7 +14,7 @@ import pytest
 from allma_server.config import Config
 from allma_server.engine import DATABASE, open_engine, rescue_data
 from allma_server.errors import AllmaError, DataDamaged
-from allma_server.storage.archive.worker import save
+from allma_server.storage.archive.worker import rescue_here
 from tests.audit import faults
 from tests.seeds import seeds
 from tests.unit.indexing.test_ingestion import do
@@ -120,7 +120,7 @@ async def test_whatever_byte_is_flipped_it_is_foreseen_and_what_is_sound_is_kept
                     told = await failure(engine, operation, arguments)
                     assert "bug" not in told
         draft = data / "draft.sqlite3"
-        await save(data / DATABASE, draft)
+        await rescue_here(data / DATABASE, draft)
     assert sound <= questions(draft)
     with contextlib.closing(sqlite3.connect(draft)) as opened:
         assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -214,7 +214,7 @@ async def test_what_stands_in_the_log_only_is_saved_as_well(data: Path) -> None:
         shutil.copytree(data, data.with_name("crashed"))
     crashed = data.with_name("crashed") / DATABASE
     no_header(crashed)
-    await save(crashed, data / "draft")
+    await rescue_here(crashed, data / "draft")
     assert "only in the log" in questions(data / "draft")
 
 
@@ -224,7 +224,7 @@ async def test_a_long_message_is_saved_whole(data: Path, tmp_path: Path) -> None
         opened.execute("UPDATE messages SET content = ? WHERE seq = 1", (long,))
         opened.commit()
     no_schema(data / DATABASE)
-    await save(data / DATABASE, tmp_path / "draft")
+    await rescue_here(data / DATABASE, tmp_path / "draft")
     assert long in questions(tmp_path / "draft")
 
 
@@ -235,7 +235,7 @@ async def test_messages_whose_conversation_is_lost_make_one_again(
         opened.execute("PRAGMA foreign_keys = OFF")
         opened.execute("DELETE FROM conversations")
         opened.commit()
-    saved = await save(data / DATABASE, tmp_path / "draft")
+    saved = await rescue_here(data / DATABASE, tmp_path / "draft")
     assert saved.conversations == CONVERSATIONS
     with contextlib.closing(sqlite3.connect(tmp_path / "draft")) as opened:
         titles = {title for (title,) in opened.execute("SELECT title FROM conversations")}

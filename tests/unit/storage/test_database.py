@@ -196,7 +196,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Pa
         await tx.execute("CREATE TABLE half (id)")
         await tx.execute("CREATE TABLE half (id)")
 
-    with pytest.raises(StorageError, match="as it was"):
+    with pytest.raises(StorageError, match="unchanged"):
         async with open_database(path, (*MIGRATIONS, half)):
             pass
     assert schema(path) == before
@@ -222,8 +222,8 @@ async def test_new_rules_for_terms_rebuild_the_full_text_index(
 ):
     path = tmp_path / "a.sqlite3"
     with monkeypatch.context() as older:
-        older.setattr("allma_server.storage.sqlite.database.TOKENS_VERSION", -1)
-        older.setattr("allma_server.storage.sqlite.database.lexemes", lambda text: ["nothing"])
+        older.setattr("allma_server.storage.sqlite.schema.TOKENS_VERSION", -1)
+        older.setattr("allma_server.storage.sqlite.connection.lexemes", lambda text: ["nothing"])
         async with open_database(path) as database:
             await publish(Catalog(database), "/w/a.txt", ["a walrus"])
             assert await Catalog(database).search_text("walrus", 5) == []

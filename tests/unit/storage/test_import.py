@@ -14,7 +14,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, import_data, open_engine
 from allma_server.errors import AllmaError, DataDirectoryTooNew, InvalidArgument
 from allma_server.storage.archive.record_checks import TABLES
-from allma_server.storage.archive.worker import take_over
+from allma_server.storage.archive.worker import convert_here
 from allma_server.storage.sqlite.database import open_database
 from tests.audit import snapshot
 from tests.unit.indexing.test_ingestion import do, found
@@ -158,7 +158,7 @@ async def test_what_allma_never_writes_is_refused(
     spoil(archive, *SPOILT[name])
 
     # In this process, for speed; the next test has the real one.
-    monkeypatch.setattr("allma_server.storage.archive.archive.convert", take_over)
+    monkeypatch.setattr("allma_server.storage.archive.archive.convert", convert_here)
     with pytest.raises(AllmaError) as refused:
         await import_data(str(archive), config.data_dir, replace=False)
     assert isinstance(refused.value, InvalidArgument), refused.value
@@ -246,7 +246,7 @@ async def test_a_file_made_to_harm_its_reader_is_refused_and_what_was_there_stay
 async def test_a_newer_archive_is_refused(archive: Path, tmp_path: Path) -> None:
     spoil(archive, "UPDATE manifest SET value = '2' WHERE key = 'format'")
     with pytest.raises(DataDirectoryTooNew):
-        await take_over(archive, tmp_path / "draft")
+        await convert_here(archive, tmp_path / "draft")
 
 
 async def test_what_an_archive_has_besides_is_left_out(archive: Path, config: Config) -> None:
@@ -325,7 +325,7 @@ async def test_new_rows_take_no_id_that_an_imported_answer_cites(
     archive: Path, tmp_path: Path
 ) -> None:
     spoil(archive, "UPDATE message_sources SET chunk_id = 5000, document_id = 600 WHERE id = 1")
-    await take_over(archive, tmp_path / "draft")
+    await convert_here(archive, tmp_path / "draft")
     with contextlib.closing(sqlite3.connect(tmp_path / "draft")) as database:
         following = dict(database.execute("SELECT name, seq FROM sqlite_sequence"))
     assert (following["chunks"], following["documents"]) == (5000, 600)

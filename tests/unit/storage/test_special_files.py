@@ -31,7 +31,7 @@ async def test_in_the_place_of_a_database(kind: str, beside: str, tmp_path: Path
             pass
     place = tmp_path / f"x.db{beside}"
     KINDS[kind](place)
-    with pytest.raises(StorageError, match=f"{place} is {kind}, where") as caught:
+    with pytest.raises(StorageError, match=f"{place} is {kind}, but the database needs") as caught:
         async with open_database(path):
             pass
     assert caught.value.hint and "Move it away" in caught.value.hint
