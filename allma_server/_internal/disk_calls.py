@@ -42,10 +42,8 @@ async def call_disk(
 ) -> T:
     """Run a blocking call in a thread; return what it returns, or raise what it raises.
 
-    Args:
-        location: what the call may block on, such as a workspace's root.
-        seconds: time limit; None waits without one.
-        call: the function; it gets the other arguments.
+    `location` is what the call may block on, such as a workspace's root. `seconds` is the time
+    limit; None waits without one.
 
     Raises:
         TimeoutError: it took longer than `seconds`, or earlier calls to this location did.

@@ -117,7 +117,7 @@ async def test_a_file_that_is_none_of_ours_or_newer_is_refused(
             await import_data(str(wrong), data, replace=False)
     cut = tmp_path / "cut.allma"
     cut.write_bytes(file.read_bytes()[:20_000])
-    with pytest.raises(InvalidArgument, match="whole"):
+    with pytest.raises(InvalidArgument, match="complete"):
         await import_data(str(cut), data, replace=False)
     with sqlite3.connect(file) as newer:
         newer.execute("PRAGMA user_version = 99")

@@ -94,7 +94,7 @@ def test_a_picture_takes_the_place_of_a_picture_only(place: Path) -> None:
     write_picture(str(picture), "<svg></svg>")
     assert picture.read_text() == "<svg></svg>"
     letter.write_text("Dear Ann")
-    with pytest.raises(InvalidArgument, match="no picture"):
+    with pytest.raises(InvalidArgument, match="not an SVG picture"):
         write_picture(str(letter), "<svg/>")
     with pytest.raises(InvalidArgument, match="File exists"):
         write_new(str(letter), "{}")
