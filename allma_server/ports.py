@@ -1,7 +1,7 @@
-"""The seams: what the verbs (ingest, retrieve, answer) need from the outside world.
+"""Ports: the interfaces that indexing, search and answering use.
 
-Each is implemented by one file per provider and held to one contract suite. Implementations are
-chosen in registries that are literals, and wired in `engine.py` only.
+Each implementation is one file and passes the port's contract tests (`tests/contract/`). Registries
+in `documents/`, `providers/` and `storage/` list them; only `engine.py` connects them.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -40,13 +40,16 @@ Vectors = NDArray[np.float32]
 
 
 class Progress(Protocol):
-    """Where an operation says how far it is, and where an answer streams to.
+    """Receives the progress of an operation and the stream of an answer.
 
-    An answer begins with `started`: the conversation it belongs to, and its question's message.
+    An answer begins with `started`, then comes its text, then its sources.
     """
 
     async def report(self, done: int, total: int | None, message: str) -> None: ...
-    async def started(self, conversation_id: str, message_id: str) -> None: ...
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        """Report the ids of the conversation and of the question's message."""
+        ...
+
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 
@@ -57,8 +60,8 @@ class Reader(Protocol):
     `path` gives the name of the file, and is not opened.
 
     Raises:
-        NothingToIndex: the file is sound but holds no text (empty, scanned, no text layer).
-        UnreadableDocument: the file is encrypted, damaged, or not what its name says.
+        NothingToIndex: the file is valid but contains no text (empty, scanned, no text layer).
+        UnreadableDocument: the file is encrypted, damaged, or of another format than its suffix.
     """
 
     def __call__(self, data: bytes, path: PurePath) -> Extract: ...
@@ -68,27 +71,31 @@ class Parser(Protocol):
     """Reads and chunks files in worker processes with limits on time and memory.
 
     Raises (parse):
-        UnreadableDocument: also when a limit was hit or the worker died on this file.
-        NothingToIndex: the file holds no text.
+        UnreadableDocument: also if a limit was exceeded or the worker process died.
+        NothingToIndex: the file contains no text.
     """
 
     async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
-        """`size`: bytes of the file, which its limits of time grow with.
+        """Return the chunks of a file.
 
-        `urgent`: does not wait for the files that others have read.
+        Args:
+            path: the file.
+            size: its size in bytes; the time limit grows with it.
+            urgent: whether it is read before files in the background.
         """
         ...
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors. `identity` names model and preparation; same identity, same space.
+    """Turns texts into vectors.
 
-    `max_tokens` counts a text's tokens with the model's own start and end marks; `tokenizer_file`
-    counts them exactly (tokenizers' JSON form), where there is one.
+    `identity` names the model and its prefixes: vectors with the same identity are comparable.
+    `max_tokens` includes the model's start and end tokens. `tokenizer_file` is in the JSON format
+    of the tokenizers library; None if there is none. `urgent` means that a user waits.
 
     Raises (both embed methods):
-        InputRefused: one of these texts is not taken, though others are.
-        ProviderUnreachable, ModelNotFound, ProviderError: the provider's failures.
+        InputRefused: one of these texts is refused, though others are accepted.
+        ProviderUnreachable, ModelNotFound, ProviderError: the provider failed.
     """
 
     @property
@@ -104,13 +111,13 @@ class Embedder(Protocol):
 
 
 class ChatModels(Protocol):
-    """A provider of chat models: what it has, and answers as they are generated.
+    """A provider of chat models: lists them and streams their answers.
 
-    Closing the generator that `stream` returned stops the generation at its source.
+    Closing the generator that `stream` returns stops the generation in the provider.
 
     Raises:
         ProviderUnreachable, ModelNotFound, ModelUnsuitable, AnswerInterrupted, ProviderError;
-        Unsupported from `pull` and `delete` where the provider has no such thing.
+        Unsupported from `pull` and `delete` if the provider does not support them.
     """
 
     async def version(self) -> str: ...
@@ -190,7 +197,7 @@ class VectorStore(Protocol):
 
 
 class VectorRecord(Protocol):
-    """What is kept of a chunk in a vector store."""
+    """A chunk as a vector store receives it."""
 
     @property
     def chunk_id(self) -> int: ...
@@ -209,7 +216,7 @@ class VectorRecord(Protocol):
 
 
 class Reranker(Protocol):
-    """Orders passages for a question anew; returns one score per passage, higher is better."""
+    """Scores passages for a question: one score per passage, higher is better."""
 
     @property
     def name(self) -> str: ...
@@ -217,7 +224,7 @@ class Reranker(Protocol):
 
 
 class Ledger(Protocol):
-    """The side of the catalogue that ingestion writes."""
+    """The part of the catalogue that indexing writes."""
 
     async def documents(self, workspace_id: int) -> list[Document]: ...
     async def cached_vectors(
@@ -278,7 +285,7 @@ class ConversationStore(Protocol):
 
 
 class FullTextIndex(Protocol):
-    """Full-text search over the chunks; BM25, higher is better."""
+    """Full-text search of chunks by BM25; `documents` restricts it to these ids."""
 
     async def search_text(
         self, query: str, k: int, documents: Collection[int] | None = None
@@ -286,27 +293,30 @@ class FullTextIndex(Protocol):
 
 
 class PassageStore(Protocol):
-    """The side of the catalogue that search reads."""
+    """The part of the catalogue that search reads."""
 
     async def matching_documents(
         self, workspace: str | None, glob: str | None, formats: Collection[str] | None
     ) -> list[int]: ...
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]: ...
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
-        """Two passages that stand side by side in their document as one; the first one's score."""
+        """Return two adjacent passages as one, with the score of the first."""
         ...
 
     async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:
-        """Size and mtime_ns of each passage's document when it was indexed, by document id."""
+        """Return size and mtime_ns of each document when it was indexed, by document id.
+
+        None for a document whose file must not be looked at.
+        """
         ...
 
 
 class VectorSearch(Protocol):
-    """Nearest chunks to a vector, whichever store serves; exact when `documents` narrows it."""
+    """Search by vector; exact if `documents` restricts it to these ids."""
 
     async def nearest(
         self, vector: Vector, k: int, documents: Collection[int] | None = None
     ) -> list[Hit]: ...
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
-        """The vectors of those of these chunks that have one."""
+        """Return the vectors of these chunks, without those that have none."""
         ...

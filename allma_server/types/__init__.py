@@ -1,7 +1,7 @@
-"""The nouns of Allma, as plain values.
+"""Allma's data types: plain values that depend on no protocol, library or store.
 
-Nothing here knows a protocol, a library or a store. Times are ISO 8601 strings in UTC, paths are
-absolute, lines and pages count from 1, offsets are characters into a document's extracted text.
+Times are ISO 8601 strings in UTC, paths are absolute, lines and pages count from 1, offsets are
+characters into a document's extracted text.
 """
 
 from allma_server.types.changes import (

@@ -1,4 +1,4 @@
-"""How files and the catalogue differ, and the work of bringing them together."""
+"""Differences between files and the catalogue, and the work of indexing them."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ from allma_server.types.documents import Document
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the disk says of a file; the truth that events only hint at."""
+    """A file's attributes as read from the disk."""
 
     path: str
     size: int
@@ -18,10 +18,9 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A file met on a walk; with a reason, it is listed but never opened.
+    """A file found by a walk. With a `reason`, it is listed in the ledger but not opened.
 
-    One that is `closed`, a file or a folder, cannot be looked at now: what is indexed of it, or in
-    it, stays as it is.
+    `closed`: the file or folder cannot be read now, so the index keeps what it has of it.
     """
 
     file: FileFacts
@@ -31,14 +30,14 @@ class SeenFile:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A file the catalogue does not know."""
+    """A file that is not in the catalogue."""
 
     file: FileFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A known file whose size or times differ from the ledger's."""
+    """A known file whose size or modification time differs from the ledger."""
 
     file: FileFacts
     known: Document
@@ -46,7 +45,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A known document that now lives at another path, unchanged."""
+    """A known document whose unchanged file has another path now."""
 
     file: FileFacts
     known: Document
@@ -61,9 +60,9 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A file that is seen but not read, and why; `known` when it has a ledger row already.
+    """A file that is not read, and why; `known` if it has a ledger row already.
 
-    `closed`: it may be worth reading, but cannot be looked at now.
+    `closed`: it cannot be read now.
     """
 
     file: FileFacts
@@ -74,7 +73,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A document whose file is as the ledger says."""
+    """A document whose file is unchanged."""
 
     known: Document
 
@@ -84,9 +83,9 @@ Change = Add | Update | Move | Remove | Skip | Keep
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of a file that is not indexed: `skipped` or `failed`, and why.
+    """The result for a file that is not indexed: `skipped` or `failed`, and why.
 
-    `reason_code`: the code of the error that `reason` is the sentence of.
+    `reason_code`: the code of the error whose message is `reason`.
     """
 
     file: FileFacts
@@ -105,9 +104,9 @@ class FileReason:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What an ingestion did, counted in documents but for `chunks` (written) and `seconds`.
+    """The result of an ingestion, in numbers of documents; `chunks` counts the chunks written.
 
-    `notice`: a sentence about what is left to do after it, such as vectors that are missing.
+    `notice`: a sentence about work that remains, such as missing vectors.
     """
 
     indexed: int = 0
@@ -123,9 +122,9 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
-    """What was removed from the index; nothing on disk is touched.
+    """What was removed from the index; no file is deleted.
 
-    `notice`: a sentence about what goes on after it.
+    `notice`: a sentence about what happens next.
     """
 
     path: str
@@ -137,7 +136,7 @@ class ForgetReport:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that outlives the call that began it."""
+    """Work that continues after the call that started it."""
 
     id: str
     kind: str

@@ -1,4 +1,4 @@
-"""What goes to and comes from chat models, and what is known of them."""
+"""Messages to and from chat models, and descriptions of models."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ Role = Literal["user", "assistant", "system"]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """A message as a chat model is given it."""
+    """A message of a prompt."""
 
     role: Role
     content: str
@@ -16,17 +16,17 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of an answer, as the model produced it."""
+    """The next piece of a streamed answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an answer. Token counts are the model's own, None where it gave none.
+    """The end of an answer. Token counts are the provider's, None if it reports none.
 
     `reason`: `stop` (the model ended) or `length` (the token limit was reached).
-    `text`: the whole answer, where the pieces before held thinking that showed as such too late.
+    `text`: the whole answer, if the pieces contained thinking that was recognised too late.
     """
 
     reason: str
@@ -37,7 +37,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown."""
+    """A model of the provider. `context_length` in tokens, `size` in bytes, None if unknown."""
 
     name: str
     size: int | None = None

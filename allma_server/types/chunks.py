@@ -1,4 +1,4 @@
-"""What is read from a file: its text, the sections of that, and the chunks cut from them."""
+"""The content of a file: its text, the sections of the text, and the chunks cut from them."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -9,10 +9,10 @@ SectionKind = Literal["text", "markdown", "code", "records"]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of a document's text that belongs together: a page, a heading's body, a table.
+    """A part of a document's text that belongs together: a page, the text of a heading, a table.
 
-    `repeat` is put before every chunk cut from the section but its first (a table's header row).
-    `breaks` are offsets where a chunk may best begin, such as the starts of records.
+    `repeat` is put before every chunk of the section except the first (the header row of a table).
+    `breaks` are offsets where a chunk should begin, such as the starts of records.
     """
 
     start: int
@@ -27,10 +27,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a reader makes of a file: its whole text, and the sections that cover it in order.
+    """The result of a reader: the whole text, and the sections that cover it in order.
 
-    `lines` has the line of the file (1-based) that each line of `text` comes from; empty where
-    they are the same, or where the file has no lines.
+    `lines` has the line of the file (from 1) for each line of `text`; empty if they are the same,
+    or if the file has no lines.
     """
 
     text: str
@@ -42,10 +42,10 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage of a document small enough to embed.
+    """A part of a document that is small enough to embed.
 
-    `text` is what people see; `context` (title, heading or symbol path) is embedded and indexed
-    before it, so that a chunk is found by what stands above it.
+    `text` is what users see. `context` (title, headings or symbol path) is put before it when it is
+    embedded and indexed, so that a chunk is also found by its headings.
     """
 
     index: int
@@ -64,13 +64,13 @@ class Chunk:
 
     @property
     def text_hash(self) -> bytes:
-        """16 bytes that identify what is embedded; the key of the embedding cache."""
+        """16 bytes that identify the embedded text; the key of the embedding cache."""
         return blake2b(self.embedded_text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A file turned into chunks, ready to be embedded."""
+    """The chunks of a file, ready to be embedded."""
 
     format: str
     title: str

@@ -1,4 +1,4 @@
-"""Answers with their sources, and the conversations they are part of."""
+"""Answers with their sources, and conversations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _CAUTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A numbered source that the model was given; `cited` when `[number]` is in its answer."""
+    """A numbered source that the model was given; `cited` if the answer contains `[number]`."""
 
     number: int
     passage: Passage
@@ -26,7 +26,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStats:
-    """How an answer came about. Times in milliseconds; None where nothing was generated."""
+    """Statistics of an answer. Times in milliseconds; None if nothing was generated."""
 
     retrieval_ms: int
     first_token_ms: int | None
@@ -38,13 +38,13 @@ class AnswerStats:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with its sources. `passages_only`: no model could be asked; `text` says why.
+    """An answer with its sources.
 
-    `grounding`: `cited` (statements name their sources), `uncited` (they name none: check them),
-    `declined` (the documents do not say it), `none` (no documents were asked), `cut_off` (it
-    ended before it was complete).
-    `notice`: a sentence when the search was limited, such as words only, or when the answer was;
-    `notice_code`: why the search was, also where `text` is that sentence as nothing was found.
+    `mode`: `passages_only` if no model could answer; `text` says why.
+    `grounding`: `cited` (it cites sources), `uncited` (it cites none), `declined` (the documents do
+    not contain the answer), `none` (no documents were searched), `cut_off` (it is incomplete).
+    `notice`: a sentence if the search or the answer was limited, such as keyword search only.
+    `notice_code`: why the search was limited, also if the sentence is part of `text`.
     """
 
     text: str
@@ -60,13 +60,13 @@ class Answer:
 
     @property
     def caution(self) -> str | None:
-        """What should be said beside the answer."""
+        """The warning to show with the answer."""
         return _CAUTIONS.get(self.grounding)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSource:
-    """A source as it was when it was cited; it outlives changes of the file."""
+    """A copy of a source as it was when it was cited; later changes of the file do not alter it."""
 
     number: int
     document_id: int
@@ -82,9 +82,9 @@ class MessageSource:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation.
+    """A question or an answer in a conversation.
 
-    `grounding` is that of `Answer`; null for questions, and where it was not kept.
+    `grounding` is that of `Answer`; null for questions and for answers stored without it.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Message:
 
     @property
     def caution(self) -> str | None:
-        """What should be said beside an answer."""
+        """The warning to show with an answer."""
         return _CAUTIONS.get(self.grounding) if self.grounding else None
 
 
@@ -136,7 +136,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A chat, shared by all clients. `messages` is empty where only a list was asked for."""
+    """A conversation, shared by all clients. `messages` is empty in lists of conversations."""
 
     id: str
     title: str
@@ -148,7 +148,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """Conversations, the latest first; pass `next_cursor` to get older ones."""
+    """A page of conversations, latest first; pass `next_cursor` to get older ones."""
 
     conversations: list[Conversation]
     total: int

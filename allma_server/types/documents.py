@@ -1,4 +1,4 @@
-"""The catalogue: workspaces and the documents in them."""
+"""Workspaces and their documents."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ DocumentState = Literal["indexed", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A folder (or a single file) the user approved for indexing.
+    """A folder or a single file that the user approved for indexing.
 
-    One that is not `approved` came with an import: what was imported of it is found, but nothing
-    on the disk is looked at.
+    One that is not `approved` came with an import: its imported documents are found, but its files
+    are not read.
     """
 
     id: int
@@ -22,9 +22,9 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A ledger row: every file that was seen, and what became of it.
+    """A ledger row: a file that was seen, with its state.
 
-    `reason_code`: the code of the error that `reason` is the sentence of.
+    `reason_code`: the code of the error whose message is `reason`.
     """
 
     id: int
@@ -46,7 +46,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A ledger row as people see it."""
+    """A ledger row as clients see it."""
 
     id: int
     path: str

@@ -1,13 +1,14 @@
-"""How good a search is."""
+"""Results of evaluating search."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class StageScores:
-    """How well one stage of the search finds what is expected; shares and means from 0 to 1.
+    """How well one stage of the search finds what is expected, from 0 to 1.
 
-    `first`: the first passage is expected; `hit`: one of the first `top_k` is.
+    `first`: share of questions whose first passage is expected; `hit`: one of the first `top_k` is.
+    `mrr`, `ndcg`: means over all questions.
     """
 
     stage: str
@@ -19,7 +20,7 @@ class StageScores:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRank:
-    """The place of the first expected passage among those that were shown, None without one."""
+    """The rank of the first expected passage among those shown; None if there is none."""
 
     question: str
     rank: int | None
@@ -27,10 +28,10 @@ class QuestionRank:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A search measured on `questions` questions. The last of the stages is what is shown.
+    """An evaluation of search on `questions` questions. The last of the stages is what is shown.
 
-    `settings` are those that decide what is found. `before` is an earlier evaluation that this one
-    is compared with; `better` and `worse` count the questions whose place changed since.
+    `settings`: those that affect the results. `before`: an earlier evaluation to compare with;
+    `better` and `worse` count the questions whose rank changed.
     """
 
     questions: int

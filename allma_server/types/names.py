@@ -1,15 +1,15 @@
-"""What clients name things by, as far as a database can have it."""
+"""Validate ids and texts of clients before they reach the database."""
 
 import re
 
 
 def row_id(text: str) -> int | None:
-    """The number of a row; None for what is none, such as a word or a number that is too large."""
+    """Return the id of a row; None if the text is not a number or too large."""
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def is_text(value: str) -> bool:
-    """Whether a string is text: without NUL, and without half a surrogate pair."""
+    """Return whether a string can be stored: no NUL, and no half of a surrogate pair."""
     try:
         return b"\0" not in value.encode()
     except UnicodeEncodeError:

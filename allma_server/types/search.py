@@ -8,12 +8,12 @@ Outcome = Literal[
 ]
 
 NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedder_unavailable"]
-"""Why a search may have found less than there is."""
+"""Why a search may have missed passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that a retriever found; a higher score is better, comparable within one retriever."""
+    """A result of a retriever. Higher scores are better; they compare within one retriever only."""
 
     chunk_id: int
     score: float
@@ -21,10 +21,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A found chunk, maybe with its neighbour, and its exact place.
+    """A chunk found by a search, possibly joined with an adjacent one, and its exact location.
 
-    `stale`: the file changed since it was indexed.
-    `suspicious`: it tells a model what to do, as an injected instruction would.
+    `stale`: the file has changed since it was indexed.
+    `suspicious`: a possible prompt injection.
     """
 
     path: str
@@ -45,9 +45,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Ranked passages. `notice`: a sentence when the search was limited, such as words only.
+    """Ranked passages. `notice`: a sentence if the search was limited, such as keyword search only.
 
-    `notice_code`: its reason, for programs.
+    `notice_code`: the reason, for programs.
     """
 
     passages: list[Passage]
@@ -88,7 +88,7 @@ class Candidate:
 
     @property
     def verdict(self) -> str:
-        """The outcome in words."""
+        """The outcome as text."""
         match self.outcome:
             case "shown":
                 return "shown"

@@ -1,4 +1,4 @@
-"""The state of the engine, of the daemon and of all they depend on."""
+"""The state of the engine, the daemon, and what they depend on."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,10 +8,10 @@ from allma_server.types.changes import Job
 
 @dataclass(frozen=True, slots=True)
 class EmbedderStatus:
-    """The embedder of this data directory; None for both until the first ingestion decides.
+    """The embedder of this data directory; both are None before the first ingestion.
 
-    `wanted`: the one that the settings name, which takes over once it has embedded everything.
-    `reason`: why that, or the embedding of what is indexed, does not get on.
+    `wanted`: the one in the settings, which replaces it once it has embedded everything.
+    `reason`: why embedding does not make progress.
     """
 
     name: str | None
@@ -22,10 +22,10 @@ class EmbedderStatus:
 
 @dataclass(frozen=True, slots=True)
 class OllamaStatus:
-    """Whether the chat provider answers; `reason` is the sentence when it does not.
+    """Whether the chat provider answers; if not, `reason` is a sentence that says why.
 
-    `provider`: which one it is, as the setting `chat_provider` names it. `reason_code`: the code of
-    the error that `reason` is the sentence of.
+    `provider`: its name in the setting `chat_provider`. `reason_code`: the code of the error whose
+    message is `reason`.
     """
 
     url: str
@@ -38,7 +38,7 @@ class OllamaStatus:
 
 @dataclass(frozen=True, slots=True)
 class VectorStatus:
-    """Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason."""
+    """The vector store; `state` is ready, rebuilding, idle or down, with its `reason`."""
 
     store: str
     state: str
@@ -61,12 +61,12 @@ class VectorStoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
-    """A workspace in numbers. `pending`: known changes that are not in the index yet.
+    """The state of a workspace.
 
-    `notice`: why changes are found by looking from time to time only, where the system refuses to
-    tell them. One that is not `approved` came with an import, and is not read before it is indexed.
-    `done` of `total` files: how far the indexing that is under way is; None when none is, or while
-    it still looks for files. `reason`: why it stands still.
+    `pending`: known changes that are not indexed yet. `notice`: why changes are only found by
+    periodic scans, if the system does not report them. `approved`: false if it came with an import
+    and has not been indexed here. `done`, `total`: files of the indexing in progress; None if there
+    is none, or while it lists the files. `reason`: why indexing is stopped.
     """
 
     path: str
@@ -101,7 +101,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing doctor looked at; `next_step` is set when something should be done."""
+    """One result of doctor; `next_step` is set if something should be done."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
@@ -111,7 +111,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything doctor looked at; `healthy` when nothing failed."""
+    """All results of doctor; `healthy` if nothing failed."""
 
     healthy: bool
     checks: list[Check]
@@ -127,9 +127,9 @@ class ConnectedClient:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """The shared engine process of a data directory; the rest is empty when none is running.
+    """The shared engine process of a data directory; only `running` is set if there is none.
 
-    `notice`: what became of it, or that it does not answer.
+    `notice`: what happened to it, or that it does not answer.
     """
 
     running: bool
@@ -142,17 +142,16 @@ class DaemonStatus:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A change that has nothing more to tell."""
+    """The result of an operation that returns nothing else."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import put into a data directory.
+    """The content that an import added to a data directory.
 
-    `workspaces` are the folders that the documents came from: found, but not read on this machine
-    before they are indexed.
+    `workspaces`: the folders of the documents. Their files are not read before they are indexed.
     """
 
     file: str
@@ -164,7 +163,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class Rescue:
-    """What a new database has of a damaged one, which is kept as the file `damaged`."""
+    """What was recovered from a damaged database, which is kept as the file `damaged`."""
 
     damaged: str
     documents: int

@@ -1,8 +1,8 @@
-"""Moments."""
+"""Timestamps."""
 
 from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The present moment, in the form all stored times have."""
+    """Return the current time in the format of all stored times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

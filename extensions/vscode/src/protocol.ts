@@ -27,7 +27,7 @@ export interface FileReason {
   reason: string;
 }
 
-/** What was removed from the index; nothing on disk is touched. */
+/** What was removed from the index; no file is deleted. */
 export interface ForgetReport {
   path: string;
   documents: number;
@@ -36,7 +36,7 @@ export interface ForgetReport {
   notice: string | null;
 }
 
-/** What an ingestion did, counted in documents but for `chunks` (written) and `seconds`. */
+/** The result of an ingestion, in numbers of documents; `chunks` counts the chunks written. */
 export interface IngestReport {
   indexed: number;
   updated: number;
@@ -49,7 +49,7 @@ export interface IngestReport {
   notice: string | null;
 }
 
-/** Work that outlives the call that began it. */
+/** Work that continues after the call that started it. */
 export interface Job {
   id: string;
   kind: string;
@@ -62,7 +62,7 @@ export interface Job {
   report: IngestReport | null;
 }
 
-/** A model the provider offers. `context_length` in tokens, `size` in bytes, None if unknown. */
+/** A model of the provider. `context_length` in tokens, `size` in bytes, None if unknown. */
 export interface ModelInfo {
   name: string;
   size: number | null;
@@ -81,7 +81,7 @@ export interface ModelList {
   provider: string;
 }
 
-/** An answer with its sources. `passages_only`: no model could be asked; `text` says why. */
+/** An answer with its sources. */
 export interface Answer {
   text: string;
   citations: Citation[];
@@ -95,7 +95,7 @@ export interface Answer {
   noticeCode: NoticeCode | null;
 }
 
-/** How an answer came about. Times in milliseconds; None where nothing was generated. */
+/** Statistics of an answer. Times in milliseconds; None if nothing was generated. */
 export interface AnswerStats {
   retrievalMs: number;
   firstTokenMs: number | null;
@@ -105,14 +105,14 @@ export interface AnswerStats {
   truncated: boolean;
 }
 
-/** A numbered source that the model was given; `cited` when `[number]` is in its answer. */
+/** A numbered source that the model was given; `cited` if the answer contains `[number]`. */
 export interface Citation {
   number: number;
   passage: Passage;
   cited: boolean;
 }
 
-/** A chat, shared by all clients. `messages` is empty where only a list was asked for. */
+/** A conversation, shared by all clients. `messages` is empty in lists of conversations. */
 export interface Conversation {
   id: string;
   title: string;
@@ -122,7 +122,7 @@ export interface Conversation {
   messages: Message[];
 }
 
-/** Conversations, the latest first; pass `next_cursor` to get older ones. */
+/** A page of conversations, latest first; pass `next_cursor` to get older ones. */
 export interface ConversationPage {
   conversations: Conversation[];
   total: number;
@@ -135,7 +135,7 @@ export interface Export {
   markdown: string;
 }
 
-/** One turn of a conversation. */
+/** A question or an answer in a conversation. */
 export interface Message {
   id: string;
   role: Role;
@@ -146,7 +146,7 @@ export interface Message {
   grounding: Grounding | null;
 }
 
-/** A source as it was when it was cited; it outlives changes of the file. */
+/** A copy of a source as it was when it was cited; later changes of the file do not alter it. */
 export interface MessageSource {
   number: number;
   documentId: number;
@@ -167,7 +167,7 @@ export interface DocumentPage {
   nextCursor: string | null;
 }
 
-/** A ledger row as people see it. */
+/** A ledger row as clients see it. */
 export interface DocumentRow {
   id: number;
   path: string;
@@ -193,7 +193,7 @@ export interface Excerpt {
   source: "disk" | "index";
 }
 
-/** A search measured on `questions` questions. The last of the stages is what is shown. */
+/** An evaluation of search on `questions` questions. The last of the stages is what is shown. */
 export interface Evaluation {
   questions: number;
   topK: number;
@@ -207,13 +207,13 @@ export interface Evaluation {
   notice: string | null;
 }
 
-/** The place of the first expected passage among those that were shown, None without one. */
+/** The rank of the first expected passage among those shown; None if there is none. */
 export interface QuestionRank {
   question: string;
   rank: number | null;
 }
 
-/** How well one stage of the search finds what is expected; shares and means from 0 to 1. */
+/** How well one stage of the search finds what is expected, from 0 to 1. */
 export interface StageScores {
   stage: string;
   first: number;
@@ -247,7 +247,7 @@ export interface Explanation {
   noticeCode: NoticeCode | null;
 }
 
-/** A found chunk, maybe with its neighbour, and its exact place. */
+/** A chunk found by a search, possibly joined with an adjacent one, and its exact location. */
 export interface Passage {
   path: string;
   workspace: string;
@@ -271,7 +271,7 @@ export interface RankedScore {
   score: number;
 }
 
-/** Ranked passages. `notice`: a sentence when the search was limited, such as words only. */
+/** Ranked passages. `notice`: a sentence if the search was limited, such as keyword search only. */
 export interface SearchResult {
   passages: Passage[];
   notice: string | null;
@@ -279,7 +279,7 @@ export interface SearchResult {
   noticeCode: NoticeCode | null;
 }
 
-/** One thing doctor looked at; `next_step` is set when something should be done. */
+/** One result of doctor; `next_step` is set if something should be done. */
 export interface Check {
   name: string;
   state: "ok" | "warning" | "failed";
@@ -287,18 +287,18 @@ export interface Check {
   nextStep: string | null;
 }
 
-/** Everything doctor looked at; `healthy` when nothing failed. */
+/** All results of doctor; `healthy` if nothing failed. */
 export interface Diagnosis {
   healthy: boolean;
   checks: Check[];
 }
 
-/** A change that has nothing more to tell. */
+/** The result of an operation that returns nothing else. */
 export interface Done {
   message: string;
 }
 
-/** The embedder of this data directory; None for both until the first ingestion decides. */
+/** The embedder of this data directory; both are None before the first ingestion. */
 export interface EmbedderStatus {
   name: string | null;
   dimensions: number | null;
@@ -306,7 +306,7 @@ export interface EmbedderStatus {
   reason: string | null;
 }
 
-/** Whether the chat provider answers; `reason` is the sentence when it does not. */
+/** Whether the chat provider answers; if not, `reason` is a sentence that says why. */
 export interface OllamaStatus {
   url: string;
   reachable: boolean;
@@ -330,7 +330,7 @@ export interface Status {
   pid: number;
 }
 
-/** Who serves vector search: `state` is ready, rebuilding, idle or down, with its reason. */
+/** The vector store; `state` is ready, rebuilding, idle or down, with its `reason`. */
 export interface VectorStatus {
   store: string;
   state: string;
@@ -338,7 +338,7 @@ export interface VectorStatus {
   reason: string | null;
 }
 
-/** A workspace in numbers. `pending`: known changes that are not in the index yet. */
+/** The state of a workspace. */
 export interface WorkspaceStatus {
   path: string;
   documents: number;
