@@ -228,8 +228,10 @@ def test_documents_are_listed_with_their_reasons(allma: Allma) -> None:
     assert [row["state"] for row in page["documents"]] == ["failed"]
 
 
-def test_an_empty_list_names_the_filter_or_the_empty_index(allma: Allma, tmp_path: Path) -> None:
-    filtered = allma("documents", "--state", "failed", "--workspace", str(allma.home.docs / "x"))
+def test_an_empty_list_names_the_filter_or_the_empty_index(allma: Allma) -> None:
+    empty = allma.home.docs / "empty"
+    empty.mkdir(exist_ok=True)
+    filtered = allma("documents", "--state", "failed", "--workspace", str(empty))
     assert "No failed documents in " in filtered.stderr
     assert "No documents indexed" not in filtered.stderr
     assert "No conversation contains 'xyzzy'." in allma("conversations", "list", "xyzzy").stderr

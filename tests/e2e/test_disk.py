@@ -135,7 +135,7 @@ async def test_a_read_only_data_directory_is_served_until_it_is_writable_again(
             ),
         ):
             assert refused["isError"] and refused["structuredContent"]["code"] == "data_read_only"
-            assert "Make it writable again" in refused["content"][0]["text"]
+            assert "Make it writable, which keeps" in refused["content"][0]["text"]
         remount(disk, "rw")
         healed = await client.tool("index", action="sync")
         assert not healed.get("isError"), healed
@@ -182,7 +182,7 @@ async def test_a_snapshot_of_a_running_engine_includes_its_last_changes(
         await client.initialize()
         failed = await client.tool("search", query="salty rivers")
         assert failed["structuredContent"]["code"] == "data_read_only"
-        assert "The last changes wait in allma.sqlite3-wal" in failed["content"][0]["text"]
+        assert "The latest changes are only in allma.sqlite3-wal" in failed["content"][0]["text"]
 
 
 async def test_a_read_only_directory_without_an_index_is_reported(disk: Path) -> None:

@@ -72,7 +72,11 @@ def test_a_notebook_without_cells_has_nothing_to_index(notebook: object) -> None
 
 CONFLICT = """{
  "cells": [
+<<<<<<< HEAD
   {"cell_type": "code", "source": ["ours = 1\\n"]}
+=======
+  {"cell_type": "code", "source": ["theirs = 2\\n"]}
+>>>>>>> branch
  ]
 }
 """
