@@ -166,6 +166,7 @@ def _short_folder() -> Path:
 
 def _runtime_folder() -> Path | None:
     """The user's runtime folder; found also if a client does not pass its variable on."""
+    # Not platformdirs: without the variable it may fall back to a folder below TMPDIR.
     if named := os.environ.get("XDG_RUNTIME_DIR"):  # noqa: TID251
         return Path(named)
     if sys.platform != "linux":

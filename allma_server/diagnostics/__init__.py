@@ -1,1 +1,1 @@
-"""Checks of an installation and of its settings, and their repair."""
+"""Check an installation and its settings, and repair its index."""

@@ -1,4 +1,4 @@
-"""Checks of everything Allma depends on, each with the next step when something is wrong."""
+"""Check everything Allma depends on; each failed check names the next step."""
 
 import asyncio
 import shutil
@@ -16,18 +16,18 @@ from allma_server.ports import Progress
 from allma_server.types import Check, Diagnosis, IngestReport
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
-FEW_WATCHES = 65_536
-LITTLE_SPACE = 1 << 30
+MIN_WATCHES = 65_536
+MIN_FREE_BYTES = 1 << 30
 CHECK_SECONDS = 20.0
 RAISE_WATCHES = (
-    "Raise fs.inotify.max_user_watches; until then large folders are swept from time to time."
+    "Raise fs.inotify.max_user_watches; until then large folders are rescanned from time to time."
 )
 
 Probe = Callable[[Engine], Awaitable[Check]]
 
 
 async def diagnose(engine: Engine) -> Diagnosis:
-    """Looks at everything; a check that fails unforeseen is itself a failed check."""
+    """Run all checks; one that raises an AllmaError counts as failed."""
     checks: list[Check] = []
     for name, probe in PROBES.items():
         try:
@@ -51,7 +51,7 @@ async def repair(engine: Engine, progress: Progress) -> Diagnosis:
         try:
             checks.append(Check(name, "ok", await step(engine, progress)))
         except DataDamaged:
-            raise  # nothing can be built from it; the engine that has it open cannot replace it
+            raise  # nothing can be rebuilt from it, and this engine has it open
         except AllmaError as exc:
             checks.append(Check(name, "failed", exc.message, exc.hint))
     return Diagnosis(all(check.state != "failed" for check in checks), checks)
@@ -66,7 +66,7 @@ async def _whole_database(engine: Engine, progress: Progress) -> str:
 
 async def _orphans(engine: Engine, progress: Progress) -> str:
     with engine.ingestion.exclusive():
-        return f"{await engine.catalog.drop_orphans()} rows that belonged to nothing are removed"
+        return f"{await engine.catalog.drop_orphans()} rows that belonged to nothing were removed"
 
 
 async def _documents(engine: Engine, progress: Progress) -> str:
@@ -74,12 +74,12 @@ async def _documents(engine: Engine, progress: Progress) -> str:
     if embedder is None:
         return "none yet"
     with engine.ingestion.exclusive():
-        doubtful = await engine.catalog.mark_incomplete(embedder.identity)
+        incomplete = await engine.catalog.mark_incomplete(embedder.identity)
     report = await engine.ingestion.run(await engine.ingestion.workspaces(), progress)
     assert isinstance(report, IngestReport)
     if report.failed:
-        return f"{doubtful} were incomplete; {len(report.failed)} could not be read"
-    return f"{doubtful} were incomplete and have been read again"
+        return f"{incomplete} were incomplete; {len(report.failed)} could not be read"
+    return f"{incomplete} were incomplete and have been read again"
 
 
 async def _full_text(engine: Engine, progress: Progress) -> str:
@@ -92,7 +92,7 @@ async def _vectors(engine: Engine, progress: Progress) -> str:
         return "none yet"
     await engine.embedder.empty_vectors()
     if trouble := await engine.vectors.wait_for_rebuild():
-        raise StorageError(trouble, "Exact search serves meanwhile; it is tried again.")
+        raise StorageError(trouble, "Exact search answers meanwhile; Allma tries again.")
     return "rebuilt"
 
 
@@ -141,17 +141,17 @@ async def _data_directory(engine: Engine) -> Check:
             "Data directory",
             "failed",
             f"{path} cannot be written: {exc.strerror}",
-            "What is indexed is searched. Make it writable again to index more, or choose another "
-            "with --data.",
+            "What is indexed can be searched. Make it writable to index more, or choose another "
+            "data directory with --data.",
         )
     detail = f"{path}, {free / (1 << 30):.1f} GB free"
-    if free < LITTLE_SPACE:
+    if free < MIN_FREE_BYTES:
         return Check("Data directory", "warning", detail, "Free some disk space.")
     return Check("Data directory", "ok", detail)
 
 
 async def _database(engine: Engine) -> Check:
-    """Looks at the database's file, as long as somebody may be expected to wait."""
+    """Check the database's file, within the time that a user may be expected to wait."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             if found := await engine.catalog.quick_damage():
@@ -161,11 +161,11 @@ async def _database(engine: Engine) -> Check:
             embedder = await engine.embedder.serving()
             found = await engine.catalog.contradictions(embedder.identity if embedder else None)
     except TimeoutError:
-        return Check("Database", "ok", f"nothing is wrong in what {CHECK_SECONDS:g} s can look at")
+        return Check("Database", "ok", f"no damage found in {CHECK_SECONDS:g} s of checking")
     except ProviderError:
         found = await engine.catalog.contradictions(None)
     if found:
-        return Check("Database", "warning", "; ".join(found), "`allma doctor --repair` mends it.")
+        return Check("Database", "warning", "; ".join(found), "`allma doctor --repair` repairs it.")
     return Check("Database", "ok", "whole")
 
 
@@ -178,7 +178,7 @@ async def _embedder(engine: Engine) -> Check:
         await embedder.embed_query("Does the embedder work?")
     except AllmaError as exc:
         return Check(
-            "Embedder", "failed", f"{name}: {exc.message}", exc.hint or "Search is by words only."
+            "Embedder", "failed", f"{name}: {exc.message}", exc.hint or "Search uses keywords only."
         )
     return Check("Embedder", "ok", f"{name}, {embedder.dimensions} dimensions")
 
@@ -188,7 +188,7 @@ async def _vector_store(engine: Engine) -> Check:
     detail = f"{state.store}: {state.state}" + (f", {state.reason}" if state.reason else "")
     if state.state == "down":
         return Check(
-            "Vector store", "warning", detail, "Exact search serves meanwhile; see the log."
+            "Vector store", "warning", detail, "Exact search answers meanwhile; see the log."
         )
     return Check("Vector store", "ok", detail)
 
@@ -205,10 +205,10 @@ async def _models(engine: Engine) -> Check:
     try:
         models = [model.name for model in await engine.chat.list() if can_chat(model)]
     except AllmaError:
-        return Check("Chat models", "warning", "not known while the provider does not answer")
+        return Check("Chat models", "warning", "unknown while the provider does not answer")
     if not models:
         return Check(
-            "Chat models", "warning", "none installed", "`allma models pull llama3.2` gets one."
+            "Chat models", "warning", "none installed", "`allma models pull llama3.2` installs one."
         )
     return Check("Chat models", "ok", ", ".join(models[:8]))
 
@@ -220,7 +220,7 @@ async def _watching(engine: Engine) -> Check:
         limit = int(await asyncio.to_thread(WATCH_LIMIT.read_text))
     except OSError:
         return Check("File watching", "ok", "no limit on this system")
-    if limit < FEW_WATCHES:
+    if limit < MIN_WATCHES:
         return Check(
             "File watching",
             "warning",
@@ -231,7 +231,7 @@ async def _watching(engine: Engine) -> Check:
 
 
 async def _settings(engine: Engine) -> Check:
-    """Whether what is set can work, and is what the engine works with."""
+    """Check that the settings can work, and that the engine uses them."""
     waiting = await engine.pending_settings()
     config = engine.config.model_copy(update=dict(waiting))
     failed: list[str] = []
@@ -248,11 +248,11 @@ async def _settings(engine: Engine) -> Check:
     if failed:
         return Check("Settings", "failed", " ".join(failed + told), "`allma config` lists them.")
     if waiting:
-        told.append(f"{', '.join(waiting)} was changed while the engine ran.")
-        return Check("Settings", "warning", " ".join(told), "`allma daemon restart` applies that.")
+        told.append(f"{', '.join(waiting)} changed while the engine was running.")
+        return Check("Settings", "warning", " ".join(told), "`allma daemon restart` applies it.")
     if told:
         return Check("Settings", "warning", " ".join(told), "`allma config` lists them.")
-    return Check("Settings", "ok", "all can be used")
+    return Check("Settings", "ok", "all valid")
 
 
 PROBES: dict[str, Probe] = {

@@ -1,4 +1,4 @@
-"""Whether a setting can work: what its type does not tell."""
+"""Check whether a setting can work, beyond its type."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,10 +18,10 @@ CONNECT_SECONDS = 3.0
 
 
 async def check_setting(key: str, config: Config) -> str | None:
-    """Why the value of a setting does not work now, such as a server that is away; else None.
+    """Return why a setting's value does not work now, such as a server that is down; else None.
 
     Raises:
-        InvalidArgument: it never can.
+        InvalidArgument: it can never work.
     """
     check = CHECKS.get(key)
     return await check(config) if check else None
@@ -35,7 +35,7 @@ async def _chat_model(config: Config) -> str | None:
         try:
             model = find_model(name, await chat.list())
         except ProviderError as exc:
-            return f"It is not known whether {name} is installed: {exc}"
+            return f"Cannot tell whether {name} is installed: {exc}"
     if model is None:
         return f"{name} is not installed. `allma models pull {name}` installs it."
     if not can_chat(model):
@@ -56,14 +56,14 @@ async def _embedder(config: Config) -> str | None:
     except InvalidArgument as exc:
         if not known:
             raise
-        return str(exc)  # a model that this version does not have, but another may
+        return str(exc)  # a later version may have this model
     except ProviderError as exc:
         return str(exc)
     return None
 
 
 def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | None]]:
-    """The check of a model server's address, or of the provider that is in use."""
+    """Return the check of a model server's address, or of the provider in use."""
 
     async def check(config: Config) -> str | None:
         name = provider or config.chat_provider

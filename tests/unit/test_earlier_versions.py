@@ -1,14 +1,21 @@
 """What an earlier version wrote opens unchanged: data directory, archive, settings."""
 
+import asyncio
+import json
+import sqlite3
 import zipfile
 from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from allma_server.config import Config, load_config
-from allma_server.engine import Engine, import_data, open_engine
+from allma_server.engine import DATABASE, Engine, import_data, open_engine
+from allma_server.errors import DataDirectoryTooNew
+from allma_server.storage.sqlite.migrations import MIGRATIONS
 from tests.audit import snapshot
 from tests.unit.indexing.test_ingestion import do, found
 
@@ -95,3 +102,44 @@ def test_a_settings_file_of_the_first_version_is_read(
     assert (config.chat_model, config.embed_threads, config.top_k) == ("llama3.2", 2, 5)
     assert config.embedder == "local/all-MiniLM-L6-v2-int8"
     assert config.openai_url == "http://127.0.0.1:8080/v1"
+
+
+async def test_what_names_parts_of_allma_in_stored_data_is_still_read(former: Config) -> None:
+    """Keys, folder names and kinds of jobs: renaming code must not lose what they name."""
+    [collection] = (path.name for path in (former.data_dir / "vectors").iterdir())
+    with closing(sqlite3.connect(former.data_dir / DATABASE)) as database, database:
+        stored = dict(database.execute("SELECT key, value FROM settings"))
+        for number, kind in enumerate(("ingest", "embed", "erase")):
+            database.execute(
+                "INSERT INTO jobs VALUES (?, ?, 'done', '', 1, 1, '', '2026-01-01', NULL)",
+                (f"job{number}", kind),
+            )
+        embedder = "hashing/words-256"
+        until = json.dumps({embedder: datetime.now(UTC).isoformat()})
+        database.execute("INSERT INTO settings VALUES ('former_embedders', ?)", (until,))
+    assert stored["vector_collection"] == collection
+    async with open_engine(former) as engine:
+        await engine.embedder.serving()
+        await engine.vectors.wait_until_current()
+        kinds = {job.kind for job in await engine.catalog.jobs(100)}
+        assert kinds >= {"ingest", "embed", "erase"}
+        reports = [job.report for job in await engine.catalog.jobs(100) if job.report]
+        assert reports[0].skipped[0].path == f"{PROJECT}/.env"
+        assert embedder in await engine.embedder.in_use()
+        for key in ("vector_index_id", "vector_collection", "tokens_version"):
+            assert await engine.catalog.get_setting(key) == stored[key]
+    assert [path.name for path in (former.data_dir / "vectors").iterdir()] == [collection]
+
+
+async def test_a_data_directory_of_a_later_version_is_refused_and_unchanged(former: Config) -> None:
+    """As an earlier program sees the directory after a downgrade."""
+    file = former.data_dir / DATABASE
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = await asyncio.to_thread(file.read_bytes)
+    with pytest.raises(DataDirectoryTooNew) as caught:
+        async with open_engine(former):
+            pass
+    assert "A newer version of Allma wrote" in caught.value.message
+    assert caught.value.hint == "Update Allma, or choose another data directory with --data."
+    assert await asyncio.to_thread(file.read_bytes) == before
