@@ -23,6 +23,10 @@ async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as tasks:
             try:
                 yield tasks
+            except asyncio.CancelledError:
+                # The group cancels its tasks and raises this as it is. Since Python 3.13 a group
+                # that ends with another exception cancels its owner a second time, in its cleanup.
+                raise
             except BaseException as exc:
                 failure = exc
             raise _Stop

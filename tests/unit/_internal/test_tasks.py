@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from allma_server._internal.tasks import completed
+from allma_server._internal.tasks import background_tasks, completed
 
 
 async def test_short_work_is_completed_before_its_cancelled_caller_ends() -> None:
@@ -35,3 +35,26 @@ async def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(ValueError, match="full"):
         await completed(work())
+
+
+async def test_an_owner_of_background_tasks_is_cancelled_once() -> None:
+    cleaned: list[str] = []
+    began = asyncio.Event()
+
+    async def owner() -> str:
+        try:
+            async with background_tasks() as tasks:
+                tasks.create_task(asyncio.Event().wait())
+                began.set()
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # a second cancellation would interrupt this
+            cleaned.append("cleaned")
+        return "ended"
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(owner())
+        await began.wait()
+        task.cancel()
+        assert await task == "ended"
+    assert cleaned == ["cleaned"]
