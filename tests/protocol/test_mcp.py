@@ -782,6 +782,7 @@ async def test_ids_and_paths_are_completed(provider: EngineProvider) -> None:
 
 async def test_subscribers_hear_of_changes_in_both_eras(provider: EngineProvider) -> None:
     async with legacy(provider) as wire:
+        await wire.result("resources/subscribe", {"uri": "test://not-yet"})
         await wire.result("resources/subscribe", {"uri": "allma://status"})
         await wire.tool("index", action="sync")
         note = await wire.note(lambda n: n["method"] == "notifications/resources/updated")

@@ -1,6 +1,7 @@
 """Resources: documents and conversations, and notifications when they change."""
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 
@@ -90,7 +91,7 @@ class Resources:
         self, context: Context, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         uri = str(params.uri)
-        authorize(self._connection.principal, uri)
+        self._authorize(uri)
         self._subscribed[uri] = context.session
         self._poll()
         return types.EmptyResult()
@@ -107,13 +108,21 @@ class Resources:
     ) -> types.SubscriptionsListenResult:
         uris = Counter(map(str, params.notifications.resource_subscriptions or []))
         for uri in uris:
-            authorize(self._connection.principal, uri)
+            self._authorize(uri)
         self._listened += uris
         self._poll()
         try:
             return await self._listen(context, params)
         finally:
             self._listened -= uris
+
+    def _authorize(self, uri: str) -> None:
+        """Refuse a subscription to what the principal may not read.
+
+        A URI that is not Allma's is accepted: clients subscribe before a resource exists.
+        """
+        with contextlib.suppress(NotFound):
+            authorize(self._connection.principal, uri)
 
     async def changed(self) -> None:
         """Notify subscribers that the list and the status may have changed."""
