@@ -30,7 +30,8 @@ def folder(tmp_path: Path) -> Path:
 class Server:
     """An embedding server that refuses some texts, or is away.
 
-    `refusal`: what it answers, with its status. `away`: likewise, for all texts.
+    `refusal`: what it answers to a batch with such a text, and the status; with a status of 200,
+    a vector of zeros for that text. `away`: what it answers to all texts.
     """
 
     def __init__(self, status: int = 400, answer: object = None) -> None:
@@ -44,10 +45,11 @@ class Server:
         texts = exchange.body["input"]
         if self.away is not None:
             await exchange.answer(self.away[1], self.away[0])
-        elif any(POISON in text for text in texts):
+        elif self.refusal[0] != 200 and any(POISON in text for text in texts):
             await exchange.answer(self.refusal[1], self.refusal[0])
         else:
-            await exchange.answer({"embeddings": [[float(len(t)), 1.0, 2.0] for t in texts]})
+            vectors = [[0.0] * 3 if POISON in t else [float(len(t)), 1.0, 2.0] for t in texts]
+            await exchange.answer({"embeddings": vectors})
 
 
 @asynccontextmanager
@@ -77,7 +79,7 @@ async def missing(engine: Engine) -> int:
         (422, {"error": {"message": "Input should be a valid string"}}),
         (500, {"error": "json: unsupported value: NaN"}),
         (400, {"error": "the input length exceeds the context length"}),
-        (200, {"embeddings": [[0.0, 0.0, 0.0]]}),
+        (200, "a vector of zeros"),
     ],
 )
 async def test_a_refused_text_fails_its_document_and_no_other(
