@@ -47,7 +47,6 @@ HOMES: dict[str, set[str]] = {
     "mcp": {"protocols/mcp"},
     "mcp_types": {"protocols/mcp"},
     "onnxruntime": {"providers/onnx.py"},
-    "pathspec": {"storage"},
     "platformdirs": {"locations.py"},
     "pygls": {"protocols/lsp"},
     "pypdf": {"documents/readers/pdf_fallback.py"},

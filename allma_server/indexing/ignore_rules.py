@@ -24,7 +24,7 @@ from allma_server._internal.workspace_files import (
     trusted_owners,
 )
 from allma_server.errors import NothingToIndex
-from allma_server.indexing.gitignore import Rules
+from allma_server.indexing.gitignore import Rules, as_segment
 from allma_server.locations import git_files
 
 IGNORE_FILES = (".allmaignore", ".ignore", ".gitignore")
@@ -107,13 +107,13 @@ class FolderRules:
     """
 
     files: IgnoreFiles
-    segments: tuple[bytes, ...]
+    segments: tuple[str, ...]
     chains: tuple[_Chain, ...]
     common_dir: str | None = None
 
     def ignores(self, name: str, is_folder: bool) -> bool:
         """Whether the rules exclude an entry of the folder."""
-        path = (*self.segments, os.fsencode(name))
+        path = (*self.segments, as_segment(name))
         for chain in self.chains:
             for depth, rules in chain:
                 ignored = rules.ignores(path[depth:], is_folder)
@@ -123,11 +123,11 @@ class FolderRules:
 
     def inside(self, folder: OpenFolder, names: Collection[str] | None = None) -> "FolderRules":
         """Return the rules in a child folder; `names` are its entries, if they are known."""
-        segments = (*self.segments, os.fsencode(os.path.basename(folder.path)))
+        segments = (*self.segments, as_segment(os.path.basename(folder.path)))
         return self.extended(folder, segments, names)
 
     def extended(
-        self, folder: OpenFolder, segments: tuple[bytes, ...], names: Collection[str] | None
+        self, folder: OpenFolder, segments: tuple[str, ...], names: Collection[str] | None
     ) -> "FolderRules":
         """Return these rules and those of a folder; a repository's root replaces git's excludes."""
         *chains, common_dir = *self.chains, self.common_dir

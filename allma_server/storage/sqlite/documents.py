@@ -3,7 +3,6 @@
 import asyncio
 import difflib
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -133,26 +132,19 @@ class Documents(Stored):
         return await asyncio.to_thread(_matching, found, glob.strip())
 
 
-def _matching(found: Sequence[sqlite3.Row], glob: str) -> list[int]:
-    # Imported late: it takes longer than most searches, and most searches have no glob.
-    from pathspec import PathSpec
-
+def _matching(found: Sequence[sqlite3.Row], text: str) -> list[int]:
     paths = [(row["id"], _shown(row["path"]), _shown(row["workspace"])) for row in found]
     try:
-        parsed = parse_glob(glob)
-        spec = PathSpec.from_lines("gitignore", parsed.patterns)
-    except (ValueError, re.error) as exc:
-        raise InvalidArgument(f"The pattern {glob!r} is not valid: {exc}.") from exc
-    absolute = any(
-        pattern.startswith(folder) for pattern in parsed.patterns for *_, folder in paths
-    )
+        glob = parse_glob(text)
+    except ValueError as exc:
+        raise InvalidArgument(f"The pattern {text!r} is not valid: {exc}.") from exc
+    absolute = any(each.startswith(folder) for each in glob.texts for *_, folder in paths)
 
     def matches(path: str, folder: str) -> bool:
-        if absolute and spec.match_file(path):
-            return True
-        return any(map(spec.match_file, _names(path, folder)))
+        names = _names(path, folder)
+        return glob.matches(path, *names) if absolute else glob.matches(*names)
 
-    return [id for id, path, folder in paths if matches(path, folder) != parsed.excluded]
+    return [id for id, path, folder in paths if matches(path, folder)]
 
 
 def _similar(name: str, paths: Sequence[str]) -> str | None:

@@ -1,28 +1,60 @@
-"""Translate globs, as people and models write them, to .gitignore patterns."""
+"""Match paths with globs, as people and models write them; they mean what `.gitignore` says."""
 
 import itertools
+import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from allma_server._internal.path_patterns import MalformedPattern, PathPattern, parse_pattern
 
 MAX_ALTERNATIVES = 100
 """Patterns that the braces of one glob may expand to."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACKET = re.compile(r"(?<!\\)\[")
 
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A path matches if one of `patterns` does; with `excluded`, if none does."""
+    """A glob, parsed. `texts` are its alternatives; `excludes` says that it begins with `!`."""
 
-    patterns: tuple[str, ...]
-    excluded: bool
+    texts: tuple[str, ...]
+    excludes: bool
+    _patterns: tuple[PathPattern, ...]
+    _folders: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Whether what is below a folder matches."""
+
+    def matches(self, *paths: str) -> bool:
+        """Whether one of the paths of a file matches; if the glob excludes, whether none does."""
+        return any(map(self._fits, paths)) != self.excludes
+
+    def _fits(self, path: str) -> bool:
+        segments = _segments(path)
+        return self._fits_below(segments[:-1]) or self._fits_itself(segments, is_folder=False)
+
+    def _fits_below(self, folder: Sequence[str]) -> bool:
+        if not folder:
+            return False
+        name = "/".join(folder)
+        known = self._folders.get(name)
+        if known is None:
+            known = any(
+                self._fits_itself(folder[:end], is_folder=True) for end in range(1, len(folder) + 1)
+            )
+            self._folders[name] = known
+        return known
+
+    def _fits_itself(self, path: Sequence[str], *, is_folder: bool) -> bool:
+        return any(pattern.matches(path, is_folder) for pattern in self._patterns)
 
 
 def parse_glob(glob: str) -> Glob:
     """Parse a glob.
 
     A leading `!` excludes, braces and commas separate alternatives (`*.{md,html}`, `*.md, *.txt`),
-    a leading `./` is the folder itself, and a backslash separates folders like a slash.
+    a leading `./` is the folder itself, and a backslash separates folders like a slash. Brackets
+    stand for one character of a set and for themselves, as in `[id]/page.tsx`.
 
     Raises:
         ValueError: its braces expand to too many patterns.
@@ -33,8 +65,9 @@ def parse_glob(glob: str) -> Glob:
     alternatives = _expand(text)
     # A comma outside braces may also be part of a file name.
     listed = [part for each in alternatives if "," in each for part in re.split(r",\s*", each)]
-    patterns = [_pattern(each) for each in (*alternatives, *listed) if each.strip()]
-    return Glob(tuple(dict.fromkeys(patterns)) or ("**",), excluded)
+    texts = [_without_dots(each) for each in (*alternatives, *listed) if each.strip()]
+    distinct = tuple(dict.fromkeys(texts)) or ("**",)
+    return Glob(distinct, excluded, tuple(_patterns(distinct)))
 
 
 def _expand(text: str) -> list[str]:
@@ -55,9 +88,22 @@ def _expand_once(text: str) -> list[str]:
     return [f"{before}{part.strip()}{after}" for part in braces[1].split(",")]
 
 
-def _pattern(text: str) -> str:
+def _without_dots(text: str) -> str:
     text = text.strip()
     while text.startswith("./"):
         text = text[2:]
-    # A leading `!` or `#` has a meaning in .gitignore; here it is part of a name.
-    return re.sub(r"^[!#]", r"\\\g<0>", text) if text not in ("", ".") else "**"
+    return text if text not in ("", ".") else "**"
+
+
+def _patterns(texts: Iterable[str]) -> Iterator[PathPattern]:
+    for text in texts:
+        literal = _BRACKET.sub(r"\[", text)
+        for variant in dict.fromkeys((text, literal)):
+            try:
+                yield from parse_pattern(variant)
+            except MalformedPattern:
+                continue  # a bracket that is never closed is one of a name
+
+
+def _segments(path: str) -> list[str]:
+    return path.replace(os.sep, "/").strip("/").split("/")
