@@ -39,6 +39,7 @@ HOMES: dict[str, set[str]] = {
     "chardet": {"documents/readers/decoding.py"},
     "chromadb": {"storage/vectors/stores/chroma_worker.py"},
     "docx": {"documents/readers/docx.py"},
+    "httpcore": {"providers/http"},
     "httpx": {"providers/http"},
     "httpx_sse": {"providers/http", "providers/chat/openai.py"},
     "keyring": {"providers/api_keys.py"},

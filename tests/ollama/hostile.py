@@ -119,7 +119,7 @@ def event(**delta: object) -> bytes:
 
 GZIP = (JSON, b"Content-Encoding: gzip")
 MB = "sent more than 4 MB"
-AGAIN = "announced its answer again and again"
+AGAIN = "sent only interim responses"
 UNHEARD = "without content"
 
 CASES: dict[str, Case] = {

@@ -22,9 +22,9 @@ from allma_server.providers.http.failures import (
     status_error,
     unexpected,
 )
-from allma_server.providers.http.interim import bound_interim
 from allma_server.providers.http.provider import Provider
 from allma_server.providers.http.reading import StreamTimeouts, read_body, read_lines
+from allma_server.providers.http.transport import ProviderTransport, proxy_for
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
@@ -204,21 +204,21 @@ async def open_client(provider: Provider) -> AsyncGenerator[ProviderClient]:
         url = httpx.URL(provider.address)
         if url.scheme not in ("http", "https") or not url.host:
             raise bad_address(provider)
-        http = httpx.AsyncClient(
-            base_url=url.copy_with(username=None, password=None),
-            auth=(url.username, url.password) if url.username else None,
-            # Reading all certificates takes tens of milliseconds, for nothing without TLS.
-            verify=await asyncio.to_thread(httpx.create_ssl_context)
-            if url.scheme == "https"
-            else False,
-            # A proxy set for the internet must not get what is meant for this machine.
-            trust_env=not _is_loopback(url.host),
-            # What is meant for one server, key and documents, is not sent on to another.
-            follow_redirects=False,
-        )
+        # A proxy for the internet must not receive requests to this machine.
+        proxy = None if _is_loopback(url.host) else await asyncio.to_thread(proxy_for, url)
     except (httpx.InvalidURL, ValueError) as exc:
         raise bad_address(provider) from exc
-    bound_interim(http, provider)
+    # Reading all certificates takes tens of milliseconds, in vain without TLS.
+    uses_tls = url.scheme == "https" or (proxy and proxy.url.scheme == "https")
+    ssl_context = await asyncio.to_thread(httpx.create_ssl_context) if uses_tls else None
+    http = httpx.AsyncClient(
+        base_url=url.copy_with(username=None, password=None),
+        auth=(url.username, url.password) if url.username else None,
+        transport=ProviderTransport(provider, ssl_context, proxy),
+        trust_env=False,
+        # API key and documents are for this server and are not forwarded to another.
+        follow_redirects=False,
+    )
     async with http:
         yield ProviderClient(provider, http)
 
