@@ -58,7 +58,7 @@ class Config(BaseModel):
     embedder: str = Field(
         default="auto",
         description="provider/model, such as ollama/nomic-embed-text or "
-        "local/all-MiniLM-L6-v2-int8; auto is decided once per data directory and then kept.",
+        "local/all-MiniLM-L6-v2-int7; auto is decided once per data directory and then kept.",
     )
     embed_threads: int = Field(
         default=0, ge=0, le=64, description="Threads of the local embedder; 0 chooses."

@@ -25,7 +25,12 @@ from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
 from allma_server.providers.chat import open_chat_models
-from allma_server.providers.embedding import EMBEDDERS, open_embedder, resolve_embedder
+from allma_server.providers.embedding import (
+    EMBEDDERS,
+    open_embedder,
+    replacement,
+    resolve_embedder,
+)
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.secrets import MASKED, masked
@@ -91,13 +96,12 @@ class ChosenEmbedder:
         return embedder
 
     async def wanted(self) -> Embedder | None:
-        """The embedder that the settings name, while another one serves.
+        """The embedder that is to take over, because the settings name it or it is a newer build.
 
         Raises:
             InvalidArgument: the settings name one that does not exist.
         """
-        name, former = self._config.embedder, await self.name()
-        if name == "auto" or former is None or name == former:
+        if (name := await self.wanted_name()) is None:
             return None
         async with self._opening:
             # Once: it may be away for days, and is asked for again and again.
@@ -106,12 +110,18 @@ class ChosenEmbedder:
                 self._wanted = await self._stack.enter_async_context(opened)
             return self._wanted
 
+    async def wanted_name(self) -> str | None:
+        """`provider/model` of the embedder that is to take over, if any."""
+        serving = await self.name()
+        return replacement(serving, self._config.embedder) if serving is not None else None
+
     async def adopt(self, embedder: Embedder) -> None:
         """Has the wanted embedder serve from now on; it has a vector for every chunk."""
         async with self._opening:
-            former = self._open
+            former, name = self._open, await self.wanted_name()
+            assert name is not None
             await self._vectors.use(embedder.identity)
-            await self._catalog.set_setting(EMBEDDER, self._config.embedder)
+            await self._catalog.set_setting(EMBEDDER, name)
             self._open, self._wanted = embedder, None
             if former is not None:
                 await self._note_former(former.identity)

@@ -12,6 +12,7 @@ from allma_server.answering.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
+from allma_server.providers.embedding import replacement
 from allma_server.storage.sqlite.workspaces import WorkspaceCounts
 from allma_server.types import (
     Diagnosis,
@@ -48,7 +49,7 @@ async def status(
 
 async def _embedder(engine: Engine) -> EmbedderStatus:
     name, setting = await engine.embedder.name(), engine.config.embedder
-    wanted = setting if name is not None and setting not in ("auto", name) else None
+    wanted = replacement(name, setting) if name is not None else None
     reason = engine.ingestion.backfill_problem
     try:
         serving = await engine.embedder.serving()

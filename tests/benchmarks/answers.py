@@ -123,7 +123,7 @@ async def plainly(engine: Engine, model: str, asked: Asked, passages: Sequence[P
 async def run(options: argparse.Namespace, url: str, data: Path) -> None:
     config = Config(
         data_dir=data,
-        embedder="local/all-MiniLM-L6-v2-int8",
+        embedder="local/all-MiniLM-L6-v2-int7",
         ollama_url=url,
         chat_model=options.model,
     )

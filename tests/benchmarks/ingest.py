@@ -27,7 +27,7 @@ from allma_server.operations import BY_NAME, Call
 from allma_server.providers.embedding import open_embedder
 from allma_server.types import LOCAL
 
-EMBEDDER = "local/all-MiniLM-L6-v2-int8"
+EMBEDDER = "local/all-MiniLM-L6-v2-int7"
 QUERIES = (
     "where are proxies configured", "retry with exponential backoff", "parse the version string",
     "how is the cache key computed", "render a table with columns", "unicode width of a character",

@@ -382,7 +382,7 @@ async def run(names: Sequence[str], data: Path, every: int, *, together: bool) -
 
 def engine_config(directory: Path) -> Config:
     return Config(
-        data_dir=directory, embedder="local/all-MiniLM-L6-v2-int8", chat_provider="scripted"
+        data_dir=directory, embedder="local/all-MiniLM-L6-v2-int7", chat_provider="scripted"
     )
 
 

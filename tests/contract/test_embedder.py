@@ -12,7 +12,7 @@ from allma_server.ports import Embedder, Vectors
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
 
 NAMES = {
-    "local": "local/all-MiniLM-L6-v2-int8",
+    "local": "local/all-MiniLM-L6-v2-int7",
     "hashing": "hashing/words-256",
     "ollama": "ollama/all-minilm",
     "openai": "openai/all-minilm",

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def settings(ollama: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_OLLAMA_URL", ollama)
-    monkeypatch.setenv("ALLMA_EMBEDDER", "local/all-MiniLM-L6-v2-int8")
+    monkeypatch.setenv("ALLMA_EMBEDDER", "local/all-MiniLM-L6-v2-int7")
     monkeypatch.setenv("ALLMA_CHAT_MODEL", MODEL)
 
 

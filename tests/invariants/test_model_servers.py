@@ -14,7 +14,7 @@ from tests.unit.answering.test_ask import line
 from tests.unit.providers.embedding.test_served import sound
 
 NOMIC = "ollama/nomic-embed-text"
-MINILM = "local/all-MiniLM-L6-v2-int8"
+MINILM = "local/all-MiniLM-L6-v2-int7"
 
 
 async def both(exchange: Exchange) -> None:

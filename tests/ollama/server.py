@@ -29,7 +29,8 @@ from starlette.routing import Route
 from tokenizers import Tokenizer
 
 from allma_server.config import Config
-from allma_server.providers.embedding.local import MODEL, LocalEmbedder, open_local
+from allma_server.providers.embedding.in_process import InProcessEmbedder
+from allma_server.providers.embedding.local import FOLDER, MODEL, open_local
 from tests.ollama.library import Installed, Library
 from tests.ollama.streaming import Refused, Stream, refusal, reply
 
@@ -55,8 +56,8 @@ class Ollama:
         self.library = Library(models)
         self.max_answer = max_answer
         self.http = httpx.AsyncClient(timeout=None, trust_env=False)
-        self.embedder: LocalEmbedder | None = None
-        self.tokenizer = Tokenizer.from_file(str(LocalEmbedder.tokenizer_file))
+        self.embedder: InProcessEmbedder | None = None
+        self.tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
         self.expires: dict[str, float] = {}
 
     @contextlib.asynccontextmanager

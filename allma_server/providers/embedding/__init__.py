@@ -13,7 +13,7 @@ from allma_server.providers.embedding.cache import QueryCache
 from allma_server.providers.embedding.checked import CheckedEmbedder, StoredDimensions
 from allma_server.providers.embedding.hashing import open_hashing
 from allma_server.providers.embedding.local import MODEL as LOCAL_MODEL
-from allma_server.providers.embedding.local import open_local
+from allma_server.providers.embedding.local import current_name, open_local
 from allma_server.providers.embedding.ollama import has_model, open_ollama
 from allma_server.providers.embedding.openai import open_openai
 
@@ -30,10 +30,20 @@ PREFERRED_OLLAMA_MODEL = "nomic-embed-text"
 async def resolve_embedder(config: Config) -> str:
     """Return the name of the configured embedder; `auto` is decided now, so store the result."""
     if config.embedder != "auto":
-        return config.embedder
+        return current_name(config.embedder)
     if await has_model(config, PREFERRED_OLLAMA_MODEL, seconds=1.0):
         return f"ollama/{PREFERRED_OLLAMA_MODEL}"
     return f"local/{LOCAL_MODEL}"
+
+
+def replacement(serving: str, setting: str) -> str | None:
+    """Return the embedder that is to take over from the serving one; None if that stays.
+
+    `setting` is the configured one. A bundled model is also replaced by its newer build, whatever
+    the settings say, because its own files are gone.
+    """
+    wanted = current_name(serving if setting == "auto" else setting)
+    return wanted if wanted != serving else None
 
 
 @asynccontextmanager

@@ -346,7 +346,7 @@ async def test_another_chunk_size_cuts_everything_anew(config: Config, folder: P
 async def test_another_embedder_takes_over_without_a_gap(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
-    local = config.model_copy(update={"embedder": "local/all-MiniLM-L6-v2-int8"})
+    local = config.model_copy(update={"embedder": "local/all-MiniLM-L6-v2-int7"})
     async with open_engine(local) as engine:
         assert (await do(engine, "status")).embedder.name == "hashing/words-256"
         assert (await found(engine, "salty"))[0] == "sea.md"
@@ -356,7 +356,7 @@ async def test_another_embedder_takes_over_without_a_gap(config: Config, folder:
         # Understood by meaning now, not by words.
         assert (await found(engine, "ocean water taste"))[0] == "sea.md"
     async with open_engine(config.model_copy(update={"embedder": "auto"})) as engine:
-        assert (await do(engine, "status")).embedder.name == "local/all-MiniLM-L6-v2-int8"
+        assert (await do(engine, "status")).embedder.name == "local/all-MiniLM-L6-v2-int7"
 
 
 async def test_an_embedder_that_does_not_exist_is_named_and_nothing_is_lost(

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from allma_server import engine as engines
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import ProviderUnreachable
-from allma_server.indexing import batch_embedder
+from allma_server.indexing import batch_embedder, vector_backfill
 from allma_server.ports import Vectors
 from tests.unit.indexing.test_ingestion import do, found, index
 
-LOCAL = "local/all-MiniLM-L6-v2-int8"
+LOCAL = "local/all-MiniLM-L6-v2-int7"
 
 
 @pytest.fixture
@@ -136,3 +137,57 @@ async def test_vectors_of_no_use_go_after_a_while(config: Config, folder: Path) 
             await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
         await engine.ingestion.maintenance.run_once()
         assert await kept() == 2
+
+
+FORMER = "local/all-MiniLM-L6-v2-int8"
+"""The bundled model of earlier versions; its files are gone."""
+
+
+async def index_as_an_earlier_version(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute("UPDATE embedders SET identity = ?", (FORMER,))
+        await engine.catalog.set_setting("embedder", FORMER)
+
+
+@pytest.mark.parametrize("setting", ["auto", FORMER])
+async def test_the_vectors_of_a_replaced_model_serve_until_the_new_ones_are_complete(
+    config: Config, folder: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_backfill, "EMBED_BATCH", 1)
+    await index_as_an_earlier_version(config.model_copy(update={"embedder": LOCAL}), folder)
+    config = config.model_copy(update={"embedder": setting})
+    texts = list[str]()
+
+    async def move(engine: Engine, *, at_most: int) -> None:
+        """Let the new model embed so many texts, and wait until no more is done."""
+        wanted = await engine.embedder.wanted()
+        assert wanted is not None and wanted.identity == LOCAL
+        embed, held = wanted.embed_documents, asyncio.Event()
+
+        async def counted(given: Sequence[str], *, urgent: bool = False) -> Vectors:
+            if len(texts) >= at_most:
+                held.set()
+                await asyncio.Event().wait()
+            texts.extend(given)
+            return await embed(given)
+
+        wanted.embed_documents = counted  # type: ignore[method-assign]
+        await do(engine, "sync")
+        async with background_tasks() as tasks:
+            done = tasks.create_task(engine.ingestion.wait_until_embedded())
+            stopped = tasks.create_task(held.wait())
+            await asyncio.wait({done, stopped}, return_when=asyncio.FIRST_COMPLETED)
+
+    async with open_engine(config) as engine:
+        await move(engine, at_most=1)
+        status = (await do(engine, "status")).embedder
+        assert (status.name, status.wanted) == (FORMER, LOCAL)
+        assert (await found(engine, "ocean water taste"))[0] == "sea.md", "found by meaning"
+    async with open_engine(config) as engine:
+        await move(engine, at_most=100)
+        status = (await do(engine, "status")).embedder
+        assert (status.name, status.wanted) == (LOCAL, None)
+        assert (await found(engine, "ocean water taste"))[0] == "sea.md"
+    assert len(texts) == len(set(texts)) == 2, "a restart continues"

@@ -41,9 +41,9 @@ async def test_all_cores_work_for_a_run_that_somebody_waits_for(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     meeting, lock, at_work, most = threading.Barrier(threads), threading.Lock(), 0, 0
-    embed = local._Model.embed
+    embed = local.BundledModel.embed
 
-    def counted(model: local._Model, text: str) -> np.ndarray:
+    def counted(model: local.BundledModel, text: str) -> np.ndarray:
         nonlocal at_work, most
         with lock:
             at_work += 1
@@ -56,7 +56,7 @@ async def test_all_cores_work_for_a_run_that_somebody_waits_for(
 
     async with open_embedder(NAME, Config()) as embedder:
         await embedder.embed_query("load the model")
-        monkeypatch.setattr(local._Model, "embed", counted)
+        monkeypatch.setattr(local.BundledModel, "embed", counted)
         texts = [f"text {n}" for n in range(3 * threads)]
         assert len(await embedder.embed_documents(texts, urgent=urgent)) == 3 * threads
     assert most == threads
@@ -92,7 +92,7 @@ import asyncio, sys
 from allma_server.config import Config
 from allma_server.providers.embedding import open_embedder
 async def main():
-    async with open_embedder("local/all-MiniLM-L6-v2-int8", Config()) as embedder:
+    async with open_embedder("local/all-MiniLM-L6-v2-int7", Config()) as embedder:
         assert embedder.dimensions == 384
 asyncio.run(main())
 print(sorted({"onnxruntime", "tokenizers"} & set(sys.modules)))

@@ -235,11 +235,11 @@ async def test_auto_means_ollama_when_it_answers_and_has_the_model() -> None:
 
 
 async def test_auto_means_the_embedded_model_when_ollama_lacks_the_model(ollama: str) -> None:
-    assert await resolve_embedder(Config(ollama_url=ollama)) == "local/all-MiniLM-L6-v2-int8"
+    assert await resolve_embedder(Config(ollama_url=ollama)) == "local/all-MiniLM-L6-v2-int7"
 
 
 async def test_auto_means_the_embedded_model_when_ollama_is_away(unused_url: str) -> None:
-    assert await resolve_embedder(Config(ollama_url=unused_url)) == "local/all-MiniLM-L6-v2-int8"
+    assert await resolve_embedder(Config(ollama_url=unused_url)) == "local/all-MiniLM-L6-v2-int7"
 
 
 async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
@@ -247,7 +247,7 @@ async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
         await asyncio.Event().wait()
 
     async with serving(script) as wire, asyncio.timeout(5):
-        assert await resolve_embedder(config(wire)) == "local/all-MiniLM-L6-v2-int8"
+        assert await resolve_embedder(config(wire)) == "local/all-MiniLM-L6-v2-int7"
 
 
 async def test_an_embedder_that_was_named_is_taken_without_asking(unused_url: str) -> None:
