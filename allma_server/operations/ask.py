@@ -1,5 +1,6 @@
 """Answer a question from the index."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -16,8 +17,9 @@ from allma_server.operations.scope import (
     scope_of,
     with_notice,
 )
+from allma_server.operations.text import location, render, warnings
 from allma_server.operations.waiting import report_waiting
-from allma_server.types import Answer, SearchResult
+from allma_server.types import Answer, Citation, SearchResult
 
 
 async def ask(
@@ -62,3 +64,29 @@ async def ask(
             )
     notice = store.extend_notice(answered.notice)
     return replace(answered, notice=notice)
+
+
+@render.register
+def _answer_text(result: Answer) -> str:
+    parts = [result.text]
+    if result.caution:
+        parts.append(result.caution)
+    if sources := _sources(result.citations, only_cited=result.mode == "generated"):
+        parts.append(sources)
+    if result.notice:
+        parts.append(result.notice)
+    parts.append(f"(conversation_id: {result.conversation_id})")
+    return "\n\n".join(parts)
+
+
+def _sources(citations: Sequence[Citation], *, only_cited: bool) -> str:
+    """The numbered sources of an answer; with their text if no model has written the answer."""
+    cited = [c for c in citations if c.cited] if only_cited else list(citations)
+    if not cited:
+        return ""
+    lines = [f"[{c.number}] {location(c.passage)}{warnings(c.passage)}" for c in cited]
+    if not only_cited:
+        lines = [
+            f"{line}\n{c.passage.text.strip()}\n" for line, c in zip(lines, cited, strict=True)
+        ]
+    return "\n".join(["Sources:", *lines])

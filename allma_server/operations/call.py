@@ -60,8 +60,7 @@ class Operation:
     `needs`: the right without which it is refused; whoever declares none gets the strictest.
     `writes`: changes what is stored. `destroys`: removes something, so the user is asked first.
     `rebuildable`: what it removes can be indexed again from the user's files. `tool`: the MCP tool
-    through which models call it, `NAME` or `NAME.ACTION`; without one they cannot. `text`: renders
-    its result for models, where the protocols' own rendering of its fields does not serve.
+    through which models call it, `NAME` or `NAME.ACTION`; without one they cannot.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Operation:
     destroys: bool = False
     rebuildable: bool = False
     tool: str | None = None
-    text: Callable[[Any], str] | None = None
 
     @property
     def summary(self) -> str:

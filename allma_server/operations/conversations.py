@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from allma_server._internal.path_text import readable
 from allma_server.answering.export import to_markdown
 from allma_server.errors import InvalidArgument
 from allma_server.operations.call import Call
+from allma_server.operations.text import paged, render
 from allma_server.types import Conversation, ConversationPage, Done, Export
 
 ConversationId = Annotated[str, Field(description="A conversation's id.")]
@@ -50,3 +52,27 @@ async def export_conversation(call: Call, id: ConversationId) -> Export:
     """Export one as Markdown."""
     conversation = await call.engine.catalog.conversation(id)
     return Export(conversation.title, to_markdown(conversation))
+
+
+@render.register
+def _conversations_text(result: ConversationPage) -> str:
+    lines = [
+        f"{c.id} {c.title} ({c.message_count} messages, {c.updated_at[:16]})"
+        for c in result.conversations
+    ]
+    return paged(lines, f"{result.total} conversations", result.next_cursor)
+
+
+@render.register
+def _conversation_text(result: Conversation) -> str:
+    parts = [f"{result.title} (id {result.id}, {result.message_count} messages)"]
+    for message in result.messages:
+        parts.append(f"{message.role}: {message.content.strip()}")
+        if message.caution:
+            parts[-1] += f"\n{message.caution}"
+        if message.sources:
+            parts[-1] += "\n" + "\n".join(
+                f"[{s.number}] {readable(s.path)}:{s.start_line}-{s.end_line}"
+                for s in message.sources
+            )
+    return "\n\n".join(parts)

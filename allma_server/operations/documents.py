@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from allma_server._internal.path_text import readable
 from allma_server.operations.call import Call
 from allma_server.operations.paths import EVERYTHING, ClientPath
 from allma_server.operations.scope import indexed_folder
+from allma_server.operations.text import paged, render
 from allma_server.types import DocumentPage, DocumentState
 
 
@@ -23,3 +25,13 @@ async def documents(
     named = workspace if workspace != EVERYTHING else None
     folder = await indexed_folder(call, named) if named else None
     return await call.engine.catalog.document_page(folder, state, cursor, limit)
+
+
+@render.register
+def _documents_text(result: DocumentPage) -> str:
+    lines = [
+        f"{d.id} {readable(d.path)} "
+        f"({d.state}{f': {d.reason}' if d.reason else f', {d.chunks} chunks'})"
+        for d in result.documents
+    ]
+    return paged(lines, f"{result.total} documents", result.next_cursor)

@@ -16,6 +16,7 @@ from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
 from allma_server.operations.targets import target, write_new, write_picture
+from allma_server.operations.text import render
 from allma_server.search.chart import draw_chart
 from allma_server.search.evaluate import EvaluatedQuestion, evaluate_question, mean_scores
 from allma_server.search.questions import (
@@ -27,7 +28,7 @@ from allma_server.search.questions import (
     to_json_lines,
 )
 from allma_server.search.search import Scope
-from allma_server.types import Evaluation, Passage, QuestionRank
+from allma_server.types import Evaluation, Passage, QuestionRank, StageScores
 
 MAX_FILE_BYTES = 50_000_000
 READ_SECONDS = 30.0
@@ -36,6 +37,8 @@ READ_SECONDS = 30.0
 MAX_DOCUMENTS = 200
 """Documents from which questions are generated."""
 
+_LISTED_QUESTIONS = 20
+"""Questions in the text of an evaluation that are listed as not found."""
 
 QuestionFile: TypeAlias = Annotated[
     str,
@@ -188,3 +191,24 @@ async def _read(file: str) -> str:
         raise PathNotFound(f"Cannot read {file}. {exc.message}") from exc
     except (OSError, ValueError) as exc:
         raise PathNotFound(f"Cannot read {file}: {exc}.") from exc
+
+
+@render.register
+def _evaluation_text(result: Evaluation) -> str:
+    lines = [f"{result.questions} questions, first {result.top_k} passages:"]
+    lines += [_scores(stage, result.top_k) for stage in result.stages]
+    if result.before is not None:
+        lines.append(f"Before: {result.better} questions found higher now, {result.worse} lower.")
+        lines += [_scores(stage, result.before.top_k) for stage in result.before.stages]
+    missed = [each.question for each in result.ranks if each.rank is None]
+    lines += [f"Not found: {question}" for question in missed[:_LISTED_QUESTIONS]]
+    if result.notice:
+        lines.append(result.notice)
+    return "\n".join(lines)
+
+
+def _scores(stage: StageScores, k: int) -> str:
+    return (
+        f"{stage.stage}: hit@1 {stage.first:.3f}, hit@{k} {stage.hit:.3f}, MRR {stage.mrr:.3f}, "
+        f"nDCG@{k} {stage.ndcg:.3f}"
+    )

@@ -8,8 +8,12 @@ from pydantic import Field
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
+from allma_server.operations.text import location, render
 from allma_server.search.explain import explain_passages
-from allma_server.types import Explanation
+from allma_server.types import Candidate, Explanation, RankedScore
+
+_LISTED_CANDIDATES = 40
+"""Candidates in the text of an explanation."""
 
 
 async def explain(
@@ -31,3 +35,39 @@ async def explain(
     found = await explain_passages(query, most, scope, sources_of(call))
     notice, code = await notice_of(call, scope, found)
     return replace(found, notice=notice, notice_code=code)
+
+
+@render.register
+def _explanation_text(result: Explanation) -> str:
+    words = " ".join(result.terms + [f'"{phrase}"' for phrase in result.phrases])
+    parts = [f"Semantic search, and keyword search for: {words}."]
+    if result.stop_words:
+        parts[0] += f" Ignored as too common: {' '.join(result.stop_words)}."
+    parts += [
+        _candidate(n, c) for n, c in enumerate(result.candidates[:_LISTED_CANDIDATES], start=1)
+    ]
+    if (more := len(result.candidates) - _LISTED_CANDIDATES) > 0:
+        parts.append(f"… and {more} lower candidates.")
+    if result.notice:
+        parts.append(result.notice)
+    return "\n".join(parts)
+
+
+def _candidate(number: int, candidate: Candidate) -> str:
+    ranks = ", ".join(
+        f"{name} {_rank_and_score(ranked)}"
+        for name, ranked in (
+            ("dense", candidate.dense),
+            ("lexical", candidate.lexical),
+            ("fused", candidate.fused),
+            ("rescored", candidate.rescored),
+            ("reranked", candidate.reranked),
+        )
+        if ranked or name != "reranked"
+    )
+    where = f"{location(candidate.passage)} (chunk {candidate.passage.chunk_id})"
+    return f"{number}. {where}: {candidate.verdict} ({ranks})"
+
+
+def _rank_and_score(ranked: RankedScore | None) -> str:
+    return f"#{ranked.rank} {ranked.score:.2f}" if ranked else "-"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from allma_server.answering.models import model_in_use, select_model
 from allma_server.operations.call import Call
+from allma_server.operations.text import render
 from allma_server.types import Done, ModelInfo, ModelList
 
 ModelName = Annotated[str, Field(description="A model's name, such as llama3.2:3b.")]
@@ -56,3 +57,26 @@ async def delete_model(call: Call, name: ModelName) -> Done:
     """Delete a model from disk."""
     await call.engine.chat.delete(name)
     return Done(f"Deleted {name}.")
+
+
+@render.register
+def _models_text(result: ModelList) -> str:
+    lines = [_model(model) for model in result.models]
+    return "\n".join([f"{len(lines)} models at {result.provider}.", *lines])
+
+
+@render.register
+def _model_text(result: ModelInfo) -> str:
+    lines = [_model(result)]
+    if result.capabilities:
+        lines.append(f"Capabilities: {', '.join(result.capabilities)}.")
+    return "\n".join(lines)
+
+
+def _model(model: ModelInfo) -> str:
+    size = f"{model.size / 1e9:.1f} GB" if model.size else None
+    context = f"context {model.context_length}" if model.context_length else None
+    facts = [f for f in (model.parameters, model.quantization, size, context) if f]
+    if model.in_use:
+        facts.append("in use")
+    return f"{model.name} ({', '.join(facts)})" if facts else model.name

@@ -5,9 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server._internal.lines import named_lines
+from allma_server._internal.path_text import readable
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.suggestions import suggest_similar
+from allma_server.operations.text import render
 from allma_server.search.read import read_excerpt
 from allma_server.types import Excerpt
 
@@ -43,3 +45,13 @@ async def read(
             live=PLAIN_FORMATS,
             mask_secrets=call.engine.config.mask_secrets,
         )
+
+
+@render.register
+def _excerpt_text(result: Excerpt) -> str:
+    where = f"{readable(result.path)}:{result.start_line}-{result.end_line}"
+    head = f"{where} of {result.total_lines} lines"
+    more = ""
+    if result.end_line < result.total_lines:
+        more = f"\n… more from line {result.end_line + 1}."
+    return f"{head}\n\n{result.text}{more}"

@@ -13,6 +13,7 @@ from allma_server.operations.scope import (
     scope_of,
     with_notice,
 )
+from allma_server.operations.text import location, render, warnings
 from allma_server.types import SearchResult
 
 
@@ -30,3 +31,16 @@ async def search(
     """
     scope = await scope_of(call, workspace, path)
     return await with_notice(call, scope, await find(call, query, top_k, scope))
+
+
+@render.register
+def _search_text(result: SearchResult) -> str:
+    blocks = [
+        f"{n}. {location(p)} (chunk {p.chunk_id}, {p.score:.2f}){warnings(p)}\n{p.text.strip()}"
+        for n, p in enumerate(result.passages, start=1)
+    ]
+    if not blocks and not result.notice_code:
+        blocks = ["No passages found."]
+    if result.notice:
+        blocks.append(result.notice)
+    return "\n\n".join(blocks)

@@ -8,10 +8,12 @@ from pydantic import Field
 
 from allma_server import __version__
 from allma_server._internal.addresses import without_password
+from allma_server._internal.path_text import readable
 from allma_server.answering.models import model_in_use
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
+from allma_server.operations.text import render
 from allma_server.providers.embedding import replacement
 from allma_server.storage.sqlite.workspaces import WorkspaceCounts
 from allma_server.types import (
@@ -124,3 +126,45 @@ async def repair(call: Call) -> Diagnosis:
     from allma_server.diagnostics.doctor import repair  # late: rarely needed
 
     return await repair(call.engine, call.progress)
+
+
+@render.register
+def _status_text(result: Status) -> str:
+    reason = (result.ollama.reason or "not reachable").rstrip(".")
+    ollama = "reachable" if result.ollama.reachable else reason
+    lines = [
+        f"Allma {result.version}; data in {readable(result.data_dir)}.",
+        f"Embedder: {_embedder_text(result.embedder)}",
+        f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
+        f"Vector search: {result.vectors.store} is {result.vectors.state}.",
+    ]
+    for w in result.workspaces:
+        watched = "watched" if w.watching else "not watched"
+        lines.append(
+            f"{readable(w.path)}: {w.documents} documents, {w.chunks} chunks, {w.pending} pending, "
+            f"{w.skipped} skipped, {w.failed} failed, {watched}."
+        )
+        if w.total is not None:
+            lines.append(f"  Indexing: {w.done} of {w.total} files.")
+        lines += [f"  {sentence}" for sentence in (w.notice, w.reason) if sentence]
+    if not result.workspaces:
+        lines.append("No documents indexed.")
+    lines += [render(job) for job in result.jobs]
+    return "\n".join(lines)
+
+
+def _embedder_text(embedder: EmbedderStatus) -> str:
+    """The active embedder, the one that will replace it, and why that one is not ready."""
+    line = f"{embedder.name or 'decided at the first indexing'}."
+    if embedder.wanted:
+        line += f" {embedder.wanted} takes over once it has embedded everything."
+    return f"{line} {embedder.reason}" if embedder.reason else line
+
+
+@render.register
+def _diagnosis_text(result: Diagnosis) -> str:
+    return "\n".join(
+        f"{check.state}: {check.name}: {check.detail}"
+        + (f" Next: {check.next_step}" if check.next_step else "")
+        for check in result.checks
+    )

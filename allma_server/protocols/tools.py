@@ -7,13 +7,14 @@ model's context than many. Names, arguments and descriptions come from the opera
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic.alias_generators import to_snake
 
 from allma_server.errors import InvalidArgument
 from allma_server.operations import OPERATIONS, Operation
+from allma_server.operations.tools import TOOL_DESCRIPTIONS, ToolDescription
 
 _HIDDEN = {"limit", "replaces"}
 """Arguments that a model does not need; each takes some of its context."""
@@ -30,18 +31,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool: its operations by action, and the one without an action under None.
-
-    `about` is added to the description. `single`: list arguments of which the tool takes one value,
-    with the tool's name for it. `returns`: fields in its output schema, with their JSON types.
-    """
+    """A tool: its operations by action, and the one without an action under None."""
 
     name: str
-    title: str
     operations: Mapping[str | None, Operation]
-    about: str = ""
-    single: Mapping[str, str] = field(default_factory=dict[str, str])
-    returns: Mapping[str, str] = field(default_factory=dict[str, str])
+    described: ToolDescription
+
+    @property
+    def title(self) -> str:
+        return self.described.title
 
     @property
     def reads_only(self) -> bool:
@@ -56,17 +54,18 @@ class Tool:
     @property
     def output_schema(self) -> dict[str, Any] | None:
         """The main fields of its result; none is required, because a failure has others."""
-        if not self.returns:
+        if not (returns := self.described.returns):
             return None
-        return {"type": "object", "properties": {n: {"type": t} for n, t in self.returns.items()}}
+        return {"type": "object", "properties": {n: {"type": t} for n, t in returns.items()}}
 
     @property
     def description(self) -> str:
         """The text by which a model chooses the tool."""
+        about = self.described.about
         if (only := self.operations.get(None)) is not None:
-            return f"{' '.join((inspect.getdoc(only.run) or '').split())} {self.about}".strip()
+            return f"{' '.join((inspect.getdoc(only.run) or '').split())} {about}".strip()
         actions = " ".join(f"{action}: {o.summary}" for action, o in self.operations.items())
-        return f"{self.about} {actions}".strip()
+        return f"{about} {actions}".strip()
 
     @property
     def actions(self) -> list[str]:
@@ -158,7 +157,7 @@ class Tool:
         return next(a for a, o in self.operations.items() if o is operation)
 
     def _shown(self, name: str) -> str:
-        return self.single.get(name, name)
+        return self.described.single.get(name, name)
 
 
 def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,42 +172,6 @@ def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {k: merged[k] for k in kept if k in merged and merged[k] is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Wording:
-    """What a tool says beyond its operations: see `Tool`."""
-
-    title: str
-    about: str = ""
-    single: Mapping[str, str] = field(default_factory=dict[str, str])
-    returns: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-_WORDING = {
-    "search": _Wording(
-        "Search the user's files",
-        "Action explain shows why it finds that.",
-        returns={"passages": "array"},
-    ),
-    "ask": _Wording(
-        "Ask the user's files",
-        returns={"text": "string", "citations": "array", "conversation_id": "string"},
-    ),
-    "read": _Wording(
-        "Read a document", returns={"path": "string", "text": "string", "end_line": "integer"}
-    ),
-    "index": _Wording(
-        "Index folders",
-        "Choose what can be searched; only folders the user named.",
-        {"paths": "path"},
-    ),
-    "documents": _Wording("List indexed documents"),
-    "conversations": _Wording("Chat history", "Earlier questions and answers, from all clients."),
-    "models": _Wording("Chat models", "The local models that write answers."),
-    "status": _Wording("State of the index"),
-}
-"""Optional: a tool without an entry has its name as its title, and its operations' descriptions."""
-
-
 def make_tools(operations: Sequence[Operation]) -> tuple[Tool, ...]:
     """Group operations into tools, by the tool that each declares."""
     grouped: dict[str, dict[str | None, Operation]] = {}
@@ -220,8 +183,8 @@ def make_tools(operations: Sequence[Operation]) -> tuple[Tool, ...]:
 
 
 def _tool(name: str, by_action: Mapping[str | None, Operation]) -> Tool:
-    wording = _WORDING.get(name) or _Wording(name.replace("_", " ").capitalize())
-    return Tool(name, wording.title, by_action, wording.about, wording.single, wording.returns)
+    described = TOOL_DESCRIPTIONS.get(name) or ToolDescription(name.replace("_", " ").capitalize())
+    return Tool(name, by_action, described)
 
 
 TOOLS = make_tools(OPERATIONS)

@@ -17,11 +17,11 @@ from allma_server import __version__
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.operations.text import LONGEST_TEXT
 from allma_server.protocols import deadline, framing
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.mcp import calls, connection, resources, serve_mcp
-from allma_server.protocols.text import LONGEST_TEXT
 from allma_server.providers.chat import scripted
 from allma_server.types import LOCAL
 from tests.protocol.wire import LATEST_LEGACY, MODERN, Lines, connected, envelope, transport

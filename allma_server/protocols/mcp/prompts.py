@@ -9,8 +9,8 @@ from mcp.shared.exceptions import MCPError
 
 from allma_server._internal.path_text import shown
 from allma_server.operations import BY_NAME, Call
+from allma_server.operations.text import as_text
 from allma_server.protocols.mcp.connection import Connection, Context, with_faults
-from allma_server.protocols.text import as_text
 
 _LISTED = 1000
 """Documents that a completion looks at."""

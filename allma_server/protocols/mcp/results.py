@@ -7,9 +7,9 @@ import mcp_types as types
 
 from allma_server._internal.path_text import readable
 from allma_server.operations import Operation, jsonable
+from allma_server.operations.text import as_text
 from allma_server.protocols.deadline import ProgressRelay
 from allma_server.protocols.faults import Fault
-from allma_server.protocols.text import as_text
 from allma_server.types import Answer, Candidate, Excerpt, Explanation, Passage, SearchResult
 
 LARGEST_EXCERPT = 16_000

@@ -15,7 +15,7 @@ from allma_server.cli.page import Page
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views import view
 from allma_server.operations import BY_NAME
-from allma_server.protocols.text import as_text
+from allma_server.operations.text import as_text
 
 LONG_PATH = "/srv/" + "/".join(f"a-rather-long-folder-name-{n}" for n in range(6)) + "/file name.md"
 NOW = "2026-01-02T03:04:05.000Z"

@@ -12,8 +12,8 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
 from allma_server.indexing import batch_embedder
+from allma_server.operations.text import as_text
 from allma_server.ports import Vector, Vectors
-from allma_server.protocols.text import as_text
 from allma_server.types import IngestReport
 from tests.unit.indexing.test_ingestion import do
 from tests.unit.indexing.test_schedule import large as large

@@ -1,12 +1,12 @@
 """A new operation becomes an MCP tool with text, without a change of the protocols."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
 from allma_server.operations import Call, Operation
-from allma_server.protocols.text import as_text, register_texts
+from allma_server.operations.text import as_text, render
 from allma_server.protocols.tools import make_tools
 from allma_server.types import Right
 
@@ -79,11 +79,11 @@ class Outline:
     titles: list[str]
 
 
-def outline_text(result: Outline) -> str:
-    return " > ".join(result.titles)
-
-
-def test_an_operation_may_bring_its_own_text() -> None:
+def test_an_operation_can_register_the_text_of_its_result() -> None:
     assert as_text(Outline(["A", "B"])) == "titles:\n- A\n- B"
-    register_texts([replace(OPERATION, text=outline_text)])
-    assert as_text(Outline(["A", "B"])) == "A > B"
+
+    @render.register
+    def outline_text(result: Outline) -> str:
+        return " > ".join(result.titles)
+
+    assert as_text(Outline(["A", "B"])) == "A > B" == outline_text(Outline(["A", "B"]))
