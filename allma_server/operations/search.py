@@ -24,7 +24,7 @@ async def search(
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
 ) -> SearchResult:
-    """Find the passages that best match a query by meaning and words, with file, lines and page.
+    """Find the passages that best match a query by meaning and keywords, with file, lines and page.
 
     Use it before opening files when you do not know where something is, and for documents that
     text search cannot read (PDF, DOCX).

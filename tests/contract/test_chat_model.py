@@ -76,7 +76,7 @@ async def read(
     return text, finish
 
 
-async def test_an_answer_is_text_and_then_one_end_with_counts(case: Case) -> None:
+async def test_an_answer_is_text_and_one_final_event_with_counts(case: Case) -> None:
     text, finish = await read(case, ask("What colour is the sky?"))
     assert text.strip()
     assert finish.reason in ("stop", "length")
@@ -94,7 +94,9 @@ async def test_at_temperature_zero_an_answer_is_repeated(case: Case) -> None:
     assert (await read(case, question))[0] == (await read(case, question))[0]
 
 
-async def test_a_conversation_may_hold_earlier_turns_and_odd_characters(case: Case) -> None:
+async def test_a_conversation_can_contain_earlier_messages_and_unusual_characters(
+    case: Case,
+) -> None:
     earlier = [
         ChatMessage("system", "You are brief."),
         ChatMessage("user", "Hello \ud83d half an emoji"),
@@ -142,7 +144,7 @@ async def test_an_embedding_model_is_not_asked_to_chat(case: Case) -> None:
         await anext(case.chat.stream(case.embedding, ask("Hello")))
 
 
-async def test_what_is_listed_can_be_shown(case: Case) -> None:
+async def test_each_listed_model_can_be_shown(case: Case) -> None:
     listed = {info.name: info for info in await case.chat.list()}
     assert case.model in listed
     assert (await case.chat.show(case.model)).name == case.model
@@ -167,7 +169,7 @@ async def test_a_model_is_pulled_with_progress_and_deleted(case: Case) -> None:
         await case.chat.show(case.pulled)
 
 
-async def test_what_does_not_exist_is_neither_pulled_nor_deleted(case: Case) -> None:
+async def test_an_unknown_model_is_neither_pulled_nor_deleted(case: Case) -> None:
     with pytest.raises((ModelNotFound, Unsupported)):
         async for _ in case.chat.pull("no-such-model"):
             pass
@@ -175,6 +177,6 @@ async def test_what_does_not_exist_is_neither_pulled_nor_deleted(case: Case) -> 
         await case.chat.delete("no-such-model")
 
 
-def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
+def test_an_unknown_provider_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(InvalidArgument, match="ollama, openai, scripted"):
         open_chat_models(Config(chat_provider="claude"))

@@ -46,24 +46,24 @@ def assert_sound(vectors: Vectors, embedder: Embedder, count: int) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 
 
-async def test_each_text_becomes_a_row_of_length_one(embedder: Embedder) -> None:
+async def test_each_vector_has_length_one(embedder: Embedder) -> None:
     assert_sound(await embedder.embed_documents(TEXTS), embedder, 3)
 
 
-async def test_rows_come_in_the_order_of_the_texts(embedder: Embedder) -> None:
+async def test_vectors_are_in_the_order_of_the_texts(embedder: Embedder) -> None:
     many = [f"{text} {n}" for n in range(8) for text in TEXTS]
     forwards = await embedder.embed_documents(many)
     backwards = await embedder.embed_documents(many[::-1])
     np.testing.assert_allclose(forwards, backwards[::-1], atol=1e-5)
 
 
-async def test_a_text_has_the_same_vector_whatever_stands_beside_it(embedder: Embedder) -> None:
+async def test_a_vector_does_not_depend_on_the_other_texts_of_its_batch(embedder: Embedder) -> None:
     alone = await embedder.embed_documents(TEXTS[:1])
     among = await embedder.embed_documents([TEXTS[0], "word " * 2000, *TEXTS[1:]])
     np.testing.assert_allclose(alone[0], among[0], atol=1e-5)
 
 
-async def test_no_texts_give_no_rows(embedder: Embedder) -> None:
+async def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
     assert len(await embedder.embed_documents([])) == 0
 
 
@@ -90,13 +90,13 @@ async def test_a_query_is_nearest_to_the_text_that_answers_it(embedder: Embedder
         pytest.param("a fox jumped over the fence " * 200, id="longer than the model takes"),
     ],
 )
-async def test_an_odd_text_gets_a_sound_vector(embedder: Embedder, odd: str) -> None:
+async def test_an_unusual_text_gets_a_valid_vector(embedder: Embedder, odd: str) -> None:
     assert_sound(await embedder.embed_documents([TEXTS[0], odd]), embedder, 2)
     query = await embedder.embed_query(odd)
     assert query.shape == (embedder.dimensions,)
 
 
-async def test_calls_at_the_same_time_do_not_mix_their_vectors(embedder: Embedder) -> None:
+async def test_concurrent_calls_do_not_mix_their_vectors(embedder: Embedder) -> None:
     expected = await embedder.embed_documents(TEXTS)
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(embedder.embed_documents([text])) for text in TEXTS * 4]

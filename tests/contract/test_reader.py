@@ -83,7 +83,7 @@ def test_there_is_a_sample_of_every_format() -> None:
     assert set(FORMATS) == set(SAMPLES)
 
 
-def test_text_is_found_and_sections_cover_it_in_order(
+def test_text_is_extracted_and_sections_cover_it_in_order(
     name: str, reader: Reader, path: PurePath
 ) -> None:
     extract = reader(SAMPLES[name](), path)
@@ -104,7 +104,7 @@ def test_random_bytes_are_refused_with_a_reason(reader: Reader, path: PurePath, 
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("seed", seeds(10, 1000))
-def test_a_damaged_file_is_read_or_refused_but_nothing_else(
+def test_a_damaged_file_is_read_or_refused_without_other_errors(
     name: str, reader: Reader, path: PurePath, seed: int
 ) -> None:
     random = Random(seed)
@@ -118,13 +118,13 @@ def test_a_damaged_file_is_read_or_refused_but_nothing_else(
         assert exc.message.endswith(".")
 
 
-def test_readers_are_chosen_by_suffix_whatever_its_case() -> None:
+def test_readers_are_selected_by_suffix_in_any_case() -> None:
     for name, suffixes in FORMATS.items():
         for suffix in suffixes:
             assert reader_for(PurePath(f"Report{suffix.upper()}")) is reader_of(name)
 
 
-def test_a_suffix_has_one_meaning() -> None:
+def test_a_suffix_belongs_to_one_format() -> None:
     suffixes = [*BINARY_SUFFIXES, *(each for group in FORMATS.values() for each in group)]
     assert len(suffixes) == len(set(suffixes))
 

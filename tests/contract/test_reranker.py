@@ -89,6 +89,6 @@ async def test_a_reranker_that_does_not_exist_is_refused(name: str, complete: Co
             pass
 
 
-async def test_words_means_no_reranker(complete: Complete) -> None:
+async def test_the_reranker_words_means_no_model(complete: Complete) -> None:
     async with open_reranker("words", complete) as none:
         assert none is None

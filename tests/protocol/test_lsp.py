@@ -70,7 +70,7 @@ def begun(wire: Frames, token: int | str) -> bool:
 # --- beginning and end ------------------------------------------------------------------------
 
 
-async def test_initialize_tells_what_the_server_can_do(provider: EngineProvider) -> None:
+async def test_initialize_returns_the_capabilities(provider: EngineProvider) -> None:
     async with raw(provider) as wire:
         result = await wire.initialize()
     assert result["serverInfo"] == {"name": "allma", "version": __version__}
@@ -102,7 +102,7 @@ OF_ANOTHER_REVISION = {
 }
 
 
-async def test_values_of_another_revision_of_the_protocol_are_ignored(
+async def test_unknown_values_of_other_protocol_versions_are_ignored(
     provider: EngineProvider,
 ) -> None:
     async with raw(provider) as wire:
@@ -116,7 +116,7 @@ async def test_values_of_another_revision_of_the_protocol_are_ignored(
         assert (await wire.result("allma/status"))["version"] == __version__
 
 
-async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> None:
+async def test_a_client_that_only_initializes_does_not_open_the_engine(tmp_path: Path) -> None:
     async def provider() -> Engine:
         raise AssertionError("the engine was asked for")
 
@@ -132,7 +132,7 @@ async def test_a_client_that_only_looks_in_starts_nothing(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("messages", "status"), [(["exit"], 1), (["shutdown", "exit"], 0), ([], 0)]
 )
-async def test_the_exit_status_says_whether_the_client_took_its_leave(
+async def test_the_exit_status_depends_on_a_preceding_shutdown(
     provider: EngineProvider, messages: list[str], status: int
 ) -> None:
     async with connected(partial(serve_lsp, provider, client=ClientContext(LOCAL))) as (
@@ -148,7 +148,7 @@ async def test_the_exit_status_says_whether_the_client_took_its_leave(
         assert await serving == status
 
 
-async def test_shutdown_ends_calls_in_flight_and_answers_them(
+async def test_shutdown_cancels_and_answers_requests_in_flight(
     provider: EngineProvider, engine: Engine
 ) -> None:
     async with editor(provider) as wire:
@@ -164,7 +164,7 @@ async def test_shutdown_ends_calls_in_flight_and_answers_them(
         assert await wire.receive() is None
 
 
-async def test_a_client_that_leaves_takes_its_calls_along(
+async def test_disconnecting_cancels_the_requests_of_the_client(
     provider: EngineProvider, engine: Engine
 ) -> None:
     async with editor(provider) as wire:
@@ -188,7 +188,7 @@ async def test_the_connection_ends_with_the_process_of_the_editor(
                 pass
 
 
-async def test_an_editor_whose_process_cannot_be_seen_is_served(provider: EngineProvider) -> None:
+async def test_an_editor_in_another_process_namespace_is_served(provider: EngineProvider) -> None:
     async with editor(provider, process_id=2**22 + 12345) as wire:
         await wire.result("allma/status")
 
@@ -222,7 +222,7 @@ async def test_every_operation_is_a_command_and_a_request_in_both_spellings(
 
 
 @pytest.mark.parametrize("command", [True, False])
-async def test_an_answer_comes_in_chunks_then_its_sources_then_whole(
+async def test_an_answer_is_streamed_then_its_sources_then_the_result(
     provider: EngineProvider, command: bool
 ) -> None:
     asked = {"question": "How long is the glacier?", "partialResultToken": "p1"}
@@ -244,7 +244,7 @@ async def test_an_answer_comes_in_chunks_then_its_sources_then_whole(
     assert answer["citations"][0]["passage"]["documentId"]
 
 
-async def test_tokens_are_gathered_into_few_messages(
+async def test_tokens_are_batched_into_few_messages(
     provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.002)
@@ -256,7 +256,7 @@ async def test_tokens_are_gathered_into_few_messages(
     assert all(len(chunk["text"].split()) > 1 for chunk in wire.chunks(1)[2:5])
 
 
-async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_that(
+async def test_chunks_are_custom_notifications_if_the_client_asks_for_them(
     provider: EngineProvider,
 ) -> None:
     async with editor(provider, options={"streamNotification": True}) as wire:
@@ -272,7 +272,7 @@ async def test_chunks_come_as_notifications_of_our_own_when_the_client_wants_tha
 
 @pytest.mark.parametrize("how", ["$/cancelRequest", "allma/cancel", "allma.cancel", "bar"])
 @pytest.mark.parametrize("command", [True, False])
-async def test_cancelling_reaches_the_model(
+async def test_cancelling_stops_the_model(
     provider: EngineProvider, engine: Engine, command: bool, how: str
 ) -> None:
     asked = {"question": "x", "model": "slow", "partialResultToken": "c", "workDoneToken": 17}
@@ -298,7 +298,7 @@ async def test_cancelling_reaches_the_model(
         ]  # fmt: skip
 
 
-async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(provider: EngineProvider) -> None:
+async def test_a_stopped_first_answer_can_be_continued(provider: EngineProvider) -> None:
     async with editor(provider) as wire:
         id = wire.begin(
             "allma/ask", {"question": "stop me?", "model": "slow", "partialResultToken": "s"}
@@ -313,7 +313,7 @@ async def test_a_first_answer_that_is_stopped_can_be_gone_on_with(provider: Engi
         assert answer["conversationId"] == conversation
 
 
-async def test_a_question_that_fails_tells_where_it_is_kept(provider: EngineProvider) -> None:
+async def test_a_failed_question_reports_its_conversation(provider: EngineProvider) -> None:
     async with editor(provider) as wire:
         failed = await wire.request("allma/ask", {"question": "kept?", "model": "vector"})
         conversation = failed["error"]["data"]["conversationId"]
@@ -321,7 +321,7 @@ async def test_a_question_that_fails_tells_where_it_is_kept(provider: EngineProv
     assert [message["content"] for message in shown["messages"]] == ["kept?"]
 
 
-async def test_an_answer_is_made_anew_in_its_place(provider: EngineProvider) -> None:
+async def test_a_regenerated_answer_replaces_the_earlier_one(provider: EngineProvider) -> None:
     async with editor(provider) as wire:
         first = await wire.result("allma/ask", {"question": "How long is the glacier?"})
         id = first["conversationId"]
@@ -341,7 +341,7 @@ async def test_an_answer_is_made_anew_in_its_place(provider: EngineProvider) -> 
     assert shown["title"] == again["question"]
 
 
-async def test_a_cancelled_request_that_is_unknown_is_ignored(provider: EngineProvider) -> None:
+async def test_cancelling_an_unknown_request_is_ignored(provider: EngineProvider) -> None:
     async with editor(provider) as wire:
         wire.notify("$/cancelRequest", {"id": "nobody"})
         wire.notify("$/cancelRequest", {"no": "id"})
@@ -352,7 +352,7 @@ async def test_a_cancelled_request_that_is_unknown_is_ignored(provider: EnginePr
 # --- progress bars ----------------------------------------------------------------------------
 
 
-async def test_indexing_shows_a_bar_with_the_token_of_the_client(
+async def test_indexing_reports_progress_with_the_client_s_token(
     provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Ice\n\nWater that is cold.\n")
@@ -367,7 +367,7 @@ async def test_indexing_shows_a_bar_with_the_token_of_the_client(
         await wire.command("allma.forget", {"path": str(tmp_path)})
 
 
-async def test_a_bar_is_made_only_for_clients_that_show_one(
+async def test_progress_is_created_only_for_clients_that_support_it(
     provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Ice\n\nWater that is cold.\n")
@@ -383,7 +383,7 @@ async def test_a_bar_is_made_only_for_clients_that_show_one(
         assert not wire.asked
 
 
-async def test_pulling_a_model_can_be_followed(provider: EngineProvider) -> None:
+async def test_pulling_a_model_reports_progress(provider: EngineProvider) -> None:
     async with editor(provider) as wire:
         done = await wire.result("allma/models/pull", {"name": "echo", "workDoneToken": "w"})
         assert done == {"message": "Installed echo."}
@@ -407,7 +407,7 @@ def gate(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return opened
 
 
-async def test_cancelling_through_the_bar_stops_the_indexing(
+async def test_cancelling_the_progress_stops_indexing(
     provider: EngineProvider, engine: Engine, tmp_path: Path, gate: asyncio.Event
 ) -> None:
     for n in range(3):
@@ -426,7 +426,7 @@ async def test_cancelling_through_the_bar_stops_the_indexing(
         await wire.result("allma/forget", {"path": str(tmp_path)})
 
 
-async def test_folders_go_on_being_indexed_when_the_editor_is_closed(
+async def test_folders_continue_to_be_indexed_after_the_editor_exits(
     provider: EngineProvider, engine: Engine, tmp_path: Path, gate: asyncio.Event
 ) -> None:
     for n in range(3):
@@ -460,7 +460,7 @@ async def test_folders_go_on_being_indexed_when_the_editor_is_closed(
         ("allma.models.show", {"name": "none"}, -32803, "model_not_found"),
     ],
 )
-async def test_a_foreseen_failure_carries_the_error_object(
+async def test_an_expected_error_has_the_error_object(
     provider: EngineProvider, name: str, argument: Any, code: int, allma: str
 ) -> None:
     async with editor(provider) as wire:
@@ -474,7 +474,7 @@ async def test_a_foreseen_failure_carries_the_error_object(
             assert (again["code"], again["data"]["code"]) == (code, allma)
 
 
-async def test_a_bug_tells_nothing_but_that_it_is_one(
+async def test_an_unexpected_error_reveals_no_details(
     provider: EngineProvider,
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
@@ -497,7 +497,7 @@ async def test_a_bug_tells_nothing_but_that_it_is_one(
     assert "a secret" in caplog.text
 
 
-async def test_an_engine_that_cannot_be_opened_is_told_to_whoever_asks(
+async def test_a_failure_to_open_the_engine_answers_each_request(
     provider: EngineProvider, tmp_path: Path
 ) -> None:
     from allma_server.errors import DataDirectoryBusy
@@ -530,7 +530,7 @@ async def test_an_engine_that_cannot_be_opened_is_told_to_whoever_asks(
     ],
     ids=lambda value: value[:70].decode() if isinstance(value, bytes) else None,
 )
-async def test_what_is_no_message_is_answered_and_the_next_one_served(
+async def test_an_invalid_message_is_answered_and_the_next_one_is_served(
     provider: EngineProvider, body: bytes, code: int, id: int | None
 ) -> None:
     async with editor(provider) as wire:
@@ -549,7 +549,7 @@ async def test_what_is_no_message_is_answered_and_the_next_one_served(
         b"X-Nothing: here\r\n\r\n",
     ],
 )
-async def test_a_wrong_length_is_answered_and_the_next_message_found(
+async def test_a_wrong_content_length_is_answered_and_the_next_message_is_found(
     provider: EngineProvider, noise: bytes
 ) -> None:
     async with editor(provider) as wire:
@@ -558,7 +558,7 @@ async def test_a_wrong_length_is_answered_and_the_next_message_found(
         await wire.result("allma/status")
 
 
-async def test_headers_may_be_written_in_any_way_the_protocol_allows(
+async def test_headers_are_accepted_in_every_form_of_the_protocol(
     provider: EngineProvider,
 ) -> None:
     async with editor(provider) as wire:
@@ -568,7 +568,7 @@ async def test_headers_may_be_written_in_any_way_the_protocol_allows(
         assert (await wire.answer("h"))["result"]
 
 
-async def test_a_message_beyond_the_limit_is_answered_and_passed_over(
+async def test_a_message_over_the_limit_is_answered_and_skipped(
     provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(framing, "LARGEST_MESSAGE", 1000)
@@ -588,7 +588,7 @@ async def test_requests_before_initialize_are_refused(provider: EngineProvider) 
 # --- settings ---------------------------------------------------------------------------------
 
 
-async def test_settings_shape_the_questions_of_their_connection(provider: EngineProvider) -> None:
+async def test_settings_apply_to_the_requests_of_their_connection(provider: EngineProvider) -> None:
     async with editor(provider, options={"topK": 1, "model": "none"}) as wire:
         assert len((await wire.result("allma/search", {"query": "glacier water"}))["passages"]) == 1
         found = await wire.result("allma/search", {"query": "glacier water", "topK": 2})
@@ -600,7 +600,7 @@ async def test_settings_shape_the_questions_of_their_connection(provider: Engine
         assert not shown(wire, "window/showMessage")
 
 
-async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_they_change(
+async def test_settings_are_requested_from_the_client_and_again_when_they_change(
     provider: EngineProvider,
 ) -> None:
     can = {
@@ -630,7 +630,7 @@ async def test_settings_are_pulled_where_the_client_offers_them_and_again_when_t
         assert not shown(wire, "window/showMessage")
 
 
-async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(
+async def test_an_unset_setting_uses_the_server_s_value(
     provider: EngineProvider,
 ) -> None:
     async with raw(provider) as wire:
@@ -643,7 +643,7 @@ async def test_a_setting_that_is_unset_gives_way_to_the_servers_own(
         assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"
 
 
-async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting(
+async def test_auto_overrides_the_server_s_setting(
     engine: Engine, provider: EngineProvider
 ) -> None:
     config = engine.config.model_copy(update={"chat_model": "slow"})
@@ -665,7 +665,7 @@ async def test_auto_is_a_choice_of_its_own_that_comes_before_the_servers_setting
         (["topK"], "The settings of Allma are a JSON object."),
     ],
 )
-async def test_a_setting_that_cannot_be_is_shown_once(
+async def test_an_invalid_setting_is_reported_once(
     provider: EngineProvider, given: Any, complaint: str
 ) -> None:
     async with editor(provider, options=given) as wire:
@@ -675,7 +675,7 @@ async def test_a_setting_that_cannot_be_is_shown_once(
         assert len(shown(wire, "window/showMessage")) == 1
 
 
-async def test_a_setting_of_the_data_directory_is_noted_where_it_differs(
+async def test_a_conflicting_setting_of_the_data_directory_is_reported(
     provider: EngineProvider,
 ) -> None:
     async with editor(provider, options={"chunkSize": 500, "chunkOverlap": 200}) as wire:
@@ -693,7 +693,7 @@ async def indexed(wire: Frames, folder: Path) -> int:
     return sum(w["documents"] for w in status["workspaces"] if w["path"] == str(folder))
 
 
-async def test_relative_paths_start_in_the_folder_of_the_editor(
+async def test_relative_paths_are_resolved_against_the_editor_s_folder(
     provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "bell.md").write_text("# Bell\n\nThe bell weighs nine tons.\n")
@@ -707,7 +707,7 @@ async def test_relative_paths_start_in_the_folder_of_the_editor(
 
 @pytest.mark.parametrize("key", ["rootUri", "rootPath"])
 @pytest.mark.parametrize("folders", [{}, {"workspaceFolders": None}, {"workspaceFolders": []}])
-async def test_the_root_of_an_older_editor_is_its_folder(
+async def test_root_uri_and_root_path_count_as_a_workspace_folder(
     provider: EngineProvider, tmp_path: Path, key: str, folders: dict[str, Any]
 ) -> None:
     (tmp_path / "a.md").write_text("# Glacier\n\nOld ice.\n")
@@ -723,7 +723,7 @@ async def test_the_root_of_an_older_editor_is_its_folder(
         await wire.result("allma/forget", {"path": str(tmp_path)})
 
 
-async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_go(
+async def test_added_folders_are_indexed_and_limit_searches_until_removed(
     provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -762,7 +762,7 @@ async def test_folders_are_indexed_as_they_come_and_narrow_searches_until_they_g
         await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(folder)})
 
 
-async def test_folders_are_left_alone_when_the_settings_say_so(
+async def test_folders_are_not_indexed_if_the_setting_is_off(
     provider: EngineProvider, tmp_path: Path, notes: Path
 ) -> None:
     (tmp_path / "a.md").write_text("# Glacier\n")
@@ -773,7 +773,7 @@ async def test_folders_are_left_alone_when_the_settings_say_so(
         assert not await indexed(wire, tmp_path)
 
 
-async def test_a_folder_that_is_refused_is_told_and_stops_nothing(provider: EngineProvider) -> None:
+async def test_a_refused_folder_is_reported_and_stops_no_request(provider: EngineProvider) -> None:
     async with editor(provider, folders=("/",)) as wire:
         note = await wire.note(lambda n: n["method"] == "window/logMessage")
         assert "/" in note["params"]["message"]
@@ -781,7 +781,7 @@ async def test_a_folder_that_is_refused_is_told_and_stops_nothing(provider: Engi
         assert not shown(wire, "window/showMessage")
 
 
-async def test_a_saved_file_is_found_as_it_is_now(
+async def test_a_saved_file_is_found_with_its_new_text(
     provider: EngineProvider, engine: Engine, notes: Path
 ) -> None:
     engine.ingestion.start_monitoring()
@@ -837,7 +837,7 @@ def selection(kinds: list[str] | None = None, end: int = 2) -> Message:
     }
 
 
-async def test_a_selection_can_be_explained_and_related(provider: EngineProvider) -> None:
+async def test_a_selection_can_be_explained_and_searched_for(provider: EngineProvider) -> None:
     literals = {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}}
     text = "\N{SNOWFLAKE}\N{SNOWFLAKE} glacier\nlong\n"
     document = {"uri": "untitled:draft", "languageId": "text", "version": 1, "text": text}
@@ -861,7 +861,7 @@ async def test_a_selection_can_be_explained_and_related(provider: EngineProvider
         assert plain["command"] == "allma.ask"
 
 
-async def test_a_selection_is_counted_in_the_lines_of_the_protocol(
+async def test_a_selection_uses_the_protocol_s_positions(
     provider: EngineProvider,
 ) -> None:
     text = "form\ffeed\u2028and\x85more\rmac\r\nwindows\nglacier\n"
@@ -886,7 +886,7 @@ async def test_a_selection_is_counted_in_the_lines_of_the_protocol(
         ]
 
 
-async def test_a_process_is_seen_while_it_lives() -> None:
+async def test_a_process_is_detected_while_it_runs() -> None:
     assert parent_process.alive(os.getpid())
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
     await child.wait()

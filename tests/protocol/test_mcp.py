@@ -76,7 +76,7 @@ def mode(request: pytest.FixtureRequest) -> str:
         ("2099-01-01", LATEST_LEGACY),
     ],
 )
-async def test_every_revision_of_the_handshake_is_spoken_and_can_search(
+async def test_every_protocol_version_with_a_handshake_can_search(
     provider: EngineProvider, offered: str, spoken: str
 ) -> None:
     async with raw(provider) as wire:
@@ -97,7 +97,7 @@ async def test_a_modern_client_needs_no_handshake(provider: EngineProvider) -> N
         assert found["structuredContent"]["passages"]
 
 
-async def test_a_client_that_discovers_and_then_initializes_begins_anew(
+async def test_a_client_that_discovers_and_then_initializes_starts_a_new_session(
     provider: EngineProvider,
 ) -> None:
     async with raw(provider) as wire:
@@ -121,7 +121,7 @@ async def test_the_handshake_and_the_list_of_tools_do_not_open_the_engine() -> N
 # --- tools ------------------------------------------------------------------------------------
 
 
-async def test_there_are_the_eight_tools_of_the_contract_and_they_cost_little(
+async def test_there_are_eight_tools_with_short_descriptions(
     provider: EngineProvider, mode: str
 ) -> None:
     async with library(provider, mode) as opened:
@@ -172,7 +172,7 @@ async def test_the_list_of_tools_stays_under_six_thousand_characters(
     assert len(line) < 6000
 
 
-async def test_a_search_is_text_and_data_and_links(provider: EngineProvider, mode: str) -> None:
+async def test_a_search_returns_text_data_and_links(provider: EngineProvider, mode: str) -> None:
     async with library(provider, mode) as opened:
         result = await opened.call_tool("search", {"query": "how long is the glacier", "top_k": 1})
     assert not result.is_error
@@ -187,7 +187,7 @@ async def test_a_search_is_text_and_data_and_links(provider: EngineProvider, mod
     assert link.uri == f"allma://document/{passage['document_id']}"
 
 
-async def test_a_search_before_anything_is_indexed_says_what_to_do(tmp_path: Path) -> None:
+async def test_a_search_of_an_empty_index_names_the_next_step(tmp_path: Path) -> None:
     config = Config(data_dir=tmp_path, embedder="hashing/words-256")
     async with open_engine(config) as empty:
 
@@ -200,14 +200,14 @@ async def test_a_search_before_anything_is_indexed_says_what_to_do(tmp_path: Pat
     assert "`allma index DIR`" in found["structuredContent"]["notice"]
 
 
-async def test_old_revisions_get_no_links(provider: EngineProvider) -> None:
+async def test_old_protocol_versions_get_no_links(provider: EngineProvider) -> None:
     async with raw(provider) as wire:
         await wire.initialize("2025-03-26")
         found = await wire.tool("search", query="glacier")
     assert [block["type"] for block in found["content"]] == ["text"]
 
 
-async def test_an_answer_streams_through_progress_and_ends_with_its_sources(
+async def test_an_answer_is_streamed_as_progress_and_ends_with_its_sources(
     provider: EngineProvider, mode: str
 ) -> None:
     heard: list[tuple[float, str | None]] = []
@@ -228,7 +228,7 @@ async def test_an_answer_streams_through_progress_and_ends_with_its_sources(
     assert "Sources:\n[1] " in text.text and data["conversation_id"] in text.text
 
 
-async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alone(
+async def test_cancelling_a_call_stops_the_model_and_keeps_the_connection(
     provider: EngineProvider, engine: Engine
 ) -> None:
     async with legacy(provider) as wire:
@@ -241,7 +241,7 @@ async def test_cancelling_a_call_reaches_the_model_and_leaves_the_connection_alo
         assert id not in wire._answers
 
 
-async def test_the_conversation_is_told_before_the_answer(provider: EngineProvider) -> None:
+async def test_the_conversation_is_reported_before_the_answer(provider: EngineProvider) -> None:
     async with legacy(provider) as wire:
         id = wire.begin_call("ask", token="t", question="glacier told?")
         answer = (await wire.answer(id))["result"]["structuredContent"]
@@ -255,7 +255,7 @@ async def test_the_conversation_is_told_before_the_answer(provider: EngineProvid
     assert "message" not in first
 
 
-async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
+async def test_a_slow_answer_is_returned_in_part_and_continues_in_its_conversation(
     provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
@@ -276,7 +276,7 @@ async def test_a_slow_answer_is_given_in_part_and_goes_on_in_its_conversation(
     assert messages[1]["content"].startswith(data["text"][:200])
 
 
-async def test_what_only_reads_is_stopped_when_it_takes_too_long(
+async def test_a_slow_read_only_call_is_stopped_at_the_deadline(
     provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(*_: object) -> Any:
@@ -289,7 +289,7 @@ async def test_what_only_reads_is_stopped_when_it_takes_too_long(
     assert result["isError"] and result["structuredContent"]["code"] == "took_too_long"
 
 
-async def test_long_indexing_answers_with_a_job_that_status_follows(
+async def test_long_indexing_returns_a_job_that_status_shows(
     provider: EngineProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "JOB_SECONDS", 0.0)
@@ -308,7 +308,7 @@ async def test_long_indexing_answers_with_a_job_that_status_follows(
         assert removed["structuredContent"]["documents"] == 1
 
 
-async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
+async def test_a_silent_call_reports_progress_regularly() -> None:
     heard: list[tuple[float, str]] = []
     enough = asyncio.Event()
 
@@ -332,7 +332,7 @@ async def test_a_client_hears_that_a_silent_call_is_alive() -> None:
 # --- what clients and models add or leave out -------------------------------------------------
 
 
-async def test_arguments_that_a_client_adds_are_ignored_with_a_note(
+async def test_unknown_arguments_are_ignored_with_a_note(
     provider: EngineProvider,
 ) -> None:
     async with legacy(provider) as wire:
@@ -353,7 +353,7 @@ async def test_arguments_that_a_client_adds_are_ignored_with_a_note(
         {"top_k": 1, "limit": 7},
     ],
 )
-async def test_arguments_are_understood_as_models_write_them(
+async def test_arguments_are_accepted_as_models_write_them(
     provider: EngineProvider, arguments: dict[str, Any]
 ) -> None:
     async with legacy(provider) as wire:
@@ -362,7 +362,7 @@ async def test_arguments_are_understood_as_models_write_them(
     assert len(result["structuredContent"]["passages"]) == 1
 
 
-async def test_members_that_are_null_count_as_absent(provider: EngineProvider) -> None:
+async def test_null_members_count_as_absent(provider: EngineProvider) -> None:
     async with raw(provider) as wire:
         await wire.result(
             "initialize",
@@ -384,7 +384,7 @@ async def test_members_that_are_null_count_as_absent(provider: EngineProvider) -
         assert (await wire.result("tools/list", {"cursor": None}))["tools"]
 
 
-async def test_a_found_passage_can_be_read_by_the_number_in_the_text(
+async def test_a_passage_can_be_read_by_the_chunk_id_in_the_text(
     provider: EngineProvider,
 ) -> None:
     async with legacy(provider) as wire:
@@ -395,7 +395,7 @@ async def test_a_found_passage_can_be_read_by_the_number_in_the_text(
     assert "twenty three kilometres" in read["content"][0]["text"]
 
 
-async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
+async def test_a_long_result_is_truncated_and_says_how_to_continue(
     provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     folder = tmp_path / "long"
@@ -415,7 +415,7 @@ async def test_what_could_fill_a_context_is_cut_and_says_how_to_go_on(
     await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(folder)})
 
 
-async def test_relative_paths_start_in_the_folder_of_the_client(
+async def test_relative_paths_are_resolved_against_the_client_s_folder(
     provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "docs").mkdir()
@@ -462,7 +462,7 @@ async def test_relative_paths_start_in_the_folder_of_the_client(
         ("conversations", {"action": "show", "id": "none"}, "There is no conversation 'none'."),
     ],
 )
-async def test_a_foreseen_failure_is_a_sentence_for_the_model(
+async def test_an_expected_error_is_a_sentence_for_the_model(
     provider: EngineProvider, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with legacy(provider) as wire:
@@ -473,7 +473,7 @@ async def test_a_foreseen_failure_is_a_sentence_for_the_model(
     assert set(error) == {"code", "message", "hint"} and error["code"]
 
 
-async def test_arguments_of_other_actions_and_nulls_do_no_harm(provider: EngineProvider) -> None:
+async def test_arguments_of_other_actions_and_nulls_are_ignored(provider: EngineProvider) -> None:
     async with legacy(provider) as wire:
         result = await wire.tool("models", action="list", name="echo")
         assert not result.get("isError")
@@ -481,7 +481,7 @@ async def test_arguments_of_other_actions_and_nulls_do_no_harm(provider: EngineP
         assert not result.get("isError")
 
 
-async def test_a_bug_tells_nothing_but_that_it_is_one(
+async def test_an_unexpected_error_reveals_no_details(
     provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> Any:
@@ -526,7 +526,7 @@ async def test_a_bug_tells_nothing_but_that_it_is_one(
     ],
     ids=lambda value: value[:60].decode("ascii", "replace") if isinstance(value, bytes) else None,
 )
-async def test_what_is_no_message_is_answered_and_the_next_one_served(
+async def test_an_invalid_message_is_answered_and_the_next_one_is_served(
     provider: EngineProvider, line: bytes, code: int, id: str | int | None
 ) -> None:
     async with legacy(provider) as wire:
@@ -535,7 +535,7 @@ async def test_what_is_no_message_is_answered_and_the_next_one_served(
         assert await wire.result("ping") == {}
 
 
-async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
+async def test_unknown_tools_and_prompts_are_invalid_parameters(
     provider: EngineProvider, mode: str
 ) -> None:
     async with library(provider, mode) as opened:
@@ -546,7 +546,7 @@ async def test_an_unknown_tool_and_an_unknown_prompt_are_invalid_parameters(
 
 
 @pytest.mark.parametrize("line", ['{"id": "big", "x": "%s"}', '{"x": "%s", "id": "big"}'])
-async def test_too_long_a_line_is_refused_by_its_id_and_the_next_one_served(
+async def test_a_line_over_the_limit_is_refused_by_its_id_and_the_next_one_is_served(
     provider: EngineProvider, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     monkeypatch.setattr(framing, "LARGEST_LINE", 1 << 16)
@@ -557,7 +557,7 @@ async def test_too_long_a_line_is_refused_by_its_id_and_the_next_one_served(
         assert await wire.result("ping") == {}
 
 
-async def test_calls_in_flight_are_answered_when_the_client_has_closed_its_side(
+async def test_calls_in_flight_are_answered_after_the_client_closed_its_input(
     provider: EngineProvider,
 ) -> None:
     async with legacy(provider) as wire:
@@ -566,7 +566,7 @@ async def test_calls_in_flight_are_answered_when_the_client_has_closed_its_side(
         assert "result" in await wire.answer(id)
 
 
-async def test_a_connection_that_ends_takes_its_calls_along(
+async def test_disconnecting_cancels_the_calls_of_the_client(
     provider: EngineProvider, engine: Engine
 ) -> None:
     async with legacy(provider) as wire:
@@ -592,7 +592,7 @@ async def test_eight_clients_of_both_eras_share_an_engine(provider: EngineProvid
 # --- folders ----------------------------------------------------------------------------------
 
 
-async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
+async def test_a_workspace_is_indexed_at_the_first_call_and_not_before(
     provider: EngineProvider, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "firn.md").write_text("# Firn\n\nSnow that has survived a summer.\n")
@@ -608,7 +608,7 @@ async def test_a_workspace_is_indexed_at_the_first_question_and_not_before(
 
 
 @pytest.mark.parametrize("folder", ["/no/such/folder", "/"])
-async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
+async def test_every_search_reports_a_workspace_that_cannot_be_indexed(
     provider: EngineProvider, folder: str
 ) -> None:
     async with legacy(provider, workspaces=(folder,)) as wire:
@@ -618,7 +618,7 @@ async def test_a_workspace_that_cannot_be_indexed_is_told_with_every_search(
     assert folder in found["content"][0]["text"]
 
 
-async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
+async def test_roots_limit_a_search_only_if_they_are_indexed(
     provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
@@ -631,7 +631,7 @@ async def test_a_hint_narrows_a_search_only_to_what_is_indexed(
     await BY_NAME["forget"](Call(engine, LOCAL), {"path": str(tmp_path)})
 
 
-async def test_roots_are_asked_for_when_declared_and_are_a_hint(
+async def test_roots_are_requested_if_declared_and_only_narrow_searches(
     provider: EngineProvider, engine: Engine, notes: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "serac.md").write_text("# Serac\n\nA tower of glacier ice.\n")
@@ -676,7 +676,7 @@ async def test_the_user_is_asked_before_a_conversation_is_deleted(
         await BY_NAME["conversations.delete"](Call(engine, LOCAL), {"id": id})
 
 
-async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
+async def test_a_confirmation_is_valid_only_for_its_own_request(
     provider: EngineProvider, engine: Engine
 ) -> None:
     meta = envelope(elicitation={})
@@ -700,7 +700,7 @@ async def test_an_agreement_is_to_what_was_asked_and_to_nothing_else(
 
 
 @pytest.mark.parametrize("refused", [{"elicitation/create"}, set[str]()], ids=["error", "nothing"])
-async def test_a_client_that_does_not_ask_its_user_after_all_deletes_nothing(
+async def test_nothing_is_deleted_if_the_client_does_not_confirm(
     provider: EngineProvider, engine: Engine, refused: set[str]
 ) -> None:
     turn = await engine.catalog.begin_turn(None, "Of snow")
@@ -740,7 +740,7 @@ async def test_documents_conversations_and_status_can_be_read(
 
 @pytest.mark.parametrize(("mode", "code"), [("legacy", -32002), ("auto", -32602)])
 @pytest.mark.parametrize("uri", ["allma://document/999", "allma://nothing", "file:///etc/passwd"])
-async def test_a_resource_that_is_not_there_has_the_code_of_the_era(
+async def test_an_unknown_resource_has_the_error_code_of_the_protocol_version(
     provider: EngineProvider, mode: str, code: int, uri: str
 ) -> None:
     async with library(provider, mode) as opened:
@@ -749,7 +749,7 @@ async def test_a_resource_that_is_not_there_has_the_code_of_the_era(
     assert failed.value.error.code == code
 
 
-async def test_prompts_bring_passages_along_as_data(provider: EngineProvider, mode: str) -> None:
+async def test_prompts_contain_passages_as_data(provider: EngineProvider, mode: str) -> None:
     async with library(provider, mode) as opened:
         asked = await opened.get_prompt("ask_workspace", {"question": "How long is the glacier?"})
         listed = (await opened.list_resources()).resources
@@ -780,7 +780,7 @@ async def test_ids_and_paths_are_completed(provider: EngineProvider) -> None:
         assert await complete(wire, prompt, "style", "") == []
 
 
-async def test_subscribers_hear_of_changes_in_both_eras(provider: EngineProvider) -> None:
+async def test_subscribers_are_notified_of_changes_in_both_eras(provider: EngineProvider) -> None:
     async with legacy(provider) as wire:
         await wire.result("resources/subscribe", {"uri": "test://not-yet"})
         await wire.result("resources/subscribe", {"uri": "allma://status"})
@@ -796,7 +796,7 @@ async def test_subscribers_hear_of_changes_in_both_eras(provider: EngineProvider
                 break
 
 
-async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
+async def test_a_subscriber_is_notified_when_another_client_changes_a_document(
     provider: EngineProvider, engine: Engine, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "POLL_SECONDS", 0.02)
@@ -821,7 +821,7 @@ async def test_a_subscriber_hears_when_somebody_else_changes_a_document(
     await BY_NAME["sync"](Call(engine, LOCAL), {})
 
 
-async def test_a_result_keeps_below_what_clients_pass_on(
+async def test_a_result_stays_below_the_limit_of_clients(
     provider: EngineProvider, tmp_path: Path
 ) -> None:
     (tmp_path / "long.md").write_text("\n".join(f"Line {n} of the ice." for n in range(9000)))

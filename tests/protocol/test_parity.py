@@ -152,13 +152,13 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
     return {key: fill(value) for key, value in arguments.items()}
 
 
-async def test_what_is_compared_names_operations() -> None:
+async def test_the_compared_names_are_operations() -> None:
     assert set(ARGUMENTS) | NOT_TOOLS <= set(BY_NAME)
     assert not NOT_TOOLS & set(TOOL_OF)
 
 
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-async def test_an_operation_gives_the_same_through_every_protocol(
+async def test_an_operation_returns_the_same_through_every_protocol(
     engine: Engine, provider: EngineProvider, notes: Path, tmp_path: Path, name: str
 ) -> None:
     async with every(provider) as (lsp, mcp, client):
@@ -196,7 +196,7 @@ async def test_an_operation_gives_the_same_through_every_protocol(
         ("documents", {"state": "lost"}),
     ],
 )
-async def test_a_foreseen_failure_is_the_same_through_every_protocol(
+async def test_an_expected_error_is_the_same_through_every_protocol(
     engine: Engine, provider: EngineProvider, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError) as failed:
@@ -212,7 +212,7 @@ async def test_a_foreseen_failure_is_the_same_through_every_protocol(
     assert result["isError"]
 
 
-async def test_a_bug_is_as_silent_through_every_protocol(
+async def test_an_unexpected_error_reveals_no_details_in_any_protocol(
     engine: Engine, provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> Any:

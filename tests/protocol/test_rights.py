@@ -129,7 +129,7 @@ async def test_an_ai_client_is_refused(provider: EngineProvider, notes: Path) ->
         assert found["structuredContent"]["passages"]
 
 
-async def test_a_modern_client_may_not_listen_to_what_it_may_not_read(
+async def test_a_modern_client_cannot_subscribe_without_the_right_to_read(
     provider: EngineProvider,
 ) -> None:
     serve = partial(serve_mcp, provider, client=ClientContext(NOBODY))

@@ -59,7 +59,7 @@ async def test_many_operations_run_on_one_connection(provider: EngineProvider) -
                 await client.run("search", {"query": ""})
 
 
-async def test_an_answer_is_told_as_it_is_made(provider: EngineProvider) -> None:
+async def test_an_answer_is_streamed_while_it_is_generated(provider: EngineProvider) -> None:
     heard = Heard()
     async with shell(provider) as client:
         answer = await client.run("ask", {"question": "How long is the glacier?"}, heard)
@@ -69,7 +69,7 @@ async def test_an_answer_is_told_as_it_is_made(provider: EngineProvider) -> None
     assert heard.cited == answer.citations
 
 
-async def test_requests_sent_before_the_answers_came_are_all_answered(
+async def test_pipelined_requests_are_all_answered(
     provider: EngineProvider,
 ) -> None:
     async with raw(provider) as wire:
@@ -88,7 +88,7 @@ async def test_closing_the_connection_stops_the_model(
     assert engine.chat.generating == 0  # type: ignore[attr-defined]
 
 
-async def test_what_is_no_request_is_answered_and_the_next_one_served(
+async def test_an_invalid_request_is_answered_and_the_next_one_is_served(
     provider: EngineProvider,
 ) -> None:
     async with raw(provider) as wire:
@@ -112,7 +112,7 @@ async def test_a_request_that_is_too_large_is_refused_with_the_limit(
         assert await wire.result("models.list")
 
 
-async def test_an_engine_that_ends_meanwhile_is_told(provider: EngineProvider) -> None:
+async def test_an_engine_that_exits_meanwhile_is_reported(provider: EngineProvider) -> None:
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.close()
@@ -127,7 +127,9 @@ async def test_an_engine_that_ends_meanwhile_is_told(provider: EngineProvider) -
             await client.run("status", {})
 
 
-async def test_relative_paths_are_the_client_s(provider: EngineProvider, notes: Path) -> None:
+async def test_relative_paths_are_resolved_against_the_working_directory(
+    provider: EngineProvider, notes: Path
+) -> None:
     async with shell(provider, cwd=str(notes)) as client:
         assert "Aletsch" in (await client.run("read", {"source": "glacier.md"})).text
         assert (await client.run("sync", {"path": "."})).unchanged == 2
@@ -140,7 +142,7 @@ async def test_relative_paths_are_the_client_s(provider: EngineProvider, notes: 
             await client.run("export", {"path": "relative.allma"})
 
 
-async def test_the_client_s_own_settings_reach_its_questions(provider: EngineProvider) -> None:
+async def test_settings_of_the_client_apply_to_its_requests(provider: EngineProvider) -> None:
     async with shell(provider, defaults={"model": "broken", "top_k": 1}) as client:
         found = await client.run("search", {"query": "glacier water ice"})
         assert len(found.passages) == 1

@@ -90,7 +90,7 @@ async def ended(process: Process, seconds: float = 30) -> int:
 
 
 @pytest.mark.invariant(9)
-async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Path) -> None:
+async def test_mcp_writes_only_messages_and_ends_with_its_input(tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()
     (folder / "glacier.md").write_text(GLACIER)
@@ -116,7 +116,7 @@ async def test_mcp_answers_on_a_clean_wire_and_ends_with_its_input(tmp_path: Pat
         assert b"stray text" in said and b"Traceback" not in said
 
 
-async def test_a_modern_mcp_client_is_served_after_a_line_that_was_too_long(
+async def test_a_modern_mcp_client_is_served_after_a_line_over_the_limit(
     tmp_path: Path,
 ) -> None:
     async with started("mcp", tmp_path) as process:
@@ -129,7 +129,7 @@ async def test_a_modern_mcp_client_is_served_after_a_line_that_was_too_long(
         assert await ended(process) == 0
 
 
-async def test_an_engine_that_cannot_be_opened_is_tried_again(
+async def test_opening_a_failed_engine_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"data_dir": tmp_path, "chat_provider": "scripted"}
@@ -143,7 +143,7 @@ async def test_an_engine_that_cannot_be_opened_is_tried_again(
         assert first is second and first.config.data_dir == tmp_path
 
 
-async def test_an_engine_that_broke_down_is_followed_by_another(tmp_path: Path) -> None:
+async def test_a_crashed_engine_is_replaced(tmp_path: Path) -> None:
     async def fail() -> None:
         raise RuntimeError("a bug in a task of the engine")
 
@@ -161,7 +161,7 @@ async def test_an_engine_that_broke_down_is_followed_by_another(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("protocol", "names"), [("mcp", ("SIGTERM", "SIGINT")), ("lsp", ("SIGTERM", "SIGHUP"))]
 )
-async def test_a_signal_ends_it_at_once_and_cleanly_with_a_call_in_flight(
+async def test_a_signal_stops_it_cleanly_with_a_call_in_flight(
     protocol: str, names: tuple[str, ...], tmp_path: Path
 ) -> None:
     async def one(number: signal.Signals) -> None:
@@ -192,7 +192,7 @@ async def test_a_signal_ends_it_at_once_and_cleanly_with_a_call_in_flight(
 
 
 @pytest.mark.parametrize(("leave", "status"), [(True, 0), (False, 1)])
-async def test_lsp_ends_with_the_status_of_the_protocol(
+async def test_lsp_exits_with_the_status_of_the_protocol(
     tmp_path: Path, leave: bool, status: int
 ) -> None:
     async with started("lsp", tmp_path / "data", program=("-c", PRINTING)) as process:
@@ -210,7 +210,7 @@ async def test_lsp_ends_with_the_status_of_the_protocol(
         assert process.stdout and await process.stdout.read() == b""
 
 
-async def test_what_was_asked_before_the_input_ended_is_answered(tmp_path: Path) -> None:
+async def test_requests_before_the_end_of_input_are_answered(tmp_path: Path) -> None:
     count = 500
     folder = tmp_path / "notes"
     folder.mkdir()
@@ -229,7 +229,7 @@ async def test_what_was_asked_before_the_input_ended_is_answered(tmp_path: Path)
         assert await ended(process) == 0
 
 
-async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
+async def test_writing_waits_for_a_client_that_does_not_read() -> None:
     source, sink = os.pipe()
     writer = FdWriter(sink, asyncio.get_running_loop())
     writer.write(b"x" * (2 * HIGH_WATER))
@@ -245,7 +245,7 @@ async def test_a_client_that_does_not_read_makes_the_writer_wait() -> None:
     os.close(source)
 
 
-async def test_a_client_that_writes_faster_than_it_is_read_is_held_back(
+async def test_reading_limits_a_client_that_writes_too_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stdio, "MESSAGE_LIMIT", 1 << 12)
@@ -268,7 +268,7 @@ def _write_all(fd: int, size: int) -> None:
         left = left[os.write(fd, left) :]
 
 
-async def test_the_handshake_of_mcp_needs_no_engine() -> None:
+async def test_the_mcp_handshake_needs_no_engine() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -279,7 +279,7 @@ async def test_the_handshake_of_mcp_needs_no_engine() -> None:
     assert await ended(process) == 0
 
 
-async def test_wrong_usage_is_told_before_the_wire_is_taken(tmp_path: Path) -> None:
+async def test_wrong_usage_is_reported_before_messages_are_written(tmp_path: Path) -> None:
     async with started("lsp", tmp_path, "--nonsense") as process:
         assert await ended(process) == 2
         assert process.stderr and b"--nonsense" in await process.stderr.read()

@@ -104,7 +104,7 @@ def test_a_settings_file_of_the_first_version_is_read(
     assert config.openai_url == "http://127.0.0.1:8080/v1"
 
 
-async def test_what_names_parts_of_allma_in_stored_data_is_still_read(former: Config) -> None:
+async def test_identifiers_in_stored_data_are_still_read(former: Config) -> None:
     """Keys, folder names and kinds of jobs: renaming code must not lose what they name."""
     [collection] = (path.name for path in (former.data_dir / "vectors").iterdir())
     with closing(sqlite3.connect(former.data_dir / DATABASE)) as database, database:

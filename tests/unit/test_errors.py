@@ -12,14 +12,14 @@ from allma_server.errors import (
 )
 
 
-def test_a_failure_without_a_step_of_its_own_has_that_of_its_kind() -> None:
+def test_an_error_without_a_hint_has_that_of_its_class() -> None:
     assert ConversationNotFound("There is no conversation 'x'.").hint is not None
     assert "doctor --repair" in str(DataDamaged("The database is damaged."))
     assert DataDamaged("It is damaged.", "Call the owner.").hint == "Call the owner."
 
 
 @pytest.mark.parametrize("conversation", ["c1", None])
-def test_a_failure_is_the_same_after_it_has_travelled(conversation: str | None) -> None:
+def test_an_error_is_the_same_after_serialization(conversation: str | None) -> None:
     failure = ConversationNotFound("There is no conversation 'x'.", "List them.")
     failure.conversation_id = conversation
     data = as_dict(failure)
@@ -28,5 +28,5 @@ def test_a_failure_is_the_same_after_it_has_travelled(conversation: str | None) 
     assert type(arrived) is ConversationNotFound and as_dict(arrived) == data
 
 
-def test_an_unknown_code_is_still_a_foreseen_failure() -> None:
+def test_an_unknown_code_is_still_an_expected_error() -> None:
     assert by_code("of_a_later_version") is AllmaError

@@ -13,7 +13,7 @@ from allma_server.errors import InvalidArgument
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has runtime folders")
-def test_a_client_that_is_not_told_the_runtime_folder_meets_the_others(
+def test_clients_without_the_runtime_folder_use_the_same_socket(
     short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = short_path / str(os.getuid())
@@ -28,7 +28,7 @@ def test_a_client_that_is_not_told_the_runtime_folder_meets_the_others(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")
 @pytest.mark.parametrize("variable", ["HOME", "XDG_RUNTIME_DIR"])
 @pytest.mark.parametrize("has_runtime_folder", [True, False])
-def test_a_long_path_of_a_home_or_runtime_folder_gives_way_to_a_short_private_one(
+def test_a_long_socket_path_is_replaced_by_a_short_private_one(
     short_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, has_runtime_folder: bool
 ) -> None:
     short = short_path / "short"
@@ -65,7 +65,7 @@ def test_a_short_folder_that_is_a_link_is_not_used(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are files on POSIX")
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a huge file"])
-def test_a_settings_file_that_is_none_is_refused_instead_of_read_for_ever(
+def test_a_special_file_as_settings_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     file = tmp_path / "config.toml"

@@ -374,7 +374,7 @@ export interface AnswerSources {
   citations: Citation[];
 }
 
-/** Find the passages that best match a query by meaning and words, with file, lines and page. */
+/** Find the passages that best match a query by meaning and keywords, with file, lines and page. */
 export interface SearchParams {
   /** Words, a question or a symbol. */
   query: string;

@@ -33,7 +33,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize(("written", "address"), WRITTEN.items())
-def test_ollamas_variable_is_read_as_ollama_reads_it(
+def test_ollama_host_is_read_as_by_ollama(
     written: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", written)
@@ -46,7 +46,7 @@ def test_the_setting_is_read_in_the_same_way(written: str, address: str) -> None
 
 
 @pytest.mark.parametrize("empty", ["", " ", '""', "''"])
-def test_an_empty_address_is_none(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_address_is_absent(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_HOST", empty)
     assert load_config().ollama_url == "http://127.0.0.1:11434"
     assert Config(ollama_url=empty).ollama_url == "http://127.0.0.1:11434"
@@ -57,7 +57,7 @@ def test_an_empty_address_is_none(empty: str, monkeypatch: pytest.MonkeyPatch) -
     "bad",
     ["ftp://h", "http://", "http://[::1", "h:port", "h:99999", "http://a b", "a:b:c", "http:///x"],
 )
-def test_an_address_that_is_none_is_told_with_its_variable(
+def test_an_invalid_address_is_reported_with_its_variable(
     bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", bad)
@@ -67,7 +67,7 @@ def test_an_address_that_is_none_is_told_with_its_variable(
     assert bad not in failed.value.message or ".." not in failed.value.message
 
 
-def test_another_servers_address_has_no_port_of_ollama() -> None:
+def test_other_servers_do_not_get_ollama_s_default_port() -> None:
     assert Config(openai_url="h/v1/").openai_url == "http://h/v1"
     assert server_address("h", OLLAMA_PORT) != server_address("h")
 

@@ -10,7 +10,7 @@ from allma_server._internal import telemetry
 from allma_server._internal.child_process import Child, ChildFailed
 from allma_server.errors import DocumentNotFound
 
-MODULE = "tests.unit._internal.talking_child"
+MODULE = "tests.unit._internal.printing_child"
 LIMIT = 20.0
 
 
@@ -35,7 +35,7 @@ async def test_a_child_answers_with_values_and_blobs(pipe_child: Child) -> None:
         assert blobs == [b"", b"\0" * 3_000_000]
 
 
-async def test_it_is_started_by_the_first_call_and_ends_with_the_block(pipe_child: Child) -> None:
+async def test_it_starts_with_the_first_call_and_ends_with_the_block(pipe_child: Child) -> None:
     async with pipe_child as child:
         assert child.pid is None
         pid, _ = await child.call("pid", limit=LIMIT)
@@ -43,13 +43,13 @@ async def test_it_is_started_by_the_first_call_and_ends_with_the_block(pipe_chil
     assert gone(pid)
 
 
-async def test_calls_made_at_once_are_answered_in_turn(pipe_child: Child) -> None:
+async def test_concurrent_calls_are_answered_in_order(pipe_child: Child) -> None:
     async with pipe_child as child:
         answers = await asyncio.gather(*(child.call("echo", i, limit=LIMIT) for i in range(20)))
         assert [result for result, _ in answers] == list(range(20))
 
 
-async def test_a_foreseen_failure_arrives_as_what_it_was(pipe_child: Child) -> None:
+async def test_an_expected_error_keeps_its_type(pipe_child: Child) -> None:
     async with pipe_child as child:
         with pytest.raises(DocumentNotFound) as caught:
             await child.call("refuse", limit=LIMIT)
@@ -65,7 +65,7 @@ async def test_a_bug_arrives_with_its_traceback(pipe_child: Child) -> None:
         assert not caught.value.hung
 
 
-async def test_what_libraries_print_never_reaches_the_wire(pipe_child: Child) -> None:
+async def test_output_of_libraries_does_not_reach_the_protocol(pipe_child: Child) -> None:
     async with pipe_child as child:
         assert (await child.call("chatter", limit=LIMIT))[0] == "quiet"
 
@@ -83,7 +83,7 @@ async def test_a_child_that_hangs_is_killed_and_the_next_call_starts_another(
         assert other != pid
 
 
-async def test_a_child_that_dies_is_told_from_one_that_hangs(pipe_child: Child) -> None:
+async def test_a_crash_is_distinguished_from_a_timeout(pipe_child: Child) -> None:
     async with pipe_child as child:
         with pytest.raises(ChildFailed) as caught:
             await child.call("die", limit=LIMIT)
@@ -91,7 +91,7 @@ async def test_a_child_that_dies_is_told_from_one_that_hangs(pipe_child: Child) 
         assert (await child.call("echo", 1, limit=LIMIT))[0] == 1
 
 
-async def test_a_cancelled_call_does_not_leave_its_answer_to_the_next(pipe_child: Child) -> None:
+async def test_the_answer_of_a_cancelled_call_is_not_given_to_the_next(pipe_child: Child) -> None:
     async with pipe_child as child:
         pid, _ = await child.call("pid", limit=LIMIT)
         async with asyncio.TaskGroup() as tasks:
@@ -103,7 +103,7 @@ async def test_a_cancelled_call_does_not_leave_its_answer_to_the_next(pipe_child
         assert gone(pid)
 
 
-async def test_a_dismissed_child_ends_and_the_next_call_starts_another(pipe_child: Child) -> None:
+async def test_a_stopped_child_exits_and_the_next_call_starts_another(pipe_child: Child) -> None:
     async with pipe_child as child:
         child.dismiss()  # nothing to dismiss yet
         pid, _ = await child.call("pid", limit=LIMIT)
@@ -112,7 +112,7 @@ async def test_a_dismissed_child_ends_and_the_next_call_starts_another(pipe_chil
         assert gone(pid) and other != pid
 
 
-async def test_a_child_killed_between_calls_costs_at_most_one_call(pipe_child: Child) -> None:
+async def test_a_child_killed_between_calls_fails_at_most_one_call(pipe_child: Child) -> None:
     async with pipe_child as child:
         pid, _ = await child.call("pid", limit=LIMIT)
         os.kill(pid, signal.SIGTERM)
@@ -123,14 +123,14 @@ async def test_a_child_killed_between_calls_costs_at_most_one_call(pipe_child: C
         assert (await child.call("echo", 2, limit=LIMIT))[0] == 2
 
 
-async def test_ctrl_c_in_the_terminal_is_the_parents_business(pipe_child: Child) -> None:
+async def test_a_child_ignores_ctrl_c(pipe_child: Child) -> None:
     async with pipe_child as child:
         pid, _ = await child.call("pid", limit=LIMIT)
         os.kill(pid, signal.SIGINT)
         assert (await child.call("pid", limit=LIMIT))[0] == pid
 
 
-async def test_only_the_given_environment_is_passed_on(
+async def test_a_child_gets_only_the_given_environment(
     pipe_child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALLMA_STRANGE", "1")

@@ -24,13 +24,13 @@ def stuck(tmp_path: Path) -> Path:
     return path
 
 
-async def test_what_a_call_returns_and_raises_comes_back() -> None:
+async def test_a_call_returns_its_result_and_raises_its_exception() -> None:
     assert await call_disk("here", 10, len, "four") == 4
     with pytest.raises(FileNotFoundError):
         await call_disk("here", 10, os.stat, "/nowhere/at/all")
 
 
-async def test_a_place_that_does_not_answer_fails_its_calls_and_no_others(stuck: Path) -> None:
+async def test_a_disk_that_hangs_fails_only_its_own_calls(stuck: Path) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(3 * THREADS_PER_LOCATION):
             group.create_task(_expect_no_answer(stuck))
@@ -46,7 +46,7 @@ async def _expect_no_answer(path: Path) -> None:
         await call_disk("gone", 0.2, open_, path)
 
 
-async def test_a_cancelled_call_leaves_room_for_others(stuck: Path) -> None:
+async def test_a_cancelled_call_does_not_block_others(stuck: Path) -> None:
     async with asyncio.TaskGroup() as group:
         calls = [
             group.create_task(call_disk("gone", 10, open_, stuck))

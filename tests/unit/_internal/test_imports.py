@@ -13,7 +13,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def test_what_a_module_made_is_no_longer_looked_through(folder: Path):
+async def test_objects_of_an_imported_module_are_frozen(folder: Path):
     (folder / "late_and_large.py").write_text("made = [[] for _ in range(50_000)]\n")
     before = gc.get_freeze_count()
     await imported("late_and_large")
@@ -22,7 +22,7 @@ async def test_what_a_module_made_is_no_longer_looked_through(folder: Path):
     assert gc.isenabled()
 
 
-async def test_a_module_that_is_there_freezes_nothing(folder: Path):
+async def test_an_imported_module_freezes_nothing(folder: Path):
     before = gc.get_freeze_count()
     kept = [[] for _ in range(10_000)]
     await imported("json")
@@ -30,7 +30,7 @@ async def test_a_module_that_is_there_freezes_nothing(folder: Path):
     assert len(kept) == 10_000
 
 
-async def test_a_module_that_fails_says_so_and_garbage_is_collected_on(folder: Path):
+async def test_a_failing_import_raises_and_leaves_garbage_collection_on(folder: Path):
     (folder / "late_and_broken.py").write_text("raise RuntimeError('broken')\n")
     with pytest.raises(RuntimeError, match="broken"):
         await imported("late_and_broken")

@@ -22,7 +22,7 @@ from tests.seeds import seeds
         ("a\fb\vc\x85d\u2028e\u2029f\x1cg", ["a\fb\vc\x85d\u2028e\u2029f\x1cg"]),
     ],
 )
-def test_what_ends_a_line(text: str, lines: list[str]) -> None:
+def test_line_endings(text: str, lines: list[str]) -> None:
     assert split_lines(text) == lines
     assert "".join(lines_with_ends(text)) == text
     assert [line.rstrip("\r\n") for line in lines_with_ends(text)] == lines
@@ -48,7 +48,7 @@ def test_a_file_read_in_blocks_has_the_lines_of_its_text(seed: int) -> None:
     assert found.total == len(lines)
 
 
-def test_no_more_is_kept_than_asked_for() -> None:
+def test_only_the_requested_lines_are_kept() -> None:
     endless = (b"x" * 1000 for _ in range(1000))
     found = lines_of(endless, 1, None, 50)
     assert (len(found.lines), len(found.lines[0]), found.total) == (1, 49, 1)

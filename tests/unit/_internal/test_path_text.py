@@ -22,7 +22,7 @@ BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
         (b"/w/a%20b.txt", "/w/a%20b.txt"),
     ],
 )
-def test_a_name_is_shown_and_understood(name: bytes, text: str) -> None:
+def test_a_shown_name_is_converted_back(name: bytes, text: str) -> None:
     path = os.fsdecode(name)
     assert shown(path) == text
     text.encode("utf-8")
@@ -41,7 +41,7 @@ def test_a_name_is_shown_and_understood(name: bytes, text: str) -> None:
         ("caf\udce9\r.md", "caf%E9%0D.md"),
     ],
 )
-def test_a_misleading_name_is_one_honest_line_and_understood(
+def test_a_misleading_name_is_escaped_and_converted_back(
     name: str, text: str | None, tmp_path: Path
 ) -> None:
     path = str(tmp_path / name)
@@ -52,11 +52,11 @@ def test_a_misleading_name_is_one_honest_line_and_understood(
     assert actual(readable(path)) == path
 
 
-def test_half_of_a_pair_has_no_bytes() -> None:
+def test_an_unpaired_surrogate_has_no_bytes() -> None:
     assert shown("a\ud83d") == "a\ufffd"
 
 
-def test_a_file_that_is_really_named_so_comes_first(tmp_path: Path) -> None:
+def test_a_file_with_an_escaped_name_comes_first(tmp_path: Path) -> None:
     named = tmp_path / "caf%E9.txt"
     assert actual(str(named)) == str(tmp_path / "caf\udce9.txt")
     named.touch()
@@ -77,6 +77,6 @@ def test_the_path_of_a_uri(uri: str, path: str | None) -> None:
     assert path_of_uri(uri) == path
 
 
-def test_a_failure_can_be_told_to_everybody() -> None:
+def test_an_error_is_valid_text_for_every_client() -> None:
     told = as_dict(InvalidArgument("/w/caf\udce9.txt is wrong.", "Not /w/caf\udce9.txt."))
     assert (told["message"], told["hint"]) == ("/w/caf%E9.txt is wrong.", "Not /w/caf%E9.txt.")

@@ -14,7 +14,7 @@ def under_root(*parts: str) -> str:
     return os.path.join(ROOT, *parts)
 
 
-def test_a_path_is_made_absolute_whether_or_not_something_is_there(
+def test_a_path_is_made_absolute_whether_or_not_it_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -32,5 +32,7 @@ def test_a_path_is_made_absolute_whether_or_not_something_is_there(
         (under_root("ab"), under_root("a"), False),
     ],
 )
-def test_a_folder_holds_itself_and_what_is_below_it(path: str, folder: str, inside: bool) -> None:
+def test_a_folder_contains_itself_and_everything_below(
+    path: str, folder: str, inside: bool
+) -> None:
     assert is_inside(path, folder) is inside

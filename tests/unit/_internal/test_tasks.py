@@ -29,7 +29,7 @@ async def test_short_work_is_completed_before_its_cancelled_caller_ends() -> Non
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_exceptions_of_the_work_are_raised() -> None:
     async def work() -> None:
         raise ValueError("full")
 

@@ -87,7 +87,7 @@ def test_a_repeated_term_counts_twice():
     assert terms.match() == '"sort" OR "list" OR "sort"'
 
 
-def test_pairs_are_neighbours_without_a_stop_word_between():
+def test_pairs_are_adjacent_words_without_a_stop_word_between():
     assert query_terms("heat transfer in slabs").pairs == {("heat", "transfer")}
 
 

@@ -53,7 +53,7 @@ def test_a_regular_file_is_read(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("either_way")
-def test_a_file_that_is_not_there_is_missing_and_nothing_else(folder: Path) -> None:
+def test_a_missing_file_is_reported_as_missing(folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
         content(folder / "notes" / "b.md")
 
@@ -107,7 +107,7 @@ def _folder(path: Path) -> None:
     ],
 )
 @pytest.mark.invariant(16)
-def test_what_is_no_regular_file_of_bounded_size_is_refused_at_once(
+def test_special_and_oversized_files_are_refused_at_once(
     folder: Path, make: Callable[[Path], None], why: str
 ) -> None:
     path = folder / "notes" / "a.md"
@@ -122,7 +122,7 @@ def test_what_is_no_regular_file_of_bounded_size_is_refused_at_once(
 @posix
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("swapped", ["notes", "."])
-def test_a_folder_on_the_way_that_became_a_link_is_not_followed(folder: Path, swapped: str) -> None:
+def test_a_parent_folder_that_became_a_link_is_not_followed(folder: Path, swapped: str) -> None:
     gone = folder / swapped
     target = folder.parent / "outside"
     (target / "notes").symlink_to(target)
@@ -157,9 +157,7 @@ def swapping(one: Path, other: Path) -> Generator[None]:
 @pytest.mark.invariant(16)
 @posix
 @pytest.mark.parametrize("place", ["notes/a.md", "notes"])
-def test_a_swap_between_looking_and_opening_shows_nothing_from_outside(
-    folder: Path, place: str
-) -> None:
+def test_a_swap_between_check_and_open_reveals_nothing(folder: Path, place: str) -> None:
     link = folder / "link"
     link.symlink_to(folder.parent / "outside" / Path(place).relative_to("notes"))
     read = 0
@@ -181,7 +179,7 @@ def test_a_file_that_grows_while_it_is_read_is_cut_off(folder: Path) -> None:
 
 
 @posix
-def test_a_folder_that_may_be_passed_but_not_listed_is_passed(folder: Path) -> None:
+def test_a_folder_with_only_the_execute_right_is_traversed(folder: Path) -> None:
     (folder / "notes").chmod(0o111)
     try:
         assert content(folder / "notes" / "a.md") == b"inside"
@@ -198,7 +196,7 @@ def test_a_folder_is_listed_by_name(folder: Path) -> None:
 
 
 @posix
-def test_descriptors_are_given_back_whatever_happens(folder: Path) -> None:
+def test_descriptors_are_always_closed(folder: Path) -> None:
     before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     for name in ("a.md", "none.md", "deep/none.md"):
         for path in (folder / "notes" / name, folder / "none" / name):

@@ -86,14 +86,14 @@ def test_an_argument_is_an_option_with_its_limits() -> None:
     assert "nothing" in run("--query", "open", "--kind", "nothing", code=2)
 
 
-def test_the_help_lists_the_commands_that_are_made() -> None:
+def test_the_help_lists_the_generated_commands() -> None:
     text = run("--help", program=app)
     for name in without_command(app):
         assert name.partition(".")[0] in text
         assert "--help" in run(*name.split("."), "--help", program=app)
 
 
-def test_an_operation_is_known_by_one_command() -> None:
+def test_an_operation_has_one_command() -> None:
     made = without_command(app)
     assert "search" not in made and "conversations.list" not in made
     assert not set(made) & set(OTHER_NAMES)
@@ -121,7 +121,7 @@ def test_a_result_without_a_view_is_shown_with_all_its_fields() -> None:
     ]
 
 
-def test_a_list_of_passages_is_shown_as_a_search_shows_them() -> None:
+def test_a_list_of_passages_is_shown_like_a_search() -> None:
     assert shown([PASSAGE])[0] == "1. notes/guide.md:12"
 
 

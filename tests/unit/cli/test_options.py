@@ -10,7 +10,7 @@ from allma_server.cli.commands.options import absolute
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder in use can be removed on POSIX only")
-def test_in_a_folder_that_is_gone_a_relative_path_is_wrong_usage(
+def test_a_relative_path_in_a_deleted_folder_is_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"

@@ -172,7 +172,7 @@ def test_a_path_is_never_broken(result: object, terminal: bool, width: int) -> N
         assert LONG_PATH in text
 
 
-def test_the_states_to_choose_from_are_those_of_the_ledger() -> None:
+def test_the_states_of_the_option_are_those_of_the_database() -> None:
     assert get_args(State) == get_args(types.DocumentState)
 
 
@@ -186,7 +186,7 @@ def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
     )
 
 
-def test_an_explanation_is_a_table_of_places_and_scores() -> None:
+def test_an_explanation_is_a_table_of_ranks_and_scores() -> None:
     lines = [line.rstrip() for line in shown(EXPLANATION).splitlines()]
     assert lines == [
         "terms       engin",
@@ -208,7 +208,7 @@ def test_a_terminal_gets_links() -> None:
     assert "notes/guide.md:12" in plain(text)
 
 
-def test_words_are_highlighted_as_the_search_understands_them() -> None:
+def test_words_are_highlighted_by_their_stems() -> None:
     text = shown(types.SearchResult([PASSAGE]), terminal=True, words="what does an engine need")
     assert "\x1b[1;33mengines\x1b[0m" in text
     assert "\x1b[1;33mneed\x1b[0m" in text
@@ -222,7 +222,7 @@ def test_a_snippet_shows_the_lines_with_the_words() -> None:
     assert "line 1\n" not in snippet
 
 
-def test_page_and_staleness_stand_beside_the_place() -> None:
+def test_page_and_staleness_are_shown_with_the_location() -> None:
     text = shown(types.SearchResult([replace(PASSAGE, page=3, stale=True)]))
     assert text.startswith("1. notes/guide.md:12  page 3  changed since it was indexed\n")
 
@@ -233,7 +233,7 @@ def test_an_answer_without_a_model_shows_the_passages_themselves() -> None:
     assert "Sources" not in text
 
 
-def test_passages_that_an_answer_does_not_cite_are_not_called_its_sources() -> None:
+def test_uncited_passages_are_not_called_sources() -> None:
     text = shown(replace(ANSWER, citations=[citation(1, cited=False)]))
     assert "Closest passages\n[1] notes/guide.md:12" in text
 
@@ -244,7 +244,7 @@ def test_a_report_lists_every_failed_file_but_only_some_skipped_ones() -> None:
     assert "and 4 more files: allma documents --state skipped" in text
 
 
-def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+def test_markup_is_shown_literally() -> None:
     assert "About [red]engines[/red]" in shown(types.ConversationPage([CHAT], 1), terminal=True)
 
 
@@ -257,7 +257,7 @@ def test_control_characters_do_not_reach_a_terminal(result: object) -> None:
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
-def test_a_file_s_name_is_one_line_that_reads_in_one_direction(result: object) -> None:
+def test_a_file_name_is_one_line_without_direction_marks(result: object) -> None:
     spoilt = _misname(result, "\n2. /forged:1\u202e\u2066\r")
     texts = [shown(spoilt), shown(spoilt, terminal=True)]
     if type(result) in FOR_MODELS:
@@ -303,7 +303,7 @@ def _spoil(value: Any, evil: str) -> Any:
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda r: type(r).__name__)
-def test_a_terminal_without_unicode_shows_signs_in_ascii(result: object) -> None:
+def test_a_terminal_without_unicode_shows_ascii_symbols(result: object) -> None:
     buffer = io.BytesIO()
     with io.TextIOWrapper(buffer, encoding="ascii", errors="allma") as file:
         console = Console(file=file, force_terminal=True, width=40, markup=False)
@@ -323,5 +323,5 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "written"),
     [("caf\udce9", b"caf\xe9"), ("✓ →", b"+ ->"), ("é", b"?")],
 )
-def test_any_text_can_be_written_anywhere(text: str, written: bytes) -> None:
+def test_any_text_can_be_printed_in_any_encoding(text: str, written: bytes) -> None:
     assert text.encode("ascii", "allma") == written

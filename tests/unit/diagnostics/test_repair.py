@@ -23,7 +23,7 @@ def spoil(data: Path, *statements: str) -> None:
 
 
 @pytest.mark.invariant(1)
-async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folder: Path) -> None:
+async def test_a_damaged_index_is_complete_after_repair(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         await engine.vectors.wait_until_current()
@@ -46,12 +46,12 @@ async def test_a_spoiled_index_is_whole_again_after_repair(config: Config, folde
     assert differences(snapshot(config.data_dir), await fresh(config, [folder])) == []
 
 
-async def test_repair_of_an_empty_index_is_no_failure(config: Config) -> None:
+async def test_repair_of_an_empty_index_succeeds(config: Config) -> None:
     async with open_engine(config) as engine:
         assert (await do(engine, "repair")).healthy
 
 
-async def test_what_is_exported_is_the_same_after_an_import_elsewhere(
+async def test_exported_data_is_the_same_after_an_import(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "copy.allma"
@@ -83,7 +83,7 @@ async def test_what_is_exported_is_the_same_after_an_import_elsewhere(
     assert faults(there.data_dir, vectors=True) == []
 
 
-async def test_an_import_replaces_only_what_it_may(
+async def test_an_import_replaces_only_with_permission(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "copy.allma"
@@ -102,7 +102,7 @@ async def test_an_import_replaces_only_what_it_may(
     assert faults(config.data_dir, vectors=True) == []
 
 
-async def test_a_file_that_is_none_of_ours_or_newer_is_refused(
+async def test_a_foreign_or_newer_file_is_refused(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "letter.txt"

@@ -106,7 +106,7 @@ def test_a_sentence_longer_than_a_chunk_is_cut_between_words_with_overlap() -> N
         assert b.text.split()[0] in a.text.split(), "the overlap begins with a whole word"
 
 
-def test_small_neighbours_under_one_heading_become_one_chunk() -> None:
+def test_adjacent_small_sections_under_one_heading_become_one_chunk() -> None:
     chunks = cut(
         *(
             (f"## Part {i}\n\nA short remark on part {i}.\n\n", like("markdown", "Guide", f"{i}"))
@@ -117,7 +117,7 @@ def test_small_neighbours_under_one_heading_become_one_chunk() -> None:
     assert chunks[0].heading == ("Guide",), "what the parts have in common"
 
 
-def test_sections_that_stand_on_their_own_are_not_mixed() -> None:
+def test_separate_sections_are_not_mixed() -> None:
     chunks = cut(
         (f"# One\n\n{prose(5)}\n\n", like("markdown", "One")),
         (f"# Two\n\n{prose(5)}\n", like("markdown", "Two")),
@@ -126,7 +126,7 @@ def test_sections_that_stand_on_their_own_are_not_mixed() -> None:
 
 
 @pytest.mark.parametrize("sentences", [2, 10, 12, 40])
-def test_a_heading_stays_with_the_beginning_of_its_body(sentences: int) -> None:
+def test_a_heading_is_in_the_chunk_of_its_first_text(sentences: int) -> None:
     body = "No stop in here, " * (sentences * 5)
     chunks = cut(
         ("# Book\n\n", like("markdown", "Book")),
@@ -137,7 +137,7 @@ def test_a_heading_stays_with_the_beginning_of_its_body(sentences: int) -> None:
     assert len(chunks[0].text) > 200
 
 
-def test_pages_are_never_mixed() -> None:
+def test_a_chunk_never_spans_pages() -> None:
     chunks = cut(
         ("A short first page.\n", like("text", page=1)), ("And a second.\n", like("text", page=2))
     )
@@ -173,7 +173,7 @@ def test_a_header_too_long_to_repeat_is_not_repeated() -> None:
     assert all(not c.text.startswith("column0,column1,column2,column3\n") for c in chunks)
 
 
-def test_the_context_is_title_and_headings_and_short() -> None:
+def test_the_context_is_a_short_title_with_headings() -> None:
     chunks = cut(
         (f"{prose(3)}", like("markdown", "Guide", "Install", "Linux")),
         title="Guide",
@@ -198,14 +198,14 @@ def test_code_is_cut_between_statements_and_keeps_its_indentation() -> None:
     assert all(c.heading == ("f",) for c in chunks)
 
 
-def test_dense_text_is_cut_to_what_the_embedder_takes() -> None:
+def test_dense_text_is_cut_to_the_embedder_s_limit() -> None:
     chunks = cut(("漢字仮名交じり文。" * 400, like("text")))
     assert max(len(c.text) for c in chunks) < 260
     chunks = cut((" ".join(f"{i * 2654435761 % 2**32:08x}" for i in range(900)), like("text")))
     assert len(chunks) > 20
 
 
-def test_without_a_tokenizer_the_bound_is_estimated_on_the_safe_side() -> None:
+def test_without_a_tokenizer_the_token_count_is_overestimated() -> None:
     exact = token_counter(SETTINGS.tokenizer_file)
     for text in (prose(10), "漢字仮名交じり文。" * 50, "x = f(a, b)[0] ** 2 - g.h\n" * 20):
         assert token_counter(None)(text) >= exact(text)
@@ -247,7 +247,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "code"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_no_text_takes_long(text: str, kind: str) -> None:
+def test_chunking_is_fast_for_any_text(text: str, kind: str) -> None:
     began = time.process_time()
     chunks = chunk(document((text, like(kind, language="python"))), "", SETTINGS)
     # A third of a second on a quiet machine; what grows with the square of the length takes ten.

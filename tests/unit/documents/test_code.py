@@ -131,7 +131,7 @@ def test_every_grammar_can_be_loaded() -> None:
     assert all(Language(load_grammar(name)).abi_version for name in GRAMMARS)
 
 
-def test_comments_and_decorators_belong_to_what_they_stand_above() -> None:
+def test_comments_and_decorators_belong_to_the_following_definition() -> None:
     extract = read(PYTHON, "a.py")
     text = {s.heading: extract.text[s.start : s.end] for s in extract.sections if s.heading}
     assert text["Shape",].startswith("# Why there is a shape.\n@dataclass\nclass Shape:")
@@ -150,7 +150,7 @@ def test_syntax_errors_do_not_fail_the_file() -> None:
     assert read("class { ] def ((\n" * 50, "a.java").text
 
 
-def test_bytes_beyond_ascii_do_not_shift_the_sections() -> None:
+def test_non_ascii_text_does_not_shift_the_sections() -> None:
     extract = read('x = "äöü 漢字 👍"\n\n\ndef größe():\n    return "é"\n', "a.py")
     section = extract.sections[-1]
     assert section.heading == ("größe",)

@@ -24,12 +24,12 @@ def test_waiting_does_not_count() -> None:
     assert (ended.returncode, ended.stdout.split()) == (0, [b"whole"])
 
 
-def test_what_is_done_after_the_call_does_not_count() -> None:
+def test_work_after_the_call_does_not_count() -> None:
     code = "with cpu_limit.cpu_limit(.2): pass\nwhile time.process_time() < .6: pass"
     assert run(code).returncode == 0
 
 
-def test_without_the_systems_timer_a_thread_keeps_the_limit() -> None:
+def test_without_the_system_s_timer_a_thread_enforces_the_limit() -> None:
     assert run("with cpu_limit._watch_by_thread(.2):\n while True: pass").returncode == 124
     ended = run("with cpu_limit._watch_by_thread(.2): time.sleep(.6); print('whole')")
     assert (ended.returncode, ended.stdout.split()) == (0, [b"whole"])

@@ -16,7 +16,7 @@ def rows(extract: Extract) -> list[str]:
     return [extract.text[a:b].strip() for a, b in zip(section.breaks, ends, strict=True)]
 
 
-def test_the_text_is_the_files_own_and_rows_are_breaks() -> None:
+def test_the_text_is_unchanged_and_rows_are_breaks() -> None:
     extract = read('name,said\r\nAnn,"well,\r\nno"\r\nBee,yes\r\n')
     assert extract.text == 'name,said\nAnn,"well,\nno"\nBee,yes\n'
     assert rows(extract) == ["name,said", 'Ann,"well,\nno"', "Bee,yes"]
@@ -47,7 +47,7 @@ def test_a_very_wide_header_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
-def test_any_encoding_is_read_and_a_mark_is_no_part_of_the_header(encoding: str) -> None:
+def test_any_encoding_is_read_without_the_byte_order_mark(encoding: str) -> None:
     extract = read("name,città\nZoë,Forlì\nAgnès,Gijón\n".encode(encoding))
     assert extract.sections[0].repeat == "name,città"
 
@@ -60,11 +60,11 @@ def test_ragged_rows_are_kept() -> None:
     assert rows(read("a,b\n1\n1,2,3\n")) == ["a,b", "1", "1,2,3"]
 
 
-def test_a_quote_that_is_never_closed_hides_no_row() -> None:
+def test_an_unclosed_quote_hides_no_row() -> None:
     extract = read('a,b\n1,"never closed\n' + "2,3\n" * 1000)
     assert rows(extract)[-1] == "2,3"
     assert len(rows(extract)) > 1000
 
 
-def test_a_huge_cell_is_no_error() -> None:
+def test_a_huge_cell_is_read() -> None:
     assert len(read('a,b\n1,"' + "word\n" * 200_000 + '"\n').text) > 1_000_000

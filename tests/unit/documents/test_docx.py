@@ -103,7 +103,7 @@ def test_a_long_table_repeats_its_first_row_and_breaks_at_rows() -> None:
     assert [extract.text[at : at + 2] for at in section.breaks[1:4]] == ["n1", "n2", "n3"]
 
 
-def test_title_and_author_are_the_documents_own() -> None:
+def test_title_and_author_come_from_the_document() -> None:
     document = docx.Document()
     document.core_properties.title = "Annual report"
     document.core_properties.author = "Ann"
@@ -122,7 +122,7 @@ def test_tracked_changes_count_as_accepted() -> None:
     assert read(package(body)).text == "It was blue there"
 
 
-def test_a_paragraph_whose_end_was_deleted_runs_on() -> None:
+def test_a_paragraph_with_a_deleted_end_is_joined_to_the_next() -> None:
     body = p(r("one"), "<w:rPr><w:del/></w:rPr>") + p(r("two"))
     assert read(package(body)).text == "one two"
 
@@ -132,7 +132,7 @@ def test_a_drop_cap_belongs_to_its_word() -> None:
     assert read(package(body)).text == "Once upon a time"
 
 
-def test_notes_stand_below_the_paragraph_that_refers_to_them() -> None:
+def test_notes_follow_the_paragraph_that_refers_to_them() -> None:
     body = p(r("A claim") + '<w:r><w:footnoteReference w:id="7"/></w:r>') + p(r("More."))
     note = f'<w:footnote w:id="7">{p(r("The proof."))}</w:footnote>'
     assert read(package(body, {"footnotes": note})).text == (
@@ -150,7 +150,7 @@ def test_a_text_box_is_read_once_although_it_is_stored_twice() -> None:
     assert read(package(body)).text == "beside\n\nin the box"
 
 
-def test_content_controls_links_and_fields_show_what_is_seen() -> None:
+def test_content_controls_links_and_fields_show_their_visible_text() -> None:
     body = (
         f"<w:sdt><w:sdtContent>{p(r('controlled'))}</w:sdtContent></w:sdt>"
         + p(f"<w:hyperlink>{r('link')}</w:hyperlink>")
@@ -197,7 +197,7 @@ def test_list_items_and_numbered_headings_have_their_labels() -> None:
     assert "4.i) again\n\n- point\n\nunknown list" in extract.text
 
 
-def test_styles_inherit_what_makes_a_heading_and_may_not_loop() -> None:
+def test_styles_inherit_heading_levels_and_cycles_are_ignored() -> None:
     def style(identity: str, based_on: str, more: str = "") -> str:
         return f'<w:style w:styleId="{identity}">{more}<w:basedOn w:val="{based_on}"/></w:style>'
 
@@ -238,7 +238,7 @@ def raised(text: str) -> str:
     return f'<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{text}</w:t></w:r>'
 
 
-def test_formulas_stand_where_they_are_in_the_text() -> None:
+def test_formulas_are_in_their_place_in_the_text() -> None:
     power = (
         f'<m:oMath xmlns:m="{MATH}"><m:sSup><m:e><m:r><m:t>10</m:t></m:r></m:e>'
         "<m:sup><m:r><m:t>-6</m:t></m:r></m:sup></m:sSup></m:oMath>"
@@ -248,7 +248,7 @@ def test_formulas_stand_where_they_are_in_the_text() -> None:
     assert extract.text == "about 10^-6 m\n\n10^-6\n10^-6"
 
 
-def test_raised_numbers_are_told_from_those_before_them() -> None:
+def test_superscripts_are_separated_from_the_text_before() -> None:
     powers = p(r("10") + raised("-6") + r(" m") + raised("2"))
     words = p(r("the 1") + raised("st") + r(" M") + raised("me"))
     assert read(package(powers + words)).text == "10^-6 m^2\n\nthe 1st Mme"
@@ -278,7 +278,7 @@ def test_a_chart_is_a_table_of_its_series() -> None:
     ]
 
 
-def test_pictures_are_described_once_and_not_by_the_names_of_files() -> None:
+def test_pictures_are_described_once_without_file_names() -> None:
     def drawing(text: str) -> str:
         frame = f'<wp:docPr xmlns:wp="urn:wp" descr="{text}"/>'
         picture = f'<pic:cNvPr xmlns:pic="urn:pic" descr="{text}"/>'
@@ -295,14 +295,14 @@ def test_pictures_are_described_once_and_not_by_the_names_of_files() -> None:
     ]
 
 
-def test_symbols_and_word_art_are_text() -> None:
+def test_symbols_and_word_art_are_read_as_text() -> None:
     greek = '<w:sym w:font="Symbol" w:char="F06D"/>'
     symbols = f'<w:r>{greek}<w:sym w:font="Arial" w:char="00B5"/></w:r>'
     art = '<w:r><w:pict><v:shape><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>'
     assert read(package(p(symbols) + p(art))).text == "μµ\n\nDRAFT"
 
 
-def test_strict_documents_have_other_names_for_the_same() -> None:
+def test_documents_with_strict_namespaces_are_read() -> None:
     data = package(p(r("strict text"), '<w:outlineLvl w:val="0"/>'))
     strict = BytesIO()
     with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(strict, "w") as new:
@@ -322,7 +322,7 @@ def test_strict_documents_have_other_names_for_the_same() -> None:
         (b"PK\x03\x04 no archive", "damaged"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_reason(data: bytes, reason: str) -> None:
+def test_an_unreadable_document_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnreadableDocument, match=reason):
         read(data)
 
@@ -332,7 +332,7 @@ def test_the_lock_file_of_an_open_document_is_skipped() -> None:
         docx_reader.read(b"\x05ann", PurePath("~$report.docx"))
 
 
-def test_a_package_without_a_main_part_is_no_document() -> None:
+def test_a_package_without_a_main_part_is_refused() -> None:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("[Content_Types].xml", f'<Types xmlns="{PACKAGE}/content-types"/>')
@@ -361,7 +361,7 @@ def test_an_entity_bomb_is_refused() -> None:
         read(package(p(r("&a9;")), doctype=doctype))
 
 
-def test_a_document_that_unpacks_to_very_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_over_the_unpacked_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("allma_server.documents.readers.docx._UNPACKED_LIMIT", 2 << 20)
     with pytest.raises(UnreadableDocument, match="unpacks to 3 MB"):
         read(package(p(r(" " * (3 << 20)))))

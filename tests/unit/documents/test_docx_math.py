@@ -68,7 +68,7 @@ def test_a_formula_is_a_line_of_text(formula: str, expected: str) -> None:
     assert text(formula) == expected
 
 
-def test_formulas_stand_in_each_other() -> None:
+def test_formulas_can_be_nested() -> None:
     inner = e("f", num=t("1"), den=e("rad", pr=pr("rad", degHide="1"), deg="", e=t("2π")))
     exponent = e("f", num=e("sSup", e=t("x"), sup=t("2")), den=t("2"))
     assert text(inner + e("sSup", e=t("e"), sup=t("−") + exponent)) == "1/(√(2π))e^(−x^2/2)"

@@ -20,7 +20,7 @@ def article(*paragraphs: str) -> str:
     return "<article>" + "".join(f"<p>{text}</p>" for text in paragraphs) + "</article>"
 
 
-def test_the_article_is_kept_and_menus_and_scripts_are_not() -> None:
+def test_the_article_is_read_without_menus_and_scripts() -> None:
     page = (
         "<html><head><title>The flood</title><style>p {color: red}</style></head><body>"
         "<nav><a href='/'>Home</a> <a href='/sport'>Sport</a></nav>"
@@ -46,7 +46,7 @@ def test_sections_follow_the_headings() -> None:
     ]
 
 
-def test_a_page_that_is_no_article_is_kept_whole() -> None:
+def test_a_page_without_an_article_is_read_completely() -> None:
     page = "<html><body><div>Opening hours</div><div>Monday 9 to 5</div></body></html>"
     assert read(page).text == "Opening hours\n\nMonday 9 to 5"
 
@@ -64,7 +64,7 @@ def test_lists_tables_and_code_keep_their_shape() -> None:
     )
 
 
-def test_a_table_for_layout_is_no_table() -> None:
+def test_a_layout_table_is_read_as_text() -> None:
     inner = "<table><tr><td>b</td></tr></table>"
     page = f"<table><tr><td><h2>News</h2><p>a</p></td><td>{inner}</td></tr></table>"
     assert read(page).text == "News\n\na\n\nb"
@@ -89,7 +89,7 @@ def test_hidden_parts_and_comments_are_not_indexed() -> None:
         "\ufeff<p>мост через реку</p>".encode(),
     ],
 )
-def test_the_encoding_is_the_one_the_page_declares(page: bytes) -> None:
+def test_the_declared_encoding_of_a_page_is_used(page: bytes) -> None:
     assert read(page).text == "мост через реку"
 
 
@@ -99,7 +99,7 @@ def test_embedded_images_are_not_text() -> None:
     )
 
 
-def test_elements_of_xhtml_may_be_closed_at_once() -> None:
+def test_self_closed_xhtml_elements_are_read() -> None:
     page = (
         '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title>T</title>'
         '<script src="x.js"/></head><body><p><a id="top"/>seen</p><div/><p>too</p></body></html>'
@@ -179,7 +179,7 @@ def test_a_saved_article_keeps_its_headings_lists_and_code_and_loses_its_teasers
         '<script src="_static/documentation_options.js"></script>',
     ],
 )
-def test_documentation_is_kept_whole_whatever_it_tells_social_networks(sign: str) -> None:
+def test_documentation_with_social_metadata_is_read_completely(sign: str) -> None:
     page = (
         f"<html><head>{CARD}{sign}</head><body><div>Version 7</div><main><h1>Sluice</h1>"
         f"<p>{STORY}</p><div>short</div><p>{STORY.title()}</p></main><div>Edited by Ann</div>"
@@ -212,7 +212,7 @@ def test_documentation_is_kept_whole_whatever_it_tells_social_networks(sign: str
         ("<nav><a href=a>only</a> <a href=b>links</a></nav>", "only links"),
     ],
 )  # fmt: skip
-def test_what_is_seen_is_what_is_read(page: str, text: str) -> None:
+def test_visible_text_is_read(page: str, text: str) -> None:
     assert read(page).text == text
 
 
@@ -231,17 +231,17 @@ def test_what_is_seen_is_what_is_read(page: str, text: str) -> None:
         "<div role=contentinfo>unseen</div>",
     ],
 )
-def test_what_is_hidden_is_not_read(part: str) -> None:
+def test_hidden_text_is_not_read(part: str) -> None:
     assert read(f"<p>seen</p>{part}tail").text == "seen\n\ntail"
 
 
 @pytest.mark.parametrize("sign", ["¶", "#", "§", "\uf0c1", "\u200b", ""])
-def test_the_sign_that_links_to_a_heading_is_not_part_of_it(sign: str) -> None:
+def test_the_anchor_symbol_is_not_part_of_a_heading(sign: str) -> None:
     extract = read(f"<h2>Use <a href='#use'>{sign}</a></h2><p>See <a href='#use'>it</a>.</p>")
     assert (extract.sections[0].heading, extract.text) == (("Use",), "Use\n\nSee it.")
 
 
-def test_what_a_dialog_covers_and_what_the_browser_can_find_is_read() -> None:
+def test_text_behind_dialogs_and_findable_text_is_read() -> None:
     page = "<div aria-hidden=true><p>covered</p></div><p hidden=until-found>folded</p>"
     assert read(page).text == "covered\n\nfolded"
 
@@ -250,7 +250,7 @@ def test_what_a_dialog_covers_and_what_the_browser_can_find_is_read() -> None:
 
 
 @pytest.mark.parametrize("paragraphs", [3_000, 34_000])
-def test_places_are_lines_of_the_file(paragraphs: int) -> None:
+def test_locations_are_lines_of_the_file(paragraphs: int) -> None:
     source = "<html><head>\n<title>x</title><script>\n\n</script>\n</head><body>\n"
     for n in range(paragraphs):
         source += f"<p class=a\n id=x{n}>alpha{n}</p><!-- \n --><b>beta{n}</b>\n"
@@ -267,7 +267,7 @@ def test_places_are_lines_of_the_file(paragraphs: int) -> None:
         assert each.text.split("\n")[-1].split(" ")[0] in file[each.end_line - 1]
 
 
-def test_elements_in_one_line_have_its_number() -> None:
+def test_elements_on_one_line_have_its_number() -> None:
     extract = read("<p>one</p><p>two</p>\n<p>three</p>")
     assert extract.text == "one\n\ntwo\n\nthree"
     assert extract.lines == (1, 1, 1, 1, 2)
@@ -293,7 +293,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("page", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_pages_lose_nothing_and_take_seconds(page: str) -> None:
+def test_hostile_pages_are_read_completely_within_seconds(page: str) -> None:
     begun = time.process_time()
     extract = read(f"<p>before</p>{page}")
     assert "before" in extract.text and "deep" in extract.text

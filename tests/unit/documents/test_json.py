@@ -17,7 +17,7 @@ def records(extract: Extract) -> list[str]:
     return [extract.text[at:].split("\n", 1)[0].strip() for at in breaks]
 
 
-def test_lines_stay_those_of_the_file() -> None:
+def test_lines_are_those_of_the_file() -> None:
     text = json.dumps([{"name": "Ann", "age": 7}, {"name": "Bee", "age": 8}], indent=2)
     extract = read(text)
     assert extract.text == text
@@ -65,19 +65,19 @@ def test_long_members_of_an_object_have_their_key_as_heading() -> None:
         (r"\u0000 \u12", r"  \u12"),
     ],
 )
-def test_escapes_are_what_they_stand_for(escaped: str, found: str) -> None:
+def test_escapes_are_decoded(escaped: str, found: str) -> None:
     assert read(f'["{escaped}"]').text == f'["{found}"]'
 
 
 @pytest.mark.parametrize(
     "text", ["[1]]", "[1, 2", '{"a": [1}', "] [", "{'a': \"[\n", '{"a": "never closed]']
 )
-def test_what_is_not_balanced_is_read_as_text(text: str) -> None:
+def test_unbalanced_json_is_read_as_text(text: str) -> None:
     extract = read(text)
     assert (extract.text, extract.sections[0].kind) == (text, "text")
 
 
-def test_comments_do_no_harm() -> None:
+def test_comments_are_accepted() -> None:
     assert "why" in read('// why: it\'s so\n{"a": 1, /* b */ "c": 2,}\n', "settings.jsonc").text
 
 
@@ -92,7 +92,7 @@ def test_comments_do_no_harm() -> None:
     ],
     ids=["arrays", "objects", "number", "quotes"],
 )
-def test_extremes_are_read_in_time(text: str) -> None:
+def test_extreme_files_are_read_within_the_limit(text: str) -> None:
     assert read(text).text == text
 
 

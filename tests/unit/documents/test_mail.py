@@ -44,7 +44,7 @@ def test_headers_and_bodies_are_decoded_and_lines_are_those_of_the_file() -> Non
     assert all(section.heading == ("Grüße aus Köln",) for section in extract.sections)
 
 
-def test_text_in_base64_has_the_line_where_it_begins() -> None:
+def test_base64_text_has_the_line_of_its_beginning() -> None:
     data = letter("b", "one\ntwo\n" * 60 + "needle\n", cte="base64").as_bytes()
     extract = read(data)
     first = data.decode().split("\n\n")[0].count("\n") + 3
@@ -52,7 +52,7 @@ def test_text_in_base64_has_the_line_where_it_begins() -> None:
     assert lines == {first}
 
 
-def test_the_better_body_is_shown_once() -> None:
+def test_only_the_best_alternative_body_is_read() -> None:
     message = letter("Offer", "The price is 48000 euros for all.\n")
     message.add_alternative("<p>The price is <b>48000</b> euros for all.</p>", subtype="html")
     assert read(message.as_bytes()).text.count("48000") == 1
@@ -83,7 +83,7 @@ def test_attachments_are_read_as_their_own_formats_under_their_names() -> None:
     assert listed.startswith("ports.csv, Übersicht.pdf, logo.png, bad.pdf (")
 
 
-def test_inline_pictures_are_passed_over() -> None:
+def test_inline_pictures_are_skipped() -> None:
     message = letter("Hello", "See.\n")
     message.add_alternative("<p>See <img src='cid:x'> all of it here</p>", subtype="html")
     part = message.get_payload(1)
@@ -110,7 +110,7 @@ def test_a_mailbox_has_a_section_for_each_message_on_its_lines() -> None:
     assert "From here" in extract.text and ">From" not in extract.text
 
 
-def test_a_message_whose_parts_are_nested_too_deeply_is_text_in_its_mailbox() -> None:
+def test_a_message_nested_too_deeply_is_read_as_text_in_its_mailbox() -> None:
     head = "From a@b Mon Jan  1 10:00:00 2024\n"
     deep = HOSTILE["multiparts"].replace("needle", "innermost")
     extract = read(f"{head}{deep}\n\n{head}Subject: Next\n\nneedle\n", "box.mbox")
@@ -153,11 +153,11 @@ def test_a_saved_page_is_read_as_html() -> None:
         ("Subject: roh für alle\n\nWörter\n".encode(), "Wörter"),
     ],
 )  # fmt: skip
-def test_broken_messages_are_read_all_the_same(data: bytes, text: str) -> None:
+def test_malformed_messages_are_read(data: bytes, text: str) -> None:
     assert read(data).text.endswith(text)
 
 
-def test_what_is_no_message_is_text_or_nothing() -> None:
+def test_a_file_without_a_message_is_text_or_empty() -> None:
     assert read("just a line of words").text == "just a line of words"
     with pytest.raises(NothingToIndex):
         read("")
@@ -203,7 +203,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_messages_lose_nothing_and_take_seconds(data: str) -> None:
+def test_hostile_messages_are_read_completely_within_seconds(data: str) -> None:
     begun = time.process_time()
     assert "needle" in read(data).text
     assert time.process_time() - begun < 10

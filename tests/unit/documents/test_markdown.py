@@ -25,7 +25,7 @@ def only(extract: Extract, kind: str) -> Section:
     return section
 
 
-def test_a_section_carries_the_path_of_its_headings() -> None:
+def test_a_section_has_the_path_of_its_headings() -> None:
     source = "intro\n\n# A\n\ntext\n\n## B\n\n### C\n\ntext\n\n## D\n\n# E\n"
     assert headings(source) == [
         (),
@@ -37,7 +37,7 @@ def test_a_section_carries_the_path_of_its_headings() -> None:
     ]
 
 
-def test_underlined_headings_count_and_markup_is_left_out() -> None:
+def test_underlined_headings_are_recognized_without_markup() -> None:
     assert headings("Big *one*\n=========\n\nSmall [two](http://x)\n---\n") == [
         ("Big one",),
         ("Big one", "Small two"),
@@ -45,12 +45,12 @@ def test_underlined_headings_count_and_markup_is_left_out() -> None:
     assert headings("# The `__init__` method {#init .unnumbered}\n") == [("The __init__ method",)]
 
 
-def test_what_only_looks_like_a_heading_is_none() -> None:
+def test_lookalikes_of_headings_are_text() -> None:
     source = "# A\n\n```sh\n# comment\n```\n\n    # code\n\n> # quoted\n\n- # listed\n"
     assert headings(source) == [("A",)]
 
 
-def test_a_paragraph_above_a_rule_is_no_heading() -> None:
+def test_a_paragraph_above_a_horizontal_rule_is_text() -> None:
     source = "# A\n\n" + "A whole paragraph of many sentences. " * 10 + "\n---\nmore\n"
     assert headings(source) == [("A",)]
 
@@ -62,12 +62,12 @@ def test_the_title_comes_from_the_front_matter_or_the_first_heading() -> None:
     assert read("only text\n").title is None
 
 
-def test_front_matter_is_no_heading() -> None:
+def test_front_matter_is_not_a_heading() -> None:
     assert headings("---\na: b\n---\n\ntext\n") == [()]
     assert headings("---\n\ntext after a rule\n\n---\n\n# A\n") == [(), ("A",)]
 
 
-def test_comments_and_embedded_images_leave_empty_room() -> None:
+def test_comments_and_embedded_images_are_blanked() -> None:
     image = "![x](data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAB" * 40 + ")"
     extract = read(f"# A\n\n<!-- hidden\n\nstuff -->\n\n{image}\n\n```html\n<!-- shown -->\n```\n")
     assert "hidden" not in extract.text and "stuff" not in extract.text
@@ -119,7 +119,7 @@ def test_an_empty_file_has_nothing_to_index() -> None:
         "#" * 5000,
     ],
 )
-def test_strange_markup_is_read_as_text(source: str) -> None:
+def test_unusual_markup_is_read_as_text(source: str) -> None:
     assert read(source).text
 
 

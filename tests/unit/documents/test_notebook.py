@@ -34,7 +34,7 @@ def test_cells_are_sections_of_their_kind() -> None:
     assert (extract.title, extract.metadata) == ("Study", {"cells": "2", "language": "python"})
 
 
-def test_what_a_cell_printed_is_kept_and_its_pictures_are_not() -> None:
+def test_printed_output_is_kept_without_pictures() -> None:
     extract = read(
         {
             "cells": [
@@ -91,7 +91,7 @@ CONFLICT = """{
         (b"[" * 100_000, "[["),
     ],
 )
-def test_what_is_not_json_is_read_as_text_with_a_notice(data: bytes, kept: str) -> None:
+def test_invalid_json_is_read_as_text_with_a_notice(data: bytes, kept: str) -> None:
     extract = notebook_reader.read(data, PurePath("file.ipynb"))
     assert kept in extract.text
     assert "not valid JSON" in extract.metadata["notice"]
@@ -123,12 +123,12 @@ FIGURE = {"text/plain": "<Figure size 640x480 with 1 Axes>", "image/png": "iVBOR
         ({"data": {"text/plain": 7, "text/html": {"a": 1}}}, ""),
     ],
 )
-def test_an_output_is_what_a_reader_of_the_notebook_sees(output: dict[str, Any], text: str) -> None:
+def test_an_output_is_the_visible_representation(output: dict[str, Any], text: str) -> None:
     extract = read({"cells": [code("run()", output)]})
     assert extract.text.removeprefix("run()").strip() == text
 
 
-def test_a_traceback_is_kept_to_its_end() -> None:
+def test_the_end_of_a_traceback_is_kept() -> None:
     way = ["\x1b[31mValueError\x1b[0m", *(f"frame {i}" for i in range(500)), "ValueError: no"]
     output = {"ename": "ValueError", "evalue": "no", "traceback": way}
     extract = read({"cells": [code("run()", output)]})

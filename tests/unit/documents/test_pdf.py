@@ -44,7 +44,7 @@ def test_a_page_that_cannot_be_read_is_left_out_and_named() -> None:
     assert extract.metadata["unreadable_pages"] == "2"
 
 
-def test_pypdf_leaves_out_a_page_that_unpacks_to_very_much() -> None:
+def test_pypdf_skips_a_page_over_the_unpacked_limit() -> None:
     bomb = zlib.compress(b"BT /F1 12 Tf (bomb) Tj ET" + b" " * (40 << 20), 9)
     data = pdf_of(
         b"<</Type/Catalog/Pages 2 0 R>>",
@@ -82,12 +82,12 @@ def test_a_truncated_file_yields_the_pages_that_are_left() -> None:
     assert pages(read(data[: data.index(b"page three")]))[1] == "page one"
 
 
-def test_a_page_tree_that_bites_its_tail_yields_its_pages() -> None:
+def test_a_cyclic_page_tree_yields_its_pages() -> None:
     data = pdf_with_pages("still there").replace(b"/Kids[4 0 R]", b"/Kids[2 0 R]")
     assert "still there" in read(data).text
 
 
-def test_words_hyphenated_at_line_ends_are_put_together() -> None:
+def test_words_hyphenated_at_line_ends_are_joined() -> None:
     extract = read(
         pdf_with_pages("an exam-\nple of a well-\nknown rule, well-known to Jean-\nPaul")
     )
@@ -107,7 +107,7 @@ def test_form_fields_and_notes_are_read_with_their_page() -> None:
     assert pages(read(data)) == {1: "Application\nCity: Zanzibar\nPlease check"}
 
 
-def test_the_title_is_the_documents_own() -> None:
+def test_the_title_comes_from_the_document() -> None:
     writer = pypdf.PdfWriter(clone_from=BytesIO(pdf_with_pages("text")))
     writer.add_metadata({"/Title": "Microsoft Word - Annual report.docx"})
     file = BytesIO()
@@ -126,7 +126,7 @@ def test_japanese_without_a_table_to_unicode_is_readable() -> None:
     assert extract.text == "標準の"
 
 
-def test_a_file_that_is_no_pdf_is_named_so() -> None:
+def test_a_file_that_is_not_a_pdf_is_reported() -> None:
     with pytest.raises(UnreadableDocument, match="not a PDF"):
         read(b"<html><body>404 not found</body></html>")
 
@@ -151,7 +151,7 @@ def spaced(word: bytes, gap: int) -> bytes:
 
 
 @pytest.mark.parametrize("gap", [200, 300, 500])
-def test_letters_that_are_spaced_out_are_words(gap: int) -> None:
+def test_letter_spaced_text_is_joined_to_words(gap: int) -> None:
     words = spaced(b"ALENAZI", gap), b"-350 ", spaced(b"GROUP", gap)
     assert line(b"[%b] TJ" % b"".join(words)) == "ALENAZI GROUP"
 
@@ -165,11 +165,11 @@ def test_short_words_stay_words() -> None:
     assert line(b"[%b] TJ" % words) == "it is up to us to go on so"
 
 
-def test_words_without_spaces_between_them_are_told_by_their_places() -> None:
+def test_words_without_spaces_are_split_by_their_positions() -> None:
     assert line(b"[(Lorem) -280 (ipsum) -280 (dolor)] TJ") == "Lorem ipsum dolor"
 
 
-def test_exponents_are_told_from_the_digits_before_them() -> None:
+def test_exponents_are_separated_from_the_digits_before() -> None:
     text = line(
         b"(about 10) Tj /F1 8 Tf 5 Ts (-6) Tj 0 Ts /F1 12 Tf ( m of H) Tj /F1 8 Tf -3 Ts (2) Tj",
         b"0 Ts /F1 12 Tf (O, 10) Tj /F1 8 Tf 5 Ts (12) Tj",
@@ -200,7 +200,7 @@ def test_right_to_left_text_is_in_reading_order_with_its_ligatures() -> None:
     assert meant(b"MWLS", M="ם", W="ו", L="ל", S="ש") == "שלום"
 
 
-def test_characters_beyond_the_first_plane_are_kept() -> None:
+def test_characters_outside_the_basic_plane_are_kept() -> None:
     assert meant(b"A-B", A="\U0001f600", B="\U00020000") == "\U0001f600-\U00020000"
 
 
@@ -216,7 +216,7 @@ def test_columns_are_read_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("page", [0, 90, 180, 270])
 @pytest.mark.parametrize("text", [b"1 0 0 1", b"0 1 -1 0", b"-1 0 0 -1", b"0 -1 1 0"])
-def test_text_at_any_angle_reads_like_upright_text(page: int, text: bytes) -> None:
+def test_rotated_text_is_read_like_upright_text(page: int, text: bytes) -> None:
     shown = b"(first) Tj T* (second) Tj T* [%b] TJ T* (10) Tj 5 Ts /F1 8 Tf (6) Tj"
     content = b"BT /F1 12 Tf 14 TL %b 300 300 Tm " + shown + b" ET"
     data = pdf_with_contents(
@@ -274,7 +274,7 @@ HEX = "a1b2c3d4e5f6a7b8c9d0e1f2" * 4
         ("All is in ", [f"https://docs.example.org/{HEX[:24]}", HEX[24:], "c5d6e7f8.html"], " x"),
     ],
 )
-def test_a_token_broken_over_lines_is_whole(before: str, pieces: list[str], after: str) -> None:
+def test_a_token_broken_over_lines_is_joined(before: str, pieces: list[str], after: str) -> None:
     text = before + "\n".join(pieces) + after
     assert "".join(pieces) in read(pdf_with_pages(PROSE + text)).text
 
@@ -319,7 +319,7 @@ def headed(extract: Extract) -> list[tuple[int | None, tuple[str, ...], str]]:
     return [(s.page, s.heading, extract.text[s.start : s.end].strip()) for s in extract.sections]
 
 
-def test_bookmarks_are_headings_of_what_they_lead_to() -> None:
+def test_bookmarks_are_headings_of_their_targets() -> None:
     data = with_outline(
         ("Engines", 0, 0),
         ("Cooling", 0, 1),
@@ -334,18 +334,18 @@ def test_bookmarks_are_headings_of_what_they_lead_to() -> None:
     ]
 
 
-def test_what_stands_before_a_heading_belongs_to_the_one_before() -> None:
+def test_text_before_a_heading_belongs_to_the_previous_heading() -> None:
     data = with_outline(("One", 0, 0), ("Two", 1, 0), pages=("One\nfirst", "its end\nTwo\nnext"))
     assert headed(read(data))[1:] == [(2, ("One",), "its end"), (2, ("Two",), "Two\nnext")]
 
 
-def test_bookmarks_that_are_page_numbers_are_no_headings() -> None:
+def test_bookmarks_that_are_page_numbers_are_ignored() -> None:
     data = with_outline(("Page 1", 0, 0), ("2", 1, 0), pages=("first", "second"))
     assert headed(read(data)) == [(1, (), "first"), (2, (), "second")]
 
 
 @pytest.mark.parametrize("following", [b"7 0 R", b"6 0 R", b"99 0 R"])
-def test_an_outline_that_bites_its_tail_ends(following: bytes) -> None:
+def test_a_cyclic_outline_ends(following: bytes) -> None:
     data = pdf_with_pages(
         "still there",
         extra=(
@@ -386,7 +386,7 @@ def test_attached_files_are_named_and_read() -> None:
     ]
 
 
-def test_an_attachment_that_cannot_be_read_costs_only_itself() -> None:
+def test_an_unreadable_attachment_does_not_affect_the_rest() -> None:
     extract = read(with_attachments(bad_docx=b"no zip", good_txt=b"read me"))
     assert headed(extract)[1:] == [
         (None, (), "Attachment: bad.docx\nAttachment: good.txt"),
@@ -394,7 +394,7 @@ def test_an_attachment_that_cannot_be_read_costs_only_itself() -> None:
     ]
 
 
-def test_an_attachment_that_unpacks_to_very_much_is_named_only() -> None:
+def test_an_attachment_over_the_unpacked_limit_is_only_named() -> None:
     writer = pypdf.PdfWriter(clone_from=BytesIO(pdf_with_pages("the page")))
     writer.add_attachment("bomb.txt", b"x" * (40 << 20))
     writer.compress_identical_objects()

@@ -51,7 +51,9 @@ async def test_a_document_of_many_chunks_arrives_whole(parser: ParserPool, tmp_p
     assert parsed.chunks[-1].end_line == 5_000
 
 
-async def test_strange_names_and_texts_survive_the_pipe(parser: ParserPool, tmp_path: Path) -> None:
+async def test_unusual_names_and_texts_are_transferred_unchanged(
+    parser: ParserPool, tmp_path: Path
+) -> None:
     name = tmp_path / "line\nbreak \U0001f600 \udcff.txt"
     parsed = await parser.parse(
         write(name, "\U0001f600 half a pair: \ud83d".encode("utf-16", "surrogatepass"))
@@ -61,7 +63,7 @@ async def test_strange_names_and_texts_survive_the_pipe(parser: ParserPool, tmp_
     parsed.chunks[0].text.encode("utf-8")  # which a lone surrogate would refuse
 
 
-async def test_processes_are_started_when_needed_and_no_more_than_allowed(
+async def test_processes_are_started_on_demand_up_to_the_limit(
     parser: ParserPool, tmp_path: Path
 ) -> None:
     paths = [write(tmp_path / f"{i}.txt", f"text {i}") for i in range(12)]
@@ -140,7 +142,7 @@ SLOW = "a\n" * 2_400_000
 """Markdown that takes seconds to read."""
 
 
-async def test_a_file_that_takes_too_much_work_fails_and_its_process_is_ended(
+async def test_a_file_over_the_time_limit_fails_and_its_process_is_killed(
     tmp_path: Path,
 ) -> None:
     pool = ParserPool(Limits(5_000_000, SETTINGS), workers=1, cpu_seconds=0.1)
@@ -150,7 +152,7 @@ async def test_a_file_that_takes_too_much_work_fails_and_its_process_is_ended(
     await pool.close()
 
 
-async def test_a_process_that_does_not_go_on_is_ended_too(tmp_path: Path) -> None:
+async def test_a_hanging_process_is_killed(tmp_path: Path) -> None:
     # Less than a process takes to start, so that nothing has to be waited for.
     pool = ParserPool(Limits(5_000_000, SETTINGS), 1, cpu_seconds=30, wall_factor=0.0005)
     with pytest.raises(LimitReached, match=r"did not end within 0\.015 s"):
@@ -159,7 +161,7 @@ async def test_a_process_that_does_not_go_on_is_ended_too(tmp_path: Path) -> Non
     await pool.close()
 
 
-async def test_a_file_that_kills_its_process_fails_alone(
+async def test_a_file_that_crashes_its_process_fails_alone(
     parser: ParserPool, tmp_path: Path
 ) -> None:
     quick, slow = write(tmp_path / "quick.md", "quick"), write(tmp_path / "slow.md", SLOW)
@@ -188,7 +190,7 @@ async def test_a_file_that_needs_too_much_memory_fails_alone(tmp_path: Path) -> 
     await pool.close()
 
 
-async def test_a_library_that_fails_is_named_and_the_process_lives_on(
+async def test_a_failing_library_is_named_and_the_process_continues(
     parser: ParserPool, tmp_path: Path
 ) -> None:
     damaged = tmp_path / "damaged.docx"
@@ -264,7 +266,7 @@ async def test_a_process_that_needed_much_memory_is_replaced(
     assert (await parser.parse(path)).chunks
 
 
-async def test_what_this_process_held_is_not_counted_as_the_readers(
+async def test_memory_of_the_parent_is_not_counted_for_the_reader(
     parser: ParserPool, tmp_path: Path
 ) -> None:
     ballast = b"x" * (pool_module.MAX_PEAK_MEMORY + (50 << 20))
@@ -288,7 +290,7 @@ async def test_closing_ends_all_processes(tmp_path: Path) -> None:
             os.kill(pid, 0)
 
 
-async def test_chunks_are_cut_to_what_the_embedder_takes(config: Config, tmp_path: Path) -> None:
+async def test_chunks_are_cut_to_the_embedder_s_limit(config: Config, tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "Some words that fill a sentence. " * 200)
     async with (
         open_embedder("hashing/words-256", config) as embedder,
@@ -305,7 +307,7 @@ def test_the_parent_loads_no_parsing_library() -> None:
     assert not heavy & loaded
 
 
-def test_a_worker_starts_without_what_most_files_do_not_need() -> None:
+def test_a_worker_starts_without_rarely_needed_libraries() -> None:
     heavy = "asyncio email docx lxml markdown_it numpy pydantic pypdf pypdfium2 chardet zipfile"
     program = (
         "import sys, allma_server.documents.worker\n"

@@ -187,7 +187,7 @@ LANGUAGES = {
     ],
 )
 @pytest.mark.parametrize("times", [1, 12])
-def test_the_encoding_is_told_by_the_language(text: str, encoding: str, times: int) -> None:
+def test_the_encoding_is_detected_by_the_language(text: str, encoding: str, times: int) -> None:
     text = f"{text}\n" * times
     assert decode(text.encode(encoding)) == text
 
@@ -213,13 +213,15 @@ CODE = """def total(prices):
         ("설정 파일을 읽는다", "euc_kr"),
     ],
 )
-def test_a_few_words_in_english_text_are_told_by_themselves(words: str, encoding: str) -> None:
+def test_few_foreign_words_in_english_text_determine_the_encoding(
+    words: str, encoding: str
+) -> None:
     text = f"{CODE * 15}# {words}\n{CODE * 15}"
     assert decode(text.encode(encoding)) == text
 
 
 @pytest.mark.parametrize("name", ["punycode", "idna", "unicode_escape", "utf-7", "zlib", "rot13"])
-def test_a_declared_encoding_that_no_file_has_is_not_believed(name: str) -> None:
+def test_an_impossible_declared_encoding_is_ignored(name: str) -> None:
     text = "Grüße aus Köln: +AGE- \\u0041"
     assert decode(text.encode("cp1252"), name) == text
 
@@ -229,7 +231,7 @@ def test_a_declared_encoding_is_read_as_browsers_do() -> None:
     assert decode("①".encode("cp932"), "shift_jis") == "①"
 
 
-def test_one_long_line_is_read_in_good_time() -> None:
+def test_one_long_line_is_read_quickly() -> None:
     assert decode(b"x" * 3_000_000 + "é".encode("cp1252")) == "x" * 3_000_000 + "é"
 
 
@@ -237,11 +239,11 @@ def test_an_encoding_the_file_declares_is_preferred_to_a_guess() -> None:
     assert decode("Grüße".encode("latin-1"), "latin-1") == "Grüße"
 
 
-def test_a_declaration_does_not_overrule_what_the_bytes_are() -> None:
+def test_a_declaration_does_not_override_the_bytes() -> None:
     assert decode("Grüße".encode(), "latin-1") == "Grüße"
 
 
-def test_an_unknown_declared_encoding_does_no_harm() -> None:
+def test_an_unknown_declared_encoding_is_ignored() -> None:
     assert decode(FRENCH.encode("cp1252"), "x-no-such-thing") == FRENCH
 
 
@@ -252,7 +254,7 @@ def test_utf8_with_a_few_damaged_bytes_stays_utf8() -> None:
     assert damaged.endswith(RUSSIAN[60:])
 
 
-def test_a_truncated_character_at_the_end_costs_only_itself() -> None:
+def test_a_truncated_last_character_affects_only_itself() -> None:
     assert decode(RUSSIAN.encode()[:-2]).startswith(RUSSIAN[:-2])
 
 
@@ -283,7 +285,7 @@ def test_a_stray_nul_byte_is_a_damaged_character(data: bytes, text: str) -> None
     assert decode(data) == text
 
 
-def test_all_kinds_of_line_ends_count_as_one() -> None:
+def test_all_line_endings_count_as_one() -> None:
     assert decode(b"one\r\ntwo\rthree\nfour\r\n\r\nsix") == "one\ntwo\nthree\nfour\n\nsix"
 
 
@@ -306,7 +308,7 @@ def test_all_kinds_of_line_ends_count_as_one() -> None:
         ("a\nb", "a\nb"),
     ],
 )
-def test_clean_keeps_what_is_seen_and_drops_what_hides(text: str, cleaned: str) -> None:
+def test_clean_keeps_visible_and_drops_hidden_characters(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
     assert clean(cleaned) == cleaned
 
@@ -322,14 +324,14 @@ def test_embedded_files_are_elided_within_their_line() -> None:
     assert elide_base64(text) == "before\n![x](data:image/png;base64,…) after\n"
 
 
-def test_base64_over_many_lines_leaves_its_lines_behind() -> None:
+def test_elided_base64_keeps_its_line_count() -> None:
     line = "TWFuIGlzIGRpc3Rpbmd1aXNoZWQsIG5vdCBvbmx5IGJ5IGhpcyByZWFzb24sIGJ1dCAx\n"
     text = elide_base64("subject\n" + line * 5 + "end\n")
     assert text == "subject\n…\n\n\n\n\nend\n"
 
 
 @pytest.mark.parametrize("word", ["x" * 5000, "a-very-" * 300, "0123456789" * 100])
-def test_long_words_that_are_no_base64_stay(word: str) -> None:
+def test_long_words_that_are_not_base64_are_kept(word: str) -> None:
     assert elide_base64(word) == word
 
 
@@ -340,6 +342,6 @@ def test_lines_of_the_text_are_lines_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t\n", "\u200b\u2060".encode()])
-def test_nothing_to_see_is_nothing_to_index(data: bytes) -> None:
+def test_a_text_without_visible_characters_is_not_indexed(data: bytes) -> None:
     with pytest.raises(NothingToIndex):
         text_reader.read(data, PurePath("notes.txt"))

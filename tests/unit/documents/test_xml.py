@@ -136,7 +136,7 @@ def test_an_atom_entry_has_its_link_author_and_text() -> None:
     )
 
 
-def test_a_drawing_is_read_by_its_words() -> None:
+def test_the_text_in_a_drawing_is_read() -> None:
     assert reader_for(PurePath("plan.svg")) is xml_reader.read
     drawing = (
         b"<svg><title>Plan</title><style>p {}</style><g><text><tspan>Kitchen</tspan>"
@@ -152,7 +152,7 @@ def test_a_drawing_is_read_by_its_words() -> None:
     "source",
     ["<r><a>broken", "<r>AT&T</r>", "<a/><b/>", "just words", "<r a=1>x</r>"],
 )
-def test_what_is_not_well_formed_is_read_as_text_and_says_so(source: str) -> None:
+def test_malformed_xml_is_read_as_text_with_a_notice(source: str) -> None:
     extract = read(source)
     assert extract.text == source
     assert "read as plain text" in extract.metadata["note"]
@@ -189,13 +189,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_files_lose_nothing_and_take_seconds(source: str) -> None:
+def test_hostile_files_are_read_completely_within_seconds(source: str) -> None:
     begun = time.process_time()
     assert "needle" in read(source).text
     assert time.process_time() - begun < 10
 
 
-def test_lines_are_true_in_long_files() -> None:
+def test_line_numbers_are_correct_in_long_files() -> None:
     source = (
         "<r>\n" + "".join(f"<!-- \n -->\n<a b='1'\n>v{n}</a>\n" for n in range(20_000)) + "</r>"
     )

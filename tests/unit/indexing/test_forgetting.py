@@ -52,7 +52,7 @@ def vectors_of(data: Path, words: str) -> list[bytes]:
     return [*halves, *(np.frombuffer(h, "<f2").astype("<f4").tobytes() for h in halves)]
 
 
-async def test_no_byte_of_what_is_forgotten_is_left(config: Config, folder: Path) -> None:
+async def test_no_byte_of_a_forgotten_document_remains(config: Config, folder: Path) -> None:
     data, diary = config.data_dir, folder / "private" / "diary.md"
     async with open_engine(config) as engine:
         await index(engine, folder)
@@ -74,7 +74,7 @@ async def test_no_byte_of_what_is_forgotten_is_left(config: Config, folder: Path
         assert "open7.md" in await found(engine, "a word of number 7")
 
 
-async def test_forgetting_in_a_process_that_never_searched_leaves_nothing_either(
+async def test_forgetting_without_a_previous_search_removes_everything(
     config: Config, folder: Path
 ) -> None:
     data = config.data_dir
@@ -96,7 +96,9 @@ async def states(engine: Engine) -> dict[str, str]:
     return {Path(d.path).name: d.state for d in page.documents}
 
 
-async def test_what_is_forgotten_stays_away_until_it_is_named(config: Config, folder: Path) -> None:
+async def test_a_forgotten_file_is_not_indexed_again_until_named(
+    config: Config, folder: Path
+) -> None:
     private = folder / "private"
     async with open_engine(config) as engine:
         await index(engine, folder)
@@ -114,9 +116,7 @@ async def test_what_is_forgotten_stays_away_until_it_is_named(config: Config, fo
         assert await engine.catalog.get_setting(FORGOTTEN) is None
 
 
-async def test_a_forgotten_workspace_may_be_added_again_as_if_it_were_new(
-    config: Config, folder: Path
-) -> None:
+async def test_a_forgotten_workspace_can_be_added_again(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         await do(engine, "forget", path=str(folder / "private"))
@@ -124,7 +124,7 @@ async def test_a_forgotten_workspace_may_be_added_again_as_if_it_were_new(
         assert (await index(engine, folder)).indexed == 21
 
 
-async def test_a_removal_that_was_cut_off_is_finished_at_the_next_start(
+async def test_an_interrupted_removal_is_finished_at_the_next_start(
     config: Config, folder: Path
 ) -> None:
     private = folder / "private"

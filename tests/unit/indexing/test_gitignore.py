@@ -64,7 +64,7 @@ def seen(folder: Path) -> list[str]:
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("seed", seeds(20, 1000))
-def test_a_walk_sees_what_git_does_not_ignore(tmp_path: Path, seed: int) -> None:
+def test_a_scan_lists_the_files_that_git_does_not_ignore(tmp_path: Path, seed: int) -> None:
     grow(tmp_path, random.Random(seed))
     git(tmp_path, "init", "-q")
     listed = git(tmp_path, "ls-files", "-coz", "--exclude-standard")
@@ -73,7 +73,7 @@ def test_a_walk_sees_what_git_does_not_ignore(tmp_path: Path, seed: int) -> None
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("seed", seeds(5, 200))
-def test_a_single_file_is_seen_when_a_walk_sees_it(tmp_path: Path, seed: int) -> None:
+def test_a_single_file_is_included_if_a_scan_includes_it(tmp_path: Path, seed: int) -> None:
     grow(tmp_path, random.Random(seed))
     every = [path for path in tmp_path.rglob("*") if path.is_file()]
     hidden = tmp_path / "no-data-here"

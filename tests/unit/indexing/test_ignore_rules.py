@@ -75,7 +75,7 @@ def _many_rules(path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [".gitignore", ".ignore", ".allmaignore", "sub/.gitignore", ".git/info/exclude"]
 )
-def test_an_ignore_file_that_cannot_be_used_is_told_of_and_stops_nothing(
+def test_an_unusable_ignore_file_is_reported_and_does_not_stop_indexing(
     tmp_path: Path, name: str, make: Callable[[Path], None]
 ) -> None:
     write(tmp_path, "a.md", "sub/b.md", ".git/HEAD")
@@ -86,7 +86,7 @@ def test_an_ignore_file_that_cannot_be_used_is_told_of_and_stops_nothing(
     assert "rules are not applied" in (found[name] or "")
 
 
-def test_an_ignore_file_of_another_user_is_told_of_and_hides_nothing(
+def test_an_ignore_file_of_another_user_is_reported_and_not_applied(
     tmp_path: Path, foreign: Callable[[Path], None]
 ) -> None:
     write(tmp_path, "a.md")
@@ -97,7 +97,7 @@ def test_an_ignore_file_of_another_user_is_told_of_and_hides_nothing(
     assert "another user" in (found[".gitignore"] or "")
 
 
-def test_who_owns_the_workspace_may_say_what_is_ignored_in_it(
+def test_ignore_files_of_the_workspace_s_owner_are_applied(
     tmp_path: Path, foreign: Callable[[Path], None]
 ) -> None:
     write(tmp_path, "a.md", "b.md")
@@ -107,14 +107,16 @@ def test_who_owns_the_workspace_may_say_what_is_ignored_in_it(
     assert "a.md" not in seen(tmp_path)
 
 
-def test_a_folder_around_a_workspace_that_is_no_repository_hides_nothing(tmp_path: Path) -> None:
+def test_ignore_files_above_a_workspace_outside_a_repository_are_not_applied(
+    tmp_path: Path,
+) -> None:
     write(tmp_path, "project/a.md")
     for name in (".gitignore", ".ignore", ".allmaignore"):
         (tmp_path / name).write_text("*.md\n")
     assert set(seen(tmp_path / "project")) == {"a.md"}
 
 
-def test_a_repository_that_another_user_put_around_a_workspace_hides_nothing(
+def test_a_surrounding_repository_of_another_user_is_not_applied(
     tmp_path: Path, foreign: Callable[[Path], None]
 ) -> None:
     write(tmp_path, "project/a.md")
@@ -125,7 +127,7 @@ def test_a_repository_that_another_user_put_around_a_workspace_hides_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
-def test_a_pipe_as_the_ignore_file_of_the_repository_around_stops_nothing(tmp_path: Path) -> None:
+def test_a_pipe_as_the_surrounding_repository_s_ignore_file_is_ignored(tmp_path: Path) -> None:
     write(tmp_path, "project/a.md")
     (tmp_path / ".git").mkdir()
     os.mkfifo(tmp_path / ".gitignore")
@@ -134,7 +136,7 @@ def test_a_pipe_as_the_ignore_file_of_the_repository_around_stops_nothing(tmp_pa
     assert "rules are not applied" in (found["../.gitignore"] or "")
 
 
-def test_the_rules_of_a_repository_reach_its_folders_at_any_depth(tmp_path: Path) -> None:
+def test_the_rules_of_a_repository_apply_at_any_depth(tmp_path: Path) -> None:
     repository(tmp_path, "a/b/c/keep.md", "a/b/c/drop.md", "a/b/c/x.log")
     (tmp_path / ".gitignore").write_text("/a/b/c/drop.md\n")
     (tmp_path / ".git" / "info" / "exclude").write_text("*.log\n")
@@ -156,7 +158,7 @@ def test_the_user_s_excludes_for_git_are_honoured(tmp_path: Path, home: Path) ->
     assert set(seen(tmp_path)) == {"a.md"}
 
 
-def test_an_ignore_file_that_is_a_link_is_left_aside_as_git_does(tmp_path: Path) -> None:
+def test_a_linked_ignore_file_is_ignored_as_by_git(tmp_path: Path) -> None:
     write(tmp_path, "a.md")
     (tmp_path / "rules").write_text("*.md\n")
     (tmp_path / ".gitignore").symlink_to("rules")
@@ -167,7 +169,7 @@ def test_an_ignore_file_that_is_a_link_is_left_aside_as_git_does(tmp_path: Path)
 # --- working trees --------------------------------------------------------------------------------
 
 
-def test_linked_worktrees_inside_a_workspace_are_left_out(tmp_path: Path) -> None:
+def test_linked_worktrees_inside_a_workspace_are_excluded(tmp_path: Path) -> None:
     repository(tmp_path, "sea.md")
     git(tmp_path, "worktree", "add", "-q", ".agent/worktrees/x")
     assert set(seen(tmp_path)) == {"sea.md"}
@@ -176,13 +178,13 @@ def test_linked_worktrees_inside_a_workspace_are_left_out(tmp_path: Path) -> Non
     assert str(inside.parent) not in list(folders(tmp_path, tmp_path / "data"))
 
 
-def test_a_linked_worktree_beside_its_repository_is_left_out(tmp_path: Path) -> None:
+def test_a_linked_worktree_beside_its_repository_is_excluded(tmp_path: Path) -> None:
     repository(tmp_path / "project", "sea.md")
     git(tmp_path / "project", "worktree", "add", "-q", "../project-fix")
     assert set(seen(tmp_path)) == {"project/sea.md"}
 
 
-def test_worktrees_whose_repository_is_elsewhere_are_all_that_there_is(tmp_path: Path) -> None:
+def test_a_folder_of_worktrees_alone_is_indexed(tmp_path: Path) -> None:
     repository(tmp_path / "project", "sea.md")
     git(tmp_path / "project", "worktree", "add", "-q", "../work/fix")
     assert set(seen(tmp_path / "work")) == {"fix/sea.md"}
@@ -198,7 +200,7 @@ def test_a_linked_worktree_can_be_a_workspace_with_the_excludes_of_its_repositor
     assert set(seen(tmp_path / "fix")) == {"sea.md"}
 
 
-def test_submodules_are_seen_with_their_own_excludes(tmp_path: Path) -> None:
+def test_submodules_are_indexed_with_their_own_excludes(tmp_path: Path) -> None:
     repository(tmp_path / "library", "moon.md", "tides.md")
     main = repository(tmp_path / "project", "sea.md")
     git(main, "submodule", "add", "-q", str(tmp_path / "library"), "library")
@@ -207,13 +209,13 @@ def test_submodules_are_seen_with_their_own_excludes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "gitdir:", "gitdir: ../../nowhere", "words" * 10_000])
-def test_a_git_file_that_names_no_repository_changes_nothing(tmp_path: Path, text: str) -> None:
+def test_a_git_file_without_a_repository_is_ignored(tmp_path: Path, text: str) -> None:
     write(tmp_path, "a.md", "sub/b.md")
     write(tmp_path, "sub/.git", ".git", text=text)
     assert set(seen(tmp_path)) == {"a.md", "sub/b.md"}
 
 
-def test_a_tree_deeper_than_descriptors_go_is_walked(tmp_path: Path) -> None:
+def test_a_tree_deeper_than_the_descriptor_limit_is_scanned(tmp_path: Path) -> None:
     folder = tmp_path
     for _ in range(900):
         folder = folder / "d"

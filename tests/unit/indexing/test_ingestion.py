@@ -76,7 +76,7 @@ async def test_a_second_run_reads_nothing(config: Config, folder: Path) -> None:
         assert (second.indexed, second.updated, second.unchanged) == (0, 0, 3)
 
 
-async def test_changed_new_moved_and_deleted_files_leave_the_index_as_a_fresh_one_would_be(
+async def test_after_changes_the_index_equals_a_fresh_one(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -92,7 +92,7 @@ async def test_changed_new_moved_and_deleted_files_leave_the_index_as_a_fresh_on
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
-async def test_a_workspace_that_was_moved_and_linked_keeps_what_is_indexed_of_it(
+async def test_a_workspace_that_was_moved_and_linked_keeps_its_documents(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -105,7 +105,7 @@ async def test_a_workspace_that_was_moved_and_linked_keeps_what_is_indexed_of_it
 
 
 @pytest.mark.invariant(4)
-async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path) -> None:
+async def test_a_renamed_folder_is_not_embedded_again(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         before = {d.path: d.id for w in await engine.catalog.workspaces()
@@ -117,7 +117,7 @@ async def test_a_renamed_folder_costs_no_embedding(config: Config, folder: Path)
         assert moved is not None and moved.id == before[str(folder / "notes" / "sea.md")]
 
 
-async def test_a_renamed_file_without_a_title_is_called_by_its_new_name(
+async def test_a_renamed_file_without_a_title_gets_its_new_name(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "old.txt").write_text("A text about whales.\n")
@@ -128,7 +128,7 @@ async def test_a_renamed_file_without_a_title_is_called_by_its_new_name(
         assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
 
 
-async def test_files_unpacked_with_one_size_and_time_are_told_apart(
+async def test_unpacked_files_of_one_size_and_time_are_distinguished(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -142,7 +142,7 @@ async def test_files_unpacked_with_one_size_and_time_are_told_apart(
         assert (await found(engine, "salmon"))[0] == "a.txt"
 
 
-async def test_a_text_that_is_in_many_files_is_embedded_once(config: Config, folder: Path) -> None:
+async def test_a_text_in_many_files_is_embedded_once(config: Config, folder: Path) -> None:
     for n in range(600):
         (folder / f"copy{n}.txt").write_text("The same in all of them.\n")
     async with open_engine(config) as engine:
@@ -158,7 +158,7 @@ async def test_a_text_that_is_in_many_files_is_embedded_once(config: Config, fol
         assert len(texts) == len(set(texts)) == 4
 
 
-async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, folder: Path) -> None:
+async def test_a_touched_file_is_not_embedded_again(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         os.utime(folder / "retry.py", ns=(1, 1))
@@ -166,7 +166,9 @@ async def test_a_file_that_was_only_touched_is_not_read_again(config: Config, fo
         assert (report.unchanged, report.updated, report.chunks) == (3, 0, 0)
 
 
-async def test_another_chunk_size_cuts_every_file_again_once(config: Config, folder: Path) -> None:
+async def test_another_chunk_size_splits_every_file_again_once(
+    config: Config, folder: Path
+) -> None:
     (folder / "long.md").write_text("A sentence of the long document.\n\n" * 100)
     async with open_engine(config) as engine:
         before = (await index(engine, folder)).chunks
@@ -177,7 +179,7 @@ async def test_another_chunk_size_cuts_every_file_again_once(config: Config, fol
         assert (await do(engine, "sync")).unchanged == 4
 
 
-async def test_a_file_that_was_too_large_is_read_once_the_limit_is_raised(
+async def test_a_file_over_the_limit_is_read_after_the_limit_is_raised(
     config: Config, folder: Path
 ) -> None:
     (folder / "large.md").write_text("A line of the large one.\n" * 60_000)
@@ -189,9 +191,7 @@ async def test_a_file_that_was_too_large_is_read_once_the_limit_is_raised(
         assert (report.updated, report.unchanged, report.skipped) == (1, 3, [])
 
 
-async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
-    config: Config, folder: Path
-) -> None:
+async def test_embedding_pauses_while_an_answer_is_generated(config: Config, folder: Path) -> None:
     async with open_engine(config) as engine:
         with engine.ingestion.pause_embedding():
             job = await BY_NAME["ingest"](
@@ -201,7 +201,7 @@ async def test_nothing_is_embedded_while_somebody_waits_for_an_answer(
         await followed(engine, job.id)
 
 
-async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
+async def test_answers_pause_a_run_for_a_limited_time(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule, "MAX_PAUSE_SECONDS", 0.05)
@@ -211,7 +211,7 @@ async def test_those_who_wait_for_answers_hold_up_a_run_for_a_while_only(
 
 
 @pytest.mark.invariant(3)
-async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folder: Path) -> None:
+async def test_every_file_has_a_row_with_the_reason(config: Config, folder: Path) -> None:
     (folder / ".env").write_text("PASSWORD=hunter2\n")
     (folder / "empty.md").touch()
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 this is not one")
@@ -229,7 +229,7 @@ async def test_every_file_has_a_ledger_row_with_the_reason(config: Config, folde
         assert ".env" not in await found(engine, "hunter2 PASSWORD")
 
 
-async def test_a_file_stopped_by_a_limit_is_told_from_a_damaged_one(
+async def test_a_file_over_a_limit_is_distinguished_from_a_damaged_one(
     config: Config, folder: Path
 ) -> None:
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 this is not one")
@@ -251,7 +251,7 @@ async def test_a_file_stopped_by_a_limit_is_told_from_a_damaged_one(
         }
 
 
-async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_is_quiet(
+async def test_files_over_a_limit_are_read_again_when_it_changes_or_the_engine_is_idle(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty = config.model_copy(update={"parse_seconds": 0.001})
@@ -277,7 +277,7 @@ async def test_what_a_limit_stopped_is_read_again_when_the_limit_changes_or_all_
         ].state == "indexed"
 
 
-async def test_a_file_that_could_not_be_opened_is_read_once_it_can(
+async def test_an_unreadable_file_is_read_once_it_is_readable(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreadable(path: str, chunking_fingerprint: str, max_bytes: int) -> str:
@@ -301,7 +301,7 @@ async def test_a_file_that_became_unreadable_is_no_longer_found(
         assert "w.md" not in await found(engine, "walrus")
 
 
-async def test_what_is_forgotten_is_not_found_and_stays_on_disk(
+async def test_a_forgotten_file_is_not_found_and_stays_on_disk(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -330,7 +330,7 @@ async def test_a_changed_file_is_marked_stale_until_it_is_read_again(
         assert not fresh.stale and "return 6" in fresh.text
 
 
-async def test_another_chunk_size_cuts_everything_anew(config: Config, folder: Path) -> None:
+async def test_another_chunk_size_splits_all_documents_again(config: Config, folder: Path) -> None:
     (folder / "long.txt").write_text("\n\n".join(f"Paragraph {n} of many." * 5 for n in range(40)))
     async with open_engine(config) as engine:
         before = (await index(engine, folder)).chunks
@@ -343,7 +343,9 @@ async def test_another_chunk_size_cuts_everything_anew(config: Config, folder: P
 
 
 @pytest.mark.invariant(5)
-async def test_another_embedder_takes_over_without_a_gap(config: Config, folder: Path) -> None:
+async def test_another_embedder_replaces_the_first_without_a_gap(
+    config: Config, folder: Path
+) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
     local = config.model_copy(update={"embedder": "local/all-MiniLM-L6-v2-int7"})
@@ -359,7 +361,7 @@ async def test_another_embedder_takes_over_without_a_gap(config: Config, folder:
         assert (await do(engine, "status")).embedder.name == "local/all-MiniLM-L6-v2-int7"
 
 
-async def test_an_embedder_that_does_not_exist_is_named_and_nothing_is_lost(
+async def test_an_unknown_embedder_is_reported_and_nothing_is_lost(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -389,7 +391,7 @@ class Cancelling:
     async def sources(self, citations: Sequence[Any]) -> None: ...
 
 
-async def test_a_cancelled_run_stops_keeps_what_is_done_and_can_go_on(
+async def test_a_cancelled_run_keeps_its_work_and_can_be_continued(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     for n in range(60):
@@ -406,9 +408,7 @@ async def test_a_cancelled_run_stops_keeps_what_is_done_and_can_go_on(
         assert await audit(engine) == await fresh_audit(config, folder, tmp_path)
 
 
-async def test_long_work_is_answered_with_a_job_that_can_be_followed(
-    config: Config, folder: Path
-) -> None:
+async def test_long_work_returns_a_job_with_progress(config: Config, folder: Path) -> None:
     for n in range(100):
         (folder / f"page{n}.md").write_text(f"# Page {n}\n")
     async with open_engine(config) as engine:
@@ -438,7 +438,7 @@ async def test_a_data_directory_has_one_owner(config: Config) -> None:
                 pass
 
 
-async def test_a_workspace_whose_folder_is_gone_is_kept_until_it_comes_back_or_is_forgotten(
+async def test_a_workspace_with_a_missing_folder_is_kept_until_it_is_forgotten(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     (other := tmp_path / "other").mkdir()
@@ -468,7 +468,7 @@ async def test_a_workspace_whose_folder_is_gone_is_kept_until_it_comes_back_or_i
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
-async def test_a_workspace_that_cannot_be_looked_at_is_kept(
+async def test_an_inaccessible_workspace_is_kept(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "closed").mkdir()

@@ -40,7 +40,7 @@ def document(path: str, **changes: object) -> Document:
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
-def test_a_file_as_the_ledger_says_is_kept_without_being_read() -> None:
+def test_an_unchanged_file_is_not_read() -> None:
     known = document("/w/a.md")
 
     def unread(path: str) -> str:
@@ -49,13 +49,13 @@ def test_a_file_as_the_ledger_says_is_kept_without_being_read() -> None:
     assert plan([known], [SeenFile(file("/w/a.md"))], unread) == [Keep(known)]
 
 
-def test_another_file_of_the_same_size_and_time_is_a_changed_one() -> None:
+def test_a_different_file_of_the_same_size_and_time_is_changed() -> None:
     known = document("/w/a.md")
     unpacked = file("/w/a.md", inode=2)
     assert plan([known], [SeenFile(unpacked)], HASHES.__getitem__) == [Update(unpacked, known)]
 
 
-def test_new_changed_and_vanished_files_are_told_apart() -> None:
+def test_new_changed_and_deleted_files_are_distinguished() -> None:
     a, b = document("/w/a.md"), document("/w/b.md", size=99)
     seen = [SeenFile(file("/w/a.md", mtime=2)), SeenFile(file("/w/c.md"))]
     assert plan([a, b], seen, HASHES.__getitem__) == [
@@ -70,13 +70,13 @@ def test_a_renamed_file_moves() -> None:
     assert plan([a], [SeenFile(file("/w/c.md"))], HASHES.__getitem__) == [Move(file("/w/c.md"), a)]
 
 
-def test_another_suffix_is_not_a_move_because_another_reader_may_read_it() -> None:
+def test_a_changed_suffix_is_not_a_move() -> None:
     a = document("/w/a.md")
     changes = plan([a], [SeenFile(file("/w/a.txt"))], lambda path: "A")
     assert changes == [Add(file("/w/a.txt")), Remove(a)]
 
 
-def test_of_two_equal_vanished_files_the_one_with_the_same_inode_moves() -> None:
+def test_of_two_equal_deleted_files_the_one_with_the_same_inode_moves() -> None:
     a, c = document("/w/a.md", inode=5), document("/w/c.md", inode=7)
     [moved, removed] = plan([a, c], [SeenFile(file("/w/new.md", inode=7))], lambda path: "A")
     assert moved == Move(file("/w/new.md", inode=7), c)
@@ -90,7 +90,7 @@ def test_a_skipped_file_is_recorded_once() -> None:
     assert plan([known], [secret], HASHES.__getitem__) == [Keep(known)]
 
 
-def test_a_failed_file_is_tried_again_only_when_asked_or_changed() -> None:
+def test_a_failed_file_is_retried_only_on_request_or_change() -> None:
     failed = document("/w/a.md", state="failed", reason="damaged")
     seen = [SeenFile(file("/w/a.md"))]
     assert plan([failed], seen, HASHES.__getitem__) == [Keep(failed)]

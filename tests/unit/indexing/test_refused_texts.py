@@ -98,7 +98,7 @@ async def test_a_refused_text_fails_its_document_and_no_other(
 
 
 @pytest.mark.parametrize("away", [(401, {"error": "no key"}), (400, {"error": "bad request"})])
-async def test_an_embedder_that_takes_nothing_fails_no_document(
+async def test_a_failing_embedder_fails_no_document(
     config: Config, folder: Path, away: tuple[int, object]
 ) -> None:
     server = Server()
@@ -117,9 +117,7 @@ async def test_an_embedder_that_takes_nothing_fails_no_document(
         assert list(await failed(engine)) == ["bad.md"]
 
 
-async def test_a_refused_text_is_tried_again_by_another_embedder(
-    config: Config, folder: Path
-) -> None:
+async def test_another_embedder_tries_refused_texts_again(config: Config, folder: Path) -> None:
     async with engine_with(Server(), config) as engine:
         assert len((await index(engine, folder)).failed) == 1
     async with open_engine(config) as engine:  # the embedder of `config` takes everything

@@ -133,7 +133,7 @@ async def test_a_folder_that_was_never_open_has_a_row(
         assert set(await rows(engine)) == {"sea.md", "moon.md"}
 
 
-async def test_files_that_cannot_be_looked_at_are_kept_or_have_a_row(
+async def test_inaccessible_files_are_kept_or_have_a_row(
     config: Config, folder: Path, not_searched: Closing
 ) -> None:
     async with open_engine(config) as engine:
@@ -149,7 +149,7 @@ async def test_files_that_cannot_be_looked_at_are_kept_or_have_a_row(
         assert (await do(engine, "sync")).updated == 1
 
 
-async def test_an_emptied_workspace_on_another_disk_is_kept_until_somebody_decides(
+async def test_an_emptied_workspace_on_another_disk_is_kept_until_the_user_decides(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -176,7 +176,9 @@ async def test_an_emptied_workspace_on_another_disk_is_kept_until_somebody_decid
         assert (await do(engine, "status")).workspaces[0].reason is None
 
 
-async def test_a_later_scan_that_finds_files_decides(config: Config, folder: Path) -> None:
+async def test_a_later_scan_with_files_removes_the_missing_documents(
+    config: Config, folder: Path
+) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         await other_disk(engine, folder)
@@ -188,7 +190,9 @@ async def test_a_later_scan_that_finds_files_decides(config: Config, folder: Pat
         assert (report.removed, report.indexed, report.notice) == (2, 1, None)
 
 
-async def test_a_folder_that_its_user_emptied_is_empty(config: Config, folder: Path) -> None:
+async def test_a_folder_that_the_user_emptied_loses_its_documents(
+    config: Config, folder: Path
+) -> None:
     async with open_engine(config) as engine:
         await index(engine, folder)
         shutil.rmtree(folder / "notes")
@@ -226,7 +230,7 @@ def unmount(place: Path) -> None:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-async def test_an_unmounted_disk_takes_no_documents_along(config: Config, folder: Path) -> None:
+async def test_documents_of_an_unmounted_disk_are_kept(config: Config, folder: Path) -> None:
     (place := folder / "disk").mkdir()
     if not mount(place):
         pytest.skip("mounting a file system takes Linux and its administrator")
@@ -257,7 +261,7 @@ def put(kind: str, place: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
-async def test_a_workspace_that_became_something_else_is_told_and_kept(
+async def test_a_workspace_that_is_no_longer_a_folder_is_reported_and_kept(
     config: Config, folder: Path, tmp_path: Path, kind: str
 ) -> None:
     (other := tmp_path / "other").mkdir()

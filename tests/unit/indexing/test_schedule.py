@@ -61,7 +61,7 @@ async def until(engine: Engine, condition: Callable[[], Any]) -> None:
             await do(engine, "search", query="page")
 
 
-async def test_a_save_is_found_while_a_run_over_another_folder_goes_on(
+async def test_a_saved_file_is_indexed_during_a_run_over_another_folder(
     config: Config, large: Path, small: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -79,7 +79,7 @@ async def test_a_save_is_found_while_a_run_over_another_folder_goes_on(
         assert len(await engine.catalog.documents_inside(str(large))) == 120
 
 
-async def test_a_save_in_the_folder_of_the_run_is_found_before_its_end_and_not_undone_by_it(
+async def test_a_saved_file_is_indexed_during_a_run_over_its_folder(
     config: Config, large: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -96,7 +96,7 @@ async def test_a_save_in_the_folder_of_the_run_is_found_before_its_end_and_not_u
         assert len(await engine.catalog.documents_inside(str(large))) == 120
 
 
-async def test_what_is_forgotten_during_a_run_over_it_is_not_added_again(
+async def test_a_file_forgotten_during_a_run_is_not_added_again(
     config: Config, large: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -118,7 +118,7 @@ async def test_what_is_forgotten_during_a_run_over_it_is_not_added_again(
         assert "page7.md" in await found(engine, "about number 7")
 
 
-async def test_a_workspace_that_is_forgotten_during_its_run_stays_away(
+async def test_a_workspace_forgotten_during_its_run_is_not_added_again(
     config: Config, large: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -130,9 +130,7 @@ async def test_a_workspace_that_is_forgotten_during_its_run_stays_away(
         assert await found(engine, "page number") == []
 
 
-async def test_files_without_text_are_recorded_many_at_a_time(
-    config: Config, tmp_path: Path
-) -> None:
+async def test_files_without_text_are_recorded_in_batches(config: Config, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(1000):
@@ -155,7 +153,7 @@ async def test_files_without_text_are_recorded_many_at_a_time(
         assert {done for done, total in seen if total == 1000} >= {0, 200, 400, 600, 800, 1000}
 
 
-async def test_less_urgent_work_pauses_until_it_is_made_urgent() -> None:
+async def test_less_urgent_work_waits_until_its_priority_is_raised() -> None:
     schedule, priority = Schedule(), Priority.SCAN
     async with asyncio.TaskGroup() as tasks:
         schedule.enter(priority)

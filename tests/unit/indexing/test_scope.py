@@ -37,7 +37,7 @@ def test_rules_of_parent_folders_apply_to_a_workspace_inside_a_repository(tmp_pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs folders opened from each other")
-def test_folders_too_deep_to_be_opened_by_their_path_are_not_entered(tmp_path: Path) -> None:
+def test_folders_too_deep_to_open_are_not_entered(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("a")
     folder = os.open(tmp_path, os.O_RDONLY)
     for _ in range(30):
@@ -58,7 +58,7 @@ def test_folders_too_deep_to_be_opened_by_their_path_are_not_entered(tmp_path: P
     assert deepest.reason is not None and "too deep" in deepest.reason and deepest in part
 
 
-def test_allmaignore_narrows_what_is_seen(tmp_path: Path) -> None:
+def test_allmaignore_excludes_files(tmp_path: Path) -> None:
     write(tmp_path, "public.md", "private/diary.md")
     (tmp_path / ".allmaignore").write_text("private/\n")
     assert set(seen(tmp_path)) == {"public.md"}
@@ -80,7 +80,7 @@ def test_files_that_look_like_secrets_are_listed_but_never_read(tmp_path: Path, 
     assert reason is not None and "secret" in reason
 
 
-def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+def test_unreadable_files_are_listed_with_the_reason(tmp_path: Path) -> None:
     write(tmp_path, "big.txt", text="x" * (LIMIT + 1))
     write(tmp_path, "photo.png", "real.md")
     (tmp_path / "empty.md").touch()
@@ -104,13 +104,13 @@ def test_a_linked_folder_is_not_entered(tmp_path: Path) -> None:
     assert {name for name, reason in seen(root).items() if reason is None} == {"a.md"}
 
 
-def test_the_data_directory_is_never_walked(tmp_path: Path) -> None:
+def test_the_data_directory_is_never_scanned(tmp_path: Path) -> None:
     write(tmp_path, "a.md", "data/allma.txt")
     paths = {Path(s.file.path).name for s in walk(tmp_path, tmp_path / "data", LIMIT)}
     assert paths == {"a.md"}
 
 
-def test_a_single_file_is_a_workspace_of_its_own(tmp_path: Path) -> None:
+def test_a_single_file_can_be_a_workspace(tmp_path: Path) -> None:
     write(tmp_path, "a.md", "b.md")
     paths = [s.file.path for s in walk(tmp_path / "a.md", tmp_path / "data", LIMIT)]
     assert paths == [str(tmp_path / "a.md")]
@@ -133,13 +133,13 @@ def test_the_data_directory_is_refused(tmp_path: Path) -> None:
         approve(str(tmp_path / "data" / "logs"), tmp_path / "data")
 
 
-def test_a_path_that_does_not_exist_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PathNotFound, match="no file or folder"):
         approve(str(tmp_path / "nowhere"), tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs links without more rights")
-def test_a_workspace_that_became_a_link_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+def test_a_workspace_that_became_a_link_is_not_treated_as_empty(tmp_path: Path) -> None:
     root = tmp_path / "root"
     write(root, "a.md")
     root.rename(tmp_path / "moved")

@@ -83,7 +83,7 @@ class Listening:
             yield part
 
 
-async def test_no_secret_of_a_document_is_stored_found_read_or_told(
+async def test_no_secret_of_a_document_is_stored_found_or_shown(
     config: Config, folder: Path
 ) -> None:
     async with open_engine(config) as opened:
@@ -126,7 +126,7 @@ async def test_lines_around_a_secret_keep_their_numbers(engine: Engine, folder: 
 
 
 @pytest.mark.parametrize("start", [6, 9, 15])
-async def test_a_part_of_a_key_is_masked_as_the_whole(
+async def test_a_part_of_a_key_is_masked_like_the_whole(
     engine: Engine, folder: Path, start: int
 ) -> None:
     await index(engine, folder)
@@ -137,7 +137,7 @@ async def test_a_part_of_a_key_is_masked_as_the_whole(
     assert not any(line in shown.text for line in KEY_LINES), shown.text
 
 
-async def test_a_key_that_was_written_since_is_masked_too(engine: Engine, folder: Path) -> None:
+async def test_a_key_added_after_indexing_is_masked(engine: Engine, folder: Path) -> None:
     await index(engine, folder)
     before = "x = 1\n" * 3000
     (folder / "settings.py").write_text(f'{before}K = """{KEY}"""\nafter = 2\n')
@@ -148,9 +148,7 @@ async def test_a_key_that_was_written_since_is_masked_too(engine: Engine, folder
     assert shown.text.split("\n")[-1] == "after = 2"
 
 
-async def test_lines_far_from_what_names_a_secret_are_masked_when_they_are_read(
-    engine: Engine, folder: Path
-) -> None:
+async def test_lines_far_from_the_name_of_a_secret_are_masked(engine: Engine, folder: Path) -> None:
     rows = "\n".join(f"bob{n},{n},{PASSWORD}" for n in range(3000))
     (folder / "hosts.csv").write_text(f"host,port,password\n{rows}\n")
     key = {"d": drawn(43), "n": drawn(86), "kty": "RSA"}
@@ -164,7 +162,7 @@ async def test_lines_far_from_what_names_a_secret_are_masked_when_they_are_read(
     assert "[secret: private key]" in shown.text and "\n" not in shown.text
 
 
-async def test_what_an_import_brings_is_masked_where_it_is_shown(
+async def test_imported_text_is_masked_when_shown(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
     origin = config.model_copy(update={"data_dir": tmp_path / "origin", "mask_secrets": False})
@@ -208,7 +206,7 @@ async def test_masking_can_be_switched_off_and_on_again(config: Config, folder: 
     assert traces(config.data_dir, NEEDLES) == []
 
 
-async def test_a_file_that_counts_as_a_secret_by_now_leaves_the_index(
+async def test_a_file_that_now_counts_as_secret_is_removed_from_the_index(
     config: Config, folder: Path
 ) -> None:
     before, after = folder / "prod.txt", folder / "prod.env"

@@ -34,7 +34,7 @@ async def until(condition: Callable[[], Any], engine: Engine) -> None:
             await do(engine, "search", query="minerals")
 
 
-async def test_a_wanted_embedder_that_is_away_stops_nothing_and_is_opened_once(
+async def test_an_unreachable_new_embedder_stops_nothing_and_is_opened_once(
     config: Config, folder: Path, unused_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_engine(config) as engine:
@@ -66,7 +66,7 @@ async def test_a_wanted_embedder_that_is_away_stops_nothing_and_is_opened_once(
         assert opened.count(wanted) == 1
 
 
-async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_vectors(
+async def test_documents_indexed_during_a_change_of_embedders_get_both_vectors(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_engine(config) as engine:
@@ -98,7 +98,7 @@ async def test_what_is_indexed_during_the_change_of_embedders_has_both_kinds_of_
         assert len(texts) == len(set(texts)) == 3
 
 
-async def test_a_text_that_the_embedder_does_not_take_now_is_found_by_its_words(
+async def test_a_text_without_a_vector_is_found_by_keywords(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
@@ -122,7 +122,9 @@ async def test_a_text_that_the_embedder_does_not_take_now_is_found_by_its_words(
         await until(complete, engine)
 
 
-async def test_vectors_of_no_use_go_after_a_while(config: Config, folder: Path) -> None:
+async def test_unused_vectors_are_deleted_after_their_retention(
+    config: Config, folder: Path
+) -> None:
     async def kept() -> int:
         [row] = await engine.catalog._db.rows("SELECT count(*) FROM embeddings")
         return row[0]
@@ -152,7 +154,7 @@ async def index_as_an_earlier_version(config: Config, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["auto", FORMER])
-async def test_the_vectors_of_a_replaced_model_serve_until_the_new_ones_are_complete(
+async def test_the_old_vectors_are_used_until_the_new_ones_are_complete(
     config: Config, folder: Path, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vector_backfill, "EMBED_BATCH", 1)

@@ -92,7 +92,7 @@ async def test_files_written_into_a_new_folder_at_once_are_not_missed(root: Path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs names that are not UTF-8")
-async def test_a_name_that_is_not_utf_8_ends_no_watch(root: Path) -> None:
+async def test_a_name_that_is_not_utf_8_does_not_end_the_watch(root: Path) -> None:
     async with watching(root) as (changes, watch):
         for text in ("two", "three"):
             (root / "sub" / os.fsdecode(b"caf\xe9.md")).write_text(text)
@@ -109,7 +109,7 @@ async def test_a_folder_moved_away_is_noticed(root: Path, tmp_path: Path) -> Non
         await changes.mention(root / "sub")
 
 
-async def test_an_ignored_tree_costs_no_watches(root: Path) -> None:
+async def test_an_ignored_tree_is_not_watched(root: Path) -> None:
     (root / ".gitignore").write_text("generated/\n")
     for n in range(20):
         (root / "generated" / str(n)).mkdir(parents=True)
@@ -142,7 +142,7 @@ async def test_a_workspace_added_later_is_watched_too(root: Path, tmp_path: Path
         await changes.mention(other / "e.md")
 
 
-async def test_nothing_is_missed_while_folders_come_and_go(root: Path) -> None:
+async def test_nothing_is_missed_while_folders_are_created_and_deleted(root: Path) -> None:
     for n in range(40):
         (root / "many" / f"sub{n}").mkdir(parents=True)
     async with watching(root) as (changes, _):
@@ -155,7 +155,7 @@ async def test_nothing_is_missed_while_folders_come_and_go(root: Path) -> None:
             await changes.mention(root / "a.md")
 
 
-async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
+async def test_a_workspace_with_a_missing_folder_does_not_stop_the_others(
     root: Path, tmp_path: Path
 ) -> None:
     async with watching(root) as (changes, watch):
@@ -166,7 +166,7 @@ async def test_a_workspace_whose_folder_is_not_there_does_not_stop_the_others(
         await changes.mention(root / "a.md")
 
 
-async def test_a_system_that_refuses_is_asked_again_and_the_reason_is_told(
+async def test_a_failed_watch_is_retried_and_the_reason_is_reported(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = watch_module._change_batches

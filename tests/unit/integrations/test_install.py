@@ -123,9 +123,7 @@ def test_every_client_has_its_file_on_every_platform(client: AIClient) -> None:
 
 
 @each()
-def test_the_entry_is_as_the_client_wants_it_and_comes_only_once(
-    client: AIClient, home: Path
-) -> None:
+def test_the_entry_has_the_client_s_format_and_is_added_once(client: AIClient, home: Path) -> None:
     first = install(client, LAUNCH)
     path = Path(first.file)
     assert path.is_relative_to(home) and first.written and first.backup is None
@@ -146,7 +144,7 @@ def test_printing_writes_nothing(client: AIClient, home: Path) -> None:
     assert not list(home.rglob("*"))
 
 
-def test_what_the_user_added_to_the_entry_stays() -> None:
+def test_additions_of_the_user_to_the_entry_are_kept() -> None:
     client = find_client("codex")
     install(client, Launch("/old", ("mcp",)))
     path = client_file(client)
@@ -157,7 +155,7 @@ def test_what_the_user_added_to_the_entry_stays() -> None:
     assert entry["command"] == "/opt/allma-server" and entry["enabled_tools"] == ["search"]
 
 
-def test_the_change_shows_no_secrets_of_others() -> None:
+def test_the_shown_change_contains_no_other_secrets() -> None:
     client = find_client("cursor")
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -169,7 +167,7 @@ def test_the_change_shows_no_secrets_of_others() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-def test_permissions_links_and_the_old_contents_are_kept(home: Path) -> None:
+def test_permissions_links_and_a_backup_are_kept(home: Path) -> None:
     client = find_client("claude-code")
     real = home / "dotfiles" / "claude.json"
     real.parent.mkdir()
@@ -204,9 +202,7 @@ def _huge(path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 @pytest.mark.parametrize("make", [_pipe, _device, _folder, _huge])
 @pytest.mark.parametrize("name", ["cursor", "codex", "goose"])
-def test_what_is_no_file_of_a_client_is_refused_at_once(
-    name: str, make: Callable[[Path], None]
-) -> None:
+def test_an_unusable_configuration_file_is_refused(name: str, make: Callable[[Path], None]) -> None:
     client = find_client(name)
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -235,7 +231,7 @@ def test_a_link_to_a_file_of_another_user_is_not_used(home: Path) -> None:
         install(client, LAUNCH)
 
 
-def test_a_letter_that_some_take_for_a_line_end_does_no_harm() -> None:
+def test_unicode_line_separators_do_not_break_the_file() -> None:
     client = find_client("cursor")
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -248,7 +244,7 @@ def test_a_letter_that_some_take_for_a_line_end_does_no_harm() -> None:
     ("name", "text"),
     [("cursor", "{ nonsense"), ("codex", "a = "), ("goose", "a: [1"), ("zed", '["a"]')],
 )
-def test_a_file_that_cannot_be_read_stays_and_the_entry_is_told(name: str, text: str) -> None:
+def test_an_unreadable_file_is_kept_and_the_entry_is_printed(name: str, text: str) -> None:
     client = find_client(name)
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -263,7 +259,7 @@ def test_a_file_that_cannot_be_read_stays_and_the_entry_is_told(name: str, text:
     assert states.pop(name) == "unreadable" and set(states.values()) == {"absent"}
 
 
-def test_a_file_that_changes_meanwhile_is_left_to_the_one_that_changed_it() -> None:
+def test_a_file_that_changes_meanwhile_is_not_overwritten() -> None:
     client = find_client("cursor")
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -282,7 +278,7 @@ def test_a_file_that_is_not_utf_8_is_refused() -> None:
         install(client, LAUNCH)
 
 
-def test_the_mark_that_windows_editors_write_first_does_no_harm() -> None:
+def test_a_byte_order_mark_is_accepted() -> None:
     client = find_client("cursor")
     path = client_file(client)
     path.parent.mkdir(parents=True)
@@ -303,7 +299,7 @@ def test_the_packaged_claude_desktop_is_found_on_windows(tmp_path: Path) -> None
     assert locate(client, "win32", folders) == packaged / "claude_desktop_config.json"
 
 
-def test_of_two_files_of_opencode_the_one_that_exists_is_meant(home: Path) -> None:
+def test_the_existing_one_of_two_opencode_files_is_used(home: Path) -> None:
     client = find_client("opencode")
     path = home / ".config" / "opencode" / "opencode.jsonc"
     path.parent.mkdir(parents=True)
@@ -312,7 +308,7 @@ def test_of_two_files_of_opencode_the_one_that_exists_is_meant(home: Path) -> No
     assert "// mine" in path.read_text() and "/opt/allma-server" in path.read_text()
 
 
-def test_clients_may_keep_their_files_elsewhere(
+def test_environment_variables_can_move_the_files_of_clients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODEX_HOME", str(tmp_path / "c"))
@@ -323,7 +319,7 @@ def test_clients_may_keep_their_files_elsewhere(
     assert client_file(find_client("opencode")).is_relative_to(tmp_path / "x")
 
 
-def test_the_launch_is_this_installation_with_the_settings_of_this_shell(
+def test_the_entry_starts_this_installation_with_this_shell_s_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ALLMA_TOP_K", "7")
@@ -340,7 +336,7 @@ def test_a_temporary_installation_is_not_given_to_clients(monkeypatch: pytest.Mo
         own_launch()
 
 
-def test_an_unknown_client_is_told_the_known_ones() -> None:
+def test_an_unknown_client_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InvalidArgument) as failure:
         find_client("notepad")
     assert failure.value.hint and "cursor" in failure.value.hint

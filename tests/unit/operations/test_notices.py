@@ -60,7 +60,7 @@ async def test_a_folder_without_text_says_so(engine: Engine, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("indexed", [True, False], ids=["documents", "none"])
-async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, indexed: bool) -> None:
+async def test_a_missing_folder_is_named(engine: Engine, folder: Path, indexed: bool) -> None:
     if not indexed:
         (folder / "sea.md").unlink()
     await do(engine, "ingest", paths=[str(folder)])
@@ -77,7 +77,7 @@ async def test_a_folder_that_is_gone_is_named(engine: Engine, folder: Path, inde
 
 
 @pytest.mark.invariant(17)
-async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
+async def test_a_pattern_without_files_is_distinguished_from_no_passage(
     engine: Engine, folder: Path
 ) -> None:
     await do(engine, "ingest", paths=[str(folder)])
@@ -88,7 +88,7 @@ async def test_a_pattern_that_no_file_matches_is_told_from_no_passage(
 
 
 @pytest.mark.invariant(17)
-async def test_an_index_in_the_making_says_how_far_it_is(
+async def test_an_incomplete_index_reports_its_progress(
     config: Config, large: Path, folder: Path
 ) -> None:
     async with open_engine(config) as engine:
@@ -108,7 +108,7 @@ async def test_an_index_in_the_making_says_how_far_it_is(
         assert all(w.total is None for w in (await do(engine, "status")).workspaces)
 
 
-async def test_an_embedder_that_fails_is_told_with_its_reason(
+async def test_a_failing_embedder_is_reported_with_the_reason(
     config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
@@ -129,7 +129,7 @@ async def test_an_embedder_that_fails_is_told_with_its_reason(
         assert all_say(found, "embedder_unavailable", "Nothing answers at the port.")
 
 
-async def test_only_what_exists_is_brought_up_to_date(engine: Engine, folder: Path) -> None:
+async def test_sync_of_a_missing_folder_is_refused(engine: Engine, folder: Path) -> None:
     await do(engine, "ingest", paths=[str(folder)])
     with pytest.raises(DocumentNotFound, match="There is no .*nope") as inside:
         await do(engine, "sync", path=str(folder / "nope"))

@@ -48,9 +48,7 @@ async def test_a_linked_file_is_listed_read_and_forgotten(engine: Engine, link: 
 
 
 @pytest.mark.parametrize("name", ["all", "*", "null", "None", " ", "project", "URI", "."])
-async def test_a_workspace_is_understood_as_clients_name_it(
-    engine: Engine, link: Path, name: str
-) -> None:
+async def test_a_workspace_is_accepted_in_every_form(engine: Engine, link: Path, name: str) -> None:
     folder = link.with_name("project")
     named = folder.as_uri() if name == "URI" else name
     call = Call(engine, LOCAL, folders=(str(folder),) if name == "." else ())
@@ -62,7 +60,7 @@ async def test_a_workspace_is_understood_as_clients_name_it(
 
 @pytest.mark.parametrize("operation", ["search", "explain", "ask", "documents"])
 @pytest.mark.parametrize("name", ["nosuch", "../elsewhere", "/nope", "file:///nope"])
-async def test_an_unknown_workspace_is_answered_with_those_that_there_are(
+async def test_an_unknown_workspace_is_answered_with_the_indexed_ones(
     engine: Engine, link: Path, name: str, operation: str
 ) -> None:
     call = Call(engine, LOCAL, folders=(str(link.parent / "deep" / "down"),))
@@ -74,7 +72,7 @@ async def test_an_unknown_workspace_is_answered_with_those_that_there_are(
 
 
 @pytest.mark.parametrize("operation", ["search", "explain", "ask", "documents"])
-async def test_a_folder_that_a_workspace_does_not_have_is_told_instead_of_searched(
+async def test_an_unknown_folder_in_a_workspace_is_an_error(
     engine: Engine, link: Path, operation: str
 ) -> None:
     folder = link.with_name("project")
@@ -86,7 +84,7 @@ async def test_a_folder_that_a_workspace_does_not_have_is_told_instead_of_search
     assert failure.value.hint == f"Indexed: {folder}."
 
 
-async def test_a_client_inside_a_workspace_may_name_it(engine: Engine, link: Path) -> None:
+async def test_a_client_inside_a_workspace_can_name_it(engine: Engine, link: Path) -> None:
     folder = link.with_name("project")
     call = Call(engine, LOCAL, folders=(str(folder),))
     for name in ("project", "Project"):

@@ -25,7 +25,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "NEXT_SECONDS", 0.01)
 
 
-async def test_who_waits_behind_another_question_is_told(engine: Engine) -> None:
+async def test_waiting_behind_another_question_is_reported(engine: Engine) -> None:
     one, two = Heard(), Heard()
     async with (
         waiting.report_waiting(engine, one),
@@ -45,7 +45,7 @@ async def test_who_waits_behind_another_question_is_told(engine: Engine) -> None
     assert not engine.questions
 
 
-async def test_a_question_is_answered_as_before(engine: Engine) -> None:
+async def test_the_wait_does_not_change_the_answer(engine: Engine) -> None:
     heard = Heard()
     answer = await BY_NAME["ask"](
         Call(engine, LOCAL, heard), {"question": "Hello", "use_rag": False}

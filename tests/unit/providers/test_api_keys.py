@@ -121,7 +121,7 @@ async def used(wire: Wire, provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai"])
-async def test_a_key_of_the_environment_goes_with_each_call(
+async def test_a_key_of_the_environment_is_sent_with_each_request(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"ALLMA_{provider.upper()}_API_KEY", f" {KEY}\n")
@@ -131,7 +131,7 @@ async def test_a_key_of_the_environment_goes_with_each_call(
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai"])
-async def test_a_stored_key_goes_with_each_call(provider: str, drawer: Drawer) -> None:
+async def test_a_stored_key_is_sent_with_each_request(provider: str, drawer: Drawer) -> None:
     await store_key(provider, f"{KEY}\n")
     assert drawer.held == {(SERVICE, provider): KEY}
     async with serving(guarded()) as wire:
@@ -139,7 +139,7 @@ async def test_a_stored_key_goes_with_each_call(provider: str, drawer: Drawer) -
     assert {e.headers["authorization"] for e in wire.seen} == {f"Bearer {KEY}"}
 
 
-async def test_a_key_that_only_the_key_ring_knows_of_is_sent_when_it_is_asked_for(
+async def test_a_key_of_the_keyring_is_sent_when_the_server_asks(
     drawer: Drawer,
 ) -> None:
     drawer.held[SERVICE, "ollama"] = KEY
@@ -150,7 +150,7 @@ async def test_a_key_that_only_the_key_ring_knows_of_is_sent_when_it_is_asked_fo
     assert drawer.read == 1
 
 
-async def test_a_server_that_wants_no_key_never_opens_the_key_ring(drawer: Drawer) -> None:
+async def test_the_keyring_is_not_opened_for_a_server_without_a_key(drawer: Drawer) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.answer({"version": "1"})
 
@@ -159,7 +159,7 @@ async def test_a_server_that_wants_no_key_never_opens_the_key_ring(drawer: Drawe
     assert drawer.read == 0
 
 
-async def test_a_key_that_is_changed_is_used_at_once_and_a_removed_one_no_more(
+async def test_a_changed_or_removed_key_takes_effect_at_once(
     drawer: Drawer,
 ) -> None:
     await store_key("ollama", "old")
@@ -224,7 +224,7 @@ async def test_a_key_is_sent_to_no_other_server(
     assert other.seen == []
 
 
-def test_a_key_is_no_setting_and_goes_into_no_clients_file(
+def test_a_key_is_in_no_settings_and_no_client_s_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("OLLAMA", "OPENAI", "VECTOR_STORE"):
@@ -237,14 +237,14 @@ def test_a_key_is_no_setting_and_goes_into_no_clients_file(
     assert "set-key" in (failed.value.hint or "") and KEY not in str(failed.value)
 
 
-def test_a_key_is_not_in_what_is_printed_of_its_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_not_in_the_repr_of_its_object(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_OLLAMA_API_KEY", KEY)
     holder = ApiKey("ollama")
     assert holder.value == KEY
     assert KEY not in repr(holder)
 
 
-async def test_a_key_ring_that_hangs_holds_nobody_up(
+async def test_a_hanging_keyring_delays_no_request(
     monkeypatch: pytest.MonkeyPatch, drawer: Drawer
 ) -> None:
     monkeypatch.setattr(api_keys, "READ_SECONDS", 0.05)
@@ -257,7 +257,7 @@ async def test_a_key_ring_that_hangs_holds_nobody_up(
     assert drawer.read == 1
 
 
-async def test_storing_in_a_key_ring_that_hangs_ends(
+async def test_storing_in_a_hanging_keyring_times_out(
     monkeypatch: pytest.MonkeyPatch, drawer: Drawer
 ) -> None:
     monkeypatch.setattr(api_keys, "STORE_SECONDS", 0.05)
@@ -267,7 +267,7 @@ async def test_storing_in_a_key_ring_that_hangs_ends(
     assert "ALLMA_OLLAMA_API_KEY" in (failed.value.hint or "")
 
 
-async def test_a_key_ring_that_fails_is_as_none(drawer: Drawer) -> None:
+async def test_a_failing_keyring_is_treated_as_absent(drawer: Drawer) -> None:
     drawer.trouble = RuntimeError("the bus is gone.")
     async with serving(guarded()) as wire, open_ollama(config(wire)) as chat:
         with pytest.raises(ApiKeyRefused, match="asks for an API key"):
@@ -277,7 +277,7 @@ async def test_a_key_ring_that_fails_is_as_none(drawer: Drawer) -> None:
 
 
 @pytest.mark.parametrize("back_end", ["fail", "null"])
-async def test_without_a_key_ring_the_variable_is_named(back_end: str) -> None:
+async def test_without_a_keyring_the_variable_is_named(back_end: str) -> None:
     former = keyring.get_keyring()
     module = __import__(f"keyring.backends.{back_end}", fromlist=["Keyring"])
     keyring.set_keyring(module.Keyring())
@@ -290,20 +290,20 @@ async def test_without_a_key_ring_the_variable_is_named(back_end: str) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", " \n", "two words", "line\nbreak", "schlüssel", "a\x00b"])
-async def test_what_cannot_be_a_key_is_not_stored(bad: str, drawer: Drawer) -> None:
+async def test_an_invalid_key_is_not_stored(bad: str, drawer: Drawer) -> None:
     with pytest.raises(InvalidArgument, match="cannot be an API key") as failed:
         await store_key("ollama", bad)
     assert not bad.strip() or bad not in str(failed.value)
     assert drawer.held == {}
 
 
-async def test_a_provider_that_takes_no_key_is_told(drawer: Drawer) -> None:
+async def test_a_provider_without_a_key_is_reported(drawer: Drawer) -> None:
     with pytest.raises(InvalidArgument, match="no provider 'claude'") as failed:
         await store_key("claude", KEY)
     assert "ollama or openai" in (failed.value.hint or "")
 
 
-async def test_looking_a_key_up_does_not_stop_the_loop(
+async def test_looking_up_a_key_does_not_block_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, drawer: Drawer
 ) -> None:
     drawer.held[SERVICE, "ollama"] = KEY

@@ -46,7 +46,7 @@ async def indexed(engine: Engine, folder: Path) -> Engine:
     ("suffix", "first", "last"),
     [(":3", 3, 3), (":3-5", 3, 5), ("#L3", 3, 3), ("#L3-L5", 3, 5), ("#L3-5", 3, 5)],
 )
-async def test_a_place_is_read_as_it_is_printed(
+async def test_a_printed_location_can_be_read(
     indexed: Engine, folder: Path, suffix: str, first: int, last: int
 ) -> None:
     path = folder / "b.txt"
@@ -77,7 +77,7 @@ async def test_lines_in_a_name_are_checked_like_others(indexed: Engine, folder: 
 
 
 @pytest.mark.parametrize("name", ["b.txt:3", "b.txt#L3-L5"])
-async def test_a_file_that_is_named_like_a_place_comes_first(
+async def test_a_file_named_like_a_location_comes_first(
     engine: Engine, folder: Path, name: str
 ) -> None:
     (folder / name).write_text("one\ntwo\n")
@@ -113,7 +113,7 @@ def _huge(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_link, _linked_device, _pipe, _folder, _huge])
-async def test_a_file_that_became_something_else_is_refused_in_a_sentence(
+async def test_a_file_that_is_no_longer_regular_is_refused(
     indexed: Engine, folder: Path, make: Callable[[Path], None]
 ) -> None:
     path = folder / "b.txt"
@@ -139,9 +139,7 @@ async def _refused(engine: Engine, path: Path) -> None:
     assert str(path) in refused.value.message and refused.value.hint
 
 
-async def test_a_folder_that_became_a_link_shows_nothing_from_elsewhere(
-    indexed: Engine, folder: Path
-) -> None:
+async def test_a_folder_that_became_a_link_reveals_nothing(indexed: Engine, folder: Path) -> None:
     (folder / "notes").rename(folder.parent / "moved")
     (folder / "notes").symlink_to(folder.parent / "outside")
     with pytest.raises(UnreadableDocument, match="link"):
@@ -151,7 +149,7 @@ async def test_a_folder_that_became_a_link_shows_nothing_from_elsewhere(
 
 
 @pytest.mark.parametrize("name", ["end.md ", " begin.md"])
-async def test_a_name_with_a_blank_at_an_end_is_a_name(
+async def test_a_name_may_begin_or_end_with_a_blank(
     indexed: Engine, folder: Path, name: str
 ) -> None:
     (folder / name).write_text("blank\n")
@@ -162,7 +160,7 @@ async def test_a_name_with_a_blank_at_an_end_is_a_name(
 
 
 @pytest.mark.parametrize("rules", [".gitignore", ".allmaignore", "notes/.ignore"])
-async def test_a_file_that_is_ignored_by_now_is_not_shown(
+async def test_a_file_that_is_now_ignored_is_not_shown(
     indexed: Engine, folder: Path, rules: str
 ) -> None:
     (folder / rules).write_text("*.md\n")
@@ -196,7 +194,7 @@ async def test_a_deleted_file_is_shown_as_it_was_indexed(indexed: Engine, folder
 # --- lines ----------------------------------------------------------------------------------------
 
 
-async def test_a_range_is_read_as_one(indexed: Engine, folder: Path) -> None:
+async def test_a_range_of_lines_is_read_as_one_text(indexed: Engine, folder: Path) -> None:
     excerpt = await do(indexed, "read", source=str(folder / "b.txt"), start_line=77, end_line=78)
     assert (excerpt.text, excerpt.source) == ("line 77\nline 78", "disk")
     assert (excerpt.start_line, excerpt.end_line, excerpt.total_lines) == (77, 78, 120)
@@ -204,7 +202,7 @@ async def test_a_range_is_read_as_one(indexed: Engine, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["b.txt", "page.html"])
-async def test_lines_past_the_end_are_an_error_that_tells_the_last_one(
+async def test_lines_past_the_end_are_an_error_with_the_last_line(
     engine: Engine, folder: Path, name: str
 ) -> None:
     (folder / "page.html").write_text("<h1>Sea</h1><p>The sea is salty.</p>")
@@ -213,9 +211,7 @@ async def test_lines_past_the_end_are_an_error_that_tells_the_last_one(
         await do(engine, "read", source=str(folder / name), start_line=500, end_line=510)
 
 
-async def test_lines_are_counted_alike_wherever_they_are_shown(
-    engine: Engine, folder: Path
-) -> None:
+async def test_line_numbers_are_the_same_everywhere(engine: Engine, folder: Path) -> None:
     odd = "form\ffeed\x85next\u2028line\n"
     (folder / "odd.txt").write_bytes((odd * 40 + "mac\rwindows\r\nwhale ahoy\n").encode())
     await do(engine, "ingest", paths=[str(folder)])
@@ -228,9 +224,7 @@ async def test_lines_are_counted_alike_wherever_they_are_shown(
     assert (excerpt.text, excerpt.total_lines) == ("whale ahoy", 43)
 
 
-async def test_a_file_in_another_encoding_is_shown_as_it_was_understood(
-    engine: Engine, folder: Path
-) -> None:
+async def test_a_file_in_another_encoding_is_shown_decoded(engine: Engine, folder: Path) -> None:
     for encoding in ("utf-16", "utf-8-sig", "utf-16-le", "cp1252"):
         (folder / f"{encoding}.txt").write_text("Grüße vom Meer\nund so weiter\n" * 20, encoding)
     await do(engine, "ingest", paths=[str(folder)])
@@ -239,14 +233,14 @@ async def test_a_file_in_another_encoding_is_shown_as_it_was_understood(
         assert excerpt.text == "Grüße vom Meer", encoding
 
 
-async def test_one_endless_line_is_cut(engine: Engine, folder: Path) -> None:
+async def test_one_long_line_is_truncated(engine: Engine, folder: Path) -> None:
     (folder / "long.txt").write_text("ü" * 400_000)
     await do(engine, "ingest", paths=[str(folder)])
     excerpt = await do(engine, "read", source=str(folder / "long.txt"))
     assert excerpt.text == "ü" * 40_000
 
 
-async def test_every_refusal_is_foreseen(indexed: Engine) -> None:
+async def test_every_refusal_is_an_expected_error(indexed: Engine) -> None:
     for source in ("", " ", "/", "/nowhere", "allma://document/", "allma://document/999"):
         with pytest.raises(AllmaError):
             await do(indexed, "read", source=source)

@@ -37,13 +37,13 @@ def segment(directory: Path) -> Path:
     return next(directory.glob("*/header.bin")).parent
 
 
-def test_a_sound_directory_passes_and_its_slots_are_counted(directory: Path):
+def test_a_healthy_directory_passes_and_its_slots_are_counted(directory: Path):
     slots = inspect(directory)
     assert slots.live == 1200
     assert slots.used >= slots.live
 
 
-def test_nothing_yet_is_sound(tmp_path: Path):
+def test_an_empty_directory_is_healthy(tmp_path: Path):
     assert inspect(tmp_path) == inspect(tmp_path / "missing") == Slots(0, 0)
 
 
@@ -82,7 +82,7 @@ TEARS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("tear", TEARS)
-def test_a_torn_index_is_seen(directory: Path, tear: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_torn_index_is_detected(directory: Path, tear: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(directory)
     TEARS[tear](segment(directory))
     with pytest.raises(TornIndex):

@@ -8,7 +8,7 @@ from typing import Any
 from allma_server.storage.vectors.stores.chroma_worker import Options, Worker, _guarded
 
 
-def test_a_call_that_another_write_came_between_is_repeated_and_no_damage(tmp_path: Path):
+def test_a_call_interrupted_by_another_write_is_repeated(tmp_path: Path):
     def connection() -> sqlite3.Connection:
         return sqlite3.connect(tmp_path / "x.sqlite3", isolation_level=None)
 

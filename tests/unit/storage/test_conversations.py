@@ -16,7 +16,7 @@ async def one_turn(catalog: Catalog, question: str, answer: str = "An answer.") 
     return turn.conversation_id
 
 
-async def test_a_question_is_kept_before_it_is_answered(catalog: Catalog):
+async def test_a_question_is_stored_before_it_is_answered(catalog: Catalog):
     turn = await catalog.begin_turn(None, "What is  a\nwalrus?")
     kept = await catalog.conversation(turn.conversation_id)
     assert kept.title == "What is a walrus?"
@@ -30,14 +30,14 @@ async def test_a_long_question_gives_a_short_title(catalog: Catalog):
     assert len(title) <= 80 and title.endswith("word\u2026")
 
 
-async def test_a_turn_knows_what_was_said_before(catalog: Catalog):
+async def test_a_turn_includes_the_earlier_messages(catalog: Catalog):
     conversation = await one_turn(catalog, "first?", "first!")
     turn = await catalog.begin_turn(conversation, "second?")
     assert [m.content for m in turn.earlier] == ["first?", "first!"]
     assert (await catalog.conversation(conversation)).message_count == 3
 
 
-async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog: Catalog):
+async def test_a_question_replaces_a_turn_and_the_following_ones(catalog: Catalog):
     conversation = await one_turn(catalog, "first?", "first!")
     turn = await catalog.begin_turn(conversation, "second?")
     answer = await catalog.finish_turn(conversation, AnswerRecord("second!", "llama"))
@@ -55,7 +55,7 @@ async def test_a_question_takes_the_place_of_a_turn_and_what_followed_it(catalog
     assert kept.title == "first?"
 
 
-async def test_a_replaced_first_question_gives_the_title_unless_the_user_did(catalog: Catalog):
+async def test_a_replaced_first_question_sets_the_title_unless_the_user_did(catalog: Catalog):
     for title, expected in ((None, "edited?"), ("Mine", "Mine")):
         conversation = await one_turn(catalog, "first?")
         if title:
@@ -65,7 +65,7 @@ async def test_a_replaced_first_question_gives_the_title_unless_the_user_did(cat
         assert (await catalog.conversation(conversation)).title == expected
 
 
-async def test_a_summary_goes_with_the_last_message_that_it_tells_of(catalog: Catalog):
+async def test_a_summary_belongs_to_the_last_message_it_covers(catalog: Catalog):
     conversation = await one_turn(catalog, "first?", "first!")
     messages = (await catalog.conversation(conversation)).messages
     for text in ("Too long.", "Short."):
@@ -78,7 +78,7 @@ async def test_a_summary_goes_with_the_last_message_that_it_tells_of(catalog: Ca
     assert await catalog.summary(conversation) is None
 
 
-async def test_sources_outlive_the_documents_they_came_from(catalog: Catalog):
+async def test_sources_remain_after_their_documents_are_removed(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", ["a walrus has tusks"])
     [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
     turn = await catalog.begin_turn(None, "tusks?")
@@ -136,7 +136,7 @@ def job(number: int, state: Any = "running", report: IngestReport | None = None)
     )
 
 
-async def test_jobs_are_kept_with_their_reports(catalog: Catalog):
+async def test_jobs_are_stored_with_their_reports(catalog: Catalog):
     report = IngestReport(indexed=3, failed=[FileReason("/w/x", "damaged")], seconds=0.5)
     await catalog.save_job(job(1))
     await catalog.save_job(job(2))
@@ -147,14 +147,14 @@ async def test_jobs_are_kept_with_their_reports(catalog: Catalog):
         await catalog.job("job9")
 
 
-async def test_old_jobs_make_room(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
+async def test_old_jobs_are_deleted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("allma_server.storage.sqlite.jobs.MAX_JOBS", 3)
     for number in range(6):
         await catalog.save_job(job(number))
     assert [j.id for j in await catalog.jobs()] == ["job5", "job4", "job3"]
 
 
-async def test_settings_are_kept_and_removed(catalog: Catalog):
+async def test_settings_are_stored_and_removed(catalog: Catalog):
     assert await catalog.get_setting("embedder") is None
     await catalog.set_setting("embedder", "a")
     await catalog.set_setting("embedder", "b")

@@ -97,9 +97,7 @@ def places(content: bytearray, text: str) -> list[int]:
 
 @pytest.mark.seeds
 @pytest.mark.parametrize("seed", seeds(6, 120))
-async def test_whatever_byte_is_flipped_it_is_foreseen_and_what_is_sound_is_kept(
-    seed: int, data: Path
-) -> None:
+async def test_a_flipped_byte_is_reported_and_readable_rows_are_kept(seed: int, data: Path) -> None:
     sound = flip(data / DATABASE, seed)
     calls: list[tuple[str, dict[str, object]]] = [
         ("search", {"query": "lamp tower"}),
@@ -183,7 +181,7 @@ def absurd_version(database: Path) -> None:
         absurd_version,
     ],
 )
-async def test_a_file_that_cannot_be_opened_is_damaged_and_its_repair_reads_the_folders_it_knows(
+async def test_a_file_that_cannot_be_opened_is_repaired_from_its_folders(
     spoil: Callable[[Path], None], data: Path
 ) -> None:
     spoil(data / DATABASE)
@@ -206,7 +204,7 @@ async def test_a_file_that_cannot_be_opened_is_damaged_and_its_repair_reads_the_
         assert faults(data, vectors=True) == []
 
 
-async def test_what_stands_in_the_log_only_is_saved_as_well(data: Path) -> None:
+async def test_rows_only_in_the_write_ahead_log_are_recovered(data: Path) -> None:
     with contextlib.closing(sqlite3.connect(data / DATABASE)) as opened:
         opened.execute("PRAGMA wal_autocheckpoint = 0")
         opened.execute("UPDATE messages SET content = 'only in the log' WHERE seq = 1")
@@ -218,7 +216,7 @@ async def test_what_stands_in_the_log_only_is_saved_as_well(data: Path) -> None:
     assert "only in the log" in questions(data / "draft")
 
 
-async def test_a_long_message_is_saved_whole(data: Path, tmp_path: Path) -> None:
+async def test_a_long_message_is_recovered_completely(data: Path, tmp_path: Path) -> None:
     long = "A long answer, word by word. " * 5000
     with contextlib.closing(sqlite3.connect(data / DATABASE)) as opened:
         opened.execute("UPDATE messages SET content = ? WHERE seq = 1", (long,))
@@ -228,9 +226,7 @@ async def test_a_long_message_is_saved_whole(data: Path, tmp_path: Path) -> None
     assert long in questions(tmp_path / "draft")
 
 
-async def test_messages_whose_conversation_is_lost_make_one_again(
-    data: Path, tmp_path: Path
-) -> None:
+async def test_messages_of_a_lost_conversation_get_a_new_one(data: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(data / DATABASE)) as opened:
         opened.execute("PRAGMA foreign_keys = OFF")
         opened.execute("DELETE FROM conversations")

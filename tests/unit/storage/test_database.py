@@ -33,7 +33,7 @@ async def put(tx: Transaction, key: str) -> None:
     await tx.execute("INSERT INTO settings VALUES (?, '')", (key,))
 
 
-async def test_transactions_that_race_are_whole_each(database: Database):
+async def test_concurrent_transactions_are_atomic(database: Database):
     before = await settings(database)
 
     async def two(name: str) -> None:
@@ -52,9 +52,7 @@ async def test_transactions_that_race_are_whole_each(database: Database):
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_a_cancelled_transaction_is_undone_or_done_and_the_next_works(
-    database: Database, steps: int
-):
+async def test_a_cancelled_transaction_is_atomic_and_the_next_works(database: Database, steps: int):
     before = await settings(database)
 
     async def two() -> None:
@@ -72,7 +70,7 @@ async def test_a_cancelled_transaction_is_undone_or_done_and_the_next_works(
     assert await settings(database) - before in ({"next"}, {"first", "second", "next"})
 
 
-async def test_cancelling_stops_a_long_statement_at_its_source(database: Database):
+async def test_cancelling_interrupts_a_long_statement(database: Database):
     async def write() -> None:
         async with database.transaction() as tx:
             await tx.rows(ENDLESS)
@@ -92,7 +90,7 @@ async def test_cancelling_stops_a_long_statement_at_its_source(database: Databas
             await put(tx, "after")
 
 
-async def test_readers_see_the_last_committed_state_beside_a_writer(database: Database):
+async def test_readers_see_the_last_committed_state_during_a_write(database: Database):
     async with database.transaction() as tx:
         await put(tx, "unseen")
         assert "unseen" not in await settings(database)
@@ -105,7 +103,7 @@ async def test_closing_leaves_one_file(tmp_path: Path):
     assert os.listdir(tmp_path) == ["a.sqlite3"]
 
 
-async def test_a_path_with_signs_that_mean_something_in_a_uri_is_only_a_path(tmp_path: Path):
+async def test_a_path_with_uri_characters_is_opened(tmp_path: Path):
     directory = tmp_path / "100% ä?x=1#y"
     directory.mkdir()
     async with open_database(directory / "a.sqlite3"):
@@ -139,7 +137,7 @@ async def make_first_version(path: Path) -> None:
                 await tx.execute(statement)
 
 
-async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: Path):
+async def test_a_migrated_database_has_the_current_schema(tmp_path: Path):
     await make_first_version(tmp_path / "old.sqlite3")
     async with open_database(tmp_path / "old.sqlite3") as database:
         assert await Catalog(database).search_text("kept", 5)
@@ -148,7 +146,7 @@ async def test_a_database_of_the_first_version_becomes_like_a_new_one(tmp_path: 
     assert schema(tmp_path / "old.sqlite3") == schema(tmp_path / "new.sqlite3")
 
 
-async def test_what_a_migration_changes_is_kept_beside_it_until_something_is_forgotten(
+async def test_a_migration_keeps_a_backup_until_something_is_forgotten(
     tmp_path: Path,
 ):
     path = tmp_path / "a.sqlite3"
@@ -186,7 +184,7 @@ async def test_a_damaged_database_is_not_migrated(tmp_path: Path):
     assert path.read_bytes()[4096 * 3 :] == content[4096 * 3 :]
 
 
-async def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path):
+async def test_a_failed_migration_leaves_the_database_unchanged(tmp_path: Path):
     path = tmp_path / "a.sqlite3"
     async with open_database(path):
         pass
@@ -217,7 +215,7 @@ async def test_a_newer_data_directory_is_refused_with_the_next_step(tmp_path: Pa
             pass
 
 
-async def test_new_rules_for_terms_rebuild_the_full_text_index(
+async def test_changed_term_rules_rebuild_the_full_text_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "a.sqlite3"
@@ -233,7 +231,7 @@ async def test_new_rules_for_terms_rebuild_the_full_text_index(
 
 
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0" * 300])
-async def test_a_file_that_is_no_database_is_named_with_the_next_step(
+async def test_a_file_that_is_not_a_database_is_reported_with_the_next_step(
     tmp_path: Path, content: bytes
 ):
     path = tmp_path / "a.sqlite3"
@@ -243,7 +241,7 @@ async def test_a_file_that_is_no_database_is_named_with_the_next_step(
             pass
 
 
-async def test_a_damaged_page_is_reported_not_raised_as_a_bug(tmp_path: Path):
+async def test_a_damaged_page_is_an_expected_error(tmp_path: Path):
     path = tmp_path / "a.sqlite3"
     async with open_database(path) as database:
         await publish(Catalog(database), "/w/a.txt", [f"text {i}" * 50 for i in range(200)])
@@ -256,7 +254,7 @@ async def test_a_damaged_page_is_reported_not_raised_as_a_bug(tmp_path: Path):
             await database.rows("SELECT * FROM chunks")
 
 
-async def test_a_full_disk_is_said_and_what_was_there_still_serves(database: Database):
+async def test_a_full_disk_is_reported_and_reads_still_work(database: Database):
     catalog = Catalog(database)
     await publish(catalog, "/w/a.txt", ["a walrus"])
     [[pages]] = await database.rows("PRAGMA page_count")
@@ -270,7 +268,7 @@ async def test_a_full_disk_is_said_and_what_was_there_still_serves(database: Dat
     await publish(catalog, "/w/c.txt", ["a small one"])
 
 
-async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path):
+async def test_a_read_only_directory_is_reported(tmp_path: Path):
     with pytest.raises(StorageError, match="cannot be opened"):
         async with open_database(tmp_path / "missing" / "a.sqlite3"):
             pass
@@ -280,7 +278,7 @@ async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path):
             pass
 
 
-def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):
+def test_a_second_owner_of_a_data_directory_gets_the_pid_of_the_first(tmp_path: Path):
     path = tmp_path / "data"
     with own_data_directory(path):
         assert (path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
@@ -295,12 +293,12 @@ def test_a_second_owner_of_a_data_directory_is_told_who_has_it(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_a_new_data_directory_is_its_users_alone(tmp_path: Path):
+def test_a_new_data_directory_is_private(tmp_path: Path):
     with own_data_directory(tmp_path / "a" / "data"):
         assert (tmp_path / "a" / "data").stat().st_mode & 0o777 == 0o700
 
 
-async def test_the_writer_goes_on_after_full_text_search_was_stopped(
+async def test_the_writer_works_after_a_full_text_search_was_interrupted(
     catalog: Catalog, database: Database
 ):
     for number in range(40):

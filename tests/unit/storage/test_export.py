@@ -21,7 +21,7 @@ def place(tmp_path: Path) -> Path:
     return place
 
 
-async def test_files_with_names_like_a_draft_stay(engine: Engine, place: Path) -> None:
+async def test_files_named_like_a_temporary_file_are_kept(engine: Engine, place: Path) -> None:
     for name in ("copy.allma.part", "copy.allma.new", ".copy.allma.part", "copy.allma.tmp"):
         (place / name).write_text("the user's")
     before = set(os.listdir(place))
@@ -43,7 +43,7 @@ def a_dangling_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [a_file, a_folder, a_dangling_link])
-async def test_what_is_there_is_not_replaced(
+async def test_an_existing_file_is_not_replaced(
     engine: Engine, place: Path, make: Callable[[Path], None]
 ) -> None:
     make(place / "copy.allma")
@@ -55,7 +55,7 @@ async def test_what_is_there_is_not_replaced(
     assert os.listdir(place) == ["copy.allma"]
 
 
-async def test_a_file_that_comes_meanwhile_stays(engine: Engine, place: Path) -> None:
+async def test_a_file_created_meanwhile_is_kept(engine: Engine, place: Path) -> None:
     target = place / "copy.allma"
     export = engine.catalog._db.rows  # pyright: ignore[reportPrivateUsage]
 
@@ -71,7 +71,7 @@ async def test_a_file_that_comes_meanwhile_stays(engine: Engine, place: Path) ->
 
 
 @pytest.mark.parametrize("path", ["copy.allma", "./copy.allma", "", "a\0b", "/no/such/folder/x"])
-async def test_a_place_that_is_none_is_refused(engine: Engine, path: str) -> None:
+async def test_an_invalid_target_is_refused(engine: Engine, path: str) -> None:
     before = set(os.listdir("."))
     with pytest.raises(InvalidArgument):
         await do(engine, "export", path=path)
@@ -79,7 +79,7 @@ async def test_a_place_that_is_none_is_refused(engine: Engine, path: str) -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-async def test_an_export_is_its_users_alone_under_any_umask(engine: Engine, place: Path) -> None:
+async def test_an_export_is_private_under_any_umask(engine: Engine, place: Path) -> None:
     mask = os.umask(0)
     try:
         await do(engine, "export", path=str(place / "copy.allma"))
@@ -88,7 +88,7 @@ async def test_an_export_is_its_users_alone_under_any_umask(engine: Engine, plac
     assert stat.S_IMODE((place / "copy.allma").stat().st_mode) == 0o600
 
 
-def test_a_picture_takes_the_place_of_a_picture_only(place: Path) -> None:
+def test_a_chart_replaces_only_a_chart(place: Path) -> None:
     picture, letter = place / "a.svg", place / "b.svg"
     write_picture(str(picture), "<svg/>")
     write_picture(str(picture), "<svg></svg>")

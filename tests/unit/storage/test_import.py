@@ -152,7 +152,7 @@ SPOILT: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.invariant(19)
 @pytest.mark.parametrize("name", SPOILT)
-async def test_what_allma_never_writes_is_refused(
+async def test_rows_that_allma_never_writes_are_refused(
     name: str, archive: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(archive, *SPOILT[name])
@@ -229,7 +229,7 @@ def a_pipe(archive: Path) -> None:
         a_pipe,
     ],
 )
-async def test_a_file_made_to_harm_its_reader_is_refused_and_what_was_there_stays(
+async def test_a_hostile_file_is_refused_and_the_data_is_kept(
     spoiling: Callable[[Path], None], archive: Path, config: Config
 ) -> None:
     await import_data(str(archive), config.data_dir, replace=False)
@@ -249,7 +249,7 @@ async def test_a_newer_archive_is_refused(archive: Path, tmp_path: Path) -> None
         await convert_here(archive, tmp_path / "draft")
 
 
-async def test_what_an_archive_has_besides_is_left_out(archive: Path, config: Config) -> None:
+async def test_unknown_contents_of_an_archive_are_ignored(archive: Path, config: Config) -> None:
     spoil(
         archive,
         "INSERT INTO settings VALUES ('forgetting', '/home/user/project')",
@@ -331,7 +331,7 @@ async def test_new_rows_take_no_id_that_an_imported_answer_cites(
     assert (following["chunks"], following["documents"]) == (5000, 600)
 
 
-async def test_the_list_of_what_rows_hold_is_that_of_the_schema(tmp_path: Path) -> None:
+async def test_the_checked_columns_are_those_of_the_schema(tmp_path: Path) -> None:
     async with open_database(tmp_path / "a.sqlite3") as database:
         for table, columns in TABLES.items():
             found = await database.rows(f"PRAGMA table_info({table})")

@@ -53,7 +53,7 @@ async def found(catalog: Catalog, query: str) -> list[str]:
     return [p.text for p in await catalog.passages(await catalog.search_text(query, 10))]
 
 
-async def test_a_published_document_is_found_with_its_place(catalog: Catalog):
+async def test_a_published_document_is_found_with_its_location(catalog: Catalog):
     document = await publish(catalog, "/w/src/a.txt", ["one walrus", "two seals"])
     assert document.state == "indexed" and document.chunks == 2
     assert document.metadata == {"author": "Ann"} and document.title == "Title"
@@ -63,9 +63,7 @@ async def test_a_published_document_is_found_with_its_place(catalog: Catalog):
     assert await found(catalog, "seals") == ["two seals"]
 
 
-async def test_chunks_keep_their_ids_where_their_text_is_still_there(
-    catalog: Catalog, database: Database
-):
+async def test_chunks_with_unchanged_text_keep_their_ids(catalog: Catalog, database: Database):
     texts = ["alpha", "beta", "gamma", "delta"]
     before = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", texts))
     await drained(database)
@@ -86,7 +84,7 @@ async def test_chunks_keep_their_ids_where_their_text_is_still_there(
     assert await consistent(database)
 
 
-async def test_publishing_the_same_again_changes_nothing(catalog: Catalog, database: Database):
+async def test_publishing_is_idempotent(catalog: Catalog, database: Database):
     first = await publish(catalog, "/w/a.txt", ["alpha", "beta", "alpha"])
     await drained(database)
     again = await publish(catalog, "/w/a.txt", ["alpha", "beta", "alpha"])
@@ -114,7 +112,7 @@ def test_ids_follow_their_texts(old: str, new: str, expected: Sequence[int | Non
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 4))
-async def test_a_publication_that_is_cut_off_leaves_the_old_version_or_the_new(
+async def test_an_interrupted_publication_leaves_the_old_or_the_new_version(
     catalog: Catalog, database: Database, workspace: Workspace, steps: int
 ):
     old, new = ["old one", "old two", "both"], ["both", "new one"]
@@ -164,7 +162,7 @@ async def test_a_moved_document_keeps_its_chunks_and_is_found_by_its_new_name(
         await catalog.move(999, workspace, facts("/w/x.txt"))
 
 
-async def test_touching_a_document_changes_its_times_only(catalog: Catalog, database: Database):
+async def test_touching_a_document_changes_only_its_times(catalog: Catalog, database: Database):
     document = await publish(catalog, "/w/a.txt", ["alpha"])
     await drained(database)
     await catalog.touch(document.id, facts("/w/a.txt", mtime_ns=77))
@@ -174,7 +172,7 @@ async def test_touching_a_document_changes_its_times_only(catalog: Catalog, data
     assert await waiting(database) == set()
 
 
-async def test_a_removed_document_is_gone_everywhere(catalog: Catalog, database: Database):
+async def test_a_removed_document_is_removed_from_every_table(catalog: Catalog, database: Database):
     document = await publish(catalog, "/w/a.txt", ["a walrus", "a seal"])
     other = await publish(catalog, "/w/b.txt", ["a walrus"])
     hits = await catalog.search_text("walrus", 10)
@@ -189,7 +187,7 @@ async def test_a_removed_document_is_gone_everywhere(catalog: Catalog, database:
 
 
 @pytest.mark.invariant(4)
-async def test_nothing_is_embedded_twice(catalog: Catalog, workspace: Workspace):
+async def test_no_text_is_embedded_twice(catalog: Catalog, workspace: Workspace):
     content = parsed([f"text {i}" for i in range(1200)])
     vectors = vectors_for(content)
     await catalog.publish(workspace, facts("/w/a.txt"), "h", content, EMBEDDER, vectors)
@@ -200,7 +198,7 @@ async def test_nothing_is_embedded_twice(catalog: Catalog, workspace: Workspace)
     assert await catalog.cached_vectors("other", list(vectors)) == {}
 
 
-async def test_vectors_no_one_needs_are_dropped_when_their_time_is_over(
+async def test_unused_vectors_are_deleted_after_the_retention_period(
     catalog: Catalog, database: Database, workspace: Workspace
 ):
     await publish(catalog, "/w/a.txt", ["kept", "dropped", "asked for"], workspace=workspace)
@@ -220,7 +218,7 @@ async def test_vectors_no_one_needs_are_dropped_when_their_time_is_over(
     assert left.keys() == {hashes["kept"], hashes["asked for"]}
 
 
-async def test_the_time_of_a_vector_begins_when_its_last_chunk_goes(
+async def test_the_retention_of_a_vector_begins_when_its_last_chunk_is_removed(
     catalog: Catalog, database: Database, workspace: Workspace
 ):
     await publish(catalog, "/w/a.txt", ["old branch"], workspace=workspace)
@@ -251,7 +249,7 @@ async def test_missing_vectors_are_found_in_one_pass(catalog: Catalog, workspace
     assert await catalog.count_missing_vectors("other") == 0
 
 
-async def test_a_chunk_without_a_vector_is_found_by_its_words(catalog: Catalog):
+async def test_a_chunk_without_a_vector_is_found_by_keywords(catalog: Catalog):
     await publish(catalog, "/w/a.txt", ["a walrus"], vectors={})
     assert await found(catalog, "walrus") == ["a walrus"]
     texts, _ = await catalog.missing_vectors(EMBEDDER, 0, 10)
@@ -273,7 +271,7 @@ async def test_file_names_and_texts_that_are_not_unicode_are_kept(
 
 
 @pytest.mark.invariant(2)
-async def test_hits_without_a_chunk_yield_no_passage_and_the_order_is_the_hits(catalog: Catalog):
+async def test_hits_without_a_chunk_are_dropped_and_the_order_is_kept(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", ["a", "b", "c"])
     a, b, c = await chunk_ids(catalog, document)
     passages = await catalog.passages([Hit(c, 0.9), Hit(4711, 0.8), Hit(a, 0.7), Hit(b, 0.1)])

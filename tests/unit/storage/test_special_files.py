@@ -24,7 +24,9 @@ KINDS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_in_the_place_of_a_database(kind: str, beside: str, tmp_path: Path) -> None:
+async def test_a_special_file_in_place_of_the_database_is_reported(
+    kind: str, beside: str, tmp_path: Path
+) -> None:
     path = tmp_path / "x.db"
     if beside:
         async with open_database(path):
@@ -37,7 +39,7 @@ async def test_in_the_place_of_a_database(kind: str, beside: str, tmp_path: Path
     assert caught.value.hint and "Move it away" in caught.value.hint
 
 
-async def test_a_database_may_be_a_link_to_a_file_elsewhere_even_a_new_one(tmp_path: Path) -> None:
+async def test_the_database_can_be_a_link_even_to_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     path = tmp_path / "x.db"
     path.symlink_to(tmp_path / "elsewhere" / "y.db")
@@ -48,13 +50,13 @@ async def test_a_database_may_be_a_link_to_a_file_elsewhere_even_a_new_one(tmp_p
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_in_the_place_of_an_export(kind: str, tmp_path: Path) -> None:
+async def test_a_special_file_cannot_be_imported(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "export"
     KINDS[kind](file)
     with pytest.raises(InvalidArgument, match=f"{file} is {kind}, not a regular file"):
         await import_data(str(file), tmp_path / "data", replace=False)
 
 
-async def test_where_no_export_is(tmp_path: Path) -> None:
+async def test_a_missing_file_cannot_be_imported(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="There is no file"):
         await import_data(str(tmp_path / "export"), tmp_path / "data", replace=False)

@@ -26,14 +26,6 @@ export const explain =
 
 const LISTS = ["dense", "lexical", "fused", "rescored", "reranked"] as const;
 
-const TITLES: Record<(typeof LISTS)[number], string> = {
-  dense: "by meaning",
-  lexical: "by words",
-  fused: "by both",
-  rescored: "rescored",
-  reranked: "reranked",
-};
-
 /** Outcomes whose name alone is not clear. */
 const OUTCOMES: Record<string, string> = {
   shown: "**shown**",
@@ -51,13 +43,13 @@ export function explanationText(explanation: rpc.Explanation): string {
   const lists = LISTS.filter((list) => read.some((candidate) => candidate[list]));
   const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
   const facts = [
-    `Searched by meaning${words.length ? `, and for the stems ${words.join(", ")}` : ""}.`,
+    `Semantic search${words.length ? `, and keyword search for ${words.join(", ")}` : ""}.`,
     explanation.stopWords.length > 0 &&
-      `Too common to search for: ${explanation.stopWords.join(", ")}.`,
+      `Ignored as too common: ${explanation.stopWords.join(", ")}.`,
     explanation.reranker && `Reranked by ${explanation.reranker}.`,
     notice,
   ];
-  const head = ["", "passage", ...lists.map((list) => TITLES[list]), "outcome"];
+  const head = ["", "passage", ...lists, "outcome"];
   const rows = read.map((candidate, index) => [
     String(index + 1),
     passageText(candidate.passage),
@@ -77,8 +69,8 @@ export function explanationText(explanation: rpc.Explanation): string {
     .join("\n\n");
 }
 
-function rankText(standing: rpc.RankedScore | null): string {
-  return standing ? `${standing.rank} (${standing.score.toFixed(2)})` : "–";
+function rankText(ranked: rpc.RankedScore | null): string {
+  return ranked ? `${ranked.rank} (${ranked.score.toFixed(2)})` : "–";
 }
 
 function passageText(passage: rpc.Passage): string {

@@ -149,7 +149,7 @@ class Steps {
       .frameLocator('iframe.webview.ready[src*="markdown"]')
       .frameLocator("iframe#active-frame");
     await page.getByText("docs/retries.md").waitFor({ timeout: 30_000 });
-    await page.getByText("by meaning", { exact: true }).waitFor();
+    await page.getByText("dense", { exact: true }).waitFor();
     await this.workbench.screenshot("explained");
     await this.workbench.command("View: Close Editor");
     await this.page.locator(".tab.active", { hasText: "harbor.py" }).waitFor();

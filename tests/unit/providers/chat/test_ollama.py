@@ -67,7 +67,7 @@ async def interrupted(wire: Wire) -> tuple[str, ProviderError]:
     raise AssertionError(f"it did not fail after {text!r}")
 
 
-async def test_lengths_and_temperature_are_handed_on_and_what_is_not_set_is_left_out() -> None:
+async def test_options_are_passed_on_and_unset_ones_are_omitted() -> None:
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
         await exchange.lines(said("Be"), said("cause"), END)
@@ -118,7 +118,7 @@ async def test_a_lost_connection_in_the_middle_interrupts_the_answer() -> None:
     assert isinstance(error, AnswerInterrupted)
 
 
-async def test_an_answer_that_ends_without_saying_so_is_interrupted() -> None:
+async def test_an_answer_without_a_final_event_is_interrupted() -> None:
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
         await exchange.lines(said("Be"))
@@ -129,7 +129,7 @@ async def test_an_answer_that_ends_without_saying_so_is_interrupted() -> None:
     assert isinstance(error, AnswerInterrupted)
 
 
-async def test_silence_between_tokens_is_not_waited_out_for_ever(
+async def test_silence_between_tokens_has_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def chat(exchange: Exchange) -> None:
@@ -144,7 +144,7 @@ async def test_silence_between_tokens_is_not_waited_out_for_ever(
     assert isinstance(error, AnswerInterrupted)
 
 
-async def test_silence_before_the_first_token_is_not_waited_out_for_ever(
+async def test_silence_before_the_first_token_has_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def chat(exchange: Exchange) -> None:
@@ -156,7 +156,7 @@ async def test_silence_before_the_first_token_is_not_waited_out_for_ever(
     assert isinstance(error, ProviderUnreachable)
 
 
-async def test_a_connection_lost_before_the_answer_began_is_no_interrupted_answer() -> None:
+async def test_a_connection_lost_before_the_answer_is_an_unreachable_server() -> None:
     async def chat(exchange: Exchange) -> None:
         exchange.reset()
 
@@ -174,7 +174,7 @@ async def test_a_connection_lost_before_the_answer_began_is_no_interrupted_answe
         (500, "llama-server process has terminated: signal: killed", ProviderError),
     ],
 )
-async def test_a_refusal_is_told_by_its_kind(
+async def test_an_error_response_is_mapped_by_its_reason(
     status: int, reason: str, kind: type[ProviderError]
 ) -> None:
     async def chat(exchange: Exchange) -> None:
@@ -186,7 +186,7 @@ async def test_a_refusal_is_told_by_its_kind(
     assert error.hint
 
 
-async def test_a_missing_model_comes_with_the_command_that_gets_it() -> None:
+async def test_a_missing_model_is_reported_with_the_pull_command() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.answer({"error": "model 'm' not found"}, 404)
 
@@ -195,14 +195,14 @@ async def test_a_missing_model_comes_with_the_command_that_gets_it() -> None:
     assert error.hint and "`allma models pull m`" in error.hint
 
 
-async def test_nobody_listening_says_how_to_start_ollama(unused_url: str) -> None:
+async def test_a_refused_connection_says_how_to_start_ollama(unused_url: str) -> None:
     async with open_ollama(Config(ollama_url=unused_url)) as chat:
         with pytest.raises(ProviderUnreachable, match=f"not running at {unused_url}") as failed:
             await chat.version()
     assert failed.value.hint and "ollama serve" in failed.value.hint
 
 
-async def test_another_kind_of_server_at_the_address_is_told() -> None:
+async def test_another_kind_of_server_is_reported() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.answer("<html>router login</html>", kind="text/html")
 
@@ -212,13 +212,13 @@ async def test_another_kind_of_server_at_the_address_is_told() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://[::1", "http://a:port"])
-async def test_an_address_that_is_none_is_told_when_it_is_opened(url: str) -> None:
+async def test_an_invalid_address_is_reported_at_opening(url: str) -> None:
     with pytest.raises(InvalidArgument, match="not the address"):
         async with open_ollama(Config(ollama_url=url)):
             pass
 
 
-async def test_a_proxy_does_not_get_what_is_meant_for_this_machine(
+async def test_a_proxy_gets_no_requests_to_this_machine(
     monkeypatch: pytest.MonkeyPatch, unused_url: str
 ) -> None:
     async def script(exchange: Exchange) -> None:
@@ -230,7 +230,7 @@ async def test_a_proxy_does_not_get_what_is_meant_for_this_machine(
         assert await chat.version() == "0.33.0"
 
 
-async def test_a_model_is_described_once_for_several_answers_and_anew_after_a_pull() -> None:
+async def test_a_model_s_description_is_cached_until_a_pull() -> None:
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
         if exchange.path == "/api/pull":
@@ -248,7 +248,7 @@ async def test_a_model_is_described_once_for_several_answers_and_anew_after_a_pu
         assert len(wire.bodies("/api/show")) == 2
 
 
-async def test_a_list_of_an_older_server_is_completed_by_showing_each_model() -> None:
+async def test_the_list_of_an_older_server_is_completed_from_each_model() -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.path == "/api/tags":
             new = {"capabilities": ["embedding"], "details": {"context_length": 512}}
@@ -288,7 +288,7 @@ async def test_a_pull_that_fails_says_why(
 
 
 @pytest.mark.parametrize("end", ["lost", "closed"])
-async def test_a_pull_that_breaks_off_is_no_success_and_no_interrupted_answer(end: str) -> None:
+async def test_an_interrupted_pull_is_an_error(end: str) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin()
         await exchange.lines({"status": "pulling manifest"})
@@ -342,14 +342,14 @@ async def test_null_is_the_same_as_absent() -> None:
 
 
 @pytest.mark.parametrize("length", ["long", -1, 0, 7, 1.5, None, True, 10**30])
-async def test_a_context_length_that_makes_no_sense_is_not_known(length: object) -> None:
+async def test_an_invalid_context_length_is_ignored(length: object) -> None:
     shown = {"capabilities": ["completion"], "model_info": {"llama.context_length": length}}
     async with serving(scripted(sound, shown)) as wire:
         async with open_ollama(Config(ollama_url=wire.url)) as chat:
             assert (await chat.show("m")).context_length is None
 
 
-async def test_a_server_without_models_has_none() -> None:
+async def test_a_server_without_models_lists_none() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.answer({"models": None})
 
@@ -357,7 +357,7 @@ async def test_a_server_without_models_has_none() -> None:
         assert await chat.list() == []
 
 
-async def test_a_packed_answer_is_unpacked() -> None:
+async def test_a_compressed_response_is_decompressed() -> None:
     async def script(exchange: Exchange) -> None:
         content = gzip.compress(b'{"version": "1"}')
         head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}"

@@ -26,7 +26,7 @@ async def answer(wire: Wire) -> list[TextDelta | Finish]:
         return [event async for event in chat.stream("m", QUESTION, max_tokens=5)]
 
 
-async def test_events_without_text_and_comments_are_passed_over() -> None:
+async def test_empty_events_and_comments_are_skipped() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send(": keep-alive\n\n" + said(None) + said("Be") + ": again\n\n")
@@ -43,7 +43,7 @@ async def test_events_without_text_and_comments_are_passed_over() -> None:
     assert "temperature" not in body
 
 
-async def test_a_server_that_counts_nothing_still_ends_its_answer() -> None:
+async def test_an_answer_without_token_counts_ends() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send(said("Because") + said(None, "stop") + "data: [DONE]\n\n")
@@ -60,7 +60,7 @@ async def test_a_server_that_counts_nothing_still_ends_its_answer() -> None:
         pytest.param("", id="closed"),
     ],
 )
-async def test_an_answer_that_breaks_off_is_interrupted(end: str) -> None:
+async def test_an_answer_that_stops_early_is_interrupted(end: str) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send(said("Be") + end)
@@ -70,7 +70,7 @@ async def test_an_answer_that_breaks_off_is_interrupted(end: str) -> None:
             await answer(wire)
 
 
-async def test_a_prompt_that_does_not_fit_is_told() -> None:
+async def test_a_prompt_over_the_context_is_reported() -> None:
     async def script(exchange: Exchange) -> None:
         message = "request (6031 tokens) exceeds the available context size (2048 tokens)"
         await exchange.answer({"error": {"code": 400, "message": message}}, 400)
@@ -80,7 +80,7 @@ async def test_a_prompt_that_does_not_fit_is_told() -> None:
             await answer(wire)
 
 
-async def test_what_vllm_and_llama_cpp_tell_of_a_context_is_read() -> None:
+async def test_the_context_length_of_vllm_and_llama_cpp_is_read() -> None:
     async def script(exchange: Exchange) -> None:
         data = [{"id": "v", "max_model_len": 32768}, {"id": "l", "meta": {"n_ctx": 4096}}]
         await exchange.answer({"data": [*data, {"id": "other"}]})
@@ -89,7 +89,7 @@ async def test_what_vllm_and_llama_cpp_tell_of_a_context_is_read() -> None:
         assert [info.context_length for info in await chat.list()] == [32768, 4096, None]
 
 
-async def test_without_an_address_it_says_how_to_set_one() -> None:
+async def test_a_missing_address_is_reported_with_the_setting() -> None:
     with pytest.raises(InvalidArgument, match="not set") as failed:
         async with open_openai(Config()):
             pass
@@ -108,7 +108,7 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
-async def test_what_says_nothing_is_passed_over(case: str, end: str) -> None:
+async def test_events_without_content_are_skipped(case: str, end: str) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send(f"data: {ODD[case]}{end}" + said("Because") + f"data:{ODD[case]}{end}")
@@ -145,7 +145,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("case", ERRORS)
 @pytest.mark.parametrize("begun", [False, True])
-async def test_an_error_is_told_wherever_it_stands(case: str, begun: bool) -> None:
+async def test_an_error_is_reported_in_every_format(case: str, begun: bool) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send((said("Be") if begun else "") + ERRORS[case])
@@ -156,7 +156,7 @@ async def test_an_error_is_told_wherever_it_stands(case: str, begun: bool) -> No
     assert isinstance(failed.value, AnswerInterrupted) == begun
 
 
-async def test_a_model_that_marks_only_the_end_of_its_thinking_is_known_the_next_time() -> None:
+async def test_a_model_that_marks_only_the_end_of_thinking_is_remembered() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.begin("text/event-stream")
         await exchange.send(said("Hm. ") + said("</think>\n\n") + said("Seven.", "stop"))

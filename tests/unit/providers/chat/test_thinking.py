@@ -40,7 +40,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize(("text", "answer"), HIDDEN.items())
-def test_thinking_and_marks_are_left_out_wherever_the_text_is_cut(
+def test_thinking_and_tokens_are_removed_however_the_text_is_split(
     text: str, answer: str, size: int
 ) -> None:
     given, visible = shown(text, size)
@@ -64,13 +64,13 @@ KEPT = [
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 @pytest.mark.parametrize("text", KEPT)
-def test_what_an_answer_says_of_such_marks_stays(text: str, size: int) -> None:
+def test_text_about_thinking_tokens_is_kept(text: str, size: int) -> None:
     given, visible = shown(text, size)
     assert given == visible.text == text
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_thinking_that_only_its_end_marks_is_no_part_of_the_answer(size: int) -> None:
+def test_thinking_with_only_an_end_token_is_removed(size: int) -> None:
     given, visible = shown("I wonder. Gates, gates.\n</think>\n\nSeven [1].", size)
     assert visible.text == "Seven [1]."
     assert visible.is_late or given == visible.text
@@ -78,27 +78,27 @@ def test_thinking_that_only_its_end_marks_is_no_part_of_the_answer(size: int) ->
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_model_known_to_think_unmarked_is_held_until_it_answers(size: int) -> None:
+def test_unmarked_thinking_of_a_known_model_is_withheld(size: int) -> None:
     given, visible = shown("I wonder.\n</think>\n\nSeven [1].", size, starts_thinking=True)
     assert given == visible.text == "Seven [1]."
     assert not visible.is_late
     assert shown("Seven [1].", size, starts_thinking=True)[0] == "Seven [1]."
 
 
-def test_what_commands_a_terminal_or_turns_words_around_is_left_out() -> None:
+def test_control_characters_and_direction_marks_are_removed() -> None:
     joined = "मा\u200dला 👩\u200d🚀"
     text = f"a\x1b]8;;http://b\x1b\\c\x9b1m\u202egpj\u200b.\x00\r\n\t{joined}"
     given, visible = shown(text, 3)
     assert given == visible.text == f"a]8;;http://b\\c1mgpj.\n\t{joined}"
 
 
-def test_what_is_no_mark_is_shown_at_once() -> None:
+def test_text_that_is_not_a_token_is_shown_at_once() -> None:
     visible = ThinkingFilter()
     assert visible.add("Seven") == "Seven"
     assert visible.add(" gates <b") == " gates <b"
     assert visible.add(" [1") == " [1"
 
 
-def test_very_many_marks_take_no_time_of_note() -> None:
+def test_many_tokens_are_processed_quickly() -> None:
     given, _ = shown("`" + "x" * 20_000 + "<|a|>" * 20_000, 64)
     assert len(given) == 120_001

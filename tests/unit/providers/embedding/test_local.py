@@ -14,7 +14,7 @@ from allma_server.providers.embedding import local, open_embedder
 NAME = f"local/{local.MODEL}"
 
 
-async def test_a_query_overtakes_documents_that_wait() -> None:
+async def test_a_query_is_embedded_before_waiting_documents() -> None:
     async with open_embedder(NAME, Config(embed_threads=1)) as embedder:
         await embedder.embed_query("load the model")
         async with asyncio.TaskGroup() as group:
@@ -36,7 +36,7 @@ async def test_threads_change_the_speed_and_not_the_vectors() -> None:
 
 
 @pytest.mark.parametrize(("urgent", "threads"), [(False, 2), (True, 4)])
-async def test_all_cores_work_for_a_run_that_somebody_waits_for(
+async def test_a_run_with_a_waiting_client_uses_all_cores(
     urgent: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
@@ -62,7 +62,7 @@ async def test_all_cores_work_for_a_run_that_somebody_waits_for(
     assert most == threads
 
 
-async def test_what_the_original_model_finds_alike_it_finds_alike() -> None:
+async def test_similarities_match_those_of_the_original_model() -> None:
     """Cosines of the 32-bit original, published with sentence-transformers' examples."""
     texts = [
         "The weather is lovely today.",
@@ -76,7 +76,7 @@ async def test_what_the_original_model_finds_alike_it_finds_alike() -> None:
     np.testing.assert_allclose(cosines, expected, atol=0.05)
 
 
-async def test_a_damaged_model_is_told_and_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_damaged_model_is_reported_and_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     local._verify.cache_clear()  # pyright: ignore[reportPrivateUsage]
     async with open_embedder(NAME, Config()) as embedder:
         with monkeypatch.context() as damaged:

@@ -52,7 +52,7 @@ def texts_sent(wire: Wire) -> list[list[str]]:
     return [body["input"] for body in wire.bodies("/api/embed")]
 
 
-async def test_nomic_gets_its_prefixes_and_is_told_not_to_cut_texts() -> None:
+async def test_nomic_gets_its_prefixes_and_does_not_truncate() -> None:
     async with serving(sound) as wire:
         async with open_embedder("ollama/nomic-embed-text", config(wire)) as embedder:
             await embedder.embed_documents(["a fox"])
@@ -85,7 +85,7 @@ def test_known_models_have_the_prefixes_of_their_cards(
     assert card.query.startswith(query) and bool(card.query) == bool(query)
 
 
-async def test_many_texts_go_in_batches_and_come_back_in_order() -> None:
+async def test_many_texts_are_sent_in_batches_and_returned_in_order() -> None:
     texts = ["e" * n for n in range(40)]
     async with serving(sound) as wire:
         async with open_embedder("ollama/plain", config(wire)) as embedder:
@@ -95,7 +95,7 @@ async def test_many_texts_go_in_batches_and_come_back_in_order() -> None:
     np.testing.assert_allclose(vectors, expected / np.linalg.norm(expected, axis=1)[:, None])
 
 
-async def test_a_text_that_is_too_long_costs_the_others_of_its_batch_nothing() -> None:
+async def test_a_text_over_the_limit_does_not_affect_its_batch() -> None:
     async def script(exchange: Exchange) -> None:
         texts = (exchange.body or {}).get("input", [])
         if any(len(text) > 500 for text in texts):
@@ -115,7 +115,7 @@ async def test_a_text_that_is_too_long_costs_the_others_of_its_batch_nothing() -
     assert float(vectors[2] @ expected[2]) > 0.99
 
 
-async def test_a_text_that_is_refused_however_short_is_an_error_and_no_endless_loop() -> None:
+async def test_a_text_refused_at_any_length_is_an_error() -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.path == "/api/embed":
             reason = {"error": "the input length exceeds the context length"}
@@ -129,7 +129,7 @@ async def test_a_text_that_is_refused_however_short_is_an_error_and_no_endless_l
                 await embedder.embed_documents(["word " * 300])
 
 
-async def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_server_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.path == "/api/embed" and len(wire.bodies("/api/embed")) < 3:
             await exchange.answer({"error": "server busy, please try again."}, 503)
@@ -142,7 +142,7 @@ async def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
             assert len(await embedder.embed_documents(["one"])) == 1
 
 
-async def test_a_server_that_stays_busy_is_not_asked_for_ever(
+async def test_retries_of_a_busy_server_have_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def script(exchange: Exchange) -> None:
@@ -175,7 +175,7 @@ async def test_a_server_that_stays_busy_is_not_asked_for_ever(
         ("nonsense", "unexpected response"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_an_error(embeddings: object, words: str) -> None:
+async def test_an_invalid_response_is_an_error(embeddings: object, words: str) -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.path == "/api/embed":
             await exchange.answer({"embeddings": embeddings})
@@ -188,7 +188,7 @@ async def test_an_answer_that_makes_no_sense_is_an_error(embeddings: object, wor
                 await embedder.embed_documents(["one", "two"])
 
 
-async def test_a_model_that_was_replaced_by_one_of_other_dimensions_is_told() -> None:
+async def test_a_model_replaced_by_one_of_other_dimensions_is_reported() -> None:
     async def script(exchange: Exchange) -> None:
         if exchange.path == "/api/embed":
             size = 3 if len(wire.bodies("/api/embed")) == 1 else 4
@@ -203,7 +203,7 @@ async def test_a_model_that_was_replaced_by_one_of_other_dimensions_is_told() ->
                 await embedder.embed_documents(["two"])
 
 
-async def test_a_missing_model_comes_with_the_command_that_gets_it() -> None:
+async def test_a_missing_model_is_reported_with_the_pull_command() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.answer({"error": 'model "m" not found, try pulling it first'}, 404)
 
@@ -214,13 +214,13 @@ async def test_a_missing_model_comes_with_the_command_that_gets_it() -> None:
     assert failed.value.hint and "`allma models pull m`" in failed.value.hint
 
 
-async def test_a_chat_model_is_not_asked_to_embed(ollama: str) -> None:
+async def test_a_chat_model_is_refused_as_embedder(ollama: str) -> None:
     async with open_embedder("ollama/smollm2:135m", Config(ollama_url=ollama)) as embedder:
         with pytest.raises(ModelUnsuitable, match="smollm2:135m"):
             await embedder.embed_query("hello")
 
 
-async def test_it_opens_while_the_server_is_away_and_fails_only_when_asked(
+async def test_it_opens_without_the_server_and_fails_at_the_first_call(
     unused_url: str,
 ) -> None:
     async with open_embedder("ollama/nomic-embed-text", Config(ollama_url=unused_url)) as embedder:
@@ -229,20 +229,20 @@ async def test_it_opens_while_the_server_is_away_and_fails_only_when_asked(
             await embedder.embed_query("hello")
 
 
-async def test_auto_means_ollama_when_it_answers_and_has_the_model() -> None:
+async def test_auto_selects_ollama_if_it_has_the_model() -> None:
     async with serving(sound) as wire:
         assert await resolve_embedder(config(wire)) == "ollama/nomic-embed-text"
 
 
-async def test_auto_means_the_embedded_model_when_ollama_lacks_the_model(ollama: str) -> None:
+async def test_auto_selects_the_embedded_model_if_ollama_lacks_the_model(ollama: str) -> None:
     assert await resolve_embedder(Config(ollama_url=ollama)) == "local/all-MiniLM-L6-v2-int7"
 
 
-async def test_auto_means_the_embedded_model_when_ollama_is_away(unused_url: str) -> None:
+async def test_auto_selects_the_embedded_model_without_ollama(unused_url: str) -> None:
     assert await resolve_embedder(Config(ollama_url=unused_url)) == "local/all-MiniLM-L6-v2-int7"
 
 
-async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
+async def test_auto_does_not_wait_for_a_silent_ollama() -> None:
     async def script(exchange: Exchange) -> None:
         await asyncio.Event().wait()
 
@@ -250,12 +250,12 @@ async def test_auto_does_not_wait_for_an_ollama_that_says_nothing() -> None:
         assert await resolve_embedder(config(wire)) == "local/all-MiniLM-L6-v2-int7"
 
 
-async def test_an_embedder_that_was_named_is_taken_without_asking(unused_url: str) -> None:
+async def test_a_named_embedder_is_used_without_a_request(unused_url: str) -> None:
     named = Config(embedder="ollama/bge-m3", ollama_url=unused_url)
     assert await resolve_embedder(named) == "ollama/bge-m3"
 
 
-async def test_a_query_does_not_wait_for_a_silent_server_that_goes_on_loading(
+async def test_a_query_does_not_wait_for_a_server_that_loads_its_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(served, "QUERY_SECONDS", 0.05)
@@ -281,7 +281,7 @@ async def test_a_query_does_not_wait_for_a_silent_server_that_goes_on_loading(
 
 
 @pytest.mark.parametrize("name", ["nomic-embed-text", "cohere/embed", "ollama/", "", "/"])
-async def test_a_name_that_names_no_embedder_is_told_with_the_known_providers(name: str) -> None:
+async def test_an_unknown_embedder_is_reported_with_the_known_providers(name: str) -> None:
     with pytest.raises(InvalidArgument) as failed:
         async with open_embedder(name, Config()):
             pass
@@ -289,7 +289,7 @@ async def test_a_name_that_names_no_embedder_is_told_with_the_known_providers(na
 
 
 @pytest.mark.invariant(5)
-async def test_a_model_that_was_replaced_by_one_of_another_length_never_meets_its_index(
+async def test_vectors_of_a_model_with_other_dimensions_are_never_compared(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "docs").mkdir()

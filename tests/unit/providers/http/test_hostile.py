@@ -25,7 +25,7 @@ def results() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_server_is_told_as_what_it_is(
+def test_a_hostile_server_is_reported_in_bounded_memory(
     name: str, results: dict[str, dict[str, Any]]
 ) -> None:
     result, case = results[name], CASES[name]

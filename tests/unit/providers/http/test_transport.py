@@ -69,7 +69,7 @@ async def test_an_unsupported_proxy_is_named_without_its_password(
     assert "NO_PROXY=models.example" in (failure.value.hint or "")
 
 
-async def test_a_proxy_that_is_no_address_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_proxy_address_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "ftp://127.0.0.1")
     with pytest.raises(InvalidArgument, match="proxy"):
         async with open_ollama(Config(ollama_url=SERVER)):

@@ -36,12 +36,12 @@ async def scores(path: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("classes", [1, 2])
-async def test_question_and_passage_are_read_together(tmp_path: Path, classes: int):
+async def test_question_and_passage_are_scored_together(tmp_path: Path, classes: int):
     folder = cross_encoder(tmp_path, QUESTION, *TEXTS, classes=classes)
     assert await scores(folder) == [1.0, 2.0, 0.0]
 
 
-async def test_the_file_itself_or_a_folder_as_they_are_published_may_be_named(tmp_path: Path):
+async def test_a_model_can_be_named_by_file_or_folder(tmp_path: Path):
     published = tmp_path / "published"
     folder = cross_encoder(tmp_path / "plain", QUESTION, *TEXTS)
     (published / "onnx").mkdir(parents=True)
@@ -53,7 +53,7 @@ async def test_the_file_itself_or_a_folder_as_they_are_published_may_be_named(tm
     assert await scores(published / "onnx" / "model.onnx") == expected
 
 
-async def test_a_long_passage_is_read_as_far_as_the_network_takes_it(tmp_path: Path):
+async def test_a_long_passage_is_truncated_to_the_network_s_limit(tmp_path: Path):
     folder = cross_encoder(tmp_path, QUESTION, *TEXTS)
     async with opened(folder) as reranker:
         long = passages("nothing " * 20_000 + "billing port", "billing " + "nothing " * 20_000)
@@ -68,13 +68,13 @@ async def test_a_missing_file_is_named(tmp_path: Path, missing: str):
         await scores(folder)
 
 
-async def test_a_damaged_model_is_told(tmp_path: Path):
+async def test_a_damaged_model_is_reported(tmp_path: Path):
     folder = cross_encoder(tmp_path, QUESTION, *TEXTS)
     (folder / "model.onnx").write_bytes(b"no network")
     with pytest.raises(ProviderError, match="cannot be loaded"):
         await scores(folder)
 
 
-async def test_an_embedding_model_is_no_cross_encoder(tmp_path: Path):
+async def test_an_embedding_model_is_refused_as_cross_encoder(tmp_path: Path):
     with pytest.raises(ModelUnsuitable, match="not a cross-encoder"):
         await scores(cross_encoder(tmp_path, QUESTION, *TEXTS, tokens=True))

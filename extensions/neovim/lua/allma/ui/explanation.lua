@@ -5,13 +5,6 @@ local steps = require("allma.steps")
 local M = {}
 
 local LISTS = { "dense", "lexical", "fused", "rescored", "reranked" }
-local TITLES = {
-  dense = "dense",
-  lexical = "lexical",
-  fused = "fused",
-  rescored = "rescored",
-  reranked = "reranked",
-}
 -- Outcomes whose name alone is not clear.
 local OUTCOMES = {
   joined = "joined to an adjacent passage",
@@ -26,9 +19,9 @@ local OUTCOMES = {
 local function head(explanation)
   local words = vim.list_extend(vim.deepcopy(explanation.terms), explanation.phrases)
   local lines = { "# Search explained: " .. explanation.query:gsub("%s+", " "), "" }
-  table.insert(lines, "Searched by meaning, and for the stems: " .. table.concat(words, ", "))
+  table.insert(lines, "Semantic search, and keyword search for: " .. table.concat(words, ", "))
   if #explanation.stopWords > 0 then
-    table.insert(lines, "Too common to search for: " .. table.concat(explanation.stopWords, ", "))
+    table.insert(lines, "Ignored as too common: " .. table.concat(explanation.stopWords, ", "))
   end
   table.insert(lines, explanation.reranker and "Reranked by " .. explanation.reranker or nil)
   local notice = steps.append_to(explanation.notice, explanation.noticeCode)
@@ -56,7 +49,7 @@ local function ranks(candidate)
   for _, list in ipairs(LISTS) do
     local rank = candidate[list] ---@type allma.RankedScore?
     if rank then
-      table.insert(parts, ("%s %d (%.2f)"):format(TITLES[list], rank.rank, rank.score))
+      table.insert(parts, ("%s %d (%.2f)"):format(list, rank.rank, rank.score))
     end
   end
   return table.concat(parts, ", ")

@@ -266,7 +266,7 @@ export function suites(): void {
         await request(rpc.explain, { query: "silent ferry retry limit" }),
       );
       assert.match(text, /^# Search explained: silent ferry retry limit/);
-      assert.match(text, /by meaning \| by words/);
+      assert.match(text, /dense \| lexical/);
       assert.match(text, /docs\/retries\.md, \d+–\d+.*\*\*shown\*\*/);
     });
 

@@ -67,7 +67,7 @@ async def names(catalog: Catalog) -> dict[int, str]:
         (None, None, set[str](), []),
     ],
 )
-async def test_documents_are_narrowed_by_folder_glob_and_format(
+async def test_documents_are_filtered_by_folder_glob_and_format(
     catalog: Catalog,
     names: dict[int, str],
     workspace: str | None,
@@ -80,7 +80,7 @@ async def test_documents_are_narrowed_by_folder_glob_and_format(
         assert sorted(names[i] for i in ids) == sorted(expected)
 
 
-async def test_a_filter_knows_of_documents_that_came_after_it_was_used(
+async def test_a_filter_includes_documents_added_after_its_first_use(
     catalog: Catalog, names: dict[int, str]
 ):
     before = await catalog.matching_documents(None, "*.py", None)
@@ -90,7 +90,7 @@ async def test_a_filter_knows_of_documents_that_came_after_it_was_used(
     assert await catalog.matching_documents(None, "*.py", None) == before
 
 
-async def test_the_ledger_is_paged_and_filtered(catalog: Catalog, names: dict[int, str]):
+async def test_the_document_list_is_paged_and_filtered(catalog: Catalog, names: dict[int, str]):
     workspace = await catalog.add_workspace("/w")
     await catalog.record(workspace, [FileOutcome(facts("/w/x.bin"), "skipped", "It is not text.")])
     seen: list[str] = []
@@ -108,7 +108,7 @@ async def test_the_ledger_is_paged_and_filtered(catalog: Catalog, names: dict[in
     assert (await catalog.document_page("/w", "failed", None, 3)).documents == []
 
 
-async def test_a_folder_inside_a_workspace_is_covered_by_it(catalog: Catalog):
+async def test_a_folder_inside_a_workspace_belongs_to_it(catalog: Catalog):
     outer = await catalog.add_workspace("/w")
     assert await catalog.add_workspace("/w/src") == outer
     assert await catalog.add_workspace("/w") == outer
@@ -116,7 +116,7 @@ async def test_a_folder_inside_a_workspace_is_covered_by_it(catalog: Catalog):
     assert [w.path for w in await catalog.workspaces()] == ["/w", "/walrus"]
 
 
-async def test_a_parent_takes_over_its_folders_with_all_they_hold(catalog: Catalog):
+async def test_a_parent_workspace_takes_over_its_folders_documents(catalog: Catalog):
     inner = await catalog.add_workspace("/w/src")
     document = await publish(catalog, "/w/src/a.txt", ["a walrus"], workspace=inner)
     ids = await chunk_ids(catalog, document)
@@ -129,9 +129,7 @@ async def test_a_parent_takes_over_its_folders_with_all_they_hold(catalog: Catal
     assert passage.workspace == "/w"
 
 
-async def test_a_removed_workspace_takes_its_documents_with_it(
-    catalog: Catalog, names: dict[int, str]
-):
+async def test_removing_a_workspace_removes_its_documents(catalog: Catalog, names: dict[int, str]):
     workspace = next(each for each in await catalog.workspaces() if each.path == "/w")
     await catalog.remove_workspace(workspace.id)
     [left] = await catalog.workspace_counts()
@@ -164,7 +162,7 @@ async def found(catalog: Catalog, query: str, **narrowed: list[int]) -> list[str
     return [p.text for p in await catalog.passages(hits)]
 
 
-async def test_words_find_chunks_by_text_name_and_heading(catalog: Catalog):
+async def test_chunks_are_found_by_text_name_and_heading(catalog: Catalog):
     await publish(catalog, "/w/billing/invoices.md", ["the total is due"])
     workspace = await catalog.add_workspace("/w")
     headed = parsed(["it goes by ship"], context="Delivery of goods")
@@ -199,7 +197,7 @@ async def test_a_phrase_in_quotes_ranks_its_words_in_that_order_first(catalog: C
     assert (await found(catalog, '"left foot"'))[0] == "right hand and left foot"
 
 
-async def test_words_are_searched_in_these_documents_only(catalog: Catalog):
+async def test_words_are_searched_only_in_the_given_documents(catalog: Catalog):
     first = await publish(catalog, "/w/a.txt", ["walrus one"])
     second = await publish(catalog, "/w/b.txt", ["walrus two"])
     assert await found(catalog, "walrus", documents=[second.id]) == ["walrus two"]
@@ -210,14 +208,14 @@ async def test_words_are_searched_in_these_documents_only(catalog: Catalog):
 # --- chunks and their surroundings ------------------------------------------------------------
 
 
-async def test_a_chunk_is_had_by_its_id(catalog: Catalog):
+async def test_a_chunk_is_read_by_its_id(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", list("abcdef"))
     ids = await chunk_ids(catalog, document)
     chunk = await catalog.chunk(ids[4])
     assert chunk is not None and chunk.text == "e"
 
 
-async def test_a_passage_and_its_neighbour_are_one_text_with_the_lines_of_both(catalog: Catalog):
+async def test_adjacent_passages_are_joined_with_the_lines_of_both(catalog: Catalog):
     ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two", "three"]))
     [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
     both = await catalog.joined(second, first)
@@ -226,7 +224,7 @@ async def test_a_passage_and_its_neighbour_are_one_text_with_the_lines_of_both(c
     assert both.uri.endswith("/w/a.txt#L1-L2")
 
 
-async def test_a_table_that_goes_on_keeps_its_header_and_overlaps_are_told_once(catalog: Catalog):
+async def test_joined_tables_have_one_header_and_overlaps_appear_once(catalog: Catalog):
     header = "name,port\n"
     chunks = (
         Chunk(0, f"{header}a,1", 0, 13, 1, 2, heading=("Ports", "A")),
@@ -245,14 +243,14 @@ async def test_a_table_that_goes_on_keeps_its_header_and_overlaps_are_told_once(
     assert (both.start_line, both.end_line, both.heading) == (3, 5, ["Ports"])
 
 
-async def test_a_passage_whose_neighbour_is_gone_stays_as_it_is(catalog: Catalog):
+async def test_a_passage_without_its_neighbour_is_unchanged(catalog: Catalog):
     ids = await chunk_ids(catalog, await publish(catalog, "/w/a.txt", ["one", "two"]))
     [first, second] = await catalog.passages([Hit(ids[0], 1.0), Hit(ids[1], 2.0)])
     gone = replace(second, chunk_id=10_000)
     assert await catalog.joined(first, gone) == first
 
 
-def test_overlapping_chunks_give_back_the_text_they_were_cut_from():
+def test_overlapping_chunks_rebuild_their_original_text():
     text = "one\ntwo\nthree\n\n\nfour\nfive"
     chunks = [
         Chunk(0, text[0:7], 0, 7, 1, 2),
@@ -263,7 +261,7 @@ def test_overlapping_chunks_give_back_the_text_they_were_cut_from():
     assert joined([]) == ""
 
 
-def test_chunks_whose_lines_are_those_of_another_file_are_read_with_them():
+def test_lines_of_chunks_follow_the_file_s_line_numbers():
     text = "Head\n\none\n\ntwo\n\nthree"
     chunks = [
         Chunk(0, text[0:9], 0, 9, 40, 41),
@@ -277,7 +275,7 @@ def test_chunks_whose_lines_are_those_of_another_file_are_read_with_them():
     assert lines_of([]) == []
 
 
-def test_words_of_one_line_do_not_grow_together_where_it_was_cut():
+def test_words_are_not_joined_where_a_line_was_split():
     chunks = [Chunk(0, "one two", 0, 7, 1, 1), Chunk(1, "three", 8, 13, 1, 1)]
     assert joined(chunks) == "one two three"
 

@@ -32,7 +32,7 @@ from allma_server.types import LOCAL
         ("models.use", {"name": "\ud800"}),
     ],
 )
-async def test_an_odd_argument_is_a_foreseen_failure(
+async def test_an_unusual_argument_is_an_expected_error(
     engine: Engine, name: str, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(AllmaError):
@@ -43,6 +43,6 @@ async def test_an_odd_argument_is_a_foreseen_failure(
     "uri",
     ["allma://document/²", "allma://[::1", "allma://conversation/\ud800", "allma://answer/%00"],
 )
-async def test_an_odd_address_names_nothing(engine: Engine, uri: str) -> None:
+async def test_an_unusual_uri_is_not_found(engine: Engine, uri: str) -> None:
     with pytest.raises(NotFound):
         await content(Call(engine, LOCAL), uri)

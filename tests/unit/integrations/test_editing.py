@@ -87,7 +87,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("form", "before", "after"), CASES)
-def test_an_entry_goes_in_and_out_again_and_nothing_else_changes(
+def test_adding_and_removing_an_entry_changes_nothing_else(
     form: ModuleType, before: str, after: str
 ) -> None:
     assert form.set_value(before, PATH, ENTRY) == after
@@ -124,11 +124,11 @@ def test_an_entry_goes_in_and_out_again_and_nothing_else_changes(
         ),
     ],
 )
-def test_one_key_of_an_entry_changes_alone(form: ModuleType, before: str, after: str) -> None:
+def test_one_key_of_an_entry_can_be_changed(form: ModuleType, before: str, after: str) -> None:
     assert form.set_value(before, (*PATH, "command"), "/new") == after
 
 
-def test_a_list_over_several_lines_becomes_another() -> None:
+def test_a_list_over_several_lines_can_be_replaced() -> None:
     before = "servers:\n  allma:\n    args:\n      - a\n      - b # second\n    # mine\n    x: 1\n"
     after = yaml.set_value(before, (*PATH, "args"), ["mcp"])
     assert yaml.load(after) == {"servers": {"allma": {"args": ["mcp"], "x": 1}}}
@@ -156,12 +156,12 @@ def test_a_list_over_several_lines_becomes_another() -> None:
         (toml, "servers = 1\n"),
     ],
 )
-def test_what_cannot_be_changed_safely_is_refused(form: ModuleType, text: str) -> None:
+def test_a_file_that_cannot_be_edited_safely_is_refused(form: ModuleType, text: str) -> None:
     with pytest.raises(Unreadable):
         form.set_value(text, PATH, ENTRY)
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+def test_the_last_of_duplicate_keys_counts() -> None:
     text = '{"servers": {"a": {}}, "servers": {"b": {}}}'
     after = jsonc.set_value(text, PATH, ENTRY)
     assert after.startswith('{"servers": {"a": {}}, "servers": {"b": {}, "allma"')

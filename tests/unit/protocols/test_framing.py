@@ -22,7 +22,7 @@ def request(id: Any = 7, **more: Any) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 @pytest.mark.parametrize("framing", [Frames, Lines])
-def test_messages_come_out_whole_however_they_were_cut(framing: type[Framing], size: int) -> None:
+def test_messages_are_complete_however_they_are_split(framing: type[Framing], size: int) -> None:
     bodies = [b'{"id": 1}', "{'ü': 2}".encode(), b"{}" * 300]
     stream = b"".join(map(framing.frame, bodies))
     cut = framing()
@@ -31,7 +31,7 @@ def test_messages_come_out_whole_however_they_were_cut(framing: type[Framing], s
     assert cut.close() == []
 
 
-def test_a_last_line_needs_no_end() -> None:
+def test_the_last_line_needs_no_line_feed() -> None:
     framing = Lines()
     assert framing.feed(b'{"a": 1}\n\r\n{"b"') == [b'{"a": 1}']
     assert framing.feed(b": 2}") == []
@@ -39,14 +39,16 @@ def test_a_last_line_needs_no_end() -> None:
 
 
 @pytest.mark.parametrize("header", [b"Nonsense: 1", b"Content-Length: -3", b"Content-Length: 1e3"])
-def test_a_header_without_a_length_is_told_once_and_the_next_one_is_found(header: bytes) -> None:
+def test_a_header_without_a_length_is_reported_once_and_the_next_one_is_found(
+    header: bytes,
+) -> None:
     framing = Frames()
     [wrong, good] = framing.feed((header + b"\r\n\r\n") * 3 + Frames.frame(b"{}"))
     assert isinstance(wrong, Malformed) and wrong.fault.code == PARSE_ERROR
     assert good == b"{}"
 
 
-def test_what_a_wrong_length_leaves_is_passed_over() -> None:
+def test_the_rest_after_a_wrong_length_is_skipped() -> None:
     framing = Frames()
     found = framing.feed(b'Content-Length: 5\r\n\r\n{"a": 1}' + Frames.frame(b'{"b": 2}'))
     assert found == [b'{"a":', b'{"b": 2}']
@@ -54,7 +56,7 @@ def test_what_a_wrong_length_leaves_is_passed_over() -> None:
 
 @pytest.mark.parametrize("at_end", [False, True])
 @pytest.mark.parametrize("framing", [Frames, Lines])
-def test_too_large_a_request_is_refused_by_its_id_and_the_next_one_is_served(
+def test_a_request_over_the_limit_is_refused_by_its_id_and_the_next_one_is_served(
     framing: type[Any], at_end: bool
 ) -> None:
     text = '"x": {"id": 3, "y": "\\"id\\": 4 ' + "a" * 200_000 + '"}'
@@ -115,7 +117,7 @@ def test_megabytes_without_a_header_are_dropped_in_one_pass(noise: bytes) -> Non
         (b"[" + request(1) + b', {}, 3, ' + request(2) + b"]", INVALID_REQUEST, (1, 2)),
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_told_with_the_ids_it_has(
+def test_an_invalid_message_is_reported_with_its_ids(
     body: bytes, code: int, ids: tuple[Any, ...]
 ) -> None:
     wrong = parse(body)
@@ -137,11 +139,11 @@ def test_what_is_no_message_is_told_with_the_ids_it_has(
         b'{"jsonrpc": "2.0", "id": null, "error": {"code": 1, "message": ""}}',
     ],
 )
-def test_messages_are_taken(body: bytes) -> None:
+def test_valid_messages_are_accepted(body: bytes) -> None:
     assert parse(body) == json.loads(body.decode("utf-8-sig"))
 
 
-def test_an_unfinished_string_takes_no_longer_than_a_finished_one() -> None:
+def test_an_unterminated_string_is_scanned_as_fast_as_a_complete_one() -> None:
     began = time.process_time()
     wrong = parse(b'{"id": 7, "method": "' + b'\\"' * 2_000_000)
     assert isinstance(wrong, Malformed) and wrong.ids == (7,)

@@ -12,7 +12,7 @@ async def found(engine: Engine, query: str) -> SearchResult:
     return await BY_NAME["search"](Call(engine, LOCAL), {"query": query})
 
 
-async def test_a_hit_in_a_web_page_opens_at_its_line_of_the_file(
+async def test_a_result_in_a_web_page_has_its_line_in_the_file(
     engine: Engine, tmp_path: Path
 ) -> None:
     page = "<html><head><title>Tides</title>\n" + "<!-- padding -->\n" * 599 + "<body>\n"
@@ -37,7 +37,9 @@ async def test_a_hit_in_a_web_page_opens_at_its_line_of_the_file(
     assert (shown.start_line, shown.total_lines) == (passage.start_line, passage.end_line)
 
 
-async def test_a_page_in_one_line_is_found_and_read_whole(engine: Engine, tmp_path: Path) -> None:
+async def test_a_page_on_one_line_is_found_and_read_completely(
+    engine: Engine, tmp_path: Path
+) -> None:
     words = [f"<p>Clause {n} binds the carrier of cargo {n} to the port.</p>" for n in range(2_000)]
     file = tmp_path / "pages" / "contract.html"
     file.parent.mkdir()
