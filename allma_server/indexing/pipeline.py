@@ -5,8 +5,10 @@ stages that are joined by bounded queues, so that they overlap and memory stays 
 
     load and parse ─► embed ─► store
 
-A document is published in one transaction after all its vectors exist; until then, its old version
-serves. Before each small step, the pipeline lets more urgent work go first.
+A document is published in one transaction after its vectors are made; until then, its old version
+serves. It does not wait long for an embedder: passages without vectors are found by their words,
+and `vector_backfill.py` makes the vectors later. Before each small step, the pipeline lets more
+urgent work go first.
 """
 
 import asyncio
@@ -23,16 +25,17 @@ from allma_server.errors import (
     NothingToIndex,
     UnreadableDocument,
 )
-from allma_server.indexing.batch_embedder import EMBED_BATCH, BatchEmbedder, refusal_reason
+from allma_server.indexing.batch_embedder import EMBED_BATCH, BatchEmbedder, Embedded
 from allma_server.indexing.jobs import Run
 from allma_server.indexing.plan import NOT_OPENED, NOT_READABLE
 from allma_server.indexing.progress import Counts, Estimate
 from allma_server.indexing.scan_versions import ScanVersions
 from allma_server.indexing.schedule import Priority
-from allma_server.ports import Embedder, Ledger, Parser, Vector
+from allma_server.ports import Embedder, Ledger, Parser
 from allma_server.types import (
     Add,
     Change,
+    Document,
     FileFacts,
     FileOutcome,
     FileReason,
@@ -74,11 +77,11 @@ class _ParsedFile:
 
 @dataclass(slots=True)
 class _EmbeddedFile:
-    """A parsed file with its vectors by text hash; some are missing if the embedder failed."""
+    """A parsed file with what the embedder made of its texts; of some nothing, if it failed."""
 
     parsed_file: _ParsedFile
     embedder: str
-    vectors: dict[bytes, Vector]
+    embedded: Embedded
 
 
 class Pipeline:
@@ -233,7 +236,7 @@ class Pipeline:
             digest = await asyncio.to_thread(
                 hash_file, file.path, self._chunking_fingerprint, self._max_bytes
             )
-            if known is not None and known.content_hash == digest and known.state == "indexed":
+            if known is not None and known.content_hash == digest and _is_complete(known):
                 # False when the document was removed meanwhile.
                 if await self._ledger.touch(known.id, file):
                     self._counts.unchanged += 1
@@ -280,36 +283,15 @@ class Pipeline:
             if not batch:
                 break
             embedder = await self._embedder()
-            try:
-                vectors = await self._vectors(embedder, texts, batch[0].file.path)
-            except InputRefused:
-                batch, vectors = await self._embed_singly(embedder, batch)
+            embedded = await self._embed_texts(embedder, texts, batch[0].file.path)
             for parsed_file in batch:
-                found = parsed_file.texts.keys() & vectors.keys()
-                own = {digest: vectors[digest] for digest in found}
+                own = embedded.of(parsed_file.texts)
                 await out.put(_EmbeddedFile(parsed_file, embedder.identity, own))
         await out.put(None)
 
-    async def _embed_singly(
-        self, embedder: Embedder, batch: Sequence[_ParsedFile]
-    ) -> tuple[list[_ParsedFile], dict[bytes, Vector]]:
-        """Embed each file in its own call; reject files that the embedder does not accept."""
-        accepted: list[_ParsedFile] = []
-        vectors: dict[bytes, Vector] = {}
-        for parsed_file in batch:
-            try:
-                vectors |= await self._vectors(embedder, parsed_file.texts, parsed_file.file.path)
-            except InputRefused as exc:
-                outcome = FileOutcome(parsed_file.file, "failed", refusal_reason(exc), exc.code)
-                await self._reject(outcome, parsed_file.version)
-                self._estimate.file_done(parsed_file.file.size)
-            else:
-                accepted.append(parsed_file)
-        return accepted, vectors
-
-    async def _vectors(
+    async def _embed_texts(
         self, embedder: Embedder, texts: dict[bytes, str], path: str
-    ) -> dict[bytes, Vector]:
+    ) -> Embedded:
         return await self._batch_embedder.embed(
             embedder, texts, lambda detail: self._report(path, detail)
         )
@@ -322,7 +304,7 @@ class Pipeline:
             async with self._run.schedule.writing:
                 await self._publish(item)
             self._estimate.file_done(item.parsed_file.file.size)
-            self._batch_embedder.mark_stored(item.embedder, item.vectors)
+            self._batch_embedder.mark_stored(item.embedder, item.embedded.vectors)
             await self._report(item.parsed_file.file.path)
 
     async def _publish(self, item: _EmbeddedFile) -> None:
@@ -336,7 +318,8 @@ class Pipeline:
             parsed_file.content_hash,
             parsed_file.parsed,
             item.embedder,
-            item.vectors,
+            item.embedded.vectors,
+            item.embedded.refused,
         )
         if parsed_file.is_update:
             self._counts.updated += 1
@@ -348,6 +331,11 @@ class Pipeline:
         details = ", ".join(filter(None, (detail, self._estimate.text if path else "")))
         message = f"{shown(path)} ({details})" if details else shown(path)
         await self._run.report(self._counts.done, self._counts.total, message)
+
+
+def _is_complete(document: Document) -> bool:
+    """Whether an unchanged document needs no reading: it is indexed, with all its vectors."""
+    return document.state == "indexed" and document.reason_code != InputRefused.code
 
 
 def hash_file(path: str, chunking_fingerprint: str, max_bytes: int) -> str:

@@ -43,8 +43,8 @@ def plan(
 
     A new file with the content of a missing one is a Move. `content_hash` reads a file; it is
     called only where the sizes make a move possible. `retry_failed` reads unchanged files again
-    that have failed, `retry_limited` those that a limit has stopped, `reread` all. Documents in an
-    unreadable folder are kept, because their files may still be there.
+    that have failed at least in part, `retry_limited` those that a limit has stopped, `reread` all.
+    Documents in an unreadable folder are kept, because their files may still be there.
     """
     by_path = {document.path: document for document in known}
     new: list[FileFacts] = []
@@ -61,7 +61,7 @@ def plan(
         elif _is_unchanged(document, seen.file) and not (
             reread
             or document.reason_code in _RECHECKED_CODES
-            or (document.state == "failed" and retry_failed)
+            or (_has_failed(document) and retry_failed)
             or (document.reason_code in _LIMIT_CODES and retry_limited)
         ):
             changes.append(Keep(document))
@@ -84,6 +84,10 @@ def _skip(seen: SeenFile, reason: str, known: Document | None) -> Change:
         if (known.state, known.reason) == ("failed" if seen.unreadable else "skipped", reason):
             return Keep(known)
     return Skip(seen.file, reason, known, seen.unreadable)
+
+
+def _has_failed(document: Document) -> bool:
+    return document.state == "failed" or document.reason_code == InputRefused.code
 
 
 def _is_in(path: str, folders: Collection[str]) -> bool:

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from allma_server.errors import AllmaError, InputRefused, InvalidArgument
-from allma_server.indexing.batch_embedder import EMBED_BATCH, refusal_reason
+from allma_server.errors import AllmaError, InvalidArgument
+from allma_server.indexing.batch_embedder import EMBED_BATCH, embed_accepted
 from allma_server.indexing.jobs import Jobs, Run
 from allma_server.indexing.schedule import Priority
 from allma_server.ports import Embedder, Vector
@@ -37,7 +37,7 @@ class Catalogue(Protocol):
         self, embedder: str, after: int, limit: int
     ) -> tuple[dict[bytes, str], int | None]: ...
     async def count_missing_vectors(self, embedder: str) -> int: ...
-    async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None: ...
+    async def note_refused(self, embedder: str, refused: Mapping[bytes, str]) -> None: ...
     async def keep_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None: ...
     async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None: ...
 
@@ -175,23 +175,9 @@ class VectorBackfill:
                 return
             await run.wait_until_idle()
             urgent = run.priority <= Priority.ASKED
-            try:
-                vectors = await embedder.embed_documents(list(texts.values()), urgent=urgent)
-            except InputRefused:
-                await self._fill_singly(embedder, store, texts)
-            else:
-                await store(embedder.identity, dict(zip(texts, vectors, strict=True)))
+            embedded = await embed_accepted(embedder, texts, urgent=urgent)
+            await store(embedder.identity, embedded.vectors)
+            if embedded.refused:
+                async with run.schedule.writing:
+                    await self._catalogue.note_refused(embedder.identity, embedded.refused)
             done, after = done + len(texts), last
-
-    async def _fill_singly(
-        self, embedder: Embedder, store: StoreVectors, texts: Mapping[bytes, str]
-    ) -> None:
-        """Embed each text in its own call; documents with a text that is refused fail."""
-        for digest, text in texts.items():
-            try:
-                [vector] = await embedder.embed_documents([text])
-            except InputRefused as exc:
-                async with self._jobs.schedule.writing:
-                    await self._catalogue.fail_documents_with(digest, refusal_reason(exc), exc.code)
-            else:
-                await store(embedder.identity, {digest: vector})

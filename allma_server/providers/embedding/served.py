@@ -31,6 +31,9 @@ RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 QUERY_SECONDS = 10.0
 """How long a query may take; a search finds passages by their words without its vector."""
 
+UNANSWERED_SECONDS = 1.0
+"""The same, while the server has not answered an earlier request after a query."""
+
 _OTHER_MODEL = "See the log of its server, or use another embedding model."
 
 # Characters. A text is not split into shorter parts to make it fit.
@@ -103,11 +106,14 @@ class ServedEmbedder:
         """Return the vector of a query.
 
         Raises:
-            ProviderUnreachable: it took longer than QUERY_SECONDS.
+            ProviderUnreachable: it took longer than QUERY_SECONDS, or less while the server does
+                not answer anyway.
             ProviderError: the server failed, or refused the query.
         """
+        is_waiting = self._loading is not None and not self._loading.done()
+        seconds = min(QUERY_SECONDS, UNANSWERED_SECONDS) if is_waiting else QUERY_SECONDS
         try:
-            async with asyncio.timeout(QUERY_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self.load_dimensions()
                 return (await self._embed(self._card.query, [text]))[0]
         except TimeoutError as exc:

@@ -32,6 +32,7 @@ _ORPHANS = """
     DELETE FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces);
     DELETE FROM chunks WHERE document_id NOT IN (SELECT id FROM documents);
     DELETE FROM embeddings WHERE embedder_id NOT IN (SELECT id FROM embedders);
+    UPDATE chunks SET refused_by = NULL WHERE refused_by NOT IN (SELECT id FROM embedders);
     DELETE FROM message_sources WHERE message_id NOT IN (SELECT id FROM messages);
     DELETE FROM summaries WHERE conversation_id NOT IN (SELECT id FROM conversations)
       OR until NOT IN (SELECT id FROM messages)

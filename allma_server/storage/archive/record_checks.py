@@ -173,6 +173,7 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("page", optional(_COUNT)),
         Column("heading", headings),
         Column("text_hash", digest),
+        Column("refused_by", optional(_ID), since=8),
     ),
     "embedders": (
         Column("id", _ID),

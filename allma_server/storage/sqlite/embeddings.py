@@ -20,10 +20,12 @@ ROWS_PER_STEP = 5_000
 UNUSED_DAYS = 30
 """Days that vectors of removed texts are kept; a change of branches may bring the texts back."""
 
-_WITHOUT = (
-    "NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.text_hash = c.text_hash "
-    "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1))"
-)
+WITHOUT_VECTOR = """
+    NOT coalesce(c.refused_by = (SELECT id FROM embedders WHERE identity = ?1), 0)
+    AND NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.text_hash = c.text_hash
+      AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1))
+"""
+"""Whether a chunk `c` still needs a vector of the embedder `?1`, which does not refuse its text."""
 
 
 class Embeddings(Stored):
@@ -38,7 +40,7 @@ class Embeddings(Stored):
         may be missed: check `count_missing_vectors` at the end.
         """
         found = await self._db.rows(
-            f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {_WITHOUT} ORDER BY c.id LIMIT ?3",
+            f"SELECT c.* FROM chunks c WHERE c.id > ?2 AND {WITHOUT_VECTOR} ORDER BY c.id LIMIT ?3",
             (embedder, after, limit),
         )
         texts = {row["text_hash"]: self._shown(rows.chunk(row).embedded_text) for row in found}
@@ -47,7 +49,7 @@ class Embeddings(Stored):
     async def count_missing_vectors(self, embedder: str) -> int:
         """Return how many texts have no vector of this embedder."""
         [row] = await self._db.rows(
-            f"SELECT count(DISTINCT c.text_hash) FROM chunks c WHERE {_WITHOUT}", (embedder,)
+            f"SELECT count(DISTINCT c.text_hash) FROM chunks c WHERE {WITHOUT_VECTOR}", (embedder,)
         )
         return row[0]
 
@@ -138,18 +140,23 @@ async def insert_vectors(tx: Transaction, embedder: str, vectors: Mapping[bytes,
     """Store vectors under their texts' hashes; known ones stay unchanged."""
     if not vectors:
         return
-    await tx.execute("INSERT OR IGNORE INTO embedders (identity) VALUES (?)", (embedder,))
-    row = await tx.row("SELECT id FROM embedders WHERE identity = ?", (embedder,))
-    assert row is not None
-    today = _today()
+    id, today = await embedder_id(tx, embedder), _today()
     packed = await asyncio.to_thread(
-        lambda: [(row["id"], text_hash, blob_of(v), today) for text_hash, v in vectors.items()]
+        lambda: [(id, text_hash, blob_of(v), today) for text_hash, v in vectors.items()]
     )
     await tx.many(
         "INSERT OR IGNORE INTO embeddings (embedder_id, text_hash, vector, used_on) "
         "VALUES (?, ?, ?, ?)",
         packed,
     )
+
+
+async def embedder_id(tx: Transaction, embedder: str) -> int:
+    """Return the id of an embedder; it gets one if it is new."""
+    await tx.execute("INSERT OR IGNORE INTO embedders (identity) VALUES (?)", (embedder,))
+    row = await tx.row("SELECT id FROM embedders WHERE identity = ?", (embedder,))
+    assert row is not None
+    return row["id"]
 
 
 def blob_of(vector: Vector) -> bytes:

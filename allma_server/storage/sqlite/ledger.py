@@ -6,13 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from allma_server.errors import DocumentNotFound
+from allma_server.errors import DocumentNotFound, InputRefused
 from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import Stored
-from allma_server.storage.sqlite.embeddings import insert_vectors, note_use, read_vectors
+from allma_server.storage.sqlite.embeddings import (
+    embedder_id,
+    insert_vectors,
+    note_use,
+    read_vectors,
+)
 from allma_server.storage.sqlite.schema import INDEXED_CHUNK
 from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 
@@ -51,11 +56,13 @@ class Ledger(Stored):
         parsed: Parsed,
         embedder: str,
         vectors: Mapping[bytes, Vector],
+        refused: Mapping[bytes, str] | None = None,
     ) -> Document:
         """Replace a file's chunks by its new ones, in one transaction.
 
         Chunks with unchanged text keep their ids. A chunk with no vector, given or cached, is
-        found by full-text search only.
+        found by full-text search only; `refused` has the reasons for which the embedder refuses
+        texts, by their hashes.
         """
         chunks = await asyncio.to_thread(lambda: [_values(chunk) for chunk in parsed.chunks])
         async with self._db.transaction() as tx:
@@ -66,13 +73,19 @@ class Ledger(Stored):
                 format=parsed.format,
                 content_hash=content_hash,
                 state="indexed",
-                reason=_masked(parsed),
+                reason=_masked(parsed.metadata),
                 title=rows.storable(parsed.title),
                 metadata=rows.storable(json.dumps(parsed.metadata, ensure_ascii=False)),
                 chunks=len(chunks),
             )
             await insert_vectors(tx, embedder, vectors)
             await _replace_chunks(tx, document_id, chunks)
+            await tx.execute(
+                "UPDATE chunks SET refused_by = NULL "
+                "WHERE document_id = ? AND refused_by IS NOT NULL",
+                (document_id,),
+            )
+            await _note_refused(tx, embedder, refused or {})
             published = await _document(tx, document_id)
         self._db.note_change()
         return published
@@ -93,20 +106,13 @@ class Ledger(Stored):
                 await _replace_chunks(tx, document_id, [])
         self._db.note_change()
 
-    async def fail_documents_with(self, text_hash: bytes, reason: str, code: str) -> None:
-        """Record that documents with this text failed, and delete their chunks."""
+    async def note_refused(self, embedder: str, refused: Mapping[bytes, str]) -> None:
+        """Record why an embedder refuses texts, by their hashes, in all documents with them.
+
+        They get no vector of this embedder before their document is read again.
+        """
         async with self._db.transaction() as tx:
-            found = await tx.rows(
-                "SELECT DISTINCT document_id FROM chunks WHERE text_hash = ?", (text_hash,)
-            )
-            for row in found:
-                await tx.execute(
-                    "UPDATE documents SET state = 'failed', reason = ?, reason_code = ?, "
-                    "content_hash = '', chunks = 0 WHERE id = ?",
-                    (rows.storable(reason), code, row["document_id"]),
-                )
-                await _replace_chunks(tx, row["document_id"], [])
-        self._db.note_change()
+            await _note_refused(tx, embedder, refused)
 
     async def touch(self, document_id: int, file: FileFacts) -> bool:
         """Record new size and times of an unchanged file; return False if it has no row."""
@@ -211,10 +217,47 @@ def _values(chunk: Chunk) -> ChunkValues:
     )
 
 
-def _masked(parsed: Parsed) -> str | None:
+def _masked(metadata: Mapping[str, str]) -> str | None:
     """Return the ledger's note on an indexed document in which secrets were masked."""
-    number = parsed.metadata.get(COUNT)
+    number = metadata.get(COUNT)
     return number and f"{number} {'secret' if number == '1' else 'secrets'} masked"
+
+
+async def _note_refused(tx: Transaction, embedder: str, refused: Mapping[bytes, str]) -> None:
+    if not refused:
+        return
+    refusing = await embedder_id(tx, embedder)
+    whys: dict[int, str] = {}
+    for text_hash, why in refused.items():
+        found = await tx.rows(
+            "UPDATE chunks SET refused_by = ? WHERE text_hash = ? RETURNING document_id",
+            (refusing, text_hash),
+        )
+        whys |= {row["document_id"]: why for row in found}
+    for document_id, why in whys.items():
+        row = await tx.row(
+            "SELECT metadata, (SELECT count(*) FROM chunks "
+            "WHERE document_id = d.id AND refused_by = ?2) AS refused FROM documents d "
+            "WHERE id = ?1",
+            (document_id, refusing),
+        )
+        assert row is not None
+        masked = _masked(rows.text_by_name(row["metadata"]))
+        note = _refused_note(embedder, row["refused"], why)
+        await tx.execute(
+            "UPDATE documents SET reason = ?, reason_code = ? WHERE id = ?",
+            (
+                rows.storable("; ".join(filter(None, (masked, note)))),
+                InputRefused.code,
+                document_id,
+            ),
+        )
+
+
+def _refused_note(embedder: str, number: int, why: str) -> str:
+    passages = "1 passage" if number == 1 else f"{number:,} passages"
+    found = "is found by keywords only" if number == 1 else "are found by keywords only"
+    return f"{passages} {found}: {embedder} refuses the text. {why}"
 
 
 async def _write_document(

@@ -201,6 +201,11 @@ async def disks_of_workspaces(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE workspaces ADD COLUMN disks TEXT NOT NULL DEFAULT '{}'")
 
 
+async def refused_chunks(tx: Migrating) -> None:
+    """Add the id of the embedder that refuses a chunk's text; NULL for all other chunks."""
+    await tx.execute("ALTER TABLE chunks ADD COLUMN refused_by INTEGER")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -209,4 +214,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     codes_of_reasons,
     approval_of_workspaces,
     disks_of_workspaces,
+    refused_chunks,
 )

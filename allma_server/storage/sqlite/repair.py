@@ -5,6 +5,7 @@ import logging
 
 from allma_server.errors import AllmaError, DataDamaged
 from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.embeddings import WITHOUT_VECTOR
 from allma_server.storage.sqlite.failures import damaged
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.schema import fill_full_text
@@ -31,13 +32,11 @@ _CONTRADICTIONS = {
     ),
 }
 
-_INCOMPLETE = """
+_INCOMPLETE = f"""
     content_hash <> '' AND (
       chunks <> (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)
       OR EXISTS (
-        SELECT 1 FROM chunks c WHERE c.document_id = d.id AND NOT EXISTS (
-          SELECT 1 FROM embeddings e JOIN embedders m ON m.id = e.embedder_id
-          WHERE m.identity = ? AND e.text_hash = c.text_hash)))
+        SELECT 1 FROM chunks c WHERE c.document_id = d.id AND {WITHOUT_VECTOR}))
 """
 
 _MARK_FOR_READING = f"UPDATE documents AS d SET content_hash = '', mtime_ns = 0 WHERE {_INCOMPLETE}"

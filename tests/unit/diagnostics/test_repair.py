@@ -33,8 +33,8 @@ async def test_a_damaged_index_is_complete_after_repair(config: Config, folder: 
         "DELETE FROM chunks WHERE text LIKE '%moon%'",
         "DELETE FROM embeddings WHERE text_hash IN "
         "(SELECT text_hash FROM chunks WHERE text LIKE '%sea%' LIMIT 1)",
-        "INSERT INTO chunks SELECT 999, 777, 0, text, context, 0, 1, 1, 1, NULL, heading, x'00' "
-        "FROM chunks LIMIT 1",
+        "INSERT INTO chunks SELECT 999, 777, 0, text, context, 0, 1, 1, 1, NULL, heading, x'00', "
+        "NULL FROM chunks LIMIT 1",
     )
     async with open_engine(config) as engine:
         done = await do(engine, "repair")

@@ -275,6 +275,9 @@ async def test_a_query_does_not_wait_for_a_server_that_loads_its_model(
             assert told.value.hint and "search again" in told.value.hint
         await loading.wait()
         assert texts_sent(wire).count(["ok"]) == 1
+        monkeypatch.setattr(served, "QUERY_SECONDS", 600.0)
+        with pytest.raises(ProviderUnreachable):  # while it loads, no query waits long for it
+            await embedder.embed_query("which animal")
         loaded.set()
         monkeypatch.setattr(served, "QUERY_SECONDS", 60.0)
         assert len(await embedder.embed_query("which animal")) == 3
