@@ -16,6 +16,7 @@ from allma_server.types import (
     ChatMessage,
     Citation,
     Document,
+    DocumentSet,
     Extract,
     FileFacts,
     FileOutcome,
@@ -286,19 +287,25 @@ class ConversationStore(Protocol):
 
 
 class FullTextIndex(Protocol):
-    """Full-text search of chunks by BM25; `documents` restricts it to these ids."""
+    """Full-text search of chunks by BM25; `documents` restricts it to these documents."""
 
     async def search_text(
-        self, query: str, k: int, documents: Collection[int] | None = None
+        self, query: str, k: int, documents: DocumentSet | None = None
     ) -> list[Hit]: ...
 
 
 class PassageStore(Protocol):
     """The part of the catalogue that search reads."""
 
-    async def matching_documents(
-        self, workspace: str | None, glob: str | None, formats: Collection[str] | None
-    ) -> list[int]: ...
+    async def select_documents(
+        self,
+        folders: Collection[str] = (),
+        globs: Collection[str] = (),
+        formats: Collection[str] | None = None,
+    ) -> DocumentSet:
+        """Return the indexed documents that match every filter that is given."""
+        ...
+
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]: ...
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
         """Return two adjacent passages as one, with the score of the first."""
@@ -313,10 +320,10 @@ class PassageStore(Protocol):
 
 
 class VectorSearch(Protocol):
-    """Search by vector; exact if `documents` restricts it to these ids."""
+    """Search by vector; `documents` restricts it to these documents."""
 
     async def nearest(
-        self, vector: Vector, k: int, documents: Collection[int] | None = None
+        self, vector: Vector, k: int, documents: DocumentSet | None = None
     ) -> list[Hit]: ...
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
         """Return the vectors of these chunks, without those that have none."""

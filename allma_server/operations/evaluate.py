@@ -163,12 +163,11 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
 async def _passages(call: Call, scope: Scope) -> list[Passage]:
     """Return the passages of up to `MAX_DOCUMENTS` documents in scope, spread evenly."""
     catalog = call.engine.catalog
-    documents: set[int] = set()
-    for folder in scope.folders or (None,):
-        documents.update(await catalog.matching_documents(folder, scope.glob, None))
+    selected = await catalog.select_documents(scope.folders, scope.globs)
+    documents: list[int] = selected.documents.tolist()
     every = max(1, len(documents) // MAX_DOCUMENTS)
     passages: list[Passage] = []
-    for document_id in sorted(documents)[::every]:
+    for document_id in documents[::every]:
         passages += await catalog.passages_of(document_id)
     return passages
 

@@ -58,15 +58,14 @@ def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
 
 async def _without_documents(call: Call, scope: Scope, *, all_missing: bool) -> Notice | None:
     """Return why no document is in scope; missing folders are a reason of their own."""
-    folders = scope.folders or (None,)
-    matching = call.engine.catalog.matching_documents
-    if not any([await matching(folder, None, None) for folder in folders]):
+    select = call.engine.catalog.select_documents
+    if not len(await select(scope.folders)):
         if all_missing:
             return None
         where = f" in {', '.join(scope.folders)}" if scope.folders else ""
         sentence = f"No documents indexed{where}. `allma documents` tells which files were skipped."
         return sentence, "nothing_indexed"
-    if not scope.glob or any([await matching(folder, scope.glob, None) for folder in folders]):
+    if not scope.glob or len(await select(scope.folders, scope.globs)):
         return None
     sentence = f"No indexed file matches {scope.glob!r}. `allma documents` lists the files."
     return sentence, "no_match_for_path"

@@ -74,7 +74,7 @@ async def _is_known(call: Call, folder: str) -> bool:
     """Return whether a folder of a workspace is on the disk or has documents in the index."""
     if await asyncio.to_thread(os.path.lexists, folder):
         return True
-    return bool(await call.engine.catalog.matching_documents(folder, None, None))
+    return len(await call.engine.catalog.select_documents([folder])) > 0
 
 
 def sources_of(call: Call) -> Sources:

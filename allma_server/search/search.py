@@ -14,7 +14,7 @@ The stages, each in its own module:
 import asyncio
 import stat
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from allma_server._internal.disk_calls import call_disk
@@ -31,7 +31,7 @@ from allma_server.search.select import (
     prefer_originals,
     select_passages,
 )
-from allma_server.types import Hit, NoticeCode, Passage, SearchResult
+from allma_server.types import DocumentSet, Hit, NoticeCode, Passage, SearchResult
 
 CANDIDATES = 100
 """Hits requested from each retriever."""
@@ -55,6 +55,10 @@ class Scope:
 
     folders: tuple[str, ...] = ()
     glob: str | None = None
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        return (self.glob,) if self.glob else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +168,15 @@ async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passag
     return await passages.joined(selected.passage, selected.neighbour)
 
 
-async def _documents_in(scope: Scope, passages: PassageStore) -> Collection[int] | None:
-    """Return the ids of the documents in a scope; None if it is everything."""
+async def _documents_in(scope: Scope, passages: PassageStore) -> DocumentSet | None:
+    """Return the documents in a scope; None if it is everything."""
     if not scope.folders and not scope.glob:
         return None
-    found: set[int] = set()
-    for folder in scope.folders or (None,):
-        found.update(await passages.matching_documents(folder, scope.glob, None))
-    return found
+    return await passages.select_documents(scope.folders, scope.globs)
 
 
 async def _search_dense(
-    query: str, documents: Collection[int] | None, sources: Sources
+    query: str, documents: DocumentSet | None, sources: Sources
 ) -> tuple[list[Hit], str | None]:
     """Return the nearest chunks, or why the embedder is unavailable."""
     try:

@@ -44,6 +44,7 @@ from allma_server.types.conversations import (
     Summary,
     Turn,
 )
+from allma_server.types.document_sets import DocumentSet, TermFilter, Terms
 from allma_server.types.documents import (
     Document,
     DocumentPage,
@@ -110,6 +111,7 @@ __all__ = [
     "Document",
     "DocumentPage",
     "DocumentRow",
+    "DocumentSet",
     "DocumentState",
     "Done",
     "ImportReport",
@@ -171,4 +173,6 @@ __all__ = [
     "now",
     "is_text",
     "row_id",
+    "TermFilter",
+    "Terms",
 ]

@@ -20,10 +20,16 @@ STEPS_BETWEEN_CHECKS = 10_000
 
 
 class Transaction:
-    """Statements that take effect together, when their `async with` block ends."""
+    """Statements that take effect together, when their `async with` block ends.
+
+    `changed_documents` and `workspaces_changed` record what the table of documents in memory has
+    to read again afterwards.
+    """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
+        self.changed_documents: set[int] = set()
+        self.workspaces_changed = False
 
     async def rows(self, sql: str, values: Values = ()) -> list[sqlite3.Row]:
         return list(await self._connection.execute_fetchall(sql, values))

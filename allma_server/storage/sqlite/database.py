@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import aiosqlite
 
@@ -38,6 +39,12 @@ log = logging.getLogger(__name__)
 READERS = 3
 
 
+class DocumentListener(Protocol):
+    """Called after each transaction that may have changed these documents, or workspaces."""
+
+    def __call__(self, documents: Collection[int], *, workspaces: bool) -> None: ...
+
+
 class Database:
     """An open database. Made by `open_database`.
 
@@ -61,6 +68,7 @@ class Database:
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self.revision = 0
         self.changed = asyncio.Event()
+        self.document_listeners: list[DocumentListener] = []
 
     async def open(self) -> None:
         """Open the connections; `open_database` closes them.
@@ -148,6 +156,7 @@ class Database:
             DiskFull: no space is left.
             DataReadOnly, StorageError: the database cannot be written.
         """
+        tx: Transaction | None = None
         async with self._writing:
             try:
                 async with (
@@ -158,7 +167,15 @@ class Database:
             except UNWRITABLE as exc:
                 self.unwritable = exc
                 raise
+            finally:
+                # Whatever happened: a transaction that was cancelled may have been committed.
+                self._tell_listeners(tx)
             self.unwritable = None
+
+    def _tell_listeners(self, tx: Transaction | None) -> None:
+        if tx is not None and (tx.changed_documents or tx.workspaces_changed):
+            for listener in self.document_listeners:
+                listener(tx.changed_documents, workspaces=tx.workspaces_changed)
 
     async def empty_log(self) -> None:
         """Move the write-ahead log into the database and empty it, whoever is reading.

@@ -8,19 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from allma_server._internal.path_text import meant, shown
-from allma_server.errors import InvalidArgument
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Database, Stored
-from allma_server.storage.sqlite.globs import parse_glob
-from allma_server.types import Document, DocumentPage, DocumentRow, DocumentState
+from allma_server.storage.sqlite.document_table import DocumentFilter, DocumentTable
+from allma_server.types import Document, DocumentPage, DocumentRow, DocumentSet, DocumentState
 
 Condition = tuple[str, list[str]]
 
 _MAX_COMPARED = 20_000
 """File names compared with an unknown one."""
-
-_CACHED_FILTERS = 16
-"""Results of `matching_documents` kept until a document is added, removed or moved."""
 
 
 class Documents(Stored):
@@ -28,8 +24,7 @@ class Documents(Stored):
 
     def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:
         super().__init__(database, shown)
-        self._matching: dict[tuple[object, ...], list[int]] = {}
-        self._matching_revision = database.revision
+        self._table = DocumentTable(database)
 
     async def document(self, path: str) -> Document | None:
         """Return the ledger row of an absolute path."""
@@ -85,66 +80,28 @@ class Documents(Stored):
         page = [_document_row(row) for row in found[:limit]]
         return DocumentPage(page, total[0], page[-1].path if len(found) > limit else None)
 
-    async def matching_documents(
-        self, workspace: str | None, glob: str | None, formats: Collection[str] | None
-    ) -> list[int]:
-        """Return ids of the indexed documents that match every filter that is not None.
+    async def select_documents(
+        self,
+        folders: Collection[str] = (),
+        globs: Collection[str] = (),
+        formats: Collection[str] | None = None,
+    ) -> DocumentSet:
+        """Return the indexed documents that match every filter that is given.
 
         Args:
-            workspace: a workspace or a folder inside one.
-            glob: a .gitignore pattern relative to the document's workspace or to the folder that
-                contains it (`src/**/*.py`, `*.md`, `notes/`), or an absolute one.
+            folders: workspaces, folders inside one, or files; a document is in one of them.
+            globs: .gitignore patterns relative to the document's workspace or to the folder that
+                contains it (`src/**/*.py`, `*.md`, `notes/`), or absolute ones. A document matches
+                one of them, and none of those that begin with `!`.
             formats: names of formats.
 
         Raises:
-            InvalidArgument: the glob is not a pattern.
+            InvalidArgument: a glob is not a pattern.
         """
-        key = (workspace, glob, None if formats is None else frozenset(formats))
-        if self._matching_revision != self._db.revision:
-            self._matching.clear()
-            self._matching_revision = self._db.revision
-        if key not in self._matching:
-            ids = await self._find_matching(workspace, glob, formats)
-            # Oldest first, as a dict keeps insertion order; two lines do not need cachetools.
-            if len(self._matching) >= _CACHED_FILTERS:
-                self._matching.pop(next(iter(self._matching)))
-            self._matching[key] = ids
-        return self._matching[key]
-
-    async def _find_matching(
-        self, workspace: str | None, glob: str | None, formats: Collection[str] | None
-    ) -> list[int]:
-        conditions: list[Condition] = [("d.state = 'indexed'", [])]
-        if workspace:
-            conditions.append(inside(workspace))
-        if formats is not None:
-            listed = rows.as_json(formats)
-            conditions.append(("d.format IN (SELECT value FROM json_each(?))", [listed]))
-        where, values = _all(conditions)
-        found = await self._db.rows(
-            "SELECT d.id, d.path, w.path AS workspace FROM documents d "
-            f"JOIN workspaces w ON w.id = d.workspace_id WHERE {where}",
-            values,
+        wanted = DocumentFilter(
+            tuple(folders), tuple(globs), None if formats is None else frozenset(formats)
         )
-        if not glob or not glob.strip():
-            return [row["id"] for row in found]
-        # Matching tens of thousands of paths would block the event loop noticeably.
-        return await asyncio.to_thread(_matching, found, glob.strip())
-
-
-def _matching(found: Sequence[sqlite3.Row], text: str) -> list[int]:
-    paths = [(row["id"], _shown(row["path"]), _shown(row["workspace"])) for row in found]
-    try:
-        glob = parse_glob(text)
-    except ValueError as exc:
-        raise InvalidArgument(f"The pattern {text!r} is not valid: {exc}.") from exc
-    absolute = any(each.startswith(folder) for each in glob.texts for *_, folder in paths)
-
-    def matches(path: str, folder: str) -> bool:
-        names = _names(path, folder)
-        return glob.matches(path, *names) if absolute else glob.matches(*names)
-
-    return [id for id, path, folder in paths if matches(path, folder)]
+        return await self._table.select(wanted)
 
 
 def _similar(name: str, paths: Sequence[str]) -> str | None:
@@ -161,18 +118,6 @@ def _similar(name: str, paths: Sequence[str]) -> str | None:
 
 def _shown(stored: str) -> str:
     return shown(rows.shown_path(stored))
-
-
-def _names(path: str, workspace: str) -> tuple[str, str]:
-    """Return a path relative to its workspace, and with the workspace's own name in front.
-
-    So `src/**` also matches when the folder src itself was indexed.
-    """
-    above = os.path.dirname(workspace.rstrip(os.sep)).rstrip(os.sep)
-    named = path[len(above) + 1 :]
-    if path == workspace:
-        return named, named
-    return path[len(workspace.rstrip(os.sep)) + 1 :], named
 
 
 def inside(folder: str) -> Condition:

@@ -1,11 +1,11 @@
 """Full-text search: BM25 over the terms that distinguish documents."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from allma_server._internal.tokens import query_terms
 from allma_server.storage.sqlite.database import Database, Stored
 from allma_server.storage.sqlite.rows import as_json
-from allma_server.types import Hit
+from allma_server.types import DocumentSet, Hit
 
 MAX_POSTINGS = 6_000
 """Rows that one search may score, 1.5 µs each; the most frequent terms are dropped first."""
@@ -24,13 +24,13 @@ class FullText(Stored):
         self._counted_at = -1
 
     async def search_text(
-        self, query: str, k: int, documents: Collection[int] | None = None
+        self, query: str, k: int, documents: DocumentSet | None = None
     ) -> list[Hit]:
         """Return the `k` chunks that match best, of all documents or of these."""
         terms = query_terms(query)
         await self._count(terms.terms)
         match = terms.match(terms.too_frequent(self._frequencies, MAX_POSTINGS))
-        if not match or k <= 0 or (documents is not None and not documents):
+        if not match or k <= 0 or (documents is not None and not len(documents)):
             return []
         narrowed, values = "", [match]
         if documents is not None:
@@ -39,7 +39,7 @@ class FullText(Stored):
                 "AND +rowid IN (SELECT id FROM chunks "
                 "WHERE document_id IN (SELECT value FROM json_each(?)))"
             )
-            values.append(as_json(documents))
+            values.append(as_json(documents.documents.tolist()))
         found = await self._db.rows(
             f"SELECT rowid, {_BM25} AS bm25 FROM chunks_fts "
             f"WHERE chunks_fts MATCH ? {narrowed} ORDER BY bm25 LIMIT ?",

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from allma_server._internal.path_patterns import MalformedPattern, PathPattern, parse_pattern
+from allma_server.errors import InvalidArgument
 
 MAX_ALTERNATIVES = 100
 """Patterns that the braces of one glob may expand to."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_NEXT_EXCLUDES = re.compile(r",\s*(?=!)")
 _BRACKET = re.compile(r"(?<!\\)\[")
 
 
@@ -68,6 +70,60 @@ def parse_glob(glob: str) -> Glob:
     texts = [_without_dots(each) for each in (*alternatives, *listed) if each.strip()]
     distinct = tuple(dict.fromkeys(texts)) or ("**",)
     return Glob(distinct, excluded, tuple(_patterns(distinct)))
+
+
+class PathGlobs:
+    """Globs as one condition: a path matches one of those that include, if any, and no other.
+
+    Raises:
+        InvalidArgument: one of the globs is not a pattern.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        globs: list[Glob] = []
+        for text in filter(None, map(str.strip, texts)):
+            try:
+                globs += [parse_glob(part) for part in _separate(text)]
+            except ValueError as exc:
+                raise InvalidArgument(f"The pattern {text!r} is not valid: {exc}.") from exc
+        self._including = [glob for glob in globs if not glob.excludes]
+        self._excluding = [glob for glob in globs if glob.excludes]
+
+    def __bool__(self) -> bool:
+        return bool(self._including or self._excluding)
+
+    @property
+    def included(self) -> list[str]:
+        """The patterns that include; empty for all paths."""
+        return [text for glob in self._including for text in glob.texts]
+
+    @property
+    def excluded(self) -> list[str]:
+        """The patterns that exclude."""
+        return [text for glob in self._excluding for text in glob.texts]
+
+    def matches(self, *paths: str) -> bool:
+        """Return whether a file matches; `paths` are its relative paths, any of which counts."""
+        including = self._including
+        return (not including or any(glob.matches(*paths) for glob in including)) and all(
+            glob.matches(*paths) for glob in self._excluding
+        )
+
+
+def _separate(text: str) -> Iterator[str]:
+    """Yield the parts of a list that include and exclude: `src/**, !src/old/**`, `!a/, *.md`."""
+    for part in _NEXT_EXCLUDES.split(text):
+        yield from (_at_first_comma(part) if part.startswith("!") else [part])
+
+
+def _at_first_comma(text: str) -> list[str]:
+    """Split a text at its first comma that is in no braces."""
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "{") - (sign == "}")
+        if sign == "," and depth <= 0:
+            return [part for part in (text[:place], text[place + 1 :].strip()) if part]
+    return [text]
 
 
 def _expand(text: str) -> list[str]:

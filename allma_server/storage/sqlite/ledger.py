@@ -160,6 +160,7 @@ class Ledger(Stored):
                 ),
             )
             await _index(tx, chunk_ids)
+            tx.changed_documents.add(document_id)
         self._db.note_change()
 
     async def remove(self, document_ids: Sequence[int]) -> None:
@@ -173,6 +174,7 @@ async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None
     """Remove documents from the catalogue, the full-text index and the vector index."""
     if not document_ids:
         return
+    tx.changed_documents.update(document_ids)
     ids = rows.as_json(document_ids)
     found = await tx.rows(
         "SELECT id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))", (ids,)
@@ -289,6 +291,7 @@ async def _write_document(
     )
     written = await tx.row("SELECT id FROM documents WHERE path = ?", (path,))
     assert written is not None
+    tx.changed_documents.add(written["id"])
     return written["id"]
 
 

@@ -140,15 +140,6 @@ class Outbox(Stored):
         )
         return [tuple(row) for row in found]
 
-    async def count_chunks(self, documents: Collection[int]) -> int:
-        """Return how many chunks these documents have."""
-        [row] = await self._db.rows(
-            "SELECT coalesce(sum(chunks), 0) FROM documents "
-            "WHERE id IN (SELECT value FROM json_each(?))",
-            (as_json(documents),),
-        )
-        return row[0]
-
     async def chunks_in(self, chunk_ids: Iterable[int], documents: Collection[int]) -> set[int]:
         """Return those of these chunks that belong to these documents."""
         found = await self._db.rows(

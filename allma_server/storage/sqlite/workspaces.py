@@ -51,6 +51,7 @@ class Workspaces(Stored):
             if containing := _containing([w for w in known if w.approved], path):
                 return containing
             added_at = now()
+            tx.workspaces_changed = True
             # A proposed workspace with this path becomes approved.
             await tx.execute(
                 "INSERT INTO workspaces (path, added_at) VALUES (?, ?) "
@@ -105,6 +106,7 @@ class Workspaces(Stored):
             rows = await tx.rows("SELECT id FROM documents WHERE workspace_id = ?", (workspace_id,))
             await remove_documents(tx, [row["id"] for row in rows])
             await tx.execute("DELETE FROM workspaces WHERE id = ?", (workspace_id,))
+            tx.workspaces_changed = True
         self._db.note_change()
 
     async def workspace_counts(self) -> list[WorkspaceCounts]:

@@ -28,7 +28,7 @@ from allma_server.storage.vectors.folders import delete_collections
 from allma_server.storage.vectors.indexer import ActiveIndex, VectorIndexer
 from allma_server.storage.vectors.stores import VECTOR_STORES, check_store_name
 from allma_server.storage.vectors.stores.exact import ExactStore
-from allma_server.types import Hit, VectorStatus
+from allma_server.types import DocumentSet, Hit, VectorStatus
 
 MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
@@ -145,16 +145,17 @@ class VectorIndex:
             await self._settings.set_setting("vector_collection", collection)
 
     async def nearest(
-        self, vector: Vector, k: int, documents: Collection[int] | None = None
+        self, vector: Vector, k: int, documents: DocumentSet | None = None
     ) -> list[Hit]:
         """Return the `k` chunks nearest to `vector`, of all documents or of these; never stale."""
         self._indexer.note_search()
         active = self._indexer.active
-        if active is None or k <= 0 or (documents is not None and not documents):
+        if active is None or k <= 0 or (documents is not None and not len(documents)):
             return []
         if documents is not None and not active.cache.loaded:
-            if await self._outbox.count_chunks(documents) <= MAX_DIRECT_ROWS:
-                found = await self._outbox.vectors_in(active.embedder, documents)
+            if documents.chunks <= MAX_DIRECT_ROWS:
+                ids = documents.documents.tolist()
+                found = await self._outbox.vectors_in(active.embedder, ids)
                 return await asyncio.to_thread(_best, found, vector, k)
         if self._indexer.ready:
             try:
@@ -219,7 +220,7 @@ class VectorIndex:
         self._indexer.rebuild()
 
     async def _nearest_in_store(
-        self, active: ActiveIndex, vector: Vector, k: int, documents: Collection[int] | None
+        self, active: ActiveIndex, vector: Vector, k: int, documents: DocumentSet | None
     ) -> list[Hit] | None:
         """Return the store's answer, corrected by pending changes; None if it gives too few."""
         pending = set(await self._outbox.pending_ids(MAX_PENDING + 1))
@@ -236,7 +237,8 @@ class VectorIndex:
             if documents is not None:
                 # Also what the store filtered: its documents may be out of date.
                 found = [hit.chunk_id for hit in hits]
-                in_scope = await self._outbox.chunks_in(found, documents)
+                ids = documents.documents.tolist()
+                in_scope = await self._outbox.chunks_in(found, ids)
                 hits = [hit for hit in hits if hit.chunk_id in in_scope]
             if len(hits) >= k or exhausted:
                 break
@@ -252,7 +254,7 @@ class VectorIndex:
         pending: Collection[int],
         vector: Vector,
         k: int,
-        documents: Collection[int] | None,
+        documents: DocumentSet | None,
     ) -> list[Hit]:
         if not pending:
             return []
@@ -278,17 +280,8 @@ class VectorIndex:
         return f"allma-{index_id}-{digest}"
 
 
-def _ranges(documents: Collection[int] | None) -> Sequence[range] | None:
-    """Return ids as ascending, disjoint ranges; consecutive ids, as of one folder, become one."""
-    if documents is None:
-        return None
-    found: list[range] = []
-    for document_id in sorted(documents):
-        if found and found[-1].stop >= document_id:
-            found[-1] = range(found[-1].start, document_id + 1)
-        else:
-            found.append(range(document_id, document_id + 1))
-    return found
+def _ranges(documents: DocumentSet | None) -> Sequence[range] | None:
+    return documents.ranges() if documents is not None else None
 
 
 def _best(found: list[tuple[int, int, bytes]], vector: Vector, k: int) -> list[Hit]:

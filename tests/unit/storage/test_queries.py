@@ -1,12 +1,18 @@
 """What search and people read: filters, pages of the ledger, workspaces, text search."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from allma_server.errors import InvalidArgument
+from allma_server.storage.path_terms import path_terms
 from allma_server.storage.sqlite.catalog import Catalog
+from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.passages import joined, lines_of
-from allma_server.types import Chunk, FileOutcome, Hit, Parsed
+from allma_server.types import Chunk, FileOutcome, Hit, Parsed, TermFilter, Terms
 from tests.unit.storage.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
 
 FILES = {
@@ -29,6 +35,13 @@ async def names(catalog: Catalog) -> dict[int, str]:
         document = await publish(catalog, path, [path], workspace=workspace, format=format)
         paths[document.id] = path
     return paths
+
+
+def accepts(condition: TermFilter, terms: Terms) -> bool:
+    """Whether a document with these terms fulfils the condition, as an index would say."""
+    if condition.any_of and not any(each <= terms for each in condition.any_of):
+        return False
+    return not any(each <= terms for each in condition.none_of)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +78,11 @@ async def names(catalog: Catalog) -> dict[int, str]:
         (None, None, {"markdown"}, [p for p in FILES if p.endswith(".md")]),
         ("/w", "src/", {"markdown"}, ["/w/src/notes.md"]),
         (None, None, set[str](), []),
+        ("/w", "!src/**", None, ["/w/a.py", "/w/docs/guide.md"]),
+        (None, "src/**, !src/deep/**", None, ["/w/src/b.py", "/w/src/notes.md"]),
+        (None, "*.py,!a.py,!{b,d}.py", None, ["/w/src/deep/c.py"]),
+        (None, "!*.py, *.md", None, [p for p in FILES if p.endswith(".md")]),
+        (None, "!src/, !docs/", None, ["/w/a.py", "/other/!odd.txt"]),
     ],
 )
 async def test_documents_are_filtered_by_folder_glob_and_format(
@@ -76,18 +94,82 @@ async def test_documents_are_filtered_by_folder_glob_and_format(
     expected: list[str],
 ):
     for _ in range(2):
-        ids = await catalog.matching_documents(workspace, glob, formats)
-        assert sorted(names[i] for i in ids) == sorted(expected)
+        folders, globs = [workspace] if workspace else [], [glob] if glob else []
+        found = await catalog.select_documents(folders, globs, formats)
+        assert [names[i] for i in found.documents.tolist()] == expected
+        assert (found.chunks, found.all_chunks) == (len(expected), len(FILES))
+        assert list(itertools.chain.from_iterable(found.ranges())) == found.documents.tolist()
+        for document_id, path in names.items():
+            inside = path in expected
+            assert found.contains(np.array([document_id, 999])).tolist() == [inside, False]
+            terms = path_terms(path, FILES[path])
+            accepted = all(accepts(each, terms) for each in found.filters)
+            # An index that filters by terms finds at least what is in the set.
+            assert accepted if inside else not (accepted and found.complete)
 
 
 async def test_a_filter_includes_documents_added_after_its_first_use(
     catalog: Catalog, names: dict[int, str]
 ):
-    before = await catalog.matching_documents(None, "*.py", None)
+    async def found() -> list[int]:
+        return (await catalog.select_documents([], ["*.py"])).documents.tolist()
+
+    before = await found()
     new = await publish(catalog, "/w/new.py", ["x"], format="python")
-    assert await catalog.matching_documents(None, "*.py", None) == [*before, new.id]
+    assert await found() == [*before, new.id]
     await catalog.remove([new.id])
-    assert await catalog.matching_documents(None, "*.py", None) == before
+    assert await found() == before
+
+
+async def test_filters_that_were_used_follow_every_kind_of_change(
+    catalog: Catalog, database: Database, names: dict[int, str]
+):
+    filters: list[tuple[list[str], list[str], list[str] | None]] = [
+        ([], ["*.py"], None),
+        (["/w"], [], None),
+        (["/w/src", "/other"], ["!docs/"], None),
+        ([], ["src/**"], ["python"]),
+        (["/w/moved.py"], [], None),
+    ]
+
+    async def check() -> None:
+        anew = Catalog(database)  # reads all documents, and compares each
+        for folders, globs, formats in filters:
+            followed = await catalog.select_documents(folders, globs, formats)
+            read = await anew.select_documents(folders, globs, formats)
+            assert followed.documents.tolist() == read.documents.tolist()
+            assert (followed.chunks, followed.all_chunks) == (read.chunks, read.all_chunks)
+
+    await check()
+    [w, other] = sorted(await catalog.workspaces(), key=lambda each: each.path, reverse=True)
+    by_path = {path: document_id for document_id, path in names.items()}
+    await publish(catalog, "/w/src/b.py", ["one", "two", "three"], format="python", workspace=w)
+    await check()
+    await catalog.record(w, [FileOutcome(facts("/w/a.py"), "skipped", "It is not text.")])
+    await check()
+    await publish(catalog, "/w/a.py", ["back"], format="python", workspace=w)
+    await check()
+    await catalog.move(by_path["/w/src/deep/c.py"], w, facts("/w/moved.py"))
+    await check()
+    await catalog.erase_documents([by_path["/w/docs/guide.md"]])
+    await check()
+    await catalog.remove_workspace(other.id)
+    await check()
+    inner = await catalog.add_workspace("/v/src")
+    await publish(catalog, "/v/src/x.py", ["x"], format="python", workspace=inner)
+    await check()
+    await catalog.add_workspace("/v")
+    await check()
+
+
+async def test_a_wrong_glob_is_an_error_and_not_an_empty_set(
+    catalog: Catalog, names: dict[int, str]
+):
+    many = "{a,b}" * 10
+    for glob in (many, f"*.py, !{many}"):
+        with pytest.raises(InvalidArgument, match="is not valid"):
+            await catalog.select_documents([], [glob])
+    assert len(await catalog.select_documents([], ["*.py"])) == 3
 
 
 async def test_the_document_list_is_paged_and_filtered(catalog: Catalog, names: dict[int, str]):
@@ -156,8 +238,9 @@ async def test_workspaces_are_counted(catalog: Catalog, names: dict[int, str]):
 # --- full-text search -------------------------------------------------------------------------
 
 
-async def found(catalog: Catalog, query: str, **narrowed: list[int]) -> list[str]:
-    hits = await catalog.search_text(query, 10, **narrowed)
+async def found(catalog: Catalog, query: str, folders: Sequence[str] = ()) -> list[str]:
+    documents = await catalog.select_documents(folders) if folders else None
+    hits = await catalog.search_text(query, 10, documents)
     assert hits == sorted(hits, key=lambda hit: -hit.score)
     return [p.text for p in await catalog.passages(hits)]
 
@@ -179,7 +262,7 @@ async def test_chunks_are_found_by_text_name_and_heading(catalog: Catalog):
 async def test_no_query_is_a_syntax_error(catalog: Catalog, query: str):
     await publish(catalog, "/w/a.txt", ["int main in c++ and more"])
     await catalog.search_text(query, 5)
-    await catalog.search_text(query, 5, [1])
+    await catalog.search_text(query, 5, await catalog.select_documents(["/w"]))
 
 
 async def test_a_rare_term_outweighs_frequent_ones_and_a_query_of_frequent_ones_finds_something(
@@ -198,11 +281,11 @@ async def test_a_phrase_in_quotes_ranks_its_words_in_that_order_first(catalog: C
 
 
 async def test_words_are_searched_only_in_the_given_documents(catalog: Catalog):
-    first = await publish(catalog, "/w/a.txt", ["walrus one"])
-    second = await publish(catalog, "/w/b.txt", ["walrus two"])
-    assert await found(catalog, "walrus", documents=[second.id]) == ["walrus two"]
-    assert len(await found(catalog, "walrus", documents=[first.id, second.id])) == 2
-    assert await found(catalog, "walrus", documents=[]) == []
+    await publish(catalog, "/w/a.txt", ["walrus one"])
+    await publish(catalog, "/w/b.txt", ["walrus two"])
+    assert await found(catalog, "walrus", ["/w/b.txt"]) == ["walrus two"]
+    assert len(await found(catalog, "walrus", ["/w"])) == 2
+    assert await found(catalog, "walrus", ["/nowhere"]) == []
 
 
 # --- chunks and their surroundings ------------------------------------------------------------

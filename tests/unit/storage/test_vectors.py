@@ -25,7 +25,7 @@ from allma_server.storage.vectors.config import VectorOptions
 from allma_server.storage.vectors.index import VectorIndex, open_vectors
 from allma_server.storage.vectors.stores import chroma_health
 from allma_server.storage.vectors.stores.chroma import ChromaStore
-from allma_server.types import Document, Hit
+from allma_server.types import Document, DocumentSet, Hit
 from tests.unit.storage.corpus import EMBEDDER, chunk_ids, publish, random_vector
 
 QUICK = VectorOptions(start_delay=0.0, retry_pauses=(0.0, 0.05))
@@ -72,6 +72,12 @@ async def some_documents(catalog: Catalog, count: int, chunks: int) -> list[Docu
         await publish(catalog, f"/w/{n}.txt", [f"document {n} part {i}" for i in range(chunks)])
         for n in range(count)
     ]
+
+
+async def among(catalog: Catalog, documents: Sequence[Document]) -> DocumentSet:
+    """These documents as a search would choose them."""
+    paths = [document.path for document in documents]
+    return await catalog.select_documents(paths or ["/nowhere"])
 
 
 def entries(directory: Path) -> list[Path]:
@@ -160,9 +166,9 @@ async def test_a_filter_is_exact_whether_it_is_narrow_or_wide(
             for some in (documents[:1], documents[:6], documents[7:]):
                 ids = [i for document in some for i in await chunk_ids(catalog, document)]
                 query = random_vector()
-                hits = await vectors.nearest(query, 10, [d.id for d in some])
+                hits = await vectors.nearest(query, 10, await among(catalog, some))
                 assert ids_of(hits) == await exact(catalog, query, 10, ids)
-        assert await vectors.nearest(random_vector(), 10, []) == []
+        assert await vectors.nearest(random_vector(), 10, await among(catalog, [])) == []
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -505,7 +511,7 @@ async def test_a_filter_inside_the_store_is_exact_too(
             for some in (documents[:1], documents[::2], documents[5:6], documents[3:]):
                 ids = [i for document in some for i in await chunk_ids(catalog, document)]
                 query = random_vector()
-                hits = await vectors.nearest(query, 10, [d.id for d in some])
+                hits = await vectors.nearest(query, 10, await among(catalog, some))
                 assert ids_of(hits) == await exact(catalog, query, 10, ids)
 
 
