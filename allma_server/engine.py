@@ -1,10 +1,10 @@
-"""The engine: the one place that wires catalogue, vectors, models and ingestion together.
+"""The engine: the one place that connects storage, vectors, models and ingestion.
 
     async with open_engine(config) as engine:
         ...
 
-An engine that exists is ready. Whatever is heavy (the model, the vector store, the parsers) is
-opened by the first call that needs it.
+An open engine is ready. The embedding model, the vector store and the parsers are opened by the
+first call that needs them, because each takes long to start.
 """
 
 import asyncio
@@ -54,8 +54,11 @@ UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
 FORMER = "former_embedders"
 
 
-class ChosenEmbedder:
-    """The embedder of a data directory: chosen at the first ingestion, then kept."""
+class ActiveEmbedder:
+    """The embedder of a data directory: resolved at the first ingestion, then fixed.
+
+    A replacement becomes the current one when it has a vector for every chunk.
+    """
 
     def __init__(
         self,
@@ -69,69 +72,71 @@ class ChosenEmbedder:
         self._vectors = vectors
         self._stack = stack
         self._opening = asyncio.Lock()
-        self._open: Embedder | None = None
-        self._wanted: Embedder | None = None
+        self._current: Embedder | None = None
+        self._replacement: Embedder | None = None
 
     async def name(self) -> str | None:
-        """`provider/model`, or None while nothing has been chosen."""
+        """Return `provider/model` of the current embedder; None before the first ingestion."""
         return await self._catalog.get_setting(EMBEDDER)
 
-    async def serving(self) -> Embedder | None:
-        """The chosen embedder; None before the first ingestion.
+    async def current(self) -> Embedder | None:
+        """Return the current embedder; None before the first ingestion.
 
         Raises:
-            ProviderError: it cannot be had now.
+            ProviderError: it cannot be opened.
         """
-        return await self._opened(decide=False)
+        return await self._opened(resolve=False)
 
-    async def chosen(self) -> Embedder:
-        """The chosen embedder; it is chosen now if it was not.
+    async def resolved(self) -> Embedder:
+        """Return the current embedder; resolve the setting before the first ingestion.
 
         Raises:
-            ProviderError: it cannot be had now.
-            InvalidArgument: the settings name one that does not exist.
+            ProviderError: it cannot be opened.
+            InvalidArgument: the setting names an unknown embedder.
         """
-        embedder = await self._opened(decide=True)
+        embedder = await self._opened(resolve=True)
         assert embedder is not None
         return embedder
 
-    async def wanted(self) -> Embedder | None:
-        """The embedder that is to take over, because the settings name it or it is a newer build.
+    async def replacement(self) -> Embedder | None:
+        """Return the embedder that will replace the current one, if any.
+
+        It is the one in the settings, or a newer build of the current one.
 
         Raises:
-            InvalidArgument: the settings name one that does not exist.
+            InvalidArgument: the setting names an unknown embedder.
         """
-        if (name := await self.wanted_name()) is None:
+        if (name := await self.replacement_name()) is None:
             return None
         async with self._opening:
-            # Once: it may be away for days, and is asked for again and again.
-            if self._wanted is None:
+            # Opened once: it may be unreachable for days, and every run asks for it.
+            if self._replacement is None:
                 opened = open_embedder(name, self._config, self._catalog.dimensions)
-                self._wanted = await self._stack.enter_async_context(opened)
-            return self._wanted
+                self._replacement = await self._stack.enter_async_context(opened)
+            return self._replacement
 
-    async def wanted_name(self) -> str | None:
-        """`provider/model` of the embedder that is to take over, if any."""
-        serving = await self.name()
-        return replacement(serving, self._config.embedder) if serving is not None else None
+    async def replacement_name(self) -> str | None:
+        """Return `provider/model` of the replacement, if any."""
+        current = await self.name()
+        return replacement(current, self._config.embedder) if current is not None else None
 
-    async def adopt(self, embedder: Embedder) -> None:
-        """Has the wanted embedder serve from now on; it has a vector for every chunk."""
+    async def switch_to(self, embedder: Embedder) -> None:
+        """Make the replacement the current embedder; it has a vector for every chunk."""
         async with self._opening:
-            former, name = self._open, await self.wanted_name()
+            former, name = self._current, await self.replacement_name()
             assert name is not None
             await self._vectors.use(embedder.identity)
             await self._catalog.set_setting(EMBEDDER, name)
-            self._open, self._wanted = embedder, None
+            self._current, self._replacement = embedder, None
             if former is not None:
                 await self._note_former(former.identity)
 
-    async def in_use(self) -> list[str]:
-        """Embedders whose vectors are kept: who serves, who is wanted, and who served of late."""
-        open_now = [embedder.identity for embedder in (self._open, self._wanted) if embedder]
+    async def retained(self) -> list[str]:
+        """Return the identities whose vectors are kept: current, replacement and recent ones."""
+        opened = [each.identity for each in (self._current, self._replacement) if each]
         oldest = (datetime.now(UTC) - timedelta(days=UNUSED_DAYS)).isoformat()
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
-        return [*open_now, *(name for name, until in former.items() if until > oldest)]
+        return [*opened, *(name for name, until in former.items() if until > oldest)]
 
     async def _note_former(self, identity: str) -> None:
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
@@ -139,58 +144,58 @@ class ChosenEmbedder:
         await self._catalog.set_setting(FORMER, json.dumps(former))
 
     async def empty_vectors(self) -> None:
-        """Leaves nothing of the vector index on the disk; it is built anew from SQLite.
+        """Delete the vector index from the disk; it is rebuilt from SQLite.
 
         Raises:
-            VectorStoreDown: it cannot be emptied.
+            VectorStoreDown: it cannot be deleted.
         """
-        # An embedder that is away has no index open, whose files can then be deleted.
+        # If the embedder cannot be opened, no index is open, and its files can be deleted.
         with contextlib.suppress(ProviderError):
-            await self.serving()
+            await self.current()
         await self._vectors.empty()
 
     async def erase_deleted_vectors(self) -> None:
-        """Leaves nothing of deleted chunks in the vector index.
+        """Erase the vectors of deleted chunks from the files of the vector index.
 
         Raises:
             VectorStoreDown: they cannot be erased.
         """
         with contextlib.suppress(ProviderError):
-            await self.serving()
+            await self.current()
         await self._vectors.erase_deleted()
 
-    async def _opened(self, *, decide: bool) -> Embedder | None:
+    async def _opened(self, *, resolve: bool) -> Embedder | None:
         async with self._opening:
-            if self._open is not None:
-                return self._open
+            if self._current is not None:
+                return self._current
             name = await self.name()
             if name is None:
-                if not decide:
+                if not resolve:
                     return None
                 name = await resolve_embedder(self._config)
             opened = await self._stack.enter_async_context(
                 open_embedder(name, self._config, self._catalog.dimensions)
             )
             await self._vectors.use(opened.identity)
-            if await self.name() != name:  # a full disk must not keep a search from its embedder
+            if await self.name() != name:  # a write, which fails on a full disk
                 await self._catalog.set_setting(EMBEDDER, name)
-            self._open = opened
+            self._current = opened
             return opened
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What operations are called with. One per data directory and process.
+    """The parts that operations use. There is one engine per data directory.
 
-    `settings` returns the settings as they were last read, from `live` where it is given. `tasks`
-    owns work that outlives the call that started it; a task in it must not raise. `questions`: the
-    ones being answered.
+    `settings` returns the settings as last read, from `live` if given. `clients` returns the number
+    of connected clients. `tasks` owns work that outlives the call that started it; its tasks must
+    not raise. `questions`: one object for each question that is being answered.
     """
 
     settings: Callable[[], Config]
     catalog: Catalog
     vectors: VectorIndex
-    embedder: ChosenEmbedder
+    embedder: ActiveEmbedder
     chat: ChatModels
     reranker: Reranker | None
     ingestion: Ingestion
@@ -201,7 +206,7 @@ class Engine:
 
     @property
     def config(self) -> Config:
-        """The settings in effect, as they were last read."""
+        """The settings in effect, as last read."""
         return self.settings()
 
     async def refresh_settings(self) -> None:
@@ -220,11 +225,14 @@ async def open_engine(
     clients: Callable[[], int] = lambda: 1,
     live: LiveSettings | None = None,
 ) -> AsyncGenerator[Engine]:
-    """The engine over `config.data_dir`, which it owns until the block ends.
+    """Open the engine of `config.data_dir`, and own that directory until the block ends.
 
-    Of a directory that cannot be written it serves what is indexed; changes raise DataReadOnly.
+    With a read-only directory it answers from the existing index; changes raise DataReadOnly.
 
-    `clients` tells how many share it. `live`: where `config` is from, and what it has become.
+    Args:
+        config: the settings.
+        clients: returns the number of connected clients.
+        live: the settings file behind `config`, which is read again when it changes.
 
     Raises:
         DataDirectoryBusy: another process owns the data directory.
@@ -239,10 +247,10 @@ async def open_engine(
         reranker = await stack.enter_async_context(
             open_reranker(config.reranker, _completion(settings, catalog, chat))
         )
-        # What is opened by the first call that needs it outlives the tasks that use it.
+        # Resources that the first call opens must outlive the tasks that use them.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
         vectors = await _open_vectors(stack, config, database)
-        embedder = ChosenEmbedder(config, catalog, vectors, later)
+        embedder = ActiveEmbedder(config, catalog, vectors, later)
         parsers = _Parsers(config, embedder, later)
         tasks = await stack.enter_async_context(background_tasks())
         ingestion = Ingestion(
@@ -260,7 +268,7 @@ async def open_engine(
 
 
 async def _open_data(stack: contextlib.AsyncExitStack, data_dir: Path) -> Database:
-    """The database of a data directory, which this process holds from now on."""
+    """Lock the data directory for this process and open its database."""
     owned = await stack.enter_async_context(data_directory_owned(data_dir, reading=True))
     path = data_dir / DATABASE
     await asyncio.to_thread(refuse_emptied, path, data_dir / VECTORS)
@@ -289,14 +297,19 @@ def _completion(settings: Callable[[], Config], catalog: Catalog, chat: ChatMode
 
 
 async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportReport:
-    """Makes an exported file the content of a data directory.
+    """Import an exported file into a data directory.
 
-    Its workspaces are proposed: what was imported of them is found, but no file of theirs is read
-    before their user indexes them.
+    Its workspaces are proposals: their imported text is searched, but no file in them is read
+    until the user indexes them.
+
+    Args:
+        file: a file that `allma export` wrote.
+        data_dir: the directory to fill.
+        replace: whether existing data may be replaced.
 
     Raises:
-        InvalidArgument: it is no such file, or there is something that would be lost.
-        DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: it cannot be done.
+        InvalidArgument: the file is not an export, or existing data would be lost.
+        DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: the import failed.
     """
 
     def refuse(taken: ImportedData) -> None:
@@ -309,13 +322,13 @@ async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportRepo
 
 
 async def rescue_data(data_dir: Path) -> Rescue:
-    """Puts a new database in the place of a damaged one, with what that still holds.
+    """Replace a damaged database by a new one with all rows that can be read.
 
-    The damaged one is kept beside it. Documents with gaps are read again by the next run.
+    The damaged file is kept beside it. Incomplete documents are read again by the next run.
 
     Raises:
         DataDirectoryBusy: an engine uses the directory.
-        DiskFull, StorageError: it cannot be done; the damaged database is as it was.
+        DiskFull, StorageError: the repair failed; the damaged database is unchanged.
     """
     database = data_dir / DATABASE
     async with data_directory_owned(data_dir):
@@ -325,24 +338,24 @@ async def rescue_data(data_dir: Path) -> Rescue:
 
 
 def _refuse_import(taken: ImportedData, data_dir: Path) -> None:
-    """Raises InvalidArgument for folders, formats or an embedder that this Allma does not take."""
+    """Raise InvalidArgument for refused folders, and for unknown formats and embedders."""
     for path in taken.workspaces:
         if (why := refusal_reason(Path(path), data_dir)) is not None:
             raise InvalidArgument(
-                f"The folder {path} is not taken over: it is {why}.",
-                "`allma forget` it where the file was exported, and export again.",
+                f"The folder {path} cannot be imported: it is {why}.",
+                "Run `allma forget` on it where the file was exported, and export again.",
             )
     if unknown := set(taken.formats) - FORMATS.keys() - {""}:
-        raise InvalidArgument(f"There are no files of the format {min(unknown)!r}.", UPDATE_FIRST)
+        raise InvalidArgument(f"The format {min(unknown)!r} is unknown.", UPDATE_FIRST)
     if taken.embedder is not None and taken.embedder.partition("/")[0] not in EMBEDDERS:
-        raise InvalidArgument(f"There is no embedder {taken.embedder[:80]!r}.", UPDATE_FIRST)
+        raise InvalidArgument(f"The embedder {taken.embedder[:80]!r} is unknown.", UPDATE_FIRST)
 
 
 class _Parsers:
-    """The parser pool for the serving embedder, whose limit of tokens decides the chunk size."""
+    """The parser pool for the current embedder, whose token limit bounds the chunk size."""
 
     def __init__(
-        self, config: Config, embedder: ChosenEmbedder, stack: contextlib.AsyncExitStack
+        self, config: Config, embedder: ActiveEmbedder, stack: contextlib.AsyncExitStack
     ) -> None:
         self._config = config
         self._embedder = embedder
@@ -351,9 +364,9 @@ class _Parsers:
         self._open: tuple[str, Parser] | None = None
 
     async def opened(self) -> Parser:
-        """Return the pool for the serving embedder; processes of a former one end when idle."""
+        """Return the pool for the current embedder; processes of a former one end when idle."""
         async with self._opening:
-            embedder = await self._embedder.chosen()
+            embedder = await self._embedder.resolved()
             if self._open is None or self._open[0] != embedder.identity:
                 pool = await self._stack.enter_async_context(
                     open_parser_pool(self._config, embedder)
@@ -362,8 +375,8 @@ class _Parsers:
             return self._open[1]
 
     async def chunking_fingerprint(self) -> str:
-        """Return what decides how files are chunked; another value makes all documents changed."""
-        embedder = await self._embedder.chosen()
+        """Return a value that changes with chunking; then all documents count as changed."""
+        embedder = await self._embedder.resolved()
         config = self._config
         parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
         if config.mask_secrets:

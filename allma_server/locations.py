@@ -155,7 +155,7 @@ def socket_path(data: Path) -> Path:
 
 
 def _short_folder() -> Path:
-    """The folder of sockets if HOME or the runtime folder has a long path; no variable moves it."""
+    """Return the folder of sockets for long paths of HOME; no variable changes it."""
     if sys.platform == "darwin":
         return Path(os.confstr(_DARWIN_USER_TEMP_DIR) or "/tmp", f"allma-{os.getuid()}")
     if sys.platform == "win32":
@@ -165,7 +165,7 @@ def _short_folder() -> Path:
 
 
 def _runtime_folder() -> Path | None:
-    """The user's runtime folder; found also if a client does not pass its variable on."""
+    """Return the user's runtime folder; found also if a client does not pass its variable on."""
     # Not platformdirs: without the variable it may fall back to a folder below TMPDIR.
     if named := os.environ.get("XDG_RUNTIME_DIR"):  # noqa: TID251
         return Path(named)
@@ -192,7 +192,7 @@ def build() -> dict[str, Any]:
 
 
 def is_newer(build: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
-    """Whether `build` is a later version than `than`, or the same installation after an update.
+    """Return whether `build` is later than `than`, or the same installation after an update.
 
     Two installations of one version are equal, wherever they are.
     """
@@ -204,7 +204,7 @@ def is_newer(build: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
 
 
 def _version(version: object) -> tuple[Any, ...]:
-    """The sort key of a version: 0.2 before 0.10, 1.0rc1 before 1.0."""
+    """Return the sort key of a version: 0.2 before 0.10, 1.0rc1 before 1.0."""
     found = re.match(r"(\d+(?:\.\d+)*)(.*)", version) if isinstance(version, str) else None
     if found is None:
         return ((), 0, ())

@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class ChildFailed(Exception):
-    """The child died, exceeded its time limit, or raised an unforeseen exception.
+    """The child died, exceeded its time limit, or raised an unexpected exception.
 
     `hung`: the time limit was exceeded. `bug`: the child's traceback, if it raised. `exit_code`: of
     a child that ended by itself, negative for a signal.

@@ -34,7 +34,7 @@ def serve(handlers: Mapping[str, Handler]) -> None:
     os.dup2(2, 1)
     # Ctrl-C in a terminal also reaches children; the parent ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # If the parent is gone, nothing is written, not even what is left in the buffer.
+    # If the parent has exited, nothing is written, not even what is left in the buffer.
     with contextlib.suppress(BrokenPipeError), source, sink:
         while (received := _read(source)) is not None:
             sink.writelines(frame(*_answer(handlers, *received)))

@@ -36,7 +36,7 @@ class PathPattern:
     segments: tuple[Segment, ...]
 
     def matches(self, path: Sequence[str], is_folder: bool) -> bool:
-        """Whether a path itself matches, rather than a folder around it."""
+        """Return whether a path itself matches, rather than a folder around it."""
         if self.folders_only and not is_folder:
             return False
         return _matches(self.segments, path[-1:] if self.anywhere else path)
@@ -57,7 +57,7 @@ def parse_pattern(text: str) -> list[PathPattern]:
 
 
 def _unescape_slash(escape: re.Match[str]) -> str:
-    """An escaped slash still separates; other characters stay escaped."""
+    """Remove the backslash before a slash, which still separates; keep the other escapes."""
     return "/" if escape[1] == "/" else escape[0]
 
 
@@ -171,7 +171,7 @@ def _class_name(pattern: str, at: int) -> tuple[str | None, int]:
 
 
 def _matches(segments: Sequence[Segment], path: Sequence[str]) -> bool:
-    """Whether the segments of a pattern match those of a path."""
+    """Return whether the segments of a pattern match those of a path."""
     at = start = 0  # positions in the pattern and in the path
     retry: tuple[int, int] | None = None
     while start < len(path):

@@ -34,7 +34,7 @@ def readable(path: str) -> str:
     )
 
 
-def meant(path: str) -> str:
+def unescaped(path: str) -> str:
     """Return the path that `shown` shows as `path`."""
     return _decoded(path, _SHOWN_BYTES)
 

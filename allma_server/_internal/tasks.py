@@ -14,7 +14,7 @@ class _Stop(Exception):
 
 @contextlib.asynccontextmanager
 async def background_tasks() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose tasks are cancelled at the end of the block.
+    """Open a task group whose tasks are cancelled at the end of the block.
 
     An exception of the block is raised as it is, not wrapped in a group.
     """

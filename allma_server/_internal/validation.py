@@ -19,9 +19,9 @@ _BOUNDS = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
 
 
 def requirement(error: "ErrorDetails", field: "FieldInfo | None") -> str:
-    """What the value has to be, such as "must be between 1 and 50".
+    """Return the requirement that a value violates, such as "must be between 1 and 50".
 
-    `field`: the model's field that refused the value, whose limits are named.
+    `field`: the field that refused the value, whose limits are named.
     """
     kind: str = error["type"]
     context: dict[str, Any] = error.get("ctx", {})
@@ -45,7 +45,7 @@ def requirement(error: "ErrorDetails", field: "FieldInfo | None") -> str:
 
 
 def _range(field: "FieldInfo | None") -> str:
-    """The limits of a number, or nothing where it has none."""
+    """Return the limits of a number, or nothing where it has none."""
     limits: dict[str, Any] = {}
     for mark in field.metadata if field is not None else ():
         for name in ("ge", "gt", "le", "lt"):

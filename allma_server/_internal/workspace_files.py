@@ -215,7 +215,7 @@ def _step(descriptor: int, name: str, flags: int) -> int:
 
 
 def _link(exc: OSError) -> OSError | NothingToIndex:
-    """Systems report a link that was not followed with different errors."""
+    """Convert the error for a link that was not followed, which differs between systems."""
     is_link = exc.errno in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
     return NothingToIndex(LINK) if is_link else exc
 

@@ -1,4 +1,4 @@
-"""Filter the text of a chat model while it is generated, before anybody sees it.
+"""Filter the text of a chat model while it is generated, before it is shown.
 
 The beginning of an answer that may be a refusal is held back until its sentence is complete. A
 refusal is replaced by one fixed sentence, and text after it is only shown if it cites a passage.

@@ -11,7 +11,7 @@ ResultT = TypeVar("ResultT")
 
 
 class ReadOnlyFallback:
-    """Wraps a conversation store and goes on without storing once a write has failed.
+    """Wrap a conversation store, and continue without storing once a write has failed.
 
     Implements `ports.ConversationStore`. `error` says why nothing was stored, None if all was.
     """

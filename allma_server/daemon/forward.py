@@ -170,7 +170,7 @@ class _Link:
         return rest
 
     def with_prefixed_id(self, message: Message, body: bytes) -> bytes:
-        """A request or notification of the daemon, with the ids that the client sees."""
+        """Return a request or notification of the daemon, with the ids that the client sees."""
         if "id" in message:
             message = {**message, "id": self._prefixed(message["id"])}
         elif (name := _CANCELS.get(message["method"])) is not None:
@@ -185,7 +185,7 @@ class _Link:
         return f"{self.number}:{_key(id)}"
 
     def own_id(self, id: object) -> object:
-        """The daemon's own id behind a prefixed one; None if another daemon sent the request."""
+        """Return the daemon's id without the prefix; None if another daemon sent the request."""
         number, _, known = str(id).partition(":")
         if number != str(self.number):
             return None
@@ -304,7 +304,7 @@ class _Forwarder:
                 self._link = None
 
     def _answer_for(self, link: _Link, message: Message, body: bytes) -> bytes | None:
-        """The client's response with the daemon's own id; None if another daemon asked."""
+        """Return the client's response with the daemon's own id; None if another daemon asked."""
         if not link.number:
             return body
         id = link.own_id(message["id"])
@@ -414,7 +414,7 @@ def _why(exc: Exception) -> tuple[str, str | None]:
 
 
 def _is_repeatable(message: Message) -> bool:
-    """Whether a request can be repeated: all but questions, which are stored, and changes."""
+    """Return whether a request can be repeated: not questions, which are stored, and changes."""
     params = message.get("params")
     operation = _member(params, "name") or _member(params, "command") or message["method"]
     return str(operation).rpartition("allma.")[2].rpartition("allma/")[2] not in _NOT_REPEATABLE
@@ -425,7 +425,7 @@ def _member(value: object, name: str) -> object:
 
 
 def _key(id: object) -> str:
-    """The dictionary key of an id: 1 and "1" are different."""
+    """Return the dictionary key of an id: 1 and "1" are different."""
     return json.dumps(id)
 
 

@@ -48,11 +48,11 @@ class Beginning:
             self._opening = None
 
     def has(self, body: bytes) -> bool:
-        """Whether a request is part of the beginning."""
+        """Return whether a request is part of the beginning."""
         return body == self._opening
 
     def bodies(self) -> list[bytes]:
-        """The messages, in order."""
+        """Return the messages, in order."""
         messages = [self._opening, self._confirmation, self._settings]
         if self._added or self._removed:
             event = {"added": [*self._added.values()], "removed": [*self._removed.values()]}

@@ -145,7 +145,7 @@ class Daemon:
         return self._opened
 
     def _refusal(self, hello: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The answer to a client that is not served; None if it is served."""
+        """Return the answer to a client that is not served; None if it is served."""
         if _protocol(hello) == "control":
             return None
         build = hello.get("build")
@@ -193,12 +193,12 @@ async def _read_hello(reader: asyncio.StreamReader) -> dict[str, Any] | None:
 
 
 def _protocol(hello: Mapping[str, Any]) -> str:
-    """The protocol that a client wants to speak, or `control` for one command."""
+    """Return the protocol that a client wants to speak, or `control` for one command."""
     return str(hello.get("protocol") or hello.get("door"))  # earlier versions send "door"
 
 
 def _context(hello: Mapping[str, Any]) -> ClientContext:
-    """The client as its hello describes it; only the owner of the engine can reach the socket."""
+    """Return the client that a hello describes; only the engine's user can open the socket."""
     cwd, project_folder = hello.get("cwd"), hello.get("project_folder", hello.get("hint"))
     return ClientContext(
         LOCAL,

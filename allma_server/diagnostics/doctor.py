@@ -70,7 +70,7 @@ async def _orphans(engine: Engine, progress: Progress) -> str:
 
 
 async def _documents(engine: Engine, progress: Progress) -> str:
-    embedder = await engine.embedder.serving()
+    embedder = await engine.embedder.current()
     if embedder is None:
         return "none yet"
     with engine.ingestion.exclusive():
@@ -88,7 +88,7 @@ async def _full_text(engine: Engine, progress: Progress) -> str:
 
 
 async def _vectors(engine: Engine, progress: Progress) -> str:
-    if await engine.embedder.serving() is None:
+    if await engine.embedder.current() is None:
         return "none yet"
     await engine.embedder.empty_vectors()
     if trouble := await engine.vectors.wait_for_rebuild():
@@ -158,7 +158,7 @@ async def _database(engine: Engine) -> Check:
                 return Check("Database", "failed", f"It is damaged: {found}", DataDamaged.next_step)
             if engine.catalog.unwritable is None:  # SQLite compares it by a statement that writes
                 await engine.catalog.check_full_text()
-            embedder = await engine.embedder.serving()
+            embedder = await engine.embedder.current()
             found = await engine.catalog.contradictions(embedder.identity if embedder else None)
     except TimeoutError:
         return Check("Database", "ok", f"no damage found in {CHECK_SECONDS:g} s of checking")
@@ -171,7 +171,7 @@ async def _database(engine: Engine) -> Check:
 
 async def _embedder(engine: Engine) -> Check:
     name = await engine.embedder.name()
-    embedder = await engine.embedder.serving()
+    embedder = await engine.embedder.current()
     if embedder is None:
         return Check("Embedder", "ok", "not chosen yet; the first indexing decides")
     try:
@@ -235,7 +235,7 @@ async def _settings(engine: Engine) -> Check:
     waiting = await engine.pending_settings()
     config = engine.config.model_copy(update=dict(waiting))
     failed: list[str] = []
-    told: list[str] = []
+    warnings: list[str] = []
     for key in CHECKS:
         if getattr(config, key) == type(config).model_fields[key].get_default():
             continue
@@ -244,14 +244,18 @@ async def _settings(engine: Engine) -> Check:
         except AllmaError as exc:
             failed.append(f"{key} = {getattr(config, key)}: {exc}")
         else:
-            told += [f"{key} = {getattr(config, key)}: {warning}"] if warning else []
+            warnings += [f"{key} = {getattr(config, key)}: {warning}"] if warning else []
     if failed:
-        return Check("Settings", "failed", " ".join(failed + told), "`allma config` lists them.")
+        return Check(
+            "Settings", "failed", " ".join(failed + warnings), "`allma config` lists them."
+        )
     if waiting:
-        told.append(f"{', '.join(waiting)} changed while the engine was running.")
-        return Check("Settings", "warning", " ".join(told), "`allma daemon restart` applies it.")
-    if told:
-        return Check("Settings", "warning", " ".join(told), "`allma config` lists them.")
+        warnings.append(f"{', '.join(waiting)} changed while the engine was running.")
+        return Check(
+            "Settings", "warning", " ".join(warnings), "`allma daemon restart` applies it."
+        )
+    if warnings:
+        return Check("Settings", "warning", " ".join(warnings), "`allma config` lists them.")
     return Check("Settings", "ok", "all valid")
 
 

@@ -46,7 +46,7 @@ class Rules:
         return bool(self._rules)
 
     def ignores(self, path: Sequence[str], is_folder: bool) -> bool | None:
-        """Whether a path below the file's folder is ignored; None if no rule matches it.
+        """Return whether a path below the file's folder is ignored; None if no rule matches it.
 
         Args:
             path: its segments, by `as_segment`.

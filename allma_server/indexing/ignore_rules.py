@@ -112,7 +112,7 @@ class FolderRules:
     common_dir: str | None = None
 
     def ignores(self, name: str, is_folder: bool) -> bool:
-        """Whether the rules exclude an entry of the folder."""
+        """Return whether the rules exclude an entry of the folder."""
         path = (*self.segments, as_segment(name))
         for chain in self.chains:
             for depth, rules in chain:
@@ -143,7 +143,7 @@ class FolderRules:
         return FolderRules(self.files, segments, tuple(chains), common_dir)
 
     def is_linked_worktree(self, folder: OpenFolder) -> bool:
-        """Whether a folder is another worktree of a repository that is, or may be, indexed anyway.
+        """Return whether a folder is another worktree of a repository that is or may be indexed.
 
         A worktree whose repository is elsewhere, outside this workspace, is not: nothing else of
         that repository is indexed.

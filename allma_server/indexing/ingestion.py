@@ -45,8 +45,8 @@ from allma_server.types import (
 class Embedders(vector_backfill.Embedders, Protocol):
     """The embedders of the data directory."""
 
-    async def chosen(self) -> Embedder: ...
-    async def in_use(self) -> list[str]: ...
+    async def resolved(self) -> Embedder: ...
+    async def retained(self) -> list[str]: ...
 
 
 class Catalogue(
@@ -95,13 +95,15 @@ class Ingestion:
             config,
             catalogue,
             parser=parser,
-            embedder=embedders.chosen,
+            embedder=embedders.resolved,
             chunking_fingerprint=chunking_fingerprint,
             forgetting=self._forgetting,
             jobs=self._jobs,
         )
         self._backfill = VectorBackfill(catalogue, embedders, self._jobs, self._retry_limited)
-        self.maintenance = Maintenance(catalogue, self._jobs, embedders.in_use, self._retry_limited)
+        self.maintenance = Maintenance(
+            catalogue, self._jobs, embedders.retained, self._retry_limited
+        )
         self._monitor = ChangeMonitor(
             catalogue.workspaces, self._start_update, config.data_dir, watch=config.watch
         )
@@ -369,7 +371,7 @@ class Ingestion:
     async def _work(self, run: Run, workspaces: Sequence[Workspace], options: RunOptions) -> None:
         await self._catalogue.check_writable()
         await self._forgetting.resume()
-        embedder = await self._embedders.chosen()
+        embedder = await self._embedders.resolved()
         failures: list[str] = []
         for workspace in workspaces:
             try:
@@ -384,6 +386,6 @@ class Ingestion:
         has_missing_vectors = run.job.report is not None and run.job.report.notice is not None
         for notice in failures:
             run.add_report(IngestReport(notice=notice))
-        if has_missing_vectors or await self._embedders.chosen() is not embedder:
+        if has_missing_vectors or await self._embedders.resolved() is not embedder:
             self._backfill.mark_needed()
         self._backfill.start()

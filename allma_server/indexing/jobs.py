@@ -137,7 +137,7 @@ class Jobs:
         return run.job.report or IngestReport()
 
     def has(self, job_id: str) -> bool:
-        """Whether the job belongs to this process and has not ended."""
+        """Return whether the job belongs to this process and has not ended."""
         return job_id in self._runs
 
     async def job(self, job_id: str) -> Job:

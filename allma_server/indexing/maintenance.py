@@ -73,7 +73,7 @@ class Maintenance:
 
 
 def is_machine_idle() -> bool:
-    """Whether the load of the machine is low; False on Windows, where it is unknown."""
+    """Return whether the load of the machine is low; False on Windows, where it is unknown."""
     if not hasattr(os, "getloadavg"):
         return False
     return os.getloadavg()[0] < IDLE_LOAD * (os.cpu_count() or 1)

@@ -53,8 +53,8 @@ def check_disk(root: Path, disks: Disks, has_files: Callable[[str], bool]) -> No
 def unmounted_folders(disks: Disks, has_files: Callable[[str], bool]) -> list[str]:
     """Return the folders that are empty and no longer on the disk that they were on.
 
-    `has_files` tells whether a folder has a file to index; it may take long, and is called only for
-    folders on another disk than before.
+    `has_files` returns whether a folder has a file to index. It may take long, and is called only
+    for folders on another disk than before.
     """
     unmounted: list[str] = []
     for path, disk in sorted(disks.items()):

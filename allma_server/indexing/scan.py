@@ -71,7 +71,7 @@ class WorkspaceScan:
         yield from self._walk(options.only)
 
     def has_files(self, path: str) -> bool:
-        """Whether a folder of the workspace has a file to index."""
+        """Return whether a folder of the workspace has a file to index."""
         files = scope.walk_part(self._root, [Path(path)], self._data_dir, self._max_bytes)
         return any(file.reason is None for file in files)
 

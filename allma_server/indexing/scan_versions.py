@@ -29,7 +29,7 @@ class ScanVersions:
         return number
 
     def is_latest(self, path: str, number: int) -> bool:
-        """Whether version `number` of a file may be written."""
+        """Return whether version `number` of a file may be written."""
         if self._latest.get(path, 0) > number:
             return False
         return not any(at > number and is_inside(path, folder) for at, folder in self._invalidated)

@@ -1,4 +1,4 @@
-"""The order of work on the index: work that somebody waits for takes its next step first.
+"""The order of work on the index: work with a waiting client takes its next step first.
 
 Runs are not executed one after another. Each run asks before every small step whether more urgent
 work is active. `ScanVersions` decides which of two runs may write the same file.
@@ -18,8 +18,8 @@ class Priority(IntEnum):
     """The urgency of a piece of work; the lowest number goes first.
 
     `EXCLUSIVE`: nothing else is written. `SAVED`: a few files that have just changed. `ASKED`: a
-    client waits for the run to end. `SCAN`: a whole folder, and nobody waits. `MAINTENANCE`:
-    nothing that can be searched depends on it.
+    client waits for the run to end. `SCAN`: a whole folder, without a waiting client.
+    `MAINTENANCE`: no search depends on it.
     """
 
     EXCLUSIVE = 0

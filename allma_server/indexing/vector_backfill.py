@@ -43,19 +43,19 @@ class Catalogue(Protocol):
 
 
 class Embedders(Protocol):
-    """The embedder that serves, and the one that the settings want instead."""
+    """The current embedder, and its replacement if the settings name another."""
 
-    async def serving(self) -> Embedder | None: ...
-    async def wanted(self) -> Embedder | None: ...
-    async def adopt(self, embedder: Embedder) -> None: ...
+    async def current(self) -> Embedder | None: ...
+    async def replacement(self) -> Embedder | None: ...
+    async def switch_to(self, embedder: Embedder) -> None: ...
 
 
 class VectorBackfill:
-    """Makes missing vectors; one job at a time.
+    """Create missing vectors; one job at a time.
 
-    `on_adopted` is called when another embedder has taken over, because documents may need to be
-    chunked again. `problem` is a sentence that says why vectors are not made; `missing_reason` is
-    the same, but only while vectors of the serving embedder are missing.
+    `on_switched` is called after a change of the embedder, because documents may have to be
+    chunked again. `problem` is a sentence with the reason why vectors cannot be created;
+    `missing_reason` is the same, but only while vectors of the current embedder are missing.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class VectorBackfill:
         catalogue: Catalogue,
         embedders: Embedders,
         jobs: Jobs,
-        on_adopted: Callable[[], Awaitable[None]],
+        on_switched: Callable[[], Awaitable[None]],
     ) -> None:
         self._catalogue = catalogue
         self._embedders = embedders
         self._jobs = jobs
-        self._on_adopted = on_adopted
+        self._on_switched = on_switched
         self._retry = asyncio.Event()
-        # An earlier process may have left vectors to make.
+        # An earlier process may have left chunks without vectors.
         self._is_needed = True
         self.problem: str | None = None
         self.missing_reason: str | None = None
@@ -87,7 +87,7 @@ class VectorBackfill:
             self._jobs.start("", self._work, Priority.SCAN, kind=EMBED)
 
     async def wait(self) -> None:
-        """Wait until no vectors are missing, or none that can be made now."""
+        """Wait until no vectors are missing, or the job waits for a retry."""
         while True:
             runs = self._jobs.runs(EMBED)
             tasks = {r.task for r in runs if r.task is not None and not r.is_waiting}
@@ -100,9 +100,9 @@ class VectorBackfill:
         while True:
             try:
                 await self._catalogue.check_writable()
-                await self._fill_serving(run)
+                await self._fill_current(run)
                 self.missing_reason = None
-                await self._fill_wanted(run)
+                await self._fill_replacement(run)
             except InvalidArgument as exc:
                 self.problem = str(exc)
                 log.warning("the embedder in the settings: %s", exc)
@@ -132,35 +132,35 @@ class VectorBackfill:
 
     async def _has_missing_vectors(self) -> bool:
         try:
-            embedder = await self._embedders.serving()
+            embedder = await self._embedders.current()
         except AllmaError:
             return True
         if embedder is None:
             return False
         return await self._catalogue.count_missing_vectors(embedder.identity) > 0
 
-    async def _fill_serving(self, run: Run) -> None:
-        """Make the vectors of chunks that were published without them."""
-        embedder = await self._embedders.serving()
+    async def _fill_current(self, run: Run) -> None:
+        """Create the vectors of chunks that were published without them."""
+        embedder = await self._embedders.current()
         if embedder is not None and await self._catalogue.count_missing_vectors(embedder.identity):
             await self._fill(run, embedder, self._catalogue.add_vectors, "embedding")
 
-    async def _fill_wanted(self, run: Run) -> None:
-        """Make a vector for every chunk with the wanted embedder, and let it take over."""
-        embedder = await self._embedders.wanted()
+    async def _fill_replacement(self, run: Run) -> None:
+        """Create a vector for every chunk with the replacement, and switch to it."""
+        embedder = await self._embedders.replacement()
         if embedder is None:
             return
         name, store = embedder.identity, self._catalogue.keep_vectors
         while True:
             await self._fill(run, embedder, store, f"embedding again with {name}")
             async with run.schedule.writing:
-                # Documents that were indexed meanwhile have vectors of the serving embedder only.
+                # Documents indexed meanwhile have only vectors of the current embedder.
                 if await self._catalogue.count_missing_vectors(name) == 0:
-                    await self._embedders.adopt(embedder)
+                    await self._embedders.switch_to(embedder)
                     break
-        log.info("the embedder %s has taken over", name)
-        await self._on_adopted()
-        await self._fill_serving(run)
+        log.info("switched to the embedder %s", name)
+        await self._on_switched()
+        await self._fill_current(run)
 
     async def _fill(self, run: Run, embedder: Embedder, store: StoreVectors, message: str) -> None:
         """Embed the texts without a vector of this embedder, in the order of the chunks."""

@@ -80,7 +80,7 @@ def _answer_text(result: Answer) -> str:
 
 
 def _sources(citations: Sequence[Citation], *, only_cited: bool) -> str:
-    """The numbered sources of an answer; with their text if no model has written the answer."""
+    """Return the numbered sources of an answer; all with their text if not `only_cited`."""
     cited = [c for c in citations if c.cited] if only_cited else list(citations)
     if not cited:
         return ""

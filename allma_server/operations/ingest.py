@@ -31,7 +31,7 @@ async def ingest(
 ) -> IngestReport | Job:
     """Index folders or files, and watch them for changes.
 
-    Only changed files are read again. Long work continues as a job; status tells its progress.
+    Only changed files are read again. Long work continues as a job; status shows its progress.
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]

@@ -63,7 +63,7 @@ async def _without_documents(call: Call, scope: Scope, *, all_missing: bool) -> 
         if all_missing:
             return None
         where = f" in {', '.join(scope.folders)}" if scope.folders else ""
-        sentence = f"No documents indexed{where}. `allma documents` tells which files were skipped."
+        sentence = f"No documents indexed{where}. `allma documents` lists the skipped files."
         return sentence, "nothing_indexed"
     if not scope.glob or len(await select(scope.folders, scope.globs)):
         return None

@@ -84,7 +84,7 @@ def sources_of(call: Call) -> Sources:
         engine.catalog,
         engine.catalog,
         engine.vectors,
-        engine.embedder.serving,
+        engine.embedder.current,
         engine.reranker,
         engine.config.rerank_seconds,
     )

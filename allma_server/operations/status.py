@@ -54,7 +54,7 @@ async def _embedder(engine: Engine) -> EmbedderStatus:
     wanted = replacement(name, setting) if name is not None else None
     reason = engine.ingestion.backfill_problem
     try:
-        serving = await engine.embedder.serving()
+        serving = await engine.embedder.current()
     except AllmaError as exc:
         return EmbedderStatus(name, None, wanted, str(exc))
     return EmbedderStatus(name, serving.dimensions if serving else None, wanted, reason)
@@ -154,10 +154,10 @@ def _status_text(result: Status) -> str:
 
 
 def _embedder_text(embedder: EmbedderStatus) -> str:
-    """The active embedder, the one that will replace it, and why that one is not ready."""
+    """Return the active embedder, the one that will replace it, and why that one is not ready."""
     line = f"{embedder.name or 'decided at the first indexing'}."
     if embedder.wanted:
-        line += f" {embedder.wanted} takes over once it has embedded everything."
+        line += f" {embedder.wanted} will replace it when all documents are embedded."
     return f"{line} {embedder.reason}" if embedder.reason else line
 
 

@@ -125,7 +125,7 @@ async def run_with_deadline(
 async def _outcome(
     operation: Operation, call: Call, arguments: Mapping[str, Any]
 ) -> Callable[[], Any]:
-    """A function that returns the result or raises the failure of an operation.
+    """Return a function that returns the result or raises the failure of an operation.
 
     A task that raised would end its whole task group.
     """

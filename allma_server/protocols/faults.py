@@ -36,7 +36,7 @@ class Fault(NamedTuple):
     data: Mapping[str, Any] | None = None
 
     def response(self, id: Id | None) -> dict[str, Any]:
-        """The response to the request `id`; None where no id could be read."""
+        """Return the response to the request `id`; None where no id could be read."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.data is not None:
             error["data"] = dict(self.data)
@@ -44,18 +44,18 @@ class Fault(NamedTuple):
 
 
 def fault(code: int, error_code: str, message: str, hint: str | None = None) -> Fault:
-    """A fault whose `data` is an Error object: `error_code` is its stable snake_case word."""
+    """Return a fault with an Error object as `data`; `error_code` is in snake_case and stable."""
     data = {"code": error_code, "message": message, "hint": hint}
     return Fault(code, f"{message} {hint}" if hint else message, data)
 
 
 def method_not_found(what: str) -> Fault:
-    """The fault for a method that the protocol does not have; `what` names it in a sentence."""
+    """Return the fault for an unknown method; `what` names it in a sentence."""
     return fault(METHOD_NOT_FOUND, "method_not_found", what)
 
 
 def fault_of(exc: Exception, log: "logging.Logger", *, failed: int = SERVER_ERROR) -> Fault:
-    """The fault that reports an exception; the traceback of a bug goes to `log` only.
+    """Return the fault that reports an exception; the traceback of a bug goes to `log` only.
 
     `failed`: the protocol's code for a foreseen failure that no argument caused.
     """
@@ -69,7 +69,7 @@ def fault_of(exc: Exception, log: "logging.Logger", *, failed: int = SERVER_ERRO
 
 
 def unexpected() -> Fault:
-    """The fault that reports a bug, without any detail of it."""
+    """Return the fault that reports a bug, without any detail of it."""
     import logging
 
     paths = [getattr(handler, "baseFilename", None) for handler in logging.getLogger().handlers]

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def bases(*folders: str | None) -> tuple[str, ...]:
-    """The folders where a client's relative paths may start, without duplicates.
+    """Return the folders where a client's relative paths may start, without duplicates.
 
     The root does not count: it is the current folder of programs that work in none.
     """
@@ -53,7 +53,7 @@ class Folders:
         return tuple(path for path in self._paths if path not in self._refused)
 
     def with_notice(self, result: T) -> T:
-        """The result; a search or an answer gets a notice of folders that were not indexed."""
+        """Return the result; a search or answer gets a notice about folders not indexed."""
         if isinstance(result, SearchResult | Answer) and self._refused:
             notice = " ".join(filter(None, (result.notice, *self.refused)))
             return replace(result, notice=notice)
@@ -77,7 +77,7 @@ class Folders:
         try:
             for path in self._paths if paths is None else paths:
                 try:
-                    # Nobody has looked at the folder: it may be empty for want of its disk.
+                    # The user has not checked the folder; its disk may be unmounted.
                     await BY_NAME["ingest"](call, {"paths": [path], "keep_unmounted": True})
                     self._refused.pop(path, None)
                 except AllmaError as exc:
@@ -104,6 +104,6 @@ class Folders:
 
 
 def file_path(uri: str) -> str | None:
-    """The path of a `file:` URI; None for any other."""
+    """Return the path of a `file:` URI; None for any other."""
     path = path_of_uri(uri)
     return None if path is None else absolute(path)

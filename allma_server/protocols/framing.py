@@ -74,7 +74,7 @@ class Framing(Protocol):
 
     @staticmethod
     def frame(body: bytes) -> bytes:
-        """The bytes that carry a message."""
+        """Return the bytes that carry a message."""
         ...
 
 
@@ -149,7 +149,7 @@ class Frames:
         return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
     def _next(self) -> list[Piece] | None:
-        """The pieces at the start of the buffer; None when more bytes are needed."""
+        """Return the pieces at the start of the buffer; None when more bytes are needed."""
         if self._length is None:
             return self._header()
         if self._skipped is not None:
@@ -234,7 +234,7 @@ def _malformed(code: int, sentence: str, *ids: Id | None) -> Malformed:
 
 
 def _found_id(head: bytes, tail: bytes) -> Id | None:
-    """The id of a request that cannot be parsed; None if it is not found at the top level."""
+    """Return the id of a request that cannot be parsed; None if it has none at the top level."""
     depth = 0
     for token in _TOKEN.finditer(head):
         match token[0]:

@@ -1,6 +1,6 @@
-"""The settings of an LSP client: those that concern its own questions.
+"""The settings that an LSP client can send; they apply to its own requests.
 
-Settings that concern the data belong to the data directory; one client cannot change them for all.
+All other settings belong to the data directory, which clients share.
 """
 
 import difflib
@@ -15,10 +15,10 @@ from allma_server.config import Config
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that a client may send; the extensions document and check it by this.
+    """A setting of a client; the extensions' documentation and checks are generated from it.
 
-    `default`: the value without it, as far as a client can know. `least` and `most` bound a
-    number. `technical`: for the code of a client, not for its users.
+    `default`: the value if it is not set. `least` and `most`: limits of a number. `technical`: for
+    the code of a client, not for its users.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Setting:
     technical: bool = False
 
     def takes(self, number: int) -> bool:
-        """Whether a number is within the bounds."""
+        """Return whether a number is within the bounds."""
         least = number if self.least is None else self.least
         most = number if self.most is None else self.most
         return least <= number <= most
@@ -41,14 +41,14 @@ SETTINGS = (
         "chat_model",
         str,
         "auto",
-        "The model that answers, such as `llama3.2:3b`. With `auto` it is the one that was chosen "
-        "last, else the first that can chat.",
+        "The model that answers, such as `llama3.2:3b`. `auto`: the model selected last, else the "
+        "first installed chat model.",
     ),
     Setting(
         "top_k",
         int,
         5,
-        "How many passages a model is given to answer from, and how many a search finds at first.",
+        "Maximum number of passages in a prompt and in a search result.",
         least=1,
         most=50,
     ),
@@ -56,15 +56,15 @@ SETTINGS = (
         "workspace",
         str,
         "",
-        "Where questions and searches look: a folder, or `all` for everything that is indexed. "
-        "When it is not set they look in the projects that are open, or everywhere when none is.",
+        "The folder that questions and searches are limited to, or `all` for all indexed folders. "
+        "If empty: the open projects, or all indexed folders if none is open.",
     ),
     Setting(
         "index_workspace_folders",
         bool,
         True,
-        "Index the projects that are open, and follow their changes. Files that `.gitignore` or "
-        "`.allmaignore` name are left out.",
+        "Index the open projects, and update the index when files change. `.gitignore` and "
+        "`.allmaignore` are respected.",
     ),
     Setting(
         "stream_notification",
@@ -81,7 +81,7 @@ _OTHER_NAMES = {"model": "chat_model"}
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """The settings of one connection; None where the server's own apply."""
+    """The settings of one connection; None means the server's value."""
 
     chat_model: str | None = None
     top_k: int | None = None
@@ -91,14 +91,17 @@ class ClientSettings:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Values for optional arguments that requests leave out."""
+        """Values for optional arguments that requests omit."""
         given = {"model": self.chat_model, "top_k": self.top_k, "workspace": self.workspace}
         return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Settings with a client's changes, complaints about them, and those that belong elsewhere."""
+    """Settings with a client's changes.
+
+    `complaints`: sentences about invalid ones. `elsewhere`: settings of the data directory.
+    """
 
     settings: ClientSettings
     complaints: list[str] = field(default_factory=list[str])
@@ -109,7 +112,7 @@ def apply(settings: ClientSettings, given: object) -> Applied:
     """Return the settings with a client's changes.
 
     Null and the empty string unset a key, so that the server's value applies again. Objects are
-    ignored: they hold settings of the client itself, while Allma's are flat.
+    ignored: they are settings of the client itself, because Allma's are flat.
     """
     if given is None:
         return Applied(settings)

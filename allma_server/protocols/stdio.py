@@ -53,7 +53,7 @@ class FdWriter:
         self._queue.put(data)
 
     async def drain(self) -> None:
-        """Wait until at most `HIGH_WATER` bytes are unwritten, or the reader is gone."""
+        """Wait until at most `HIGH_WATER` bytes are unwritten, or the reader has closed its end."""
         await self._has_capacity.wait()
 
     def close(self, grace: float = 2.0) -> None:
@@ -69,7 +69,7 @@ class FdWriter:
                 while view and not gone:
                     view = view[os.write(self._fd, view) :]
             except OSError:
-                gone = True  # nobody reads: drop the rest
+                gone = True  # the reader has closed its end: drop the rest
             with self._counting:
                 self._waiting -= len(data)
                 has_capacity = self._waiting <= HIGH_WATER

@@ -125,7 +125,7 @@ class Tool:
         return Selection(operation, chosen, note)
 
     def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The known arguments, by the tool's names, and the names of the unknown ones."""
+        """Return the known arguments, by the tool's names, and the names of the unknown ones."""
         known = self.schema["properties"]
         hidden = {n for o in self.operations.values() for n in o.arguments.model_fields}
         given: dict[str, Any] = {}
@@ -161,7 +161,7 @@ class Tool:
 
 
 def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A property without title, null and unions, which several clients cannot read."""
+    """Return a property without title, null and unions, which several clients cannot read."""
     kinds: list[dict[str, Any]] = [k for k in schema.get("anyOf", []) if k.get("type") != "null"]
     merged: dict[str, Any] = {**(kinds[0] if kinds else {}), **schema}
     if merged.get("type") == "array":

@@ -65,7 +65,7 @@ async def content(call: Call, uri: str) -> Content:
 
 
 def _parsed(uri: str) -> tuple[str, str]:
-    """The kind and the name of an `allma:` URI."""
+    """Return the kind and the name of an `allma:` URI."""
     try:
         parts = urlsplit(uri if is_text(uri) else "")
     except ValueError:
@@ -93,7 +93,7 @@ async def _answer(call: Call, message_id: str) -> str:
 
 
 async def _document(call: Call, name: str) -> str:
-    """A whole document, read in as many excerpts as it takes."""
+    """Return a whole document, read in as many excerpts as it takes."""
     source, text, line = f"{SCHEME}://document/{name}", "", 1
     if (id := row_id(name)) is None:
         raise DocumentNotFound(f"{source!r} names no document.", "The id is a number.")

@@ -1,7 +1,7 @@
 """Fuse the dense and the lexical result list into one ranking by a weighted sum of scores.
 
 BM25 is a sum of log-odds (Robertson and Zaragoza, 2009), so its scores are used unscaled: a list
-whose scores are all alike hardly changes the order, and a clear winner stands out. Scaling each
+whose scores are all similar hardly changes the order, and a clear winner stands out. Scaling each
 list to 0..1 would lose that. Cosine similarities are converted to the same unit by a weight:
 
     score = BM25 + dense_weight * (cosine - lowest) / sqrt(highest - lowest)

@@ -238,7 +238,7 @@ async def _rerank(
 
 
 _REMOVED = (-1, -1)
-"""Stands for the facts of a document that was removed meanwhile, so its passages are stale."""
+"""Replaces the facts of a document that was removed meanwhile, so its passages are stale."""
 
 
 async def mark_stale(

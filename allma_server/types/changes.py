@@ -53,7 +53,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """A document whose file is gone, or is no longer in scope."""
+    """A document whose file no longer exists or is no longer in scope."""
 
     known: Document
 

@@ -36,7 +36,7 @@ def git(folder: Path, *arguments: str) -> list[str]:
 
 async def counted(engine: Engine) -> list[int]:
     """Lets the engine's embedder count its texts, in the list's only number."""
-    embedder = await engine.embedder.chosen()
+    embedder = await engine.embedder.resolved()
     embed, count = embedder.embed_documents, [0]
 
     async def counting(texts: Sequence[str]) -> Vectors:

@@ -156,7 +156,7 @@ def letters(number: int) -> str:
 
 async def publish(engine: Engine, root: str, documents: Sequence[dict[str, str]]) -> dict[str, str]:
     """Index the documents that are not indexed yet; return their ids by path."""
-    embedder = await engine.embedder.chosen()
+    embedder = await engine.embedder.resolved()
     workspace = await engine.catalog.add_workspace(root)
     known = {document.path for document in await engine.catalog.documents(workspace.id)}
     paths = {f"{root}/{letters(i)}": document for i, document in enumerate(documents)}
@@ -192,7 +192,7 @@ def chunk_of(document: dict[str, str]) -> Chunk:
 
 
 async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcome:
-    embedder = await engine.embedder.chosen()
+    embedder = await engine.embedder.resolved()
     began = time.perf_counter()
     vector = await embedder.embed_query(question.text)
     embedded = time.perf_counter()
@@ -312,7 +312,7 @@ async def latency(data: Path, chunks: int = 20_000) -> None:
         await publish_many(
             engine, [d for n in names for d in lines(folder / n / "corpus.jsonl")], chunks
         )
-        embedder = await engine.embedder.chosen()
+        embedder = await engine.embedder.resolved()
         await engine.vectors.wait_until_current()
         sources = sources_of(Call(engine, LOCAL))
         matrix = np.random.default_rng(1).standard_normal((chunks, 384), np.float32)
@@ -354,7 +354,7 @@ async def publish_many(engine: Engine, texts: Sequence[dict[str, str]], chunks: 
     workspace = await engine.catalog.add_workspace("/latency")
     if await engine.catalog.documents(workspace.id):
         return
-    embedder = await engine.embedder.chosen()
+    embedder = await engine.embedder.resolved()
     vectors = np.random.default_rng(0).standard_normal((chunks, 384), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     mixed = [

@@ -40,7 +40,7 @@ def archive(tmp_path: Path) -> Path:
 
 async def refuse_to_embed(engine: Engine) -> None:
     """From now on no document can be embedded again; a question can."""
-    embedder = await engine.embedder.serving()
+    embedder = await engine.embedder.current()
     assert embedder is not None and embedder.identity.startswith("local/all-MiniLM-L6-v2-int8")
 
     async def refuse(texts: Sequence[str], *, urgent: bool = False) -> Sequence[Any]:
@@ -119,13 +119,13 @@ async def test_identifiers_in_stored_data_are_still_read(former: Config) -> None
         database.execute("INSERT INTO settings VALUES ('former_embedders', ?)", (until,))
     assert stored["vector_collection"] == collection
     async with open_engine(former) as engine:
-        await engine.embedder.serving()
+        await engine.embedder.current()
         await engine.vectors.wait_until_current()
         kinds = {job.kind for job in await engine.catalog.jobs(100)}
         assert kinds >= {"ingest", "embed", "erase"}
         reports = [job.report for job in await engine.catalog.jobs(100) if job.report]
         assert reports[0].skipped[0].path == f"{PROJECT}/.env"
-        assert embedder in await engine.embedder.in_use()
+        assert embedder in await engine.embedder.retained()
         for key in ("vector_index_id", "vector_collection", "tokens_version"):
             assert await engine.catalog.get_setting(key) == stored[key]
     assert [path.name for path in (former.data_dir / "vectors").iterdir()] == [collection]

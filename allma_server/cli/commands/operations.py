@@ -45,10 +45,10 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def without_command(app: typer.Typer) -> dict[str, str]:
-    """What `generated.OPERATIONS` has to be: the operations that no command by hand runs."""
+    """Return the value of `generated.OPERATIONS`: operations without a handwritten command."""
     from allma_server.operations import OPERATIONS as ALL  # late: not for the help
 
-    known = set(_by_hand(app))
+    known = set(_handwritten(app))
     return {
         operation.name: operation.summary.partition(". ")[0].rstrip(".") + "."
         for operation in ALL
@@ -65,15 +65,15 @@ def _groups(app: typer.Typer) -> Iterator[tuple[str, typer.Typer]]:
         yield from _groups(each.typer_instance)
 
 
-def _by_hand(app: typer.Typer, prefix: str = "") -> Iterator[str]:
-    """The names of commands, as operations are named."""
+def _handwritten(app: typer.Typer, prefix: str = "") -> Iterator[str]:
+    """Return the handwritten commands, by the names of their operations."""
     for each in app.registered_commands:
         if each.callback is not None and each.callback.__module__ != __name__:
             yield f"{prefix}{each.name}"
     for each in app.registered_groups:
         if each.typer_instance is not None:
             named = f"{prefix}{each.name}." if isinstance(each.name, str) else prefix
-            yield from _by_hand(each.typer_instance, named)
+            yield from _handwritten(each.typer_instance, named)
 
 
 def _add(parent: typer.Typer, name: str, last: str, summary: str) -> None:
@@ -86,7 +86,7 @@ def _add(parent: typer.Typer, name: str, last: str, summary: str) -> None:
 
 
 def program_of(operation: "Operation") -> typer.Typer:
-    """A program that runs one operation with the command line's options."""
+    """Return a program that runs one operation with the command line's options."""
     only = typer.Typer(
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -114,7 +114,7 @@ def _command(operation: "Operation") -> Command:
 
 
 def _option(parameter: inspect.Parameter) -> inspect.Parameter:
-    """The option for an argument: `--its-name`, with its description, limits and default."""
+    """Return the option for an argument: `--its-name`, with its description, limits and default."""
     annotated = get_origin(parameter.annotation) is Annotated
     kind, *marks = get_args(parameter.annotation) if annotated else (parameter.annotation,)
     settings: dict[str, Any] = {
@@ -134,7 +134,7 @@ def _option(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _is_simple(kind: Any) -> bool:
-    """Whether the shell can write such a value as words."""
+    """Return whether the shell can write such a value as words."""
     members = [each for each in get_args(kind) if each is not type(None)]
     if kind in _SIMPLE or get_origin(kind) is Literal:
         return True

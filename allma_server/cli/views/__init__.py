@@ -15,5 +15,5 @@ VIEWS: Views = {
 
 
 def view(result: object, page: Page) -> View:
-    """What a result looks like, item by item."""
+    """Render a result, item by item."""
     return VIEWS.get(type(result), record)(result, page)

@@ -10,7 +10,7 @@ from allma_server.types import Answer, Conversation, ConversationPage, Export
 
 
 def _answer(result: Answer, page: Page) -> View:
-    """The sources; the text has been streamed already."""
+    """Render only the sources; the text has already been streamed."""
     if not result.citations:
         return
     yield Text()

@@ -39,7 +39,7 @@ def record(result: object, page: Page) -> View:
 
 
 def _table(rows: Sequence[object], page: Page) -> View:
-    """A row for each object of a list, a line for each other value."""
+    """Render a row for each object of a list, a line for each other value."""
     found = [row for row in rows if isinstance(row, Passage)]
     if len(found) == len(rows):
         yield from passages(found, page)
@@ -49,7 +49,7 @@ def _table(rows: Sequence[object], page: Page) -> View:
         yield from (Text(readable(str(row))) for row in rows)
         return
     used = {name for row in named for name, value in row.items() if value not in (None, [], "")}
-    # A path stands last, where it may be as long as it is.
+    # A path is last, so that its length does not matter.
     names = sorted((n for n in named[0] if n in used), key=_PATHS.__contains__)
     cells = [[_short(name, row.get(name), row, page) for name in names] for row in named]
     yield from page.columns([[Text(_label(name), "dim") for name in names], *cells])
@@ -60,7 +60,7 @@ def _rows(value: object) -> Sequence[object] | None:
 
 
 def _members(value: object) -> Mapping[str, Any] | None:
-    """The fields of an object; None for a value that has none."""
+    """Return the fields of an object; None for a value that has none."""
     if is_dataclass(value) and not isinstance(value, type):
         all_fields = {field.name: getattr(value, field.name) for field in fields(value)}
         return {name: each for name, each in all_fields.items() if name not in _BESIDE}
@@ -74,7 +74,7 @@ def _label(name: str) -> str:
 
 
 def _cell(name: str, value: Any, row: Mapping[str, Any], page: Page) -> Text | None:
-    """A value as it stands beside its label; None where there is none."""
+    """Return a value as shown beside its label; None if there is none."""
     match value:
         case None | "":
             return None

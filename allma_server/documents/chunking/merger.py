@@ -97,6 +97,6 @@ def _common_prefix(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, .
 
 
 def _are_related(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether one heading path contains the other, or both have the same parent."""
+    """Return whether one heading path contains the other, or both have the same parent."""
     common = len(_common_prefix(one, other))
     return common in (len(one), len(other)) or common + 1 == len(one) == len(other)

@@ -56,6 +56,6 @@ def _rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, int, list[str
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether a row is a header: its cells are distinct and none is a number."""
+    """Return whether a row is a header: its cells are distinct and none is a number."""
     names = [cell.strip() for cell in cells if cell.strip()]
     return bool(names) and len(set(names)) == len(names) and not any(map(_NUMBER.match, names))

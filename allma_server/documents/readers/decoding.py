@@ -83,7 +83,7 @@ def _decode_wide(data: bytes) -> str | None:
     elif (data[::2].count(0) > len(data) / 20) == (data[1::2].count(0) > len(data) / 20):
         widths = tuple(
             width for width in widths if width[1] == 4
-        )  # NUL bytes at even and odd offsets alike
+        )  # NUL bytes at both even and odd offsets
     candidates: list[str] = []
     for encoding, width in widths:
         try:

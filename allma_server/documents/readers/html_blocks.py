@@ -175,7 +175,7 @@ class _Walk:
             self._open_list(element, tag)
 
     def _inline(self, element: _Element, tag: str) -> bool:
-        """Whether the element is inline; if so, apply its effect on the text."""
+        """Return whether the element is inline; if so, apply its effect on the text."""
         if tag == "br":
             self._add_text("\n" if self._table is None and self._heading is None else " ")
         elif tag in _SPACED:
@@ -379,7 +379,7 @@ def _in_formula(element: _Element) -> bool:
 
 
 def _is_data_table(table: _Element) -> bool:
-    """Whether a table has data; old pages and e-mails use tables for their layout."""
+    """Return whether a table has data; old pages and e-mails use tables for their layout."""
     if table.get("role") in ("presentation", "none"):
         return False
     if any(_is_layout(part) for part in _elements(table)):

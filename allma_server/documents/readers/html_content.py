@@ -30,7 +30,7 @@ _Element = Any
 
 
 def is_invisible(element: _Element, *, navigation: bool = False) -> bool:
-    """Whether an element is hidden or navigation; with `navigation`, only whether it is hidden."""
+    """Return whether an element is hidden or, without `navigation`, is navigation."""
     tag = element.tag
     if tag in _INVISIBLE:
         return True
@@ -68,7 +68,7 @@ def _is_note(element: _Element, role: str) -> bool:
 
 
 def _links_to_itself(anchor: _Element) -> bool:
-    """Whether an anchor is the symbol beside a heading that links to the heading."""
+    """Return whether an anchor is the symbol beside a heading that links to the heading."""
     if not (anchor.get("href") or "").startswith("#"):
         return False
     text = "".join(islice(anchor.itertext(), 4)).strip()
@@ -100,7 +100,7 @@ _MIN_PAGE = 500
 
 
 def is_saved_from_web(page: _Element) -> bool:
-    """Whether a page comes from a web site rather than from a manual.
+    """Return whether a page comes from a web site rather than from a manual.
 
     The signs are metadata for social networks and search engines, and scripts from other hosts
     (advertisements, statistics), unless the page names a documentation tool as its generator.

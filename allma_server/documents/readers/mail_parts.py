@@ -172,10 +172,10 @@ class _Parts:
 
     def bodies(self) -> list[_PartText]:
         """Return the bodies, of alternatives only the best."""
-        alike: dict[int, list[_PartText]] = {}
+        alternatives: dict[int, list[_PartText]] = {}
         for n, text in enumerate(self._bodies):
-            alike.setdefault(text.choice or -1 - n, []).append(text)
-        return [_best_body(texts) for texts in alike.values()]
+            alternatives.setdefault(text.choice or -1 - n, []).append(text)
+        return [_best_body(texts) for texts in alternatives.values()]
 
     def _add_nested(self, messages: list[Message], name: str) -> None:
         for message in messages:

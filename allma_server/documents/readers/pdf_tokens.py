@@ -54,7 +54,7 @@ def join_tokens(text: str) -> str:
 
 
 def is_address(token: str) -> bool:
-    """Whether `token` is or begins a URL, a mail address, a path or an identifier."""
+    """Return whether `token` is or begins a URL, a mail address, a path or an identifier."""
     return _ADDRESS.search(token) is not None or "_" in token or token.count("/") > 1
 
 

@@ -69,7 +69,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` has no visible character."""
+    """Return whether `text` has no visible character."""
     return _VISIBLE.search(text) is None
 
 

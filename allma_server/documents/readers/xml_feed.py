@@ -16,7 +16,7 @@ _BLOCKS = frozenset("p div li td th br h1 h2 h3 h4 h5 h6 pre blockquote".split()
 
 
 def is_feed(root: Node) -> bool:
-    """Whether the name of the root element is that of a feed."""
+    """Return whether the name of the root element is that of a feed."""
     return root.local in ("rss", "feed") or (
         root.local == "RDF" and root.child("item", "channel") is not None
     )

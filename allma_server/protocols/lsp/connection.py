@@ -146,7 +146,7 @@ class Editor:
         return {"cancelled": self.cancel(token)}
 
     async def content(self, arguments: dict[str, Any]) -> dict[str, str]:
-        """The text behind an `allma:` URI, for clients without virtual documents."""
+        """Return the text behind an `allma:` URI, for clients without virtual documents."""
         uri = arguments.get("uri")
         if not isinstance(uri, str) or len(arguments) != 1:
             raise InvalidArgument("content takes the argument 'uri', a string.")
@@ -231,14 +231,14 @@ class Editor:
 
 
 def current_task() -> "asyncio.Task[Any]":
-    """The running task; every coroutine has one."""
+    """Return the running task; every coroutine has one."""
     task = asyncio.current_task()
     assert task is not None
     return task
 
 
 def title(name: str) -> str:
-    """The title of a progress bar: `Allma: pull` for `models.pull`."""
+    """Return the title of a progress bar: `Allma: pull` for `models.pull`."""
     return f"Allma: {name.rpartition('.')[2]}"
 
 

@@ -37,7 +37,7 @@ def without_unknown_values(
 
 
 def _paths(failure: cattrs.BaseValidationError, above: Path = ()) -> Iterator[tuple[Path, bool]]:
-    """The paths of the invalid values, each with whether it is an enumeration value."""
+    """Return the paths of the invalid values, each with whether it is an enumeration value."""
     for cause in failure.exceptions:
         steps: list[str | int] = []
         for note in getattr(cause, "__notes__", ()):
@@ -57,7 +57,7 @@ def _order(path: Path) -> list[tuple[int, str]]:
 
 
 def _present(data: Any, path: Path) -> Path:
-    """The existing part of a path, in JSON names: the value there should hold the rest."""
+    """Return the existing part of a path, in JSON names: the value there should hold the rest."""
     present: list[str | int] = []
     for step in path:
         key = _key(data, step)
@@ -69,7 +69,7 @@ def _present(data: Any, path: Path) -> Path:
 
 
 def _key(data: Any, step: str | int) -> str | int | None:
-    """The JSON key of `step`: lsprotocol names its attributes in snake_case."""
+    """Return the JSON key of `step`: lsprotocol names its attributes in snake_case."""
     if isinstance(data, list) and isinstance(step, int):
         return step if step < len(cast(list[Any], data)) else None
     if isinstance(data, dict):

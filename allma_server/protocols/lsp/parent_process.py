@@ -21,7 +21,7 @@ async def wait_for_exit(pid: int) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this id exists."""
+    """Return whether a process of this id exists."""
     if sys.platform == "win32":
         return _alive_on_windows(pid)
     try:

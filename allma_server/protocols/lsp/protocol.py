@@ -34,14 +34,14 @@ REQUEST_FAILED = -32803
 _log = logging.getLogger(__name__)
 
 
-def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Whether a log record of pygls is more than a client's mistake or a foreseen failure."""
+def _is_bug(record: logging.LogRecord) -> bool:
+    """Return whether a log record of pygls reports a bug, and no expected error."""
     failure = record.exc_info[1] if record.exc_info else None
-    foreseen = isinstance(failure, JsonRpcException) and failure.code != INTERNAL_ERROR
-    return not foreseen and not record.getMessage().startswith("Unable to deserialize")
+    expected = isinstance(failure, JsonRpcException) and failure.code != INTERNAL_ERROR
+    return not expected and not record.getMessage().startswith("Unable to deserialize")
 
 
-logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_unforeseen)
+logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_bug)
 
 
 # Shared by all connections: building the converter of a type takes milliseconds.
@@ -149,17 +149,17 @@ class Server(LanguageServer):
 
 
 def as_response(exc: Exception) -> JsonRpcException:
-    """The JSON-RPC error that reports an exception."""
+    """Return the JSON-RPC error that reports an exception."""
     return response_of(fault_of(exc, _log, failed=REQUEST_FAILED))
 
 
 def response_of(fault: Fault) -> JsonRpcException:
-    """A fault as pygls raises it, its data with the keys of LSP."""
+    """Return a fault as pygls raises it, its data with the keys of LSP."""
     data = {to_camel(key): value for key, value in (fault.data or {}).items()}
     return JsonRpcException(fault.message, fault.code, data)
 
 
 def cancelled(conversation_id: str) -> JsonRpcException:
-    """The error for an answer that was stopped; its conversation keeps the text so far."""
+    """Return the error for an answer that was stopped; its conversation keeps the text so far."""
     data = {"conversationId": conversation_id}
     return JsonRpcException("The answer was stopped.", REQUEST_CANCELLED, data)

@@ -113,7 +113,7 @@ class WorkspaceSync:
             self._background.create_task(self._index(self._editor.folders.paths))
 
     def _applied(self, given: object) -> ClientSettings:
-        """The initial settings of the client, changed by `given`."""
+        """Return the initial settings of the client, changed by `given`."""
         applied = apply(self._initial, given)
         self._complaints |= {c: False for c in applied.complaints if c not in self._complaints}
         self._elsewhere |= applied.elsewhere
@@ -121,8 +121,8 @@ class WorkspaceSync:
 
     def _complain(self) -> None:
         """Show each complaint once."""
-        for complaint, told in self._complaints.items():
-            if not told:
+        for complaint, is_reported in self._complaints.items():
+            if not is_reported:
                 _log.warning("%s", complaint)
                 self._editor.server.window_show_message(
                     types.ShowMessageParams(types.MessageType.Warning, complaint)
@@ -219,7 +219,7 @@ class WorkspaceSync:
 
 
 def _folders(params: types.InitializeParams) -> list[str]:
-    """The editor's folders; older editors name one, by `rootUri` or `rootPath`."""
+    """Return the editor's folders; older editors name one, by `rootUri` or `rootPath`."""
     if params.workspace_folders:
         return _paths(params.workspace_folders)
     if params.root_uri:

@@ -68,7 +68,7 @@ def _can_ask(context: Context) -> bool:
 
 
 async def _question(call: Call, operation: Operation, arguments: Arguments) -> types.ElicitRequest:
-    """A form without fields: accepting it is the answer."""
+    """Return a form without fields: accepting it is the answer."""
     subject = ", ".join(map(str, arguments.values()))
     if operation is BY_NAME["conversations.delete"]:
         subject = (await call.engine.catalog.conversation(subject)).title
@@ -93,7 +93,7 @@ async def _ask(context: Context, question: types.ElicitRequest) -> types.ElicitR
 
 
 def _key(operation: Operation, arguments: Arguments) -> str:
-    """The key of this question, different for every operation and arguments."""
+    """Return the key of this question, different for every operation and arguments."""
     asked = json.dumps([operation.name, dict(arguments)], sort_keys=True)
     return f"confirm-{blake2b(asked.encode(), digest_size=8).hexdigest()}"
 

@@ -80,7 +80,7 @@ class Connection:
         )
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:
-        """The client's own folders; else its project folder or roots that are indexed; else all."""
+        """Return the client's folders, else its indexed project folder or roots, else all."""
         if searched := self.folders.searched:
             return searched
         indexed = [workspace.path for workspace in await engine.catalog.workspaces()]

@@ -23,8 +23,9 @@ SNIPPET = 200
 
 
 def succeeded(result: Any, *, links: bool) -> types.CallToolResult:
-    """The result of an operation. Some clients show their model only the text, others only the
-    data, so each is complete.
+    """Return the result of an operation as text and as data.
+
+    Each is complete, because some clients pass only the text to their model, others only the data.
 
     `links`: add a resource link for each document found.
     """
@@ -51,7 +52,7 @@ def _links(result: Any) -> list[types.ResourceLink]:
 
 
 def failed(fault: Fault) -> types.CallToolResult:
-    """A failure: the sentence for a model, the Error object for a program."""
+    """Return a failure: the sentence for a model, the Error object for a program."""
     return types.CallToolResult(
         content=[types.TextContent(text=fault.message)],
         structured_content=dict(fault.data or {}),
@@ -60,7 +61,7 @@ def failed(fault: Fault) -> types.CallToolResult:
 
 
 def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResult:
-    """The partial result of a call that continues, and how to get the rest."""
+    """Return the partial result of a call that continues, and how to get the rest."""
     data: dict[str, Any] = {"state": "running"}
     if (id := relay.conversation_id) is not None:
         note = (
@@ -80,14 +81,14 @@ def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResu
 def with_note(
     result: types.CallToolResult | types.InputRequiredResult, note: str | None
 ) -> types.CallToolResult | types.InputRequiredResult:
-    """The result with a note on how the arguments were read."""
+    """Return the result with a note on how the arguments were read."""
     if note is None or not isinstance(result, types.CallToolResult):
         return result
     return result.model_copy(update={"content": [*result.content, types.TextContent(text=note)]})
 
 
 def _bounded(result: Any) -> Any:
-    """The result, cut where it would fill a model's context; the rest can be requested."""
+    """Return the result, cut where it would fill a model's context; the rest can be requested."""
     match result:
         case Excerpt(text=text) if len(text) > LARGEST_EXCERPT:
             lines = text[:LARGEST_EXCERPT].split("\n")

@@ -27,7 +27,7 @@ def make_session(
 
     Args:
         engine: opened by the first request that needs it.
-        background: owns the session's polling; end it when the client is gone.
+        background: owns the session's polling; end it when the client has disconnected.
         client: who asks, and where it works.
     """
     connection = Connection(engine, background, client)

@@ -87,7 +87,7 @@ async def _connected(config: "Config") -> socket.socket:
 
 
 def working_folder() -> str | None:
-    """The current folder; None if it was removed."""
+    """Return the current folder; None if it was removed."""
     try:
         return os.getcwd()
     except OSError:
@@ -96,7 +96,7 @@ def working_folder() -> str | None:
 
 @asynccontextmanager
 async def shell_client(link: socket.socket) -> AsyncGenerator["ShellClient"]:
-    """A client on a connection that the daemon has accepted; closing it cancels its requests."""
+    """Open a client on a connection that the daemon accepted; closing it cancels its requests."""
     opened = (
         asyncio.open_connection if link.family == socket.AF_INET else asyncio.open_unix_connection
     )

@@ -40,7 +40,7 @@ def replacement(serving: str, setting: str) -> str | None:
     """Return the embedder that is to take over from the serving one; None if that stays.
 
     `setting` is the configured one. A bundled model is also replaced by its newer build, whatever
-    the settings say, because its own files are gone.
+    the settings say, because its own files no longer exist.
     """
     wanted = current_name(serving if setting == "auto" else setting)
     return wanted if wanted != serving else None

@@ -164,13 +164,13 @@ class ServedEmbedder:
         return _unit(head + tail)
 
     async def _check_text(self, prefix: str, texts: Sequence[str], failure: ProviderError) -> None:
-        """Returns where one of several texts may have caused a failure.
+        """Return if one of several texts may have caused a failure.
 
-        Servers tell that in many ways, or not at all; but then they take another text.
+        Servers report this in many ways or not at all, so another text is tried.
 
         Raises:
-            InputRefused: the only text has.
-            ProviderError: `failure` itself, which any text meets.
+            InputRefused: the only text caused it.
+            ProviderError: `failure` itself, because the other text failed too.
         """
         try:
             raw = await self._with_retries([f"{prefix}ok"])
@@ -192,7 +192,7 @@ class ServedEmbedder:
         return await self._api.embed(texts)
 
     def _check_shape(self, raw: list[list[float]], count: int) -> None:
-        """Raises ProviderError for vectors that cannot be those of so many texts."""
+        """Raise ProviderError for vectors of a wrong count or length."""
         if len(raw) != count:
             raise ProviderError(
                 f"{self.identity} returned {_counted(len(raw), 'vector')} for "

@@ -108,7 +108,7 @@ class ProviderClient:
         try:
             return answer.model_validate_json(content)
         except ValidationError:
-            # The details may be long and help nobody, not even in the log.
+            # The details may be long, and are of no use even in the log.
             raise unexpected(self.provider) from None
 
     def stream_error(self, error: Any, model: str, *, has_begun: bool) -> ProviderError:

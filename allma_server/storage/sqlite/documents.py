@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from allma_server._internal.path_text import meant, shown
+from allma_server._internal.path_text import shown, unescaped
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Database, Stored
 from allma_server.storage.sqlite.document_table import DocumentFilter, DocumentTable
@@ -69,7 +69,7 @@ class Documents(Stored):
         where, values = _all(conditions)
         [total] = await self._db.rows(f"SELECT count(*) FROM documents d WHERE {where}", values)
         if cursor:
-            conditions.append(("d.path > ?", [rows.stored_path(meant(cursor))]))
+            conditions.append(("d.path > ?", [rows.stored_path(unescaped(cursor))]))
         where, values = _all(conditions)
         found = await self._db.rows(
             "SELECT d.*, w.path AS workspace FROM documents d "

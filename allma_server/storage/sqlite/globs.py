@@ -28,7 +28,7 @@ class Glob:
     """Whether what is below a folder matches."""
 
     def matches(self, *paths: str) -> bool:
-        """Whether one of the paths of a file matches; if the glob excludes, whether none does."""
+        """Return whether one of a file's paths matches or, for an excluding glob, none does."""
         return any(map(self._fits, paths)) != self.excludes
 
     def _fits(self, path: str) -> bool:

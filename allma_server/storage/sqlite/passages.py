@@ -20,7 +20,7 @@ class Passages(Stored):
     """Read chunks as search needs them; implements `ports.PassageStore` with `Documents`."""
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
-        """Return the hits' chunks in the hits' order, without hits whose chunk is gone."""
+        """Return the hits' chunks in the hits' order, without hits whose chunk no longer exists."""
         found = await self._db.rows(
             f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
             (rows.as_json(hit.chunk_id for hit in hits),),
@@ -48,7 +48,7 @@ class Passages(Stored):
         return [rows.chunk(row) for row in found]
 
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
-        """Join a passage with its neighbour; return it unchanged if a chunk is gone."""
+        """Join a passage with its neighbour; return it unchanged if a chunk no longer exists."""
         first, second = sorted((passage, neighbour), key=lambda each: each.chunk_index)
         found = await self._db.rows(
             "SELECT * FROM chunks WHERE id IN (?, ?) ORDER BY chunk_index",

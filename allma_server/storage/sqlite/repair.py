@@ -89,7 +89,7 @@ class Repair(Stored):
         return found
 
     async def damage_behind(self, failure: Exception) -> DataDamaged | None:
-        """Return the damage of the database that caused an unforeseen failure, if there is any."""
+        """Return the damage of the database that caused an unexpected exception, if any."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 found = await self.quick_damage()

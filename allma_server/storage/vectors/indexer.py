@@ -216,7 +216,7 @@ class VectorIndexer:
                     self._rebuild_requested = True
                 await self._pause(exc.message, since_complete)
             except Exception:
-                # Exact search and the engine go on.
+                # Exact search and the engine continue.
                 log.exception("updating the vector index failed because of a bug")
                 since_complete += 1
                 await self._pause("Unexpected error; the log has the details.", since_complete)
@@ -304,7 +304,7 @@ class VectorIndexer:
 
 
 def _has_many_dead_slots(health: VectorStoreHealth) -> bool:
-    """Slots of deleted vectors are never reused, and searches walk through them."""
+    """Return whether a rebuild pays: slots of deleted vectors are never reused but searched."""
     dead = health.used_slots - health.live_slots
     return dead > MAX_DEAD_SLOTS and dead > health.live_slots // 2
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from allma_server._internal.path_text import actual, meant, path_of_uri, readable, shown
+from allma_server._internal.path_text import actual, path_of_uri, readable, shown, unescaped
 from allma_server.errors import InvalidArgument, as_dict
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -26,7 +26,7 @@ def test_a_shown_name_is_converted_back(name: bytes, text: str) -> None:
     path = os.fsdecode(name)
     assert shown(path) == text
     text.encode("utf-8")
-    assert meant(text) == path
+    assert unescaped(text) == path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="such names are refused there")

@@ -178,7 +178,7 @@ def test_exponents_are_separated_from_the_digits_before() -> None:
     assert line(b"(about 106 of 10-6 in H2)Tj") == "about 106 of 10-6 in H2"
 
 
-def meant(content: bytes, **meaning: str) -> str:
+def extracted(content: bytes, **meaning: str) -> str:
     """The text of a page whose letters mean something else."""
     rows = [b"<%02x> <%b>" % (ord(letter), text.encode("utf-16-be").hex().encode())
             for letter, text in meaning.items()]  # fmt: skip
@@ -195,13 +195,13 @@ def meant(content: bytes, **meaning: str) -> str:
 
 
 def test_right_to_left_text_is_in_reading_order_with_its_ligatures() -> None:
-    assert meant(b"DLB", D="د", B="ب", L="لا") == "بلاد"
-    assert meant(b"DLB", D="د", B="ب", L="\ufefb") == "بلاد"
-    assert meant(b"MWLS", M="ם", W="ו", L="ל", S="ש") == "שלום"
+    assert extracted(b"DLB", D="د", B="ب", L="لا") == "بلاد"
+    assert extracted(b"DLB", D="د", B="ب", L="\ufefb") == "بلاد"
+    assert extracted(b"MWLS", M="ם", W="ו", L="ל", S="ש") == "שלום"
 
 
 def test_characters_outside_the_basic_plane_are_kept() -> None:
-    assert meant(b"A-B", A="\U0001f600", B="\U00020000") == "\U0001f600-\U00020000"
+    assert extracted(b"A-B", A="\U0001f600", B="\U00020000") == "\U0001f600-\U00020000"
 
 
 def test_columns_are_read_one_after_the_other() -> None:

@@ -146,7 +146,7 @@ async def test_a_text_in_many_files_is_embedded_once(config: Config, folder: Pat
     for n in range(600):
         (folder / f"copy{n}.txt").write_text("The same in all of them.\n")
     async with open_engine(config) as engine:
-        embedder = await engine.embedder.chosen()
+        embedder = await engine.embedder.resolved()
         embed, texts = embedder.embed_documents, list[str]()
 
         async def noted(given: Sequence[str], *, urgent: bool = False) -> Vectors:

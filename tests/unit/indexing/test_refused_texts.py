@@ -77,7 +77,7 @@ async def reasons(engine: Engine) -> dict[str, str]:
 
 async def vectors(engine: Engine, name: str) -> int:
     """How many passages of a document have a vector of the serving embedder."""
-    embedder = await engine.embedder.serving()
+    embedder = await engine.embedder.current()
     assert embedder is not None
     found = await engine.catalog._db.rows(
         "SELECT c.text_hash FROM chunks c JOIN documents d ON d.id = c.document_id "
@@ -88,7 +88,7 @@ async def vectors(engine: Engine, name: str) -> int:
 
 
 async def missing(engine: Engine) -> int:
-    embedder = await engine.embedder.serving()
+    embedder = await engine.embedder.current()
     assert embedder is not None
     return await engine.catalog.count_missing_vectors(embedder.identity)
 
@@ -145,7 +145,7 @@ async def test_a_repair_does_not_take_a_refused_passage_for_a_missing_one(
 ) -> None:
     async with engine_with(Server(), config) as engine:
         await index(engine, folder)
-        embedder = await engine.embedder.serving()
+        embedder = await engine.embedder.current()
         assert embedder is not None
         assert await engine.catalog.contradictions(embedder.identity) == []
 

@@ -72,7 +72,7 @@ async def test_documents_indexed_during_a_change_of_embedders_get_both_vectors(
     async with open_engine(config) as engine:
         await index(engine, folder)
     async with open_engine(config.model_copy(update={"embedder": LOCAL})) as engine:
-        wanted = await engine.embedder.wanted()
+        wanted = await engine.embedder.replacement()
         assert wanted is not None
         embed, texts = wanted.embed_documents, list[str]()
         began, go_on = asyncio.Event(), asyncio.Event()
@@ -103,7 +103,7 @@ async def test_a_text_without_a_vector_is_found_by_keywords(
 ) -> None:
     monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
     async with open_engine(config) as engine:
-        embedder = await engine.embedder.chosen()
+        embedder = await engine.embedder.resolved()
         embed = embedder.embed_documents
 
         async def away(given: Sequence[str], *, urgent: bool = False) -> Vectors:
@@ -164,7 +164,7 @@ async def test_the_old_vectors_are_used_until_the_new_ones_are_complete(
 
     async def move(engine: Engine, *, at_most: int) -> None:
         """Let the new model embed so many texts, and wait until no more is done."""
-        wanted = await engine.embedder.wanted()
+        wanted = await engine.embedder.replacement()
         assert wanted is not None and wanted.identity == LOCAL
         embed, held = wanted.embed_documents, asyncio.Event()
 

@@ -113,7 +113,7 @@ async def test_a_failing_embedder_is_reported_with_the_reason(
 ) -> None:
     monkeypatch.setattr(batch_embedder, "RETRY_SECONDS", 0.0)
     async with open_engine(config) as engine:
-        embedder = await engine.embedder.chosen()
+        embedder = await engine.embedder.resolved()
 
         async def away(given: Sequence[str], *, urgent: bool = False) -> Vectors:
             raise ProviderUnreachable("Nothing answers at the port.", "Start it.")
