@@ -1,8 +1,8 @@
 """Classify queries (question or topic) and passages (code or prose), for the search weights."""
 
-import re
 from collections.abc import Sequence
 
+from allma_server.search.question_words import asks
 from allma_server.types import Passage
 
 CODE_DENSITY = 0.01
@@ -12,16 +12,11 @@ CODE_DENSITY = 0.01
 """
 
 _CODE_SIGNS = "{}=_<>(["
-_QUESTION = re.compile(
-    r"^\W*(what|who|whom|whose|which|when|where|why|how(?!\s+to\b)|is|are|was|were|does|do|did|can"
-    r"|could|has|have|had|should|will|would)\b|\?\s*$",
-    re.IGNORECASE,
-)
 
 
 def is_question(query: str) -> bool:
     """Return whether the query asks for one answer, rather than naming a topic."""
-    return _QUESTION.search(query) is not None
+    return asks(query)
 
 
 def code_share(passages: Sequence[Passage]) -> float:
