@@ -9,20 +9,26 @@ the text that contains it.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain
 
-import Stemmer
+from allma_server._internal.word_forms import fold, stems
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 """Increased whenever the same text yields other terms; the index is then rebuilt."""
 
 FTS_TOKENIZER = "ascii tokenchars '.+#_'"
 """The FTS5 tokenizer that only splits at spaces; everything else is done here."""
 
 MAX_TERM = 64
+
+PART_LENGTH = 5
+"""Letters of the beginning and the end of a word; 4 and 6 find less in German."""
+
+ACCENTED_WORDS = 0.06
+"""Share of words with accents above which a text is not English; German has about a tenth."""
 
 # Scripts without spaces: characters and pairs of characters are the terms.
 _CJK = (
@@ -35,7 +41,7 @@ _UNSPACED = "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ede\u0f40-\u0fbc\u1000-\u1049\u
 _ACCENTS = "\u0300-\u036f\u0483-\u0489"
 _MARKS = (
     f"{_ACCENTS}\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
-    "\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
+    "\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u200c\u200d"
 )
 _EMOJI = "\u2600-\u27bf\U0001f300-\U0001faff"
 
@@ -61,14 +67,9 @@ _SPLIT = re.compile(
     r"_+|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
     r"|(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])"
 )
+_ACCENTED = re.compile("[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]")
+_LATIN = re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\u0300-\u036f]+")
 _QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d|`([^`]+)`')
-
-# Equivalent spellings: vowel points, forms of alef and ya, digits of other scripts.
-_FOLD = (
-    dict.fromkeys([*range(0x591, 0x5C8), *range(0x610, 0x61B), 0x640, *range(0x64B, 0x660)], "")
-    | {ord(a): b for a, b in zip("أإآٱىة", "اااايه", strict=True)}
-    | {start + n: str(n) for start in (0x660, 0x6F0, 0x966) for n in range(10)}
-)
 
 # fmt: off
 # A short list: words like get, find and list have a meaning in code and titles.
@@ -80,7 +81,8 @@ whom whose why will with would you your
 """.split())
 # fmt: on
 
-_stem_word: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_ENGLISH = frozenset("and are does for how of that the this to which with".split())
+"""Stop words that no other large language has: what is asked with them has no compounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class QueryTerms:
     stop_words: tuple[str, ...] = ()
     pairs: frozenset[tuple[str, str]] = frozenset()
     phrases: tuple[tuple[str, ...], ...] = ()
+    parts: tuple[str, ...] = ()
 
     def match(self, dropped: Collection[str] = ()) -> str:
         """Return the FTS5 MATCH expression without the terms in `dropped`; may be empty.
@@ -106,7 +109,8 @@ class QueryTerms:
         """
         wanted = [term for term in self.terms if term not in dropped]
         wanted += [term for term in wanted if term in self.repeated]
-        runs = [(term,) for term in wanted or self.terms or self.stop_words]
+        wanted = [*(wanted or self.terms), *self.parts]
+        runs = [(term,) for term in wanted or self.stop_words]
         return " OR ".join(_quote(run) for run in (*self.phrases, *runs))
 
     def too_frequent(self, frequencies: Mapping[str, int], postings: int) -> frozenset[str]:
@@ -127,6 +131,21 @@ class QueryTerms:
 def lexemes(text: str) -> list[str]:
     """Return the terms of a text, in order; an identifier is followed by its parts."""
     return list(chain.from_iterable(map(_expand, _words(text))))
+
+
+def index_terms(text: str) -> list[str]:
+    """Return the terms to index a text by: its lexemes, then the parts of its words.
+
+    Only texts in a language with accents have parts: ASCII text costs and weighs what it did. They
+    come last, so that phrases are found as before.
+    """
+    if text.isascii():
+        return lexemes(text)
+    words = _words(text)
+    terms = list(chain.from_iterable(map(_expand, words)))
+    if _is_accented(words):
+        terms += chain.from_iterable(map(_parts, words))
+    return terms
 
 
 def query_terms(text: str) -> QueryTerms:
@@ -154,7 +173,38 @@ def query_terms(text: str) -> QueryTerms:
         stop_words=tuple(word for word in stop_words if word not in counts),
         pairs=frozenset(pairs),
         phrases=tuple(dict.fromkeys(tuple(run) for run in quoted if len(run) > 1)),
+        parts=tuple(_parts_of(text)),
     )
+
+
+def _is_accented(words: Sequence[str]) -> bool:
+    """Return whether the words are of a language with accents, not only names in English."""
+    accented = sum(1 for word in words if _ACCENTED.search(word))
+    return accented > max(1.0, ACCENTED_WORDS * len(words))
+
+
+def _parts_of(query: str) -> dict[str, None]:
+    """Return the parts of a query's words; none if it is recognisably English."""
+    words = _words(query)
+    if any(word.casefold() in _ENGLISH for word in words):
+        return {}
+    wanted = (word for word in words if word.casefold() not in STOP_WORDS)
+    return dict.fromkeys(chain.from_iterable(map(_parts, wanted)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _parts(word: str) -> tuple[str, ...]:
+    """Return the beginning and the end of a word in Latin letters.
+
+    A compound begins with one of its parts and ends with another (Miet|vertrag), and an inflected
+    word keeps its beginning. The underscore keeps them apart from words.
+    """
+    if not _LATIN.fullmatch(word):
+        return ()
+    word = fold(word)
+    if len(word) < PART_LENGTH:
+        return ()
+    return tuple({f"_{word[:PART_LENGTH]}": None, f"_{word[-PART_LENGTH:]}": None})
 
 
 def _words(text: str) -> list[str]:
@@ -180,23 +230,19 @@ def _expand(word: str) -> tuple[str, ...]:
         version = word.lstrip("vV")
         return (version, *version.split("."))
     word = _without_apostrophes(word)
-    parts = [_fold(part) for part in _SPLIT.split(word) if part]
+    parts = [fold(part) for part in _SPLIT.split(word) if part]
     if len(parts) < 2:
-        return tuple(map(_stem, parts))
-    return (_fold(word.strip("_"))[:MAX_TERM], *map(_stem, parts))
+        return tuple(_stems(parts))
+    return (fold(word.strip("_"))[:MAX_TERM], *_stems(parts))
 
 
 def _characters_and_pairs(run: str) -> Iterator[str]:
     for i, character in enumerate(run):
-        yield character
+        # One hiragana is a particle or an ending, and in nearly every text.
+        if len(run) == 1 or not "\u3041" <= character <= "\u309f":
+            yield character
         if i + 1 < len(run):
             yield run[i : i + 2]
-
-
-def _fold(word: str) -> str:
-    """Return a word without case, accents and the spelling variants of its script."""
-    word = word.casefold()
-    return word if word.isascii() else _without_accents(word.translate(_FOLD))
 
 
 def _without_apostrophes(word: str) -> str:
@@ -204,19 +250,8 @@ def _without_apostrophes(word: str) -> str:
     return word.removesuffix("'s").removesuffix("'S").replace("'", "")
 
 
-def _without_accents(word: str) -> str:
-    """Remove accents of Latin and Greek letters; in other scripts marks are part of the word."""
-    kept: list[str] = []
-    for c in unicodedata.normalize("NFD", word):
-        latin = bool(kept) and (kept[-1] < "\u0250" or "\u0370" <= kept[-1] < "\u0400")
-        if not (latin and "\u0300" <= c <= "\u036f"):
-            kept.append(c)
-    return unicodedata.normalize("NFC", "".join(kept))
-
-
-def _stem(term: str) -> str:
-    term = term[:MAX_TERM]
-    return _stem_word(term) if term.isascii() and term.isalpha() else term
+def _stems(parts: Sequence[str]) -> Iterator[str]:
+    return chain.from_iterable(stems(part[:MAX_TERM]) for part in parts)
 
 
 def _quote(run: tuple[str, ...]) -> str:

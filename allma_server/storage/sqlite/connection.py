@@ -10,7 +10,7 @@ from typing import Any
 
 import aiosqlite
 
-from allma_server._internal.tokens import lexemes
+from allma_server._internal.tokens import index_terms
 from allma_server.errors import StorageError
 
 Values = Sequence[Any]
@@ -113,4 +113,4 @@ async def prepare_writer(writer: aiosqlite.Connection, path: Path) -> None:
 
 
 def _sql_lexemes(text: str) -> str:
-    return " ".join(lexemes(text))
+    return " ".join(index_terms(text))

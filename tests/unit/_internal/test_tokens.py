@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from allma_server._internal.tokens import STOP_WORDS, lexemes, query_terms
+from allma_server._internal.tokens import STOP_WORDS, index_terms, lexemes, query_terms
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,9 @@ from allma_server._internal.tokens import STOP_WORDS, lexemes, query_terms
         ("ship 🚀 it", ["ship", "🚀", "it"]),
         ("ﬁle Ⅳ ｆｕｌｌ", ["file", "iv", "full"]),
         ("إِسْلَام", ["اسلام"]),
-        ("הַשָּׁלוֹם", ["השלום"]),
-        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("הַשָּׁלוֹם", ["השלומ", "שלומ"]),
+        ("नमस्ते दुनिया", ["नमस्त", "दुनिय"]),
+        ("青いりんご", ["青", "青い", "いり", "りん", "んご"]),
         ("Привет, МИР", ["привет", "мир"]),
         ("running runs runner", ["run", "run", "runner"]),
         ("", []),
@@ -44,6 +45,72 @@ def test_a_text_yields_its_terms(text: str, terms: list[str]):
 def test_composed_and_decomposed_spellings_yield_the_same_terms(text: str):
     forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     assert len({tuple(lexemes(form)) for form in forms}) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("المكتبة", "والمكتبة"), ("المكتبة", "للمكتبة"), ("مكتبة", "بالمكتبة"),
+        ("موظف", "الموظفين"),
+        ("كتاب", "كِتَاب"), ("کتاب", "كتاب"), ("کتاب‌ها", "کتابها"),
+        ("הספרייה", "ספרייה"), ("בספרייה", "הספרייה"), ("ספרים", "הספרים"),
+        ("हिन्दी", "हिंदी"), ("पाँच", "पांच"), ("ज़रूरी", "जरूरी"), ("रुपये", "रुपए"),
+        ("किताबें", "किताब"),
+        ("क्‍या", "क्या"), ("बैटरी", "बैटरी"),
+        ("книги", "книгой"), ("Ёлка", "елка"), ("бібліотека", "бібліотеки"),
+        ("φίλτρου", "ΦΙΛΤΡΟ"), ("φίλτρα", "φιλτρα"), ("δίσκος", "δίσκο"),
+        ("ısı", "ISI"), ("İstanbul", "istanbul"), ("điện", "dien"), ("Łódź", "lodz"),
+        ("smørrebrød", "smorrebrod"),
+    ],
+)  # fmt: skip
+def test_forms_and_spellings_of_a_word_share_a_term(one: str, other: str):
+    assert set(lexemes(one)) & set(lexemes(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("مكتبة", "مكتوب"), ("الملك", "الملح"), ("книга", "кнопка"), ("φίλτρο", "φίλος"),
+        ("बैंक", "बैटरी"), ("שלום", "שלחן"), ("mal", "mil"),
+    ],
+)  # fmt: skip
+def test_other_words_share_no_term(one: str, other: str):
+    assert not set(lexemes(one)) & set(lexemes(other))
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("Vertrag", "Der Mietvertrag läuft über zwölf Monate."),
+        ("Frist für die Kündigung", "Die Kündigungsfrist beträgt drei Monate für Mieter."),
+        ("kirja", "Kirjastossa on äänikirjoja ja tämä päivä."),
+        ("şifremi", "Şifre değiştirmek için ayarları açın, çok kolay."),
+    ],
+)  # fmt: skip
+def test_a_word_finds_compounds_and_inflected_forms(query: str, text: str):
+    assert set(query_terms(query).parts) & set(index_terms(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An agreement runs for twelve months.",
+        "“Curly quotes” – and dashes: the agreement runs…",
+        "The café of Mr. Müller is closed, and so is the other one. " + "We met there often. " * 9,
+    ],
+)
+def test_english_text_has_no_parts(text: str):
+    assert index_terms(text) == lexemes(text)
+
+
+def test_decomposed_text_has_the_same_parts():
+    text = "Die Kündigungsfrist beträgt drei Monate für Mieter."
+    assert index_terms(unicodedata.normalize("NFD", text)) == index_terms(text) != lexemes(text)
+
+
+def test_an_english_query_has_no_parts():
+    assert not query_terms("how to restart the information service").parts
+    assert query_terms("Heizung").parts == ("_heizu", "_izung")
 
 
 @pytest.mark.parametrize(
@@ -106,4 +173,4 @@ def test_the_most_frequent_terms_are_dropped_until_the_search_is_affordable():
     assert terms.too_frequent(frequencies, 1000) == {ubiquitous}
     assert terms.too_frequent(frequencies, 100) == {common, ubiquitous}
     assert terms.too_frequent(frequencies, 1) == {common, ubiquitous}
-    assert terms.match({common, ubiquitous}) == f'"{rare}"'
+    assert terms.match({common, ubiquitous}).split(" OR ")[0] == f'"{rare}"'

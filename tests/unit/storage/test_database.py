@@ -221,7 +221,9 @@ async def test_changed_term_rules_rebuild_the_full_text_index(
     path = tmp_path / "a.sqlite3"
     with monkeypatch.context() as older:
         older.setattr("allma_server.storage.sqlite.schema.TOKENS_VERSION", -1)
-        older.setattr("allma_server.storage.sqlite.connection.lexemes", lambda text: ["nothing"])
+        older.setattr(
+            "allma_server.storage.sqlite.connection.index_terms", lambda text: ["nothing"]
+        )
         async with open_database(path) as database:
             await publish(Catalog(database), "/w/a.txt", ["a walrus"])
             assert await Catalog(database).search_text("walrus", 5) == []
