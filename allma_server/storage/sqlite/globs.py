@@ -14,6 +14,7 @@ MAX_ALTERNATIVES = 100
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _NEXT_EXCLUDES = re.compile(r",\s*(?=!)")
+_RANGE = re.compile(r"\[[!^]?(\w)-(\w)\]")
 _BRACKET = re.compile(r"(?<!\\)\[")
 
 
@@ -59,7 +60,7 @@ def parse_glob(glob: str) -> Glob:
     stand for one character of a set and for themselves, as in `[id]/page.tsx`.
 
     Raises:
-        ValueError: its braces expand to too many patterns.
+        ValueError: its braces expand to too many patterns, or a range runs backwards.
     """
     text = glob.strip()
     excluded = text.startswith("!")
@@ -153,6 +154,9 @@ def _without_dots(text: str) -> str:
 
 def _patterns(texts: Iterable[str]) -> Iterator[PathPattern]:
     for text in texts:
+        for first, last in _RANGE.findall(text):
+            if first > last:
+                raise ValueError(f"nothing is between {first} and {last}")
         literal = _BRACKET.sub(r"\[", text)
         for variant in dict.fromkeys((text, literal)):
             try:

@@ -21,6 +21,7 @@ from allma_server.types import LOCAL
         ("search", {"query": "\0"}),
         ("search", {"query": "\ud800"}),
         ("search", {"query": "x", "path": "{a,b}" * 7}),
+        ("search", {"query": "x", "path": "[z-a]"}),
         ("search", {"query": "x", "workspace": "/a\0"}),
         ("ask", {"question": "x", "conversation_id": "\ud800"}),
         ("conversations.show", {"id": "\0"}),

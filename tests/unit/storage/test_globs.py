@@ -26,7 +26,7 @@ from allma_server.storage.sqlite.globs import parse_glob
         ("app/\\[id\\]/page.tsx", "app/d/page.tsx", False),
         ("[slug]/**", "[slug]/a/b.ts", True),
         ("notes/[draft", "notes/[draft", True),
-        ("[z-a]", "[z-a]", True),
+        ("[next-auth]/*.ts", "[next-auth]/a.ts", True),
         ("!*.md", "a.md", False),
         ("!*.md", "a.txt", True),
         ("#*#", "#a#", True),
