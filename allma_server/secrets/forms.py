@@ -21,21 +21,17 @@ class Form:
     pattern: re.Pattern[str]
     begins_with_mark: bool = True
 
-    def found_in(self, text: str, words: str) -> Iterator[re.Match[str]]:
-        """All that look like it, in order for each mark; `words` are the long words of the text."""
-        for mark in self.marks:
-            if mark not in words:
-                continue
-            if not self.begins_with_mark:
-                if self.pattern.search(words):
-                    yield from self.pattern.finditer(text)
-                return
-            at = text.find(mark)
-            while at >= 0:
-                match = self.pattern.match(text, at)
-                if match:
-                    yield match
-                at = text.find(mark, match.end() if match else at + len(mark))
+    def found_in(self, text: str, mark: str) -> Iterator[re.Match[str]]:
+        """All that look like it and begin with one of its marks, in order."""
+        if not self.begins_with_mark:
+            yield from self.pattern.finditer(text)
+            return
+        at = text.find(mark)
+        while at >= 0:
+            match = self.pattern.match(text, at)
+            if match:
+                yield match
+            at = text.find(mark, match.end() if match else at + len(mark))
 
 
 def _form(kind: str, marks: str, pattern: str, *, begins_with_mark: bool = True) -> Form:
@@ -159,11 +155,13 @@ FORMS = (
           r"LS0tLS1CRUdJTi(?!BDRVJUSUZJ|BQVUJMSUMg)[A-Za-z0-9+/]{60,20000}={0,2}"),
 )  # fmt: skip
 
+_BY_MARK = [(mark, form) for form in FORMS for mark in form.marks]
 _SHORTEST = 15
 _IN_FORMS = frozenset(string.ascii_letters + string.digits + "_-+/=.~%$:@,?&\\")
 _AS_MARKS = bytes(ord("a" if chr(code) in _IN_FORMS else " ") for code in range(256))
 # Of a token of fifteen letters without any, there is one in a thousand.
-_DRAWN = re.compile(r"[A-Z0-9]")
+_DRAWN = frozenset(string.ascii_uppercase + string.digits)
+_AS_DRAWN = bytes(ord("A" if chr(code) in _DRAWN else " ") for code in range(256))
 _LONG_WORD = re.compile(b"a" * _SHORTEST + b"a*")
 
 
@@ -172,15 +170,18 @@ def of_known_form(text: str) -> Iterator[Span]:
     words = _long_words(text)
     if not words:
         return
-    for form in FORMS:
+    for mark, form in _BY_MARK:
+        if mark not in words or not (form.begins_with_mark or form.pattern.search(words)):
+            continue
         group = "secret" if "secret" in form.pattern.groupindex else 0
-        for match in form.found_in(text, words):
+        for match in form.found_in(text, mark):
             if "EXAMPLE" not in match[group]:
                 yield Span(*match.span(group), form.kind)
 
 
 def _long_words(text: str) -> str:
     """The words that are long enough for a secret, one a line: a tenth of a usual text."""
-    marked = text.encode("ascii", "replace").translate(_AS_MARKS)
-    words = (text[slice(*word.span())] for word in _LONG_WORD.finditer(marked))
-    return "\n".join(word for word in words if _DRAWN.search(word))
+    plain = text.encode("ascii", "replace")
+    drawn = plain.translate(_AS_DRAWN)
+    words = (word.span() for word in _LONG_WORD.finditer(plain.translate(_AS_MARKS)))
+    return "\n".join(text[start:end] for start, end in words if drawn.find(b"A", start, end) >= 0)

@@ -1,13 +1,15 @@
 """How a rule is looked for: at the places of a few short marks, which are cheap to find.
 
 A regular expression costs some 80 ns a character wherever it begins with a choice of words, a plain
-search for a mark below 1 ns. So every rule names marks of which one stands in whatever it finds.
+search for a mark below 1 ns. So every rule names marks of which one stands in whatever it finds,
+and most marks are looked for only in the distinct words of a text, a seventh of it.
 """
 
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from allma_server.secrets.spans import Span
 
@@ -15,6 +17,8 @@ _REST_OF_WORD = re.compile(r"\w+")
 # Marks with one of these in them are looked for where that one stands.
 _COMMON = ("pass", "pw", "auth", "secret", "key", "login", "zugang", "user", "phrase", "mnemonic")
 
+_LETTERS = re.compile("[a-z]{2,}")
+_TO_WORDS = bytes(code if chr(code) in string.ascii_lowercase else 32 for code in range(256))
 
 # The ends of words such as api, access, auth, secret, private, encryption, signing, service.
 _BEFORE_KEY = frozenset(
@@ -44,18 +48,23 @@ class MarkedText:
         return known
 
     def _found(self, mark: str) -> Sequence[int]:
-        common, offset, letters = _parts(mark)
+        words, common, offset = _parts(mark)
+        if any(word not in self._words for word in words):
+            return ()
         if common != mark:
             begins = (at - offset for at in self.places(common) if at >= offset)
             return [at for at in begins if self.lowered.startswith(mark, at)]
-        if any(letter not in self.lowered for letter in letters):
-            return ()
         found: list[int] = []
         at = self.lowered.find(mark)
         while at >= 0:
             found.append(at)
             at = self.lowered.find(mark, at + len(mark))
         return found
+
+    @cached_property
+    def _words(self) -> bytes:
+        """The distinct words, runs of ASCII letters."""
+        return b" ".join(set(self.lowered.encode("ascii", "replace").translate(_TO_WORDS).split()))
 
     def keys(self) -> Iterator[int]:
         """Where "key" follows a word that makes it a secret; most keys are of dictionaries."""
@@ -84,13 +93,11 @@ class MarkedText:
 
 
 @cache
-def _parts(mark: str) -> tuple[str, int, str]:
-    """What a mark is looked for by: its common part, where that begins, its rare letters.
-
-    One character is found ten times as fast as a word.
-    """
+def _parts(mark: str) -> tuple[Sequence[bytes], str, int]:
+    """What a mark is looked for by: its words, its common part, and where that begins."""
     common = next((each for each in _COMMON if each in mark), mark)
-    return common, mark.index(common), "".join(c for c in mark if not c.isascii())
+    words = [word.encode("ascii") for word in _LETTERS.findall(mark)]
+    return words, common, mark.index(common)
 
 
 @dataclass(frozen=True, slots=True)
