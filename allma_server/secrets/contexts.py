@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from allma_server.secrets.devices import DEVICES
 from allma_server.secrets.options import COMMANDS
-from allma_server.secrets.rules import MarkedText, Rule
+from allma_server.secrets.passphrases import is_passphrase
+from allma_server.secrets.rules import MarkedText, Rule, Rules, declared
 from allma_server.secrets.spans import Span
 from allma_server.secrets.values import is_password, is_random, is_varied
 
@@ -38,7 +40,21 @@ def _has_session(cookies: str) -> bool:
     return any(is_random(each.partition("=")[2].strip()) for each in cookies.split(";"))
 
 
-_LOGIN_CALLS = ("networkcredential", "basicauth", "wifi.begin", "auth=", "auth =")
+def _is_quoted(value: str) -> bool:
+    return is_password(value) or is_passphrase(value)
+
+
+_LOGIN_CALLS = (
+    "networkcredential",
+    "basicauth",
+    "wifi.begin",
+    "credential",
+    "getconnection",
+    "auth=",
+    "auth =",
+    ".login(",
+    "sql.connect(",
+)
 
 _RULES = (
     Rule("password", ("://",), re.compile(
@@ -79,18 +95,39 @@ _RULES = (
         r"(?P<secret>[^\s\"']{6,200})"
     ), is_password),
     Rule("password", _LOGIN_CALLS, re.compile(
-        r"(?:NetworkCredential|BasicAuth|WiFi\.begin|auth(?<![\w.]auth)\s?=\s?)"
-        r"\(\s{0,4}[\"'][^\"'\n]{1,80}[\"']\s{0,3},"
-        r"\s{0,20}[\"'](?P<secret>[^\"'\n]{4,200})[\"']\s{0,4}\)"
-    ), is_password),
+        r"(?:NetworkCredential|BasicAuth|WiFi\.begin|Credentials?|getConnection|auth(?<![\w.]auth)\s?=\s?|\.login|sql\.connect)"
+        r"\(\s{0,4}(?:[\"'][^\"'\n]{1,80}[\"']\s{0,3},\s{0,20}){1,2}"
+        r"[\"'](?P<secret>[^\"'\n]{4,200})[\"']\s{0,4}[),]"
+    ), _is_quoted),
     Rule("password", ("convertto-securestring",), re.compile(
         r"(?i)ConvertTo-SecureString\s[^\n]{0,60}?[\"'](?P<secret>[^\"'\n]{4,200})[\"']"
-    ), is_password),
+    ), _is_quoted),
     # SQL
     Rule("password", ("password '", "identified by"), re.compile(
-        r"(?i)(?:password|identified by(?:\s{1,3}password)?)\s{1,3}'(?P<secret>[^'\s]{4,200})'"
-    ), is_password),
+        r"(?i)(?:password|identified by(?:\s{1,3}password)?)\s{1,3}'(?P<secret>[^'\n]{4,200})'"
+    ), _is_quoted),
+    Rule("password", ("identified by",), re.compile(
+        r"(?i)identified by\s{1,3}\"?(?P<secret>[^\s'\"();]{6,100})"
+    ), is_varied),
+    Rule("password", ("jdbc:oracle",), re.compile(
+        r"jdbc:oracle:\w{1,10}:[\w$#]{1,60}/(?P<secret>[^\s/@\"'<>]{3,100})@"
+    ), _is_plain_password),
+    Rule("token", ("://",), re.compile(
+        r"://(?P<secret>[A-Za-z0-9_-]{20,200})@(?=[\w\[.-])"
+    ), is_random),
+    Rule("password", ("wifi:",), re.compile(
+        r"WIFI:(?:[TSHIA]:(?:\\.|[^;\n\\]){0,80};){1,5}P:(?P<secret>(?:\\.|[^;\n\\]){4,100});"
+    ), _is_plain_password),
+    # .pgpass
+    Rule("password", (":5432:",), re.compile(
+        r":5432:[\w*-]{1,60}:[\w*-]{1,60}:(?P<secret>\S{4,100})(?=\s|$)"
+    ), _is_plain_password),
+    Rule("encrypted text", ("$ansible_vault",), re.compile(
+        r"\$ANSIBLE_VAULT;[^\n]{1,80}(?P<secret>(?:\s{1,20}[0-9a-f]{20,90}){1,2000})"
+    ), bool),
 )  # fmt: skip
+
+_ALL = Rules((*_RULES, *COMMANDS, *DEVICES))
 
 # Configuration that has nothing but a blank between a name and its value.
 _LINE = re.compile(
@@ -99,7 +136,9 @@ _LINE = re.compile(
     r"(?P<secret>[^\s\"'`<>(){}\[\]]{8,200})[\"']?[^\S\n]{0,8}(?:r[ow])?$",
     re.IGNORECASE,
 )
-_LINE_MARKS = ("passw", "passphrase ", "pass ", "pw ", "secret ", "community ", "shared-key ")
+_LINE_MARKS = declared(
+    ["passw", "passphrase ", "pass ", "pw ", "secret ", "community ", "shared-key "]
+)
 _LONGEST_LINE = 400
 
 
@@ -149,9 +188,8 @@ def private_members(marked: MarkedText) -> Iterator[Span]:
 def in_context(marked: MarkedText) -> Iterator[Span]:
     """Passwords in addresses, headers, `.netrc` lines, options of commands, statements of SQL."""
     text, lowered = marked.text, marked.lowered
-    for rule in (*_RULES, *COMMANDS):
-        yield from rule.spans(marked)
-    for mark in _LINE_MARKS:
+    yield from _ALL.spans(marked)
+    for mark in marked.present(_LINE_MARKS):
         for at in marked.places(mark):
             start = lowered.rfind("\n", max(0, at - _LONGEST_LINE), at) + 1
             end = lowered.find("\n", at, at + _LONGEST_LINE)

@@ -147,10 +147,14 @@ FORMS = (
     _form("adafruit key", "aio_", r"aio_[A-Za-z0-9]{28}"),
     _form("mongodb key", "mdb_sa_sk_", r"mdb_sa_sk_[\w-]{30,60}"),
     # without a provider
-    _form("seed of one-time passwords", "otpauth://", r"otpauth://[\w%:@/.+-]{1,200}\?(?:[\w%]{1,20}=[\w%.@+-]{0,200}&){0,6}secret=(?P<secret>[A-Z2-7a-z]{16,128}=*)"),
+    _form("seed of one-time passwords", "otpauth://",
+          r"otpauth://[^\s\"'<>]{1,400}?[?&]secret=(?P<secret>[A-Z2-7a-z]{16,128}=*)"),
+    _form("seed of one-time passwords", "otpauth-migration://",
+          r"otpauth-migration://[^\s\"'<>]{1,60}?data=(?P<secret>[\w%+/-]{20,4000}=*)"),
+    _form("wallet key", "xprv yprv zprv tprv", r"[xyzt]prv[1-9A-HJ-NP-Za-km-z]{107}"),
     _form("json web token", "eyJ", r"eyJ[\w-]{10,2000}\.eyJ[\w-]{10,6000}(?:\.[\w-]{0,2000})?"),
-    _form("password hash", "$apr1$ $1$ $5$ $6$ $y$ $2a$ $2b$ $2y$ $argon2i",
-          r"\$(?:apr1|[156y]|2[aby]|argon2id?)\$[\w./,=$+-]{20,200}"),
+    _form("password hash", "$apr1$ $1$ $5$ $6$ $8$ $9$ $y$ $2a$ $2b$ $2y$ $argon2i",
+          r"\$(?:apr1|[15689y]|2[aby]|argon2id?)\$[\w./,=$+-]{20,200}"),
     _form("private key", "LS0tLS1CRUdJTi",
           r"LS0tLS1CRUdJTi(?!BDRVJUSUZJ|BQVUJMSUMg)[A-Za-z0-9+/]{60,20000}={0,2}"),
 )  # fmt: skip
@@ -159,7 +163,8 @@ _BY_MARK = [(mark, form) for form in FORMS for mark in form.marks]
 _SHORTEST = 15
 _IN_FORMS = frozenset(string.ascii_letters + string.digits + "_-+/=.~%$:@,?&\\")
 _AS_MARKS = bytes(ord("a" if chr(code) in _IN_FORMS else " ") for code in range(256))
-# Of a token of fifteen letters without any, there is one in a thousand.
+# Of tokens with fewer of them, there is one in a thousand.
+_FEWEST_DRAWN = 3
 _DRAWN = frozenset(string.ascii_uppercase + string.digits)
 _AS_DRAWN = bytes(ord("A" if chr(code) in _DRAWN else " ") for code in range(256))
 _LONG_WORD = re.compile(b"a" * _SHORTEST + b"a*")
@@ -184,4 +189,6 @@ def _long_words(text: str) -> str:
     plain = text.encode("ascii", "replace")
     drawn = plain.translate(_AS_DRAWN)
     words = (word.span() for word in _LONG_WORD.finditer(plain.translate(_AS_MARKS)))
-    return "\n".join(text[start:end] for start, end in words if drawn.find(b"A", start, end) >= 0)
+    return "\n".join(
+        text[start:end] for start, end in words if drawn.count(b"A", start, end) >= _FEWEST_DRAWN
+    )

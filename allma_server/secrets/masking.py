@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from allma_server.errors import NothingToIndex
 from allma_server.secrets.assignments import assigned
+from allma_server.secrets.codes import codes
 from allma_server.secrets.contexts import in_context, private_keys, private_members
 from allma_server.secrets.forms import of_known_form
 from allma_server.secrets.labels import labels
@@ -17,7 +18,7 @@ from allma_server.secrets.spans import Span
 from allma_server.secrets.tables import in_tables
 from allma_server.types import Extract, Section
 
-MASKED = "masked-2"
+MASKED = "masked-3"
 """The mark of an index without secrets, with a version; another one has documents read again."""
 
 COUNT = "secrets masked"
@@ -128,6 +129,7 @@ def secrets_in(text: str) -> Iterator[Span]:
         *private_members(marked),
         *of_known_form(text),
         *in_context(marked),
+        *codes(marked),
         *assigned(marked),
         *in_prose(marked, named),
         *in_tables(marked, named),

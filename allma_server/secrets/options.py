@@ -2,6 +2,7 @@
 
 import re
 
+from allma_server.secrets.passphrases import is_passphrase
 from allma_server.secrets.rules import Rule
 from allma_server.secrets.values import is_password
 
@@ -13,7 +14,7 @@ _VALUE = (
 
 def _is_option(value: str) -> bool:
     """Whether it is a password; in quotes, blanks may be part of one."""
-    return is_password(value.replace(" ", "_"))
+    return is_password(value.replace(" ", "_")) or is_passphrase(value)
 
 
 def _command(marks: str, command: str, option: str) -> Rule:
@@ -54,12 +55,22 @@ COMMANDS = (
     ),
     Rule(
         "password",
-        ("sqlplus", "sqlldr"),
+        ("sqlplus", "sqlldr", "impdp ", "expdp ", "exp ", "imp ", "rman ", "connect "),
         re.compile(
-            r"sql(?:plus|ldr)(?![\w-])[^\n|;]{0,200}?\s[\"']?"
+            r"(?:sql(?:plus|ldr)|(?<!\w)(?:imp|exp)(?:dp)?|rman|connect)(?![\w-])[^\n|;]{0,200}?[\s=][\"']?"
             r"[\w$#]{1,60}/(?P<secret>[^\s@/\"']{4,100})@"
         ),
         is_password,
+    ),
+    _command("net user ", r"net\s{1,3}user", r"\s\w{1,40}\s(?=\S{6,200}\s{1,3}/(?i:add|active))"),
+    _command("psexec", r"psexec\w{0,4}", r"\s-p\s{1,3}"),
+    _command("schtasks", "schtasks", r"\s/(?i:rp)\s{1,3}"),
+    _command("nmcli", "nmcli", r"\s(?:password|wifi-sec\.psk)\s{1,3}"),
+    _command("netsh", "netsh", r"\skey="),
+    _command(
+        "echo ,printf ",
+        "(?:echo|printf)",
+        r"\s(?=[\"']?\S{6,200}\s{0,3}\|\s{0,3}(?:sudo\s[^\n|]{0,40}-\w{0,4}S|[^\n|]{1,100}-stdin))",
     ),
     _command("net use ", r"net\s{1,3}use", r"\s(?=\S{6,200}\s{1,3}/(?i:user):)"),
     _command(

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from allma_server.secrets.labels import Label
-from allma_server.secrets.rules import MarkedText
+from allma_server.secrets.passphrases import is_passphrase
+from allma_server.secrets.rules import MarkedText, declared
 from allma_server.secrets.spans import Span
 from allma_server.secrets.values import is_random, is_varied, is_written, is_written_word
 
@@ -23,7 +24,7 @@ _LINK = re.compile(
 _QUOTES = "\"'`“”„‘’‚«»「」『』"
 _VALUE = re.compile(
     rf"(?:[*_]{{1,3}})?(?:(?P<open>[{_QUOTES}])[*_ \u00a0]{{0,2}}"
-    rf"(?P<quoted>[^\s{_QUOTES}]{{4,120}}?)[*_ \u00a0]{{0,2}}[{_QUOTES}]|"
+    rf"(?P<quoted>[^\s{_QUOTES}]{{4,120}}?|[^\n{_QUOTES}]{{8,120}}?)[*_ \u00a0]{{0,2}}[{_QUOTES}]|"
     rf"(?P<bare>[!-~\u00c0-\u04ff](?:(?![{_QUOTES}<>|])[!-~\u00c0-\u04ff]){{3,199}}))"
 )
 _AFTER_A_VALUE = re.compile(r"[^\S\n]{0,2}(?:,|/|and|or|und|oder|et|ou|y|o|e)[^\S\n]{1,2}")
@@ -44,14 +45,15 @@ _PIN = re.compile(
     r"[^\S\n]{0,3}[\"'`*]{0,3}(?P<secret>\d{3,8})(?![\w.,-]?\d|\w)"
 )
 _LOGIN = re.compile(
-    r"(?:login|log ?in (?:with|as)|sign in (?:with|as)|credentials?|account|user(?:name)?|"
-    r"anmeldung|"
-    r"zugang(?:sdaten)?|identifiants?|accesso|acceso)\w{0,2}(?:[^\S\n]*(?:[:=]|with|as|are|is|mit))?"
-    r"[^\S\n]{1,3}[\"'`*]{0,2}[\w.@+-]{2,60}[\"'`*]{0,2}[^\S\n]{0,2}[/|:,][^\S\n]{0,2}[\"'`*]{0,2}"
+    r"(?:wi-?fi|wlan|login|log ?in (?:with|as)|sign in (?:with|as)|credentials?|account|"
+    r"user(?:name)?|anmeldung|zugang(?:sdaten)?|identifiants?|accesso|acceso)\w{0,2}(?:[^\S\n]+for(?:[^\S\n]+\w{1,20}){1,3})?"
+    r"(?:[^\S\n]*(?:[:=]|with|as|are|is|mit))?"
+    r"[^\S\n]{1,3}[\"'`*]{0,2}[\w.@+-]{2,60}[\"'`*]{0,2}[^\S\n]{0,2}[/|:,][^\S\n]{0,2}"
+    r"(?:(?:pass|pw)[^\S\n]?[:=][^\S\n]?)?[\"'`*]{0,2}"
 )
-_LOGIN_MARKS = tuple(
-    "login|log in|sign in|credential|account:|user:|username:|anmeldung|zugang|identifiant|"
-    "accesso:|acceso:".split("|")
+_LOGIN_MARKS = declared(
+    "login|log in|sign in|wi-fi:|wifi:|wlan:|credential|account:|user:|username:|anmeldung|zugang|"
+    "identifiant|accesso:|acceso:".split("|")
 )
 _PHRASE_NAME = re.compile(
     r"(?:(?:seed|mnemonic|recovery|backup|secret|wallet|wiederherstellungs|startup)[ _-]?"
@@ -63,7 +65,7 @@ _PHRASE = re.compile(
     r"[\"'`*)]{0,3}(?:[^\S\n]+[\w-]{1,20}){0,5}?[^\S\n]{0,3}[:=|]?[\s\"'`*>]{0,8}"
     rf"(?P<secret>{_NUMBERED}(?:(?:,?\s{{1,4}}|,){_NUMBERED}){{11,23}})(?![\w'-]|,? ?[a-z])"
 )
-_PHRASE_MARKS = tuple(
+_PHRASE_MARKS = declared(
     "phrases|phrase|words|mnemonics|mnemonic|seed|semilla|récupération|助记词|シードフレーズ|сид-фраза".split(
         "|"
     )
@@ -149,6 +151,8 @@ def _written(text: str, at: int, kind: str, *, weak: bool = False) -> tuple[int,
     if kind == "token":
         is_path = "/" in value and ("." in value or "_" in value)
         return (start, end) if is_random(value) and not is_path else None
+    if group == "quoted" and kind == "password" and is_passphrase(value):
+        return start, end
     if is_written(value) or (weak and group == "quoted" and is_written_word(value)):
         return start, end
     return None
@@ -156,7 +160,7 @@ def _written(text: str, at: int, kind: str, *, weak: bool = False) -> tuple[int,
 
 def _logins(marked: MarkedText) -> Iterator[Span]:
     """Passwords that stand behind a name, as in `Login: bob / …`."""
-    for mark in _LOGIN_MARKS:
+    for mark in marked.present(_LOGIN_MARKS):
         for at in marked.places(mark):
             login = _LOGIN.match(marked.lowered, at)
             if login and (found := _written(marked.text, login.end(), "password")):
@@ -165,7 +169,7 @@ def _logins(marked: MarkedText) -> Iterator[Span]:
 
 def _phrases(marked: MarkedText) -> Iterator[Span]:
     """Phrases of 12 to 24 words that open a wallet."""
-    for mark in _PHRASE_MARKS:
+    for mark in marked.present(_PHRASE_MARKS):
         for at in marked.places(mark):
             end = at + len(mark)
             if not _PHRASE_NAME.search(marked.lowered, max(0, at - 20), end):

@@ -2,7 +2,7 @@
 
 A regular expression costs some 80 ns a character wherever it begins with a choice of words, a plain
 search for a mark below 1 ns. So every rule names marks of which one stands in whatever it finds,
-and most marks are looked for only in the distinct words of a text, a seventh of it.
+and most marks are looked for only in those words of a text that were in no text before.
 """
 
 import re
@@ -17,7 +17,9 @@ _REST_OF_WORD = re.compile(r"\w+")
 # Marks with one of these in them are looked for where that one stands.
 _COMMON = ("pass", "pw", "auth", "secret", "key", "login", "zugang", "user", "phrase", "mnemonic")
 
-_LETTERS = re.compile("[a-z]{2,}")
+_WORDS = re.compile("[^a-z]?[a-z]{2,}[^a-z]?")
+_MOST_PLAIN = 50_000
+_LONGEST_PLAIN = 24
 _TO_WORDS = bytes(code if chr(code) in string.ascii_lowercase else 32 for code in range(256))
 
 # The ends of words such as api, access, auth, secret, private, encryption, signing, service.
@@ -47,10 +49,13 @@ class MarkedText:
             known = self._places[mark] = self._found(mark)
         return known
 
+    def present(self, marks: tuple[str, ...]) -> list[str]:
+        """Those marks that may stand in it."""
+        words = self._words
+        return [mark for mark, word in _with_words(marks) if word in words]
+
     def _found(self, mark: str) -> Sequence[int]:
-        words, common, offset = _parts(mark)
-        if any(word not in self._words for word in words):
-            return ()
+        common, offset = _parts(mark)
         if common != mark:
             begins = (at - offset for at in self.places(common) if at >= offset)
             return [at for at in begins if self.lowered.startswith(mark, at)]
@@ -63,8 +68,9 @@ class MarkedText:
 
     @cached_property
     def _words(self) -> bytes:
-        """The distinct words, runs of ASCII letters."""
-        return b" ".join(set(self.lowered.encode("ascii", "replace").translate(_TO_WORDS).split()))
+        """The distinct words in which marks may be, with a blank before and after each."""
+        plain = self.lowered.encode("ascii", "replace").translate(_TO_WORDS)
+        return _joined(_MARK_WORDS.not_plain(set(plain.split())))
 
     def keys(self) -> Iterator[int]:
         """Where "key" follows a word that makes it a secret; most keys are of dictionaries."""
@@ -73,13 +79,14 @@ class MarkedText:
             if before in _BEFORE_KEY or before.endswith("fi"):
                 yield at
 
-    def regions(self, marks: Iterable[str], reach: int) -> Iterator[tuple[int, int]]:
+    def regions(self, marks: tuple[str, ...], reach: int) -> Iterator[tuple[int, int]]:
         """The parts around marks and keys, in order and apart from each other.
 
         They reach as far as `reach` characters, and never end inside a word, whose end decides.
         """
         start = end = 0
-        found = sorted([*self.keys(), *(at for mark in marks for at in self.places(mark))])
+        places = (self.places(mark) for mark in self.present(marks))
+        found = sorted([*self.keys(), *(at for each in places for at in each)])
         for at in found:
             if at - reach > end:
                 if end:
@@ -93,11 +100,71 @@ class MarkedText:
 
 
 @cache
-def _parts(mark: str) -> tuple[Sequence[bytes], str, int]:
-    """What a mark is looked for by: its words, its common part, and where that begins."""
+def _parts(mark: str) -> tuple[str, int]:
+    """What a mark is looked for by: its common part, and where that begins."""
     common = next((each for each in _COMMON if each in mark), mark)
-    words = [word.encode("ascii") for word in _LETTERS.findall(mark)]
-    return words, common, mark.index(common)
+    return common, mark.index(common)
+
+
+def declared(marks: Iterable[str]) -> tuple[str, ...]:
+    """Marks, each once, that a module will look for with `MarkedText.present`."""
+    listed = tuple(dict.fromkeys(marks))
+    _MARK_WORDS.add(_word_of(mark) for mark in listed)
+    return listed
+
+
+@cache
+def _with_words(marks: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    found = [(mark, _word_of(mark)) for mark in marks]
+    assert all(word in _MARK_WORDS for _, word in found)
+    return found
+
+
+def _word_of(mark: str) -> bytes:
+    """The longest word of a mark; it may be part of a longer one only where the mark ends."""
+    words = (re.sub("[^a-z]", " ", word[0]) for word in _WORDS.finditer(mark))
+    return max(words, key=len, default="").encode("ascii")
+
+
+def _joined(words: Iterable[bytes]) -> bytes:
+    return b" %b " % b" ".join(words)
+
+
+class _MarkWords:
+    """The words of all marks, and the words of texts in which none of them is.
+
+    Texts have most of their words in common with those before them.
+    """
+
+    def __init__(self) -> None:
+        self._words: set[bytes] = set()
+        self._plain: set[bytes] = set()
+
+    def add(self, words: Iterable[bytes]) -> None:
+        self._words.update(words)
+        self._plain.clear()
+
+    def __contains__(self, word: bytes) -> bool:
+        return word in self._words
+
+    def not_plain(self, words: set[bytes]) -> set[bytes]:
+        """Those of some words in which words of marks are."""
+        words -= self._plain
+        text = _joined(words)
+        found: set[bytes] = set()
+        for mark in self._words:
+            at = text.find(mark) if mark else -1
+            while at >= 0:
+                end = text.index(b" ", at + len(mark) - 1)
+                found.add(text[text.rfind(b" ", 0, at + 1) + 1 : end])
+                at = text.find(mark, end)
+        if len(self._plain) > _MOST_PLAIN:
+            self._plain.clear()
+        self._plain.update(word for word in words - found if len(word) < _LONGEST_PLAIN)
+        return found
+
+
+_MARK_WORDS = _MarkWords()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +179,26 @@ class Rule:
     pattern: re.Pattern[str]
     is_secret: Callable[[str], bool]
 
+    def spans(self, marked: MarkedText, mark: str) -> Iterator[Span]:
+        """What it finds at one of its marks in a text."""
+        for at in marked.places(mark):
+            match = self.pattern.match(marked.text, at)
+            if match and self.is_secret(match["secret"]):
+                yield Span(*match.span("secret"), self.kind)
+
+
+class Rules:
+    """Rules by their marks."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_mark: dict[str, list[Rule]] = {}
+        for rule in rules:
+            for mark in rule.marks:
+                self._by_mark.setdefault(mark, []).append(rule)
+        self._marks = declared(self._by_mark)
+
     def spans(self, marked: MarkedText) -> Iterator[Span]:
-        """What it finds in a text."""
-        for mark in self.marks:
-            for at in marked.places(mark):
-                match = self.pattern.match(marked.text, at)
-                if match and self.is_secret(match["secret"]):
-                    yield Span(*match.span("secret"), self.kind)
+        """What they find in a text."""
+        for mark in marked.present(self._marks):
+            for rule in self._by_mark[mark]:
+                yield from rule.spans(marked, mark)

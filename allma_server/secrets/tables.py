@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from allma_server.secrets.assignments import speaks_of_secret
 from allma_server.secrets.labels import Label
+from allma_server.secrets.passphrases import is_passphrase
 from allma_server.secrets.rules import MarkedText
 from allma_server.secrets.spans import Span
 from allma_server.secrets.values import is_random, is_written, is_written_word
@@ -118,6 +119,7 @@ def _secrets(text: str, cells: Iterable[Cell], kind: str, *, weak: bool) -> Iter
         elif kind == "token":
             is_secret = is_random(value)
         else:
-            is_secret = is_written(value) or (weak and is_written_word(value))
+            word = weak and (is_written_word(value) or is_passphrase(value))
+            is_secret = is_written(value) or word
         if is_secret:
             yield Span(start, end, kind)

@@ -45,6 +45,7 @@ _TERM = re.compile(
 )
 _PASSPHRASE = re.compile(r"[a-z]{3,}(?:-[a-z]{3,}){3,}", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[_./\\()\[\]{}=<>:]|[a-z][A-Z]")
+_CLASS_NAME = re.compile(r"(?:[A-Z][a-z]+)+\d+(?:[A-Z][a-z]+)+")  # Base64Encoder
 _SAYING = re.compile(
     r"(?:required|requires?|optional|empty|blank|plain|bytes?|string|text|char|varchar|number|integer|"
     r"boolean|object|array|hidden|visible|unset|wrong|correct|incorrect|invalid|valid|weak|strong|"
@@ -69,7 +70,7 @@ def is_random(value: str) -> bool:
         return False
     if not digits and not (value.isalnum() and value != value.lower() and value != value.upper()):
         return False
-    return _entropy(value) >= (3.0 if size < 32 else 3.2)
+    return entropy(value) >= (3.0 if size < 32 else 3.2)
 
 
 def is_password(value: str, *, weak: bool = False) -> bool:
@@ -100,7 +101,7 @@ def is_written(value: str) -> bool:
     size = len(value)
     if size < 6 or not is_password(value, weak=True) or _TERM.fullmatch(value):
         return False
-    if not any(c.isalpha() for c in value):
+    if not any(c.isalpha() for c in value) or _CLASS_NAME.fullmatch(value):
         return False
     if _PASSPHRASE.fullmatch(value):
         return True
@@ -129,6 +130,7 @@ def _words(value: str) -> int:
     return sum(len(word) for word in _WORD.findall(value) if _VOWELS.search(word))
 
 
-def _entropy(value: str) -> float:
+def entropy(value: str) -> float:
+    """Bits a character, by how often each one is in the value."""
     size = len(value)
     return -sum(n / size * math.log2(n / size) for n in Counter(value).values())

@@ -322,6 +322,17 @@ def test_a_file_that_is_nothing_but_secrets_is_no_document() -> None:
         "--token ",
         "zip -",
         "docker login ",
+        "recovery codes: ",
+        "backup codes 1234 5678 ",
+        "card 4539 1488 0343 6467 ",
+        "2fa abcd ",
+        "username a password ",
+        "snmp-server user a ",
+        "password: <b><b><b><b>",
+        "password: |\n ",
+        'password="a b c d e f g ',
+        "password=ENC(",
+        "otpauth://x?secret=",
     ],
 )
 def test_hostile_texts_take_time_in_proportion(unit: str) -> None:
