@@ -53,6 +53,7 @@ HOMES: dict[str, set[str]] = {
     "pypdf": {"documents/readers/pdf_fallback.py"},
     "pypdfium2": {f"documents/readers/pdf{part}.py" for part in ("", "_text", "_outline")},
     "rich": {"cli", "cli.py"},
+    "simsimd": {"storage/vectors/codes.py"},
     "semantic_text_splitter": {"documents/chunking/text_splitter.py"},
     "tokenizers": {"providers/onnx.py", "documents/chunking/token_counter.py"},
     "tomlkit": {"config.py", "cli", "cli.py", "integrations/toml.py"},

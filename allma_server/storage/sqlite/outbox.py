@@ -21,6 +21,12 @@ _RECORD = """
       AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1)
 """
 
+_CHANGE = """
+    c.document_id, e.vector FROM {source} LEFT JOIN chunks c ON c.id = {id}
+    LEFT JOIN embeddings e ON e.text_hash = c.text_hash
+      AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?1)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorRecord:
@@ -42,6 +48,16 @@ class PendingChange:
     seq: int
     chunk_id: int
     record: VectorRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorChange:
+    """A changed chunk: its document and its vector as stored, or None when it has none."""
+
+    seq: int
+    chunk_id: int
+    document_id: int | None
+    vector: bytes | None
 
 
 class Outbox(Stored):
@@ -71,6 +87,23 @@ class Outbox(Stored):
         by_id = {record.chunk_id: record for record in records}
         return [PendingChange(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
 
+    async def changes_after(self, embedder: str, after: int, limit: int) -> list[VectorChange]:
+        """Return pending changes with a number above `after`, oldest first, without texts."""
+        found = await self._db.rows(
+            f"SELECT o.seq, o.chunk_id, {_CHANGE.format(source='vector_outbox o', id='o.chunk_id')}"
+            "WHERE o.seq > ?2 ORDER BY o.seq LIMIT ?3",
+            (embedder, after, limit),
+        )
+        return [VectorChange(*row) for row in found]
+
+    async def changes_of(self, embedder: str, chunk_ids: Iterable[int]) -> list[VectorChange]:
+        """Return what these chunks are now, as changes without a number."""
+        found = await self._db.rows(
+            f"SELECT 0, j.value, {_CHANGE.format(source='json_each(?2) j', id='j.value')}",
+            (embedder, as_json(chunk_ids)),
+        )
+        return [VectorChange(*row) for row in found]
+
     async def records(self, embedder: str, chunk_ids: Iterable[int]) -> list[VectorRecord]:
         """Return the records of those of these chunks that exist and have a vector."""
         source = _RECORD.format(source="json_each(?2) j CROSS JOIN chunks c ON c.id = j.value")
@@ -85,9 +118,14 @@ class Outbox(Stored):
                 (as_json(change.seq for change in changes),),
             )
 
-    async def enqueue_all(self, embedder: str) -> None:
-        """Make every chunk with a vector pending: the vector index starts empty."""
+    async def enqueue_all(self, embedder: str, after: int) -> tuple[list[int], int]:
+        """Make every chunk with a vector pending: the vector index starts empty.
+
+        Returns the chunks that were pending before with a number above `after`, and the number of
+        the last change.
+        """
         async with self._db.transaction() as tx:
+            pending = await tx.rows("SELECT chunk_id FROM vector_outbox WHERE seq > ?", (after,))
             await tx.execute("DELETE FROM vector_outbox")
             await tx.execute(
                 "INSERT INTO vector_outbox (chunk_id) SELECT c.id FROM chunks c "
@@ -95,6 +133,8 @@ class Outbox(Stored):
                 "(SELECT id FROM embedders WHERE identity = ?) ORDER BY c.id",
                 (embedder,),
             )
+            last = await tx.row("SELECT seq FROM sqlite_sequence WHERE name = 'vector_outbox'")
+        return [row["chunk_id"] for row in pending], last["seq"] if last else 0
 
     async def count_acknowledged(self, embedder: str) -> int:
         """Return how many chunks the vector index must hold, without pending ones."""
@@ -106,16 +146,16 @@ class Outbox(Stored):
         )
         return row[0]
 
-    async def vectors(self, embedder: str, after: int, limit: int) -> list[tuple[int, int, bytes]]:
-        """Return chunk id, document id and stored vector of chunks above id `after`, by id."""
+    async def vectors(self, embedder: str, after: int, limit: int) -> list[VectorChange]:
+        """Return the chunks above id `after` that have a vector, by id, as changes."""
         found = await self._db.rows(
-            "SELECT c.id, c.document_id, e.vector FROM chunks c CROSS JOIN embeddings e "
+            "SELECT 0, c.id, c.document_id, e.vector FROM chunks c CROSS JOIN embeddings e "
             "ON e.text_hash = c.text_hash "
             "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?) "
             "WHERE c.id > ? ORDER BY c.id LIMIT ?",
             (embedder, after, limit),
         )
-        return [tuple(row) for row in found]
+        return [VectorChange(*row) for row in found]
 
     async def vectors_of(self, embedder: str, chunk_ids: Collection[int]) -> dict[int, Vector]:
         """Return the vectors of those of these chunks that have one, by chunk id."""
@@ -127,27 +167,13 @@ class Outbox(Stored):
         )
         return {row["id"]: vector_of(row["vector"]) for row in found}
 
-    async def vectors_in(
-        self, embedder: str, documents: Collection[int]
-    ) -> list[tuple[int, int, bytes]]:
-        """Return chunk id, document id and stored vector of the chunks of these documents."""
+    async def documents_of(self, chunk_ids: Iterable[int]) -> dict[int, int]:
+        """Return the documents of those of these chunks that exist, by chunk."""
         found = await self._db.rows(
-            "SELECT c.id, c.document_id, e.vector FROM json_each(?) j "
-            "CROSS JOIN chunks c ON c.document_id = j.value CROSS JOIN embeddings e "
-            "ON e.text_hash = c.text_hash "
-            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?)",
-            (as_json(documents), embedder),
+            "SELECT id, document_id FROM chunks WHERE id IN (SELECT value FROM json_each(?))",
+            (as_json(chunk_ids),),
         )
-        return [tuple(row) for row in found]
-
-    async def chunks_in(self, chunk_ids: Iterable[int], documents: Collection[int]) -> set[int]:
-        """Return those of these chunks that belong to these documents."""
-        found = await self._db.rows(
-            "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each(?)) "
-            "AND document_id IN (SELECT value FROM json_each(?))",
-            (as_json(chunk_ids), as_json(documents)),
-        )
-        return {row["id"] for row in found}
+        return {row["id"]: row["document_id"] for row in found}
 
 
 def _record(row: sqlite3.Row) -> VectorRecord:

@@ -1,15 +1,18 @@
-"""The folders of local collections, one each, below the data directory's `vectors`.
+"""Files below the data directory's `vectors`: a folder for each local collection, and rows.
 
 All functions block, and raise VectorStoreDown when the disk refuses.
 """
 
 import contextlib
 import shutil
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from pathlib import Path
 
 from allma_server._internal.private import make_private_folder
 from allma_server.errors import VectorStoreDown
+
+ROWS_SUFFIX = ".rows"
+"""The end of the name of a file with the rows of exact search."""
 
 REBUILD_HINT = "Exact search answers meanwhile; `allma doctor --repair` rebuilds the vector index."
 
@@ -43,10 +46,17 @@ def delete_collection(directory: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def delete_collections(parent: Path, *, keep: Path | None = None) -> None:
-    """Delete every collection below `parent` but `keep`; nothing may have one of them open."""
+def delete_collections(parent: Path, *, keep: Collection[Path] = ()) -> None:
+    """Delete every collection and file of rows below `parent`, but those to keep.
+
+    Nothing may have one of them open.
+    """
     with disk_errors():
         found = list(parent.iterdir()) if parent.is_dir() else []
-        for directory in found:
-            if directory.is_dir() and directory != keep:
-                delete_collection(directory)
+        for path in found:
+            if path in keep:
+                continue
+            if path.is_dir():
+                delete_collection(path)
+            elif path.suffix == ROWS_SUFFIX:
+                path.unlink()

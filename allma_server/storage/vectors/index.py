@@ -7,34 +7,38 @@ whose change the store has not acknowledged is removed from its hits and compare
 
 import asyncio
 import contextlib
+import itertools
 import secrets
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection
 from hashlib import blake2b
 from pathlib import Path
+
+import numpy as np
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.errors import VectorStoreDown
 from allma_server.ports import Vector
 from allma_server.storage.sqlite.database import Database
+from allma_server.storage.sqlite.embeddings import vector_of
 from allma_server.storage.sqlite.outbox import Outbox
 from allma_server.storage.sqlite.settings import Settings
-from allma_server.storage.vectors.cache import VectorCache, put_stored
 from allma_server.storage.vectors.config import (
     DEFAULT_STORE,
     VectorOptions,
     VectorStoreConfig,
 )
-from allma_server.storage.vectors.folders import delete_collections
+from allma_server.storage.vectors.exact_vectors import ExactVectors
+from allma_server.storage.vectors.folders import ROWS_SUFFIX, delete_collections
 from allma_server.storage.vectors.indexer import ActiveIndex, VectorIndexer
 from allma_server.storage.vectors.stores import VECTOR_STORES, check_store_name
-from allma_server.storage.vectors.stores.exact import ExactStore
+from allma_server.storage.vectors.stores.exact import best
 from allma_server.types import DocumentSet, Hit, VectorStatus
 
 MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
 
-MAX_DIRECT_ROWS = 2_000
-"""Rows in scope that are read from SQLite for one query instead of being kept in memory."""
+NARROW_CHUNKS, NARROW_SHARE = 50_000, 0.15
+"""Below either, exact search in a scope is faster than to fetch more hits from a store."""
 
 MAX_FETCHED = 2_000
 """Hits requested from a store when many of them may be out of scope."""
@@ -137,9 +141,9 @@ class VectorIndex:
         known = await self._settings.get_setting("vector_collection")
         # On a disk that cannot be written, the indexer compares the store with SQLite instead.
         is_new = known != collection and self._database.unwritable is None
-        cache = VectorCache(self._outbox, embedder)
+        exact = self._exact_vectors(embedder, collection)
         await self._indexer.activate(
-            ActiveIndex(embedder, store, cache, config.directory), is_new=is_new
+            ActiveIndex(embedder, store, exact, config.directory), is_new=is_new
         )
         if is_new:
             await self._settings.set_setting("vector_collection", collection)
@@ -152,12 +156,7 @@ class VectorIndex:
         active = self._indexer.active
         if active is None or k <= 0 or (documents is not None and not len(documents)):
             return []
-        if documents is not None and not active.cache.loaded:
-            if documents.chunks <= MAX_DIRECT_ROWS:
-                ids = documents.documents.tolist()
-                found = await self._outbox.vectors_in(active.embedder, ids)
-                return await asyncio.to_thread(_best, found, vector, k)
-        if self._indexer.ready:
+        if self._indexer.ready and not _is_narrow(documents):
             try:
                 hits = await self._nearest_in_store(active, vector, k, documents)
             except VectorStoreDown:
@@ -165,7 +164,7 @@ class VectorIndex:
             else:
                 if hits is not None:
                     return hits
-        return await active.cache.nearest(vector, k, _ranges(documents))
+        return await active.exact.nearest(vector, k, documents)
 
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
         """Return the active embedder's vectors of those of these chunks that have one."""
@@ -227,19 +226,16 @@ class VectorIndex:
         if len(pending) > MAX_PENDING:
             return None
         in_store = documents is not None and active.store.filters_documents
-        ranges = _ranges(documents) if in_store else None
-        filtered_here = documents is not None and not in_store
-        wanted = 4 * k if filtered_here else k + min(k, len(pending))
+        ranges = documents.ranges() if documents is not None and in_store else None
+        share = documents.share if documents is not None and not in_store else 1.0
+        wanted = min(int((k + min(k, len(pending))) / share), MAX_FETCHED)
         while True:
             hits = await active.store.query(vector, wanted, ranges)
             exhausted = len(hits) < wanted
             hits = [hit for hit in hits if hit.chunk_id not in pending]
             if documents is not None:
                 # Also what the store filtered: its documents may be out of date.
-                found = [hit.chunk_id for hit in hits]
-                ids = documents.documents.tolist()
-                in_scope = await self._outbox.chunks_in(found, ids)
-                hits = [hit for hit in hits if hit.chunk_id in in_scope]
+                hits = await self._in_scope(hits, documents)
             if len(hits) >= k or exhausted:
                 break
             if wanted >= MAX_FETCHED:
@@ -247,6 +243,12 @@ class VectorIndex:
             wanted = min(4 * wanted, MAX_FETCHED)
         hits += await self._nearest_pending(active, pending, vector, k, documents)
         return sorted(hits, key=lambda hit: -hit.score)[:k]
+
+    async def _in_scope(self, hits: list[Hit], documents: DocumentSet) -> list[Hit]:
+        of_chunks = await self._outbox.documents_of([hit.chunk_id for hit in hits])
+        found = [hit for hit in hits if hit.chunk_id in of_chunks]
+        ids = np.array([of_chunks[hit.chunk_id] for hit in found], np.int64)
+        return list(itertools.compress(found, documents.contains(ids).tolist()))
 
     async def _nearest_pending(
         self,
@@ -256,11 +258,21 @@ class VectorIndex:
         k: int,
         documents: DocumentSet | None,
     ) -> list[Hit]:
-        if not pending:
+        changes = await self._outbox.changes_of(active.embedder, pending)
+        found = [change for change in changes if change.vector is not None]
+        if documents is not None:
+            ids = np.array([change.document_id for change in found], np.int64)
+            found = list(itertools.compress(found, documents.contains(ids).tolist()))
+        if not found:
             return []
-        rows = ExactStore()
-        await rows.upsert(await self._outbox.records(active.embedder, pending))
-        return rows.nearest(vector, k, _ranges(documents))
+        vectors = np.stack([vector_of(change.vector or b"") for change in found])
+        return best(np.array([change.chunk_id for change in found]), vectors @ vector, k)
+
+    def _exact_vectors(self, embedder: str, collection: str) -> ExactVectors:
+        index_id = collection.split("-")[1]
+        name = blake2b(embedder.encode(), digest_size=6).hexdigest()
+        path = self._directory / f"{name}{ROWS_SUFFIX}"
+        return ExactVectors(self._outbox, embedder, path, f"{index_id} {embedder}")
 
     async def _collection_name(self, embedder: str) -> str:
         """Return a name unique to this data directory, embedder and options.
@@ -280,11 +292,8 @@ class VectorIndex:
         return f"allma-{index_id}-{digest}"
 
 
-def _ranges(documents: DocumentSet | None) -> Sequence[range] | None:
-    return documents.ranges() if documents is not None else None
-
-
-def _best(found: list[tuple[int, int, bytes]], vector: Vector, k: int) -> list[Hit]:
-    rows = ExactStore()
-    put_stored(rows, found)
-    return rows.nearest(vector, k)
+def _is_narrow(documents: DocumentSet | None) -> bool:
+    """Return whether exact search in these documents is faster than a store's."""
+    if documents is None:
+        return False
+    return documents.chunks <= NARROW_CHUNKS or documents.share < NARROW_SHARE

@@ -12,8 +12,8 @@ from allma_server.errors import UNWRITABLE, StorageError, VectorStoreDown
 from allma_server.ports import VectorStore
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.outbox import Outbox, PendingChange
-from allma_server.storage.vectors.cache import VectorCache
-from allma_server.storage.vectors.folders import delete_collections
+from allma_server.storage.vectors.exact_vectors import ExactVectors
+from allma_server.storage.vectors.folders import delete_collections, disk_errors
 from allma_server.types import VectorStoreHealth
 
 log = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ FAILURE_WINDOW_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class ActiveIndex:
-    """A store, the embedder of its vectors, the same vectors in memory, and the store's folder."""
+    """A store, the embedder of its vectors, exact search over them, and the store's folder."""
 
     embedder: str
     store: VectorStore
-    cache: VectorCache
+    exact: ExactVectors
     directory: Path
 
 
@@ -93,9 +93,10 @@ class VectorIndexer:
             previous, self.active = self.active, index
             self.ready = self._others_removed = False
             if is_new:
-                await self._outbox.enqueue_all(index.embedder)
+                await index.exact.enqueue_all()
             if previous is not None:
                 await previous.store.close()
+                await previous.exact.close()
         self._changed.set()
 
     def rebuild(self) -> None:
@@ -123,6 +124,8 @@ class VectorIndexer:
             if active is None:
                 return False
             self.ready = False
+            with disk_errors():
+                await active.exact.update()
             try:
                 if await active.store.exists():
                     await self._erase_deleted(active)
@@ -153,12 +156,12 @@ class VectorIndexer:
     async def _empty(self, active: ActiveIndex) -> None:
         await self._start_rebuild(active)
         await self._remove_others(active)
-        await active.cache.clear()
 
     async def _remove_others(self, active: ActiveIndex) -> None:
         """Delete the collections that this one replaces, of whichever store."""
         await active.store.remove_others()
-        await asyncio.to_thread(delete_collections, self._directory, keep=active.directory)
+        keep = {active.directory, active.exact.path}
+        await asyncio.to_thread(delete_collections, self._directory, keep=keep)
 
     def note_search(self) -> None:
         """Record a search: writes become small, and starting the store pays off."""
@@ -192,6 +195,7 @@ class VectorIndexer:
     async def close(self) -> None:
         if self.active is not None:
             await self.active.store.close()
+            await self.active.exact.close()
 
     async def run(self) -> None:
         """Update the store after every change, until `stop`."""
@@ -269,13 +273,12 @@ class VectorIndexer:
         deleted = [change.chunk_id for change in batch if change.record is None]
         await active.store.delete(deleted)
         await active.store.upsert([change.record for change in batch if change.record is not None])
-        await active.cache.update()
+        await active.exact.update()
         await self._outbox.acknowledge(batch)
         self._deleted += len(deleted)
 
     async def _complete(self, active: ActiveIndex) -> None:
         self.total = 0
-        await active.cache.clear()
         if not self._others_removed:
             await self._remove_others(active)
             self._others_removed = True
@@ -288,7 +291,7 @@ class VectorIndexer:
         """Enqueue everything, then empty the store: a crash in between costs one more rebuild."""
         log.info("rebuilding the vector index")
         self.ready = False
-        await self._outbox.enqueue_all(active.embedder)
+        await active.exact.enqueue_all()
         await active.store.reset()
         self._rebuild_requested, self.failure = False, None
         self._changed.set()

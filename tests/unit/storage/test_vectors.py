@@ -81,7 +81,8 @@ async def among(catalog: Catalog, documents: Sequence[Document]) -> DocumentSet:
 
 
 def entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.exists() else []
+    """The folders of collections."""
+    return [path for path in directory.iterdir() if path.is_dir()] if directory.exists() else []
 
 
 def store_of(vectors: VectorIndex) -> ChromaStore:
@@ -162,7 +163,7 @@ async def test_a_filter_is_exact_whether_it_is_narrow_or_wide(
     async with opened(database, chroma) as vectors:
         await vectors.wait_until_current()
         for direct in (0, 10_000):
-            monkeypatch.setattr("allma_server.storage.vectors.index.MAX_DIRECT_ROWS", direct)
+            monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", direct)
             for some in (documents[:1], documents[:6], documents[7:]):
                 ids = [i for document in some for i in await chunk_ids(catalog, document)]
                 query = random_vector()
@@ -503,7 +504,8 @@ async def test_a_filter_inside_the_store_is_exact_too(
     catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
 ):
     documents = await some_documents(catalog, 8, 15)
-    monkeypatch.setattr("allma_server.storage.vectors.index.MAX_DIRECT_ROWS", 0)
+    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", 0)
+    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_SHARE", 0.0)
     async with opened(database, chroma, dataclasses.replace(QUICK, store="exact")) as vectors:
         await vectors.wait_until_current()
         async with vectors._indexer._writing:

@@ -1,0 +1,145 @@
+"""Vectors as int8 codes: a quarter of float32, and compared thirty times as fast as by numpy.
+
+A row holds a chunk's id, its document's id and its vector, rounded to 127 steps of its largest
+component. Scores of codes are accurate to about 0.01, so that the best of them are scored again
+with the vectors in SQLite.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allma_server.ports import Vector
+
+Rows = NDArray[np.void]
+"""Rows of `row_type`: shape (rows,)."""
+
+BLOCK = 16_384
+"""Rows compared in one call, 0.2 ms: other threads of the process go on in between."""
+
+_CHECK_WORD = 5
+_STEPS = 127
+
+
+def row_dimensions(dimensions: int) -> int:
+    """Return how many codes a row has for a vector of so many dimensions: a multiple of 8."""
+    return -(-dimensions // 8) * 8
+
+
+def row_type(dimensions: int) -> np.dtype[np.void]:
+    """Return the type of a row: 24 bytes, and one for each code."""
+    return np.dtype(
+        [
+            ("chunk", "<i8"),  # 0: the row is empty
+            ("document", "<i8"),
+            ("scale", "<f4"),  # what a code of 1 stands for
+            ("check", "<u4"),
+            ("codes", "i1", (row_dimensions(dimensions),)),
+        ]
+    )
+
+
+def encode(
+    chunks: NDArray[np.int64], documents: NDArray[np.int64], vectors: NDArray[np.floating[Any]]
+) -> Rows:
+    """Return the rows of these chunks; `vectors` has the shape (chunks, dimensions)."""
+    rows = np.zeros(len(chunks), row_type(vectors.shape[1]))
+    rows["chunk"], rows["document"] = chunks, documents
+    rows["codes"][:, : vectors.shape[1]], rows["scale"] = _rounded(vectors)
+    rows["check"] = _checks(rows)
+    return rows
+
+
+def empty_rows(count: int, dimensions: int) -> Rows:
+    """Return rows that hold nothing, to overwrite others with."""
+    return np.zeros(count, row_type(dimensions))
+
+
+def are_intact(rows: Rows) -> bool:
+    """Return whether all rows are as they were written, or empty."""
+    for start in range(0, len(rows), BLOCK):
+        some = rows[start : start + BLOCK]
+        expected = np.where(some["chunk"] == 0, 0, _checks(some))
+        if not np.array_equal(expected, some["check"]):
+            return False
+    return True
+
+
+def best_places(
+    rows: Rows, live: NDArray[np.bool_], vector: Vector, k: int, places: NDArray[np.intp] | None
+) -> NDArray[np.intp]:
+    """Return where the `k` rows with the highest scores are, in no order.
+
+    Args:
+        rows: what is searched.
+        live: which rows are not empty.
+        vector: what is searched for.
+        k: how many rows are wanted.
+        places: the rows to search, ascending; None for all.
+    """
+    codes, _ = _rounded(vector[np.newaxis])
+    wanted = np.zeros((1, rows["codes"].shape[1]), np.int8)
+    wanted[:, : codes.shape[1]] = codes
+    found, scores = np.empty(0, np.intp), np.empty(0, np.float32)
+    least = -np.inf
+    for some, of_block in _blocks(rows, places):
+        of_scores = _dot(of_block["codes"], wanted) * of_block["scale"]
+        of_scores[~live[some]] = -np.inf
+        above = (of_scores > least).nonzero()[0]
+        found = np.concatenate([found, _numbers(some)[above]])
+        scores = np.concatenate([scores, of_scores[above]])
+        if len(found) > k:
+            top = np.argpartition(scores, -k)[-k:]
+            found, scores = found[top], scores[top]
+            least = float(scores.min())
+    return found
+
+
+def _blocks(
+    rows: Rows, places: NDArray[np.intp] | None
+) -> Iterator[tuple[slice | NDArray[np.intp], Rows]]:
+    """Yield blocks of rows, and where they are."""
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, min(start + BLOCK, len(rows)))
+        if places is None:
+            yield block, rows[block]
+            continue
+        some = places[slice(*places.searchsorted([block.start, block.stop]))]
+        if not len(some):
+            continue
+        first, last = int(some[0]), int(some[-1]) + 1
+        if len(some) == last - first:  # side by side, as the chunks of a folder mostly are
+            yield slice(first, last), rows[first:last]
+        else:
+            yield some, rows[some]
+
+
+def _numbers(some: slice | NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.arange(some.start, some.stop, dtype=np.intp) if isinstance(some, slice) else some
+
+
+def _dot(codes: NDArray[np.int8], wanted: NDArray[np.int8]) -> NDArray[np.float32]:
+    import simsimd  # imported late: a process that only forwards has no use for it
+
+    products: Any = simsimd.cdist(codes, wanted, "dot")
+    return np.asarray(products, np.float32).reshape(-1)
+
+
+def _rounded(vectors: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return the codes of each vector, and what a code of 1 stands for."""
+    finite = np.nan_to_num(vectors.astype(np.float32))
+    scale = np.abs(finite).max(axis=1, initial=0.0) / _STEPS
+    divisors = np.where(scale > 0, scale, 1.0)[:, np.newaxis]
+    return np.rint(finite / divisors).astype(np.int8), scale.astype(np.float32)
+
+
+def _checks(rows: Rows) -> NDArray[np.uint32]:
+    """Return a checksum of each row over all its other fields."""
+    words = np.ascontiguousarray(rows).view(np.uint32).reshape(len(rows), -1)
+    weights = (np.arange(1, words.shape[1] + 1, dtype=np.uint32) * np.uint32(2_654_435_761)) | 1
+    weights[_CHECK_WORD] = 0
+    sums = (words * weights).sum(axis=1, dtype=np.uint32)
+    # Never 0, which is the checksum of an empty row.
+    return sums | np.uint32(1)
