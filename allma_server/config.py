@@ -58,10 +58,12 @@ class Config(BaseModel):
     embedder: str = Field(
         default="auto",
         description="provider/model, such as ollama/nomic-embed-text or "
-        "local/all-MiniLM-L6-v2-int7; auto is decided once per data directory and then kept.",
+        "local/all-MiniLM-L6-v2-int7, or onnx/PATH (a folder with model.onnx and tokenizer.json in "
+        "the layout of sentence-transformers); auto is decided once per data directory and then "
+        "kept.",
     )
     embed_threads: int = Field(
-        default=0, ge=0, le=64, description="Threads of the local embedder; 0 chooses."
+        default=0, ge=0, le=64, description="Threads of an embedder in this process; 0 chooses."
     )
     vector_store: str = Field(
         default="chroma",

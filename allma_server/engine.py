@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from allma_server._internal.tasks import background_tasks
 from allma_server.answering.answer_model import find_answer_model
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
-from allma_server.errors import InvalidArgument, ProviderError
+from allma_server.errors import InvalidArgument, ProviderError, StorageError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
@@ -31,6 +33,7 @@ from allma_server.providers.embedding import (
     replacement,
     resolve_embedder,
 )
+from allma_server.providers.embedding.away import AwayEmbedder, EmbedderFacts
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.secrets import MASKED, masked
@@ -52,6 +55,7 @@ VECTORS = "vectors"
 EMBEDDER = "embedder"
 UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
 FORMER = "former_embedders"
+FACTS = "embedder_facts"
 
 
 class ActiveEmbedder:
@@ -127,13 +131,20 @@ class ActiveEmbedder:
             assert name is not None
             await self._vectors.use(embedder.identity)
             await self._catalog.set_setting(EMBEDDER, name)
+            facts = EmbedderFacts.of(name, embedder)
+            await self._catalog.set_setting(FACTS, facts.model_dump_json())
             self._current, self._replacement = embedder, None
             if former is not None:
                 await self._note_former(former.identity)
 
     async def retained(self) -> list[str]:
-        """Return the identities whose vectors are kept: current, replacement and recent ones."""
-        opened = [each.identity for each in (self._current, self._replacement) if each]
+        """Return the identities whose vectors are kept: current, replacement and recent ones.
+
+        Raises:
+            ProviderError: the current one cannot be opened, so it is not known which are its.
+        """
+        current = await self.current()
+        opened = [each.identity for each in (current, self._replacement) if each]
         oldest = (datetime.now(UTC) - timedelta(days=UNUSED_DAYS)).isoformat()
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
         return [*opened, *(name for name, until in former.items() if until > oldest)]
@@ -173,14 +184,38 @@ class ActiveEmbedder:
                 if not resolve:
                     return None
                 name = await resolve_embedder(self._config)
-            opened = await self._stack.enter_async_context(
-                open_embedder(name, self._config, self._catalog.dimensions)
-            )
+            facts = await self._facts(name)
+            try:
+                opened = await self._stack.enter_async_context(
+                    open_embedder(name, self._config, self._catalog.dimensions)
+                )
+            except ProviderError as exc:
+                if facts is None:
+                    raise
+                await self._vectors.use(facts.identity)
+                return AwayEmbedder(facts, exc)  # the next call tries again
             await self._vectors.use(opened.identity)
-            if await self.name() != name:  # a write, which fails on a full disk
-                await self._catalog.set_setting(EMBEDDER, name)
+            await self._note_current(name, opened, facts)
             self._current = opened
             return opened
+
+    async def _facts(self, name: str) -> EmbedderFacts | None:
+        """What was stored of the embedder `name` when it was last opened."""
+        with contextlib.suppress(ValidationError):
+            facts = EmbedderFacts.model_validate_json(await self._catalog.get_setting(FACTS) or "")
+            return facts if facts.name == name else None
+        return None
+
+    async def _note_current(self, name: str, opened: Embedder, known: EmbedderFacts | None) -> None:
+        # Only what is new, because writing fails on a full disk.
+        if await self.name() != name:
+            await self._catalog.set_setting(EMBEDDER, name)
+        facts = EmbedderFacts.of(name, opened)
+        if facts != known:
+            with contextlib.suppress(StorageError):
+                await self._catalog.set_setting(FACTS, facts.model_dump_json())
+                if known is not None and known.identity != opened.identity:
+                    await self._note_former(known.identity)
 
 
 @dataclass(frozen=True, slots=True)

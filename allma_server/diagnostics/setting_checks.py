@@ -54,7 +54,7 @@ async def _embedder(config: Config) -> str | None:
     except ModelUnsuitable as exc:
         raise InvalidArgument(exc.message, exc.hint) from exc
     except InvalidArgument as exc:
-        if not known:
+        if not known or provider == "onnx":
             raise
         return str(exc)  # a later version may have this model
     except ProviderError as exc:

@@ -55,7 +55,7 @@ class VectorBackfill:
 
     `on_switched` is called after a change of the embedder, because documents may have to be
     chunked again. `problem` is a sentence with the reason why vectors cannot be created;
-    `missing_reason` is the same, but only while vectors of the current embedder are missing.
+    `missing_reason` says why vectors of the current embedder are missing, while they are.
     """
 
     def __init__(
@@ -142,8 +142,12 @@ class VectorBackfill:
     async def _fill_current(self, run: Run) -> None:
         """Create the vectors of chunks that were published without them."""
         embedder = await self._embedders.current()
-        if embedder is not None and await self._catalogue.count_missing_vectors(embedder.identity):
+        if embedder is None:
+            return
+        if missing := await self._catalogue.count_missing_vectors(embedder.identity):
+            self.missing_reason = f"{missing:,} passages are still being embedded."
             await self._fill(run, embedder, self._catalogue.add_vectors, "embedding")
+            self.missing_reason = None
 
     async def _fill_replacement(self, run: Run) -> None:
         """Create a vector for every chunk with the replacement, and switch to it."""

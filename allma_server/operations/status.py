@@ -15,6 +15,7 @@ from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
 from allma_server.operations.text import render
 from allma_server.providers.embedding import replacement
+from allma_server.providers.embedding.away import AwayEmbedder
 from allma_server.storage.sqlite.workspaces import WorkspaceCounts
 from allma_server.types import (
     Diagnosis,
@@ -57,6 +58,8 @@ async def _embedder(engine: Engine) -> EmbedderStatus:
         serving = await engine.embedder.current()
     except AllmaError as exc:
         return EmbedderStatus(name, None, wanted, str(exc))
+    if isinstance(serving, AwayEmbedder):
+        reason = str(serving.reason)
     return EmbedderStatus(name, serving.dimensions if serving else None, wanted, reason)
 
 

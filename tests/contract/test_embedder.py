@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ModelNotFound
 from allma_server.ports import Embedder, Vectors
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
+from tests.unit.providers.embedding.model_folders import write_model
 
 NAMES = {
     "local": "local/all-MiniLM-L6-v2-int7",
@@ -30,7 +32,9 @@ def config(ollama: str) -> Config:
 
 
 @pytest.fixture(params=EMBEDDERS)
-def name(request: pytest.FixtureRequest) -> str:
+def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "onnx":
+        return f"onnx/{write_model(tmp_path / 'model', dimensions=256)}"
     return NAMES[request.param]
 
 

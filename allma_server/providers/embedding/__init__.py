@@ -15,10 +15,12 @@ from allma_server.providers.embedding.hashing import open_hashing
 from allma_server.providers.embedding.local import MODEL as LOCAL_MODEL
 from allma_server.providers.embedding.local import current_name, open_local
 from allma_server.providers.embedding.ollama import has_model, open_ollama
+from allma_server.providers.embedding.onnx import open_onnx
 from allma_server.providers.embedding.openai import open_openai
 
 EMBEDDERS: Mapping[str, Callable[[str, Config], AbstractAsyncContextManager[Embedder]]] = {
     "local": open_local,
+    "onnx": open_onnx,
     "ollama": open_ollama,
     "openai": open_openai,
     "hashing": open_hashing,

@@ -22,9 +22,10 @@ MODEL = "all-MiniLM-L6-v2-int7"
 REPLACED_MODELS = ("all-MiniLM-L6-v2-int8",)
 """Models of earlier versions, whose files are no longer bundled.
 
-They were made from the same weights, so that this model's vectors are comparable with theirs (mean
-cosine of the same text's vectors .99) and can search them until the index has its own.
-`tests/benchmarks/retrieval.py` has the figures.
+They were made from the same weights, so that this model's vectors are comparable with theirs (the
+cosine of the same text's vectors is .992) and can search them until the index has its own. nDCG@10
+of int8 vectors, searched by int8 and by int7: cranfield .501 and .500, med .786 and .786, cacm .421
+and .422, squad .768 and .767, cosqa .606 and .601, chunking .645 and .660.
 """
 DIMENSIONS = 384
 MAX_TOKENS = 256

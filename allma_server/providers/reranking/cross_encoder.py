@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server.errors import ModelNotFound, ModelUnsuitable
-from allma_server.providers.onnx import OnnxModel
+from allma_server.providers.onnx import TEXT_INPUTS, OnnxModel
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.types import Passage
 
 MAX_TOKENS = 512
 """Limit of these models for question and passage together; chunks are shorter."""
-
-_KNOWN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
 class CrossEncoder:
@@ -92,7 +90,7 @@ def _load(path: Path) -> OnnxModel:
             "tokenizer.json.",
         )
     loaded = OnnxModel(model, tokenizer, MAX_TOKENS)
-    if not {"input_ids"} <= loaded.inputs <= _KNOWN_INPUTS:
+    if "input_ids" not in loaded.inputs or loaded.inputs.keys() - TEXT_INPUTS:
         raise ModelUnsuitable(
             f"{model} is not a cross-encoder: its inputs are {', '.join(sorted(loaded.inputs))}."
         )

@@ -288,7 +288,7 @@ async def test_an_unknown_embedder_is_reported_with_the_known_providers(name: st
     with pytest.raises(InvalidArgument) as failed:
         async with open_embedder(name, Config()):
             pass
-    assert failed.value.hint and "local, ollama, openai, hashing" in failed.value.hint
+    assert failed.value.hint and "local, onnx, ollama, openai, hashing" in failed.value.hint
 
 
 @pytest.mark.invariant(5)
