@@ -169,7 +169,7 @@ def load_with_sources(
         ("environment", _environment()),
         ("client", {k: v for k, v in (client or {}).items() if v not in (None, "")}),
     ]
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     sources: dict[str, Source] = dict.fromkeys(Config.model_fields, "default")
     for source, layer in layers:
         for key, value in layer.items():
@@ -243,11 +243,11 @@ class LiveSettings:
                     self._loaded = self._loaded.model_copy(update=changes)
             return self._loaded
 
-    def running_values(self) -> dict[str, Any]:
+    def running_values(self) -> dict[str, object]:
         """Return the running engine's settings as JSON data; empty while no engine is open."""
         return {} if self._loaded is None else self.refresh().model_dump(mode="json")
 
-    def pending_restart(self) -> dict[str, Any]:
+    def pending_restart(self) -> dict[str, object]:
         """Return the settings whose new value takes effect after a restart, with that value."""
         if self._loaded is None:
             return {}
@@ -277,13 +277,13 @@ def _file_version(path: Path) -> object:
     return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def question_defaults(given: object) -> dict[str, Any]:
+def question_defaults(given: object) -> dict[str, object]:
     """Return default arguments of questions, from the settings that a client's hello contains.
 
     Invalid ones are left out: the user who asks cannot change them.
     """
-    defaults: dict[str, Any] = {}
-    for key, value in (cast(dict[str, Any], given) if isinstance(given, dict) else {}).items():
+    defaults: dict[str, object] = {}
+    for key, value in (cast(dict[str, object], given) if isinstance(given, dict) else {}).items():
         try:
             checked = getattr(Config.model_validate({key: value}), key)
         except (ValidationError, AttributeError):
@@ -312,7 +312,7 @@ def check_key(key: str) -> None:
         )
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, object]:
     """Return the keys of a settings file; empty if there is none."""
     try:
         return tomllib.loads(read_config(path))

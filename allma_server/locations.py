@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import platformdirs
 
@@ -182,7 +182,15 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def build() -> dict[str, Any]:
+class Build(TypedDict):
+    """The version, path and modification time of an installation."""
+
+    version: str
+    path: str
+    modified: int
+
+
+def build() -> Build:
     """Return the version, path and modification time of this installation."""
     from allma_server import __version__
 

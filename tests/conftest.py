@@ -116,5 +116,5 @@ def isolated(
         if (link := dial(place)) is not None:
             with link:
                 answer = greet(link, place, {"protocol": "control", "command": "stop"})
-            assert answer is not None
+            assert answer is not None and "pid" in answer
             wait_until_ended(answer["pid"])

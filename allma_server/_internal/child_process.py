@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from allma_server import errors
-from allma_server._internal.child_server import LENGTH, Blobs, frame
+from allma_server._internal.child_server import LENGTH, Blobs, Response, frame
 from allma_server._internal.tasks import completed
 
 _EXIT_SECONDS = 10.0
@@ -162,10 +162,11 @@ async def _exchange(
     stdin.writelines(frame({"method": method, "params": params}, blobs))
     await stdin.drain()
     (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
-    header: dict[str, Any] = json.loads(await stdout.readexactly(length))
+    header = json.loads(await stdout.readexactly(length))
     received = [await stdout.readexactly(size) for size in header["blobs"]]
-    if error := header.get("error"):
-        raise errors.by_code(error["code"])(error["message"], error["hint"])
-    if bug := header.get("bug"):
+    response: Response = header
+    if error := response.get("error"):
+        raise errors.from_dict(error)
+    if bug := response.get("bug"):
         raise ChildFailed(f"{method} failed: {bug.strip().splitlines()[-1]}", bug=bug)
-    return header["result"], received
+    return response.get("result"), received

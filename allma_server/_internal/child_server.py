@@ -10,7 +10,7 @@ import signal
 import struct
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 from allma_server import errors
 
@@ -19,6 +19,21 @@ Reply = tuple[Any, Blobs]
 Handler = Callable[[Any, list[bytes]], Reply]
 
 LENGTH = struct.Struct(">I")
+
+
+class Request(TypedDict):
+    """The JSON of a call."""
+
+    method: str
+    params: Any
+
+
+class Response(TypedDict, total=False):
+    """The JSON of an answer: a result, an expected error, or the traceback of a bug."""
+
+    result: Any
+    error: errors.ErrorData
+    bug: str
 
 
 def serve(handlers: Mapping[str, Handler]) -> None:
@@ -42,10 +57,10 @@ def serve(handlers: Mapping[str, Handler]) -> None:
 
 
 def _answer(
-    handlers: Mapping[str, Handler], header: dict[str, Any], blobs: list[bytes]
-) -> tuple[dict[str, Any], Blobs]:
+    handlers: Mapping[str, Handler], request: Request, blobs: list[bytes]
+) -> tuple[Response, Blobs]:
     try:
-        result, out = handlers[header["method"]](header["params"], blobs)
+        result, out = handlers[request["method"]](request["params"], blobs)
     except errors.AllmaError as exc:
         return {"error": errors.as_dict(exc)}, ()
     except Exception:
@@ -53,13 +68,13 @@ def _answer(
     return {"result": result}, out
 
 
-def frame(header: dict[str, Any], blobs: Blobs) -> list[bytes | memoryview]:
-    """Return the bytes of one call or answer."""
+def frame(header: Request | Response, blobs: Blobs) -> list[bytes | memoryview]:
+    """Return the bytes of one call or answer; the sizes of its blobs are added to the header."""
     body = json.dumps({**header, "blobs": [len(b) for b in blobs]}).encode("ascii")
     return [LENGTH.pack(len(body)), body, *blobs]
 
 
-def _read(source: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+def _read(source: BinaryIO) -> tuple[Request, list[bytes]] | None:
     prefix = source.read(LENGTH.size)
     if len(prefix) < LENGTH.size:
         return None

@@ -1,6 +1,6 @@
 """What is wrong with a value that pydantic refused, as people say it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -24,7 +24,7 @@ def requirement(error: "ErrorDetails", field: "FieldInfo | None") -> str:
     `field`: the field that refused the value, whose limits are named.
     """
     kind: str = error["type"]
-    context: dict[str, Any] = error.get("ctx", {})
+    context: dict[str, object] = error.get("ctx", {})
     word = _KINDS.get(kind.split("_")[0])
     if kind in _BOUNDS:
         return f"must be {_range(field)}"
@@ -46,7 +46,7 @@ def requirement(error: "ErrorDetails", field: "FieldInfo | None") -> str:
 
 def _range(field: "FieldInfo | None") -> str:
     """Return the limits of a number, or nothing where it has none."""
-    limits: dict[str, Any] = {}
+    limits: dict[str, object] = {}
     for mark in field.metadata if field is not None else ():
         for name in ("ge", "gt", "le", "lt"):
             if (limit := getattr(mark, name, None)) is not None:

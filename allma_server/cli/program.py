@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
@@ -80,12 +80,15 @@ def _with_options(run: Callable[..., None], own: list[inspect.Parameter]) -> Cal
     """
     options = inspect.Parameter("options", _KEYWORD, annotation=Options)
     parameters = [*own, options]
-    groups: dict[str, Any] = {p.name: p.annotation for p in parameters if _is_group(p)}
+    groups: dict[str, Callable[..., Any]] = {
+        p.name: p.annotation for p in parameters if _is_group(p)
+    }
 
     @wraps(run)
     def flat(context: typer.Context, **arguments: Any) -> None:
         for name, group in groups.items():
-            arguments[name] = group(**{f.name: arguments.pop(f.name) for f in fields(group)})
+            names = inspect.signature(group).parameters
+            arguments[name] = group(**{field: arguments.pop(field) for field in names})
         run(context, **arguments)
 
     context = inspect.Parameter("context", _KEYWORD, annotation=typer.Context)

@@ -4,9 +4,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from allma_server.daemon.link import HANG_SECONDS, Unreachable, connect, control, serving, stop
+from allma_server.daemon.link import (
+    HANG_SECONDS,
+    Reply,
+    Unreachable,
+    connect,
+    control,
+    serving,
+    stop,
+)
 from allma_server.errors import DataDirectoryBusy, StorageError
 from allma_server.locations import socket_path
 from allma_server.types import ConnectedClient, DaemonStatus
@@ -27,11 +35,12 @@ async def daemon_status(data: Path) -> DaemonStatus:
     if reply is not None:
         return DaemonStatus(
             running=True,
-            pid=reply["pid"],
-            build=reply["stamp"],
-            uptime_seconds=reply["uptime_seconds"],
+            pid=reply.get("pid"),
+            build=reply.get("stamp"),
+            uptime_seconds=reply.get("uptime_seconds"),
             clients=[
-                ConnectedClient(client["protocol"], client["pid"]) for client in reply["clients"]
+                ConnectedClient(client["protocol"], client["pid"])
+                for client in reply.get("clients", [])
             ],
         )
     try:
@@ -43,10 +52,10 @@ async def daemon_status(data: Path) -> DaemonStatus:
     return DaemonStatus(running=True, pid=owner.pid, notice=UNRESPONSIVE)
 
 
-async def running_settings(data: Path) -> dict[str, Any] | None:
+async def running_settings(data: Path) -> dict[str, object] | None:
     """Return the settings of the running daemon; None if none is running."""
     reply = await asyncio.to_thread(_request, data, "settings")
-    return reply["settings"] if reply is not None else None
+    return reply.get("settings") if reply is not None else None
 
 
 async def start_daemon(data: Path) -> DaemonStatus:
@@ -99,7 +108,7 @@ async def without_daemon(data: Path, work: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _request(data: Path, command: str) -> dict[str, Any] | None:
+def _request(data: Path, command: str) -> Reply | None:
     try:
         return control(data, command)
     except Unreachable:

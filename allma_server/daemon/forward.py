@@ -13,17 +13,17 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NoReturn, cast
+from typing import Literal, NoReturn, cast
 
 from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
 from allma_server.daemon.replay import Beginning
-from allma_server.protocols.faults import SERVER_ERROR, fault
+from allma_server.protocols.faults import SERVER_ERROR, ErrorResponse, Message, fault
 from allma_server.protocols.framing import Frames, Lines, Malformed, Piece, parse
 
 Protocol = Literal["lsp", "mcp"]
-Message = dict[str, Any]
 
 LEAVING_SECONDS = 10.0
 """Seconds the daemon has to answer running requests after the client has left."""
@@ -51,7 +51,7 @@ _NOT_REPEATABLE = {
 }
 
 
-def forward(protocol: Protocol, data: Path, hello: dict[str, Any]) -> NoReturn:
+def forward(protocol: Protocol, data: Path, hello: Mapping[str, object]) -> NoReturn:
     """Forward messages between standard input/output and the daemon, then end the process.
 
     Raises:
@@ -151,7 +151,7 @@ class _Link:
         self.pending: dict[str, list[_Request]] = {}
 
     def add(self, request: _Request) -> None:
-        self.pending.setdefault(_key(request.message["id"]), []).append(request)
+        self.pending.setdefault(_key(request.message.get("id")), []).append(request)
 
     def take(self, id: object) -> _Request | None:
         """Remove and return the request that a response answers; None if it is not pending."""
@@ -173,9 +173,9 @@ class _Link:
         """Return a request or notification of the daemon, with the ids that the client sees."""
         if "id" in message:
             message = {**message, "id": self._prefixed(message["id"])}
-        elif (name := _CANCELS.get(message["method"])) is not None:
+        elif (name := _CANCELS.get(message.get("method", ""))) is not None:
             params = message.get("params")
-            known = cast(Message, params) if isinstance(params, dict) else {}
+            known = cast(dict[str, object], params) if isinstance(params, dict) else {}
             message = {**message, "params": {**known, name: self._prefixed(known.get(name))}}
         else:
             return body
@@ -196,7 +196,7 @@ class _Link:
 
 
 class _Forwarder:
-    def __init__(self, protocol: Protocol, data: Path, hello: dict[str, Any]) -> None:
+    def __init__(self, protocol: Protocol, data: Path, hello: Mapping[str, object]) -> None:
         self._framing = Lines if protocol == "mcp" else Frames
         self._data = data
         self._hello = hello
@@ -307,7 +307,7 @@ class _Forwarder:
         """Return the client's response with the daemon's own id; None if another daemon asked."""
         if not link.number:
             return body
-        id = link.own_id(message["id"])
+        id = link.own_id(message.get("id"))
         return None if id is None else json.dumps({**message, "id": id}).encode()
 
     # --- from the daemon --------------------------------------------------------------------
@@ -401,9 +401,9 @@ class _Forwarder:
 
     def _fail(self, request: _Request, sentence: str, hint: str | None = None) -> None:
         failure = fault(SERVER_ERROR, "engine_stopped", sentence, hint)
-        self._put(failure.response(request.message["id"]))
+        self._put(failure.response(request.message.get("id")))
 
-    def _put(self, message: Message) -> None:
+    def _put(self, message: ErrorResponse) -> None:
         self._output.put(self._framing.frame(json.dumps(message).encode()))
 
 
@@ -416,12 +416,12 @@ def _why(exc: Exception) -> tuple[str, str | None]:
 def _is_repeatable(message: Message) -> bool:
     """Return whether a request can be repeated: not questions, which are stored, and changes."""
     params = message.get("params")
-    operation = _member(params, "name") or _member(params, "command") or message["method"]
+    operation = _member(params, "name") or _member(params, "command") or message.get("method")
     return str(operation).rpartition("allma.")[2].rpartition("allma/")[2] not in _NOT_REPEATABLE
 
 
 def _member(value: object, name: str) -> object:
-    return cast(Message, value).get(name) if isinstance(value, dict) else None
+    return cast(dict[str, object], value).get(name) if isinstance(value, dict) else None
 
 
 def _key(id: object) -> str:

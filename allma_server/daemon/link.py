@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, Required, TypedDict, cast
 
 from allma_server._internal.file_lock import try_lock, unlock
 from allma_server._internal.private import private_opener
@@ -74,8 +74,27 @@ class Stopped(NamedTuple):
     killed: bool
 
 
+class ClientEntry(TypedDict):
+    """A connected client in the daemon's status."""
+
+    protocol: str
+    pid: int
+
+
+class Reply(TypedDict, total=False):
+    """The daemon's answer to a hello: whether it accepts the client, or the result of a command."""
+
+    ok: Required[bool]
+    error: object
+    pid: int
+    stamp: str
+    uptime_seconds: int
+    clients: list[ClientEntry]
+    settings: dict[str, object]
+
+
 def connect(
-    data: Path, hello: dict[str, Any], given_up: Callable[[], bool] = lambda: False
+    data: Path, hello: Mapping[str, object], given_up: Callable[[], bool] = lambda: False
 ) -> socket.socket:
     """Connect to the daemon of `data`, and start it if none is running.
 
@@ -112,7 +131,7 @@ def connect(
         _start(data, path, expired)
 
 
-def control(data: Path, command: str) -> dict[str, Any] | None:
+def control(data: Path, command: str) -> Reply | None:
     """Send a control command; return the daemon's answer, or None if no daemon answers."""
     path = _socket_path(data)
     if serving(path) is None or (link := dial(path)) is None:
@@ -122,7 +141,7 @@ def control(data: Path, command: str) -> dict[str, Any] | None:
     return reply if reply is not None and reply.get("ok") else None
 
 
-def greet(link: socket.socket, path: Path, hello: dict[str, Any]) -> dict[str, Any] | None:
+def greet(link: socket.socket, path: Path, hello: Mapping[str, object]) -> Reply | None:
     """Send a hello; return the daemon's answer, or None if none comes."""
     greeting = {**hello, "build": build(), "pid": os.getpid(), "token": _token(path)}
     try:
@@ -133,7 +152,7 @@ def greet(link: socket.socket, path: Path, hello: dict[str, Any]) -> dict[str, A
         link.settimeout(None)
     except (OSError, ValueError, RecursionError):
         return None
-    return cast(dict[str, Any], reply) if isinstance(reply, dict) and "ok" in reply else None
+    return cast(Reply, reply) if isinstance(reply, dict) and "ok" in reply else None
 
 
 def read_line(link: socket.socket, deadline: float) -> bytes:
@@ -154,9 +173,9 @@ def read_line(link: socket.socket, deadline: float) -> bytes:
     raise ValueError("too long for an answer of a daemon")
 
 
-def _refusal(reply: dict[str, Any]) -> Refused | None:
+def _refusal(reply: Reply) -> Refused | None:
     error = reply.get("error")
-    members = cast(dict[str, Any], error) if isinstance(error, dict) else {}
+    members = cast(dict[str, object], error) if isinstance(error, dict) else {}
     message, hint = members.get("message"), members.get("hint")
     if not isinstance(message, str):
         return None

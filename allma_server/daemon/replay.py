@@ -7,7 +7,7 @@ are merged into one. Standard library only.
 import json
 from typing import Any, cast
 
-Message = dict[str, Any]
+from allma_server.protocols.faults import Message
 
 _OPENINGS = {"initialize"}
 _CONFIRMATIONS = {"initialized", "notifications/initialized"}
@@ -22,8 +22,8 @@ class Beginning:
         self._opening: bytes | None = None
         self._confirmation: bytes | None = None
         self._settings: bytes | None = None
-        self._added: dict[str, Any] = {}
-        self._removed: dict[str, Any] = {}
+        self._added: dict[str, object] = {}
+        self._removed: dict[str, object] = {}
 
     def record(self, message: Message, body: bytes) -> bool:
         """Record a message of the client; return whether it is part of the beginning."""
@@ -73,7 +73,7 @@ class Beginning:
 
 
 def _member(value: object, name: str) -> object:
-    return cast(Message, value).get(name) if isinstance(value, dict) else None
+    return cast(dict[str, object], value).get(name) if isinstance(value, dict) else None
 
 
 def _list(value: object) -> list[Any]:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from allma_server._internal.file_lock import try_lock
 from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
-from allma_server.daemon.link import NO_SOCKET, dial
+from allma_server.daemon.link import NO_SOCKET, Reply, dial
 from allma_server.locations import build, is_newer, socket_path
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
@@ -100,7 +100,7 @@ class Daemon:
                 return
             protocol = _protocol(hello)
             if protocol == "control":
-                await _reply(writer, {"ok": True} | await self._control(hello))
+                await _reply(writer, await self._control(hello))
                 return
             pid = hello.get("pid")
             self._clients[task] = Client(protocol, pid if isinstance(pid, int) else 0)
@@ -144,12 +144,12 @@ class Daemon:
         self._opened = await self._provider()
         return self._opened
 
-    def _refusal(self, hello: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _refusal(self, hello: Mapping[str, Any]) -> Reply | None:
         """Return the answer to a client that is not served; None if it is served."""
         if _protocol(hello) == "control":
             return None
         build = hello.get("build")
-        theirs = cast(dict[str, Any], build) if isinstance(build, dict) else {}
+        theirs = cast(dict[str, object], build) if isinstance(build, dict) else {}
         if self.stopping.is_set():
             return {"ok": False}  # the client retries, and reaches the next daemon
         if is_newer(theirs, self._build):
@@ -166,30 +166,33 @@ class Daemon:
             return {"ok": False, "error": error}
         return None
 
-    async def _control(self, hello: Mapping[str, Any]) -> dict[str, Any]:
-        status: dict[str, Any] = {"pid": os.getpid(), "stamp": self._build["version"]}
-        match hello.get("command"):
-            case "stop":
-                self.stopping.set()
-            case "settings":
-                status["settings"] = await asyncio.to_thread(self._live.running_values)
-            case _:
-                pass
-        return status | {
+    async def _control(self, hello: Mapping[str, Any]) -> Reply:
+        reply: Reply = {
+            "ok": True,
+            "pid": os.getpid(),
+            "stamp": self._build["version"],
             "uptime_seconds": round(time.monotonic() - self._began),
             "clients": [
                 {"protocol": client.protocol, "pid": client.pid}
                 for client in self._clients.values()
             ],
         }
+        match hello.get("command"):
+            case "stop":
+                self.stopping.set()
+            case "settings":
+                reply["settings"] = await asyncio.to_thread(self._live.running_values)
+            case _:
+                pass
+        return reply
 
 
-async def _read_hello(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+async def _read_hello(reader: asyncio.StreamReader) -> dict[str, object] | None:
     try:
         hello = json.loads(await reader.readline())
     except (ValueError, RecursionError):
         return None
-    return cast(dict[str, Any], hello) if isinstance(hello, dict) else None
+    return cast(dict[str, object], hello) if isinstance(hello, dict) else None
 
 
 def _protocol(hello: Mapping[str, Any]) -> str:
@@ -209,7 +212,7 @@ def _context(hello: Mapping[str, Any]) -> ClientContext:
     )
 
 
-async def _reply(writer: asyncio.StreamWriter, reply: Mapping[str, Any]) -> None:
+async def _reply(writer: asyncio.StreamWriter, reply: Reply) -> None:
     writer.write(json.dumps(reply).encode() + b"\n")
     await writer.drain()
 

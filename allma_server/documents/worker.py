@@ -14,7 +14,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from allma_server._internal.child_server import Reply, serve
 from allma_server._internal.workspace_files import open_file
@@ -96,7 +96,14 @@ def _read_file(path: str, max_bytes: int) -> bytes:
 # --- protocol -----------------------------------------------------------------------------------
 
 
-def handle_parse(limits: Limits, params: dict[str, Any], _: list[bytes]) -> Reply:
+class ParseCall(TypedDict):
+    """The parameters of a call: a file, and the processor time that reading it may take."""
+
+    path: str
+    cpu_seconds: float
+
+
+def handle_parse(limits: Limits, params: ParseCall, _: list[bytes]) -> Reply:
     """Reply to one call with the parsed file; `decode_chunks` reads the blobs."""
     with cpu_limit(params["cpu_seconds"]):
         parsed = parse(params["path"], limits)

@@ -141,7 +141,7 @@ class _Server:
         self._last = 0
         self.stderr = bytearray()
 
-    async def initialize(self) -> dict[str, Any]:
+    async def initialize(self) -> Mapping[str, Any]:
         """Do the handshake of the client's protocol version and return the result."""
         if self._client.protocol_version >= _MODERN:
             return await self.request("server/discover")
@@ -156,14 +156,16 @@ class _Server:
         self._send({"method": "notifications/initialized"})
         return result
 
-    async def request(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def request(
+        self, method: str, params: Mapping[str, object] | None = None
+    ) -> Mapping[str, Any]:
         """Send a request and return its result.
 
         Raises:
             _Failed: no result arrived.
         """
         self._last += 1
-        sent: dict[str, Any] = dict(params or {})
+        sent: dict[str, object] = dict(params or {})
         if self._client.protocol_version >= _MODERN:
             sent["_meta"] = {
                 "io.modelcontextprotocol/protocolVersion": self._client.protocol_version,
@@ -179,7 +181,7 @@ class _Server:
                 f"no answer to {method} within {DEADLINE_SECONDS:.0f} s{self._last_error()}"
             ) from exc
 
-    async def _response(self, method: str) -> dict[str, Any]:
+    async def _response(self, method: str) -> Mapping[str, Any]:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             try:
@@ -209,7 +211,7 @@ class _Server:
         line = json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
         self._process.stdin.write(line)
 
-    def _capabilities(self) -> dict[str, Any]:
+    def _capabilities(self) -> dict[str, object]:
         return {name: {} for name in self._client.capabilities}
 
     def _info(self) -> dict[str, str]:

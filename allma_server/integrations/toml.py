@@ -72,7 +72,7 @@ def _item(value: object) -> Any:
     if not isinstance(value, dict):
         return cast("Any", tomlkit.item(cast("Any", value)))
     table = tomlkit.table()
-    for key, each in cast("dict[str, Any]", value).items():
+    for key, each in cast("dict[str, object]", value).items():
         if isinstance(each, dict):
             table[key] = tomlkit.inline_table()
             for name, variable in cast("dict[str, str]", each).items():

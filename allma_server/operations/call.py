@@ -50,7 +50,7 @@ class Call:
     workspaces: tuple[str, ...] = ()
     deadline: float | None = None
     folders: tuple[str, ...] = ()
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class Operation:
                 raise damage from exc
             raise
 
-    async def _resolved(self, call: Call, checked: BaseModel) -> dict[str, Any]:
+    async def _resolved(self, call: Call, checked: BaseModel) -> dict[str, object]:
         """Return the arguments with absolute paths.
 
         Raises:
             InvalidArgument: a string is not valid text, or a path is relative to no known folder.
         """
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         for name, field in type(checked).model_fields.items():
             value = getattr(checked, name)
             if is_path(field.metadata):
@@ -136,7 +136,7 @@ class Operation:
                 values[name] = value
         return values
 
-    def _defaulted(self, call: Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _defaulted(self, call: Call, arguments: Mapping[str, Any]) -> dict[str, object]:
         """Return the arguments, with the caller's defaults for optional ones that are missing."""
         given = dict(arguments)
         for name, value in call.defaults.items():

@@ -21,4 +21,4 @@ class ClientContext:
     cwd: str | None = None
     workspaces: tuple[str, ...] = ()
     project_folder: str | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, object])

@@ -13,7 +13,7 @@ start counts.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     import logging
@@ -28,6 +28,25 @@ SERVER_ERROR = -32000
 Id = int | str
 
 
+class Message(TypedDict, total=False):
+    """A JSON-RPC request, notification or response that `framing.parse` has checked."""
+
+    jsonrpc: str
+    id: Id
+    method: str
+    params: Any
+    result: Any
+    error: Any
+
+
+class ErrorResponse(TypedDict):
+    """A JSON-RPC response that reports a fault."""
+
+    jsonrpc: str
+    id: Id | None
+    error: Mapping[str, object]
+
+
 class Fault(NamedTuple):
     """The error of a JSON-RPC response."""
 
@@ -35,9 +54,9 @@ class Fault(NamedTuple):
     message: str
     data: Mapping[str, Any] | None = None
 
-    def response(self, id: Id | None) -> dict[str, Any]:
+    def response(self, id: Id | None) -> ErrorResponse:
         """Return the response to the request `id`; None where no id could be read."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        error: dict[str, object] = {"code": self.code, "message": self.message}
         if self.data is not None:
             error["data"] = dict(self.data)
         return {"jsonrpc": "2.0", "id": id, "error": error}

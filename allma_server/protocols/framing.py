@@ -8,10 +8,18 @@ Standard library only, without asyncio: forwarders use this too.
 import json
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from allma_server.protocols.faults import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, Fault, Id
+from allma_server.protocols.faults import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorResponse,
+    Fault,
+    Id,
+    Message,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,7 +60,7 @@ class Malformed(NamedTuple):
     ids: tuple[Id | None, ...] = (None,)
 
     @property
-    def responses(self) -> list[dict[str, Any]]:
+    def responses(self) -> list[ErrorResponse]:
         """The JSON-RPC error responses."""
         return [self.fault.response(id) for id in self.ids]
 
@@ -257,7 +265,7 @@ def _scalar(text: bytes) -> Id | None:
         return None
 
 
-def parse(body: bytes) -> dict[str, Any] | Malformed:
+def parse(body: bytes) -> Message | Malformed:
     """Parse a JSON-RPC message: a request, notification or response of the right shape."""
     try:
         value = _DECODER.decode(body.decode("utf-8-sig"))
@@ -269,13 +277,13 @@ def parse(body: bytes) -> dict[str, Any] | Malformed:
         return _batch(cast(list[Any], value))
     if not isinstance(value, dict):
         return _malformed(INVALID_REQUEST, "A message must be an object.")
-    message = cast(dict[str, Any], value)
+    message = cast(dict[str, object], value)
     if (wrong := _wrong(message)) is not None:
         return Malformed(wrong, (_known_id(message),))
-    return message
+    return cast(Message, message)
 
 
-def _wrong(message: dict[str, Any]) -> Fault | None:
+def _wrong(message: Mapping[str, object]) -> Fault | None:
     """Why an object is not a message; None if it is one."""
     method, id = message.get("method"), _known_id(message)
     if _depth_exceeds(message, DEEPEST):
@@ -296,13 +304,13 @@ def _wrong(message: dict[str, Any]) -> Fault | None:
 
 
 def _batch(messages: list[Any]) -> Malformed:
-    objects = [cast(dict[str, Any], m) for m in messages if isinstance(m, dict)]
+    objects = [cast(dict[str, object], m) for m in messages if isinstance(m, dict)]
     ids = tuple(_known_id(message) for message in objects if "id" in message)
     sentence = "Batches are not supported: send each message separately."
     return _malformed(INVALID_REQUEST, sentence, *ids[:_MOST_IDS])
 
 
-def _known_id(message: dict[str, Any]) -> Id | None:
+def _known_id(message: Mapping[str, object]) -> Id | None:
     id = message.get("id")
     if isinstance(id, str):
         # A lone surrogate has no UTF-8 form, so no response could carry it.
@@ -326,7 +334,7 @@ def _is_container(value: Any) -> bool:
 
 def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return cast(dict[str, Any], value).values()
+        return cast(dict[str, object], value).values()
     return cast(list[Any], value)
 
 
@@ -355,7 +363,7 @@ class Messages:
         self._pieces: deque[Piece] = deque()
         self._ended = False
 
-    async def next(self) -> dict[str, Any] | Malformed | None:
+    async def next(self) -> Message | Malformed | None:
         """Return the next message; None at the end of the input."""
         while not self._pieces:
             if self._ended:

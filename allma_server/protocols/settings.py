@@ -90,7 +90,7 @@ class ClientSettings:
     stream_notification: bool = False
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, object]:
         """Values for optional arguments that requests omit."""
         given = {"model": self.chat_model, "top_k": self.top_k, "workspace": self.workspace}
         return {name: value for name, value in given.items() if value is not None}
@@ -105,7 +105,7 @@ class Applied:
 
     settings: ClientSettings
     complaints: list[str] = field(default_factory=list[str])
-    elsewhere: dict[str, Any] = field(default_factory=dict[str, Any])
+    elsewhere: dict[str, object] = field(default_factory=dict[str, object])
 
 
 def apply(settings: ClientSettings, given: object) -> Applied:
@@ -118,7 +118,7 @@ def apply(settings: ClientSettings, given: object) -> Applied:
         return Applied(settings)
     if not isinstance(given, Mapping):
         return Applied(settings, ["The settings of Allma are a JSON object."])
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     applied = Applied(settings)
     for key, value in cast(Mapping[str, Any], given).items():
         name = to_snake(key)

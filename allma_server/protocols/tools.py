@@ -8,7 +8,7 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, Required, TypedDict, cast
 
 from pydantic.alias_generators import to_snake
 
@@ -20,12 +20,31 @@ _HIDDEN = {"limit", "replaces"}
 """Arguments that a model does not need; each takes some of its context."""
 
 
+class PropertySchema(TypedDict, total=False):
+    """The JSON Schema of an argument."""
+
+    type: Required[str]
+    enum: list[str]
+    default: object
+    description: str
+    minimum: float
+    maximum: float
+
+
+class ArgumentsSchema(TypedDict):
+    """The JSON Schema of a tool's arguments."""
+
+    type: str
+    properties: dict[str, PropertySchema]
+    required: NotRequired[list[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The operation that a call selects, its arguments, and a note on ignored ones."""
 
     operation: Operation
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     note: str | None = None
 
 
@@ -52,7 +71,7 @@ class Tool:
         return any(operation.destroys and not operation.rebuildable for operation in operations)
 
     @property
-    def output_schema(self) -> dict[str, Any] | None:
+    def output_schema(self) -> dict[str, object] | None:
         """The main fields of its result; none is required, because a failure has others."""
         if not (returns := self.described.returns):
             return None
@@ -73,9 +92,9 @@ class Tool:
         return [action for action in self.operations if action is not None]
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> ArgumentsSchema:
         """The arguments as a flat JSON Schema: no references, no unions, no titles."""
-        properties: dict[str, Any] = {}
+        properties: dict[str, PropertySchema] = {}
         required: list[str] = []
         if None not in self.operations:
             properties["action"] = {"type": "string", "enum": self.actions}
@@ -93,8 +112,10 @@ class Tool:
         if None in self.operations and self.actions:
             properties["action"] = {"type": "string", "enum": self.actions}
         required += [n for n in properties if all(n in names for names in needed)]
-        schema = {"type": "object", "properties": properties}
-        return schema | {"required": required} if required else schema
+        schema: ArgumentsSchema = {"type": "object", "properties": properties}
+        if required:
+            schema["required"] = required
+        return schema
 
     def choose(self, arguments: Mapping[str, Any]) -> Selection:
         """Select the operation. Null and, for optional arguments, the empty string count as absent.
@@ -107,7 +128,7 @@ class Tool:
         """
         given, unknown = self._known(arguments)
         operation = self._operation(given.pop("action", None))
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, object] = {}
         missing: list[str] = []
         for name, known_field in operation.arguments.model_fields.items():
             shown, required = self._shown(name), known_field.is_required()
@@ -124,11 +145,11 @@ class Tool:
             raise InvalidArgument(f"{self.name}{where} needs the argument {missing[0]!r}.", note)
         return Selection(operation, chosen, note)
 
-    def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def _known(self, arguments: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
         """Return the known arguments, by the tool's names, and the names of the unknown ones."""
         known = self.schema["properties"]
         hidden = {n for o in self.operations.values() for n in o.arguments.model_fields}
-        given: dict[str, Any] = {}
+        given: dict[str, object] = {}
         unknown: list[str] = []
         for name, value in arguments.items():
             own = self._shown(to_snake(name))
@@ -160,16 +181,17 @@ class Tool:
         return self.described.single.get(name, name)
 
 
-def _flat(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(schema: Mapping[str, Any]) -> PropertySchema:
     """Return a property without title, null and unions, which several clients cannot read."""
-    kinds: list[dict[str, Any]] = [k for k in schema.get("anyOf", []) if k.get("type") != "null"]
+    kinds: list[Mapping[str, Any]] = [k for k in schema.get("anyOf", []) if k.get("type") != "null"]
     merged: dict[str, Any] = {**(kinds[0] if kinds else {}), **schema}
     if merged.get("type") == "array":
         merged["type"] = merged["items"]["type"]
     kept = ["type", "enum", "default", "description"]
     if "maximum" in merged:
         kept += ["minimum", "maximum"]
-    return {k: merged[k] for k in kept if k in merged and merged[k] is not None}
+    found = {k: merged[k] for k in kept if k in merged and merged[k] is not None}
+    return cast(PropertySchema, found)
 
 
 def make_tools(operations: Sequence[Operation]) -> tuple[Tool, ...]:

@@ -124,7 +124,7 @@ def _question_in(reply: str, passage: Passage) -> Question | None:
     return Question(found[0], (Expected(passage.path, lines=lines),))
 
 
-def _json_lines(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(content: str) -> Iterator[tuple[int, dict[str, object]]]:
     for number, line in enumerate(split_lines(content), start=1):
         if not line.strip():
             continue
@@ -132,22 +132,22 @@ def _json_lines(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
             found = json.loads(line)
         except json.JSONDecodeError as exc:
             raise InvalidArgument(f"Line {number} is not JSON: {exc.msg}.", _FORMAT_HINT) from exc
-        yield number, cast(dict[str, Any], found) if isinstance(found, dict) else {}
+        yield number, cast(dict[str, object], found) if isinstance(found, dict) else {}
 
 
-def _csv_lines(content: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_lines(content: str) -> Iterator[tuple[int, dict[str, object]]]:
     reader = csv.DictReader(io.StringIO(content.lstrip("\ufeff")))
     for line in reader:
         yield reader.line_num, dict(line)
 
 
-def _parse_question(number: int, line: dict[str, Any]) -> Question:
+def _parse_question(number: int, line: dict[str, object]) -> Question:
     asked = line.get("question")
     given: Any = line.get("expected", line)
     items = cast(list[Any], given) if isinstance(given, list) else [given]
     expected = tuple(
         _parse_expected(
-            number, cast(dict[str, Any], item) if isinstance(item, dict) else {"path": item}
+            number, cast(dict[str, object], item) if isinstance(item, dict) else {"path": item}
         )
         for item in items
     )
@@ -158,7 +158,7 @@ def _parse_question(number: int, line: dict[str, Any]) -> Question:
     return Question(asked, expected)
 
 
-def _parse_expected(number: int, item: dict[str, Any]) -> Expected:
+def _parse_expected(number: int, item: dict[str, object]) -> Expected:
     path, text, lines = (str(item.get(name) or "") for name in ("path", "text", "lines"))
     span = re.fullmatch(r"\s*(\d+)(?:\s*[-:]\s*(\d+))?\s*", lines)
     if (lines and span is None) or not (path or text or lines):
@@ -167,7 +167,7 @@ def _parse_expected(number: int, item: dict[str, Any]) -> Expected:
     return Expected(path or None, text or None, (first, int(span[2] or first)) if span else None)
 
 
-def _to_json(question: Question) -> dict[str, Any]:
+def _to_json(question: Question) -> dict[str, object]:
     expected = [
         {
             name: value

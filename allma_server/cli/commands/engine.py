@@ -1,7 +1,7 @@
 """The commands for the engine's state, data, process and settings."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -196,7 +196,7 @@ async def unset_key(shell: Shell, provider: Provider) -> None:
     shell.show(Done(f"The system's key ring has no key for {provider}."))
 
 
-async def _running(shell: Shell) -> dict[str, Any]:
+async def _running(shell: Shell) -> dict[str, object]:
     """Return the settings of the running engine; empty when none is running."""
     from allma_server.daemon.control import running_settings  # late: not for the help
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OTHER_NAMES = {"ingest": "index", "repair": "doctor --repair"}
 """Operations whose command by hand has another name."""
 
-_FORWARD: dict[str, Any] = {
+_FORWARD: dict[str, object] = {
     "ignore_unknown_options": True,
     "allow_extra_args": True,
     "help_option_names": [],
@@ -143,8 +143,8 @@ def _is_simple(kind: Any) -> bool:
     return len(members) == 1 and get_origin(kind) is not dict and _is_simple(members[0])
 
 
-def _limits(marks: Iterable[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _limits(marks: Iterable[Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
     for mark in (limit for each in marks for limit in getattr(each, "metadata", ())):
         for name, option in (("ge", "min"), ("le", "max")):
             if (limit := getattr(mark, name, None)) is not None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, cast
+from typing import cast
 
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers.decoding import decode
@@ -17,7 +17,7 @@ from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract, Section
 
 # Untrusted JSON: any value may have any type.
-_Json = dict[str, Any]
+_Json = dict[str, object]
 
 
 def read(data: bytes, path: PurePath) -> Extract:

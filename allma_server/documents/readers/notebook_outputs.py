@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import Any, cast
+from typing import cast
 
 from allma_server.documents.readers import html
 from allma_server.documents.readers.text import clean, is_blank
@@ -37,7 +37,7 @@ _OLD_NAMES = {
 }
 
 
-def output_text(output: dict[str, Any]) -> str:
+def output_text(output: dict[str, object]) -> str:
     """Return the text of an output; empty for pictures without a description, widgets and so on."""
     if "ename" in output:
         return _traceback(output)
@@ -67,17 +67,17 @@ def join_lines(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def as_object(value: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, object]:
     """Return `value` if it is an object, else an empty one."""
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    return cast(dict[str, object], value) if isinstance(value, dict) else {}
 
 
-def _object_name(plain: str, forms: dict[str, Any]) -> str:
+def _object_name(plain: str, forms: dict[str, object]) -> str:
     """Return the plain form, an object's name, unless the object is a picture."""
     return "" if any(kind.startswith("image/") for kind in forms) else plain
 
 
-def _other_forms(forms: dict[str, Any], metadata: object) -> Iterator[str]:
+def _other_forms(forms: dict[str, object], metadata: object) -> Iterator[str]:
     for kind, read in _TEXT_OF_FORM.items():
         if kind in forms:
             yield read(forms[kind])
@@ -112,7 +112,7 @@ _TEXT_OF_FORM: dict[str, Callable[[object], str]] = {
 }
 
 
-def _traceback(output: dict[str, Any]) -> str:
+def _traceback(output: dict[str, object]) -> str:
     """Return the error and the end of its traceback."""
     error = f"{join_lines(output.get('ename'))}: {join_lines(output.get('evalue'))}"
     lines = output.get("traceback")

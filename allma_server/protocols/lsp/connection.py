@@ -28,7 +28,7 @@ _ANSWER_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
-_Work = Callable[[dict[str, Any]], Awaitable[Any]]
+_Work = Callable[[dict[str, object]], Awaitable[Any]]
 
 
 class Editor:
@@ -86,7 +86,7 @@ class Editor:
 
         return handler
 
-    async def answer(self, work: _Work, arguments: dict[str, Any]) -> Any:
+    async def answer(self, work: _Work, arguments: dict[str, object]) -> Any:
         """Run a call that ends with the connection; its failures become responses."""
         with self.call():
             try:
@@ -97,7 +97,7 @@ class Editor:
                 raise as_response(exc) from None
 
     def _work(self, operation: Operation) -> _Work:
-        async def run(arguments: dict[str, Any]) -> Any:
+        async def run(arguments: dict[str, object]) -> Any:
             progress = EditorProgress(
                 self,
                 title(operation.name),
@@ -139,13 +139,13 @@ class Editor:
             defaults={**self.client.defaults, **self.settings.defaults},
         )
 
-    async def _cancel(self, arguments: dict[str, Any]) -> dict[str, bool]:
+    async def _cancel(self, arguments: dict[str, object]) -> dict[str, bool]:
         token = arguments.get("token")
         if not isinstance(token, str | int) or len(arguments) != 1:
             raise InvalidArgument("cancel takes the argument 'token', a string or an integer.")
         return {"cancelled": self.cancel(token)}
 
-    async def content(self, arguments: dict[str, Any]) -> dict[str, str]:
+    async def content(self, arguments: dict[str, object]) -> dict[str, str]:
         """Return the text behind an `allma:` URI, for clients without virtual documents."""
         uri = arguments.get("uri")
         if not isinstance(uri, str) or len(arguments) != 1:
@@ -242,7 +242,7 @@ def title(name: str) -> str:
     return f"Allma: {name.rpartition('.')[2]}"
 
 
-def _object(what: str, value: Any) -> dict[str, Any]:
+def _object(what: str, value: Any) -> dict[str, object]:
     if value is None:
         return {}
     if isinstance(value, list) and len(cast(list[Any], value)) == 1:
@@ -252,7 +252,7 @@ def _object(what: str, value: Any) -> dict[str, Any]:
     return dict(cast(Mapping[str, Any], value))
 
 
-def _token(arguments: dict[str, Any], name: str) -> Token | None:
+def _token(arguments: dict[str, object], name: str) -> Token | None:
     token = arguments.pop(name, None)
     if token is None or (isinstance(token, str | int) and not isinstance(token, bool)):
         return token

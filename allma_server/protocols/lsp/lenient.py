@@ -17,8 +17,8 @@ Path = tuple[str | int, ...]
 
 
 def without_unknown_values(
-    data: dict[str, Any], failure: BaseException | None, *, enums_only: bool
-) -> dict[str, Any]:
+    data: dict[str, object], failure: BaseException | None, *, enums_only: bool
+) -> dict[str, object]:
     """Return a copy of a message without the values that `failure`, raised by cattrs, names.
 
     The copy equals `data` if it names none. `enums_only` removes unknown enumeration values only,
@@ -73,6 +73,6 @@ def _key(data: Any, step: str | int) -> str | int | None:
     if isinstance(data, list) and isinstance(step, int):
         return step if step < len(cast(list[Any], data)) else None
     if isinstance(data, dict):
-        names = cast(dict[str, Any], data)
+        names = cast(dict[str, object], data)
         return next((name for name in names if to_snake(name) == str(step).rstrip("_")), None)
     return None

@@ -1,7 +1,6 @@
 """Code actions on a selection: explain it, or find related sources."""
 
 from pathlib import PurePath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
@@ -38,7 +37,7 @@ def code_actions(
 
 
 def _action(
-    title: str, name: str, argument: dict[str, Any], literals: bool
+    title: str, name: str, argument: dict[str, object], literals: bool
 ) -> types.CodeAction | types.Command:
     command = types.Command(title=title, command=name, arguments=[argument])
     return types.CodeAction(title=title, kind=KIND, command=command) if literals else command

@@ -11,14 +11,20 @@ from pygls.exceptions import JsonRpcException
 from allma_server._internal.tasks import background_tasks
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
-from allma_server.protocols.faults import INVALID_PARAMS, INVALID_REQUEST, Fault, unexpected
+from allma_server.protocols.faults import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    Fault,
+    Message,
+    unexpected,
+)
 from allma_server.protocols.framing import Frames, Malformed, Messages
 from allma_server.protocols.lsp.connection import Editor
 from allma_server.protocols.lsp.workspace_sync import WorkspaceSync
 from allma_server.protocols.stdio import Writer
 
 _NOT_INITIALIZED = -32002
-_ANSWERS: dict[str, Any] = {method: kinds[1] for method, kinds in types.METHOD_TO_TYPES.items()}
+_ANSWERS: dict[str, object] = {method: kinds[1] for method, kinds in types.METHOD_TO_TYPES.items()}
 _REQUESTS = {method for method, answer in _ANSWERS.items() if answer is not None}
 _NOTIFICATIONS = _ANSWERS.keys() - _REQUESTS
 
@@ -69,7 +75,7 @@ class _Lifecycle:
         self._editor = editor
         self._initialized = False
 
-    def handle(self, data: dict[str, Any]) -> Malformed | None:
+    def handle(self, data: Message) -> Malformed | None:
         """Handle a message; return the error that answers it if it cannot be handled."""
         method, id = data.get("method"), data.get("id")
         refusal = self._refusal(method, id) if isinstance(method, str) else None
@@ -84,7 +90,7 @@ class _Lifecycle:
             self._editor.shutting_down = True
         protocol = self._editor.server.protocol
         try:
-            message: Any = protocol.structure_message(data)
+            message: Any = protocol.structure_message(dict(data))
         except JsonRpcException as exc:
             if id is None or method is None:
                 _log.warning("cannot read %s: %s", method or "a response", _why(exc))

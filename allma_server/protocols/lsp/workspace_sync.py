@@ -33,7 +33,7 @@ class WorkspaceSync:
         self._background = background
         self._initial = ClientSettings()
         self._complaints: dict[str, bool] = {}
-        self._elsewhere: dict[str, Any] = {}
+        self._elsewhere: dict[str, object] = {}
         self._bars: list[EditorProgress] = []
         on = editor.server.on
         on(types.INITIALIZE, self.initialize)
@@ -107,7 +107,7 @@ class WorkspaceSync:
         followed = self._editor.settings.index_workspace_folders
         pushed: Any = params.settings
         if isinstance(pushed, dict):
-            self._editor.settings = self._applied(cast(dict[str, Any], pushed).get(_SECTION))
+            self._editor.settings = self._applied(cast(dict[str, object], pushed).get(_SECTION))
         await self._read_configuration()
         if self._editor.settings.index_workspace_folders and not followed:
             self._background.create_task(self._index(self._editor.folders.paths))

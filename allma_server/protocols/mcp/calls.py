@@ -3,7 +3,6 @@
 import logging
 import time
 from functools import partial
-from typing import Any
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
@@ -61,7 +60,7 @@ class ToolCalls:
         context: Context,
         params: types.CallToolRequestParams,
         operation: Operation,
-        arguments: dict[str, Any],
+        arguments: dict[str, object],
     ) -> types.CallToolResult | types.InputRequiredResult:
         until = time.monotonic() + CALL_SECONDS
         searches = operation.needs in _SEARCHES
@@ -90,7 +89,7 @@ def _described(tool: Tool) -> types.Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.schema,
+        input_schema=dict(tool.schema),
         output_schema=tool.output_schema,
         annotations=types.ToolAnnotations(
             read_only_hint=tool.reads_only,

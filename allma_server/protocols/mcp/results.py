@@ -62,7 +62,7 @@ def failed(fault: Fault) -> types.CallToolResult:
 
 def unfinished(operation: Operation, relay: ProgressRelay) -> types.CallToolResult:
     """Return the partial result of a call that continues, and how to get the rest."""
-    data: dict[str, Any] = {"state": "running"}
+    data: dict[str, object] = {"state": "running"}
     if (id := relay.conversation_id) is not None:
         note = (
             "The answer is still being written. In a minute, call conversations with action "

@@ -12,7 +12,7 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from allma_server.protocols.faults import INVALID_REQUEST, Fault
+from allma_server.protocols.faults import INVALID_REQUEST, Fault, Message
 from allma_server.protocols.framing import Malformed, Messages
 from allma_server.protocols.stdio import Writer
 
@@ -126,9 +126,9 @@ def _encoded(message: types.JSONRPCMessage) -> str:
         return json.dumps(message.model_dump(by_alias=True, exclude_unset=True))
 
 
-def _message(parsed: dict[str, Any]) -> SessionMessage | Malformed:
+def _message(parsed: Message) -> SessionMessage | Malformed:
     if "params" in parsed:
-        parsed = {**parsed, "params": _without_nulls(parsed["params"])}
+        parsed["params"] = _without_nulls(parsed["params"])
     try:
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(parsed, by_name=False))
     except ValidationError:
@@ -145,6 +145,6 @@ def _without_nulls(params: Any) -> Any:
         return params
     return {
         name: value if name == "arguments" else _without_nulls(value)
-        for name, value in cast(dict[str, Any], params).items()
+        for name, value in cast(dict[str, object], params).items()
         if value is not None
     }

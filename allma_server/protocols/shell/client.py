@@ -144,9 +144,10 @@ class ShellClient:
             if message.get("id") == id:
                 if (error := message.get("error")) is not None:
                     raise from_dict(error["data"])
-                return _typed(operation, message["result"])
-            if progress is not None and message.get("params", {}).get("id") == id:
-                await _report(progress, message["params"])
+                return _typed(operation, message.get("result"))
+            sent = message.get("params", {})
+            if progress is not None and sent.get("id") == id:
+                await _report(progress, sent)
         raise StorageError(
             "The engine stopped before it answered.", "Try again: it will be started again."
         )

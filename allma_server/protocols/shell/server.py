@@ -84,7 +84,7 @@ class _Connection:
             folders=bases(client.cwd),
             defaults=client.defaults,
         )
-        return await operation(call, cast(dict[str, Any], arguments))
+        return await operation(call, cast(dict[str, object], arguments))
 
     async def _fail(self, id: Any, fault: Fault) -> None:
         try:

@@ -237,7 +237,7 @@ class _Model(WireModel):
     modified_at: str | None = None
     details: _Details = Field(default_factory=_Details)
     capabilities: list[str] = Field(default_factory=list[str], max_length=100)
-    model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
+    model_info: dict[str, object] = Field(default_factory=dict[str, object])
 
     def as_info(self, name: str) -> ModelInfo:
         # The key begins with the architecture, as in `llama.context_length`.

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -85,7 +84,7 @@ class _Tags(BaseModel):
 
 class _Show(WireModel):
     capabilities: list[str] = Field(default_factory=list[str])
-    model_info: dict[str, Any] = Field(default_factory=dict[str, Any])
+    model_info: dict[str, object] = Field(default_factory=dict[str, object])
 
     @property
     def dimensions(self) -> int | None:

@@ -126,7 +126,7 @@ class ProviderClient:
                 f"{self.provider.name} broke off the answer{detail}",
                 "Ask again to have it repeated.",
             )
-        code = cast(dict[str, Any], error).get("code") if isinstance(error, dict) else None
+        code = cast(dict[str, object], error).get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 500
         return failure(self.provider, status, reason, model)
 

@@ -142,7 +142,7 @@ def reason_in(error: Any, key: str | None = None) -> str | None:
         if isinstance(error, list) and error:
             error = cast(list[Any], error)[0]
         elif isinstance(error, dict):
-            fields = cast(dict[str, Any], error)
+            fields = cast(dict[str, object], error)
             names = ("error", "message", "detail", "msg")
             error = next((fields[name] for name in names if fields.get(name)), None)
     if not isinstance(error, str):

@@ -7,7 +7,7 @@ httpx to httpcore by the public interfaces of both.
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -66,7 +66,7 @@ class ProviderTransport(httpx.AsyncBaseTransport):
             response.status,
             headers=response.headers,
             stream=_ResponseStream(response),
-            extensions=cast(dict[str, Any], response.extensions),  # pyright: ignore[reportUnknownMemberType]
+            extensions=cast(dict[str, object], response.extensions),  # pyright: ignore[reportUnknownMemberType]
         )
 
     async def aclose(self) -> None:

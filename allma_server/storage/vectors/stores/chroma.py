@@ -186,7 +186,7 @@ class ChromaStore:
         self._check(found)
         return found, received
 
-    async def _open(self) -> dict[str, Any]:
+    async def _open(self) -> dict[str, object]:
         if self._config.url is not None and self._child.pid is None:
             # What a local collection of this name left, before the server was set.
             await asyncio.to_thread(delete_collection, self._config.directory)
@@ -197,9 +197,9 @@ class ChromaStore:
         self._opened_pid = self._child.pid
         return found
 
-    def _check(self, found: dict[str, Any]) -> None:
+    def _check(self, found: dict[str, object]) -> None:
         if damage := found.get("damage"):
-            self.damage = damage
+            self.damage = str(damage)
             raise VectorStoreDown(f"The vector index is damaged: {damage}.", REBUILD_HINT)
 
 
