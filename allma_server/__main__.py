@@ -44,10 +44,16 @@ def _options(protocol: str, arguments: list[str]) -> argparse.Namespace:
 def _serve(protocol: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
     options = _options(protocol, arguments)
     folders = [os.path.abspath(folder) for folder in options.workspace]
+    from allma_server.errors import PathNotFound
+    from allma_server.locations import data_dir, project_folder, question_settings
+
+    try:
+        data = data_dir(options.data)
+    except PathNotFound as exc:
+        sys.exit(f"Error: {exc}")
     if not options.solo:
         from allma_server.daemon.forward import forward, warn
         from allma_server.daemon.link import NoSockets
-        from allma_server.locations import data_dir, project_folder, question_settings
 
         hello = {
             "workspaces": folders,
@@ -56,7 +62,7 @@ def _serve(protocol: Literal["lsp", "mcp"], arguments: list[str]) -> NoReturn:
             "settings": question_settings(),
         }
         try:
-            forward(protocol, data_dir(options.data), hello)
+            forward(protocol, data, hello)
         except NoSockets as exc:
             warn(f"cannot share the engine ({exc}); it runs in this process")
 

@@ -3,6 +3,7 @@
 With `config.py`, the only reader of the environment. Light, because forwarders import it.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,7 +16,8 @@ from typing import Any, TypedDict
 
 import platformdirs
 
-from allma_server._internal.private import make_private_folder, tighten_folder
+from allma_server._internal.private import make_private_folder, private_opener, tighten_folder
+from allma_server.errors import PathNotFound
 
 RUNTIME_FOLDERS = Path("/run/user")
 """The folder of the users' runtime folders on Linux."""
@@ -25,6 +27,9 @@ SHORT_FOLDER = Path("/tmp")
 
 LARGEST_CONFIG = 1_000_000
 """Bytes of a settings file; all settings take a few thousand."""
+
+SOCKET_RECORD = "allma.socket"
+"""The file of a data directory with the path of its daemon's socket."""
 
 LONGEST_SOCKET = 100
 """Bytes of a socket's path; systems allow 104 or 108, including the final zero."""
@@ -38,6 +43,15 @@ def config_file() -> Path:
     if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
         return Path(named)
     return Path(platformdirs.user_config_dir("allma", appauthor=False)) / "config.toml"
+
+
+def writable_config_file() -> Path:
+    """Return the user's settings file, in order to write it.
+
+    Raises:
+        PathNotFound: it would be in a home folder that does not exist.
+    """
+    return _at_home(config_file(), "name the settings file with ALLMA_CONFIG")
 
 
 def read_config(path: Path) -> str:
@@ -56,14 +70,38 @@ def read_config(path: Path) -> str:
 
 
 def default_data_dir() -> Path:
-    """Return the data directory that applies without a setting."""
-    return Path(platformdirs.user_data_dir("allma", appauthor=False))
+    """Return the data directory that applies without a setting.
+
+    Raises:
+        PathNotFound: it would be in a home folder that does not exist.
+    """
+    found = Path(platformdirs.user_data_dir("allma", appauthor=False))
+    return _at_home(found, "name the data directory with --data or ALLMA_DATA_DIR")
+
+
+def _at_home(path: Path, else_do: str) -> Path:
+    """Return `path` unless its home folder does not exist: that is a mistake, and not created."""
+    home = _home()
+    if home.is_absolute() and (home not in path.parents or home.is_dir()):
+        return path
+    why = "does not exist" if home.is_absolute() else "is not an absolute path"
+    raise PathNotFound(
+        f"The home folder {str(home)!r} {why}.", f"Set HOME to your home folder, or {else_do}."
+    )
+
+
+def _home() -> Path:
+    """The user's home folder as the environment names it; it may not exist."""
+    return Path(os.path.expanduser("~"))
 
 
 def data_dir(named: str | None = None) -> Path:
     """Return the absolute data directory: as named, else by environment, file or default.
 
     An unreadable settings file is ignored here; `load_config` reports it.
+
+    Raises:
+        PathNotFound: it would be in a home folder that does not exist.
     """
     chosen = named or os.environ.get("ALLMA_DATA_DIR", "").strip()  # noqa: TID251
     if not chosen:
@@ -82,7 +120,7 @@ def project_folder() -> str | None:
 
 def git_files() -> tuple[list[Path], Path]:
     """Return the user's git settings files, and the default path of the user's excludes."""
-    home = Path.home()
+    home = _home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")  # noqa: TID251
     return [home / ".gitconfig", config / "git" / "config"], config / "git" / "ignore"
 
@@ -96,7 +134,7 @@ def question_settings() -> dict[str, str]:
 def application_folders() -> dict[str, str]:
     """Return the folders where other programs keep their settings, by short names."""
     env = os.environ  # noqa: TID251
-    home = str(Path.home())
+    home = str(_home())
     return {
         "home": home,
         "config": env.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"),
@@ -131,7 +169,7 @@ def client_environment() -> dict[str, str]:
 
 
 def socket_path(data: Path) -> Path:
-    """Return the path of the daemon's socket (on Windows, of the file with its port and token).
+    """Return where a daemon puts its socket (on Windows, the file with its port and token).
 
     One per data directory, in a folder that only the user may enter. TMPDIR is not used, because
     an editor and a shell may see different values. If the path is too long for a socket, a short
@@ -140,10 +178,12 @@ def socket_path(data: Path) -> Path:
     Raises:
         OSError: the folder cannot be created, or does not belong to the user.
     """
-    runtime = _runtime_folder()
-    folder = runtime / "allma" if runtime else Path.home() / ".cache" / "allma"
+    runtime, home = _runtime_folder(), _home()
+    folder = runtime / "allma" if runtime else home / ".cache" / "allma"
     name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:16]
-    if len(os.fsencode(folder / f"{name}.sock")) > LONGEST_SOCKET:
+    if len(os.fsencode(folder / f"{name}.sock")) > LONGEST_SOCKET or not (
+        runtime or home.is_absolute() and home.is_dir()
+    ):
         folder = _short_folder()
     make_private_folder(folder)
     if os.name == "posix":
@@ -154,12 +194,45 @@ def socket_path(data: Path) -> Path:
     return folder / f"{name}.sock"
 
 
+def record_socket(data: Path, path: Path) -> None:
+    """Record in a data directory where its daemon's socket is, for clients of other environments.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open(data / SOCKET_RECORD, "wb", opener=private_opener) as file:
+        file.write(os.fsencode(path))
+
+
+def forget_socket(data: Path, path: Path) -> None:
+    """Remove the record of a socket, unless another one is recorded."""
+    with contextlib.suppress(OSError):
+        if recorded_socket(data) == path:
+            (data / SOCKET_RECORD).unlink()
+
+
+def recorded_socket(data: Path) -> Path | None:
+    """Return the path that a daemon has recorded, if it is in a folder that belongs to the user.
+
+    The daemon may have ended meanwhile.
+    """
+    try:
+        with open(data / SOCKET_RECORD, "rb") as file:
+            path = Path(os.fsdecode(file.read(LONGEST_SOCKET + 1)))
+        status = path.parent.lstat()
+    except (OSError, ValueError):
+        return None
+    is_ours = os.name != "posix" or status.st_uid == os.getuid()
+    is_named = path.is_absolute() and path.suffix == ".sock"
+    return path if is_named and is_ours and stat.S_ISDIR(status.st_mode) else None
+
+
 def _short_folder() -> Path:
     """Return the folder of sockets for long paths of HOME; no variable changes it."""
     if sys.platform == "darwin":
         return Path(os.confstr(_DARWIN_USER_TEMP_DIR) or "/tmp", f"allma-{os.getuid()}")
     if sys.platform == "win32":
-        return Path.home() / ".cache" / "allma"  # a file, whose path may be long
+        return _home() / ".cache" / "allma"  # a file, whose path may be long
     usual = RUNTIME_FOLDERS / str(os.getuid())
     return usual / "allma" if _is_ours(usual) else SHORT_FOLDER / f"allma-{os.getuid()}"
 

@@ -68,7 +68,7 @@ def tighten_folder(path: Path) -> None:
         return
     with contextlib.suppress(OSError):
         real = path.resolve()
-        home = Path.home().resolve()
+        home = Path(os.path.expanduser("~")).resolve()
         if real == home or real in home.parents or real.stat().st_mode & stat.S_ISVTX:
             return
         _tighten_one(real)

@@ -146,9 +146,9 @@ def _edit(change: Callable[[MutableMapping[str, Any]], object]) -> None:
     import tomlkit  # late: only a change needs it
     from tomlkit.exceptions import ParseError
 
-    from allma_server.config import config_file
+    from allma_server.locations import writable_config_file
 
-    path = config_file()
+    path = writable_config_file()
     try:
         document = tomlkit.parse(path.read_bytes() if path.exists() else b"")
         change(document)

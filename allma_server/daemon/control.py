@@ -12,11 +12,11 @@ from allma_server.daemon.link import (
     Unreachable,
     connect,
     control,
+    find_socket,
     serving,
     stop,
 )
 from allma_server.errors import DataDirectoryBusy, StorageError
-from allma_server.locations import socket_path
 from allma_server.types import ConnectedClient, DaemonStatus
 
 T = TypeVar("T")
@@ -44,8 +44,8 @@ async def daemon_status(data: Path) -> DaemonStatus:
             ],
         )
     try:
-        owner = await asyncio.to_thread(lambda: serving(socket_path(data)))
-    except OSError:
+        owner = await asyncio.to_thread(lambda: serving(find_socket(data)))
+    except Unreachable:
         owner = None
     if owner is None:
         return DaemonStatus(running=False)

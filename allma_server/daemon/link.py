@@ -18,7 +18,7 @@ from typing import NamedTuple, Required, TypedDict, cast
 
 from allma_server._internal.file_lock import try_lock, unlock
 from allma_server._internal.private import private_opener
-from allma_server.locations import build, socket_path
+from allma_server.locations import build, recorded_socket, socket_path
 
 START_SECONDS = 40.0
 """Seconds for a daemon to start and to accept a client."""
@@ -111,13 +111,13 @@ def connect(
         Refused: the daemon is newer, and this version cannot use it.
         Unreachable: no daemon is running, and none can be started.
     """
-    path = _socket_path(data)
     deadline = time.monotonic() + START_SECONDS
 
     def expired() -> bool:
         return time.monotonic() > deadline or given_up()
 
     while True:
+        path = find_socket(data)
         if (link := dial(path)) is not None:
             reply = greet(link, path, hello)
             if reply is not None and reply.get("ok"):
@@ -133,7 +133,7 @@ def connect(
 
 def control(data: Path, command: str) -> Reply | None:
     """Send a control command; return the daemon's answer, or None if no daemon answers."""
-    path = _socket_path(data)
+    path = find_socket(data)
     if serving(path) is None or (link := dial(path)) is None:
         return None
     with link:
@@ -222,7 +222,7 @@ def stop(data: Path) -> Stopped:
     Raises:
         Unreachable: its process cannot be ended.
     """
-    path = _socket_path(data)
+    path = find_socket(data)
     owner = serving(path)
     if owner is None:
         return Stopped(None, killed=False)
@@ -244,7 +244,17 @@ def _kill(pid: int) -> None:
         os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def _socket_path(data: Path) -> Path:
+def find_socket(data: Path) -> Path:
+    """Return the path of the socket at which a daemon serves `data`, or would serve it.
+
+    A daemon that another environment has started, with another HOME, may have its socket elsewhere.
+
+    Raises:
+        NoSockets: a socket cannot be made here.
+    """
+    recorded = recorded_socket(data)
+    if recorded is not None and serving(recorded) is not None:
+        return recorded
     try:
         return socket_path(data)
     except OSError as exc:

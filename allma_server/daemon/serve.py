@@ -23,7 +23,13 @@ from allma_server._internal.file_lock import try_lock
 from allma_server._internal.private import private_opener
 from allma_server.config import LiveSettings, question_defaults
 from allma_server.daemon.link import NO_SOCKET, Reply, dial
-from allma_server.locations import build, is_newer, socket_path
+from allma_server.locations import (
+    build,
+    forget_socket,
+    is_newer,
+    record_socket,
+    socket_path,
+)
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.in_process import engine_on_demand
@@ -72,11 +78,13 @@ class Daemon:
     def __init__(
         self,
         engine: EngineProvider,
+        path: Path,
         clients: dict[asyncio.Task[Any], Client],
         token: str | None,
         settings: LiveSettings,
     ) -> None:
         self._provider = engine
+        self._path = path
         self._token = token
         self._live = settings
         self._build = build()
@@ -141,8 +149,13 @@ class Daemon:
             await asyncio.wait(list(self._clients), timeout=seconds)
 
     async def _engine(self) -> "Engine":
-        self._opened = await self._provider()
-        return self._opened
+        opened = await self._provider()
+        if self._opened is not opened:
+            self._opened = opened
+            # A directory that cannot be written is served to each environment by its own daemon.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(record_socket, opened.config.data_dir, self._path)
+        return opened
 
     def _refusal(self, hello: Mapping[str, Any]) -> Reply | None:
         """Return the answer to a client that is not served; None if it is served."""
@@ -229,7 +242,7 @@ async def serve(data: Path) -> int:
     async with engine_on_demand(
         settings, wait_seconds=WAIT_SECONDS, clients=lambda: len(clients)
     ) as engine:
-        daemon = Daemon(engine, clients, token, settings)
+        daemon = Daemon(engine, path, clients, token, settings)
         try:
             async with _listening(daemon, path, token):
                 _stop_by_signal(daemon)
@@ -237,6 +250,7 @@ async def serve(data: Path) -> int:
         except OSError:
             log.exception("cannot create a socket at %s", path)
             return NO_SOCKET
+        await asyncio.to_thread(forget_socket, data, path)
         exit_after(CLOSING_SECONDS)
         await daemon.drain(DRAIN_SECONDS if daemon.replaced else 0.5)
     return 0

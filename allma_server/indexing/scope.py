@@ -72,7 +72,7 @@ def approve(path: str, data_dir: Path) -> Path:
 def refusal_reason(real: Path, data_dir: Path) -> str | None:
     """Return why a folder may not be indexed, by its real path alone; it need not exist."""
     data_dir = data_dir.resolve()
-    home = Path.home().resolve()
+    home = Path(os.path.expanduser("~")).resolve()
     if real == real.parent:
         return "the root of a file system"
     if real == home or real in home.parents:

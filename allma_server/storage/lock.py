@@ -61,8 +61,8 @@ class Ownership:
                 try_lock(file, shared=True)  # this process keeps reading
             raise DataDirectoryBusy(
                 f"Another Allma (pid {_owner(file)}) is using {self._path}.",
-                "Omit --solo to share it, try again when it has finished, or choose another "
-                "directory with --data.",
+                "An engine that was started with --solo is not shared: try again when it has "
+                "finished, or choose another directory with --data.",
             )
         self._exclusive = True
         _make_private(self._path)

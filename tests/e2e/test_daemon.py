@@ -242,6 +242,54 @@ async def test_clients_share_the_daemon_below_a_long_home_path(
         left.unlink()
 
 
+@pytest.mark.parametrize("second", ["another home", "no home"])
+async def test_clients_of_other_homes_share_the_daemon_of_a_data_directory(
+    short_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    data = str(short_path / "data")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / "first"))
+    async with program("mcp", "--data", data) as (one, _):
+        await one.initialize()
+        await one.tool("index", action="add", path=str(folder))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / "second"))
+        if second == "no home":
+            monkeypatch.setenv("HOME", str(short_path / "none"))
+        async with program("mcp", "--data", data) as (other, _):
+            await other.initialize()
+            assert await daemon_pid(other) == await daemon_pid(one)
+        assert (await allma("daemon", "status", "--data", data))["running"] is True
+        assert (await allma("daemon", "stop", "--data", data))["pid"] is not None
+    assert not (short_path / "none").exists()
+    assert not (short_path / "data" / "allma.socket").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows finds home folders otherwise")
+@pytest.mark.parametrize(
+    ("home", "why"), [("nowhere", "is not an absolute path"), ("/nowhere/at/all", "does not exist")]
+)
+@pytest.mark.parametrize(
+    "command", [["status"], ["config", "set", "top_k", "3"], ["lsp"], ["mcp", "--solo"]]
+)
+async def test_a_home_folder_that_does_not_exist_is_an_error_and_is_not_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, why: str, command: list[str]
+) -> None:
+    for name in ("ALLMA_CONFIG", "ALLMA_DATA_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", home)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "allma_server", *command),
+        cwd=tmp_path,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert f"The home folder {home!r} {why}. Set HOME" in " ".join(err.decode().split())
+    assert not os.listdir(tmp_path) and "nowhere" not in os.listdir("/")
+
+
 async def test_the_shell_uses_the_running_daemon(folder: Path) -> None:
     async with program("mcp") as (client, _):
         await client.initialize()
