@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from allma_server import __version__
-from allma_server.daemon import link
+from allma_server.daemon import control, link
 from allma_server.daemon.control import daemon_status, start_daemon, stop_daemon, without_daemon
 from allma_server.locations import build, data_dir, is_newer, socket_path
 from allma_server.storage.lock import data_directory_owned
@@ -368,8 +368,9 @@ async def test_a_stop_returns_when_the_process_and_its_locks_are_gone(folder: Pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
 async def test_exclusive_work_stops_daemons_that_clients_start_meanwhile(
-    folder: Path,
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(control, "BUSY_SECONDS", 300.0)  # three processes start meanwhile
     await allma("index", str(folder))
     daemons: list[int] = []
 
