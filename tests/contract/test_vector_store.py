@@ -7,14 +7,18 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from allma_server.errors import VectorStoreDown
 from allma_server.ports import VectorStore
 from allma_server.storage.sqlite.outbox import VectorRecord
 from allma_server.storage.vectors.config import VectorStoreConfig
 from allma_server.storage.vectors.stores import VECTOR_STORES
+from allma_server.storage.vectors.stores.chroma import ChromaStore
+from allma_server.types import Hit
 
 DIMENSIONS = 16
 RNG = np.random.default_rng(7)
@@ -23,24 +27,31 @@ RNG = np.random.default_rng(7)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Chroma server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    run = "from chromadb.cli.cli import app; app()"
     path = str(tmp_path_factory.mktemp("server"))
-    with subprocess.Popen(
-        [sys.executable, "-c", run, "run", "--path", path, "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        process = run_server(path, port)
         assert process.stdout is not None
-        assert any(b"listening on" in line for line in process.stdout)
+        if any(b"listening on" in line for line in process.stdout):
+            break
+        # Another program has taken the port meanwhile.
+        _, said = process.communicate()
+        assert b"in use" in said, said
+    with process:
         # It prints a lot, and would block once the pipe is full.
         rest = threading.Thread(target=process.stdout.read)
         rest.start()
         yield f"http://127.0.0.1:{port}"
         process.kill()
         rest.join()
+
+
+def run_server(path: str, port: int) -> "subprocess.Popen[bytes]":
+    run = "from chromadb.cli.cli import app; app()"
+    command = [sys.executable, "-c", run, "run", "--path", path, "--port", str(port)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(params=[*VECTOR_STORES, "chroma server"])
@@ -146,3 +157,46 @@ async def test_a_store_that_filters_finds_only_what_is_in_the_ranges(store: Vect
         assert {hit.chunk_id for hit in hits} == ids
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("store", ["chroma"], indirect=True)
+async def test_searches_wait_while_deleted_rows_are_erased(store: ChromaStore):
+    vectors = unit_vectors(1100)
+    await store.upsert([record(i + 1, v) for i, v in enumerate(vectors)])
+    await store.delete(range(1, 21))
+    called: list[str] = []
+    searching: list[asyncio.Task[list[Hit]]] = []
+    call = store._child.call
+
+    async def recorded(method: str, *args: Any, **more: Any) -> Any:
+        called.append(method)
+        if method == "flush":
+            for _ in range(5):
+                searching.append(tasks.create_task(store.query(vectors[100], 1)))
+        return await call(method, *args, **more)
+
+    store._child.call = recorded
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store.erase_deleted())
+    assert [task.result()[0].chunk_id for task in searching] == [101] * 5
+    begin = called.index("flush")
+    assert called[begin : begin + 2] == ["flush", "scrub"], called
+    assert store.damage is None and await rows(store) == 1080
+
+
+def tear(folder: Path) -> None:
+    """Shorten a file of a Chroma index, as a write that did not end."""
+    [lengths] = folder.rglob("length.bin")
+    lengths.write_bytes(lengths.read_bytes()[:-4])
+
+
+@pytest.mark.parametrize("store", ["chroma"], indirect=True)
+async def test_erasing_in_a_torn_index_reports_the_damage(store: ChromaStore, tmp_path: Path):
+    await store.upsert([record(i + 1, v) for i, v in enumerate(unit_vectors(1100))])
+    await store.close()
+    tear(tmp_path)
+    with pytest.raises(VectorStoreDown, match="damaged"):
+        await store._exchange("scrub", limit=60)
+    assert store.damage is not None
+    await store.reset()
+    assert store.damage is None and await rows(store) == 0

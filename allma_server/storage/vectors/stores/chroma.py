@@ -7,8 +7,8 @@ never cancelled, whatever happens to its caller: killed during a write, Chroma l
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ FLUSH_CHANGES, SYNC_CHANGES = 2, 1000
 """Changes after which Chroma writes its index: for a flush, and usually; each write is a risk."""
 
 Reply = tuple[Any, list[bytes]]
+T = TypeVar("T")
 
 
 class WorkerOptions(TypedDict):
@@ -59,6 +60,7 @@ class ChromaStore:
     def __init__(self, config: VectorStoreConfig) -> None:
         self._config = config
         self._child = _worker(config)
+        self._in_use = asyncio.Lock()
         self._opened_pid: int | None = None
         self._sync_changes = SYNC_CHANGES
         self.damage: str | None = None
@@ -112,8 +114,9 @@ class ChromaStore:
             self.damage = None
             await self._call("drop", {"others": False}, limit=WRITE_SECONDS)
         else:
-            await self.close()
-            await asyncio.to_thread(delete_collection, self._config.directory)
+            async with self._in_use:
+                await self.close()
+                await asyncio.to_thread(delete_collection, self._config.directory)
         self._opened_pid = self.damage = None
 
     async def erase_deleted(self) -> None:
@@ -121,18 +124,23 @@ class ChromaStore:
 
         On a server deletion is all that can be asked for: its files are out of reach.
         """
-        if self._config.url is not None:
-            return
-        await self.close()
-        self._sync_changes = FLUSH_CHANGES
-        try:
-            await self._call("flush", limit=WRITE_SECONDS)
-        finally:
-            # The next open sets it back, even if this process is killed before it does.
-            self._sync_changes = SYNC_CHANGES
+        if self._config.url is None:
+            await self._uninterrupted(self._erase_deleted)
+
+    async def _erase_deleted(self) -> None:
+        # A search in between would open the files that are being overwritten, and one in progress
+        # would be killed if it takes long.
+        async with self._in_use:
             await self.close()
-        await self._call("scrub", limit=SCRUB_SECONDS)
-        await self.close()
+            self._sync_changes = FLUSH_CHANGES
+            try:
+                await self._exchange("flush", limit=WRITE_SECONDS)
+            finally:
+                # The next open sets it back, even if this process is killed before it does.
+                self._sync_changes = SYNC_CHANGES
+                await self.close()
+            await self._exchange("scrub", limit=SCRUB_SECONDS)
+            await self.close()
 
     async def exists(self) -> bool:
         if self._config.url is not None:
@@ -151,24 +159,22 @@ class ChromaStore:
     ) -> Reply:
         if self.damage is not None:
             raise VectorStoreDown(f"The vector index is damaged: {self.damage}.", REBUILD_HINT)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._config.tasks.create_task(self._settle(future, method, params, blobs, limit))
+
+        async def call() -> Reply:
+            async with self._in_use:
+                return await self._exchange(method, params, blobs, limit=limit)
+
+        return await self._uninterrupted(call)
+
+    async def _uninterrupted(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work in a separate task, so that a cancelled caller does not interrupt it."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._config.tasks.create_task(_settle(future, work))
         return await future
 
-    async def _settle(
-        self, future: asyncio.Future[Reply], method: str, params: Any, blobs: Blobs, limit: float
-    ) -> None:
-        """Make the call in a separate task, so that a cancelled caller does not interrupt it."""
-        try:
-            reply = await self._exchange(method, params, blobs, limit)
-        except AllmaError as exc:
-            if not future.done():
-                future.set_exception(exc)
-        else:
-            if not future.done():
-                future.set_result(reply)
-
-    async def _exchange(self, method: str, params: Any, blobs: Blobs, limit: float) -> Reply:
+    async def _exchange(
+        self, method: str, params: Any = None, blobs: Blobs = (), *, limit: float
+    ) -> Reply:
         try:
             if method == "open":
                 return await self._open(), []
@@ -201,6 +207,17 @@ class ChromaStore:
         if damage := found.get("damage"):
             self.damage = str(damage)
             raise VectorStoreDown(f"The vector index is damaged: {damage}.", REBUILD_HINT)
+
+
+async def _settle(future: asyncio.Future[T], work: Callable[[], Awaitable[T]]) -> None:
+    try:
+        result = await work()
+    except AllmaError as exc:
+        if not future.done():
+            future.set_exception(exc)
+    else:
+        if not future.done():
+            future.set_result(result)
 
 
 def _worker(config: VectorStoreConfig) -> Child:

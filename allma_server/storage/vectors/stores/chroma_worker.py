@@ -121,7 +121,10 @@ class Worker:
         """Overwrite what was deleted; this process has not opened the collection yet."""
         del params, blobs
         directory = self._options.directory
-        chroma_health.overwrite_deleted(directory)
+        try:
+            chroma_health.overwrite_deleted(directory)
+        except chroma_health.TornIndex as exc:
+            raise Damaged(str(exc)) from exc
         with contextlib.closing(
             sqlite3.connect(directory / "chroma.sqlite3", isolation_level=None)
         ) as connection:
