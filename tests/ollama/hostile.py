@@ -25,12 +25,16 @@ SHOWN = {"capabilities": ["completion", "embedding"], "model_info": {"llama.cont
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is called, what the server does then, and which error says what of it."""
+    """What is called, what the server does then, and which error says what of it.
+
+    `is_silent`: the error is that it sends too little.
+    """
 
     call: Call
     script: Callable[[Send], Awaitable[None]]
     kind: type[ProviderError]
     words: str
+    is_silent: bool = False
 
 
 def head(*fields: bytes, status: bytes = b"200 OK") -> bytes:
@@ -172,11 +176,15 @@ CASES: dict[str, Case] = {
     ),
     "newlines only": Case("chat", endless(b"\n" * 65536), ProviderError, UNHEARD),
     "newlines now and then": Case(
-        "chat", slow(b"\n", 0.2), ProviderUnreachable, "sent nothing for 2 seconds"
+        "chat", slow(b"\n", 0.2), ProviderUnreachable, "sent nothing for 2 seconds", is_silent=True
     ),
     "empty messages only": Case("chat", endless(said("") * 500), ProviderError, UNHEARD),
     "empty messages now and then": Case(
-        "chat", slow(said(""), 0.2), ProviderUnreachable, "sent nothing for 2 seconds"
+        "chat",
+        slow(said(""), 0.2),
+        ProviderUnreachable,
+        "sent nothing for 2 seconds",
+        is_silent=True,
     ),
     "an answer without end": Case(
         "chat", endless(said("and so on ") * 100), AnswerInterrupted, "far more than its limit"
@@ -185,7 +193,11 @@ CASES: dict[str, Case] = {
         "chat", once(said("x" * 900_000)), EmptyAnswer, "far more than its limit"
     ),
     "an answer of a word a second": Case(
-        "chat", slow(said("word "), 0.5), AnswerInterrupted, "had not ended its answer"
+        "chat",
+        slow(said("word "), 0.5),
+        AnswerInterrupted,
+        "had not ended its answer",
+        is_silent=True,
     ),
     "thinking without end": Case(
         "chat", endless(said("", thinking="hm ") * 100), EmptyAnswer, "far more"
@@ -194,7 +206,11 @@ CASES: dict[str, Case] = {
         "chat", endless(said("hm ") * 100, first=said("<think>")), EmptyAnswer, "far more"
     ),
     "a stream that stands still": Case(
-        "chat", slow(b"", 1000, said("Be")), AnswerInterrupted, "sent nothing for 1 second"
+        "chat",
+        slow(b"", 1000, said("Be")),
+        AnswerInterrupted,
+        "sent nothing for 1 second",
+        is_silent=True,
     ),
     "an answer as a gzip of 1.2 GB": Case("chat", once(bomb(b"\n"), *GZIP), ProviderError, UNHEARD),
     "an error of 1.2 GB": Case(
