@@ -29,6 +29,12 @@ _KEY = "_API_KEY"
 """Suffix of variables that hold a secret and are not settings."""
 
 Source = Literal["default", "config.toml", "environment", "client"]
+_SOURCES: Mapping[Source, str] = {
+    "default": "the defaults",
+    "config.toml": "the settings file",
+    "environment": "the environment",
+    "client": "the command line",
+}
 
 
 class Config(BaseModel):
@@ -183,7 +189,7 @@ def load_with_sources(
         key = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidArgument(
             f"{key} {requirement(first, Config.model_fields.get(key))}.",
-            f"The value comes from: {sources.get(key, 'client')}. "
+            f"The value comes from {_SOURCES[sources.get(key, 'client')]}. "
             "`allma config list` shows all settings.",
         ) from exc
 

@@ -54,7 +54,7 @@ def actual(path: str) -> str:
 
 def path_of_uri(uri: str) -> str | None:
     """Return the path of a `file:` URI without its fragment; None for any other text."""
-    parts = urlsplit(uri) if uri.startswith("file:") else None
+    parts = urlsplit(uri) if uri[:5].lower() == "file:" else None
     if parts is None:
         return None
     if sys.platform == "win32":

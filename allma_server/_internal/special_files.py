@@ -6,12 +6,18 @@ import stat
 from pathlib import Path
 
 _KINDS = {
+    stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+def kind_of(mode: int) -> str:
+    """Return what has this mode, of a status: `a file`, `a pipe`."""
+    return _KINDS.get(stat.S_IFMT(mode), "a file")
 
 
 def special_kind(path: Path) -> str | None:

@@ -1,6 +1,7 @@
 """Answer questions even when nothing can be stored: a full disk, a read-only data directory."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from allma_server.errors import UNWRITABLE, AllmaError
@@ -25,7 +26,10 @@ class ReadOnlyFallback:
             return await self._store.begin_turn(conversation_id, question)
         except UNWRITABLE as exc:
             self.error = exc
-            return await self._store.unstored_turn(conversation_id, question)
+            turn = await self._store.unstored_turn(conversation_id, question)
+            # A conversation that is not stored cannot be continued.
+            known = conversation_id or ""
+            return replace(turn, conversation_id=known, message_id="")
 
     async def unstored_turn(self, conversation_id: str | None, question: str) -> Turn:
         return await self._store.unstored_turn(conversation_id, question)

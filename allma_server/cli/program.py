@@ -1,17 +1,50 @@
 """Declare commands: an async function's arguments become the command line's."""
 
 import inspect
+import itertools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from allma_server import __version__
 from allma_server.cli.shell import Command, Options, complete
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_NEGATIVE = re.compile(r"-\.?[0-9][0-9.eE+-]*")
+
+
+class _Command(TyperCommand):
+    """A command to which a word such as `-1` is a value, not an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._in_order(args))
+
+    def _in_order(self, args: list[str]) -> list[str]:
+        """Return options first and then, after `--`, values, if one of these is negative."""
+        valued = {
+            name
+            for each in self.params
+            if isinstance(each, TyperOption) and not each.is_flag
+            for name in each.opts
+        }
+        options: list[str] = []
+        values: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                values += words
+            elif not word.startswith("-") or word == "-" or _NEGATIVE.fullmatch(word):
+                values.append(word)
+            else:
+                options.append(word)
+                if word in valued:
+                    options += itertools.islice(words, 1)
+        return [*options, "--", *values] if any(map(_NEGATIVE.fullmatch, values)) else args
 
 
 def program(summary: str) -> typer.Typer:
@@ -53,7 +86,7 @@ def command(
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         help_text = summary or inspect.getdoc(function)
-        app.command(name, help=help_text)(_with_options(run, own))
+        app.command(name, help=help_text, cls=_Command)(_with_options(run, own))
         return function
 
     return register

@@ -13,7 +13,7 @@ import typer
 
 from allma_server._internal.path_text import readable, shown
 from allma_server.cli import streams
-from allma_server.errors import AllmaError, PathNotFound, as_dict
+from allma_server.errors import AllmaError, InvalidArgument, PathNotFound, as_dict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+LONGEST_PIPED = 100_000
+"""Bytes of a question that is piped to the program."""
 
 _CREATING = {"ingest", "ask", "models.pull", "models.use"}
 """Operations that may create the data directory."""
@@ -144,6 +147,28 @@ class Shell:
 
         with Bar(self.err, doing, unit) as bar:
             yield bar
+
+    def piped(self, words: str) -> str:
+        """Return what is piped to the program where `words` are only `-`.
+
+        Raises:
+            InvalidArgument: it is too long, or not text.
+        """
+        if words != "-" or sys.stdin.isatty():
+            return words
+        read = sys.stdin.buffer.read(LONGEST_PIPED + 1)
+        if len(read) > LONGEST_PIPED:
+            raise InvalidArgument(
+                f"The piped text is longer than {LONGEST_PIPED:,} bytes.",
+                "Index it as a file, and ask about it.",
+            )
+        try:
+            text = read.decode().strip()
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            raise InvalidArgument("What is piped is not text.", "Pipe UTF-8 text.")
+        return text
 
     def secret(self, what: str) -> str:
         """Read a secret without echo, or the first line of a pipe; at most 10,000 characters.

@@ -1,16 +1,22 @@
 """Check whether a setting can work, beyond its type."""
 
 import asyncio
+import contextlib
+import os
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from allma_server._internal.addresses import server_address, without_password
+from allma_server._internal.private import make_private_folder
 from allma_server.answering.models import AUTO, can_chat, find_model
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
 from allma_server.providers.reranking import open_reranker
+from allma_server.providers.reranking.cross_encoder import find_files
 from allma_server.storage.vectors.stores import check_store_name
 from allma_server.types import ChatMessage
 
@@ -69,6 +75,7 @@ def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | Non
         name = provider or config.chat_provider
         if getattr(config, key) is None:
             return None
+        _check_address(getattr(config, key))
         async with open_chat_models(config.model_copy(update={"chat_provider": name})) as chat:
             try:
                 await chat.version()
@@ -77,6 +84,43 @@ def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | Non
         return None
 
     return check
+
+
+def _check_address(url: str) -> None:
+    """Raise InvalidArgument unless `url` is the address of a server."""
+    try:
+        server_address(url)
+    except ValueError as exc:
+        raise InvalidArgument(
+            f"{without_password(url)!r} is not the address of a server: {exc}.",
+            "It looks like http://host:port.",
+        ) from exc
+
+
+async def _data_dir(config: Config) -> str | None:
+    path = config.data_dir
+    why = await asyncio.to_thread(_why_unusable, path)
+    if why is not None:
+        raise InvalidArgument(
+            f"{path} cannot be the data directory: {why}.",
+            "Choose a folder on a local disk that you can write to.",
+        )
+    return None
+
+
+def _why_unusable(path: Path) -> str | None:
+    """Return why a folder cannot be made or written to; what is made is removed again."""
+    made = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+    try:
+        make_private_folder(path)
+        with tempfile.TemporaryFile(dir=path):
+            return None
+    except OSError as exc:
+        return exc.strerror or str(exc)
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 async def _vector_store(config: Config) -> str | None:
@@ -91,15 +135,9 @@ def _vector_server(key: str) -> Callable[[Config], Awaitable[str | None]]:
         url: str | None = getattr(config, key)
         if url is None:
             return None
-        try:
-            parts = urlsplit(url)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:
-            parts, port = urlsplit(""), 0
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidArgument(
-                f"{url!r} is not the address of a server.", "It looks like http://host:port."
-            )
+        _check_address(url)
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, writer = await asyncio.open_connection(parts.hostname, port)
@@ -114,9 +152,12 @@ def _vector_server(key: str) -> Callable[[Config], Awaitable[str | None]]:
 async def _reranker(config: Config) -> str | None:
     async with open_reranker(config.reranker, _no_reply):
         pass
-    provider, _, model = config.reranker.partition("/")
-    if provider == "onnx" and not await asyncio.to_thread((Path(model) / "model.onnx").is_file):
-        return f"There is no model.onnx in {model}."
+    provider, _, path = config.reranker.partition("/")
+    if provider == "onnx":
+        try:
+            await asyncio.to_thread(find_files, Path(path))
+        except ProviderError as exc:
+            return exc.message
     return None
 
 
@@ -125,6 +166,7 @@ async def _no_reply(model: str | None, messages: Sequence[ChatMessage], max_toke
 
 
 CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {
+    "data_dir": _data_dir,
     "chat_provider": _provider("", "chat_provider"),
     "chat_model": _chat_model,
     "embedder": _embedder,

@@ -6,13 +6,17 @@ link, a device or a huge file, got the name of a secret, or been excluded by an 
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.lines import FileLines, lines_of
+from allma_server._internal.path_text import readable
 from allma_server._internal.workspace_files import open_file, status_of
 from allma_server.errors import UnreadableDocument
 from allma_server.indexing import scope
 from allma_server.types import Document, Workspace
+
+T = TypeVar("T")
 
 READ_SECONDS = 5.0
 """A disk that takes longer to answer counts as unavailable."""
@@ -43,22 +47,35 @@ class CurrentFiles:
 
         return await self._if_readable(document, read)
 
-    async def check(self, document: Document) -> None:
-        """Raise UnreadableDocument when a document's file may not be read any more."""
-        await self._if_readable(document, lambda: None)
+    async def find_change(self, document: Document) -> str | None:
+        """Return why the text in the index may not be that of a document's file; None if it is.
 
-    async def _if_readable(
-        self, document: Document, read: Callable[[], FileLines | None]
-    ) -> FileLines | None:
+        Raises:
+            UnreadableDocument: the file may not be read any more.
+        """
+        status = await self._if_readable(document, lambda: status_of(document.path))
+        if status is None:
+            return (
+                f"{readable(document.path)} is not on the disk now; this is its text as it was "
+                "indexed."
+            )
+        if (status.st_size, status.st_mtime_ns) != (document.size, document.mtime_ns):
+            return (
+                f"{readable(document.path)} has changed since it was indexed; this is its former "
+                "text."
+            )
+        return None
+
+    async def _if_readable(self, document: Document, read: Callable[[], T]) -> T | None:
         root = next((w.path for w in await self._workspaces() if w.id == document.workspace_id), "")
 
-        def check_and_read() -> FileLines | None:
+        def check_and_read() -> T:
             self._check_readable(root, document.path)
             return read()
 
         try:
             return await call_disk(("read", root), READ_SECONDS, check_and_read)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except UnreadableDocument as exc:
             raise _not_shown(document, exc.message) from exc

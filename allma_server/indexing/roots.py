@@ -12,12 +12,16 @@ from pathlib import Path
 
 from allma_server._internal.path_text import shown
 from allma_server._internal.paths import is_inside
+from allma_server._internal.special_files import kind_of
 from allma_server.errors import AllmaError, PathNotFound, UnreadableDocument
 
 Disks = Mapping[str, int]
 """The device number (`st_dev`) of the disk that a folder was on, by the folder's path."""
 
-UNMOUNTED = "a folder whose disk is not mounted; its indexed documents are kept"
+UNMOUNTED = (
+    "a folder whose disk is not mounted; its indexed documents are kept until `allma forget` "
+    "removes them"
+)
 """The reason for a folder whose files cannot be seen."""
 
 
@@ -35,8 +39,7 @@ def check_is_folder(root: Path) -> None:
     """Raise UnreadableDocument if something else has replaced the folder of a workspace."""
     mode = os.lstat(root).st_mode
     if not stat.S_ISDIR(mode):
-        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
-        raise unreadable_root(root, f"It was a folder, and is {kind} now.")
+        raise unreadable_root(root, f"It was a folder, and is {kind_of(mode)} now.")
 
 
 def check_disk(root: Path, disks: Disks, has_files: Callable[[str], bool]) -> None:

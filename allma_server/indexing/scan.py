@@ -26,7 +26,8 @@ class Retry(Enum):
 class RunOptions:
     """What a run scans. `only` limits it to files and folders inside the workspace.
 
-    `accept_empty`: treat an empty folder as empty, even if a disk was mounted there before.
+    `accept_empty`: treat the workspace's own folder as empty if it is, even if a disk was mounted
+    there before. The documents of a folder inside it are kept until they are forgotten.
     """
 
     only: Collection[str] | None = None
@@ -67,7 +68,7 @@ class WorkspaceScan:
             roots.check_is_folder(self._root)
         if not options.accept_empty:
             roots.check_disk(self._root, self._known_disks, self.has_files)
-            yield from self._unmounted(options.only)
+        yield from self._unmounted(options.only)
         yield from self._walk(options.only)
 
     def has_files(self, path: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from allma_server import __version__
 from allma_server._internal.disk_calls import call_disk
+from allma_server._internal.paths import is_inside
 from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.errors import AllmaError, StorageError
@@ -200,7 +201,12 @@ class WorkspaceUpdater:
         disks = await self._catalogue.workspace_disks(workspace.id)
         was_folder = any(document.path != workspace.path for document in known)
         root = Path(workspace.path)
-        scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, disks, was_folder)
+        used = {
+            path: disk
+            for path, disk in disks.items()
+            if path == workspace.path or _has_indexed(known, path)
+        }
+        scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, used, was_folder)
         forgotten = await self._forgetting.forgotten_paths()
         files = _CountedFiles(skip_forgotten(scan.files(options), forgotten))
         is_changed = fingerprints.previous != fingerprints.current
@@ -239,6 +245,10 @@ class WorkspaceUpdater:
     def _has_files(self, root: Path, path: str) -> bool:
         scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, {}, was_folder=True)
         return scan.has_files(path)
+
+
+def _has_indexed(known: Sequence[Document], folder: str) -> bool:
+    return any(d.state == "indexed" and is_inside(d.path, folder) for d in known)
 
 
 class _CountedFiles:

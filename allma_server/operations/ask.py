@@ -75,7 +75,8 @@ def _answer_text(result: Answer) -> str:
         parts.append(sources)
     if result.notice:
         parts.append(result.notice)
-    parts.append(f"(conversation_id: {result.conversation_id})")
+    if result.conversation_id:
+        parts.append(f"(conversation_id: {result.conversation_id})")
     return "\n\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from allma_server._internal.lines import named_lines
 from allma_server._internal.path_text import path_of_uri
 from allma_server.errors import InvalidArgument
+from allma_server.types import chunk_id
 
 EVERYTHING = "all"
 """The workspace argument that means every workspace."""
@@ -61,7 +62,7 @@ async def _absolute(value: str, kind: ClientPath, folders: Sequence[str]) -> str
     named = named_lines(value) if kind is ClientPath.SOURCE else None
     if named is None:
         return await _path(value, kind, folders)
-    if not value.startswith("file:"):
+    if value[:5].lower() != "file:":
         whole = await _path(value, kind, folders)
         if os.path.isabs(value) or await asyncio.to_thread(os.path.lexists, whole):
             return whole
@@ -74,8 +75,11 @@ async def _path(value: str, kind: ClientPath, folders: Sequence[str]) -> str:
         raise InvalidArgument(f"{value!r} is not a valid file name.")
     if path is None or not path.strip() or os.path.isabs(path) or path.startswith("~"):
         return value if path is None else path
-    if kind is ClientPath.SOURCE and path.strip().isdigit():
-        return value
+    if kind is ClientPath.SOURCE and chunk_id(path) is not None:
+        found = None
+        if folders and not path.strip().isdigit():
+            found = await asyncio.to_thread(_existing, path, folders)
+        return found or value
     if kind is ClientPath.GLOB and not (folders and re.match(r"\.\.?[\\/]", path)):
         return value
     if not folders:
@@ -107,5 +111,10 @@ def _without_scheme(value: str) -> str | None:
 
 def _below(path: str, folders: Sequence[str]) -> str:
     """Return the path in the first folder that has it, or in the first folder if none has."""
-    candidates = [os.path.normpath(os.path.join(folder, path)) for folder in folders]
-    return next((found for found in candidates if os.path.lexists(found)), candidates[0])
+    return _existing(path, folders) or os.path.normpath(os.path.join(folders[0], path))
+
+
+def _existing(path: str, folders: Sequence[str]) -> str | None:
+    """Return the path in the first folder that has it."""
+    candidates = (os.path.normpath(os.path.join(folder, path)) for folder in folders)
+    return next((found for found in candidates if os.path.lexists(found)), None)

@@ -51,7 +51,7 @@ async def read(
 def _excerpt_text(result: Excerpt) -> str:
     where = f"{readable(result.path)}:{result.start_line}-{result.end_line}"
     head = f"{where} of {result.total_lines} lines"
-    more = ""
+    more = f"\n[{result.notice}]" if result.notice else ""
     if result.end_line < result.total_lines:
-        more = f"\n… more from line {result.end_line + 1}."
+        more += f"\n… more from line {result.end_line + 1}."
     return f"{head}\n\n{result.text}{more}"

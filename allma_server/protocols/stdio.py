@@ -191,7 +191,7 @@ async def _serve_until_signal(source: int, sink: int, serve: Serve, grace: float
     except asyncio.CancelledError:
         return 0
     finally:
-        writer.close()
+        await asyncio.to_thread(writer.close)  # the client may read slowly
 
 
 def exit_after(seconds: float) -> None:

@@ -2,15 +2,18 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from allma_server._internal.lines import FileLines, named_lines, split_lines
 from allma_server._internal.path_text import path_of_uri
 from allma_server._internal.paths import real
-from allma_server.errors import DocumentNotFound, InvalidArgument
+from allma_server.errors import DocumentNotFound, InvalidArgument, UnreadableDocument
 from allma_server.secrets import mask
-from allma_server.types import Document, Excerpt, Passage, row_id
+from allma_server.types import Document, Excerpt, Passage, chunk_id, row_id
+
+_DOCUMENT_URI = "allma://document/"
 
 MAX_EXCERPT_LENGTH = 40_000
 """Characters returned at once; the caller reads on from the following line."""
@@ -42,7 +45,7 @@ class FileReader(Protocol):
     async def lines(
         self, document: Document, first: int, last: int | None, max_bytes: int, /
     ) -> FileLines | None: ...
-    async def check(self, document: Document) -> None: ...
+    async def find_change(self, document: Document, /) -> str | None: ...
 
 
 async def read_excerpt(
@@ -75,8 +78,8 @@ async def read_excerpt(
         UnreadableDocument: its file must no longer be read.
         InvalidArgument: the lines are in the wrong order or beyond the last line.
     """
-    if (chunk_id := row_id(source.strip())) is not None:
-        return await _around_chunk(chunk_id, neighbors, catalog)
+    if (chunk := chunk_id(source)) is not None:
+        return await _around_chunk(chunk, neighbors, catalog, files)
     document, start_line, end_line = await _resolve(source, start_line, end_line, catalog)
     if start_line and end_line and end_line < start_line:
         raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
@@ -85,12 +88,16 @@ async def read_excerpt(
             f"{source!r} is not in the index.",
             "Only indexed files can be read: `allma documents` lists them.",
         )
+    notice = None
     if await catalog.is_approved(document.id):
-        excerpt = await _from_disk(document, start_line, end_line, files, live, mask_secrets)
-        if excerpt is not None:
-            return excerpt
+        if document.format in live:
+            excerpt = await _from_disk(document, start_line, end_line, files, mask_secrets)
+            if excerpt is not None:
+                return excerpt
+        notice = await files.find_change(document)
     text, lines = await catalog.extracted_text(document.id)
-    return _excerpt(document, text, lines, start_line, end_line, "index")
+    excerpt = _excerpt(document, text, lines, start_line, end_line, "index")
+    return replace(excerpt, notice=notice)
 
 
 async def _resolve(
@@ -109,7 +116,7 @@ async def _resolve(
 
 def _is_uri(name: str) -> bool:
     # In a URI, the part after `#` is never part of the file name.
-    return "#" in name and name.startswith(("file:", "allma:"))
+    return "#" in name and name.lower().startswith(("file:", "allma:"))
 
 
 async def _from_disk(
@@ -117,23 +124,19 @@ async def _from_disk(
     start_line: int | None,
     end_line: int | None,
     files: FileReader,
-    live: frozenset[str],
     mask_secrets: bool,
 ) -> Excerpt | None:
     """Return lines of the file as it is now; None if only the index has the text."""
-    if document.format not in live:
-        await files.check(document)
-        return None
     last = end_line + CONTEXT_LINES_AFTER if end_line else None
     found = await files.lines(document, start_line or 1, last, 4 * MAX_EXCERPT_LENGTH)
     return None if found is None else _decode(document, found, end_line, mask_secrets)
 
 
 async def _document(name: str, catalog: DocumentReader) -> Document | None:
-    if not name.startswith("allma://document/"):
+    if not name.lower().startswith(_DOCUMENT_URI):
         path = path_of_uri(name) or name
         return await catalog.document(str(Path(path))) or await catalog.document(await real(path))
-    number = name.removeprefix("allma://document/").split("#")[0].removesuffix(".md")
+    number = name[len(_DOCUMENT_URI) :].split("#")[0].removesuffix(".md")
     id = row_id(number)
     return await catalog.document_by_id(id) if id is not None else None
 
@@ -179,17 +182,26 @@ def _check_first(document: Document, first: int, last: int) -> None:
         )
 
 
-async def _around_chunk(chunk_id: int, neighbors: int, catalog: DocumentReader) -> Excerpt:
-    passage = await catalog.chunk(chunk_id)
+async def _around_chunk(
+    chunk: int, neighbors: int, catalog: DocumentReader, files: FileReader
+) -> Excerpt:
+    passage = await catalog.chunk(chunk)
     document = await catalog.document_by_id(passage.document_id) if passage else None
     if passage is None or document is None:
         raise DocumentNotFound(
-            f"There is no chunk {chunk_id}.", "Its document may have changed: search again."
+            f"There is no chunk {chunk}.", "Its document may have changed: search again."
         )
     text, lines = await catalog.extracted_text(
         document.id, max(0, passage.chunk_index - neighbors), passage.chunk_index + neighbors
     )
-    return _excerpt(document, text, lines, None, None, "index")
+    excerpt = _excerpt(document, text, lines, None, None, "index")
+    notice = None
+    if await catalog.is_approved(document.id):
+        try:
+            notice = await files.find_change(document)
+        except UnreadableDocument as exc:
+            notice = exc.message
+    return replace(excerpt, notice=notice)
 
 
 def _excerpt(

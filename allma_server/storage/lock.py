@@ -36,6 +36,7 @@ class Ownership:
         self._path = path
         self._file: IO[bytes] | None = None
         self._exclusive = False
+        self._is_new = False
 
     def claim(self) -> None:
         """Lock the directory for writing; blocks.
@@ -49,6 +50,7 @@ class Ownership:
         if self._exclusive:
             return
         try:
+            self._is_new = not self._path.exists()
             make_private_folder(self._path)
             file = open(self._path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
         except OSError as exc:
@@ -88,6 +90,13 @@ class Ownership:
                 "this process may only read.",
                 "Try again when it has finished, or choose another directory with --data.",
             )
+
+    def discard(self) -> None:
+        """Remove the directory if this lock has created it, and it holds nothing else; blocks."""
+        with contextlib.suppress(OSError):
+            if self._is_new and os.listdir(self._path) == [LOCK_FILE]:
+                (self._path / LOCK_FILE).unlink()
+                self._path.rmdir()
 
     def release(self) -> None:
         """Release the lock; blocks."""

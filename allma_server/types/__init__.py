@@ -62,7 +62,7 @@ from allma_server.types.file_types import (
     LANGUAGES,
     format_of,
 )
-from allma_server.types.names import is_text, row_id
+from allma_server.types.names import chunk_id, is_text, row_id
 from allma_server.types.principals import LOCAL, Principal, Right
 from allma_server.types.search import (
     Candidate,
@@ -172,6 +172,7 @@ __all__ = [
     "format_of",
     "now",
     "is_text",
+    "chunk_id",
     "row_id",
     "TermFilter",
     "Terms",

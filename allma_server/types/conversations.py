@@ -45,6 +45,7 @@ class Answer:
     not contain the answer), `none` (no documents were searched), `cut_off` (it is incomplete).
     `notice`: a sentence if the search or the answer was limited, such as keyword search only.
     `notice_code`: why the search was limited, also if the sentence is part of `text`.
+    `conversation_id` and `message_id` are empty if nothing could be stored.
     """
 
     text: str

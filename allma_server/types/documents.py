@@ -75,6 +75,7 @@ class Excerpt:
     """Lines of a document, `start_line` to `end_line` of `total_lines`.
 
     `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
+    `notice`: why the text may not be that of the file now.
     """
 
     path: str
@@ -84,3 +85,4 @@ class Excerpt:
     total_lines: int
     uri: str
     source: Literal["disk", "index"]
+    notice: str | None = None

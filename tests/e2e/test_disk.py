@@ -122,6 +122,7 @@ async def test_a_read_only_data_directory_is_served_until_it_is_writable_again(
         assert "cannot be written: Read-only file system." in found["notice"]
         answer = (await client.tool("ask", question="Is the sea salty?"))["structuredContent"]
         assert answer["citations"] and "This answer was not saved." in answer["notice"]
+        assert answer["conversation_id"] == "", "there is none to continue"
         shown = await client.tool("conversations", action="show", id=kept["conversation_id"])
         assert not shown.get("isError"), shown
         [workspace] = (await client.tool("status"))["structuredContent"]["workspaces"]

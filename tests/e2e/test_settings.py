@@ -121,7 +121,7 @@ async def test_impossible_settings_are_refused(quick: Path, key: str, value: str
         ("embedder", "ollama/nomic-embed-text", "is not running at"),
         ("embedder", "local/nomic", "no bundled model"),
         ("chat_model", "nobody:7b", "`allma models pull nobody:7b`"),
-        ("reranker", "onnx//nowhere", "no model.onnx"),
+        ("reranker", "onnx//nowhere", "/nowhere does not exist"),
     ],
 )
 async def test_unreachable_settings_are_stored_with_a_warning_that_doctor_repeats(
@@ -155,3 +155,77 @@ async def test_only_commands_that_store_data_create_a_data_directory(
     status, _ = await allma("status", "--data", str(nowhere))
     assert status["data_dir"] == str(nowhere)
     await allma("daemon", "stop", "--data", str(nowhere))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("ollama_url", "http://a b", "is not the address of a server: it contains a blank"),
+        ("openai_url", "http://a:99999/v1", "is not the address of a server: its port"),
+        ("chroma_url", "ftp://a", "is not the address of a server: ftp is not http"),
+        ("top_k", "-1", "top_k must be between 1 and 50"),
+        ("rerank_seconds", "-.5", "rerank_seconds must be"),
+    ],
+)
+async def test_a_value_that_can_never_work_is_not_stored(
+    quick: Path, key: str, value: str, why: str
+) -> None:
+    before = said(quick)
+    failed, _ = await allma("config", "set", key, value, code=1)
+    assert why in failed["message"]
+    assert said(quick) == before
+
+
+async def test_a_data_directory_that_cannot_be_made_is_not_stored(
+    quick: Path, tmp_path: Path
+) -> None:
+    (file := tmp_path / "file").touch()
+    for folder in (file, file / "data", Path("/proc/data")):
+        failed, _ = await allma("config", "set", "data_dir", str(folder), code=1)
+        assert failed["message"].startswith(f"{folder} cannot be the data directory: ")
+    await allma("config", "set", "data_dir", str(tmp_path / "new" / "data"))
+    assert "new" in said(quick) and not (tmp_path / "new").exists()
+
+
+async def test_a_reranker_that_is_no_file_is_called_what_it_is() -> None:
+    stored, _ = await allma("config", "set", "reranker", "onnx//dev/zero")
+    assert "/dev/zero is a device, not a regular file" in stored["notice"]
+
+
+async def test_a_value_on_the_command_line_is_said_to_come_from_there() -> None:
+    failed, _ = await allma("config", "set", "top_k", "many", code=1)
+    assert "the client" not in failed["hint"]
+
+
+async def piped(*arguments: str, text: bytes) -> tuple[int, str]:
+    """Exit status and output of a command with this standard input."""
+    shell = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "allma_server", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await shell.communicate(text)
+    assert shell.returncode is not None
+    return shell.returncode, out.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"\0" * 10_000_000, "The piped text is longer than 100,000 bytes."),
+        (b"\0" * 1000, "What is piped is not text."),
+        (b"\xff\xfe", "What is piped is not text."),
+        (b" \n", "The question is empty."),
+    ],
+)
+async def test_what_is_piped_and_is_no_question_is_refused(text: bytes, said: str) -> None:
+    status, out = await piped("ask", "-", text=text)
+    assert (status, out.splitlines()[0]) == (1, f"Error: {said}")
+
+
+async def test_a_question_can_be_piped(folder: Path) -> None:
+    await allma("index", str(folder))
+    status, out = await piped("ask", "-", text=b"Why is the sea salty?\n")
+    assert status == 0 and "sea.md" in out

@@ -245,6 +245,35 @@ async def test_writing_waits_for_a_client_that_does_not_read() -> None:
     os.close(source)
 
 
+async def test_the_last_words_to_a_slow_client_do_not_block_the_loop() -> None:
+    source, sink = os.pipe()
+    loop = asyncio.get_running_loop()
+
+    async def serve(reader: asyncio.StreamReader, writer: stdio.Writer) -> int:
+        writer.write(b"x" * HIGH_WATER)
+        # Only the loop reads it: were the loop blocked, it would stay in the pipe.
+        loop.call_later(0.1, read.set)
+        return 0
+
+    async def read_all() -> int:
+        await read.wait()
+        return len(await read_from(source, loop).readexactly(HIGH_WATER))
+
+    read = asyncio.Event()
+    null = os.open(os.devnull, os.O_RDONLY)
+    began = loop.time()
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(read_all())
+        ended = tasks.create_task(stdio._serve_until_signal(null, sink, serve, 10.0))
+        await asyncio.wait({ended})
+        assert reading.done() or loop.time() - began < 2.0
+        await reading
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+    for descriptor in (source, sink, null):
+        os.close(descriptor)
+
+
 async def test_reading_limits_a_client_that_writes_too_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

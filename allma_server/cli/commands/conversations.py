@@ -44,7 +44,7 @@ async def ask(
     top_k: Passages = None,
 ) -> None:
     """Answer a question from the indexed documents, with sources."""
-    question = " ".join(words)
+    question = shell.piped(" ".join(words))
     arguments = given(
         {
             "question": question,
@@ -79,7 +79,8 @@ def _show(shell: Shell, answer: "Answer", question: str) -> None:
     shell.warn(answer.notice)
     if answer.stats.truncated and answer.grounding != "cut_off":
         shell.warn("The answer may be incomplete: the model's limit was reached.")
-    shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
+    if answer.conversation_id:
+        shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id.")]

@@ -1,5 +1,6 @@
 """The commands that search, explain, read and evaluate."""
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,7 +102,10 @@ async def evaluate(
 
 
 def _source(name: str) -> str:
-    return name if name.isdigit() or "://" in name else absolute(name)
+    from allma_server.types import chunk_id  # late: not for the help
+
+    is_chunk = chunk_id(name) is not None and not os.path.exists(name)
+    return name if is_chunk or "://" in name else absolute(name)
 
 
 @command(app, "read")
@@ -120,9 +124,11 @@ async def read(
 ) -> None:
     """Read an indexed document; PDF and DOCX as extracted text."""
     first, last = _range(lines)
-    shell.show(
-        await shell.run("read", source=source, start_line=first, end_line=last, neighbors=neighbors)
+    excerpt = await shell.run(
+        "read", source=source, start_line=first, end_line=last, neighbors=neighbors
     )
+    shell.show(excerpt)
+    shell.warn(excerpt.notice)
 
 
 def _range(lines: str | None) -> tuple[int | None, int | None]:

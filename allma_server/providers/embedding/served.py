@@ -229,10 +229,11 @@ def _non_empty(text: str) -> str:
 
 
 def _unit(vector: Vector) -> Vector:
-    length = float(np.linalg.norm(vector))
-    if not (length > 0 and np.isfinite(length)):
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(length):
         raise ProviderError(
-            "The model returned an unusable vector: all zeros, or not finite.",
-            _OTHER_MODEL,
+            "The model returned a vector with numbers that are not finite.", _OTHER_MODEL
         )
-    return vector / np.float32(length)
+    if length == 0:
+        raise ProviderError("The model returned a vector of zeros.", _OTHER_MODEL)
+    return (vector / length).astype(np.float32)

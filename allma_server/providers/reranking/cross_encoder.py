@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from allma_server._internal.special_files import special_kind
 from allma_server.errors import ModelNotFound, ModelUnsuitable
 from allma_server.providers.onnx import TEXT_INPUTS, OnnxModel
 from allma_server.providers.reranking.listwise import Complete
@@ -73,7 +74,12 @@ async def open_cross_encoder(path: str, complete: Complete) -> AsyncGenerator[Cr
         await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
 
-def _load(path: Path) -> OnnxModel:
+def find_files(path: Path) -> tuple[Path, Path]:
+    """Return the model's file and its tokenizer's; blocks.
+
+    Raises:
+        ModelNotFound: one of them does not exist.
+    """
     model = path = path.expanduser()
     if path.is_dir():
         model = next(
@@ -81,14 +87,21 @@ def _load(path: Path) -> OnnxModel:
             path / "model.onnx",
         )
     beside = (model.parent / "tokenizer.json", model.parent.parent / "tokenizer.json")
-    tokenizer = next((file for file in beside if file.exists()), None)
-    if not model.is_file() or tokenizer is None:
-        missing = beside[0] if model.is_file() else model
-        raise ModelNotFound(
-            f"The reranker's file {missing} does not exist.",
-            "Give `allma config set reranker onnx/PATH` a folder with model.onnx and "
-            "tokenizer.json.",
-        )
+    tokenizer = next((file for file in beside if file.exists()), beside[0])
+    for file in (model, tokenizer):
+        if not file.is_file():
+            kind = special_kind(file)
+            why = f"is {kind}, not a regular file" if kind else "does not exist"
+            raise ModelNotFound(
+                f"The reranker's file {file} {why}.",
+                "Give `allma config set reranker onnx/PATH` a folder with model.onnx and "
+                "tokenizer.json.",
+            )
+    return model, tokenizer
+
+
+def _load(path: Path) -> OnnxModel:
+    model, tokenizer = find_files(path)
     loaded = OnnxModel(model, tokenizer, MAX_TOKENS)
     if "input_ids" not in loaded.inputs or loaded.inputs.keys() - TEXT_INPUTS:
         raise ModelUnsuitable(

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from allma_server import __version__
 from allma_server._internal.private import FILE_MODE
-from allma_server.errors import DiskFull, InvalidArgument, StorageError
+from allma_server._internal.special_files import special_kind
+from allma_server.errors import AllmaError, DiskFull, InvalidArgument, StorageError
 from allma_server.storage.archive.importer import ImportedData
 from allma_server.storage.archive.reader import FORMAT
 from allma_server.storage.archive.swap import delete_database, replace_database
 from allma_server.storage.archive.worker import convert
 from allma_server.storage.lock import data_directory_owned
-from allma_server.storage.special_files import special_kind
 from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.types import now
@@ -124,13 +124,17 @@ async def import_archive(
         DiskFull, StorageError: it cannot be copied.
     """
     await _refuse_non_file(file)
-    async with data_directory_owned(data):
-        with _disk_failures(data):
-            if not replace:
-                await asyncio.to_thread(_refuse_overwriting, data / database)
-            imported = await _replace_database(file, data / database, refuse)
-            await asyncio.to_thread(delete_collections, data / vectors)
-            return imported
+    async with data_directory_owned(data) as owned:
+        try:
+            with _disk_failures(data):
+                if not replace:
+                    await asyncio.to_thread(_refuse_overwriting, data / database)
+                imported = await _replace_database(file, data / database, refuse)
+                await asyncio.to_thread(delete_collections, data / vectors)
+                return imported
+        except AllmaError:
+            await asyncio.to_thread(owned.discard)
+            raise
 
 
 async def _replace_database(

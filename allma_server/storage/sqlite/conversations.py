@@ -5,7 +5,7 @@ import sqlite3
 from allma_server.errors import ConversationNotFound, InvalidArgument
 from allma_server.storage.sqlite.database import Stored
 from allma_server.storage.sqlite.rows import as_json, shown_path, storable, texts
-from allma_server.types import Conversation, ConversationPage, Message, MessageSource
+from allma_server.types import Conversation, ConversationPage, Message, MessageSource, row_id
 
 _CONVERSATION = """
     SELECT c.*, count(*) AS message_count, max(m.seq) AS latest
@@ -56,7 +56,7 @@ class Conversations(Stored):
         [total] = await self._db.rows(
             f"SELECT count(*) FROM conversations c WHERE {where}", (pattern,)
         )
-        if cursor and not cursor.isdecimal():
+        if cursor and row_id(cursor) is None:
             raise InvalidArgument(
                 f"{cursor!r} is not a cursor.", "Use next_cursor exactly as it was returned."
             )

@@ -4,9 +4,9 @@ import contextlib
 from pathlib import Path
 
 from allma_server._internal.private import make_private_file
+from allma_server._internal.special_files import special_kind
 from allma_server.errors import DataReadOnly, StorageError
 from allma_server.storage.lock import read_only_error, why_unwritable
-from allma_server.storage.special_files import special_kind
 from allma_server.storage.sqlite.failures import damaged
 
 _SUFFIXES = ("-wal", "-shm", "-journal")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from allma_server._internal.path_text import shown, unescaped
+from allma_server._internal.paths import is_inside
+from allma_server.errors import InvalidArgument
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Database, Stored
 from allma_server.storage.sqlite.document_table import DocumentFilter, DocumentTable
@@ -62,14 +64,24 @@ class Documents(Stored):
     async def document_page(
         self, workspace: str | None, state: DocumentState | None, cursor: str | None, limit: int
     ) -> DocumentPage:
-        """Return a page of the ledger in path order, at most `limit` rows."""
+        """Return a page of the ledger in path order, at most `limit` rows.
+
+        Raises:
+            InvalidArgument: the cursor is not from an earlier page.
+        """
         conditions = [inside(workspace)] if workspace else []
         if state:
             conditions.append(("d.state = ?", [state]))
         where, values = _all(conditions)
         [total] = await self._db.rows(f"SELECT count(*) FROM documents d WHERE {where}", values)
         if cursor:
-            conditions.append(("d.path > ?", [rows.stored_path(unescaped(cursor))]))
+            after = unescaped(cursor)
+            if not await self._is_in_workspace(after, workspace):
+                raise InvalidArgument(
+                    f"{cursor!r} is not a cursor of these documents.",
+                    "Use next_cursor exactly as it was returned, or begin without one.",
+                )
+            conditions.append(("d.path > ?", [rows.stored_path(after)]))
         where, values = _all(conditions)
         found = await self._db.rows(
             "SELECT d.*, w.path AS workspace FROM documents d "
@@ -79,6 +91,12 @@ class Documents(Stored):
         )
         page = [_document_row(row) for row in found[:limit]]
         return DocumentPage(page, total[0], page[-1].path if len(found) > limit else None)
+
+    async def _is_in_workspace(self, path: str, workspace: str | None) -> bool:
+        if workspace is not None:
+            return is_inside(path, workspace)
+        known = await self._db.rows("SELECT path FROM workspaces")
+        return any(is_inside(path, rows.shown_path(row["path"])) for row in known)
 
     async def select_documents(
         self,

@@ -191,6 +191,7 @@ export interface Excerpt {
   totalLines: number;
   uri: string;
   source: "disk" | "index";
+  notice: string | null;
 }
 
 /** An evaluation of search on `questions` questions. The last of the stages is what is shown. */

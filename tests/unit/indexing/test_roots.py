@@ -216,7 +216,10 @@ async def test_an_emptied_mount_point_inside_a_workspace_is_kept(
         assert known["notes"].state == "failed" and "not mounted" in (known["notes"].reason or "")
         (folder / "notes").rmdir()
         assert (await do(engine, "sync")).removed == 0
-        assert (await index(engine, folder)).removed == 2  # the document, and the folder's row
+        assert (await index(engine, folder)).removed == 0
+        assert "moon.md" in await rows(engine)
+        await do(engine, "forget", path=str(folder / "notes"))
+        assert (await index(engine, folder)).removed == 0
         assert set(await rows(engine)) == {"sea.md"}
 
 
@@ -286,3 +289,12 @@ async def test_a_workspace_that_is_no_longer_a_folder_is_reported_and_kept(
         os.unlink(folder)
         shutil.move(tmp_path / "away", folder)
         assert (await do(engine, "sync")).unchanged == 4
+
+
+async def test_a_pipe_in_place_of_a_workspace_is_called_one(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await index(engine, folder)
+        shutil.rmtree(folder)
+        os.mkfifo(folder)
+        with pytest.raises(UnreadableDocument, match="was a folder, and is a pipe now"):
+            await index(engine, folder)

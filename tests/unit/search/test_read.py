@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.errors import AllmaError, DocumentNotFound, InvalidArgument, UnreadableDocument
 from allma_server.operations import BY_NAME, Call
+from allma_server.operations.text import as_text
 from allma_server.types import LOCAL
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
@@ -244,3 +246,53 @@ async def test_every_refusal_is_an_expected_error(indexed: Engine) -> None:
     for source in ("", " ", "/", "/nowhere", "allma://document/", "allma://document/999"):
         with pytest.raises(AllmaError):
             await do(indexed, "read", source=source)
+
+
+@pytest.mark.parametrize("gone", ["the file", "the folder"])
+async def test_reading_a_file_that_is_gone_says_so(
+    indexed: Engine, folder: Path, gone: str
+) -> None:
+    path = folder / "notes" / "sea.md"
+    [passage, *_] = (await do(indexed, "search", query="salty sea")).passages
+    assert (await do(indexed, "read", source=str(path))).notice is None
+    if gone == "the file":
+        path.unlink()
+    else:
+        shutil.rmtree(folder)
+    for source in (str(path), str(passage.chunk_id)):
+        found = await do(indexed, "read", source=source)
+        assert "The sea is salty." in found.text
+        assert "is not on the disk now" in found.notice and "sea.md" in found.notice
+        assert found.notice in as_text(found)
+
+
+async def test_reading_text_from_the_index_says_when_the_file_has_changed(
+    indexed: Engine, folder: Path
+) -> None:
+    path = folder / "notes" / "sea.md"
+    [passage, *_] = (await do(indexed, "search", query="salty sea")).passages
+    path.write_text("# Sea\n\nThe sea is deep.\n")
+    found = await do(indexed, "read", source=f"chunk {passage.chunk_id}")
+    assert "salty" in found.text and "has changed since it was indexed" in found.notice
+    now = await do(indexed, "read", source=str(path))
+    assert "deep" in now.text and now.notice is None
+
+
+async def test_a_chunk_can_be_named_as_it_is_printed(indexed: Engine, folder: Path) -> None:
+    [passage, *_] = (await do(indexed, "search", query="salty sea")).passages
+    call = Call(indexed, LOCAL, folders=(str(folder),))
+    for name in (f"chunk {passage.chunk_id}", f"Chunk {passage.chunk_id}", str(passage.chunk_id)):
+        assert "salty" in (await BY_NAME["read"](call, {"source": name})).text
+    (folder / "chunk 1").write_text("A file of this name.\n")
+    await do(indexed, "sync")
+    assert (await BY_NAME["read"](call, {"source": "chunk 1"})).text.startswith("A file")
+
+
+async def test_the_scheme_of_a_uri_may_be_in_capital_letters(indexed: Engine, folder: Path) -> None:
+    path = folder / "notes" / "sea.md"
+    document = await indexed.catalog.document(str(path))
+    assert document is not None
+    call = Call(indexed, LOCAL, folders=(str(folder),))
+    uri = path.as_uri().removeprefix("file")
+    for name in (f"FILE{uri}", f"File{uri}#L3", f"ALLMA://document/{document.id}"):
+        assert "salty" in (await BY_NAME["read"](call, {"source": name})).text, name

@@ -342,3 +342,10 @@ async def test_the_checked_columns_are_those_of_the_schema(tmp_path: Path) -> No
         # What is made anew, or belongs to the place.
         others = {"jobs", "vector_outbox", "sqlite_schema", "sqlite_sequence"}
         assert {row["name"] for row in tables} == set(TABLES) | others
+
+
+async def test_a_refused_import_leaves_no_data_directory(tmp_path: Path) -> None:
+    (file := tmp_path / "notes.allma").write_text("no archive")
+    with pytest.raises(InvalidArgument):
+        await import_data(str(file), tmp_path / "new", replace=False)
+    assert not (tmp_path / "new").exists()

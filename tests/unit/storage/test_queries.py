@@ -371,3 +371,19 @@ async def test_a_page_is_part_of_the_uri(catalog: Catalog):
     [passage] = await catalog.passages(await catalog.search_text("page", 1))
     assert passage.uri == "file:///w/a.pdf#page=3"
     assert (passage.page, passage.heading) == (3, ["A", "B"])
+
+
+@pytest.mark.parametrize("cursor", ["3", "/elsewhere/a.txt", "nonsense", "/w"])
+async def test_a_cursor_that_is_none_of_these_documents_is_refused(
+    catalog: Catalog, cursor: str
+) -> None:
+    workspace = await catalog.add_workspace("/w/src")
+    await publish(catalog, "/w/src/a.txt", ["a walrus"], workspace=workspace)
+    with pytest.raises(InvalidArgument, match="is not a cursor of these documents"):
+        await catalog.document_page(None, None, cursor, 3)
+    assert (await catalog.document_page(None, None, "/w/src/0.txt", 3)).documents
+
+
+async def test_a_cursor_beyond_all_numbers_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(InvalidArgument, match="is not a cursor"):
+        await catalog.conversation_page(None, "9" * 40, 2)

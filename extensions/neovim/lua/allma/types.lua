@@ -139,6 +139,7 @@
 ---@field totalLines integer
 ---@field uri string
 ---@field source "disk"|"index"
+---@field notice? string
 
 ---@class allma.Evaluation
 ---@field questions integer

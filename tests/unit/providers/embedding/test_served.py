@@ -322,3 +322,30 @@ async def test_vectors_of_a_model_with_other_dimensions_are_never_compared(
                 found = await run["search"]({"query": "sea"})
                 assert found.passages
     assert found.notice and "vectors of 4 dimensions; the index has 3" in found.notice
+
+
+@pytest.mark.parametrize(
+    ("vector", "said"),
+    [([1e39, 0.0, 1.0], "numbers that are not finite"), ([0.0, 0.0, 0.0], "a vector of zeros")],
+)
+async def test_an_unusable_vector_is_called_what_it_is(vector: list[float], said: str) -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/embed":
+            await exchange.answer({"embeddings": [vector for _ in exchange.body["input"]]})
+        else:
+            await sound(exchange)
+
+    async with serving(script) as wire, open_embedder("ollama/bge-m3", config(wire)) as embedder:
+        with pytest.raises(ProviderError, match=said):
+            await embedder.embed_query("which animal")
+
+
+async def test_large_numbers_in_a_vector_are_no_harm() -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.path == "/api/embed":
+            await exchange.answer({"embeddings": [[3e30, 4e30, 0.0]]})
+        else:
+            await sound(exchange)
+
+    async with serving(script) as wire, open_embedder("ollama/bge-m3", config(wire)) as embedder:
+        assert np.allclose(await embedder.embed_query("which animal"), [0.6, 0.8, 0.0])
