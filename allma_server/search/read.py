@@ -81,13 +81,6 @@ async def read_excerpt(
     if (chunk := chunk_id(source)) is not None:
         return await _around_chunk(chunk, neighbors, catalog, files)
     document, start_line, end_line = await _resolve(source, start_line, end_line, catalog)
-    if start_line and end_line and end_line < start_line:
-        raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
-    if document is None or document.state != "indexed":
-        raise DocumentNotFound(
-            f"{source!r} is not in the index.",
-            "Only indexed files can be read: `allma documents` lists them.",
-        )
     notice = None
     if await catalog.is_approved(document.id):
         if document.format in live:
@@ -96,14 +89,18 @@ async def read_excerpt(
                 return excerpt
         notice = await files.find_change(document)
     text, lines = await catalog.extracted_text(document.id)
-    excerpt = _excerpt(document, text, lines, start_line, end_line, "index")
-    return replace(excerpt, notice=notice)
+    return _excerpt(document, text, lines, start_line, end_line, "index", notice)
 
 
 async def _resolve(
     source: str, start_line: int | None, end_line: int | None, catalog: DocumentReader
-) -> tuple[Document | None, int | None, int | None]:
-    """Return the document that `source` names, and the lines to read of it."""
+) -> tuple[Document, int | None, int | None]:
+    """Return the document that `source` names, and the lines to read of it.
+
+    Raises:
+        DocumentNotFound: it is not in the index.
+        InvalidArgument: the lines are in the wrong order.
+    """
     name = source.strip()
     # A file name may begin or end with a space.
     document = await _document(source, catalog) or await _document(name, catalog)
@@ -111,6 +108,13 @@ async def _resolve(
         document = await _document(named[0], catalog)
         if start_line is None and end_line is None:
             _, start_line, end_line = named
+    if start_line and end_line and end_line < start_line:
+        raise InvalidArgument(f"end_line {end_line} is before start_line {start_line}.")
+    if document is None or document.state != "indexed":
+        raise DocumentNotFound(
+            f"{source!r} is not in the index.",
+            "Only indexed files can be read: `allma documents` lists them.",
+        )
     return document, start_line, end_line
 
 
@@ -194,14 +198,13 @@ async def _around_chunk(
     text, lines = await catalog.extracted_text(
         document.id, max(0, passage.chunk_index - neighbors), passage.chunk_index + neighbors
     )
-    excerpt = _excerpt(document, text, lines, None, None, "index")
     notice = None
     if await catalog.is_approved(document.id):
         try:
             notice = await files.find_change(document)
         except UnreadableDocument as exc:
             notice = exc.message
-    return replace(excerpt, notice=notice)
+    return _excerpt(document, text, lines, None, None, "index", notice)
 
 
 def _excerpt(
@@ -211,6 +214,7 @@ def _excerpt(
     start_line: int | None,
     end_line: int | None,
     source: Literal["disk", "index"],
+    notice: str | None,
 ) -> Excerpt:
     """Return lines `start_line` to `end_line` of `text`; `lines` has the number of each line."""
     rows = split_lines(text)
@@ -222,7 +226,8 @@ def _excerpt(
     stop = bisect_right(lines, min(end_line or last, last), begin)
     # The numbers are those of the file, so the requested lines may be between two of them.
     stop = max(stop, begin + 1)
-    return _limit(document, rows[begin:stop], lines[begin:stop], last, source)
+    excerpt = _limit(document, rows[begin:stop], lines[begin:stop], last, source)
+    return replace(excerpt, notice=notice)
 
 
 def _limit(
