@@ -129,7 +129,7 @@ class Config(BaseModel):
         default=5,
         gt=0,
         le=300,
-        description="Time limit of a reranking model, in seconds; then the order by words stays.",
+        description="Time limit of a reranking model, in seconds; then its scores are not used.",
     )
     watch: bool = Field(default=True, description="Follow changes in registered workspaces.")
     idle_minutes: float = Field(
@@ -308,7 +308,7 @@ def check_key(key: str) -> None:
     if key.upper().endswith(_KEY):
         raise UnknownSetting(
             "An API key is not a setting.",
-            "Store it with `allma config set-key ollama` (or openai).",
+            "Store it with `allma config set-key ollama` (or openai, vector_store).",
         )
     if key not in Config.model_fields:
         near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.5)

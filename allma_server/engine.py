@@ -26,6 +26,7 @@ from allma_server.errors import InvalidArgument, ProviderError, StorageError
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
+from allma_server.providers.api_keys import ApiKey
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import (
     EMBEDDERS,
@@ -314,7 +315,7 @@ async def _open_vectors(
     stack: contextlib.AsyncExitStack, config: Config, database: Database
 ) -> VectorIndex:
     tasks = await stack.enter_async_context(background_tasks())
-    options = vector_options(config)
+    options = vector_options(config, ApiKey("vector_store").get)
     opened = open_vectors(database, config.data_dir / VECTORS, tasks, options)
     return await stack.enter_async_context(opened)
 

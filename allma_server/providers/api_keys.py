@@ -1,4 +1,4 @@
-"""API keys of model servers: from the environment, else from the system's key ring.
+"""API keys of servers: from the environment, else from the system's key ring.
 
 A key is never part of the settings, so nothing that shows, logs or exports them can reveal it. The
 key ring is only read if `allma config set-key` stored a key, or a server demands one, because a
@@ -18,7 +18,7 @@ from allma_server.config import config_file, key_in_environment, key_variable
 from allma_server.errors import InvalidArgument, StorageError, Unsupported
 
 SERVICE = "allma"
-PROVIDERS = ("ollama", "openai")
+PROVIDERS = ("ollama", "openai", "vector_store")
 
 READ_SECONDS = 3.0
 STORE_SECONDS = 60.0
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class ApiKey:
-    """The key of one model server, read when it is needed."""
+    """The key of one server, read when it is needed."""
 
     def __init__(self, provider: str) -> None:
         self.provider = provider
@@ -110,7 +110,7 @@ def check_provider(provider: str) -> None:
     if provider not in PROVIDERS:
         raise InvalidArgument(
             f"There is no provider {provider!r} that takes an API key.",
-            f"Write {' or '.join(PROVIDERS)}.",
+            f"Write {', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}.",
         )
 
 

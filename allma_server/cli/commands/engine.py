@@ -172,12 +172,14 @@ async def unset_setting(shell: Shell, key: Key) -> None:
     await _show_stored(shell, key)
 
 
-Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="ollama or openai.")]
+Provider = Annotated[
+    str, typer.Argument(metavar="PROVIDER", help="ollama, openai or vector_store.")
+]
 
 
 @command(config, "set-key")
 async def set_key(shell: Shell, provider: Provider) -> None:
-    """Store a model server's API key in the system's key ring."""
+    """Store a server's API key in the system's key ring."""
     from allma_server.providers.api_keys import check_provider, store_key  # late: not for the help
     from allma_server.types import Done
 
@@ -188,7 +190,7 @@ async def set_key(shell: Shell, provider: Provider) -> None:
 
 @command(config, "unset-key")
 async def unset_key(shell: Shell, provider: Provider) -> None:
-    """Remove a model server's API key from the system's key ring."""
+    """Remove a server's API key from the system's key ring."""
     from allma_server.providers.api_keys import remove_key  # late: not for the help
     from allma_server.types import Done
 

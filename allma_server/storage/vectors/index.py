@@ -136,6 +136,7 @@ class VectorIndex:
             collection=collection,
             with_payload=self._options.payload == "full",
             url=self._options.url,
+            api_key=self._options.api_key,
         )
         store = VECTOR_STORES[self._options.store](config)
         known = await self._settings.get_setting("vector_collection")

@@ -300,7 +300,7 @@ async def test_an_invalid_key_is_not_stored(bad: str, drawer: Drawer) -> None:
 async def test_a_provider_without_a_key_is_reported(drawer: Drawer) -> None:
     with pytest.raises(InvalidArgument, match="no provider 'claude'") as failed:
         await store_key("claude", KEY)
-    assert "ollama or openai" in (failed.value.hint or "")
+    assert "ollama, openai or vector_store" in (failed.value.hint or "")
 
 
 async def test_looking_up_a_key_does_not_block_the_event_loop(

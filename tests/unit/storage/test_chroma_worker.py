@@ -1,11 +1,18 @@
 """The vector worker's calls, in this process."""
 
+import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from allma_server.errors import VectorStoreDown
+from allma_server.storage.vectors.config import VectorStoreConfig
+from allma_server.storage.vectors.stores.chroma import ChromaStore
 from allma_server.storage.vectors.stores.chroma_worker import Options, Worker, _guarded
+from tests.ollama.wire import Exchange, serving
 
 
 def test_a_call_interrupted_by_another_write_is_repeated(tmp_path: Path):
@@ -33,3 +40,27 @@ def test_a_call_interrupted_by_another_write_is_repeated(tmp_path: Path):
         worker = Worker(Options(tmp_path, "name", with_payload=False, url=None))
         assert _guarded(worker, call)({}, []) == ({"rows": 2}, ())
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("key", ["secret-key", None])
+async def test_the_api_key_is_sent_to_the_server(tmp_path: Path, key: str | None) -> None:
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.answer({"error": "Unauthorized", "message": "who are you?"}, 401)
+
+    async def read_key() -> str | None:
+        return key
+
+    async with serving(refuse) as wire, asyncio.TaskGroup() as tasks:
+        config = VectorStoreConfig(tasks, tmp_path / "one", "one", url=wire.url, api_key=read_key)
+        store = ChromaStore(config)
+        try:
+            with pytest.raises(VectorStoreDown) as failure:
+                await store.open()
+        finally:
+            await store.close()
+    assert key is None or key not in str(failure.value)
+    expected = (f"Bearer {key}", key) if key else (None, None)
+    names = ("authorization", "x-chroma-token")
+    assert wire.seen
+    for request in wire.seen:
+        assert tuple(request.headers.get(name) for name in names) == expected

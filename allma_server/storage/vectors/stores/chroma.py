@@ -197,7 +197,9 @@ class ChromaStore:
             # What a local collection of this name left, before the server was set.
             await asyncio.to_thread(delete_collection, self._config.directory)
         await asyncio.to_thread(create_collection, self._config.directory)
-        params = {"changes": self._sync_changes}
+        # Not on the command line of the worker, which every user of the machine can read.
+        key = await self._config.api_key() if self._config.url and self._config.api_key else None
+        params = {"changes": self._sync_changes, "api_key": key}
         found, _ = await self._child.call("open", params, limit=OPEN_SECONDS)
         self._check(found)
         self._opened_pid = self._child.pid

@@ -66,10 +66,12 @@ class Worker:
         self._options = options
         self._client: ClientAPI | None = None
         self._opened: Collection | None = None
+        self._api_key: str | None = None
 
     def open(self, params: Any, blobs: list[bytes]) -> Reply:
         """Open the collection, and set after how many changes Chroma writes its index."""
         del blobs
+        self._api_key = params["api_key"]
         if self._options.url is None:
             self._set_sync_threshold(params["changes"])
         return {"rows": self._collection.count()}, ()
@@ -178,7 +180,7 @@ class Worker:
     def _connect(self) -> ClientAPI:
         if self._client is None:
             url = self._options.url
-            self._client = _remote(url) if url else self._embedded()
+            self._client = _remote(url, self._api_key) if url else self._embedded()
         return self._client
 
     def _embedded(self) -> ClientAPI:
@@ -210,14 +212,18 @@ class Worker:
             )
 
 
-def _remote(url: str) -> ClientAPI:
+def _remote(url: str, api_key: str | None) -> ClientAPI:
     parts = urlsplit(url)
     ssl = parts.scheme == "https"
+    # A server in a network takes the first header, Chroma's own service the second.
+    names = ("Authorization", "X-Chroma-Token") if api_key else ()
+    keys = (f"Bearer {api_key}", str(api_key))
     try:
         return chromadb.HttpClient(
             parts.hostname or "localhost",
             parts.port or (443 if ssl else 8000),
             ssl,
+            headers=dict(zip(names, keys, strict=False)),
             settings=Settings(anonymized_telemetry=False),
         )
     except ValueError as exc:
