@@ -47,15 +47,32 @@ _COLUMNS = np.dtype(
         ("id", np.int64),
         ("chunks", np.int64),
         ("folder", np.int32),
+        ("name", np.int32),
         ("format", np.int32),
-        ("name", object),
     ]
 )
-"""The rows of documents, ascending by id; `folder` and `format` are numbers of `_Numbers`."""
+"""The rows of documents, ascending by id; the last three are numbers of texts."""
 
 _Documents = NDArray[np.void]
-_Numbers = dict[str, int]
-"""Numbers of texts in order of their first use."""
+
+
+class _Texts:
+    """Texts by number, each once: folders, file names and formats repeat."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """Return the number of a text, which may be a new one."""
+        number = self._numbers.setdefault(text, len(self.texts))
+        if number == len(self.texts):
+            self.texts.append(text)
+        return number
+
+    def known(self, text: str) -> int:
+        """Return the number of a text; -1 if no document has it."""
+        return self._numbers.get(text, -1)
 
 
 @dataclass(slots=True)
@@ -74,8 +91,7 @@ class DocumentTable:
         self._updating = asyncio.Lock()
         self._documents: _Documents | None = None
         self._all_chunks = 0
-        self._folders: _Numbers = {}
-        self._formats: _Numbers = {}
+        self._folders, self._names, self._formats = _Texts(), _Texts(), _Texts()
         self._workspaces: tuple[str, ...] = ()
         self._matched: dict[DocumentFilter, _Matched] = {}
         self._changed: set[int] = set()
@@ -153,9 +169,9 @@ class DocumentTable:
             documents[place] = (
                 document_id,
                 chunks,
-                self._folders.setdefault(folder, len(self._folders)),
-                self._formats.setdefault(format, len(self._formats)),
-                name,
+                self._folders.number(folder),
+                self._names.number(name),
+                self._formats.number(format),
             )
         return documents
 
@@ -208,20 +224,20 @@ class DocumentTable:
         """Return which of these documents match."""
         mask = np.ones(len(documents), np.bool_)
         if wanted.formats is not None:
-            known = [self._formats[each] for each in wanted.formats if each in self._formats]
+            known = [self._formats.known(each) for each in wanted.formats]
             mask &= np.isin(documents["format"], known)
         if wanted.folders:
             mask &= self._inside(wanted.folders, documents)
         if globs:
-            matched = GlobMatches(globs, tuple(self._folders), self._workspaces)
-            for place in mask.nonzero()[0]:
-                folder, name = documents["folder"][place], documents["name"][place]
-                mask[place] = matched.matches(folder, name)
+            matched = GlobMatches(globs, self._folders.texts, self._workspaces)
+            for place in mask.nonzero()[0].tolist():
+                name = self._names.texts[int(documents["name"][place])]
+                mask[place] = matched.matches(int(documents["folder"][place]), name)
         return mask
 
     def _inside(self, folders: Iterable[str], documents: _Documents) -> NDArray[np.bool_]:
         places = [rows.stored_path(folder).rstrip(os.sep) for folder in folders]
-        paths = tuple(self._folders)
+        paths = self._folders.texts
         of_documents: NDArray[np.int32] = documents["folder"]
         below = np.zeros(len(paths), np.bool_)
         present: list[int] = np.unique(of_documents).tolist()
@@ -230,7 +246,8 @@ class DocumentTable:
         mask = below[of_documents]
         for place in places:  # it may be a file
             folder, name = os.path.split(place)
-            mask |= (of_documents == self._folders.get(folder, -1)) & (documents["name"] == name)
+            is_there = documents["name"] == self._names.known(name)
+            mask |= (of_documents == self._folders.known(folder)) & is_there
         return mask
 
     def _term_filters(self, wanted: DocumentFilter, globs: PathGlobs) -> tuple[TermFilter, ...]:

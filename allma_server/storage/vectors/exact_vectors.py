@@ -37,10 +37,11 @@ R = TypeVar("R")
 LOAD_ROWS = 5_000
 """Rows read in one step, so that a query on another connection does not wait long."""
 
-RESCORED = 1.5
-"""How many rows are scored again for each hit; beyond, none ever became a hit."""
+RESCORED, MIN_RESCORED = 1.25, 25
+"""Rows that are scored again for each hit, and at least how many more than hits.
 
-MIN_RESCORED = 50
+Of the 100 nearest texts of squad, cosqa and cacm, codes alone find .996, and these .9999.
+"""
 
 MAX_EMPTY_SHARE, MIN_EMPTY = 0.25, 1_000
 """With more empty rows, the last rows are moved there."""
@@ -67,8 +68,9 @@ class ExactVectors:
         self._table: _Table | None = None
 
     @property
-    def loaded(self) -> bool:
-        return self._table is not None
+    def rows(self) -> int | None:
+        """How many rows a search compares; None while the file is not open."""
+        return len(self._table.chunks) if self._table is not None else None
 
     async def nearest(
         self, vector: Vector, k: int, documents: DocumentSet | None = None
@@ -168,7 +170,7 @@ class _Table:
         self._identity = identity
         self._stored: RowFile | RowsInMemory | None = None
         self._dimensions = 0
-        self._chunks = np.empty(0, np.int64)
+        self.chunks = np.empty(0, np.int64)
         self._documents = np.empty(0, np.int64)
         self._is_saved = True
         self._scopes: dict[int, tuple[DocumentSet, NDArray[np.intp]]] = {}
@@ -181,20 +183,20 @@ class _Table:
         if not are_intact(rows) or (len(live) > 1 and not np.diff(live).all()):
             return False
         self._stored, self._dimensions, self.seq = stored, header.dimensions, header.seq
-        self._chunks, self._documents = chunks, rows["document"].astype(np.int64)
+        self.chunks, self._documents = chunks, rows["document"].astype(np.int64)
         return True
 
     @property
     def count(self) -> int:
-        return int((self._chunks > 0).sum())
+        return int((self.chunks > 0).sum())
 
     def best(self, vector: Vector, k: int, documents: DocumentSet | None) -> list[int]:
         """Return the chunks whose codes are most similar, in no order."""
         if self._stored is None or row_dimensions(len(vector)) != self._dimensions:
             return []
         places = None if documents is None else self._places(documents)
-        found = best_places(self._stored.rows, self._chunks > 0, vector, k, places)
-        chunks = self._chunks[found]
+        found = best_places(self._stored.rows, self.chunks > 0, vector, k, places)
+        chunks = self.chunks[found]
         return chunks[chunks > 0].tolist()
 
     def apply(self, changes: Sequence[VectorChange], seq: int) -> None:
@@ -214,7 +216,7 @@ class _Table:
             return
         # New rows are added at the end; the others stay where they are.
         new = [chunk for chunk in kept if chunk not in known]
-        known |= {chunk: len(self._chunks) + number for number, chunk in enumerate(new)}
+        known |= {chunk: len(self.chunks) + number for number, chunk in enumerate(new)}
         placed = sorted(kept.values(), key=lambda change: known[change.chunk_id])
         places = np.array([known[change.chunk_id] for change in placed], np.intp)
         self._put(places, _encoded(placed))
@@ -252,10 +254,10 @@ class _Table:
     def _known(self, chunks: Collection[int]) -> dict[int, int]:
         """Return the places of those of these chunks that have a row."""
         wanted = np.fromiter(chunks, np.int64)
-        if not len(self._chunks) or wanted.min() > self._chunks.max():
+        if not len(self.chunks) or wanted.min() > self.chunks.max():
             return {}  # as while folders are indexed
-        places = np.isin(self._chunks, wanted).nonzero()[0]
-        return dict(zip(self._chunks[places].tolist(), places.tolist(), strict=True))
+        places = np.isin(self.chunks, wanted).nonzero()[0]
+        return dict(zip(self.chunks[places].tolist(), places.tolist(), strict=True))
 
     def _put(self, places: NDArray[np.intp], rows: NDArray[np.void]) -> None:
         try:
@@ -263,11 +265,11 @@ class _Table:
         except OSError as exc:
             self._keep_in_memory(exc).put(places, rows)
         needed = int(places[-1]) + 1
-        if needed > len(self._chunks):
-            missing = np.zeros(needed - len(self._chunks), np.int64)
-            self._chunks = np.concatenate([self._chunks, missing])
+        if needed > len(self.chunks):
+            missing = np.zeros(needed - len(self.chunks), np.int64)
+            self.chunks = np.concatenate([self.chunks, missing])
             self._documents = np.concatenate([self._documents, missing])
-        self._chunks[places], self._documents[places] = rows["chunk"], rows["document"]
+        self.chunks[places], self._documents[places] = rows["chunk"], rows["document"]
 
     def _opened(self, rows: NDArray[np.void]) -> RowFile | RowsInMemory:
         """Return what holds the rows; it is created with the first ones."""
@@ -285,7 +287,7 @@ class _Table:
         """Go on in memory, and delete the file, which would fall behind."""
         log.warning("vectors are searched in memory, not in %s: %s", self._path, exc)
         assert self._stored is not None
-        kept = RowsInMemory(self._stored.rows[: len(self._chunks)].copy())
+        kept = RowsInMemory(self._stored.rows[: len(self.chunks)].copy())
         self._stored.close()
         self._stored = kept
         with contextlib.suppress(OSError):
@@ -294,15 +296,16 @@ class _Table:
 
     def _fill_empty_rows(self) -> None:
         """Move the last rows to empty places, where many are empty."""
-        empty = (self._chunks == 0).nonzero()[0]
-        if len(empty) <= max(MIN_EMPTY, MAX_EMPTY_SHARE * len(self._chunks)):
+        empty = (self.chunks == 0).nonzero()[0]
+        if len(empty) <= max(MIN_EMPTY, MAX_EMPTY_SHARE * len(self.chunks)):
             return
         assert self._stored is not None
-        count = len(self._chunks) - len(empty)
-        moved = (self._chunks[count:] > 0).nonzero()[0] + count
-        self._put(empty[: len(moved)], self._stored.rows[moved].copy())
-        self._put(moved, empty_rows(len(moved), self._dimensions))
-        self._chunks, self._documents = self._chunks[:count], self._documents[:count]
+        count = len(self.chunks) - len(empty)
+        moved = (self.chunks[count:] > 0).nonzero()[0] + count
+        if len(moved):
+            self._put(empty[: len(moved)], self._stored.rows[moved].copy())
+            self._put(moved, empty_rows(len(moved), self._dimensions))
+        self.chunks, self._documents = self.chunks[:count], self._documents[:count]
         try:
             self._commit()
             self._stored.cut(count)
@@ -311,7 +314,7 @@ class _Table:
 
     def _commit(self) -> None:
         assert self._stored is not None
-        self._stored.commit(Header(self._identity, self._dimensions, len(self._chunks), self.seq))
+        self._stored.commit(Header(self._identity, self._dimensions, len(self.chunks), self.seq))
 
 
 async def _finished(call: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:

@@ -38,7 +38,7 @@ MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
 
 NARROW_CHUNKS, NARROW_SHARE = 50_000, 0.15
-"""Below either, exact search in a scope is faster than to fetch more hits from a store."""
+"""Below either, exact search is as fast as a store, or as more hits from it, and misses nothing."""
 
 MAX_FETCHED = 2_000
 """Hits requested from a store when many of them may be out of scope."""
@@ -157,7 +157,10 @@ class VectorIndex:
         active = self._indexer.active
         if active is None or k <= 0 or (documents is not None and not len(documents)):
             return []
-        if self._indexer.ready and not _is_narrow(documents):
+        chunks = active.exact.rows if documents is None else documents.chunks
+        share = 1.0 if documents is None else documents.share
+        narrow = share < NARROW_SHARE or (chunks is not None and chunks <= NARROW_CHUNKS)
+        if self._indexer.ready and not narrow:
             try:
                 hits = await self._nearest_in_store(active, vector, k, documents)
             except VectorStoreDown:
@@ -291,10 +294,3 @@ class VectorIndex:
             parts.append(self._options.store)
         digest = blake2b("\n".join(parts).encode(), digest_size=6).hexdigest()
         return f"allma-{index_id}-{digest}"
-
-
-def _is_narrow(documents: DocumentSet | None) -> bool:
-    """Return whether exact search in these documents is faster than a store's."""
-    if documents is None:
-        return False
-    return documents.chunks <= NARROW_CHUNKS or documents.share < NARROW_SHARE

@@ -111,6 +111,8 @@ class VectorIndexer:
             if self.active is None:
                 return False
             await self._empty(self.active)
+            with disk_errors():
+                await self.active.exact.reset()
         self._needed.set()
         return True
 
@@ -243,6 +245,8 @@ class VectorIndexer:
             async with self._writing:
                 if self.active is None:
                     return
+                if self.active.exact.rows is None:
+                    await self.active.exact.count()  # opens it, or makes it
                 if self._rebuild_requested:
                     await self._start_rebuild(self.active)
                 if not self.ready:
@@ -257,10 +261,15 @@ class VectorIndexer:
 
     async def _verify(self, active: ActiveIndex) -> None:
         """Check that nothing is missing; a crash may have been before or after a pending write."""
+        exact = await active.exact.count()
         await active.store.open()
         health = await active.store.health()
         pending = await self._outbox.size()
         expected = await self._outbox.count_acknowledged(active.embedder)
+        if not expected <= exact <= expected + pending:
+            log.warning("exact search holds %s of %s vectors", exact, expected)
+            with disk_errors():
+                await active.exact.reset()
         if not expected <= health.rows <= expected + pending:
             log.info("the vector index holds %s of %s vectors", health.rows, expected)
             await self._start_rebuild(active)

@@ -246,16 +246,16 @@ async def test_what_was_deleted_is_overwritten_in_the_file(
     await vectors.close()
 
 
-async def test_the_file_shrinks_when_most_of_it_is_deleted(
-    catalog: Catalog, database: Database, file: Path
+@pytest.mark.parametrize("gone", [["/w/docs/0.txt", "/w/docs/2.txt"], ["/w/docs/4.txt", "/w/src"]])
+async def test_the_file_shrinks_when_much_of_it_is_deleted(
+    catalog: Catalog, database: Database, file: Path, gone: list[str]
 ):
     await fill(catalog, 6, 700)
     vectors = exact_vectors(database, file)
     await check(catalog, vectors)
     await vectors.update()
     before = status(file).st_size
-    gone = (await catalog.select_documents(["/w/docs"])).documents.tolist()
-    await catalog.remove(gone[:2])
+    await catalog.remove((await catalog.select_documents(gone)).documents.tolist())
     await vectors.update()
     assert status(file).st_size < 0.7 * before
     await check(catalog, vectors)
@@ -264,6 +264,11 @@ async def test_the_file_shrinks_when_most_of_it_is_deleted(
     again = exact_vectors(database, file)
     await check(catalog, again)
     await check(catalog, again, await catalog.select_documents(["/w/docs"]))
+    await catalog.remove((await catalog.select_documents(["/w"])).documents.tolist())
+    assert await again.nearest(random_vector(), 10) == []
+    await again.update()
+    await publish(catalog, "/w/a.txt", ["all that is left"])
+    await check(catalog, again)
     await again.close()
 
 

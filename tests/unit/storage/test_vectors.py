@@ -21,6 +21,7 @@ from allma_server.ports import Vector, VectorRecord
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database
+from allma_server.storage.sqlite.outbox import VectorChange
 from allma_server.storage.vectors.config import VectorOptions
 from allma_server.storage.vectors.index import VectorIndex, open_vectors
 from allma_server.storage.vectors.stores import chroma_health
@@ -46,6 +47,13 @@ async def opened(
 @pytest.fixture
 def chroma(tmp_path: Path) -> Path:
     return tmp_path / "chroma"
+
+
+@pytest.fixture(autouse=True)
+def store_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store answer though there are few chunks, once it holds them all."""
+    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", 0)
+    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_SHARE", 0.0)
 
 
 async def exact(catalog: Catalog, vector: Vector, k: int, ids: Sequence[int] = ()) -> list[int]:
@@ -170,6 +178,43 @@ async def test_a_filter_is_exact_whether_it_is_narrow_or_wide(
                 hits = await vectors.nearest(query, 10, await among(catalog, some))
                 assert ids_of(hits) == await exact(catalog, query, 10, ids)
         assert await vectors.nearest(random_vector(), 10, await among(catalog, [])) == []
+
+
+async def test_few_chunks_are_compared_without_asking_the_store(
+    catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", 1000)
+    documents = await some_documents(catalog, 6, 20)
+    async with opened(database, chroma) as vectors:
+        await vectors.wait_until_current()
+
+        async def never(*_: object) -> list[Hit]:
+            raise AssertionError("exact search is as fast, and misses nothing")
+
+        store_of(vectors).query = never  # type: ignore[method-assign]
+        query = random_vector()
+        assert ids_of(await vectors.nearest(query, 10)) == await exact(catalog, query, 10)
+        ids = await chunk_ids(catalog, documents[2])
+        hits = await vectors.nearest(query, 10, await among(catalog, documents[2:3]))
+        assert ids_of(hits) == await exact(catalog, query, 10, ids)
+
+
+async def test_vectors_that_exact_search_lost_are_noticed_and_made_again(
+    catalog: Catalog, database: Database, chroma: Path
+):
+    await some_documents(catalog, 2, 20)
+    async with opened(database, chroma) as vectors:
+        await vectors.wait_until_current()
+    async with opened(database, chroma) as vectors:
+        assert vectors._indexer.active is not None
+        codes = vectors._indexer.active.exact
+        async with codes._using:
+            table = await codes._updated()
+            changes = [VectorChange(0, chunk, None, None) for chunk in (1, 2, 3)]
+            await asyncio.to_thread(table.apply, changes, table.seq)
+        await vectors.wait_until_current()
+        query = random_vector()
+        assert ids_of(await codes.nearest(query, 40)) == await exact(catalog, query, 40)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -501,11 +546,9 @@ async def test_another_store_takes_over_and_the_files_of_the_former_go(
 
 
 async def test_a_filter_inside_the_store_is_exact_too(
-    catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, database: Database, chroma: Path
 ):
     documents = await some_documents(catalog, 8, 15)
-    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", 0)
-    monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_SHARE", 0.0)
     async with opened(database, chroma, dataclasses.replace(QUICK, store="exact")) as vectors:
         await vectors.wait_until_current()
         async with vectors._indexer._writing:
