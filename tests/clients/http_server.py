@@ -35,6 +35,8 @@ async def serve_http(listening: socket.socket) -> None:
 
         app = make_server(session_of).streamable_http_app()
         await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve([listening])
+        for session in sessions.values():
+            await session.close()
 
 
 if __name__ == "__main__":

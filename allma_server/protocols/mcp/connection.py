@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import mcp_types as types
@@ -43,7 +43,8 @@ class Connection:
         self, engine: EngineProvider, background: asyncio.TaskGroup, client: ClientContext
     ) -> None:
         self.engine = engine
-        self.background = background
+        self._background = background
+        self._tasks: set[asyncio.Task[None]] = set()
         self.principal = client.principal
         self.folders = Folders(client.workspaces)
         self._client = client
@@ -67,7 +68,7 @@ class Connection:
             engine.tasks.create_task(self.folders.index(Call(engine, self.principal)))
             await asyncio.sleep(0)  # so that `settled` already sees it running
             if context.session.can_send_request:
-                self.background.create_task(self._request_roots(context.session))
+                self.start(self._request_roots(context.session))
         await self.folders.settled(settle)
         return Call(
             engine,
@@ -78,6 +79,19 @@ class Connection:
             bases(*self.folders.paths, *self._hints, self._client.cwd),
             self._client.defaults,
         )
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work of the session in the background, until it ends or the session is closed."""
+        task = self._background.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel the session's background work."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _scope(self, engine: Engine) -> tuple[str, ...]:
         """Return the client's folders, else its indexed project folder or roots, else all."""

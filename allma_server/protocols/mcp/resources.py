@@ -137,7 +137,7 @@ class Resources:
     def _poll(self) -> None:
         if not self._polling:
             self._polling = True
-            self._connection.background.create_task(self._watch())
+            self._connection.start(self._watch())
 
     async def _watch(self) -> None:
         """Check for changes by other clients while there are subscriptions."""

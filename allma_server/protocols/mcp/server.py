@@ -83,17 +83,21 @@ async def serve_mcp(
     The handshake and the lists need no engine; the first request that does opens it.
     """
     async with background_tasks() as background:
-        server = make_server(_OneSession(engine, background, client))
+        session = _OneSession(engine, background, client)
+        server = make_server(session)
         opening: SessionMessage | None = None
         messages = Messages(reader, Lines())
-        while (opening := await LineTransport(messages, writer).serve(server, opening)) is not None:
-            _log.info("the client restarts with initialize")
+        try:
+            while opening := await LineTransport(messages, writer).serve(server, opening):
+                _log.info("the client restarts with initialize")
+        finally:
+            await session.close()
 
 
 class _OneSession:
     """The session of a connection's only client, made with its first request.
 
-    The session's modules bring the engine's along, and the handshake must not wait for those.
+    Its modules import those of the engine, and the handshake must not wait for them.
     """
 
     def __init__(
@@ -113,3 +117,7 @@ class _OneSession:
 
                 self._session = make_session(self._engine, self._background, self._client)
         return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()

@@ -15,21 +15,27 @@ from allma_server.protocols.mcp.resources import Resources
 class Session:
     """The request handlers of one client, with its folders, subscriptions and running calls."""
 
+    connection: Connection
     calls: ToolCalls
     resources: Resources
     prompts: Prompts
+
+    async def close(self) -> None:
+        """End the session's background work; call this when the client has disconnected."""
+        await self.connection.close()
 
 
 def make_session(
     engine: EngineProvider, background: asyncio.TaskGroup, client: ClientContext
 ) -> Session:
-    """Make the session of a client.
+    """Make the session of a client; the transport must close it.
 
     Args:
         engine: opened by the first request that needs it.
-        background: owns the session's polling; end it when the client has disconnected.
-        client: who asks, and where it works.
+        background: owns the background work of all sessions of a transport.
+        client: the principal, and its folders.
     """
     connection = Connection(engine, background, client)
     resources = Resources(connection)
-    return Session(ToolCalls(connection, resources), resources, Prompts(connection))
+    calls, prompts = ToolCalls(connection, resources), Prompts(connection)
+    return Session(connection, calls, resources, prompts)
