@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from tree_sitter import Language, Parser
+
 from allma_server.documents.grammars import load_grammar
 from allma_server.integrations.text import Edit, Unreadable, apply, indentation, line_ending
 
@@ -65,8 +67,6 @@ def remove_value(text: str, path: Sequence[str]) -> str:
 
 
 def _root(text: str) -> "Node":
-    from tree_sitter import Language, Parser  # late: slow to import
-
     # Without parentheses, JavaScript would parse a block of statements.
     tree = Parser(Language(load_grammar("javascript"))).parse(f"({text}\n)".encode())
     if tree.root_node.has_error:

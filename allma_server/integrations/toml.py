@@ -3,6 +3,9 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any, cast
 
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
 from allma_server.integrations.text import Unreadable
 
 
@@ -21,8 +24,6 @@ def set_value(text: str, path: Sequence[str], value: object) -> str:
     Raises:
         Unreadable: as `load`, or a value on the path is not a table.
     """
-    import tomlkit
-
     document = _parse(text)
     table = cast("MutableMapping[str, Any]", document)
     for key in path[:-1]:
@@ -41,8 +42,6 @@ def remove_value(text: str, path: Sequence[str]) -> str:
     Raises:
         Unreadable: as `load`.
     """
-    import tomlkit
-
     document = _parse(text)
     table = cast("MutableMapping[str, Any]", document)
     for key in path[:-1]:
@@ -56,9 +55,6 @@ def remove_value(text: str, path: Sequence[str]) -> str:
 
 
 def _parse(text: str) -> Any:
-    import tomlkit  # late: only this format needs it
-    from tomlkit.exceptions import TOMLKitError
-
     try:
         return tomlkit.parse(text)
     except TOMLKitError as exc:
@@ -67,8 +63,6 @@ def _parse(text: str) -> Any:
 
 def _item(value: object) -> Any:
     """Return a value for tomlkit, with tables inside an entry on one line."""
-    import tomlkit
-
     if not isinstance(value, dict):
         return cast("Any", tomlkit.item(cast("Any", value)))
     table = tomlkit.table()

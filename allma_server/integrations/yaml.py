@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
+import yaml
+
 from allma_server.integrations.text import Edit, Unreadable, apply, line_ending
 
 _Node: TypeAlias = Any  # of PyYAML, which has no types of its own
@@ -19,8 +21,6 @@ def load(text: str) -> dict[str, object]:
     Raises:
         Unreadable: the text is not YAML, or not a mapping.
     """
-    import yaml  # late: only this format needs it
-
     try:
         value: object = yaml.safe_load(text)
     except yaml.YAMLError as exc:
@@ -91,8 +91,6 @@ def remove_value(text: str, path: Sequence[str]) -> str:
 
 
 def _root(text: str) -> _Node | None:
-    import yaml
-
     load(text)
     node = cast(_Node, yaml.compose(text, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
     if node is None:

@@ -5,11 +5,12 @@ pdfium cannot read.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import groupby
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pypdfium2.raw as pdfium  # pyright: ignore[reportMissingTypeStubs]
 from pypdfium2 import (  # pyright: ignore[reportMissingTypeStubs]
@@ -20,11 +21,15 @@ from pypdfium2 import (  # pyright: ignore[reportMissingTypeStubs]
 
 from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_for
-from allma_server.documents.readers.pdf_fallback import FallbackDocument
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, split_by_headings
 from allma_server.documents.readers.pdf_text import page_text
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract, Section
+
+if TYPE_CHECKING:
+    from allma_server.documents.readers.pdf_fallback import FallbackDocument
+
+OpenFallback: TypeAlias = Callable[[], "FallbackDocument"]
 
 _PROGRAM = re.compile(r"^Microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|dvi|tex|indd|qxd|pdf)$", re.I)
 
@@ -58,7 +63,7 @@ def read(data: bytes, path: PurePath) -> Extract:
         raise NothingToIndex("The file is empty.")
     if b"%PDF-" not in data[:1024] and b" obj" not in data:
         raise UnreadableDocument("It is not a PDF, although its name says so.")
-    fallback = FallbackDocument(data)
+    fallback = cache(partial(_open_fallback, data))
     contents = _contents(data, fallback)
     pages, title = contents.pages, contents.title
     document = DocumentBuilder()
@@ -79,6 +84,12 @@ def read(data: bytes, path: PurePath) -> Extract:
     )
 
 
+def _open_fallback(data: bytes) -> "FallbackDocument":
+    from allma_server.documents.readers.pdf_fallback import FallbackDocument  # late: rarely needed
+
+    return FallbackDocument(data)
+
+
 def _add_pages(document: DocumentBuilder, pages: list[_Page]) -> None:
     above: Heading = ()
     for number, page in enumerate(pages, start=1):
@@ -88,8 +99,8 @@ def _add_pages(document: DocumentBuilder, pages: list[_Page]) -> None:
         above = page.headings[-1] if page.headings else above
 
 
-def _add_attachments(document: DocumentBuilder, fallback: FallbackDocument) -> None:
-    files = list(fallback.attachments())
+def _add_attachments(document: DocumentBuilder, fallback: OpenFallback) -> None:
+    files = list(fallback().attachments())
     document.add_section("\n".join(f"Attachment: {name}" for name, _ in files))
     unread = _MAX_ATTACHED_BYTES
     for name, data in files:
@@ -108,7 +119,7 @@ def _add_attachments(document: DocumentBuilder, fallback: FallbackDocument) -> N
         document.add_embedded(extract, (name,))
 
 
-def _contents(data: bytes, fallback: FallbackDocument) -> _Contents:
+def _contents(data: bytes, fallback: OpenFallback) -> _Contents:
     try:
         pdf = PdfDocument(data)
     except PdfiumError:
@@ -118,17 +129,17 @@ def _contents(data: bytes, fallback: FallbackDocument) -> _Contents:
         if any(page.text is not None or page.notes for page in pages):
             title: str = pdf.get_metadata_value("Title")  # pyright: ignore[reportUnknownMemberType]
             return _Contents(pages, title, pdf.count_attachments() > 0)
-    return _Contents([_Page(text, notes) for text, notes in fallback.pages()], fallback.title())
+    return _Contents([_Page(text, notes) for text, notes in fallback().pages()], fallback().title())
 
 
-def _read_pages(pdf: PdfDocument, fallback: FallbackDocument) -> Iterator[_Page]:
+def _read_pages(pdf: PdfDocument, fallback: OpenFallback) -> Iterator[_Page]:
     headings = headings_by_page(pdf)
     for index in range(len(pdf)):
         begun = tuple(headings.get(index, ()))
         try:
             page = pdf[index]
         except PdfiumError:
-            yield _Page(fallback.text(index), headings=begun)
+            yield _Page(fallback().text(index), headings=begun)
             continue
         try:
             text = page_text(page)
@@ -136,8 +147,8 @@ def _read_pages(pdf: PdfDocument, fallback: FallbackDocument) -> Iterator[_Page]
             text = ""
         handle: Any = page.raw
         if not text and not pdfium.FPDFPage_CountObjects(handle):
-            text = fallback.text(index)  # the page is empty or damaged
-        yield _Page(text, fallback.notes(index) if _has_notes(page) else (), begun)
+            text = fallback().text(index)  # the page is empty or damaged
+        yield _Page(text, fallback().notes(index) if _has_notes(page) else (), begun)
         page.close()
 
 

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pypdf import PageObject, PasswordType, PdfReader, apply_configuration
+from pypdf.errors import DependencyError, DeprecationError, PyPdfError
+from pypdf.generic import EmbeddedFile
 
 from allma_server.documents.readers.pdf_text import clean_page
 from allma_server.errors import UnreadableDocument
-
-if TYPE_CHECKING:
-    import pypdf
-    from pypdf.generic import EmbeddedFile
 
 _UNPACKED_LIMIT = 32 << 20
 """The size that a stream may unpack to, in bytes."""
@@ -83,8 +83,6 @@ class FallbackDocument:
 
     def title(self) -> str:
         """Return the title in the document's metadata, or an empty string."""
-        from pypdf.errors import PyPdfError
-
         try:
             with _limits():
                 metadata = self._document[0].metadata
@@ -94,8 +92,6 @@ class FallbackDocument:
 
     def attachments(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield names and contents of attached files, None where these cannot be unpacked."""
-        from pypdf.errors import PyPdfError
-
         try:
             with _limits():
                 for file in islice(self._document[0].attachment_list, _MAX_ATTACHMENTS):
@@ -103,7 +99,7 @@ class FallbackDocument:
         except (PyPdfError, UnreadableDocument, *_PARSER_ERRORS):
             return  # the document is indexed without them
 
-    def _page(self, index: int) -> "pypdf.PageObject | None":
+    def _page(self, index: int) -> PageObject | None:
         try:
             _, pages = self._document
         except UnreadableDocument:
@@ -111,14 +107,12 @@ class FallbackDocument:
         return pages[index] if index < len(pages) else None
 
     @cached_property
-    def _document(self) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
+    def _document(self) -> tuple[PdfReader, list[PageObject]]:
         return _open(self._data)
 
 
 @contextmanager
 def _limits() -> Generator[None]:
-    from pypdf import apply_configuration
-
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     with apply_configuration(
         array_based_stream_maximum_output_length=_UNPACKED_LIMIT,
@@ -133,11 +127,8 @@ def _limits() -> Generator[None]:
 # --- opening ------------------------------------------------------------------------------------
 
 
-def _open(data: bytes) -> "tuple[pypdf.PdfReader, list[pypdf.PageObject]]":
+def _open(data: bytes) -> tuple[PdfReader, list[PageObject]]:
     """Open a document; of a damaged file, return the pages that can be recovered."""
-    from pypdf import PasswordType, PdfReader
-    from pypdf.errors import DependencyError, DeprecationError, PyPdfError
-
     reason: Exception | None = None
     for repaired in (bytes, _with_new_end, _with_new_root):
         try:
@@ -176,27 +167,21 @@ def _with_new_root(data: bytes) -> bytes:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def _text(page: "pypdf.PageObject") -> str | None:
-    from pypdf.errors import DependencyError, DeprecationError, PyPdfError
-
+def _text(page: PageObject) -> str | None:
     try:
         return clean_page(page.extract_text())
     except (PyPdfError, DependencyError, DeprecationError, *_PARSER_ERRORS):
         return None
 
 
-def _content(file: "EmbeddedFile") -> bytes | None:
-    from pypdf.errors import PyPdfError
-
+def _content(file: EmbeddedFile) -> bytes | None:
     try:
         return file.content
     except (PyPdfError, *_PARSER_ERRORS):
         return None
 
 
-def _notes(page: "pypdf.PageObject") -> tuple[str, ...]:
-    from pypdf.errors import PyPdfError
-
+def _notes(page: PageObject) -> tuple[str, ...]:
     found: dict[str, None] = {}  # without repetitions: the buttons of a field have the same text
     try:
         for reference in islice(page.annotations or (), _MAX_NOTES):
