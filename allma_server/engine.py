@@ -332,7 +332,9 @@ def _completion(settings: Callable[[], Config], catalog: Catalog, chat: ChatMode
     return complete
 
 
-async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportReport:
+async def import_data(
+    file: str, data_dir: Path, *, replace: bool, mask: bool = True
+) -> ImportReport:
     """Import an exported file into a data directory.
 
     Its workspaces are proposals: their imported text is searched, but no file in them is read
@@ -342,6 +344,7 @@ async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportRepo
         file: a file that `allma export` wrote.
         data_dir: the directory to fill.
         replace: whether existing data may be replaced.
+        mask: whether secrets are masked in what is imported.
 
     Raises:
         InvalidArgument: the file is not an export, or existing data would be lost.
@@ -352,7 +355,7 @@ async def import_data(file: str, data_dir: Path, *, replace: bool) -> ImportRepo
         _refuse_import(taken, data_dir)
 
     taken = await import_archive(
-        Path(file), data_dir, DATABASE, VECTORS, replace=replace, refuse=refuse
+        Path(file), data_dir, DATABASE, VECTORS, replace=replace, mask=mask, refuse=refuse
     )
     return ImportReport(file, str(data_dir), taken.documents, taken.conversations, taken.workspaces)
 

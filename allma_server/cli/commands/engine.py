@@ -1,6 +1,7 @@
 """The commands for the engine's state, data, process and settings."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,8 +101,9 @@ async def import_(
     from allma_server.daemon.control import without_daemon  # late: not for the help
     from allma_server.engine import import_data
 
-    data = shell.config.data_dir
-    shell.show(await without_daemon(data, lambda: import_data(file, data, replace=replace)))
+    data, mask = shell.config.data_dir, shell.config.mask_secrets
+    run = partial(import_data, file, data, replace=replace, mask=mask)
+    shell.show(await without_daemon(data, run))
 
 
 async def daemon_status(shell: Shell) -> None:

@@ -19,6 +19,7 @@ from allma_server._internal.private import FILE_MODE
 from allma_server._internal.special_files import special_kind
 from allma_server.errors import AllmaError, DiskFull, InvalidArgument, StorageError
 from allma_server.storage.archive.importer import ImportedData
+from allma_server.storage.archive.masked_rows import Mask, mask_copy
 from allma_server.storage.archive.reader import FORMAT
 from allma_server.storage.archive.swap import delete_database, replace_database
 from allma_server.storage.archive.worker import convert
@@ -41,7 +42,7 @@ class Archive(Stored):
         draft = await asyncio.to_thread(_make_draft, path)
         try:
             await self._db.rows("VACUUM INTO ?", (str(draft),))
-            return await asyncio.to_thread(_complete, draft, path)
+            return await asyncio.to_thread(_complete, draft, path, self._shown)
         except DiskFull as exc:
             raise DiskFull(f"No space is left for {path}.", "Free some space.") from exc
         finally:
@@ -60,7 +61,7 @@ def _make_draft(path: Path) -> Path:
     return Path(name)
 
 
-def _complete(draft: Path, path: Path) -> int:
+def _complete(draft: Path, path: Path, mask: Mask) -> int:
     with contextlib.closing(sqlite3.connect(draft)) as copy, _disk_failures(path):
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
@@ -68,6 +69,8 @@ def _complete(draft: Path, path: Path) -> int:
             [("format", str(FORMAT)), ("version", __version__), ("exported_at", now())],
         )
         copy.commit()
+        if mask is not str:
+            mask_copy(copy, mask)
     try:
         _publish(draft, path)
         return path.stat().st_size
@@ -102,6 +105,7 @@ async def import_archive(
     vectors: str,
     *,
     replace: bool,
+    mask: bool,
     refuse: Callable[[ImportedData], None],
 ) -> ImportedData:
     """Replace the content of a data directory, which no engine uses, by that of an archive.
@@ -115,6 +119,7 @@ async def import_archive(
         database: the name of its database.
         vectors: the name of its folder of vector indexes.
         replace: whether existing data may be overwritten.
+        mask: whether secrets are masked in what is imported.
         refuse: raises InvalidArgument for content that may not be imported.
 
     Raises:
@@ -129,7 +134,7 @@ async def import_archive(
             with _disk_failures(data):
                 if not replace:
                     await asyncio.to_thread(_refuse_overwriting, data / database)
-                imported = await _replace_database(file, data / database, refuse)
+                imported = await _replace_database(file, data / database, refuse, mask=mask)
                 await asyncio.to_thread(delete_collections, data / vectors)
                 return imported
         except AllmaError:
@@ -138,13 +143,13 @@ async def import_archive(
 
 
 async def _replace_database(
-    file: Path, target: Path, refuse: Callable[[ImportedData], None]
+    file: Path, target: Path, refuse: Callable[[ImportedData], None], *, mask: bool
 ) -> ImportedData:
     """Replace `target` by a new database with the rows of `file`."""
     draft, previous = (target.with_name(f"{target.name}.{end}") for end in ("import", "former"))
     await asyncio.to_thread(delete_database, draft)
     try:
-        imported = await convert(file, draft)
+        imported = await convert(file, draft, mask=mask)
         await asyncio.to_thread(refuse, imported)
         await asyncio.to_thread(replace_database, draft, target, previous)
         await asyncio.to_thread(delete_database, previous)

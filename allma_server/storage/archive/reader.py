@@ -20,6 +20,7 @@ from allma_server.storage.archive.importer import (
     InvalidRow,
     checked,
 )
+from allma_server.storage.archive.masked_rows import Mask, MaskedRows
 from allma_server.storage.archive.record_checks import TABLES, Column
 from allma_server.storage.sqlite.migrations import MIGRATIONS
 from allma_server.storage.sqlite.rows import indexed_name
@@ -38,8 +39,12 @@ _PLAIN = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION}
 _PRAGMAS = {"user_version", "table_xinfo", "quick_check", "trusted_schema", "cell_size_check"}
 
 
-def read_archive(file: Path) -> Generator[Batch]:
+def read_archive(file: Path, mask: Mask = str) -> Generator[Batch]:
     """Yield all rows of an archive that are imported, in the order of `TABLES`; blocks.
+
+    Args:
+        file: the archive.
+        mask: returns a text without its secrets.
 
     Raises:
         InvalidRow: it is incomplete, or holds something that Allma never writes.
@@ -49,8 +54,9 @@ def read_archive(file: Path) -> Generator[Batch]:
         with contextlib.closing(_opened(file)) as source:
             schema = _schema(source, file)
             budget = _Budget(file.stat().st_size)
+            rows = MaskedRows(mask)
             for table in TABLES:
-                yield from _batches(source, table, schema, budget)
+                yield from _batches(source, table, schema, budget, rows)
     except (sqlite3.Error, OSError, ValueError, MemoryError) as exc:
         raise InvalidRow("it cannot be read to the end") from exc
 
@@ -188,7 +194,7 @@ class _Budget:
 
 
 def _batches(
-    source: sqlite3.Connection, table: str, schema: int, budget: _Budget
+    source: sqlite3.Connection, table: str, schema: int, budget: _Budget, rows: MaskedRows
 ) -> Iterator[Batch]:
     columns = _of_schema(TABLES[table], schema)
     if not columns:
@@ -199,7 +205,8 @@ def _batches(
         batch: list[tuple[Any, ...]] = []
         for values in found:
             budget.take(values)
-            if (row := _imported_row(table, values)) is not None:
+            row = _imported_row(table, values)
+            if row is not None and (row := rows.row(table, row)) is not None:
                 batch.append(row)
         if batch:
             yield table, batch

@@ -100,3 +100,19 @@ def test_a_chart_replaces_only_a_chart(place: Path) -> None:
         write_new(str(letter), "{}")
     assert letter.read_text() == "Dear Ann"
     assert sorted(os.listdir(place)) == ["a.svg", "b.svg"]
+
+
+async def test_what_an_earlier_version_left_unmasked_is_masked_in_an_export(
+    engine: Engine, place: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "a.md").write_text("The lamp is lit at dusk.\n")
+    await do(engine, "ingest", paths=[str(folder)])
+    token = "glpat-Zk7Qm2Vx9Lp4Rt6Wn8Yd"
+    async with engine.catalog._db.transaction() as tx:  # pyright: ignore[reportPrivateUsage]
+        await tx.execute("UPDATE chunks SET text = text || ?", (f" {token}",))
+        await tx.execute("UPDATE workspaces SET rules = 'an earlier version'")
+    await do(engine, "export", path=str(place / "copy.allma"))
+    content = (place / "copy.allma").read_bytes()
+    assert token.encode() not in content and b"[secret: gitlab token]" in content

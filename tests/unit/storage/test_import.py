@@ -342,3 +342,33 @@ async def test_the_checked_columns_are_those_of_the_schema(tmp_path: Path) -> No
         # What is made anew, or belongs to the place.
         others = {"jobs", "vector_outbox", "sqlite_schema", "sqlite_sequence"}
         assert {row["name"] for row in tables} == set(TABLES) | others
+
+
+SECRET = "glpat-Zk7Qm2Vx9Lp4Rt6Wn8Yd"
+
+
+async def test_secrets_of_an_archive_are_masked_before_they_are_indexed(
+    archive: Path, config: Config, tmp_path: Path
+) -> None:
+    spoil(
+        archive,
+        f"UPDATE chunks SET text = text || ' token {SECRET}' WHERE id = 1",
+        f"UPDATE message_sources SET text = 'see {SECRET}'",
+        f"""UPDATE chunks SET heading = '["{SECRET}"]' WHERE id = 2""",
+    )
+    await import_data(str(archive), config.data_dir, replace=False)
+    async with open_engine(config) as engine:
+        for query in (SECRET, SECRET.partition("-")[2]):
+            passages = (await do(engine, "search", query=query)).passages
+            assert not any("[secret: " in passage.text for passage in passages)
+        await do(engine, "export", path=str(tmp_path / "again.allma"))
+    for file in (config.data_dir / DATABASE, tmp_path / "again.allma"):
+        content = file.read_bytes()
+        assert SECRET.encode() not in content and b"[secret: gitlab token]" in content
+        assert SECRET.lower().partition("-")[2].encode() not in content
+
+
+async def test_secrets_are_kept_where_the_settings_say_so(archive: Path, config: Config) -> None:
+    spoil(archive, f"UPDATE chunks SET text = '{SECRET}' WHERE id = 1")
+    await import_data(str(archive), config.data_dir, replace=False, mask=False)
+    assert SECRET.encode() in (config.data_dir / DATABASE).read_bytes()
