@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import cast
 
-from allma_server._internal.private import make_private_file, make_private_folder
+from allma_server._internal.private import is_foreign, make_private_folder, private_opener
 
 _FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
@@ -46,6 +47,8 @@ def logging_to(data_dir: Path, *, verbose: bool = False) -> Generator[None]:
 def _handlers(path: Path, *, verbose: bool) -> list[logging.Handler]:
     handlers: list[logging.Handler] = []
     try:
+        if is_foreign(path.parent.parent) or is_foreign(path.parent):
+            raise PermissionError(f"{path.parent} belongs to another user")
         make_private_folder(path.parent)
         handlers.append(_PrivateLog(path, maxBytes=2_000_000, backupCount=4, encoding="utf-8"))
     except OSError:
@@ -61,5 +64,8 @@ class _PrivateLog(RotatingFileHandler):
     """A log that only its user may read: it contains paths and questions."""
 
     def _open(self) -> TextIOWrapper:
-        make_private_file(Path(self.baseFilename))
-        return super()._open()
+        # In text mode, `open` returns a wrapper.
+        return cast(
+            TextIOWrapper,
+            open(self.baseFilename, self.mode, encoding=self.encoding, opener=private_opener),
+        )

@@ -30,8 +30,24 @@ def make_private_folder(path: Path) -> None:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """For `open(…, opener=private_opener)`: only the user may read a file that it creates."""
-    return os.open(path, flags, FILE_MODE)
+    """For `open(…, opener=private_opener)`: only the user may read a file that it creates.
+
+    A link is not followed: it could lead to a file that is then overwritten.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), FILE_MODE)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether another user owns a file or folder, who could replace it or what is in it by links.
+
+    The administrator's are trusted, and the administrator may use everybody's.
+    """
+    if os.name != "posix" or os.getuid() == 0:
+        return False
+    try:
+        return path.stat().st_uid not in (0, os.getuid())
+    except OSError:
+        return False
 
 
 def make_private_file(path: Path) -> None:

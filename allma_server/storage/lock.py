@@ -13,6 +13,7 @@ from typing import IO
 
 from allma_server._internal.file_lock import try_lock, unlock
 from allma_server._internal.private import (
+    is_foreign,
     make_private_folder,
     private_opener,
     tighten,
@@ -45,13 +46,14 @@ class Ownership:
             DataDirectoryBusy: another process has locked it; the message names its process id.
             DataReadOnly: it cannot be written.
             DiskFull: no space is left on its disk.
-            StorageError: it cannot be created.
+            StorageError: it cannot be created, or belongs to another user.
         """
         if self._exclusive:
             return
         try:
             self._is_new = not self._path.exists()
             make_private_folder(self._path)
+            self._refuse_foreign()
             file = open(self._path / LOCK_FILE, "a+b", buffering=0, opener=private_opener)
         except OSError as exc:
             raise _unusable(self._path, exc) from exc
@@ -75,6 +77,13 @@ class Ownership:
             # The process id is only shown to people; on a full disk the lock holds without it.
             if exc.errno != errno.ENOSPC:
                 raise _unusable(self._path, exc) from exc
+
+    def _refuse_foreign(self) -> None:
+        if is_foreign(self._path) and os.access(self._path, os.W_OK):
+            raise StorageError(
+                f"The data directory {self._path} belongs to another user.",
+                "Choose another one with --data or ALLMA_DATA_DIR.",
+            )
 
     def share(self) -> None:
         """Lock the directory for reading, shared with other readers; blocks.
@@ -171,6 +180,8 @@ def _make_private(path: Path) -> None:
 def _unusable(path: Path, exc: OSError) -> StorageError:
     if exc.errno == errno.ENOSPC:
         return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
+    if exc.errno == errno.ELOOP:
+        return StorageError(f"{path / LOCK_FILE} is a link.", "Delete it.")
     unwritable = read_only_error(path, exc.strerror or str(exc))
     if exc.errno in _FORBIDDEN:
         return unwritable

@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from allma_server._internal.private import make_private_file
+from allma_server._internal.private import is_foreign, make_private_file
 from allma_server._internal.special_files import special_kind
 from allma_server.errors import DataReadOnly, StorageError
 from allma_server.storage.lock import read_only_error, why_unwritable
@@ -56,12 +56,17 @@ def prepare_file(path: Path) -> None:
 
     Raises:
         DataDamaged: it is empty, but was not.
-        StorageError: it, or one of SQLite's files beside it, is not a regular file.
+        StorageError: it, or one of SQLite's files beside it, is not a regular file or another's.
     """
     for name in (path.name, *(f"{path.name}{suffix}" for suffix in _SUFFIXES)):
         if (kind := special_kind(path.with_name(name))) is not None:
             raise StorageError(
                 f"{path.with_name(name)} is {kind}, but the database needs a regular file there.",
+                "Move it away, or choose another data directory with --data.",
+            )
+        if is_foreign(path.with_name(name)):
+            raise StorageError(
+                f"{path.with_name(name)} belongs to another user.",
                 "Move it away, or choose another data directory with --data.",
             )
     with contextlib.suppress(OSError):  # SQLite reports what is wrong
