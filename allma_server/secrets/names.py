@@ -11,6 +11,7 @@ read, and what stands in them is masked.
 
 import re
 from pathlib import PurePath
+from unicodedata import normalize
 
 from allma_server.secrets.subjects import is_about_secrets
 
@@ -44,20 +45,32 @@ _PASSWORD_STORES = (
     r"(?:lastpass|bitwarden|1password|keepass\w*|dashlane|nordpass|chrome|firefox|edge|brave|"
     r"safari)"
 )
+_STORES = (
+    r"(?:lastpass|bitwarden|1password|keepass\w*|dashlane|nordpass|enpass|roboform|proton_?pass)"
+)
+_SERVICES = r"(?:openai|anthropic|aws|gcp|azure|stripe|google|twilio|sendgrid|heroku|cloudflare)"
+_IN_OTHER_LANGUAGES = (
+    r"(?:passwörter|kennwörter|mots[ _-]de[ _-]passe|contraseñas|senhas|wachtwoorden|lösenord|"
+    r"hasła|hesla|пароли|密码|密碼|パスワード|비밀번호)"
+)
 
 _KINDS = {
     "environment": r"\.env|\.env[._-].*|.*\.env|env\.(?:local|prod|production|staging)|\.envrc|"
     r"\.flaskenv|\.dev\.vars|.*\.tfvars(?:\.json)?",
     "private key": r"(?:.*[_.-])?(?:rsa|dsa|ecdsa|ed25519)(?:[_-]sk)?(?:\.txt|\.key)?|"
-    r"id_(?:rsa|dsa|ecdsa|ed25519|xmss)\b.*|ssh_host_.*_key|priv(?:ate)?[_-]?key.*|secring\..*|"
+    r"id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:[_.-].*)?|(?:private|secret)(?:[_-]?key)?\.asc|"
+    r"ssh_host_.*_key|priv(?:ate)?[_-]?key.*|secring\..*|"
     r".*\.(?:pem|key|p12|pfx|p8|pk8|pkcs12|jks|jceks|bks|keystore|truststore|keytab|ppk|gpg|"
     r"pgp|agekey|snk|ovpn|tblk|wallet|kdbx?|psafe3|keychain|keychain-db|agilekeychain|opvault|"
-    r"1pif|1pux|kwl|enpassdb|publishsettings|cscfg|mobileprovision)|wg\d+\.conf",
+    r"1pif|1pux|kwl|enpassdb|publishsettings|cscfg|mobileprovision)|wg\d+\.conf|wg-\w+\.conf",
     "service account": r"(?:.*[_.-])?service[_-]?account.*\.json|"
     r".*firebase-adminsdk.*\.json|client[_-]?secrets?.*\.json|application_default_credentials\.json|"
-    r"adc\.json|(?:.*[_-])?(?:sa|gcp|gcloud|google)[_-](?:key|creds?|auth)\.json|key(?:file)?\.json",
+    r"adc\.json|(?:.*[_-])?(?:sa|gcp|gcloud|google)[_-](?:key|creds?|auth|sa)\.json|key(?:file)?\.json",
     "credentials of a tool": r"[._]netrc|\.?pgpass(?:\.conf)?|\.(?:my|mylogin)\.cnf|\.npmrc|"
     r"\.yarnrc\.yml|\.pypirc|\.ht(?:passwd|digest)|\.git-?(?:credentials|cookies)|\.dockercfg|"
+    r"(?:vnc|ht|master\.)passwd|(?:ipsec\.|chap-|pap-)secrets|wpa_supplicant.*\.conf|"
+    r".*\.nmconnection|hostapd\.wpa_psk|ntds\.dit|.*\.rdg|(?:confcons|mremoteng)\.xml|"
+    r"\.dockerconfigjson|.*\.token|"
     r"\.vault[_-](?:token|pass.*)|vault[_-]pass.*|vault\.ya?ml|\.?kubeconfig.*|.*\.kubeconfig|"
     r"\.s3cfg|\.boto|\.?rclone\.conf|\.?passwd-s3fs|\.?smbcredentials|\.msmtprc|\.fetchmailrc|"
     r"\.?offlineimaprc|\.terraformrc|terraform\.rc|.*\.tfrc\.json|.*\.tf(?:state|plan)(?:\..*)?|"
@@ -71,12 +84,17 @@ _KINDS = {
     rf"(?:{_QUALIFIER}[._ -])*(?:secrets|credentials|creds|passwords?|passwds)"
     r"\.(?:txt|csv|tsv|xlsx?)|"
     rf"(?:.*[_-])?{_TOKENS}\.(?:json|ya?ml|txt|csv|ini|toml|env)|"
+    rf"(?:{_ISSUERS}|{_SERVICES})[_-](?:api[_-])?(?:keys?|tokens?)(?:\.(?:txt|csv))?|"
+    rf"{_IN_OTHER_LANGUAGES}\.(?:txt|csv|tsv|xlsx?)|"
     rf"(?:{_ISSUERS}[_-])?token(?:\.(?:json|txt))?|(?:pwds?|pass|passwort|passwörter)\.txt|\.pass|"
     r"(?:[\w-]{1,40}[_-])?(?:password|passphrase|secret[_-]?key(?:[_-]base)?)|rootpw|\.secret_key|"
     r"(?:.*[_-])?(?:access|root)keys?\.csv",
     "history of a shell": r"\.[\w.-]*(?:_?history|histfile|hsts)|\.lesshst|\.viminfo|\.histdb|"
     r"consolehost_history\.txt|(?:fish|zsh|bash)_history",
-    "a browser's or wallet's store": rf"{_PASSWORD_STORES}[ _-].*(?:export|passwords?|vault|"
+    "a browser's or wallet's store": rf"{_STORES}(?:[ _-].*)?\.(?:csv|json|xml)|"
+    r"(?:aegis|andotp|2fas|authy|raivo)[ _-].*(?:backup|export).*|"
+    r"(?:t?otp|2fa|mfa)(?:[_-](?:secret|seed|key|uri|backup)s?)?\.(?:txt|json|csv)|"
+    rf"{_PASSWORD_STORES}[ _-].*(?:export|passwords?|vault|"
     r"logins?).*\.(?:csv|json|txt|xml)|logins\.csv|login data(?: for account)?|"
     r"logins\.json|key[34]\.db|"
     r"cookies(?:\.sqlite|\.txt|\.json)?|signons\.sqlite|web data|wallet\.(?:dat|json)|utc--.*|"
@@ -125,7 +143,7 @@ def is_secret_file(path: PurePath) -> bool:
     """Whether the names alone say that a file holds credentials."""
     if is_in_secret_folder(path.parent):
         return True
-    name = _without_copies(path.name.lower())
+    name = _without_copies(normalize("NFC", path.name).strip().lower())
     if _PUBLIC.fullmatch(name):
         return False
     if _ALWAYS.fullmatch(name):

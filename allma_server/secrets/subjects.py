@@ -23,7 +23,7 @@ _LANGUAGE = (
 _TRANSLATED = re.compile(rf"{_LANGUAGE}\..+|.+\.{_LANGUAGE}\.\w+")
 # Folders, the nearest three, in which files are named by their subjects.
 _FOLDER_OF_WORDS = re.compile(
-    r"(?:.*[._-])?(?:i18n|l10n|intl|locales?|lang|langs|languages?|translations?|lproj|wordlists?|"
+    r"(?:.*[._-])?(?:i18n|l10n|intl|locales?|lang|langs|languages?|translations?|lproj|messages|values(?:-\w+)?|wordlists?|"
     r"word-lists?|dictionar(?:y|ies)|seclists|schemas?|json-?schemas?|openapi|swagger|crds?)"
 )
 # Folders in which a file of settings shows or tests something.

@@ -1,6 +1,7 @@
 """Files and folders that are secrets by their names, and their likes that are none."""
 
 from pathlib import Path, PurePath
+from unicodedata import normalize
 
 import pytest
 
@@ -30,8 +31,13 @@ h/.aws/credentials h/.mozilla/firefox/p/prefs.js h/Library/Keychains/x.txt h/.AW
 kaggle.json .authinfo local.settings.json .Renviron logins.csv wifi-passwords.txt rootpw
 db_root_password secret_key_base .secret_key github_token.txt refresh_token.json token pwd.txt
 bitwarden_export_2024.json lastpass_export.csv chrome_passwords.csv passwort.txt
+id_rsa_work secret-key.asc wg-home.conf vncpasswd htpasswd chap-secrets ipsec.secrets
+wpa_supplicant.conf home.nmconnection confCons.xml .dockerconfigjson github.token gcp-sa.json
+openai_key.txt openai-api-key aws_keys.csv пароли.txt contraseñas.txt mots_de_passe.txt 密码.txt
+bitwarden.json lastpass.csv keepass.xml dashlane-credentials.csv aegis-backup.json otp_secrets.txt
 h/.config/Google-Chrome/Default/notes.txt h/.password-store/a/b.txt h/.local/share/keyrings/x.txt
-""".split(), "Login Data", "id_rsa copy", "passwords (1).txt", "Copy of secrets.yaml"]  # fmt: skip
+""".split(), "Login Data", "id_rsa copy", "passwords (1).txt", "Copy of secrets.yaml",
+    ".env ", normalize("NFD", "passwörter.txt")]  # fmt: skip
 
 PLAIN = """
 .env.example .env.sample .env.template prod.env.dist sample.env .envrc.example
@@ -55,6 +61,8 @@ docs/secrets.yaml examples/credentials.json tests/fixtures/secrets.json fixtures
 __tests__/credentials.json charts/templates/secrets.yaml templates/secret.yaml
 credentials.ts secrets.dart passwords.po secrets.resx secret.proto passwords.feature Secrets.java
 service-account-types.json service_account_policy.json client_secret_rotation.json
+messages/token.json values/passwords.xml values-de/passwords.xml tokens.json tokenizer_config.json
+aws.md keymap.md special_tokens_map.json otp.md recovery.md keepass.md wg.py google_key_concepts.md
 """.split()
 
 STILL_SECRET = """
