@@ -24,6 +24,9 @@ _RULE = re.compile(r"[|+:=\s-]+")
 _AROUND = " \t\r\"'`*_\\"
 _NAME = re.compile(r"[^\W\d_][\w '’()-]{0,40}")
 _HEADER = re.compile(r"[\w .,;\"/-]+\r?")
+_BLANK_HEADER = re.compile(r"[^\W\d_]+(?:[^\S\n]+[^\W\d_]+){1,5}[^\S\n]*")
+_WORD = re.compile(r"\S+")
+_MOST_BLANK_ROWS = 200
 _LOGIN = re.compile(
     r"\b(?:user(?:[ _]?name)?s?|login|account|e-?mail|benutzer\w*|utilisateur|usuario|utente|host|"
     r"server|url|website|ssid|wlan|wi-?fi|site|service)\b"
@@ -41,6 +44,8 @@ def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
             continue
         separator = next((each for each in _CELLS if each in text[start:end]), None)
         if separator is None:
+            if _BLANK_HEADER.fullmatch(text, start, end) and _LOGIN.search(lowered, start, end):
+                yield from _below_blanks(text, start, end, label)
             continue
         row = _cells(text, start, end, separator)
         if sum(begin < stop for begin, stop in row) < 2 and separator != "|":
@@ -48,7 +53,7 @@ def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
         column = next((n for n, cell in enumerate(row) if cell[0] <= label.start < cell[1]), None)
         if column is None or not _names(lowered, row[column], label):
             continue
-        if separator in ",;" and not _HEADER.fullmatch(text, start, end):
+        if separator in ",;" and not _is_data(text, start, end, row):
             continue  # of code or a sentence
         if column == next((n for n, cell in enumerate(row) if cell[0] < cell[1]), 0):
             yield from _secrets(text, row[column + 1 :], label.kind, weak=False)
@@ -57,6 +62,24 @@ def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
             below = list(_below(text, end, separator, len(row), column))
             weak = _LOGIN.search(lowered, start, end) is not None
             yield from _secrets(text, below, label.kind, weak=weak)
+
+
+def _below_blanks(text: str, start: int, end: int, label: Label) -> Iterator[Span]:
+    """The words below a name in a table whose columns only blanks separate, as in a PDF."""
+    column, size = len(text[start : label.start].split()), len(text[start:end].split())
+    for _ in range(_MOST_BLANK_ROWS):
+        start, end = end + 1, text.find("\n", end + 1)
+        end = len(text) if end < 0 else end
+        words = list(_WORD.finditer(text, start, end))
+        if len(words) != size or start >= end:
+            return
+        yield from _secrets(text, [words[column].span()], label.kind, weak=False)
+
+
+def _is_data(text: str, start: int, end: int, row: list[Cell]) -> bool:
+    """Whether a line is a row, not code or a sentence: plain cells, or a name and one value."""
+    pair = len(row) == 2 and not re.search(r"\s", text[slice(*row[1])])
+    return pair or _HEADER.fullmatch(text, start, end) is not None
 
 
 def _line(text: str, at: int) -> Cell:

@@ -83,7 +83,13 @@ class _Writer:
         else:
             rows = [(" ".join(text.split()), line) for text, line in text_lines(node, _SEPARATED)]
             rows = [(text, line) for text, line in rows if text]
-        if not label and rows and (node.is_mixed or node.local in _PROSE | _VERBATIM):
+        named = not node.attributes.keys().isdisjoint(("key", "name"))
+        if (
+            not label
+            and rows
+            and not (named and node.is_leaf)
+            and (node.is_mixed or node.local in _PROSE | _VERBATIM)
+        ):
             self._paragraph(rows)
         elif label and not rows:
             self._line(_indent(f"{label}: {_tag(node)}", depth), node.line)

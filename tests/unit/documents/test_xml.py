@@ -203,3 +203,9 @@ def test_line_numbers_are_correct_in_long_files() -> None:
     rows = numbered(read(source))
     assert len(rows) == 20_001
     assert all(text.split(": ")[1] in file[line - 1] for line, text in rows[1:])
+
+
+def test_the_name_of_an_entry_is_kept() -> None:
+    content = b'<properties><entry key="colour">red</entry><item name="size">7</item></properties>'
+    text = xml_reader.read(content, PurePath("a.xml")).text
+    assert 'entry key="colour": red' in text and 'item name="size": 7' in text
