@@ -26,7 +26,6 @@ _NAME = re.compile(r"[^\W\d_][\w '’()-]{0,40}")
 _HEADER = re.compile(r"[\w .,;\"/-]+\r?")
 _BLANK_HEADER = re.compile(r"[^\W\d_]+(?:[^\S\n]+[^\W\d_]+){1,5}[^\S\n]*")
 _WORD = re.compile(r"\S+")
-_MOST_BLANK_ROWS = 200
 _LOGIN = re.compile(
     r"\b(?:user(?:[ _]?name)?s?|login|account|e-?mail|benutzer\w*|utilisateur|usuario|utente|host|"
     r"server|url|website|ssid|wlan|wi-?fi|site|service)\b"
@@ -38,14 +37,17 @@ Cell = tuple[int, int]
 def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
     """What stands below or beside a cell that names a password, a token or a PIN."""
     text, lowered = marked.text, marked.lowered
+    seen = 0  # the end of the last table without separators
     for label in labels:
         start, end = _line(text, label.start)
         if end - start > _LONGEST_ROW:
             continue
         separator = next((each for each in _CELLS if each in text[start:end]), None)
         if separator is None:
-            if _BLANK_HEADER.fullmatch(text, start, end) and _LOGIN.search(lowered, start, end):
-                yield from _below_blanks(text, start, end, label)
+            is_header = start >= seen and _BLANK_HEADER.fullmatch(text, start, end)
+            if is_header and _LOGIN.search(lowered, start, end):
+                cells, seen = _below_blanks(text, start, end, label)
+                yield from _secrets(text, cells, label.kind, weak=False)
             continue
         row = _cells(text, start, end, separator)
         if sum(begin < stop for begin, stop in row) < 2 and separator != "|":
@@ -64,16 +66,22 @@ def in_tables(marked: MarkedText, labels: Iterable[Label]) -> Iterator[Span]:
             yield from _secrets(text, below, label.kind, weak=weak)
 
 
-def _below_blanks(text: str, start: int, end: int, label: Label) -> Iterator[Span]:
-    """The words below a name in a table whose columns only blanks separate, as in a PDF."""
+def _below_blanks(text: str, start: int, end: int, label: Label) -> tuple[list[Cell], int]:
+    """The words below a name in a table whose columns only blanks separate, as in a PDF.
+
+    Returns them and the end of the table.
+    """
     column, size = len(text[start : label.start].split()), len(text[start:end].split())
-    for _ in range(_MOST_BLANK_ROWS):
-        start, end = end + 1, text.find("\n", end + 1)
-        end = len(text) if end < 0 else end
-        words = list(_WORD.finditer(text, start, end))
-        if len(words) != size or start >= end:
-            return
-        yield from _secrets(text, [words[column].span()], label.kind, weak=False)
+    cells: list[Cell] = []
+    while end < len(text):
+        start, last = end + 1, text.find("\n", end + 1)
+        last = len(text) if last < 0 else last
+        words = list(_WORD.finditer(text, start, min(last, start + _LONGEST_ROW)))
+        if len(words) != size:
+            break
+        cells.append(words[column].span())
+        end = last
+    return cells, end
 
 
 def _is_data(text: str, start: int, end: int, row: list[Cell]) -> bool:

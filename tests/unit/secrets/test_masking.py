@@ -332,6 +332,8 @@ def test_a_file_that_is_nothing_but_secrets_is_no_document() -> None:
         "password: |\n ",
         'password="a b c d e f g ',
         "password=ENC(",
+        "User Password\n",
+        "User Password\na b\n",
         "otpauth://x?secret=",
     ],
 )
