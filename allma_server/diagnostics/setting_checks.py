@@ -12,6 +12,7 @@ from allma_server._internal.addresses import server_address, without_password
 from allma_server._internal.private import make_private_folder
 from allma_server.answering.models import AUTO, can_chat, find_model
 from allma_server.config import Config
+from allma_server.engine import DATABASE
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import EMBEDDERS, open_embedder
@@ -109,7 +110,12 @@ async def _data_dir(config: Config) -> str | None:
 
 
 def _why_unusable(path: Path) -> str | None:
-    """Return why a folder cannot be made or written to; what is made is removed again."""
+    """Return why a folder cannot be made or written to; what is made is removed again.
+
+    One that has an index is usable, because it can be searched even if it cannot be written to.
+    """
+    if (path / DATABASE).exists():
+        return None
     made = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
         make_private_folder(path)
