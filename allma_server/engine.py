@@ -37,6 +37,7 @@ from allma_server.providers.embedding import (
 from allma_server.providers.embedding.away import AwayEmbedder, EmbedderFacts
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
+from allma_server.search.script_knowledge import ScriptKnowledge
 from allma_server.secrets import MASKED, masked
 from allma_server.storage.archive.archive import import_archive
 from allma_server.storage.archive.importer import ImportedData
@@ -225,7 +226,8 @@ class Engine:
 
     `settings` returns the settings as last read, from `live` if given. `clients` returns the number
     of connected clients. `tasks` owns work that outlives the call that started it; its tasks must
-    not raise. `questions`: one object for each question that is being answered.
+    not raise. `questions`: one object for each question that is being answered. `scripts`: which
+    scripts the embedder knows, as measured so far.
     """
 
     settings: Callable[[], Config]
@@ -239,6 +241,7 @@ class Engine:
     clients: Callable[[], int]
     live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
+    scripts: ScriptKnowledge = field(default_factory=ScriptKnowledge)
 
     @property
     def config(self) -> Config:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 
 from allma_server._internal.word_forms import fold, stems
 
@@ -162,6 +162,11 @@ def query_terms(text: str) -> QueryTerms:
             before = None
             continue
         counts.update(expanded)
+        if _is_unspaced(word):
+            # The terms overlap, so that each pair of characters would count twice.
+            pairs.update(p for p in pairwise(expanded) if len(p[0]) < len(p[1]) == 2)
+            before = None
+            continue
         for term in expanded:
             if before is not None and before != term:
                 pairs.add((before, term))
@@ -234,6 +239,11 @@ def _expand(word: str) -> tuple[str, ...]:
     if len(parts) < 2:
         return tuple(_stems(parts))
     return (fold(word.strip("_"))[:MAX_TERM], *_stems(parts))
+
+
+def _is_unspaced(word: str) -> bool:
+    """Return whether a word is a run of a script without spaces, whose terms overlap."""
+    return not word.isascii() and bool(_CJK_RUN.fullmatch(word) or _UNSPACED_RUN.fullmatch(word))
 
 
 def _characters_and_pairs(run: str) -> Iterator[str]:

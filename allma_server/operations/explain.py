@@ -43,6 +43,9 @@ def _explanation_text(result: Explanation) -> str:
     parts = [f"Semantic search, and keyword search for: {words}."]
     if result.stop_words:
         parts[0] += f" Ignored as too common: {' '.join(result.stop_words)}."
+    if result.knowledge < 1:
+        known = f"its scores count {result.knowledge:.0%}"
+        parts.append(f"The embedder does not know the language of this query well: {known}.")
     parts += [
         _candidate(n, c) for n, c in enumerate(result.candidates[:_LISTED_CANDIDATES], start=1)
     ]

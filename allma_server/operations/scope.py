@@ -87,6 +87,7 @@ def sources_of(call: Call) -> Sources:
         engine.embedder.current,
         engine.reranker,
         engine.config.rerank_seconds,
+        engine.scripts,
     )
 
 

@@ -35,6 +35,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         reranker=sources.reranker.name if sources.reranker else None,
         notice=ranking.notice,
         notice_code=ranking.notice_code,
+        knowledge=round(ranking.knowledge, 2),
         retrieval_ms=int((time.monotonic() - began) * 1000),
     )
 

@@ -15,6 +15,9 @@ words, a topic more by its meaning, and code by its meaning most of all, because
 use the identifiers in it. Candidates are selected with DENSE_WEIGHT; once their texts have been
 read, they are scored again with `dense_weight()`.
 
+Where the embedder does not know the language of the query, words decide: the dense part counts as
+much as it knows of it (`script_knowledge.py`).
+
 `tests/benchmarks/retrieval.py` measures the result and records what else was tried.
 """
 
@@ -81,7 +84,9 @@ def dense_weight(query: str, code_share: float, best_bm25: float) -> float:
     return code_share * CODE_DENSE_WEIGHT + (1 - code_share) * prose
 
 
-def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused]:
+def fuse(
+    dense: Sequence[Hit], lexical: Sequence[Hit], depth: int, knowledge: float = 1.0
+) -> list[Fused]:
     """Return the candidates of both lists, best first.
 
     Args:
@@ -89,6 +94,7 @@ def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused
         lexical: the chunks that match by words, best first, scored by BM25.
         depth: how many hits each retriever was asked for. A shorter lexical list is complete, so
             a chunk that it does not contain has a BM25 score of 0.
+        knowledge: how well the embedder knows the query's language, from 0 to 1.
     """
     by_meaning = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(dense, start=1)}
     by_words = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(lexical, start=1)}
@@ -101,6 +107,7 @@ def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], depth: int) -> list[Fused
         lexical_rank, bm25 = by_words.get(chunk_id, (None, None))
         lexical_part = floor if bm25 is None else bm25
         dense_part = 0.0 if cosine is None or spread <= 0 else (cosine - lowest) / sqrt(spread)
+        dense_part *= knowledge
         fused.append(
             Fused(chunk_id, lexical_part, dense_part, cosine, dense_rank, bm25, lexical_rank)
         )

@@ -15,7 +15,7 @@ import asyncio
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
@@ -25,6 +25,7 @@ from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, cent
 from allma_server.search.fusion import Fused, dense_weight, fuse
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
+from allma_server.search.script_knowledge import ScriptKnowledge
 from allma_server.search.select import (
     SCORE_THRESHOLD,
     Selection,
@@ -66,7 +67,8 @@ class Sources:
     """The ports that a search uses.
 
     `embedder` returns None before anything is indexed. `reranker` reorders the best passages and
-    is given up after `rerank_seconds`; None if the settings name none.
+    is given up after `rerank_seconds`; None if the settings name none. `scripts` remembers which
+    scripts the embedder knows.
     """
 
     passages: PassageStore
@@ -75,6 +77,19 @@ class Sources:
     embedder: Callable[[], Awaitable[Embedder | None]]
     reranker: Reranker | None = None
     rerank_seconds: float = 5.0
+    scripts: ScriptKnowledge = field(default_factory=ScriptKnowledge)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseHits:
+    """The nearest chunks, best first, or why the embedder is unavailable.
+
+    `knowledge`: how well the embedder knows the query's language, from 0 to 1.
+    """
+
+    hits: list[Hit]
+    knowledge: float = 1.0
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,8 @@ class Ranking:
 
     `fused` has all of them. `rescored` and then `remaining` are the passages that were read, the
     former sorted by their new score. `rerank_scores` has the reranker's score of each of the first
-    rescored passages; None if there is no reranker or it was skipped.
+    rescored passages; None if there is no reranker or it was skipped. `knowledge` says how well the
+    embedder knows the query's language, from 0 to 1: the dense scores count as much.
     """
 
     query: str
@@ -93,6 +109,7 @@ class Ranking:
     rerank_scores: list[float] | None
     notice: str | None
     notice_code: NoticeCode | None
+    knowledge: float = 1.0
 
     @property
     def threshold(self) -> float:
@@ -145,21 +162,21 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
     documents = await _documents_in(scope, sources.passages)
-    (dense, notice), lexical = await asyncio.gather(
+    dense, lexical = await asyncio.gather(
         _search_dense(query, documents, sources),
         sources.full_text.search_text(query, CANDIDATES, documents),
     )
-    fused = fuse(dense, lexical, CANDIDATES)
+    fused = fuse(dense.hits, lexical, CANDIDATES, dense.knowledge)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RESCORE_DEPTH, k * 4 + 10)]]
     read = await sources.passages.passages(hits)
     depth = max(RESCORE_DEPTH, k)
-    rescored = await _rescore(query, read[:depth], fused, sources)
+    rescored = await _rescore(query, read[:depth], fused, sources, dense.knowledge)
     ordered = prefer_originals([*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
     rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
-    code: NoticeCode | None = "embedder_unavailable" if notice else None
-    notice = " ".join(filter(None, (notice, skipped))) or None
-    return Ranking(query, fused, rescored, remaining, rerank_scores, notice, code)
+    code: NoticeCode | None = "embedder_unavailable" if dense.notice else None
+    notice = " ".join(filter(None, (dense.notice, skipped))) or None
+    return Ranking(query, fused, rescored, remaining, rerank_scores, notice, code, dense.knowledge)
 
 
 async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passage:
@@ -175,10 +192,7 @@ async def _documents_in(scope: Scope, passages: PassageStore) -> DocumentSet | N
     return await passages.select_documents(scope.folders, scope.globs)
 
 
-async def _search_dense(
-    query: str, documents: DocumentSet | None, sources: Sources
-) -> tuple[list[Hit], str | None]:
-    """Return the nearest chunks, or why the embedder is unavailable."""
+async def _search_dense(query: str, documents: DocumentSet | None, sources: Sources) -> DenseHits:
     try:
         embedder = await sources.embedder()
         while embedder is not None:
@@ -188,14 +202,22 @@ async def _search_dense(
             if embedder is former:
                 break
         else:
-            return [], None
+            return DenseHits([])
     except ProviderError as exc:
-        return [], f"Keyword search only: {exc}"
-    return await sources.vectors.nearest(vector, CANDIDATES, documents), None
+        return DenseHits([], notice=f"Keyword search only: {exc}")
+    nearest, knowledge = await asyncio.gather(
+        sources.vectors.nearest(vector, CANDIDATES, documents),
+        sources.scripts.of_text(query, former),
+    )
+    return DenseHits(nearest, knowledge)
 
 
 async def _rescore(
-    query: str, passages: Sequence[Passage], fused: Sequence[Fused], sources: Sources
+    query: str,
+    passages: Sequence[Passage],
+    fused: Sequence[Fused],
+    sources: Sources,
+    knowledge: float,
 ) -> list[Passage]:
     """Return the passages with new scores, best first.
 
@@ -212,7 +234,8 @@ async def _rescore(
         sources.vectors.vectors_of([passage.chunk_id for passage in passages]),
     )
     similarities = centroid_similarity(scores, [vectors.get(p.chunk_id) for p in passages])
-    feedback = (1 - code) * (QUESTION_FEEDBACK if is_question(query) else TOPIC_FEEDBACK)
+    feedback = QUESTION_FEEDBACK if is_question(query) else TOPIC_FEEDBACK
+    feedback *= (1 - code) * knowledge
     rescored = [
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)

@@ -112,7 +112,8 @@ class Explanation:
 
     `terms` and `phrases`: the stems and phrases of the full-text query. `stop_words`: words of the
     query that are too common to search for. `reranker`: the configured one, None where only words
-    are used. `candidates`: all of them, in their final order.
+    are used. `candidates`: all of them, in their final order. `knowledge`: how well the embedder
+    knows the query's language, from 0 to 1; the dense scores count as much.
     """
 
     query: str
@@ -124,3 +125,4 @@ class Explanation:
     notice: str | None = None
     retrieval_ms: int = 0
     notice_code: NoticeCode | None = None
+    knowledge: float = 1.0

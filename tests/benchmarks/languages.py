@@ -1,6 +1,7 @@
 """Measure how well Allma ranks in other languages than English: nDCG@10 of each method.
 
-    python -m tests.benchmarks.languages [LANGUAGE …] [--data DIR] [--embedder NAME] [--alone]
+    python -m tests.benchmarks.languages [LANGUAGE …] [--data DIR] [--alone]
+        [--embedder NAME [--openai-url URL]]
 
 `language_sets/` has a file for each language: 25 passages (`P`) on five subjects, so that each has
 close distractors, the questions about each (`?`), and questions on which nothing was tuned
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from allma_server.config import Config
 from allma_server.engine import open_engine
 from tests.benchmarks.retrieval import Outcome, Question, ask, engine_config, lines, ndcg, publish
 from tests.conftest import SHARED_DATA
@@ -105,14 +107,11 @@ def report(name: str, outcomes: Sequence[Outcome]) -> None:
     print(f"{name:<9}{len(outcomes):>4}  {figures}   {len(held_out):>4}  {others}", flush=True)
 
 
-async def run(names: Sequence[str], data: Path, embedder: str | None, *, alone: bool) -> None:
+async def run(names: Sequence[str], config: Config, *, alone: bool) -> None:
     sets = {name: read_set(SETS / f"{name}.txt") for name in names}
     groups = {} if alone else background()
     groups |= {name: each.documents for name, each in sets.items()}
     plain = PlainWords([document for group in groups.values() for document in group])
-    config = engine_config(data / "index")
-    if embedder:
-        config = config.model_copy(update={"embedder": embedder})
     heading = "  ".join(f"{method:<5}" for method in METHODS)
     print(f"set     asked  {heading}   held  {heading}", flush=True)
     everything: list[Outcome] = []
@@ -137,12 +136,17 @@ def main() -> None:
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help=", ".join(known))
     parser.add_argument("--data", type=Path, help="keep the index here")
     parser.add_argument("--embedder", help="as in the settings")
+    parser.add_argument("--openai-url", help="as in the settings")
     parser.add_argument("--alone", action="store_true", help="without the English background")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         data = options.data or Path(temporary)
         names = options.languages or known
-        asyncio.run(run(names, data, options.embedder, alone=options.alone))
+        config = engine_config(data / "index")
+        if options.embedder:
+            named = {"embedder": options.embedder, "openai_url": options.openai_url}
+            config = config.model_copy(update=named)
+        asyncio.run(run(names, config, alone=options.alone))
 
 
 if __name__ == "__main__":

@@ -108,6 +108,11 @@ def test_decomposed_text_has_the_same_parts():
     assert index_terms(unicodedata.normalize("NFD", text)) == index_terms(text) != lexemes(text)
 
 
+def test_overlapping_terms_are_paired_once():
+    assert query_terms("電池交換").pairs == {("電", "電池"), ("池", "池交"), ("交", "交換")}
+    assert not query_terms("แบตเตอรี่").pairs
+
+
 def test_an_english_query_has_no_parts():
     assert not query_terms("how to restart the information service").parts
     assert query_terms("Heizung").parts == ("_heizu", "_izung")
