@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from allma_server.answering.models import can_chat
+from allma_server.diagnostics.scripts import USE_ANOTHER_MODEL, unknown_scripts
 from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, DataDamaged, ProviderError, StorageError
@@ -183,6 +184,12 @@ async def _embedder(engine: Engine) -> Check:
     return Check("Embedder", "ok", f"{name}, {embedder.dimensions} dimensions")
 
 
+async def _languages(engine: Engine) -> Check:
+    if unknown := await unknown_scripts(engine):
+        return Check("Languages", "warning", unknown, USE_ANOTHER_MODEL)
+    return Check("Languages", "ok", "no script in much of the text that the embedder does not know")
+
+
 async def _vector_store(engine: Engine) -> Check:
     state = await engine.vectors.status()
     detail = f"{state.store}: {state.state}" + (f", {state.reason}" if state.reason else "")
@@ -266,6 +273,7 @@ PROBES: dict[str, Probe] = {
     "Data directory": _data_directory,
     "Database": _database,
     "Embedder": _embedder,
+    "Languages": _languages,
     "Vector store": _vector_store,
     "Chat provider": _chat_provider,
     "Chat models": _models,

@@ -10,6 +10,7 @@ from allma_server import __version__
 from allma_server._internal.addresses import without_password
 from allma_server._internal.path_text import readable
 from allma_server.answering.models import model_in_use
+from allma_server.diagnostics.scripts import unknown_scripts
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
@@ -60,7 +61,8 @@ async def _embedder(engine: Engine) -> EmbedderStatus:
         return EmbedderStatus(name, None, wanted, str(exc))
     if isinstance(serving, AwayEmbedder):
         reason = str(serving.reason)
-    return EmbedderStatus(name, serving.dimensions if serving else None, wanted, reason)
+    dimensions = serving.dimensions if serving else None
+    return EmbedderStatus(name, dimensions, wanted, reason, await unknown_scripts(engine))
 
 
 async def _provider(engine: Engine) -> OllamaStatus:
@@ -161,7 +163,7 @@ def _embedder_text(embedder: EmbedderStatus) -> str:
     line = f"{embedder.name or 'decided at the first indexing'}."
     if embedder.wanted:
         line += f" {embedder.wanted} will replace it when all documents are embedded."
-    return f"{line} {embedder.reason}" if embedder.reason else line
+    return " ".join(filter(None, (line, embedder.reason, embedder.notice)))
 
 
 @render.register

@@ -11,13 +11,15 @@ class EmbedderStatus:
     """The embedder of this data directory; both are None before the first ingestion.
 
     `wanted`: the one in the settings, which replaces it once it has embedded everything.
-    `reason`: why embedding does not make progress.
+    `reason`: why embedding does not make progress. `notice`: how much of the text is in scripts
+    that it does not know.
     """
 
     name: str | None
     dimensions: int | None
     wanted: str | None = None
     reason: str | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ def _status(result: Status, page: Page) -> View:
         ("version", result.version),
         ("data", page.location(result.data_dir, style="", whole=True)),
         ("embedder", (embedder.name or "not chosen yet") + dimensions),
+        ("", Text(embedder.notice, "yellow") if embedder.notice else None),
         ("model", result.chat_model or Text("none", "yellow")),
         ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
         ("vectors", f"{vectors.store} {vectors.state}{pending}"),

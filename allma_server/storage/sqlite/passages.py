@@ -29,6 +29,20 @@ class Passages(Stored):
         known = (hit for hit in hits if hit.chunk_id in by_id)
         return [self._passage(by_id[hit.chunk_id], hit.score) for hit in known]
 
+    async def sample_texts(self, count: int) -> list[str]:
+        """Return the beginnings of `count` chunks from all over the index; a few may repeat."""
+        bounds = await self._db.row("SELECT min(id) AS first, max(id) AS last FROM chunks")
+        if bounds is None or bounds["first"] is None:
+            return []
+        first, ids = bounds["first"], bounds["last"] + 1 - bounds["first"]
+        # Ids have gaps where chunks were removed: the next one is taken.
+        found = await self._db.rows(
+            "SELECT (SELECT substr(text, 1, 400) FROM chunks WHERE id >= value ORDER BY id LIMIT 1)"
+            " AS text FROM json_each(?)",
+            (rows.as_json(first + ids * number // count for number in range(count)),),
+        )
+        return [self._shown(row["text"]) for row in found]
+
     async def chunk(self, chunk_id: int) -> Passage | None:
         row = await self._db.row(f"{_PASSAGE} WHERE c.id = ?", (chunk_id,))
         return self._passage(row, 0.0) if row else None
