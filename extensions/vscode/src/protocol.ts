@@ -246,6 +246,7 @@ export interface Explanation {
   notice: string | null;
   retrievalMs: number;
   noticeCode: NoticeCode | null;
+  knowledge: number;
 }
 
 /** A chunk found by a search, possibly joined with an adjacent one, and its exact location. */
@@ -305,6 +306,7 @@ export interface EmbedderStatus {
   dimensions: number | null;
   wanted: string | null;
   reason: string | null;
+  notice: string | null;
 }
 
 /** Whether the chat provider answers; if not, `reason` is a sentence that says why. */

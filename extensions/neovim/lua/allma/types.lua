@@ -184,6 +184,7 @@
 ---@field notice? string
 ---@field retrievalMs integer
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
+---@field knowledge number
 
 ---@class allma.Passage
 ---@field path string
@@ -229,6 +230,7 @@
 ---@field dimensions? integer
 ---@field wanted? string
 ---@field reason? string
+---@field notice? string
 
 ---@class allma.OllamaStatus
 ---@field url string
