@@ -11,7 +11,7 @@ import pytest
 
 from allma_server.integrations import AI_CLIENTS, handshake
 from allma_server.integrations.install import find_client
-from tests.e2e.test_cli import Home
+from tests.e2e.cli.home import Home
 
 SILENT = ["-c", "import sys; sys.stdin.read()"]
 LOUD = ["-c", "print('hello')"]

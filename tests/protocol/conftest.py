@@ -8,6 +8,7 @@ from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.protocols.lsp import workspace_sync
 from allma_server.types import LOCAL
 
 GLACIER = """# Glacier
@@ -52,3 +53,15 @@ def provider(engine: Engine) -> EngineProvider:
         return engine
 
     return ready
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The era of the protocol that the library's client speaks."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index changed files at once."""
+    monkeypatch.setattr(workspace_sync, "IDLE_SECONDS", 0.0)
