@@ -12,6 +12,7 @@ urgent work go first.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -254,9 +255,13 @@ class Pipeline:
         return None
 
     async def _reject(self, outcome: FileOutcome, version: int) -> None:
-        """Record a file that is not indexed, unless another run has read it since."""
+        """Record a file that is not indexed, unless it is gone or another run has read it since.
+
+        A run that sees that it is gone may have been here before, and would leave this row behind.
+        """
+        exists = await asyncio.to_thread(_exists, outcome.file.path)
         async with self._run.schedule.writing:
-            if self._scan_versions.is_latest(outcome.file.path, version):
+            if exists and self._scan_versions.is_latest(outcome.file.path, version):
                 await self._record([outcome])
             else:
                 self._counts.superseded += 1
@@ -331,6 +336,16 @@ class Pipeline:
         details = ", ".join(filter(None, (detail, self._estimate.text if path else "")))
         message = f"{shown(path)} ({details})" if details else shown(path)
         await self._run.report(self._counts.done, self._counts.total, message)
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it may exist
+    return True
 
 
 def _is_complete(document: Document) -> bool:

@@ -482,3 +482,23 @@ async def test_an_inaccessible_workspace_is_kept(
         (tmp_path / "closed").unlink()
         (tmp_path / "away").rename(tmp_path / "closed")
         assert (await do(engine, "sync")).unchanged == 3
+
+
+async def test_a_file_that_vanishes_before_it_is_read_leaves_no_row(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await index(engine, folder)
+    (folder / "new.md").write_text("# New\n")
+    (folder / "notes" / "sea.md").write_text("# Sea\n\nThe sea is deep.\n")
+    really = pipeline.hash_file
+
+    def vanishing(path: str, fingerprint: str, max_bytes: int) -> str:
+        os.unlink(path)
+        return really(path, fingerprint, max_bytes)
+
+    monkeypatch.setattr(pipeline, "hash_file", vanishing)
+    report = await do(engine, "sync")
+    assert report.failed == []
+    assert "new.md" not in [Path(row[0]).name for row in await audit(engine)]
+    assert (await found(engine, "salty minerals"))[0] == "sea.md"  # until the next scan
+    assert (await do(engine, "sync")).removed == 1
