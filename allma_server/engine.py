@@ -239,9 +239,9 @@ class Engine:
     ingestion: Ingestion
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
+    scripts: ScriptKnowledge
     live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
-    scripts: ScriptKnowledge = field(default_factory=ScriptKnowledge)
 
     @property
     def config(self) -> Config:
@@ -302,7 +302,17 @@ async def open_engine(
             tasks=tasks,
         )
         yield Engine(
-            settings, catalog, vectors, embedder, chat, reranker, ingestion, tasks, clients, live
+            settings,
+            catalog,
+            vectors,
+            embedder,
+            chat,
+            reranker,
+            ingestion,
+            tasks,
+            clients,
+            ScriptKnowledge(tasks),
+            live,
         )
 
 

@@ -1,11 +1,13 @@
 """Find out how much of the index is in scripts that the embedder does not know."""
 
+import asyncio
 from collections import Counter
 
 from allma_server._internal.scripts import script_shares
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.ports import Embedder
+from allma_server.search.script_knowledge import MEASURE_SECONDS
 
 SAMPLE = 200
 """Chunks that are looked at: their shares are exact to a few percent, in milliseconds."""
@@ -27,14 +29,15 @@ _NAMES = {"Han": "Chinese", "Hangul": "Korean", "Devanagari": "Devanagari (Hindi
 async def unknown_scripts(engine: Engine) -> str | None:
     """Return a sentence about text that the embedder does not know; None if it is little.
 
-    None as well while the embedder does not answer.
+    None as well while the embedder does not answer, or not soon.
     """
     try:
         embedder = await engine.embedder.current()
         if embedder is None:
             return None
-        shares = await _unknown(engine, embedder)
-    except AllmaError:
+        async with asyncio.timeout(MEASURE_SECONDS):
+            shares = await _unknown(engine, embedder)
+    except (AllmaError, TimeoutError):
         return None
     if shares.total() < MIN_SHARE:
         return None

@@ -85,9 +85,9 @@ def sources_of(call: Call) -> Sources:
         engine.catalog,
         engine.vectors,
         engine.embedder.current,
+        engine.scripts,
         engine.reranker,
         engine.config.rerank_seconds,
-        engine.scripts,
     )
 
 

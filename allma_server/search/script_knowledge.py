@@ -19,7 +19,7 @@ Turkish with all three.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -42,10 +42,16 @@ MAX_REVERSED = 200
 
 
 class ScriptKnowledge:
-    """What was measured so far; it is measured once for each embedder and script."""
+    """What was measured so far; it is measured once for each embedder and script.
 
-    def __init__(self) -> None:
+    `tasks` owns measurements that take longer than a search waits for them; the next search uses
+    their result.
+    """
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
         self._cosines: dict[tuple[str, str], float] = {}
+        self._measuring = asyncio.Lock()
 
     async def of_text(self, text: str, embedder: Embedder) -> float:
         """Return how well the embedder knows a text's scripts, from MIN_KNOWLEDGE to 1.
@@ -55,15 +61,23 @@ class ScriptKnowledge:
         shares = script_shares(text)
         if shares.keys() <= {LATIN}:
             return 1.0
+        measured = self._tasks.create_task(self._of_scripts(shares, embedder, text))
+        await asyncio.wait({measured}, timeout=MEASURE_SECONDS)
+        known = measured.result() if measured.done() else 1.0
+        return max(MIN_KNOWLEDGE, known)
+
+    async def _of_scripts(
+        self, shares: Mapping[str, float], embedder: Embedder, text: str
+    ) -> float:
         try:
-            async with asyncio.timeout(MEASURE_SECONDS):
-                known = [
+            return sum(
+                [
                     share * await self.of_script(script, embedder, text)
                     for script, share in shares.items()
                 ]
-        except (TimeoutError, ProviderError):
+            )
+        except ProviderError:
             return 1.0
-        return max(MIN_KNOWLEDGE, sum(known))
 
     async def of_script(self, script: str, embedder: Embedder, text: str = "") -> float:
         """Return how well the embedder knows a script, from 0 to 1.
@@ -88,7 +102,9 @@ class ScriptKnowledge:
     async def _of_probes(self, script: str, embedder: Embedder) -> float:
         key = embedder.identity, script
         if key not in self._cosines:
-            self._cosines[key] = await _mean_cosine(PROBES[script], embedder)
+            async with self._measuring:  # one at a time: the second finds the first one's result
+                if key not in self._cosines:
+                    self._cosines[key] = await _mean_cosine(PROBES[script], embedder)
         return self._cosines[key]
 
 

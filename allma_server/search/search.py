@@ -15,7 +15,7 @@ import asyncio
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
@@ -75,9 +75,9 @@ class Sources:
     full_text: FullTextIndex
     vectors: VectorSearch
     embedder: Callable[[], Awaitable[Embedder | None]]
+    scripts: ScriptKnowledge
     reranker: Reranker | None = None
     rerank_seconds: float = 5.0
-    scripts: ScriptKnowledge = field(default_factory=ScriptKnowledge)
 
 
 @dataclass(frozen=True, slots=True)

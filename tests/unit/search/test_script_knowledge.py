@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from allma_server._internal.scripts import script_shares
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.errors import ProviderUnreachable
 from allma_server.ports import Vector, Vectors
@@ -51,52 +52,68 @@ def _unit(vector: Vector) -> Vector:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
+@pytest.fixture
+async def knowledge():
+    async with background_tasks() as tasks:
+        yield ScriptKnowledge(tasks)
+
+
 @pytest.mark.parametrize("query", [ARABIC, HINDI, CHINESE, GEORGIAN, "Где пароль", "비밀번호 변경"])
-async def test_words_decide_in_a_script_whose_texts_are_crowded_together(query: str):
-    assert await ScriptKnowledge().of_text(query, Crowds()) == MIN_KNOWLEDGE
-    assert await ScriptKnowledge().of_text(query, TellsApart()) > 0.9
+async def test_words_decide_in_a_script_whose_texts_are_crowded_together(
+    query: str, knowledge: ScriptKnowledge
+):
+    assert await knowledge.of_text(query, Crowds()) == MIN_KNOWLEDGE
+    assert await knowledge.of_text(query, TellsApart()) > 0.9
 
 
 @pytest.mark.parametrize("query", ["password", "Kündigungsfrist", "12:30", "?!", "ｆｕｌｌ"])
-async def test_latin_letters_need_no_measurement(query: str):
+async def test_latin_letters_need_no_measurement(query: str, knowledge: ScriptKnowledge):
     embedder = Crowds()
-    assert await ScriptKnowledge().of_text(query, embedder) == 1.0
+    assert await knowledge.of_text(query, embedder) == 1.0
     assert embedder.calls == 0
 
 
-async def test_a_query_in_two_scripts_is_known_in_part():
-    known = await ScriptKnowledge().of_text(f"rollback.sh {ARABIC}", Crowds())
+async def test_a_query_in_two_scripts_is_known_in_part(knowledge: ScriptKnowledge):
+    known = await knowledge.of_text(f"rollback.sh {ARABIC}", Crowds())
     assert MIN_KNOWLEDGE < known < 0.6
 
 
-async def test_each_script_is_measured_once():
-    embedder, knowledge = Crowds(), ScriptKnowledge()
+async def test_each_script_is_measured_once(knowledge: ScriptKnowledge):
+    embedder = Crowds()
     for _ in range(3):
         await knowledge.of_text(ARABIC, embedder)
         await knowledge.of_text(HINDI, embedder)
     assert embedder.calls == 3  # English, Arabic, Devanagari
 
 
-async def test_meaning_counts_in_full_when_the_embedder_fails():
+async def test_meaning_counts_in_full_when_the_embedder_fails(knowledge: ScriptKnowledge):
     class Fails(TellsApart):
         async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
             raise ProviderUnreachable("The embedding server is down.")
 
-    assert await ScriptKnowledge().of_text(ARABIC, Fails()) == 1.0
+    assert await knowledge.of_text(ARABIC, Fails()) == 1.0
 
 
-async def test_a_search_does_not_wait_long_for_the_measurement(monkeypatch: pytest.MonkeyPatch):
-    class Hangs(TellsApart):
+async def test_a_search_does_not_wait_long_for_the_measurement(
+    monkeypatch: pytest.MonkeyPatch, knowledge: ScriptKnowledge
+):
+    answers = asyncio.Event()
+
+    class Slow(Crowds):
         async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-            await asyncio.Event().wait()
-            raise AssertionError
+            await answers.wait()
+            return await super().embed_documents(texts, urgent=urgent)
 
     monkeypatch.setattr("allma_server.search.script_knowledge.MEASURE_SECONDS", 0.01)
-    assert await ScriptKnowledge().of_text(ARABIC, Hangs()) == 1.0
+    assert await knowledge.of_text(ARABIC, Slow()) == 1.0
+    answers.set()
+    monkeypatch.undo()
+    assert await knowledge.of_text(ARABIC, Slow()) == MIN_KNOWLEDGE
 
 
-async def test_the_bundled_model_knows_latin_letters_only(tmp_path: Path):
-    knowledge = ScriptKnowledge()
+async def test_the_bundled_model_knows_latin_letters_only(
+    tmp_path: Path, knowledge: ScriptKnowledge
+):
     config = Config(data_dir=tmp_path)
     async with open_embedder("local/all-MiniLM-L6-v2-int7", config) as embedder:
         known = {script: await knowledge.of_script(script, embedder) for script in PROBES}
