@@ -16,7 +16,7 @@ from itertools import accumulate, chain, pairwise
 
 from allma_server._internal.word_forms import fold, stems
 
-TOKENS_VERSION = 2
+TOKENS_VERSION = 3
 """Increased whenever the same text yields other terms; the index is then rebuilt."""
 
 FTS_TOKENIZER = "ascii tokenchars '.+#_'"

@@ -41,6 +41,7 @@ def _stemmer(language: str) -> Callable[[str], str]:
 
 _english, _russian, _greek = _stemmer("english"), _stemmer("russian"), _stemmer("greek")
 _arabic, _hindi = _stemmer("arabic"), _stemmer("hindi")
+_tamil = _stemmer("tamil")
 
 
 def fold(word: str) -> str:
@@ -81,6 +82,7 @@ _STEMMERS: tuple[tuple[str, Callable[[str], tuple[str, ...]]], ...] = (
     ("\u05d0\u05ea", _stem_hebrew),
     ("\u0620\u06ff", _stem_arabic),
     ("\u0900\u097f", _stem_hindi),
+    ("\u0b80\u0bff", lambda word: (_tamil(word),)),
 )
 """First and last letter of a script, and what stems its words."""
 
