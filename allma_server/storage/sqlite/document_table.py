@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allma_server._internal.path_text import shown
+from allma_server._internal.tasks import completed
 from allma_server.storage.path_terms import folder_filter, format_filter, glob_filter
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Database
@@ -80,6 +81,7 @@ class _Matched:
     """The documents that a filter matched, and the ids of those that changed since."""
 
     found: DocumentSet
+    globs: PathGlobs
     changed: set[int] = field(default_factory=set[int])
 
 
@@ -104,14 +106,14 @@ class DocumentTable:
         Raises:
             InvalidArgument: a glob is not a pattern.
         """
-        globs = await asyncio.to_thread(PathGlobs, wanted.globs) if wanted.globs else PathGlobs(())
         async with self._updating:
             documents = await self._updated()
             known = self._matched.pop(wanted, None)
             if known is None or known.changed:
-                known = await asyncio.to_thread(self._match, wanted, globs, documents, known)
+                known = await asyncio.to_thread(self._match, wanted, documents, known)
             elif known.found.all_chunks != self._all_chunks:
-                known = _Matched(replace(known.found, all_chunks=self._all_chunks))
+                found = replace(known.found, all_chunks=self._all_chunks)
+                known = _Matched(found, known.globs)
             # The filter used last stays longest: a dict keeps the order of insertion.
             self._matched[wanted] = known
             if len(self._matched) > CACHED_FILTERS:
@@ -144,7 +146,9 @@ class DocumentTable:
                     f"{_ROWS} id IN (SELECT value FROM json_each(?)) ORDER BY id",
                     (rows.as_json(changed),),
                 )
-                documents = await asyncio.to_thread(self._replaced, documents, changed, found)
+                documents = await completed(
+                    asyncio.to_thread(self._replaced, documents, changed, found)
+                )
         except BaseException:
             self._note(changed, workspaces=workspaces)
             raise
@@ -196,13 +200,10 @@ class DocumentTable:
         return np.insert(documents, documents["id"].searchsorted(new["id"]), new)
 
     def _match(
-        self,
-        wanted: DocumentFilter,
-        globs: PathGlobs,
-        documents: _Documents,
-        known: _Matched | None,
+        self, wanted: DocumentFilter, documents: _Documents, known: _Matched | None
     ) -> _Matched:
         """Return the documents of a filter; what did not change is not compared again."""
+        globs = known.globs if known is not None else PathGlobs(wanted.globs)
         if known is None:
             ids = documents["id"][self._matching(wanted, globs, documents)]
             filters = self._term_filters(wanted, globs)
@@ -211,12 +212,10 @@ class DocumentTable:
             some = documents[_places(documents["id"], changed)]
             some = some[self._matching(wanted, globs, some)]
             kept = np.delete(known.found.documents, _places(known.found.documents, changed))
-            ids, filters = (
-                np.insert(kept, kept.searchsorted(some["id"]), some["id"]),
-                known.found.filters,
-            )
+            ids = np.insert(kept, kept.searchsorted(some["id"]), some["id"])
+            filters = known.found.filters
         chunks = int(documents["chunks"][documents["id"].searchsorted(ids)].sum())
-        return _Matched(DocumentSet(ids, chunks, self._all_chunks, filters))
+        return _Matched(DocumentSet(ids, chunks, self._all_chunks, filters), globs)
 
     def _matching(
         self, wanted: DocumentFilter, globs: PathGlobs, documents: _Documents

@@ -143,8 +143,12 @@ class ExactVectors:
                     await _finished(table.close)
                 table = await self._filled()
             self._table = table
-        while changes := await self._outbox.changes_after(self._embedder, table.seq, LOAD_ROWS):
-            await _finished(table.apply, changes, changes[-1].seq)
+        more = True
+        while more:
+            changes = await self._outbox.changes_after(self._embedder, table.seq, LOAD_ROWS)
+            if changes:
+                await _finished(table.apply, changes, changes[-1].seq)
+            more = len(changes) == LOAD_ROWS
         return table
 
     async def _filled(self) -> "_Table":

@@ -37,7 +37,7 @@ from allma_server.types import DocumentSet, Hit, VectorStatus
 MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
 
-NARROW_CHUNKS, NARROW_SHARE = 50_000, 0.15
+NARROW_CHUNKS, NARROW_SHARE = 200_000, 0.15
 """Below either, exact search is as fast as a store, or as more hits from it, and misses nothing."""
 
 MAX_FETCHED = 2_000
@@ -232,19 +232,17 @@ class VectorIndex:
         in_store = documents is not None and active.store.filters_documents
         ranges = documents.ranges() if documents is not None and in_store else None
         share = documents.share if documents is not None and not in_store else 1.0
-        wanted = min(int((k + min(k, len(pending))) / share), MAX_FETCHED)
-        while True:
-            hits = await active.store.query(vector, wanted, ranges)
-            exhausted = len(hits) < wanted
-            hits = [hit for hit in hits if hit.chunk_id not in pending]
-            if documents is not None:
-                # Also what the store filtered: its documents may be out of date.
-                hits = await self._in_scope(hits, documents)
-            if len(hits) >= k or exhausted:
-                break
-            if wanted >= MAX_FETCHED:
-                return None
-            wanted = min(4 * wanted, MAX_FETCHED)
+        wanted = k + min(k, len(pending))
+        if share < 1:
+            wanted = min(int(1.5 * wanted / share), MAX_FETCHED)
+        hits = await active.store.query(vector, wanted, ranges)
+        exhausted = len(hits) < wanted
+        hits = [hit for hit in hits if hit.chunk_id not in pending]
+        if documents is not None:
+            # Also what the store filtered: its documents may be out of date.
+            hits = await self._in_scope(hits, documents)
+        if len(hits) < k and not exhausted:
+            return None
         hits += await self._nearest_pending(active, pending, vector, k, documents)
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
