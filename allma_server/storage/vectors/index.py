@@ -1,8 +1,9 @@
 """Vector search: choose between the store and exact search, and complete the store's answer.
 
-The store answers once it holds what SQLite holds. Until then, and whenever it is far behind,
-damaged or silent, the vectors in SQLite are compared one by one. Both give the same result: a chunk
-whose change the store has not acknowledged is removed from its hits and compared exactly instead.
+Exact search compares all vectors in scope where they are few enough. Elsewhere the store answers
+once it holds what SQLite holds; until then, and whenever it is far behind, damaged or silent, exact
+search does. Both give the same result: a chunk whose change the store has not acknowledged is
+removed from its hits and compared exactly instead.
 """
 
 import asyncio

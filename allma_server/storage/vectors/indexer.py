@@ -82,7 +82,7 @@ class VectorIndexer:
         self._stopping = asyncio.Event()
         self._current = False
         self._state_changed = asyncio.Condition()
-        self._rebuild_requested = self._others_removed = False
+        self._rebuild_requested = self._others_removed = self._exact_verified = False
         self._deleted = 0
         self._searches = 0
         self._last_search = self._last_failure = float("-inf")
@@ -91,7 +91,7 @@ class VectorIndexer:
         """Keep another store current from now on; `is_new`: it holds nothing yet."""
         async with self._writing:
             previous, self.active = self.active, index
-            self.ready = self._others_removed = False
+            self.ready = self._others_removed = self._exact_verified = False
             if is_new:
                 await index.exact.enqueue_all()
             if previous is not None:
@@ -245,12 +245,13 @@ class VectorIndexer:
             async with self._writing:
                 if self.active is None:
                     return
-                if self.active.exact.rows is None:
-                    await self.active.exact.count()  # opens it, or makes it
                 if self._rebuild_requested:
                     await self._start_rebuild(self.active)
                 if not self.ready:
                     await self._verify(self.active)
+                if not self._exact_verified:
+                    # Last: at a million chunks, making its file takes longer than to open a store.
+                    await self._verify_exact(self.active)
                 batch = await self._outbox.pending_changes(
                     self.active.embedder, 0, self._batch_size()
                 )
@@ -261,21 +262,28 @@ class VectorIndexer:
 
     async def _verify(self, active: ActiveIndex) -> None:
         """Check that nothing is missing; a crash may have been before or after a pending write."""
-        exact = await active.exact.count()
         await active.store.open()
         health = await active.store.health()
         pending = await self._outbox.size()
         expected = await self._outbox.count_acknowledged(active.embedder)
-        if not expected <= exact <= expected + pending:
-            log.warning("exact search holds %s of %s vectors", exact, expected)
-            with disk_errors():
-                await active.exact.reset()
         if not expected <= health.rows <= expected + pending:
             log.info("the vector index holds %s of %s vectors", health.rows, expected)
             await self._start_rebuild(active)
         elif _has_many_dead_slots(health):
             await self._start_rebuild(active)
         self.ready = True
+
+    async def _verify_exact(self, active: ActiveIndex) -> None:
+        """Open exact search, and check that nothing is missing there."""
+        # Counted first: what changes meanwhile is pending then.
+        found = await active.exact.count()
+        pending = await self._outbox.size()
+        expected = await self._outbox.count_acknowledged(active.embedder)
+        if not expected <= found <= expected + pending:
+            log.warning("exact search holds %s of %s vectors", found, expected)
+            with disk_errors():
+                await active.exact.reset()
+        self._exact_verified = True
 
     async def _write(self, active: ActiveIndex, batch: Sequence[PendingChange]) -> None:
         self.total = max(self.total, await self._outbox.size())
