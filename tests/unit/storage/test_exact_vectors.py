@@ -18,7 +18,7 @@ from allma_server.ports import Vector
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.outbox import Outbox
-from allma_server.storage.vectors.codes import encode
+from allma_server.storage.vectors.codes import best_places, encode
 from allma_server.storage.vectors.exact_vectors import ExactVectors
 from allma_server.types import DocumentSet, Hit
 from tests.unit.storage.corpus import (
@@ -118,6 +118,27 @@ async def test_search_follows_every_change_and_finds_the_same_in_another_process
     again = exact_vectors(database, file)
     await check(catalog, again)
     await again.close()
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize("span", [(0, 1000), (37, 420), (64, 128), (999, 1000)])
+def test_rows_in_scope_are_compared_however_they_are_spread(
+    monkeypatch: pytest.MonkeyPatch, every: int, span: tuple[int, int]
+):
+    monkeypatch.setattr("allma_server.storage.vectors.codes.BLOCK", 64)
+    vectors = np.stack([random_vector() for _ in range(1000)])
+    rows = encode(np.arange(1, 1001), np.ones(1000, np.int64), vectors)
+    live = np.arange(1000) % 11 > 0
+    places = np.arange(*span, every)
+    query = random_vector()
+    wanted = [place for place in places.tolist() if live[place]]
+    found = best_places(rows, live, query, len(places), places)
+    assert sorted(place for place in found.tolist() if live[place]) == wanted
+    # The codes of some more than are wanted always include these.
+    nearest = sorted(wanted, key=lambda place: -float(vectors[place] @ query))[:10]
+    assert set(nearest) <= set(best_places(rows, live, query, 20, places).tolist())
+    if every == 1 and span == (0, 1000):
+        assert set(nearest) <= set(best_places(rows, live, query, 20, None).tolist())
 
 
 def cut(file: Path) -> None:
