@@ -50,7 +50,7 @@ _FEWEST_CODES = 2
 
 _CARD_MARKS = declared(
     ["card", "visa", "amex", "american express", "karte", "carte ", "tarjeta", "cartão", "carta di"]
-    + ["cc_num", "ccnum", "cc number", "karta", "pan=", "pan:", "カード", "卡号"]
+    + ["cc_num", "ccnum", "karta", "pan=", "pan:", "カード", "卡号"]
 )
 _CARD = re.compile(
     r"(?<![\w.-])(?:\d{4}(?P<by>[ -]?)\d{4}(?P=by)\d{4}(?P=by)\d{4}(?P=by)?(?:\d{3})?|"

@@ -163,6 +163,7 @@ def _end_of_lines(text: str, at: int) -> int:
 
 
 _KEY_TYPE = re.compile(r"kty(?<![\w-]kty)\\?[\"']?\s{0,4}[:=]")
+_KEY_TYPE_MARKS = declared(["kty"])
 _PRIVATE_MEMBER = re.compile(
     r"(?<![\w-])(?P<quote>\\?[\"']?)(?:d|p|q|dp|dq|qi|k|r|t|oth)(?P=quote)\s{0,4}[:=]\s{0,4}"
     r"\\?[\"']?(?P<secret>[A-Za-z0-9_+/-]{16,8000}={0,2})"
@@ -172,7 +173,7 @@ _PRIVATE_MEMBER = re.compile(
 def private_members(marked: MarkedText) -> Iterator[Span]:
     """The members of a JSON Web Key that are not public."""
     text = marked.text
-    for at in marked.places("kty"):
+    for at in marked.places("kty") if marked.present(_KEY_TYPE_MARKS) else ():
         if not _KEY_TYPE.match(text, at):
             continue
         # The members of the same object, on either side of its type.

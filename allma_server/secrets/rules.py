@@ -143,17 +143,24 @@ class _MarkWords:
     def add(self, words: Iterable[bytes]) -> None:
         self._words.update(words)
         self._plain.clear()
+        self.__dict__.pop("_shortest", None)
 
     def __contains__(self, word: bytes) -> bool:
         return word in self._words
+
+    @cached_property
+    def _shortest(self) -> list[bytes]:
+        """Those of which no other is a part."""
+        words = self._words - {b""}
+        return [word for word in words if sum(other in word for other in words) == 1]
 
     def not_plain(self, words: set[bytes]) -> set[bytes]:
         """Those of some words in which words of marks are."""
         words -= self._plain
         text = _joined(words)
         found: set[bytes] = set()
-        for mark in self._words:
-            at = text.find(mark) if mark else -1
+        for mark in self._shortest:
+            at = text.find(mark)
             while at >= 0:
                 end = text.index(b" ", at + len(mark) - 1)
                 found.add(text[text.rfind(b" ", 0, at + 1) + 1 : end])

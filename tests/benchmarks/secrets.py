@@ -1,8 +1,9 @@
 """What masking of secrets costs, and what it hides: `python -m tests.benchmarks.secrets [-v]`.
 
-The texts are Python's standard library, this project, and, where they are there, the evaluation
-documents (`SHARED_DATA_DIR`) and code of npm packages. Nearly all that they hold is public, so a
-masked value is a false one unless it is a sample key; `-v` prints each for a reader to decide.
+The texts are Python's standard library, this project without its tests, and, where they are there,
+the evaluation documents (`SHARED_DATA_DIR`) and code of npm packages. Nearly all that they hold is
+public, so a masked value is a false one unless it is a sample key; `-v` prints each for a reader to
+decide.
 `CPU ms/MB` is for a million characters; `share` is the CPU time of masking in per cent of reading
 and chunking the same files.
 """
@@ -68,7 +69,7 @@ class Measured:
 
 def folders() -> dict[str, Path]:
     """What is measured with, by name."""
-    found = {"python": Path(sysconfig.get_path("stdlib")), "project": PROJECT}
+    found = {"python": Path(sysconfig.get_path("stdlib")), "project": PROJECT / "allma_server"}
     for kind in ("md", "html", "csv", "json", "txt", "code"):
         found[f"documents/{kind}"] = SHARED_DATA / "documents" / kind
     found["articles"] = SHARED_DATA / "retrieval" / "chunking"
