@@ -1,4 +1,4 @@
-"""Every failure Allma foresees. Anything else that is raised is a bug.
+"""Every expected error. Any other exception is a bug.
 
     AllmaError
     ├── InvalidArgument          invalid_argument
@@ -43,7 +43,7 @@ from allma_server._internal.path_text import shown
 
 
 class AllmaError(Exception):
-    """A foreseen failure: a stable code, a sentence that says what happened, and the next step.
+    """An expected error: a stable code, a sentence that says what happened, and the next step.
 
     `hint` is the next step of this failure, else the one of its class, else None.
     """

@@ -1,7 +1,7 @@
 """A child process that answers calls over a pipe, with a time limit on each call.
 
 Code that can hang, crash or exhaust memory (a vector store, parsing of untrusted files) runs in a
-child; the parent gets a foreseen error instead. A frame is a length, a JSON header, and the binary
+child; the parent gets an expected error instead. A frame is a length, a JSON header, and the binary
 blobs whose sizes the header lists.
 """
 

@@ -95,7 +95,7 @@ async def without_daemon(data: Path, work: Callable[[], Awaitable[T]]) -> T:
 
     Raises:
         DataDirectoryBusy: the directory stayed in use for `BUSY_SECONDS`.
-        AllmaError: whatever the work foresees.
+        AllmaError: the work failed.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:

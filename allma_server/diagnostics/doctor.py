@@ -62,7 +62,7 @@ async def _whole_database(engine: Engine, progress: Progress) -> str:
     if damage := await engine.catalog.damage():
         raise DataDamaged(f"The database is damaged: {damage[0]}.")
     await engine.catalog.check_full_text()
-    return "whole"
+    return "intact"
 
 
 async def _orphans(engine: Engine, progress: Progress) -> str:
@@ -157,7 +157,7 @@ async def _database(engine: Engine) -> Check:
         async with asyncio.timeout(CHECK_SECONDS):
             if found := await engine.catalog.quick_damage():
                 return Check("Database", "failed", f"It is damaged: {found}", DataDamaged.next_step)
-            if engine.catalog.unwritable is None:  # SQLite compares it by a statement that writes
+            if engine.catalog.write_error is None:  # SQLite compares it by a statement that writes
                 await engine.catalog.check_full_text()
             embedder = await engine.embedder.current()
             found = await engine.catalog.contradictions(embedder.identity if embedder else None)
@@ -167,7 +167,7 @@ async def _database(engine: Engine) -> Check:
         found = await engine.catalog.contradictions(None)
     if found:
         return Check("Database", "warning", "; ".join(found), "`allma doctor --repair` repairs it.")
-    return Check("Database", "ok", "whole")
+    return Check("Database", "ok", "intact")
 
 
 async def _embedder(engine: Engine) -> Check:
@@ -187,7 +187,7 @@ async def _embedder(engine: Engine) -> Check:
 async def _languages(engine: Engine) -> Check:
     if unknown := await unknown_scripts(engine):
         return Check("Languages", "warning", unknown, USE_ANOTHER_MODEL)
-    return Check("Languages", "ok", "no script in much of the text that the embedder does not know")
+    return Check("Languages", "ok", "the embedder knows the scripts of the documents")
 
 
 async def _vector_store(engine: Engine) -> Check:

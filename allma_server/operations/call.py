@@ -100,7 +100,7 @@ class Operation:
         Raises:
             PermissionDenied: the principal of the call lacks the right.
             InvalidArgument: an argument is unknown, missing or of the wrong kind.
-            AllmaError: a failure that the operation foresees.
+            AllmaError: the operation failed.
         """
         self.authorize(call.principal)
         try:
@@ -114,7 +114,7 @@ class Operation:
         except AllmaError:
             raise
         except Exception as exc:
-            # A damaged database fails in ways that no operation foresees; it is not a bug.
+            # A damaged database raises exceptions that no operation expects; they are not bugs.
             if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
                 raise damage from exc
             raise

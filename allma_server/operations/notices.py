@@ -72,7 +72,7 @@ async def _without_documents(call: Call, scope: Scope, *, all_missing: bool) -> 
 
 
 def _unwritable(call: Call) -> Notice | None:
-    why = call.engine.catalog.unwritable
+    why = call.engine.catalog.write_error
     if why is None:
         return None
     return f"{why.message} Search uses the existing index; changes are not indexed.", None

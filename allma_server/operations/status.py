@@ -91,7 +91,7 @@ async def _workspaces(engine: Engine) -> list[WorkspaceStatus]:
 
 def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> WorkspaceStatus:
     ingestion = engine.ingestion
-    unwritable = engine.catalog.unwritable
+    write_error = engine.catalog.write_error
     done, total = ingestion.progress(count.workspace) or (None, None)
     return WorkspaceStatus(
         path=count.workspace.path,
@@ -106,7 +106,7 @@ def _workspace(engine: Engine, count: WorkspaceCounts, missing: str | None) -> W
         done=done,
         total=total,
         reason=missing
-        or (str(unwritable) if unwritable is not None else None)
+        or (str(write_error) if write_error is not None else None)
         or ingestion.failure_reason(count.workspace)
         or ingestion.missing_vectors_reason,
     )

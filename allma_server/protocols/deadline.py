@@ -100,7 +100,7 @@ async def run_with_deadline(
     The engine owns the work, so that it can outlive the client's request.
 
     Raises:
-        AllmaError: whatever the operation foresees.
+        AllmaError: the operation failed.
         TookTooLong: the operation only reads, and was cancelled.
         StillRunning: the operation writes, and continues.
     """

@@ -7,7 +7,7 @@
     any other AllmaError                      the protocol's own code, else SERVER_ERROR
     anything else (a bug)                     INTERNAL_ERROR; the traceback is in the log only
 
-`data` of a foreseen failure is the contract's Error object, with `code`, `message` and `hint`.
+`data` of an expected error is the contract's Error object, with `code`, `message` and `hint`.
 Standard library only, and imported late: forwarders use this too, and each millisecond of their
 start counts.
 """
@@ -76,7 +76,7 @@ def method_not_found(what: str) -> Fault:
 def fault_of(exc: Exception, log: "logging.Logger", *, failed: int = SERVER_ERROR) -> Fault:
     """Return the fault that reports an exception; the traceback of a bug goes to `log` only.
 
-    `failed`: the protocol's code for a foreseen failure that no argument caused.
+    `failed`: the protocol's code for an expected error that no argument caused.
     """
     from allma_server.errors import AllmaError, InvalidArgument, as_dict
 

@@ -182,10 +182,10 @@ def _unusable(path: Path, exc: OSError) -> StorageError:
         return DiskFull(f"No space is left on the disk that holds {path}.", "Free some space.")
     if exc.errno == errno.ELOOP:
         return StorageError(f"{path / LOCK_FILE} is a link.", "Delete it.")
-    unwritable = read_only_error(path, exc.strerror or str(exc))
+    write_error = read_only_error(path, exc.strerror or str(exc))
     if exc.errno in _FORBIDDEN:
-        return unwritable
-    return StorageError(unwritable.message, unwritable.hint)
+        return write_error
+    return StorageError(write_error.message, write_error.hint)
 
 
 def _owner(file: IO[bytes]) -> str:

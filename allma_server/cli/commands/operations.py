@@ -40,7 +40,7 @@ def add_commands(app: typer.Typer) -> None:
         group, _, last = name.rpartition(".")
         if group and group not in groups:
             groups[group] = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-            app.add_typer(groups[group], name=group, help=f"Commands about {group}.")
+            app.add_typer(groups[group], name=group, help=f"Commands for {group}.")
         _add(groups[group] if group else app, name, last, summary)
 
 

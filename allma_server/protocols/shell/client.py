@@ -34,7 +34,7 @@ class Session(Protocol):
         """Run an operation by its name in `operations.BY_NAME` and return its result.
 
         Raises:
-            AllmaError: whatever the operation foresees.
+            AllmaError: the operation failed.
         """
         ...
 
@@ -121,7 +121,7 @@ class ShellClient:
         """Run an operation and return its result, as its own dataclass.
 
         Raises:
-            AllmaError: whatever the operation foresees.
+            AllmaError: the operation failed.
             InvalidArgument: the arguments are larger than a message may be.
             StorageError: the daemon stopped before it answered.
         """

@@ -24,12 +24,12 @@ from allma_server.storage.archive.reader import FORMAT
 from allma_server.storage.archive.swap import delete_database, replace_database
 from allma_server.storage.archive.worker import convert
 from allma_server.storage.lock import data_directory_owned
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.types import now
 
 
-class Archive(Stored):
+class Archive(Repository):
     """Writes archives."""
 
     async def export(self, path: Path) -> int:

@@ -8,7 +8,7 @@ from allma_server.storage.sqlite.erasure import Erasure
 from allma_server.storage.sqlite.full_text import FullText
 from allma_server.storage.sqlite.jobs import Jobs
 from allma_server.storage.sqlite.ledger import Ledger
-from allma_server.storage.sqlite.messages import Turns
+from allma_server.storage.sqlite.messages import ConversationMessages
 from allma_server.storage.sqlite.passages import Passages
 from allma_server.storage.sqlite.repair import Repair
 from allma_server.storage.sqlite.settings import Settings
@@ -22,7 +22,7 @@ class Catalog(
     Documents,
     Passages,
     FullText,
-    Turns,
+    ConversationMessages,
     Jobs,
     Settings,
     Erasure,
@@ -32,9 +32,9 @@ class Catalog(
     """Implements the ports `Ledger`, `FullTextIndex` and `PassageStore`, and conversations."""
 
     @property
-    def unwritable(self) -> StorageError | None:
+    def write_error(self) -> StorageError | None:
         """Why the last change could not be written; None when it could."""
-        return self._db.unwritable
+        return self._db.write_error
 
     async def check_writable(self) -> None:
         """Raise DataReadOnly, DiskFull or StorageError when it is known that writing fails."""

@@ -3,7 +3,7 @@
 import sqlite3
 
 from allma_server.errors import ConversationNotFound, InvalidArgument
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.rows import as_json, shown_path, storable, texts
 from allma_server.types import Conversation, ConversationPage, Message, MessageSource, row_id
 
@@ -13,7 +13,7 @@ _CONVERSATION = """
 """
 
 
-class Conversations(Stored):
+class Conversations(Repository):
     """Read, rename and delete conversations; `messages.py` adds messages to them."""
 
     async def conversation(self, conversation_id: str) -> Conversation:

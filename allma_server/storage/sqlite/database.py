@@ -49,7 +49,7 @@ class Database:
     """An open database. Made by `open_database`.
 
     Where nothing can be written, a database that was closed cleanly is opened for reading; the
-    first change that succeeds later opens it for writing too. `unwritable`: why the last change
+    first change that succeeds later opens it for writing too. `write_error`: why the last change
     could not be written; None when it was.
     """
 
@@ -63,7 +63,7 @@ class Database:
         self._open_writer = open_writer
         self._open_reader = open_reader
         self._writer: aiosqlite.Connection | None = None
-        self.unwritable: StorageError | None = None
+        self.write_error: StorageError | None = None
         self._writing = asyncio.Lock()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self.revision = 0
@@ -81,7 +81,7 @@ class Database:
             self._writer = await self._open_writer()
         except UNWRITABLE as exc:
             mode = await asyncio.to_thread(reading_mode, self.path, exc)
-            self.unwritable = exc
+            self.write_error = exc
             log.warning("opened for reading only: %s", exc)
         await self._fill_readers(mode)
 
@@ -165,12 +165,12 @@ class Database:
                 ):
                     yield tx
             except UNWRITABLE as exc:
-                self.unwritable = exc
+                self.write_error = exc
                 raise
             finally:
                 # Whatever happened: a transaction that was cancelled may have been committed.
                 self._tell_listeners(tx)
-            self.unwritable = None
+            self.write_error = None
 
     def _tell_listeners(self, tx: Transaction | None) -> None:
         if tx is not None and (tx.changed_documents or tx.workspaces_changed):
@@ -201,7 +201,7 @@ class Database:
         await asyncio.to_thread(delete_backups, self.path)
 
 
-class Stored:
+class Repository:
     """One part of the catalogue: methods over the shared database.
 
     `shown` masks secrets in stored text before it is shown; the text may come from an import or
@@ -247,11 +247,11 @@ async def open_database(
 
         database = Database(path, open_writer, open_reader)
         await database.open()
-        if database.unwritable is None:
+        if database.write_error is None:
             await _refresh_full_text(database)
         else:
             row = await database.row("PRAGMA user_version")
-            check_schema(path, row[0] if row is not None else 0, migrations, database.unwritable)
+            check_schema(path, row[0] if row is not None else 0, migrations, database.write_error)
         yield database
         await database.prepare_close()
 

@@ -29,7 +29,7 @@ def refuse_read_only(path: Path) -> None:
         raise read_only_error(path.parent, why)
 
 
-def reading_mode(path: Path, unwritable: StorageError) -> str:
+def reading_mode(path: Path, write_error: StorageError) -> str:
     """Return the URI mode that reads a database which cannot be written.
 
     Raises:
@@ -37,15 +37,15 @@ def reading_mode(path: Path, unwritable: StorageError) -> str:
     """
     log_file, index = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
     if not path.exists() or not path.stat().st_size:
-        raise unwritable
+        raise write_error
     if not log_file.exists() or not log_file.stat().st_size:
         return "ro&immutable=1"
-    if isinstance(unwritable, DataReadOnly) and index.exists():
+    if isinstance(write_error, DataReadOnly) and index.exists():
         return "ro"
-    raise type(unwritable)(
-        f"{unwritable.message} The latest changes are only in {log_file.name}, which cannot be "
+    raise type(write_error)(
+        f"{write_error.message} The latest changes are only in {log_file.name}, which cannot be "
         "read without writing.",
-        unwritable.hint,
+        write_error.hint,
     )
 
 

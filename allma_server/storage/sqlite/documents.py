@@ -11,7 +11,7 @@ from allma_server._internal.path_text import shown, unescaped
 from allma_server._internal.paths import is_inside
 from allma_server.errors import InvalidArgument
 from allma_server.storage.sqlite import rows
-from allma_server.storage.sqlite.database import Database, Stored
+from allma_server.storage.sqlite.database import Database, Repository
 from allma_server.storage.sqlite.document_table import DocumentFilter, DocumentTable
 from allma_server.types import Document, DocumentPage, DocumentRow, DocumentSet, DocumentState
 
@@ -21,7 +21,7 @@ _MAX_COMPARED = 20_000
 """File names compared with an unknown one."""
 
 
-class Documents(Stored):
+class Documents(Repository):
     """Read the documents of the ledger."""
 
     def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from allma_server.ports import Vector
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
-from allma_server.storage.sqlite.database import Database, Stored
+from allma_server.storage.sqlite.database import Database, Repository
 
 _HASHES_PER_QUERY = 500
 """Hashes in one statement; SQLite limits the number of parameters."""
@@ -28,7 +28,7 @@ WITHOUT_VECTOR = """
 """Whether a chunk `c` still needs a vector of the embedder `?1`, which does not refuse its text."""
 
 
-class Embeddings(Stored):
+class Embeddings(Repository):
     """Read and write vectors, and find texts without one."""
 
     async def missing_vectors(

@@ -7,7 +7,7 @@ transaction, so that other writes can run in between.
 from collections.abc import Sequence
 
 from allma_server.secrets import mask
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.documents import inside
 from allma_server.storage.sqlite.embeddings import ROWS_PER_STEP
 from allma_server.storage.sqlite.ledger import remove_documents
@@ -17,7 +17,7 @@ PAGES_PER_MERGE = 200
 """Pages of the full-text index written in one step, about 10 ms."""
 
 
-class Erasure(Stored):
+class Erasure(Repository):
     """Erase what was removed."""
 
     async def erase_documents(self, document_ids: Sequence[int]) -> None:

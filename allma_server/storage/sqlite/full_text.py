@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from allma_server._internal.tokens import query_terms
-from allma_server.storage.sqlite.database import Database, Stored
+from allma_server.storage.sqlite.database import Database, Repository
 from allma_server.storage.sqlite.rows import as_json
 from allma_server.types import DocumentSet, Hit
 
@@ -14,7 +14,7 @@ _BM25 = "bm25(chunks_fts, 2.0, 2.0, 1.0)"
 """A term in the file's name or the heading counts twice. Negative: lower is better."""
 
 
-class FullText(Stored):
+class FullText(Repository):
     """Searches the text of chunks; implements `ports.FullTextIndex`."""
 
     def __init__(self, database: Database, shown: Callable[[str], str] = str) -> None:

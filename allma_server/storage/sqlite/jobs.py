@@ -5,7 +5,7 @@ import json
 import sqlite3
 
 from allma_server.errors import JobNotFound
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.rows import shown_path, storable, stored_path
 from allma_server.types import FileReason, IngestReport, Job
 
@@ -13,7 +13,7 @@ MAX_JOBS = 100
 """Jobs that are kept; the oldest are deleted."""
 
 
-class Jobs(Stored):
+class Jobs(Repository):
     """Read and write jobs."""
 
     async def save_job(self, job: Job) -> None:

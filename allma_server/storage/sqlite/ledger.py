@@ -11,7 +11,7 @@ from allma_server.ports import Vector
 from allma_server.secrets import COUNT
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.embeddings import (
     embedder_id,
     insert_vectors,
@@ -32,7 +32,7 @@ _SEARCHED_COLUMNS = 5
 """The first columns of `_CHUNK` decide how a chunk is found; the others are its place."""
 
 
-class Ledger(Stored):
+class Ledger(Repository):
     """Stores documents and their chunks; implements `ports.Ledger`."""
 
     async def documents(self, workspace_id: int) -> list[Document]:

@@ -11,7 +11,7 @@ from allma_server.types import AnswerRecord, Citation, Summary, Turn, now
 MAX_TITLE = 80
 
 
-class Turns(Conversations):
+class ConversationMessages(Conversations):
     """Add questions and answers to conversations."""
 
     async def begin_turn(

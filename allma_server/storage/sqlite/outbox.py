@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from allma_server.ports import Vector
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.embeddings import vector_of
 from allma_server.storage.sqlite.rows import as_json, shown_path
 
@@ -60,7 +60,7 @@ class VectorChange:
     vector: bytes | None
 
 
-class Outbox(Stored):
+class Outbox(Repository):
     """The changes of chunks that are pending for the vector index."""
 
     async def size(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from allma_server.storage.sqlite import rows
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.types import Chunk, Hit, Passage
 
 _PASSAGE = """
@@ -16,7 +16,7 @@ _PASSAGE = """
 """
 
 
-class Passages(Stored):
+class Passages(Repository):
     """Read chunks as search needs them; implements `ports.PassageStore` with `Documents`."""
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]:

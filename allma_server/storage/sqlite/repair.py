@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from allma_server.errors import AllmaError, DataDamaged
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.embeddings import WITHOUT_VECTOR
 from allma_server.storage.sqlite.failures import damaged
 from allma_server.storage.sqlite.ledger import remove_documents
@@ -47,7 +47,7 @@ CHECK_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-class Repair(Stored):
+class Repair(Repository):
     """Checks and repairs of the whole database."""
 
     async def damage(self) -> list[str]:

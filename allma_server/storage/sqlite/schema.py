@@ -61,7 +61,7 @@ async def migrate(
 
 
 def check_schema(
-    path: Path, version: int, migrations: Sequence[Migration], unwritable: StorageError
+    path: Path, version: int, migrations: Sequence[Migration], write_error: StorageError
 ) -> None:
     """Refuse a database that cannot be written and has another schema than the current one.
 
@@ -72,10 +72,10 @@ def check_schema(
     if version > len(migrations):
         raise _too_new(path, version, len(migrations))
     if version < len(migrations):
-        raise type(unwritable)(
+        raise type(write_error)(
             f"An earlier version of Allma wrote {path}, which cannot be migrated. "
-            f"{unwritable.message}",
-            unwritable.hint,
+            f"{write_error.message}",
+            write_error.hint,
         )
 
 

@@ -1,10 +1,10 @@
 """Decisions stored in the data directory, such as the embedder."""
 
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.rows import shown_path, stored_path
 
 
-class Settings(Stored):
+class Settings(Repository):
     """Key-value settings stored in the database."""
 
     async def get_setting(self, key: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from allma_server._internal.paths import is_inside
 from allma_server.storage.sqlite.connection import Transaction
-from allma_server.storage.sqlite.database import Stored
+from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.documents import inside
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.rows import as_json, shown_path, stored_path
@@ -25,7 +25,7 @@ class WorkspaceCounts:
     skipped: int
 
 
-class Workspaces(Stored):
+class Workspaces(Repository):
     """Read and write workspaces."""
 
     async def workspaces(self, *, proposed: bool = False) -> list[Workspace]:

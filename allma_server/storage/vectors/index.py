@@ -142,7 +142,7 @@ class VectorIndex:
         store = VECTOR_STORES[self._options.store](config)
         known = await self._settings.get_setting("vector_collection")
         # On a disk that cannot be written, the indexer compares the store with SQLite instead.
-        is_new = known != collection and self._database.unwritable is None
+        is_new = known != collection and self._database.write_error is None
         exact = self._exact_vectors(embedder, collection)
         await self._indexer.activate(
             ActiveIndex(embedder, store, exact, config.directory), is_new=is_new
@@ -186,7 +186,8 @@ class VectorIndex:
             state = "idle"
         elif not indexer.ready or pending > MAX_PENDING:
             total = max(indexer.total, pending)
-            state, reason = "rebuilding", f"{total - pending:,} of {total:,} vectors are written."
+            written = f"{total - pending:,} of {total:,} vectors are written."
+            state, reason = "rebuilding", written if total else "It is starting."
         return VectorStatus(self._options.store, state, pending, reason)
 
     async def wait_until_current(self) -> None:
@@ -286,7 +287,7 @@ class VectorIndex:
         key = "vector_index_id"
         if (index_id := await self._settings.get_setting(key)) is None:
             index_id = secrets.token_hex(4)
-            if self._database.unwritable is None:
+            if self._database.write_error is None:
                 await self._settings.set_setting(key, index_id)
         parts = [embedder, self._options.payload]
         if self._options.store != DEFAULT_STORE:
