@@ -81,8 +81,11 @@ whom whose why will with would you your
 """.split())
 # fmt: on
 
-_ENGLISH = frozenset("and are does for how of that the this to which with".split())
-"""Stop words that no other large language has: what is asked with them has no compounds."""
+_ENGLISH = frozenset(
+    "and are did does had have how is of that the their this were what when where which who whose"
+    " why with would".split()
+)
+"""Stop words that no language with accents has: what is asked with them has no compounds."""
 
 
 @dataclass(frozen=True, slots=True)
