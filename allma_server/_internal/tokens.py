@@ -238,7 +238,8 @@ def _expand(word: str) -> tuple[str, ...]:
         version = word.lstrip("vV")
         return (version, *version.split("."))
     word = _without_apostrophes(word)
-    parts = [fold(part) for part in _SPLIT.split(word) if part]
+    folded = (fold(part) for part in _SPLIT.split(word) if part)
+    parts = [part for part in folded if part]  # a mark alone folds to nothing
     if len(parts) < 2:
         return tuple(_stems(parts))
     return (fold(word.strip("_"))[:MAX_TERM], *_stems(parts))
@@ -264,7 +265,7 @@ def _without_apostrophes(word: str) -> str:
 
 
 def _stems(parts: Sequence[str]) -> Iterator[str]:
-    return chain.from_iterable(stems(part[:MAX_TERM]) for part in parts)
+    return filter(None, chain.from_iterable(stems(part[:MAX_TERM]) for part in parts))
 
 
 def _quote(run: tuple[str, ...]) -> str:

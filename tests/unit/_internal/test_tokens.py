@@ -142,6 +142,13 @@ def test_no_term_is_longer_than_64_characters_or_holds_a_space():
     assert all(len(term) <= 64 and " " not in term for term in lexemes(text))
 
 
+@pytest.mark.parametrize(
+    "text", ["\u064b \u064e", "ـ", "\u093c", "\u200d", "\u0301", "و", "ال", "ה"]
+)
+def test_no_term_is_empty(text: str):
+    assert all(lexemes(text))
+
+
 def test_stop_words_are_searched_for_only_when_nothing_else_is_left():
     assert query_terms("what is the total").terms == ("total",)
     assert query_terms("what is the total").match() == '"total"'
