@@ -35,6 +35,7 @@ from allma_server.providers.embedding import (
     resolve_embedder,
 )
 from allma_server.providers.embedding.away import AwayEmbedder, EmbedderFacts
+from allma_server.providers.embedding.separation import measure_separation
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.search.script_knowledge import ScriptKnowledge
@@ -50,7 +51,7 @@ from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
 from allma_server.storage.vectors.config import vector_options
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, open_vectors
-from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue
+from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue, Separation
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -58,6 +59,8 @@ EMBEDDER = "embedder"
 UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
 FORMER = "former_embedders"
 FACTS = "embedder_facts"
+MEASURE_SECONDS = 3.0
+"""How long a search waits for its embedder to be measured; the vectors so far are cached."""
 
 
 class ActiveEmbedder:
@@ -80,6 +83,8 @@ class ActiveEmbedder:
         self._opening = asyncio.Lock()
         self._current: Embedder | None = None
         self._replacement: Embedder | None = None
+        self._measuring = asyncio.Lock()
+        self._separation: Separation | None = None
 
     async def name(self) -> str | None:
         """Return `provider/model` of the current embedder; None before the first ingestion."""
@@ -103,6 +108,30 @@ class ActiveEmbedder:
         embedder = await self._opened(resolve=True)
         assert embedder is not None
         return embedder
+
+    async def separation(self) -> Separation | None:
+        """Return how the current embedder separates texts; it is measured once and stored.
+
+        None before the first ingestion, and while the embedder is unavailable or slow.
+        """
+        async with self._measuring:
+            if self._separation is None:
+                with contextlib.suppress(ProviderError, TimeoutError):
+                    async with asyncio.timeout(MEASURE_SECONDS):
+                        self._separation = await self._measured_separation()
+            return self._separation
+
+    async def _measured_separation(self) -> Separation | None:
+        embedder, name = await self.current(), await self.name()
+        if embedder is None or name is None:
+            return None
+        facts = await self._facts(name) or EmbedderFacts.of(name, embedder)
+        if facts.separation is None:
+            measured = await measure_separation(embedder)
+            facts = facts.model_copy(update={"separation": measured})
+            with contextlib.suppress(StorageError):
+                await self._catalog.set_setting(FACTS, facts.model_dump_json())
+        return facts.separation
 
     async def replacement(self) -> Embedder | None:
         """Return the embedder that will replace the current one, if any.
@@ -135,7 +164,7 @@ class ActiveEmbedder:
             await self._catalog.set_setting(EMBEDDER, name)
             facts = EmbedderFacts.of(name, embedder)
             await self._catalog.set_setting(FACTS, facts.model_dump_json())
-            self._current, self._replacement = embedder, None
+            self._current, self._replacement, self._separation = embedder, None, None
             if former is not None:
                 await self._note_former(former.identity)
 
@@ -213,6 +242,8 @@ class ActiveEmbedder:
         if await self.name() != name:
             await self._catalog.set_setting(EMBEDDER, name)
         facts = EmbedderFacts.of(name, opened)
+        if known is not None and known.identity == facts.identity:
+            facts = facts.model_copy(update={"separation": known.separation})
         if facts != known:
             with contextlib.suppress(StorageError):
                 await self._catalog.set_setting(FACTS, facts.model_dump_json())

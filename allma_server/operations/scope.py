@@ -85,6 +85,7 @@ def sources_of(call: Call) -> Sources:
         engine.catalog,
         engine.vectors,
         engine.embedder.current,
+        engine.embedder.separation,
         engine.scripts,
         engine.reranker,
         engine.config.rerank_seconds,

@@ -13,8 +13,9 @@ import numpy as np
 from allma_server.ports import Vector
 
 TOPIC_FEEDBACK, QUESTION_FEEDBACK = 40.0, 10.0
-"""BM25 points per 1.0 of cosine similarity. Lower for questions: the passages about a question's
-subject are similar, but only one of them contains the answer."""
+"""BM25 points per 1.0 of cosine similarity, in units of the embedder (`fusion.similarity_unit`).
+Lower for questions: the passages about a question's subject are similar, but only one of them
+contains the answer."""
 
 FEEDBACK_PASSAGES = 8
 """How many of the best passages form the centroid."""
@@ -31,10 +32,11 @@ def softmax_weights(scores: Sequence[float]) -> dict[int, float]:
 
 
 def centroid_similarity(scores: Sequence[float], vectors: Sequence[Vector | None]) -> list[float]:
-    """Return the cosine similarity of each passage to the centroid of the best, minus the lowest.
+    """Return the mean cosine similarity of each passage to the best ones, minus the lowest.
 
     0 for a passage without a vector, and for all of them if none of the best has one. Subtracting
-    the lowest keeps the proportions of the scores, which `select.py` compares with a threshold.
+    the lowest keeps the proportions of the scores, which `select.py` compares with a threshold. The
+    centroid keeps its length, so that the result is proportional to the embedder's cosines.
 
     Args:
         scores: one per passage; the best passages form the centroid.
@@ -44,7 +46,8 @@ def centroid_similarity(scores: Sequence[float], vectors: Sequence[Vector | None
     weights = {index: w for index, w in softmax_weights(scores).items() if index in known}
     if not weights:
         return [0.0] * len(scores)
-    centroid = np.sum([w * known[index] for index, w in weights.items()], axis=0)
-    cosines = np.stack(list(known.values())) @ (centroid / np.linalg.norm(centroid))
+    total = sum(weights.values())
+    centroid = np.sum([w / total * known[index] for index, w in weights.items()], axis=0)
+    cosines = np.stack(list(known.values())) @ centroid
     similarity = dict(zip(known, map(float, cosines - cosines.min()), strict=True))
     return [similarity.get(index, 0.0) for index in range(len(scores))]

@@ -4,11 +4,18 @@ BM25 is a sum of log-odds (Robertson and Zaragoza, 2009), so its scores are used
 whose scores are all similar hardly changes the order, and a clear winner stands out. Scaling each
 list to 0..1 would lose that. Cosine similarities are converted to the same unit by a weight:
 
-    score = BM25 + dense_weight * (cosine - lowest) / sqrt(highest - lowest)
+    score = BM25 + dense_weight * (cosine - lowest) / sqrt((highest - lowest) * unit)
 
 where `highest` and `lowest` are the ends of the dense list. The square root is a compromise between
-the raw difference and scaling to 0..1, because the spread of cosines differs between embedders and
-between queries. A passage that is missing from one list counts as the last entry of that list.
+the raw difference and scaling to 0..1, because the spread of cosines differs between queries. A
+passage that is missing from one list counts as the last entry of that list.
+
+It also differs between embedders, which `unit` removes (`similarity_unit`): by how much the cosine
+of a question and its answer exceeds that of unrelated texts, in proportion to MiniLM, with which
+the weights were chosen. An embedder whose cosines are those of another one moved and squeezed gets
+the same ranking. It holds for embedders in general, because that difference is what they are
+trained for, whatever numbers they give. Where it does not stand out from the differences between
+unrelated texts, cosines tell little, and the words decide.
 
 The weight depends on the query and on the passages: an answer to a question is recognised by its
 words, a topic more by its meaning, and code by its meaning most of all, because questions seldom
@@ -23,10 +30,10 @@ much as it knows of it (`script_knowledge.py`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 from allma_server.search.query_type import is_question
-from allma_server.types import Hit
+from allma_server.types import Hit, Separation
 
 DENSE_WEIGHT = 30.0
 """BM25 points, before the texts are known: a cosine range of 0.2 is worth 13 points."""
@@ -40,6 +47,13 @@ TYPICAL_BM25 = 22.0
 or else the many words of a long query would outweigh its meaning."""
 MIN_BM25, MAX_BM25 = 10.0, 50.0
 """Bounds of the best score in that proportion."""
+
+TYPICAL_SIGNAL = 0.41
+"""The signal of MiniLM (`types.Separation`), with which the weights were chosen."""
+
+MIN_SIGNAL = 2.0
+"""In units of the noise: below, meaning counts less. Models for search have 3 to 6, one that
+counts words has 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +98,27 @@ def dense_weight(query: str, code_share: float, best_bm25: float) -> float:
     return code_share * CODE_DENSE_WEIGHT + (1 - code_share) * prose
 
 
+def similarity_unit(separation: Separation | None) -> float:
+    """Return what a difference of cosines is divided by, so that embedders are comparable.
+
+    1 for MiniLM, and while the separation is not known.
+    """
+    if separation is None:
+        return 1.0
+    signal, least = separation.signal, MIN_SIGNAL * separation.noise
+    if signal <= 0:
+        return inf
+    trust = min(1.0, signal / least) if least else 1.0
+    # Squared, because the scores divide by the root of the unit.
+    return max(signal, least) / TYPICAL_SIGNAL / trust**2
+
+
 def fuse(
-    dense: Sequence[Hit], lexical: Sequence[Hit], depth: int, knowledge: float = 1.0
+    dense: Sequence[Hit],
+    lexical: Sequence[Hit],
+    depth: int,
+    knowledge: float = 1.0,
+    unit: float = 1.0,
 ) -> list[Fused]:
     """Return the candidates of both lists, best first.
 
@@ -95,6 +128,7 @@ def fuse(
         depth: how many hits each retriever was asked for. A shorter lexical list is complete, so
             a chunk that it does not contain has a BM25 score of 0.
         knowledge: how well the embedder knows the query's language, from 0 to 1.
+        unit: of the cosines, from `similarity_unit`.
     """
     by_meaning = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(dense, start=1)}
     by_words = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(lexical, start=1)}
@@ -106,8 +140,9 @@ def fuse(
         dense_rank, cosine = by_meaning.get(chunk_id, (None, None))
         lexical_rank, bm25 = by_words.get(chunk_id, (None, None))
         lexical_part = floor if bm25 is None else bm25
-        dense_part = 0.0 if cosine is None or spread <= 0 else (cosine - lowest) / sqrt(spread)
-        dense_part *= knowledge
+        dense_part = 0.0
+        if cosine is not None and spread > 0:
+            dense_part = knowledge * (cosine - lowest) / sqrt(spread * unit)
         fused.append(
             Fused(chunk_id, lexical_part, dense_part, cosine, dense_rank, bm25, lexical_rank)
         )

@@ -22,7 +22,7 @@ from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
-from allma_server.search.fusion import Fused, dense_weight, fuse
+from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
 from allma_server.search.script_knowledge import ScriptKnowledge
@@ -32,7 +32,7 @@ from allma_server.search.select import (
     prefer_originals,
     select_passages,
 )
-from allma_server.types import DocumentSet, Hit, NoticeCode, Passage, SearchResult
+from allma_server.types import DocumentSet, Hit, NoticeCode, Passage, SearchResult, Separation
 
 CANDIDATES = 100
 """Hits requested from each retriever."""
@@ -66,15 +66,16 @@ class Scope:
 class Sources:
     """The ports that a search uses.
 
-    `embedder` returns None before anything is indexed. `reranker` reorders the best passages and
-    is given up after `rerank_seconds`; None if the settings name none. `scripts` remembers which
-    scripts the embedder knows.
+    `embedder` and `separation` return None before anything is indexed. `scripts` remembers which
+    scripts the embedder knows. `reranker` reorders the best passages and is given up after
+    `rerank_seconds`; None if the settings name none.
     """
 
     passages: PassageStore
     full_text: FullTextIndex
     vectors: VectorSearch
     embedder: Callable[[], Awaitable[Embedder | None]]
+    separation: Callable[[], Awaitable[Separation | None]]
     scripts: ScriptKnowledge
     reranker: Reranker | None = None
     rerank_seconds: float = 5.0
@@ -84,11 +85,13 @@ class Sources:
 class DenseHits:
     """The nearest chunks, best first, or why the embedder is unavailable.
 
-    `knowledge`: how well the embedder knows the query's language, from 0 to 1.
+    `knowledge`: how well the embedder knows the query's language, from 0 to 1. `unit`: that of its
+    cosines (`fusion.similarity_unit`).
     """
 
     hits: list[Hit]
     knowledge: float = 1.0
+    unit: float = 1.0
     notice: str | None = None
 
 
@@ -166,11 +169,11 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         _search_dense(query, documents, sources),
         sources.full_text.search_text(query, CANDIDATES, documents),
     )
-    fused = fuse(dense.hits, lexical, CANDIDATES, dense.knowledge)
+    fused = fuse(dense.hits, lexical, CANDIDATES, dense.knowledge, dense.unit)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RESCORE_DEPTH, k * 4 + 10)]]
     read = await sources.passages.passages(hits)
     depth = max(RESCORE_DEPTH, k)
-    rescored = await _rescore(query, read[:depth], fused, sources, dense.knowledge)
+    rescored = await _rescore(query, read[:depth], fused, dense, sources)
     ordered = prefer_originals([*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
     rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
@@ -209,15 +212,15 @@ async def _search_dense(query: str, documents: DocumentSet | None, sources: Sour
         sources.vectors.nearest(vector, CANDIDATES, documents),
         sources.scripts.of_text(query, former),
     )
-    return DenseHits(nearest, knowledge)
+    return DenseHits(nearest, knowledge, similarity_unit(await sources.separation()))
 
 
 async def _rescore(
     query: str,
     passages: Sequence[Passage],
     fused: Sequence[Fused],
+    dense: DenseHits,
     sources: Sources,
-    knowledge: float,
 ) -> list[Passage]:
     """Return the passages with new scores, best first.
 
@@ -235,7 +238,7 @@ async def _rescore(
     )
     similarities = centroid_similarity(scores, [vectors.get(p.chunk_id) for p in passages])
     feedback = QUESTION_FEEDBACK if is_question(query) else TOPIC_FEEDBACK
-    feedback *= (1 - code) * knowledge
+    feedback *= (1 - code) * dense.knowledge / dense.unit
     rescored = [
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)

@@ -73,6 +73,7 @@ from allma_server.types.search import (
     Passage,
     RankedScore,
     SearchResult,
+    Separation,
 )
 from allma_server.types.status import (
     Check,
@@ -130,6 +131,7 @@ __all__ = [
     "ForgetReport",
     "Grounding",
     "Hit",
+    "Separation",
     "IngestReport",
     "Job",
     "Keep",

@@ -12,6 +12,17 @@ NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedd
 
 
 @dataclass(frozen=True, slots=True)
+class Separation:
+    """How an embedder separates the text that answers a question from others, in cosines.
+
+    `signal` is the mean difference between the two, `noise` the standard deviation of the others.
+    """
+
+    signal: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A result of a retriever. Higher scores are better; they compare within one retriever only."""
 

@@ -42,6 +42,7 @@ async def refuse_to_embed(engine: Engine) -> None:
     """From now on no document can be embedded again; a question can."""
     embedder = await engine.embedder.current()
     assert embedder is not None and embedder.identity.startswith("local/all-MiniLM-L6-v2-int8")
+    await engine.embedder.separation()  # measured once, on texts of its own
 
     async def refuse(texts: Sequence[str], *, urgent: bool = False) -> Sequence[Any]:
         raise AssertionError(f"embedded again: {texts}")

@@ -7,21 +7,29 @@ search, and get their vectors when the embedder is back, as with a server that i
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from allma_server.errors import ProviderError
 from allma_server.ports import Embedder, Vector, Vectors
+from allma_server.types import Separation
+
+MAX_STORED = 1 << 20
+"""Limit of numbers in stored facts, which may come from an archive."""
 
 
 class EmbedderFacts(BaseModel):
-    """What is stored of an embedder that was opened; `name` is `provider/model`."""
+    """What is stored of an embedder that was opened; `name` is `provider/model`.
+
+    `separation` is None until it was measured.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     identity: str
-    dimensions: int
-    max_tokens: int
+    dimensions: int = Field(ge=0, le=MAX_STORED)
+    max_tokens: int = Field(gt=0, le=MAX_STORED)
+    separation: Separation | None = None
 
     @classmethod
     def of(cls, name: str, embedder: Embedder) -> "EmbedderFacts":

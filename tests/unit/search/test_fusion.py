@@ -1,7 +1,7 @@
 from math import isclose
 
-from allma_server.search.fusion import dense_weight, fuse
-from allma_server.types import Hit
+from allma_server.search.fusion import TYPICAL_SIGNAL, dense_weight, fuse, similarity_unit
+from allma_server.types import Hit, Separation
 
 
 def hits(**scores: float) -> list[Hit]:
@@ -72,3 +72,25 @@ def test_the_dense_weight_of_a_topic_grows_with_its_best_bm25_score_within_bound
 def test_the_dense_weight_of_code_and_questions_does_not_depend_on_bm25():
     for query, code in (("parse a config", 1.0), ("Who kept the light?", 0.0)):
         assert dense_weight(query, code, 5.0) == dense_weight(query, code, 45.0)
+
+
+def test_the_ranking_does_not_depend_on_the_spread_of_an_embedders_cosines():
+    lexical = hits(a=3.0, b=9.0, c=5.0, d=14.0)
+    wide, narrow = hits(a=0.8, b=0.6, c=0.3, d=0.2), hits(a=0.96, b=0.92, c=0.86, d=0.84)
+    usual = fuse(wide, lexical, 100, unit=similarity_unit(Separation(0.4, 0.08)))
+    squeezed = fuse(narrow, lexical, 100, unit=similarity_unit(Separation(0.08, 0.016)))
+    for one, other in zip(usual, squeezed, strict=True):
+        assert one.chunk_id == other.chunk_id
+        assert isclose(one.score, other.score, rel_tol=1e-9)
+
+
+def test_an_embedder_that_does_not_separate_answers_leaves_the_order_to_the_words():
+    dense, lexical = hits(a=0.8, b=0.6, c=0.3), hits(c=9.0, b=8.0, a=7.0)
+    for separation in (Separation(0.0, 0.1), Separation(-0.1, 0.1), Separation(0.0, 0.0)):
+        found = fuse(dense, lexical, 100, unit=similarity_unit(separation))
+        assert [f.chunk_id for f in found] == [3, 2, 1]
+
+
+def test_an_embedder_that_was_not_measured_yet_counts_as_the_bundled_one():
+    assert similarity_unit(None) == 1.0
+    assert isclose(similarity_unit(Separation(TYPICAL_SIGNAL, 0.07)), 1.0)
