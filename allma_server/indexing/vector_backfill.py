@@ -100,9 +100,8 @@ class VectorBackfill:
         while True:
             try:
                 await self._catalogue.check_writable()
-                await self._fill_current(run)
+                await self._fill_all(run)
                 self.missing_reason = None
-                await self._fill_replacement(run)
             except InvalidArgument as exc:
                 self.problem = str(exc)
                 log.warning("the embedder in the settings: %s", exc)
@@ -115,6 +114,23 @@ class VectorBackfill:
             else:
                 self.problem = None
                 return
+
+    async def _fill_all(self, run: Run) -> None:
+        """Create the missing vectors of the current embedder, and those of its replacement.
+
+        The current one may have failed for good, which is why another one was chosen.
+        """
+        failure: AllmaError | None = None
+        try:
+            await self._fill_current(run)
+        except AllmaError as exc:
+            failure = exc
+        try:
+            has_taken_over = await self._fill_replacement(run)
+        except AllmaError as exc:
+            raise failure or exc from None
+        if failure is not None and not has_taken_over:
+            raise failure
 
     async def _pause(self, run: Run, exc: AllmaError, seconds: float) -> None:
         self.problem = str(exc)
@@ -149,11 +165,11 @@ class VectorBackfill:
             await self._fill(run, embedder, self._catalogue.add_vectors, "embedding")
             self.missing_reason = None
 
-    async def _fill_replacement(self, run: Run) -> None:
-        """Create a vector for every chunk with the replacement, and switch to it."""
+    async def _fill_replacement(self, run: Run) -> bool:
+        """Create a vector for every chunk with the replacement, if any; return if it took over."""
         embedder = await self._embedders.replacement()
         if embedder is None:
-            return
+            return False
         name, store = embedder.identity, self._catalogue.keep_vectors
         while True:
             await self._fill(run, embedder, store, f"embedding again with {name}")
@@ -165,6 +181,7 @@ class VectorBackfill:
         log.info("switched to the embedder %s", name)
         await self._on_switched()
         await self._fill_current(run)
+        return True
 
     async def _fill(self, run: Run, embedder: Embedder, store: StoreVectors, message: str) -> None:
         """Embed the texts without a vector of this embedder, in the order of the chunks."""

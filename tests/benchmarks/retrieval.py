@@ -405,7 +405,7 @@ async def run(
                 report(name, [await ask(engine, question, ids) for question in asked])
 
 
-def engine_config(directory: Path, embedder: str) -> Config:
+def engine_config(directory: Path, embedder: str = f"local/{MODEL}") -> Config:
     return Config(data_dir=directory, embedder=embedder, chat_provider="scripted")
 
 

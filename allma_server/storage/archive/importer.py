@@ -23,7 +23,7 @@ Batch = tuple[str, list[tuple[Any, ...]]]
 
 BATCH_ROWS = 500
 
-IMPORTED_SETTINGS = ("embedder", "chat_model", "forgotten")
+IMPORTED_SETTINGS = ("embedder", "embedder_facts", "chat_model", "forgotten")
 """Keys of another data directory's decisions that hold here too."""
 
 _LOCAL_SETTINGS = ("tokens_version", "vector_collection", "vector_index_id")

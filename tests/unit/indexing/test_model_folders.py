@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from allma_server.config import Config
-from allma_server.engine import Engine, open_engine
+from allma_server.engine import Engine, import_data, open_engine
 from tests.unit.indexing.test_ingestion import do, found, index
 from tests.unit.indexing.test_vector_backfill import until
 from tests.unit.providers.embedding.model_folders import write_model
@@ -114,3 +114,39 @@ async def test_old_vectors_stay_when_nothing_was_searched_since_the_start(
     async with open_engine(config) as engine:
         await engine.ingestion.maintenance.run_once()
         assert not await missing_vectors(engine)
+
+
+async def test_another_model_takes_over_from_one_that_is_gone_for_good(
+    config: Config, folder: Path, model: Path
+) -> None:
+    async with open_engine(with_model(config, model)) as engine:
+        await index(engine, folder)
+    shutil.rmtree(model)
+    async with open_engine(config) as engine:  # its settings name another one
+        (folder / "new.md").write_text("# New\n\nAbout whales.\n")
+        assert (await do(engine, "sync")).indexed == 1
+
+        async def has_taken_over() -> bool:
+            return (await do(engine, "status")).embedder.name == config.embedder
+
+        await until(has_taken_over, engine)
+        await engine.ingestion.wait_until_embedded()
+        assert not await missing_vectors(engine)
+        assert (await do(engine, "status")).embedder.reason is None
+
+
+async def test_an_archive_is_searched_and_extended_where_its_model_is_not_there(
+    config: Config, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    async with open_engine(with_model(config, model)) as engine:
+        await index(engine, folder)
+        await do(engine, "export", path=str(tmp_path / "index.allma"))
+    shutil.rmtree(model)
+    there = config.model_copy(update={"data_dir": tmp_path / "there", "embedder": "auto"})
+    await import_data(str(tmp_path / "index.allma"), there.data_dir, replace=False)
+    async with open_engine(there) as engine:
+        assert "sea.md" in await found(engine, "salty minerals")
+        (folder / "new.md").write_text("# New\n\nAbout whales.\n")
+        report = await index(engine, folder)
+        assert report.indexed == 1 and "does not exist" in (report.notice or "")
+        assert "new.md" in await found(engine, "whales")
