@@ -23,7 +23,7 @@ WorkspaceFolder: TypeAlias = Annotated[
 ]
 FileGlob: TypeAlias = Annotated[
     str | None,
-    Field(description="Only files that match this glob, such as src/**/*.py."),
+    Field(description="Only files that match this glob: src/**/*.py, or *.md, !docs/**."),
     ClientPath.GLOB,
 ]
 MaxPassages: TypeAlias = Annotated[

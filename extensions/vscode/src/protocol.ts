@@ -383,7 +383,7 @@ export interface SearchParams {
   query: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
-  /** Only files that match this glob, such as src/**\/*.py. */
+  /** Only files that match this glob: src/**\/*.py, or *.md, !docs/**. */
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;
@@ -395,7 +395,7 @@ export interface ExplainParams {
   query: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
-  /** Only files that match this glob, such as src/**\/*.py. */
+  /** Only files that match this glob: src/**\/*.py, or *.md, !docs/**. */
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;
@@ -412,7 +412,7 @@ export interface EvalParams {
   generate?: number;
   /** Passages of each search to score. */
   topK?: number;
-  /** Only files that match this glob, such as src/**\/*.py. */
+  /** Only files that match this glob: src/**\/*.py, or *.md, !docs/**. */
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;
@@ -436,7 +436,7 @@ export interface AskParams {
   replaces?: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
-  /** Only files that match this glob, such as src/**\/*.py. */
+  /** Only files that match this glob: src/**\/*.py, or *.md, !docs/**. */
   path?: string;
   /** Only this workspace folder; `all` for every one. */
   workspace?: string;

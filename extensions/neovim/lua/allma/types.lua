@@ -289,20 +289,20 @@
 ---@class allma.SearchParams
 ---@field query string Words, a question or a symbol.
 ---@field topK? integer Maximum number of passages (default 5).
----@field path? string Only files that match this glob, such as src/**/*.py.
+---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ExplainParams
 ---@field query string The query to explain.
 ---@field topK? integer Maximum number of passages (default 5).
----@field path? string Only files that match this glob, such as src/**/*.py.
+---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.EvalParams
 ---@field questions string A file of JSON lines or CSV: `question`, and the `path`, `text` or `lines` to find.
 ---@field generate? integer Have the chat model write this many questions about the indexed documents into that file, which must not exist.
 ---@field topK? integer Passages of each search to score.
----@field path? string Only files that match this glob, such as src/**/*.py.
+---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 ---@field against? string An earlier result, as JSON, to compare with.
 ---@field picture? string An SVG file to draw the result into.
@@ -314,7 +314,7 @@
 ---@field model? string Use this chat model for the answer.
 ---@field replaces? string Replace the turn of this message, and all later ones, once the new answer begins.
 ---@field topK? integer Maximum number of passages (default 5).
----@field path? string Only files that match this glob, such as src/**/*.py.
+---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.
 ---@field workspace? string Only this workspace folder; `all` for every one.
 
 ---@class allma.ReadParams
