@@ -38,8 +38,12 @@ from allma_server.types import DocumentSet, Hit, VectorStatus
 MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
 
-NARROW_CHUNKS, NARROW_SHARE = 200_000, 0.15
-"""Below either, exact search is as fast as a store, or as more hits from it, and misses nothing."""
+NARROW_CHUNKS, NARROW_SHARE = 1_000_000, 0.15
+"""Below either, every vector in scope is compared.
+
+A million take 10 to 20 ms on one core, 200,000 as long as a store's approximate search. That finds
+96 to 98 % of the nearest chunks with vectors of a language model, but 30 to 85 % with others.
+"""
 
 MAX_FETCHED = 2_000
 """Hits requested from a store when many of them may be out of scope."""
