@@ -54,7 +54,7 @@ def loop_never_blocks() -> Iterator[None]:
     """Fail a test in which Allma's code blocks the event loop.
 
     The exceptions are code of other processes that tests call in theirs: the workers', and what a
-    shell or another client does before or beside a loop that serves nobody else.
+    shell or another client does before or beside a loop without other clients.
     """
     with blockbuster_ctx("allma_server") as detector:
         for name in ("os.getcwd", "os.path.abspath"):

@@ -1,4 +1,4 @@
-"""Messages that are nearly right: valid requests of each protocol, with something wrong in them."""
+"""Mutated messages: valid requests of each protocol with an error in them."""
 
 import asyncio
 import copy
@@ -304,9 +304,9 @@ def _note(
     if not bodies:
         del waiting[id]
     error = message.get("error")
-    told = message.get("result")
-    structured = told.get("structuredContent") if isinstance(told, dict) else None
-    failed = isinstance(told, dict) and told.get("isError")
+    reported = message.get("result")
+    structured = reported.get("structuredContent") if isinstance(reported, dict) else None
+    failed = isinstance(reported, dict) and reported.get("isError")
     code = error["code"] if error else (structured or {}).get("code") if failed else "result"
     outcome.answers[str(code)] += 1
     if "Unexpected error" in json.dumps(error or (structured if failed else None)):
@@ -322,8 +322,8 @@ async def _engine_pid(client: Wire, protocol: str) -> int:
             "tools/call", {"name": "status", "arguments": {}, "_meta": envelope()}
         ),
     }
-    told = await calls[protocol]()
-    return (told.get("structuredContent") or told)["pid"]
+    reported = await calls[protocol]()
+    return (reported.get("structuredContent") or reported)["pid"]
 
 
 def _resident(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""How far answers can be trusted: SQuAD's questions, put to a real small model.
+"""Measure the correctness of answers: SQuAD's questions with a real small model.
 
     python -m tests.benchmarks.answers [--model NAME] [-n N] [--skip N] [--data DIR] [--show]
 

@@ -1,4 +1,4 @@
-"""What a browser shows of a page: headless Chromium, driven over its debugging pipe."""
+"""The visible text of a page in headless Chromium, driven over its debugging pipe."""
 
 import json
 import os

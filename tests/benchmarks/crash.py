@@ -1,4 +1,4 @@
-"""Kill the engine at random moments, and see whether anything is lost.
+"""Kill the engine at random moments, and check that nothing is lost.
 
     python -m tests.benchmarks.crash daemon|worker|flush [-n N] [--seed S]
 

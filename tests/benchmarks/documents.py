@@ -1,4 +1,4 @@
-"""How much of real documents arrives in the index: `python -m tests.benchmarks.documents [-v]`.
+"""Measure how much text of real documents is indexed: `python -m tests.benchmarks.documents [-v]`.
 
 Every file goes the whole way of the product: worker process with limits, reader, chunker. The
 text that is compared with the gold is put together from the chunks, so that text lost in chunking

@@ -4,7 +4,7 @@
 
 One client has real sources indexed with the embedded model; another searches all the while, and a
 third only greets the daemon: how late its greeting is answered tells for how long the daemon's
-event loop was held. Each figure stands beside the same one taken in rest.
+event loop was held. Each figure is shown beside the same one at rest.
 """
 
 import argparse
@@ -47,7 +47,7 @@ async def measured(here: Home, client: Client, until: asyncio.Event, seconds: fl
 
 
 async def rest(here: Home) -> str:
-    """What the daemon and its workers take when nobody wants anything."""
+    """The memory and time of the daemon and its workers when idle."""
     daemon = await here.daemon()
     processes = [daemon, *daemon.children(recursive=True)]
     before = [sum(process.cpu_times()[:2]) for process in processes]

@@ -1,4 +1,4 @@
-"""Send each protocol messages that are nearly right, and see that every request is answered.
+"""Send mutated messages over each protocol, and check that every request is answered.
 
     python -m tests.benchmarks.fuzz [--frames N] [--seed S] [--protocols lsp,mcp,modern,shell]
 

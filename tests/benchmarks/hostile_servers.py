@@ -1,4 +1,4 @@
-"""What is said of model servers that are broken or mean harm, with the memory and time it takes.
+"""The errors for broken and hostile model servers, with the memory and time they take.
 
 `python -m tests.benchmarks.hostile_servers [--json]` runs every case of `tests/ollama/hostile.py`
 against the real client. Silence is waited out for 1 or 2 seconds here, not for minutes; in all
@@ -44,7 +44,7 @@ async def run(name: str, case: Case) -> Result:
     limits = SILENCE if case.is_silent else PATIENCE
     reply.FIRST_TOKEN_SECONDS, reply.NEXT_TOKEN_SECONDS, reply.REPLY_SECONDS = limits
     async with hostile(case) as url:
-        before = _highest_mb(anew=True)
+        before = _highest_mb(reset=True)
         began = time.monotonic()
         try:
             await _called(case.call, Config(ollama_url=url, openai_url=url))
@@ -82,11 +82,11 @@ async def _called(call: Call, config: Config) -> None:
                     await (chat.version() if call == "version" else chat.list())
 
 
-def _highest_mb(*, anew: bool = False) -> float | None:
-    """The most memory this process has had, `anew` from now on."""
+def _highest_mb(*, reset: bool = False) -> float | None:
+    """The peak memory of this process; `reset` starts a new peak."""
     if not MEASURED:
         return None
-    if anew:
+    if reset:
         Path("/proc/self/clear_refs").write_text("5")
     line = next(row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
@@ -108,7 +108,7 @@ def table(results: list[Result]) -> str:
 
 
 def is_told(result: Result) -> bool:
-    """Whether a failure was told as what it is."""
+    """Whether a failure was reported correctly."""
     case = CASES[result.case]
     return case.words in result.said and issubclass(by_code(result.kind), case.kind)
 

@@ -1,4 +1,4 @@
-"""How often a small model does what stands in a document, with and without Allma's care.
+"""Measure how often a small model follows instructions in a document, with and without filtering.
 
     python -m tests.benchmarks.injections [--model NAME] [--every N] [--show]
 

@@ -1,4 +1,6 @@
-"""How much of HTML manuals is kept: `python -m tests.benchmarks.manuals [--fetch] [-v] [NAME…]`.
+"""Measure how much text of HTML manuals is kept.
+
+Run `python -m tests.benchmarks.manuals [--fetch] [-v] [NAME…]`.
 
 The manuals are Debian packages, unpacked in a cache folder. The gold of a page is the text that
 Chromium shows of it, without navigation (nav, aside, footer and ARIA's names for them). Kept is

@@ -1,4 +1,4 @@
-"""Many clients at once, of both protocols and eras, while the files they search are being edited.
+"""Many concurrent clients of both protocols and eras, while the searched files are edited.
 
     python -m tests.benchmarks.many_clients [--connections N] [--seconds S] [--files N] [--quick]
 

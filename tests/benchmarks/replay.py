@@ -1,4 +1,4 @@
-"""A project's history, applied to a folder commit by commit: is the index right, at what cost?
+"""Apply a project's history commit by commit, and check the index and its cost.
 
     python -m tests.benchmarks.replay [REPOSITORY] [-n N] [--under PATH ...]
 

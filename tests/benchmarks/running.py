@@ -1,4 +1,4 @@
-"""What the benchmarks of a running engine share: a home of its own, files, edits, and quiet."""
+"""Shared by benchmarks of a running engine: its home, files, edits, and waiting until idle."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ class Home:
 
 @asynccontextmanager
 async def home(base: Path | None = None, **settings: str) -> AsyncGenerator[Home]:
-    """A home that nobody else uses; the daemon that served it is stopped at the end."""
+    """A separate home; its daemon is stopped at the end."""
     former = dict(os.environ)  # noqa: TID251
     with tempfile.TemporaryDirectory(dir=base, prefix="allma-") as root:
         here = Home(Path(root), Path(root) / "tree")
@@ -109,7 +109,7 @@ async def settled(client: Lines, seconds: float = 180) -> dict[str, Any]:
 
 
 def text(chance: random.Random, paragraphs: int = 3) -> str:
-    """A Markdown document that nobody has written before."""
+    """A new Markdown document."""
     parts = [f"# {' '.join(chance.choices(WORDS, k=3))} {chance.getrandbits(32):x}"]
     for _ in range(paragraphs):
         parts.append(f"## {' '.join(chance.choices(WORDS, k=2))}")

@@ -1,4 +1,4 @@
-"""Search and upkeep at size, with generated text: what grows with the number of chunks.
+"""Measure what grows with the number of chunks: search and updates on generated text.
 
     python -m tests.benchmarks.scale N [N ...] [--data FOLDER]
 

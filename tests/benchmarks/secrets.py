@@ -1,4 +1,4 @@
-"""What masking of secrets costs, and what it hides: `python -m tests.benchmarks.secrets [-v]`.
+"""Measure the time and the recall of secret masking: `python -m tests.benchmarks.secrets [-v]`.
 
 The texts are Python's standard library, this project without its tests, and, where they are there,
 the evaluation documents (`SHARED_DATA_DIR`) and code of npm packages. Nearly all that they hold is

@@ -1,4 +1,4 @@
-"""How soon a client is answered, and what it costs: `python -m tests.benchmarks.start`.
+"""Measure the start time of clients, and its memory: `python -m tests.benchmarks.start`.
 
 Cold is measured against importing the MCP library alone in the same interpreter, in the same run.
 """

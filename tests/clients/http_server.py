@@ -1,4 +1,4 @@
-"""The MCP server over streamable HTTP, for a test suite that speaks nothing else."""
+"""The MCP server over streamable HTTP, for a test suite that needs this transport."""
 
 import asyncio
 import socket

@@ -24,7 +24,7 @@ USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 @dataclass
 class ScriptedModel:
-    """What the model searches for, and what it was told."""
+    """What the model searches for, and what it received."""
 
     query: str
     url: str = ""

@@ -1,4 +1,4 @@
-"""What `allma install` writes is what the clients read: each lists the server as connected."""
+"""Clients read the entry that `allma install` writes, and list the server as connected."""
 
 import json
 import tomllib

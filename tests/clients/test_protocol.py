@@ -1,4 +1,4 @@
-"""Clients made for testing, over everything they can reach of the server, in both eras."""
+"""Test clients of MCP, over everything that they can call, in both eras."""
 
 import json
 import re

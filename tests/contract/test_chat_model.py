@@ -1,4 +1,4 @@
-"""What every provider of chat models keeps to."""
+"""The contract of every provider of chat models."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ class Case:
     stopped_before: int
 
     async def stopped(self) -> None:
-        """Returns once nothing is generated any more, as it was told to end."""
+        """Return when nothing is generated any more."""
         if isinstance(self.chat, ScriptedChatModels):
             assert self.chat.generating == 0
             return

@@ -1,4 +1,4 @@
-"""What every embedder keeps to, whoever runs the model."""
+"""The contract of every embedder."""
 
 import asyncio
 from collections.abc import AsyncIterator

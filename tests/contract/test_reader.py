@@ -1,4 +1,4 @@
-"""What every reader promises, whatever its format."""
+"""The contract of every reader."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Setting Allma up in AI clients, as people do it, and the check of it."""
+"""Installing Allma in AI clients, and the check of the installation."""
 
 import asyncio
 import json

@@ -47,8 +47,8 @@ async def test_doctor_reports_damage_and_repair_keeps_conversations(
         failed = await client.tool("search", query="salty")
         assert failed["structuredContent"]["code"] == "data_damaged"
         assert "doctor --repair" in failed["content"][0]["text"]
-        code, told = await asyncio.to_thread(allma, "doctor")
-        assert (code, told["code"]) == (1, "data_damaged")
+        code, reported = await asyncio.to_thread(allma, "doctor")
+        assert (code, reported["code"]) == (1, "data_damaged")
 
         code, repaired = await asyncio.to_thread(allma, "doctor", "--repair")
         assert (code, repaired["healthy"]) == (0, True), repaired

@@ -1,4 +1,4 @@
-"""The forwarder as a real process: each request is answered once, whatever either side does."""
+"""The forwarder as a real process: each request is answered exactly once."""
 
 import asyncio
 import json

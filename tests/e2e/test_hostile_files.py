@@ -65,9 +65,9 @@ async def test_a_hostile_file_replacing_an_indexed_one_does_not_stop_other_clien
         asked = [_ask(client, path) for _ in range(12)]
         assert await _found(other, "salty rivers") == ["sea.md"]
         for number in asked:
-            told = (await client.answer(number))["result"]
-            assert told["isError"] and "is not shown" in told["content"][0]["text"]
-            assert "nobody may see this" not in str(told)
+            reported = (await client.answer(number))["result"]
+            assert reported["isError"] and "is not shown" in reported["content"][0]["text"]
+            assert "nobody may see this" not in str(reported)
         await client.tool("index", action="sync")
         assert await _found(other, "salty rivers") == []
 

@@ -1,4 +1,4 @@
-"""What Allma makes is its user's alone, whoever makes it first and under any umask."""
+"""Files of Allma are readable by their user only, under any umask."""
 
 import asyncio
 import os

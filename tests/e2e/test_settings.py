@@ -65,8 +65,8 @@ async def test_settings_that_need_a_restart_say_so_until_it_is_done(folder: Path
     stored, _ = await allma("config", "set", "max_file_mb", "7")
     assert stored["notice"] == "The running engine uses 50 until `allma daemon restart`."
     listed, _ = await allma("config")
-    told = {each["key"]: each["notice"] for each in listed["settings"] if each["notice"]}
-    assert list(told) == ["max_file_mb"]
+    reported = {each["key"]: each["notice"] for each in listed["settings"] if each["notice"]}
+    assert list(reported) == ["max_file_mb"]
     diagnosis, _ = await allma("doctor")
     [settings] = [check for check in diagnosis["checks"] if check["name"] == "Settings"]
     assert settings["state"] == "warning" and "daemon restart" in settings["next_step"]
@@ -106,8 +106,8 @@ async def test_the_environment_of_a_shell_applies_to_its_requests(
 )
 async def test_impossible_settings_are_refused(quick: Path, key: str, value: str) -> None:
     before = said(quick)
-    error, told = await allma("config", "set", key, value, code=1)
-    assert error["code"] == "invalid_argument" and "Error: " in told
+    error, reported = await allma("config", "set", key, value, code=1)
+    assert error["code"] == "invalid_argument" and "Error: " in reported
     assert said(quick) == before
 
 

@@ -40,7 +40,7 @@ def ollama() -> Iterator[str]:
 
 @pytest.fixture
 def unused_url() -> Iterator[str]:
-    """Where connections are refused: the port is taken, but nobody listens."""
+    """An address that refuses connections: the port is bound, but not listening."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

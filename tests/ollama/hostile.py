@@ -1,4 +1,4 @@
-"""Model servers that are broken or mean harm: raw bytes, without end or without measure."""
+"""Broken and hostile model servers: raw bytes, endless or oversized."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ async def not_modified(send: Send) -> None:
 
 @cache
 def bomb(text: bytes = b" ") -> bytes:
-    """1.2 GB of `text` as gzip: blocks that each begin anew."""
+    """1.2 GB of `text` as gzip: blocks that are independent."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = text * ((16 << 20) // len(text))
     first = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -205,7 +205,7 @@ CASES: dict[str, Case] = {
     "thinking without end in the text": Case(
         "chat", endless(said("hm ") * 100, first=said("<think>")), EmptyAnswer, "far more"
     ),
-    "a stream that stands still": Case(
+    "a stream that stops": Case(
         "chat",
         slow(b"", 1000, said("Be")),
         AnswerInterrupted,

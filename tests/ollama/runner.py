@@ -52,7 +52,7 @@ class Runner:
         return self._server.listening_address
 
     async def load(self, context: int) -> int:
-        """Loads the model, anew if its context changes; returns the nanoseconds that took."""
+        """Load the model, again if its context changes; return the nanoseconds that this took."""
         began = time.perf_counter_ns()
         if self._server is None or context != self.context:
             self._server = None

@@ -1,4 +1,4 @@
-"""A server that answers as a test scripts it, for what a sound model server never does."""
+"""A scripted server, for responses that a correct model server never sends."""
 
 import asyncio
 import json

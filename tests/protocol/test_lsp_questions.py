@@ -70,11 +70,11 @@ async def test_chunks_are_custom_notifications_if_the_client_asks_for_them(
     async with editor(provider, options={"streamNotification": True}) as wire:
         asked = {"question": "How long is the glacier?", "partialResultToken": "p1"}
         answer = await wire.result("allma/ask", asked)
-        told = [n["params"] for n in wire.notes if n["method"] == "allma/chunk"]
-    assert {part["token"] for part in told} == {"p1"}
-    assert "".join(part["text"] for part in told if part["kind"] == "chunk") == answer["text"]
-    assert told[0]["kind"] == "started"
-    assert told[-1]["kind"] == "sources"
+        reported = [n["params"] for n in wire.notes if n["method"] == "allma/chunk"]
+    assert {part["token"] for part in reported} == {"p1"}
+    assert "".join(part["text"] for part in reported if part["kind"] == "chunk") == answer["text"]
+    assert reported[0]["kind"] == "started"
+    assert reported[-1]["kind"] == "sources"
     assert not wire.chunks("p1")
 
 

@@ -80,10 +80,10 @@ async def test_auto_overrides_the_server_s_setting(
 ) -> None:
     config = engine.config.model_copy(update={"chat_model": "slow"})
 
-    async def told() -> Engine:
+    async def reported() -> Engine:
         return replace(await provider(), settings=lambda: config)
 
-    async with editor(told, options={"chatModel": "auto"}) as wire:
+    async with editor(reported, options={"chatModel": "auto"}) as wire:
         assert (await wire.result("allma/ask", {"question": "glacier?"}))["model"] == "echo"
 
 

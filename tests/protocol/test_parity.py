@@ -1,4 +1,4 @@
-"""The protocols are thin: through each, an operation gives the same as without any."""
+"""An operation returns the same through every protocol as without one."""
 
 import asyncio
 import json
@@ -204,11 +204,11 @@ async def test_an_expected_error_is_the_same_through_every_protocol(
     async with every(provider) as (lsp, mcp, client):
         answer = await lsp.request(f"allma/{name}", arguments)
         result = await mcp.tool(name, **arguments)
-        with pytest.raises(type(failed.value)) as told:
+        with pytest.raises(type(failed.value)) as reported:
             await client.run(name, arguments)
     expected = steady(as_dict(failed.value))
     assert steady(answer["error"]["data"]) == expected == steady(result["structuredContent"])
-    assert steady(as_dict(told.value)) == expected
+    assert steady(as_dict(reported.value)) == expected
     assert result["isError"]
 
 
@@ -222,9 +222,9 @@ async def test_an_unexpected_error_reveals_no_details_in_any_protocol(
     async with every(provider) as (lsp, mcp, client):
         answer = await lsp.request("allma/documents")
         result = await mcp.tool("documents")
-        with pytest.raises(AllmaError, match="Unexpected error") as told:
+        with pytest.raises(AllmaError, match="Unexpected error") as reported:
             await client.run("documents", {})
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(reported.value)
     assert answer["error"]["code"] == -32603
     assert result["structuredContent"]["code"] == "internal_error"
     assert answer["error"]["message"] == result["content"][0]["text"]

@@ -101,8 +101,8 @@ async def test_an_editors_files_are_not_followed_without_the_right(
         wire.notify("workspace/didChangeWorkspaceFolders", {
             "event": {"added": [{"uri": tmp_path.as_uri(), "name": "new"}], "removed": []}
         })  # fmt: skip
-        told = await wire.note(lambda note: note["method"] == "window/logMessage")
-    assert "may not use ingest" in told["params"]["message"]
+        reported = await wire.note(lambda note: note["method"] == "window/logMessage")
+    assert "may not use ingest" in reported["params"]["message"]
     status = await BY_NAME["status"](Call(engine, LOCAL), {})
     assert str(tmp_path) not in {workspace.path for workspace in status.workspaces}
 

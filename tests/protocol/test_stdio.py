@@ -1,4 +1,4 @@
-"""The real program on real pipes: how it begins, what may be on its wire, how it ends."""
+"""The real program on real pipes: its start, its output and its exit."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What an earlier version wrote opens unchanged: data directory, archive, settings."""
+"""Data directories, archives and settings of earlier versions can be opened."""
 
 import asyncio
 import json

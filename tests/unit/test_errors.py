@@ -1,4 +1,4 @@
-"""Failures as people and programs get them."""
+"""Errors as users and programs receive them."""
 
 import pytest
 

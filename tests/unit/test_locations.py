@@ -1,4 +1,4 @@
-"""Where things are, whoever asks."""
+"""Paths of settings, data and the socket."""
 
 import os
 import socket
@@ -20,9 +20,9 @@ def test_clients_without_the_runtime_folder_use_the_same_socket(
     runtime.mkdir(0o700)
     monkeypatch.setattr(locations, "RUNTIME_FOLDERS", short_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    told = locations.socket_path(short_path / "data")
+    reported = locations.socket_path(short_path / "data")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert locations.socket_path(short_path / "data") == told
+    assert locations.socket_path(short_path / "data") == reported
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets with paths")

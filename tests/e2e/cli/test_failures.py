@@ -218,7 +218,7 @@ def test_ctrl_c_stops_a_command_cleanly(talking_home: Home, talking: Allma) -> N
     assert process.returncode == 130
     assert err == b"Stopped.\n"
     kinds = [job["kind"] for job in talking.json("status")["jobs"]]
-    assert "ingest" not in kinds, "the run goes on"
+    assert "ingest" not in kinds, "the run continues"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
@@ -248,7 +248,7 @@ def test_progress_is_drawn_on_a_terminal_apart_from_the_report(home: Home, termi
 def _read(screen: int) -> bytes:
     try:
         return os.read(screen, 4096)
-    except OSError:  # so Linux says that nobody writes there any more
+    except OSError:  # so Linux reports a closed terminal
         return b""
 
 

@@ -1,4 +1,4 @@
-"""A child process for test_child.py."""
+"""A child process for test_child_process.py."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Addresses of servers, written as people and as Ollama write them."""
+"""Addresses of servers in the forms that people and Ollama write."""
 
 import pytest
 

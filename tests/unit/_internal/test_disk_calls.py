@@ -1,4 +1,4 @@
-"""A disk that does not answer stops nobody but those who ask it."""
+"""A disk that does not answer blocks only the calls to it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""One rule for lines, whether of a text or of a file that is read block by block."""
+"""Line endings are the same for texts and for files that are read in blocks."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Names that are not UTF-8 are shown to everybody and understood when they come back."""
+"""Names that are not UTF-8 are shown in an escaped form, which is accepted as input."""
 
 import os
 import unicodedata
@@ -78,5 +78,8 @@ def test_the_path_of_a_uri(uri: str, path: str | None) -> None:
 
 
 def test_an_error_is_valid_text_for_every_client() -> None:
-    told = as_dict(InvalidArgument("/w/caf\udce9.txt is wrong.", "Not /w/caf\udce9.txt."))
-    assert (told["message"], told["hint"]) == ("/w/caf%E9.txt is wrong.", "Not /w/caf%E9.txt.")
+    reported = as_dict(InvalidArgument("/w/caf\udce9.txt is wrong.", "Not /w/caf\udce9.txt."))
+    assert (reported["message"], reported["hint"]) == (
+        "/w/caf%E9.txt is wrong.",
+        "Not /w/caf%E9.txt.",
+    )

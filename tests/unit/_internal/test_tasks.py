@@ -1,4 +1,4 @@
-"""Work that is short, and must not be left half done."""
+"""Short work that must be completed, and background tasks."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A refused value is answered with what it has to be."""
+"""A refused value is answered with its requirement."""
 
 from typing import Annotated, Any, Literal
 

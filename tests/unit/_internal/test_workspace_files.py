@@ -1,4 +1,4 @@
-"""A workspace file is opened in one way: regular, inside, no link followed, bounded, at once."""
+"""Opening workspace files: regular files of limited size only, without links or waiting."""
 
 import os
 import socket

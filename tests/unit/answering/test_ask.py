@@ -1,4 +1,4 @@
-"""Answering over a model server that fails in many ways: what is shown and what is stored."""
+"""Answers when the model server fails: what is shown and stored."""
 
 import asyncio
 import json

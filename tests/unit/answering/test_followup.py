@@ -25,7 +25,7 @@ EARLIER = said(ASKED, "The Aletsch glacier is 23 kilometres long [1].")
 
 
 class Model:
-    """Says what it is told to, and counts how often it is asked."""
+    """Return a given text, and count the calls."""
 
     def __init__(self, says: str) -> None:
         self.says = says

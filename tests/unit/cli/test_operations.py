@@ -1,4 +1,4 @@
-"""An operation without a command by hand has one that is made from its signature."""
+"""An operation without a handwritten command gets one from its signature."""
 
 import io
 from dataclasses import dataclass, field

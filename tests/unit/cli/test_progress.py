@@ -1,4 +1,4 @@
-"""What is seen while a command works."""
+"""The progress that a command shows."""
 
 import io
 import re

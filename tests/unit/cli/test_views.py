@@ -1,4 +1,4 @@
-"""What results look like, on terminals of any width and in pipes."""
+"""Rendering of results, on terminals of any width and in pipes."""
 
 import io
 import re

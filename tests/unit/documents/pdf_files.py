@@ -1,4 +1,4 @@
-"""PDF files made by hand, small enough to know every byte of."""
+"""Small handwritten PDF files."""
 
 FONT = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
 

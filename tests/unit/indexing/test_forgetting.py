@@ -1,4 +1,4 @@
-"""What is forgotten leaves no trace, and does not come back by itself."""
+"""Forgotten documents are erased, and are not indexed again."""
 
 import sqlite3
 from collections.abc import Sequence

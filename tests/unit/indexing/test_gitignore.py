@@ -1,4 +1,4 @@
-"""Ignore rules say what git says: real git decides over the same trees."""
+"""Ignore rules, compared with real git on the same trees."""
 
 import os
 import random

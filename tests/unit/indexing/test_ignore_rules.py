@@ -1,4 +1,4 @@
-"""Which ignore files are honoured, whoever made them and whatever they are."""
+"""Which ignore files are applied, by their owner and type."""
 
 import os
 import subprocess

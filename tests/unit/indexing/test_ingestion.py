@@ -1,4 +1,4 @@
-"""The whole way from a folder to the index, with real files, processes and stores."""
+"""Ingestion from a folder to the index, with real files, processes and stores."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What somebody waits for comes first, whatever run is under way."""
+"""Work with a waiting client comes before other runs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -37,7 +37,7 @@ def small(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def long_run(engine: Engine, folder: Path) -> AsyncGenerator[Job]:
-    """A run that does not get on while it lasts, for somebody waits for an answer; then it ends."""
+    """A run that is paused by an answer while the block lasts; then it ends."""
     with engine.ingestion.pause_embedding():
         job = await BY_NAME["ingest"](Call(engine, LOCAL, deadline=0.0), {"paths": [str(folder)]})
         assert isinstance(job, Job)

@@ -1,4 +1,4 @@
-"""Secrets that stand in documents get nowhere: not into the index, not to people, not to models."""
+"""Secrets in documents do not reach the index, clients or models."""
 
 import json
 import sqlite3

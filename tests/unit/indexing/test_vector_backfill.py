@@ -1,4 +1,4 @@
-"""Vectors that are still to be made: nothing waits for them, and nothing is lost."""
+"""Missing vectors: nothing waits for them, and nothing is lost."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ async def test_an_unreachable_new_embedder_stops_nothing_and_is_opened_once(
         status = await do(engine, "status")
         assert (status.embedder.name, status.embedder.wanted) == ("hashing/words-256", wanted)
         assert unused_url in status.embedder.reason
-        assert not engine.ingestion.is_busy, "an engine that nobody needs may end meanwhile"
+        assert not engine.ingestion.is_busy, "an idle engine may exit meanwhile"
         assert opened.count(wanted) == 1
 
 

@@ -1,4 +1,4 @@
-"""Real folders under a real watcher; every test waits for the event, never for a time."""
+"""Real folders and a real watcher; the tests wait for events."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from allma_server.indexing.watch import Watch
 
 
 class Changes:
-    """What the watcher told, with a way to wait for it."""
+    """What the watcher reported, with a way to wait for it."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
@@ -149,7 +149,7 @@ async def test_nothing_is_missed_while_folders_are_created_and_deleted(root: Pat
         for n in range(40):
             os.rename(root / "many" / f"sub{n}", root / "many" / f"other{n}")
             changes.forget()
-            # The renaming makes the watch begin anew; the save falls into that moment.
+            # The renaming restarts the watch; the save happens at that moment.
             await asyncio.sleep(0.002 * n)
             (root / "a.md").write_text(f"{n}")
             await changes.mention(root / "a.md")

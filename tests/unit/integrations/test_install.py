@@ -1,4 +1,4 @@
-"""Allma in the files of AI clients: the right file, the right entry, and nothing lost."""
+"""Installing Allma in the configuration files of AI clients."""
 
 import json
 import os

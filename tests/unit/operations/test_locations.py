@@ -1,4 +1,4 @@
-"""Places of what is found in formats whose text is not the file's own."""
+"""Locations of passages in formats whose text is extracted."""
 
 from pathlib import Path
 

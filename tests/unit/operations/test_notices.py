@@ -1,4 +1,4 @@
-"""What limited a search is told in one sentence, with its code: never as if nothing was there."""
+"""A notice and its code say what limited a search."""
 
 import shutil
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-async def told(engine: Engine, **arguments: Any) -> list[tuple[str | None, str]]:
+async def reported(engine: Engine, **arguments: Any) -> list[tuple[str | None, str]]:
     """What search, explain and ask say of their limits; the same, whoever is asked."""
     search = await do(engine, "search", query="salty sea", **arguments)
     explain = await do(engine, "explain", query="salty sea", **arguments)
@@ -48,7 +48,7 @@ def all_say(found: Sequence[tuple[str | None, str]], code: str, words: str) -> b
 
 
 async def test_an_empty_index_says_so(engine: Engine) -> None:
-    assert all_say(await told(engine), "nothing_indexed", "allma index DIR")
+    assert all_say(await reported(engine), "nothing_indexed", "allma index DIR")
 
 
 async def test_a_folder_without_text_says_so(engine: Engine, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_a_folder_without_text_says_so(engine: Engine, tmp_path: Path) -> 
     folder.mkdir()
     (folder / "a.png").write_bytes(b"\x89PNG")
     await do(engine, "ingest", paths=[str(folder)])
-    assert all_say(await told(engine), "nothing_indexed", "allma documents")
+    assert all_say(await reported(engine), "nothing_indexed", "allma documents")
 
 
 @pytest.mark.parametrize("indexed", [True, False], ids=["documents", "none"])
@@ -66,7 +66,7 @@ async def test_a_missing_folder_is_named(engine: Engine, folder: Path, indexed: 
     await do(engine, "ingest", paths=[str(folder)])
     shutil.rmtree(folder)
     for words in ("before a look", "after it"):
-        for code, sentence in await told(engine):
+        for code, sentence in await reported(engine):
             assert f"{folder} no longer exists" in sentence, words
             assert f"`allma forget {folder}`" in sentence
             assert "No documents indexed" not in sentence and code is None
@@ -81,7 +81,7 @@ async def test_a_pattern_without_files_is_distinguished_from_no_passage(
     engine: Engine, folder: Path
 ) -> None:
     await do(engine, "ingest", paths=[str(folder)])
-    found = await told(engine, path="docs/**/*.rst")
+    found = await reported(engine, path="docs/**/*.rst")
     assert all_say(found, "no_match_for_path", "No indexed file matches 'docs/**/*.rst'")
     found = await do(engine, "search", query="salty sea", path="*.md")
     assert (found.notice, found.notice_code) == (None, None)
@@ -96,8 +96,8 @@ async def test_an_incomplete_index_reports_its_progress(
         async with long_run(engine, large):
             elsewhere = await do(engine, "search", query="sea", workspace=str(folder))
             assert elsewhere.notice_code is None
-            # Counted when it is told, so only the beginning and the end are known here.
-            found = await told(engine, workspace=str(large))
+            # Counted when it is reported, so only the beginning and the end are known here.
+            found = await reported(engine, workspace=str(large))
             assert all_say(found, "indexing", "Indexing is in progress (")
             assert all_say(found, "indexing", " of 120 files); results may be incomplete.")
             status = await do(engine, "status")
@@ -125,7 +125,7 @@ async def test_a_failing_embedder_is_reported_with_the_reason(
         embedder.embed_query = away_too  # type: ignore[method-assign]
         report = await do(engine, "ingest", paths=[str(folder)])
         assert isinstance(report, IngestReport) and report.indexed == 1
-        found = await told(engine)
+        found = await reported(engine)
         assert all_say(found, "embedder_unavailable", "Nothing answers at the port.")
 
 

@@ -1,4 +1,4 @@
-"""Whatever an argument holds, the failure is a foreseen one."""
+"""Unusual arguments cause expected errors only."""
 
 from typing import Any
 

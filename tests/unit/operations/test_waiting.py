@@ -1,4 +1,4 @@
-"""A client whose question waits for the model is told so, and why."""
+"""A client is notified that its question waits for the model, with the reason."""
 
 import asyncio
 
@@ -12,11 +12,11 @@ from allma_server.types import LOCAL
 class Heard(NullProgress):
     def __init__(self) -> None:
         self.reports: list[str] = []
-        self.told = asyncio.Event()
+        self.reported = asyncio.Event()
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         self.reports.append(message)
-        self.told.set()
+        self.reported.set()
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +32,15 @@ async def test_waiting_behind_another_question_is_reported(engine: Engine) -> No
         waiting.report_waiting(engine, two) as second,
     ):
         async with asyncio.timeout(10):
-            await one.told.wait()
-            await two.told.wait()
+            await one.reported.wait()
+            await two.reported.wait()
         assert set(one.reports) | set(two.reports) == {waiting.BEHIND_ANOTHER}
         await second.text("first word")
         await asyncio.sleep(0)
         count = len(two.reports)
-        one.told.clear()
+        one.reported.clear()
         async with asyncio.timeout(10):
-            await one.told.wait()
+            await one.reported.wait()
         assert len(two.reports) == count, "who is answered no longer waits"
     assert not engine.questions
 

@@ -1,4 +1,4 @@
-"""API keys of model servers: where they come from, who gets them, and that none is shown."""
+"""API keys: their sources, the servers that receive them, and that none is shown."""
 
 import asyncio
 import os
@@ -310,7 +310,7 @@ async def test_looking_up_a_key_does_not_block_the_event_loop(
     drawer.hangs = threading.Event()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(ApiKey("ollama").refresh())
-        await asyncio.to_thread(drawer.reached.wait)  # only a loop that goes on gets past this
+        await asyncio.to_thread(drawer.reached.wait)  # only a running loop gets past this
         drawer.hangs.set()
     assert waiting.result() == KEY
 

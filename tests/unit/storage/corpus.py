@@ -1,4 +1,4 @@
-"""Documents made of nothing: texts that differ, vectors at random."""
+"""Generated documents with different texts and random vectors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

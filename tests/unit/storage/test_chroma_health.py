@@ -1,4 +1,4 @@
-"""A torn Chroma directory is told from a sound one without opening it."""
+"""A torn Chroma directory is detected without opening it."""
 
 import pickle
 import shutil

@@ -1,4 +1,4 @@
-"""Chat history, jobs and settings: what people come back to."""
+"""Stored conversations, jobs and settings."""
 
 from typing import Any
 

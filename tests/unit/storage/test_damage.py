@@ -1,4 +1,4 @@
-"""A damaged database is told as what it is, and gives way to one with all that can be read."""
+"""A damaged database is reported, and replaced by one with every readable row."""
 
 import asyncio
 import contextlib
@@ -115,8 +115,8 @@ async def test_a_flipped_byte_is_reported_and_readable_rows_are_kept(seed: int, 
                     with contextlib.suppress(AllmaError):
                         await do(engine, operation, **arguments)
                         continue
-                    told = await failure(engine, operation, arguments)
-                    assert "bug" not in told
+                    reported = await failure(engine, operation, arguments)
+                    assert "bug" not in reported
         draft = data / "draft.sqlite3"
         await rescue_here(data / DATABASE, draft)
     assert sound <= questions(draft)

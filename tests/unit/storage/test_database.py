@@ -1,4 +1,4 @@
-"""One writer, some readers, all or nothing; and what is said when the disk does not play along."""
+"""One writer, several readers, atomic transactions, and errors of the disk."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""An export writes one new file and touches no other."""
+"""An export writes one new file and changes no other."""
 
 import asyncio
 import os

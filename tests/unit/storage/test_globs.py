@@ -1,4 +1,4 @@
-"""A glob matches what its writer means, in time."""
+"""Globs match the intended paths, and quickly."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""An archive is data: whatever it holds, it is refused in a sentence or taken over as rows."""
+"""An archive is data: it is refused with a message, or imported as rows."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What became of every file: published whole, changed in place, gone when removed."""
+"""The state of every file: published completely, updated, removed."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What search and people read: filters, pages of the ledger, workspaces, text search."""
+"""Queries: filters, pages of documents, workspaces, full-text search."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is no regular file is told as what it is where a database or an export has to be."""
+"""Special files in place of a database or an export are reported."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The vector index: always fresh, and whole again after whatever happens to Chroma."""
+"""The vector index is always current, and is rebuilt after any failure of Chroma."""
 
 import asyncio
 import contextlib

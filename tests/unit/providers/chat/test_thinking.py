@@ -1,4 +1,4 @@
-"""What of a model's text is for its reader, however it comes in pieces."""
+"""Removing thinking and special tokens from a streamed text."""
 
 import pytest
 

@@ -48,7 +48,7 @@ async def test_a_run_with_a_waiting_client_uses_all_cores(
         with lock:
             at_work += 1
             most = max(most, at_work)
-        meeting.wait(60)  # none goes on before all have come
+        meeting.wait(60)  # none continues before all have arrived
         vector = embed(model, text)
         with lock:
             at_work -= 1

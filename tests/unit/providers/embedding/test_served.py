@@ -270,9 +270,11 @@ async def test_a_query_does_not_wait_for_a_server_that_loads_its_model(
 
     async with serving(script) as wire, open_embedder("ollama/bge-m3", config(wire)) as embedder:
         for _ in range(2):
-            with pytest.raises(ProviderUnreachable, match="no vector within 0.05 seconds") as told:
+            with pytest.raises(
+                ProviderUnreachable, match="no vector within 0.05 seconds"
+            ) as reported:
                 await embedder.embed_query("which animal")
-            assert told.value.hint and "search again" in told.value.hint
+            assert reported.value.hint and "search again" in reported.value.hint
         await loading.wait()
         assert texts_sent(wire).count(["ok"]) == 1
         monkeypatch.setattr(served, "QUERY_SECONDS", 600.0)

@@ -1,4 +1,4 @@
-"""Model servers that are broken or mean harm: each is told as what it is, in bounded memory."""
+"""Broken and hostile model servers are reported with the reason, in bounded memory."""
 
 import json
 import subprocess
