@@ -43,6 +43,7 @@ from allma_server.secrets import MASKED, masked
 from allma_server.storage.archive.archive import import_archive
 from allma_server.storage.archive.importer import ImportedData
 from allma_server.storage.archive.salvage import rescue_database
+from allma_server.storage.full_text.index import FullText, open_full_text
 from allma_server.storage.lock import data_directory_owned
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
@@ -55,6 +56,7 @@ from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue, Separ
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
+FULL_TEXT = "full_text"
 EMBEDDER = "embedder"
 UPDATE_FIRST = "Update Allma first, or choose a file that `allma export` wrote."
 FORMER = "former_embedders"
@@ -263,6 +265,7 @@ class Engine:
 
     settings: Callable[[], Config]
     catalog: Catalog
+    full_text: FullText
     vectors: VectorIndex
     embedder: ActiveEmbedder
     chat: ChatModels
@@ -319,6 +322,7 @@ async def open_engine(
         )
         # Resources that the first call opens must outlive the tasks that use them.
         later = await stack.enter_async_context(contextlib.AsyncExitStack())
+        full_text = await _open_full_text(stack, config, database)
         vectors = await _open_vectors(stack, config, database)
         embedder = ActiveEmbedder(config, catalog, vectors, later)
         parsers = _Parsers(config, embedder, later)
@@ -329,12 +333,14 @@ async def open_engine(
             parser=parsers.opened,
             embedders=embedder,
             chunking_fingerprint=parsers.chunking_fingerprint,
+            erase_words=full_text.erase_deleted,
             erase_vectors=embedder.erase_deleted_vectors,
             tasks=tasks,
         )
         yield Engine(
             settings,
             catalog,
+            full_text,
             vectors,
             embedder,
             chat,
@@ -353,6 +359,14 @@ async def _open_data(stack: contextlib.AsyncExitStack, data_dir: Path) -> Databa
     path = data_dir / DATABASE
     await asyncio.to_thread(refuse_emptied, path, data_dir / VECTORS)
     return await stack.enter_async_context(open_database(path, claim=owned.claim))
+
+
+async def _open_full_text(
+    stack: contextlib.AsyncExitStack, config: Config, database: Database
+) -> FullText:
+    tasks = await stack.enter_async_context(background_tasks())
+    opened = open_full_text(database, config.data_dir / FULL_TEXT, tasks)
+    return await stack.enter_async_context(opened)
 
 
 async def _open_vectors(

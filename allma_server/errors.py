@@ -28,7 +28,8 @@
     │   ├── DataDamaged          data_damaged
     │   ├── DiskFull             disk_full
     │   ├── DataReadOnly         data_read_only
-    │   └── VectorStoreDown      vector_store_down
+    │   ├── VectorStoreDown      vector_store_down
+    │   └── FullTextDown         full_text_down
     ├── PermissionDenied         permission_denied
     ├── Unsupported              unsupported
     └── TookTooLong              took_too_long
@@ -254,6 +255,13 @@ class VectorStoreDown(StorageError):
 
     code = "vector_store_down"
     next_step = "Exact search is used until it answers again."
+
+
+class FullTextDown(StorageError):
+    """The full-text index cannot be used; words are looked up in SQLite until it is rebuilt."""
+
+    code = "full_text_down"
+    next_step = "`allma doctor --repair` rebuilds it."
 
 
 class PermissionDenied(AllmaError):

@@ -30,6 +30,7 @@ from allma_server.types import (
     TextDelta,
     Turn,
     VectorStoreHealth,
+    WordHits,
     Workspace,
 )
 
@@ -287,11 +288,15 @@ class ConversationStore(Protocol):
 
 
 class FullTextIndex(Protocol):
-    """Full-text search of chunks by BM25; `documents` restricts it to these documents."""
+    """Full-text search of chunks by BM25, in an index that can be rebuilt from SQLite.
+
+    `documents` restricts it to these documents. Any text is a query: words, phrases in quotes,
+    beginnings of words with a star, file names and parts of paths. What was saved before is found.
+    """
 
     async def search_text(
         self, query: str, k: int, documents: DocumentSet | None = None
-    ) -> list[Hit]: ...
+    ) -> WordHits: ...
 
 
 class PassageStore(Protocol):

@@ -11,16 +11,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tantivy
 
-from allma_server._internal.tokens import lexemes
 from allma_server.config import Config
-from allma_server.engine import DATABASE, VECTORS, open_engine
+from allma_server.engine import DATABASE, FULL_TEXT, VECTORS, open_engine
 from allma_server.operations import BY_NAME, Call
+from allma_server.storage.full_text.fields import CHUNK, TEXT
+from allma_server.storage.full_text.store import WordStore
 from allma_server.storage.vectors.stores import chroma_health
 from allma_server.types import LOCAL
 
@@ -31,13 +34,13 @@ Row = tuple[Any, ...]
 class Snapshot:
     """The content of an index, without ids and times, which differ between equal indexes.
 
-    `documents`: columns by path. `chunks`: text and location, in order, by path. `postings`:
-    postings of full-text search, by path and chunk index.
+    `documents`: columns by path. `chunks`: text and location, in order, by path. `words`: by
+    which full-text search finds a chunk, by path and chunk index.
     """
 
     documents: Mapping[str, Row]
     chunks: Mapping[str, Sequence[Row]]
-    postings: Mapping[tuple[str, int], frozenset[Row]]
+    words: Mapping[tuple[str, int], frozenset[str]]
 
 
 def snapshot(data: Path) -> Snapshot:
@@ -59,17 +62,40 @@ def snapshot(data: Path) -> Snapshot:
         ):
             locations[id] = path, index
             chunks[path].append((index, *values))
-        postings: dict[tuple[str, int], set[Row]] = {
-            location: set() for location in locations.values()
-        }
-        database.execute(
-            "CREATE VIRTUAL TABLE temp.postings USING fts5vocab (main, chunks_fts, instance)"
-        )
-        for id, *posting in database.execute("SELECT doc, term, col, offset FROM temp.postings"):
-            postings.setdefault(locations.get(id, ("no chunk", id)), set()).add(tuple(posting))
-    return Snapshot(
-        documents, chunks, {location: frozenset(found) for location, found in postings.items()}
-    )
+    # In a thread, because tests call this in an event loop, which nothing of Allma may block.
+    with ThreadPoolExecutor() as thread:
+        words = thread.submit(_words, data, locations).result()
+    return Snapshot(documents, chunks, words)
+
+
+def _words(
+    data: Path, locations: Mapping[int, tuple[str, int]]
+) -> Mapping[tuple[str, int], frozenset[str]]:
+    """Return the words by which full-text search finds each chunk."""
+    words: dict[tuple[str, int], set[str]] = {location: set() for location in locations.values()}
+    if (store := _word_store(data)) is not None:
+        for word, _ in store._searcher.terms_with_prefix(TEXT, ""):
+            query = tantivy.Query.term_query(store._schema, TEXT, word)
+            hits = store._searcher.search(query, 100_000).hits
+            addresses = [address for _, address in hits]
+            for value in store._searcher.fast_field_values(CHUNK, addresses):
+                id = int(value or 0)
+                words.setdefault(locations.get(id, ("no chunk", id)), set()).add(word)
+    return {location: frozenset(found) for location, found in words.items()}
+
+
+def _indexed_chunks(data: Path) -> list[int]:
+    store = _word_store(data)
+    return sorted(store.chunks_in(store.segments())) if store is not None else []
+
+
+def _word_store(data: Path) -> WordStore | None:
+    """Open the full-text index that the database names; None before there is one."""
+    with _opened(data / DATABASE) as database:
+        row = database.execute(
+            "SELECT value FROM settings WHERE key = 'full_text_index'"
+        ).fetchone()
+    return None if row is None else WordStore.open(data / FULL_TEXT / json.loads(row[0])["name"])
 
 
 def differences(index: Snapshot, other: Snapshot) -> list[str]:
@@ -81,16 +107,16 @@ def differences(index: Snapshot, other: Snapshot) -> list[str]:
             found.append(f"{path}: document {mine} is not {theirs}")
         elif index.chunks[path] != other.chunks[path]:
             found.append(f"{path}: its chunks differ")
-    for location in sorted(index.postings.keys() | other.postings.keys()):
-        if index.postings.get(location) != other.postings.get(location):
-            found.append(f"{location}: its postings in full-text search differ")
+    for location in sorted(index.words.keys() | other.words.keys()):
+        if index.words.get(location) != other.words.get(location):
+            found.append(f"{location}: its words in full-text search differ")
     return found
 
 
 def faults(data: Path, *, vectors: bool = False) -> list[str]:
     """Return the inconsistencies of an index, one sentence each.
 
-    The index must be idle: no change waits for the vector store. `vectors` compares every vector in
+    The index must be idle: no change waits for a search index. `vectors` compares every vector in
     Chroma with the one in SQLite; no other process may have the store open.
     """
     with _opened(data / DATABASE) as database:
@@ -103,6 +129,11 @@ def faults(data: Path, *, vectors: bool = False) -> list[str]:
                 "(SELECT max(id) FROM embedders)"
             )
         }
+        chunks = [row[0] for row in database.execute("SELECT id FROM chunks")]
+    with ThreadPoolExecutor() as thread:
+        held = thread.submit(_indexed_chunks, data).result()
+    if held != sorted(chunks):
+        found.append(f"full-text search holds {len(held)} entries for {len(chunks)} chunks")
     directories = [d for d in (data / VECTORS).iterdir() if d.is_dir()]
     if len(directories) != 1:
         return [*found, f"the vector index has the folders {[d.name for d in directories]}"]
@@ -134,12 +165,7 @@ def _contradictions(database: sqlite3.Connection) -> Iterator[str]:
             "SELECT id FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM embeddings e WHERE "
             "e.text_hash = c.text_hash AND e.embedder_id = (SELECT max(id) FROM embedders))"
         ),
-        "a chunk is not in full-text search": (
-            "SELECT id FROM chunks WHERE id NOT IN (SELECT id FROM chunks_fts_docsize)"
-        ),
-        "full-text search has a row without a chunk": (
-            "SELECT id FROM chunks_fts_docsize WHERE id NOT IN (SELECT id FROM chunks)"
-        ),
+        "a change is waiting for the full-text index": "SELECT chunk_id FROM full_text_outbox",
         "a change is waiting for the vector index": "SELECT chunk_id FROM vector_outbox",
     }
     for sentence, query in checks.items():
@@ -196,13 +222,13 @@ async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
         other = config.model_copy(update={"data_dir": Path(data), "watch": False})
         async with open_engine(other) as engine:
             await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(f) for f in folders]})
+            await engine.full_text.wait_until_current()
         return await asyncio.to_thread(snapshot, Path(data))
 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Generator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        connection.create_function("lexemes", 1, lambda text: " ".join(lexemes(text)))
         yield connection
 
 

@@ -35,7 +35,7 @@ INTERNAL_MAY_IMPORT = {"_internal", "types", "errors", "locations"}
 # The only modules that may import each third-party library.
 HOMES: dict[str, set[str]] = {
     "aiosqlite": {"storage"},
-    "sqlite3": {"storage", "diagnostics"},
+    "sqlite3": {"storage"},
     "chardet": {"documents/readers/decoding.py"},
     "chromadb": {"storage/vectors/stores/chroma_worker.py"},
     "docx": {"documents/readers/docx.py"},
@@ -52,6 +52,7 @@ HOMES: dict[str, set[str]] = {
     "pygls": {"protocols/lsp"},
     "pypdf": {"documents/readers/pdf_fallback.py"},
     "pypdfium2": {f"documents/readers/pdf{part}.py" for part in ("", "_text", "_outline")},
+    "tantivy": {"storage/full_text"},
     "rich": {"cli", "cli.py"},
     "simsimd": {"storage/vectors/codes.py"},
     "semantic_text_splitter": {"documents/chunking/text_splitter.py"},

@@ -9,18 +9,16 @@ the text that contains it.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, chain, pairwise
+from itertools import chain, pairwise
+from string import ascii_lowercase
 
 from allma_server._internal.word_forms import fold, stems
 
 TOKENS_VERSION = 3
 """Increased whenever the same text yields other terms; the index is then rebuilt."""
-
-FTS_TOKENIZER = "ascii tokenchars '.+#_'"
-"""The FTS5 tokenizer that only splits at spaces; everything else is done here."""
 
 MAX_TERM = 64
 
@@ -70,6 +68,10 @@ _SPLIT = re.compile(
 _ACCENTED = re.compile("[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]")
 _LATIN = re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\u0300-\u036f]+")
 _QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d|`([^`]+)`')
+# `conf*`, but neither `a*b` nor `**bold**`.
+_PREFIX = re.compile(r"(?<![\w*])(\w{2,})\*(?![\w*])")
+# `notes.md`, `src/search`, `.gitignore`; versions and sentences have no letter after the point.
+_PATH = re.compile(r"[\w.@~+-]*(?:[/\\][\w.@~+-]+)+|[\w@~+-]*\.[A-Za-z]\w{0,11}(?![\w.])")
 
 # fmt: off
 # A short list: words like get, find and list have a meaning in code and titles.
@@ -92,43 +94,28 @@ _ENGLISH = frozenset(
 class QueryTerms:
     """The terms of a query.
 
-    `terms` are distinct and in the query's order; `repeated` are those that occur more than once.
-    `stop_words` are searched only when nothing else is left. `pairs` are adjacent terms. `phrases`
-    are what the user put in quotes, as sequences of terms.
+    `terms` are distinct and in the query's order; `counts` says how often each occurs. `stop_words`
+    are searched only when nothing else is left. `pairs` are adjacent terms. `phrases` are what the
+    user put in quotes, as sequences of terms. `prefixes` are beginnings of words, written with a
+    star. `paths` are file names and parts of paths, as sequences of terms. `spellings` has the word
+    in lower case of each term that is the stem of one. `parts` are beginnings and ends of words.
     """
 
     terms: tuple[str, ...]
-    repeated: frozenset[str] = frozenset()
+    counts: Mapping[str, int]
     stop_words: tuple[str, ...] = ()
     pairs: frozenset[tuple[str, str]] = frozenset()
     phrases: tuple[tuple[str, ...], ...] = ()
     parts: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def match(self, dropped: Collection[str] = ()) -> str:
-        """Return the FTS5 MATCH expression without the terms in `dropped`; may be empty.
-
-        A repeated term is in it twice, so that BM25 counts it twice: long questions repeat their
-        subject.
-        """
-        wanted = [term for term in self.terms if term not in dropped]
-        wanted += [term for term in wanted if term in self.repeated]
-        wanted = [*(wanted or self.terms), *self.parts]
-        runs = [(term,) for term in wanted or self.stop_words]
-        return " OR ".join(_quote(run) for run in (*self.phrases, *runs))
-
-    def too_frequent(self, frequencies: Mapping[str, int], postings: int) -> frozenset[str]:
-        """Return the terms to drop so that a search scores at most `postings` rows.
-
-        `frequencies`: in how many chunks each term is. The rarest terms are kept, at least one:
-        they distinguish chunks, and scoring time is proportional to rows. A limit on each term's
-        share of the chunks would cost quality in collections about one subject.
-        """
-        rarest = sorted(self.terms, key=lambda term: frequencies.get(term, 0))
-        rows = accumulate(
-            frequencies.get(term, 0) * (1 + (term in self.repeated)) for term in rarest
-        )
-        dropped = (term for term, total in zip(rarest, rows, strict=True) if total > postings)
-        return frozenset(dropped) - frozenset(rarest[:1])
+    @property
+    def searched(self) -> Mapping[str, int]:
+        """The terms to search for, with how often each counts."""
+        wanted = self.counts if self.terms or self.parts else dict.fromkeys(self.stop_words, 1)
+        return {**wanted, **dict.fromkeys(self.parts, 1)}
 
 
 def lexemes(text: str) -> list[str]:
@@ -156,6 +143,7 @@ def query_terms(text: str) -> QueryTerms:
     counts: Counter[str] = Counter()
     stop_words: dict[str, None] = {}
     pairs: set[tuple[str, str]] = set()
+    spellings: dict[str, str] = {}
     before: str | None = None
     for word in _words(text):
         expanded = _expand(word)
@@ -170,19 +158,40 @@ def query_terms(text: str) -> QueryTerms:
             pairs.update(p for p in pairwise(expanded) if len(p[0]) < len(p[1]) == 2)
             before = None
             continue
+        if len(expanded) == 1:
+            spellings[expanded[0]] = word.casefold()
         for term in expanded:
             if before is not None and before != term:
                 pairs.add((before, term))
             before = term
     quoted = (lexemes(next(filter(None, found.groups()))) for found in _QUOTED.finditer(text))
+    prefixes = (fold(found[1].strip("_"))[:MAX_TERM] for found in _PREFIX.finditer(text))
+    paths = (tuple(lexemes(found[0])) for found in _PATH.finditer(text))
     return QueryTerms(
         terms=tuple(counts),
-        repeated=frozenset(term for term, n in counts.items() if n > 1),
+        counts=counts,
         stop_words=tuple(word for word in stop_words if word not in counts),
         pairs=frozenset(pairs),
         phrases=tuple(dict.fromkeys(tuple(run) for run in quoted if len(run) > 1)),
         parts=tuple(_parts_of(text)),
+        prefixes=tuple(dict.fromkeys(prefix for prefix in prefixes if len(prefix) > 1)),
+        paths=tuple(dict.fromkeys(path for path in paths if path)),
+        spellings=spellings,
     )
+
+
+def misspelt(word: str) -> set[str]:
+    """Return the terms of the words that a word in lower case may be a misspelling of.
+
+    One letter is missing, added or wrong, or two are exchanged.
+    """
+    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    variants = {before + after[1:] for before, after in halves if after}
+    variants.update(a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1)
+    for letter in ascii_lowercase:
+        variants.update(before + letter + after for before, after in halves)
+        variants.update(before + letter + after[1:] for before, after in halves if after)
+    return set(_stems(sorted(variants - {word, ""})))
 
 
 def _is_accented(words: Sequence[str]) -> bool:
@@ -266,7 +275,3 @@ def _without_apostrophes(word: str) -> str:
 
 def _stems(parts: Sequence[str]) -> Iterator[str]:
     return filter(None, chain.from_iterable(stems(part[:MAX_TERM]) for part in parts))
-
-
-def _quote(run: tuple[str, ...]) -> str:
-    return '"' + " ".join(run) + '"'

@@ -1,8 +1,8 @@
 """Check everything Allma depends on; each failed check names the next step."""
 
 import asyncio
+import contextlib
 import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from allma_server.answering.models import can_chat
 from allma_server.diagnostics.scripts import USE_ANOTHER_MODEL, unknown_scripts
 from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
-from allma_server.errors import AllmaError, DataDamaged, ProviderError, StorageError
+from allma_server.errors import AllmaError, DataDamaged, FullTextDown, ProviderError, StorageError
 from allma_server.ports import Progress
 from allma_server.types import Check, Diagnosis, IngestReport
 
@@ -61,7 +61,6 @@ async def repair(engine: Engine, progress: Progress) -> Diagnosis:
 async def _whole_database(engine: Engine, progress: Progress) -> str:
     if damage := await engine.catalog.damage():
         raise DataDamaged(f"The database is damaged: {damage[0]}.")
-    await engine.catalog.check_full_text()
     return "intact"
 
 
@@ -85,7 +84,7 @@ async def _documents(engine: Engine, progress: Progress) -> str:
 
 async def _full_text(engine: Engine, progress: Progress) -> str:
     with engine.ingestion.exclusive():
-        return f"rebuilt from {await engine.catalog.refill_full_text():,} chunks"
+        return f"rebuilt from {await engine.full_text.rebuild():,} chunks"
 
 
 async def _vectors(engine: Engine, progress: Progress) -> str:
@@ -109,23 +108,6 @@ REPAIRS: dict[str, Callable[[Engine, Progress], Awaitable[str]]] = {
 async def _python(engine: Engine) -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     return Check("Python", "ok", f"{version} at {sys.executable}")
-
-
-async def _sqlite(engine: Engine) -> Check:
-    def has_full_text() -> bool:
-        with sqlite3.connect(":memory:") as memory:
-            names = {row[0] for row in memory.execute("PRAGMA compile_options")}
-        memory.close()
-        return "ENABLE_FTS5" in names
-
-    if not await asyncio.to_thread(has_full_text):
-        return Check(
-            "SQLite",
-            "failed",
-            f"{sqlite3.sqlite_version} without full-text search (FTS5)",
-            "Use a Python whose sqlite3 has FTS5; the ones from python.org and uv have it.",
-        )
-    return Check("SQLite", "ok", f"{sqlite3.sqlite_version} with full-text search")
 
 
 async def _data_directory(engine: Engine) -> Check:
@@ -157,8 +139,6 @@ async def _database(engine: Engine) -> Check:
         async with asyncio.timeout(CHECK_SECONDS):
             if found := await engine.catalog.quick_damage():
                 return Check("Database", "failed", f"It is damaged: {found}", DataDamaged.next_step)
-            if engine.catalog.write_error is None:  # SQLite compares it by a statement that writes
-                await engine.catalog.check_full_text()
             embedder = await engine.embedder.current()
             found = await engine.catalog.contradictions(embedder.identity if embedder else None)
     except TimeoutError:
@@ -168,6 +148,16 @@ async def _database(engine: Engine) -> Check:
     if found:
         return Check("Database", "warning", "; ".join(found), "`allma doctor --repair` repairs it.")
     return Check("Database", "ok", "intact")
+
+
+async def _words(engine: Engine) -> Check:
+    with contextlib.suppress(StorageError):
+        await engine.full_text.check()
+    state = await engine.full_text.status()
+    detail = state.state + (f", {state.reason}" if state.reason else "")
+    if state.state == "down":
+        return Check("Full-text index", "warning", detail, FullTextDown.next_step)
+    return Check("Full-text index", "ok", detail)
 
 
 async def _embedder(engine: Engine) -> Check:
@@ -269,9 +259,9 @@ async def _settings(engine: Engine) -> Check:
 PROBES: dict[str, Probe] = {
     "Python": _python,
     "Settings": _settings,
-    "SQLite": _sqlite,
     "Data directory": _data_directory,
     "Database": _database,
+    "Full-text index": _words,
     "Embedder": _embedder,
     "Languages": _languages,
     "Vector store": _vector_store,

@@ -47,7 +47,6 @@ class Catalogue(Protocol):
     async def erase_documents(self, document_ids: Sequence[int]) -> None: ...
     async def erase_quotes(self, path: str) -> None: ...
     async def erase_unused_vectors(self, after: int) -> int | None: ...
-    async def merge_full_text(self, *, begin: bool) -> bool: ...
     async def empty_log(self) -> None: ...
     async def mask_quotes(self, path: str) -> None: ...
     async def get_setting(self, key: str) -> str | None: ...
@@ -57,13 +56,18 @@ class Catalogue(Protocol):
 class Forgetting:
     """Removes documents, stores which paths were forgotten, and erases the remaining copies.
 
-    `erase_vectors` erases removed chunks from the vector index.
+    `erase_words` and `erase_vectors` erase removed chunks from the full-text and the vector index.
     """
 
     def __init__(
-        self, catalogue: Catalogue, erase_vectors: Callable[[], Awaitable[None]], jobs: Jobs
+        self,
+        catalogue: Catalogue,
+        erase_words: Callable[[], Awaitable[None]],
+        erase_vectors: Callable[[], Awaitable[None]],
+        jobs: Jobs,
     ) -> None:
         self._catalogue = catalogue
+        self._erase_words = erase_words
         self._erase_vectors = erase_vectors
         self._jobs = jobs
         self._writing = jobs.schedule.writing
@@ -183,10 +187,7 @@ class Forgetting:
             await run.wait_until_idle()
             after = await self._catalogue.erase_unused_vectors(after)
         await run.report(1, 4, "erasing words from full-text search")
-        more = await self._catalogue.merge_full_text(begin=True)
-        while more:
-            await run.wait_until_idle()
-            more = await self._catalogue.merge_full_text(begin=False)
+        await self._erase_words()
         await run.report(2, 4, "erasing it from the vector index")
         await self._erase_vectors()
         await run.report(3, 4, "emptying the database's log")

@@ -67,8 +67,8 @@ class Catalogue(
 class Ingestion:
     """The single writer of the index; made by the engine.
 
-    `chunking_fingerprint` returns what decides how files are chunked. `erase_vectors` erases
-    removed chunks from the vector index.
+    `chunking_fingerprint` returns what decides how files are chunked. `erase_words` and
+    `erase_vectors` erase removed chunks from the search indexes.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Ingestion:
         parser: Callable[[], Awaitable[Parser]],
         embedders: Embedders,
         chunking_fingerprint: Callable[[], Awaitable[str]],
+        erase_words: Callable[[], Awaitable[None]],
         erase_vectors: Callable[[], Awaitable[None]],
         tasks: asyncio.TaskGroup,
     ) -> None:
@@ -90,7 +91,7 @@ class Ingestion:
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
         self._schedule = self._jobs.schedule
-        self._forgetting = Forgetting(catalogue, erase_vectors, self._jobs)
+        self._forgetting = Forgetting(catalogue, erase_words, erase_vectors, self._jobs)
         self._updater = WorkspaceUpdater(
             config,
             catalogue,

@@ -39,10 +39,13 @@ async def explain(
 
 @render.register
 def _explanation_text(result: Explanation) -> str:
-    words = " ".join(result.terms + [f'"{phrase}"' for phrase in result.phrases])
-    parts = [f"Semantic search, and keyword search for: {words}."]
+    words = [*result.terms, *(f'"{phrase}"' for phrase in result.phrases)]
+    words += [f"{prefix}*" for prefix in result.prefixes]
+    parts = [f"Semantic search, and keyword search for: {' '.join(words)}."]
     if result.stop_words:
         parts[0] += f" Ignored as too common: {' '.join(result.stop_words)}."
+    if result.similar:
+        parts[0] += f" In no document, so similar words count: {' '.join(result.similar)}."
     if result.knowledge < 1:
         known = f"its scores count {result.knowledge:.0%}"
         parts.append(f"The embedder does not know the language of this query well: {known}.")

@@ -82,7 +82,7 @@ def sources_of(call: Call) -> Sources:
     engine = call.engine
     return Sources(
         engine.catalog,
-        engine.catalog,
+        engine.full_text,
         engine.vectors,
         engine.embedder.current,
         engine.embedder.separation,

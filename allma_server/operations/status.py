@@ -44,6 +44,7 @@ async def status(
         chat_model=await _chat_model(call) if provider.reachable else None,
         ollama=provider,
         vectors=await engine.vectors.status(),
+        full_text=await engine.full_text.status(),
         workspaces=await _workspaces(engine),
         jobs=engine.ingestion.active_jobs(),
         clients=engine.clients(),
@@ -142,6 +143,7 @@ def _status_text(result: Status) -> str:
         f"Embedder: {_embedder_text(result.embedder)}",
         f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
         f"Vector search: {result.vectors.store} is {result.vectors.state}.",
+        f"Full-text search is {result.full_text.state}.",
     ]
     for w in result.workspaces:
         watched = "watched" if w.watching else "not watched"

@@ -37,6 +37,8 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         notice_code=ranking.notice_code,
         knowledge=round(ranking.knowledge, 2),
         retrieval_ms=int((time.monotonic() - began) * 1000),
+        prefixes=list(terms.prefixes),
+        similar=list(ranking.similar),
     )
 
 

@@ -102,7 +102,8 @@ class Ranking:
     `fused` has all of them. `rescored` and then `remaining` are the passages that were read, the
     former sorted by their new score. `rerank_scores` has the reranker's score of each of the first
     rescored passages; None if there is no reranker or it was skipped. `knowledge` says how well the
-    embedder knows the query's language, from 0 to 1: the dense scores count as much.
+    embedder knows the query's language, from 0 to 1: the dense scores count as much. `similar`:
+    terms of the query that nothing contains, for which similar words were searched.
     """
 
     query: str
@@ -113,6 +114,7 @@ class Ranking:
     notice: str | None
     notice_code: NoticeCode | None
     knowledge: float = 1.0
+    similar: tuple[str, ...] = ()
 
     @property
     def threshold(self) -> float:
@@ -165,11 +167,11 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
     documents = await _documents_in(scope, sources.passages)
-    dense, lexical = await asyncio.gather(
+    dense, words = await asyncio.gather(
         _search_dense(query, documents, sources),
         sources.full_text.search_text(query, CANDIDATES, documents),
     )
-    fused = fuse(dense.hits, lexical, CANDIDATES, dense.knowledge, dense.unit)
+    fused = fuse(dense.hits, words.hits, CANDIDATES, dense.knowledge, dense.unit)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RESCORE_DEPTH, k * 4 + 10)]]
     read = await sources.passages.passages(hits)
     depth = max(RESCORE_DEPTH, k)
@@ -178,8 +180,18 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
     rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
     code: NoticeCode | None = "embedder_unavailable" if dense.notice else None
-    notice = " ".join(filter(None, (dense.notice, skipped))) or None
-    return Ranking(query, fused, rescored, remaining, rerank_scores, notice, code, dense.knowledge)
+    notice = " ".join(filter(None, (dense.notice, words.notice, skipped))) or None
+    return Ranking(
+        query,
+        fused,
+        rescored,
+        remaining,
+        rerank_scores,
+        notice,
+        code,
+        dense.knowledge,
+        words.similar,
+    )
 
 
 async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passage:

@@ -24,7 +24,7 @@ from allma_server.errors import DataDirectoryBusy, DataReadOnly, DiskFull, Stora
 
 LOCK_FILE = "allma.lock"
 
-_OURS = ("allma.", "logs", "vectors")
+_OURS = ("allma.", "logs", "vectors", "full_text")
 """Prefixes of the names that Allma uses in a data directory."""
 
 _FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)

@@ -74,6 +74,7 @@ from allma_server.types.search import (
     RankedScore,
     SearchResult,
     Separation,
+    WordHits,
 )
 from allma_server.types.status import (
     Check,
@@ -82,6 +83,7 @@ from allma_server.types.status import (
     Diagnosis,
     Done,
     EmbedderStatus,
+    FullTextStatus,
     ImportReport,
     OllamaStatus,
     Rescue,
@@ -129,6 +131,7 @@ __all__ = [
     "FileReason",
     "Finish",
     "ForgetReport",
+    "FullTextStatus",
     "Grounding",
     "Hit",
     "Separation",
@@ -169,6 +172,7 @@ __all__ = [
     "Update",
     "VectorStatus",
     "VectorStoreHealth",
+    "WordHits",
     "Workspace",
     "WorkspaceStatus",
     "format_of",

@@ -1,6 +1,6 @@
 """Passages, and how a search selected them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Outcome = Literal[
@@ -28,6 +28,19 @@ class Hit:
 
     chunk_id: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordHits:
+    """What full-text search found, best first, scored by BM25.
+
+    `similar`: terms that nothing contains, for which similar words were searched. `notice`: a
+    sentence if words of some documents are not found yet.
+    """
+
+    hits: list[Hit]
+    similar: tuple[str, ...] = ()
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +135,11 @@ class Explanation:
     """How a search selected its passages.
 
     `terms` and `phrases`: the stems and phrases of the full-text query. `stop_words`: words of the
-    query that are too common to search for. `reranker`: the configured one, None where only words
-    are used. `candidates`: all of them, in their final order. `knowledge`: how well the embedder
-    knows the query's language, from 0 to 1; the dense scores count as much.
+    query that are too common to search for. `prefixes`: beginnings of words, from words with a
+    star. `similar`: terms that no document contains, for which similar words were searched.
+    `reranker`: the configured one, None where only words are used. `candidates`: all of them, in
+    their final order. `knowledge`: how well the embedder knows the query's language, from 0 to 1;
+    the dense scores count as much.
     """
 
     query: str
@@ -137,3 +152,5 @@ class Explanation:
     retrieval_ms: int = 0
     notice_code: NoticeCode | None = None
     knowledge: float = 1.0
+    prefixes: list[str] = field(default_factory=list[str])
+    similar: list[str] = field(default_factory=list[str])

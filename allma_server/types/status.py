@@ -62,6 +62,15 @@ class VectorStoreHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class FullTextStatus:
+    """The full-text index; `state` is ready, rebuilding, idle or down, with its `reason`."""
+
+    state: str
+    pending: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceStatus:
     """The state of a workspace.
 
@@ -95,6 +104,7 @@ class Status:
     chat_model: str | None
     ollama: OllamaStatus
     vectors: VectorStatus
+    full_text: FullTextStatus
     workspaces: list[WorkspaceStatus]
     jobs: list[Job]
     clients: int

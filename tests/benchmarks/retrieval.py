@@ -220,7 +220,7 @@ async def ask(engine: Engine, question: Question, ids: dict[str, str]) -> Outcom
     # The embedder caches the query, so the next call measures the search without the embedding.
     result = await find_passages(question.text, 10, Scope(), sources_of(Call(engine, LOCAL)))
     searched = time.perf_counter()
-    lexical = await engine.catalog.search_text(question.text, CANDIDATES)
+    lexical = (await engine.full_text.search_text(question.text, CANDIDATES)).hits
     dense = await engine.vectors.nearest(vector, CANDIDATES)
     unit = similarity_unit(await engine.embedder.separation())
     rankings = {
@@ -356,7 +356,7 @@ async def latency(data: Path, embedder_name: str, chunks: int = 20_000) -> None:
             await timed("embedding of the query", embedder.embed_query(text))
             vectors.append(await embedder.embed_query(text))  # cached from now on
             await timed("search without it", find_passages(text, 5, Scope(), sources))
-            await timed("  full text alone", engine.catalog.search_text(text, CANDIDATES))
+            await timed("  full text alone", engine.full_text.search_text(text, CANDIDATES))
             await timed("  vectors alone", engine.vectors.nearest(vectors[-1], CANDIDATES))
             await timed("explain", explain_passages(text, 5, Scope(), sources))
         # Separately, because the threads of the product keep a core busy for a while.

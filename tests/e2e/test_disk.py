@@ -169,7 +169,9 @@ async def test_a_snapshot_of_a_running_engine_includes_its_last_changes(
     async with program("mcp", "--solo") as (client, _):
         await client.initialize()
         await client.tool("index", action="add", path=str(folder))
-        shutil.copytree(tmp_path / "data", disk / "data", ignore=shutil.ignore_patterns("vectors"))
+        shutil.copytree(
+            tmp_path / "data", disk / "data", ignore=shutil.ignore_patterns("vectors", "full_text")
+        )
     assert (disk / "data" / "allma.sqlite3-wal").stat().st_size > 0
     remount(disk, "ro")
     monkeypatch.setenv("ALLMA_DATA_DIR", str(disk / "data"))

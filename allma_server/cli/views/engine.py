@@ -22,7 +22,9 @@ def _status(result: Status, page: Page) -> View:
     embedder, ollama, vectors = result.embedder, result.ollama, result.vectors
     dimensions = f" ({embedder.dimensions} dimensions)" if embedder.dimensions else ""
     answers = f"{ollama.url} {ollama.version or ''}" if ollama.reachable else ollama.reason or ""
+    words = result.full_text
     pending = f", {vectors.pending:,} pending" if vectors.pending else ""
+    unwritten = f", {words.pending:,} pending" if words.pending else ""
     yield from page.facts(
         ("version", result.version),
         ("data", page.location(result.data_dir, style="", whole=True)),
@@ -32,6 +34,8 @@ def _status(result: Status, page: Page) -> View:
         ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
         ("vectors", f"{vectors.store} {vectors.state}{pending}"),
         ("", vectors.reason),
+        ("full text", f"{words.state}{unwritten}"),
+        ("", words.reason),
         ("process", f"{result.pid}, {count(result.clients, 'client')}"),
     )
     for workspace in result.workspaces:

@@ -49,10 +49,12 @@ def source_line(label: str, source: Passage | MessageSource, page: Page, style: 
 
 
 def _explanation(result: Explanation, page: Page) -> View:
-    words = result.terms + [f'"{phrase}"' for phrase in result.phrases]
+    words = [*result.terms, *(f'"{phrase}"' for phrase in result.phrases)]
+    words += [f"{prefix}*" for prefix in result.prefixes]
     yield from page.facts(
         ("terms", " ".join(words) or "none"),
         ("too common", " ".join(result.stop_words) or None),
+        ("similar to", " ".join(result.similar) or None),
         ("reranker", result.reranker),
     )
     yield Text()

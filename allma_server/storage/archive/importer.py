@@ -16,7 +16,7 @@ from allma_server.storage.archive.record_checks import TABLES, wrong_column
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import open_database
-from allma_server.storage.sqlite.schema import fill_full_text
+from allma_server.storage.sqlite.full_text_outbox import FILL_OUTBOX
 
 Batch = tuple[str, list[tuple[Any, ...]]]
 """A table and some of its rows, with columns in the order of `TABLES`."""
@@ -26,7 +26,7 @@ BATCH_ROWS = 500
 IMPORTED_SETTINGS = ("embedder", "embedder_facts", "chat_model", "forgotten")
 """Keys of another data directory's decisions that hold here too."""
 
-_LOCAL_SETTINGS = ("tokens_version", "vector_collection", "vector_index_id")
+_LOCAL_SETTINGS = ("tokens_version", "vector_collection", "vector_index_id", "full_text_index")
 
 _ORPHANS = """
     DELETE FROM documents WHERE workspace_id NOT IN (SELECT id FROM workspaces);
@@ -105,7 +105,7 @@ async def fill(draft: Path, batches: Iterable[Batch], *, repair: bool) -> Import
                 await tx.many(_insertion(table, len(batch[0]), repair=repair), batch)
             await (_repair(tx) if repair else _refuse_contradictions(tx))
             await _reserve_cited_ids(tx)
-            await fill_full_text(tx)
+            await tx.execute(FILL_OUTBOX)
             return await _imported(tx)
 
 

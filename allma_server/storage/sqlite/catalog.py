@@ -5,7 +5,6 @@ from allma_server.storage.archive.archive import Archive
 from allma_server.storage.sqlite.documents import Documents
 from allma_server.storage.sqlite.embeddings import Embeddings
 from allma_server.storage.sqlite.erasure import Erasure
-from allma_server.storage.sqlite.full_text import FullText
 from allma_server.storage.sqlite.jobs import Jobs
 from allma_server.storage.sqlite.ledger import Ledger
 from allma_server.storage.sqlite.messages import ConversationMessages
@@ -21,7 +20,6 @@ class Catalog(
     Embeddings,
     Documents,
     Passages,
-    FullText,
     ConversationMessages,
     Jobs,
     Settings,
@@ -29,7 +27,7 @@ class Catalog(
     Repair,
     Archive,
 ):
-    """Implements the ports `Ledger`, `FullTextIndex` and `PassageStore`, and conversations."""
+    """Implements the ports `Ledger` and `PassageStore`, and conversations."""
 
     @property
     def write_error(self) -> StorageError | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiosqlite
 
-from allma_server._internal.tokens import index_terms
 from allma_server.errors import StorageError
 
 Values = Sequence[Any]
@@ -88,9 +87,6 @@ async def connect(stack: contextlib.AsyncExitStack, path: Path, mode: str) -> ai
     connection.row_factory = sqlite3.Row
     # In memory: a full disk must not prevent a search from sorting its results.
     await connection.execute_fetchall("PRAGMA temp_store = MEMORY")
-    await connection.create_function(  # pyright: ignore[reportUnknownMemberType]
-        "lexemes", 1, _sql_lexemes, deterministic=True
-    )
     return connection
 
 
@@ -110,7 +106,3 @@ async def prepare_writer(writer: aiosqlite.Connection, path: Path) -> None:
     # the disk.
     for pragma in ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
         await writer.execute_fetchall(f"PRAGMA {pragma}")
-
-
-def _sql_lexemes(text: str) -> str:
-    return " ".join(index_terms(text))

@@ -26,13 +26,7 @@ from allma_server.storage.sqlite.connection import (
 from allma_server.storage.sqlite.database_file import prepare_file, reading_mode, refuse_read_only
 from allma_server.storage.sqlite.failures import translated, translated_writes
 from allma_server.storage.sqlite.migrations import MIGRATIONS, Migration
-from allma_server.storage.sqlite.schema import (
-    FULL_TEXT_VERSION,
-    check_schema,
-    is_full_text_current,
-    migrate,
-    rebuild_full_text,
-)
+from allma_server.storage.sqlite.schema import check_schema, migrate
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +60,9 @@ class Database:
         self.write_error: StorageError | None = None
         self._writing = asyncio.Lock()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self.revision = 0
         self.changed = asyncio.Event()
         self.document_listeners: list[DocumentListener] = []
+        self.words_changed = asyncio.Event()
 
     async def open(self) -> None:
         """Open the connections; `open_database` closes them.
@@ -126,10 +120,10 @@ class Database:
     def note_change(self) -> None:
         """Record that documents or vectors changed.
 
-        Caches of documents compare `revision`; the vector indexer waits for `changed`.
+        The indexer of vectors waits for `changed`, that of full text for `words_changed`.
         """
-        self.revision += 1
         self.changed.set()
+        self.words_changed.set()
 
     async def rows(self, sql: str, values: Values = ()) -> list[sqlite3.Row]:
         """Return the rows of a SELECT, from the last committed state."""
@@ -247,9 +241,7 @@ async def open_database(
 
         database = Database(path, open_writer, open_reader)
         await database.open()
-        if database.write_error is None:
-            await _refresh_full_text(database)
-        else:
+        if database.write_error is not None:
             row = await database.row("PRAGMA user_version")
             check_schema(path, row[0] if row is not None else 0, migrations, database.write_error)
         yield database
@@ -271,14 +263,3 @@ async def _open_writer(
         raise
     stack.push_async_exit(attempt)
     return writer
-
-
-async def _refresh_full_text(database: Database) -> None:
-    """Rebuild the full-text index if the rules that turn text into terms have changed."""
-    row = await database.row(FULL_TEXT_VERSION)
-    if row is not None and is_full_text_current(row["value"]):
-        return
-    if row is not None:
-        log.info("rebuilding the full-text index, because its terms are made differently now")
-    async with database.transaction() as tx:
-        await rebuild_full_text(tx)

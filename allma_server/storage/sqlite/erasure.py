@@ -13,9 +13,6 @@ from allma_server.storage.sqlite.embeddings import ROWS_PER_STEP
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.rows import as_json
 
-PAGES_PER_MERGE = 200
-"""Pages of the full-text index written in one step, about 10 ms."""
-
 
 class Erasure(Repository):
     """Erase what was removed."""
@@ -71,22 +68,6 @@ class Erasure(Repository):
             last = await tx.row("SELECT max(id) AS id FROM embeddings")
         until = after + ROWS_PER_STEP
         return until if last is not None and (last["id"] or 0) > until else None
-
-    async def merge_full_text(self, *, begin: bool) -> bool:
-        """Take a step in merging the full-text index's segments; return whether more are left.
-
-        Until they are merged, the index still holds the words of removed chunks, marked deleted.
-        """
-        pages = -PAGES_PER_MERGE if begin else PAGES_PER_MERGE
-        async with self._db.transaction() as tx:
-            before = await tx.row("SELECT total_changes() AS n")
-            await tx.execute(
-                "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('merge', ?)", (pages,)
-            )
-            after = await tx.row("SELECT total_changes() AS n")
-        assert before is not None and after is not None
-        # The statement itself counts as one change.
-        return after["n"] - before["n"] >= 2
 
     async def empty_log(self) -> None:
         """Overwrite the write-ahead log and delete the backups, which may hold removed text."""

@@ -18,7 +18,6 @@ from allma_server.storage.sqlite.embeddings import (
     note_use,
     read_vectors,
 )
-from allma_server.storage.sqlite.schema import INDEXED_CHUNK
 from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 
 ChunkValues = tuple[Any, ...]
@@ -143,8 +142,6 @@ class Ledger(Repository):
                 "SELECT id FROM documents WHERE path = ? AND id <> ?", (path, document_id)
             )
             await remove_documents(tx, [row["id"] for row in replaced])
-            chunk_ids = await _chunk_ids(tx, document_id)
-            await _unindex(tx, chunk_ids)
             await tx.execute(
                 "UPDATE documents SET workspace_id = ?, path = ?, name = ?, title = ?, size = ?, "
                 "mtime_ns = ?, inode = ? WHERE id = ?",
@@ -159,7 +156,7 @@ class Ledger(Repository):
                     document_id,
                 ),
             )
-            await _index(tx, chunk_ids)
+            await _enqueue(tx, await _chunk_ids(tx, document_id))
             tx.changed_documents.add(document_id)
         self._db.note_change()
 
@@ -171,7 +168,7 @@ class Ledger(Repository):
 
 
 async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None:
-    """Remove documents from the catalogue, the full-text index and the vector index."""
+    """Remove documents from the catalogue, and note it for both search indexes."""
     if not document_ids:
         return
     tx.changed_documents.update(document_ids)
@@ -180,7 +177,7 @@ async def remove_documents(tx: Transaction, document_ids: Sequence[int]) -> None
         "SELECT id FROM chunks WHERE document_id IN (SELECT value FROM json_each(?))", (ids,)
     )
     chunk_ids = [row["id"] for row in found]
-    await _unindex(tx, chunk_ids)
+    await _enqueue(tx, chunk_ids)
     await _delete_chunks(tx, chunk_ids)
     await tx.execute("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
@@ -318,10 +315,9 @@ async def _replace_chunks(tx: Transaction, document_id: int, chunks: Sequence[Ch
         for chunk_id, values in zip(ids, chunks, strict=True)
         if chunk_id is not None and old[chunk_id][:_SEARCHED_COLUMNS] == values[:_SEARCHED_COLUMNS]
     }
-    await _unindex(tx, old.keys() - same)
     await _delete_chunks(tx, [*(old.keys() - set(ids)), *(w[0] for w in written if w[0])])
     await tx.many(f"INSERT INTO chunks (id, document_id, {_CHUNK}) VALUES (?{', ?' * 11})", written)
-    await _index(tx, set(await _chunk_ids(tx, document_id)) - same)
+    await _enqueue(tx, {*old, *await _chunk_ids(tx, document_id)} - same)
 
 
 async def _chunk_ids(tx: Transaction, document_id: int) -> list[int]:
@@ -336,33 +332,12 @@ async def _delete_chunks(tx: Transaction, chunk_ids: Collection[int]) -> None:
         await tx.execute("DELETE FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
 
-async def _unindex(tx: Transaction, chunk_ids: Collection[int]) -> None:
-    """Remove chunks from both indexes, before they change: full-text search needs the old text."""
+async def _enqueue(tx: Transaction, chunk_ids: Collection[int]) -> None:
+    """Note for both indexes that chunks change: their rows are what they read later."""
     if not chunk_ids:
         return
     ids = rows.as_json(chunk_ids)
-    await tx.execute(
-        "INSERT INTO chunks_fts (chunks_fts, rowid, name, heading, text) "
-        f"SELECT 'delete', {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
-        (ids,),
-    )
-    await _enqueue(tx, ids)
-
-
-async def _index(tx: Transaction, chunk_ids: Collection[int]) -> None:
-    """Add chunks to the full-text index, and enqueue them for the vector index."""
-    if not chunk_ids:
-        return
-    ids = rows.as_json(chunk_ids)
-    await tx.execute(
-        "INSERT INTO chunks_fts (rowid, name, heading, text) "
-        f"SELECT {INDEXED_CHUNK} WHERE c.id IN (SELECT value FROM json_each(?))",
-        (ids,),
-    )
-    await _enqueue(tx, ids)
-
-
-async def _enqueue(tx: Transaction, ids: str) -> None:
-    await tx.execute(
-        "INSERT INTO vector_outbox (chunk_id) SELECT value FROM json_each(?) WHERE true", (ids,)
-    )
+    for outbox in ("vector_outbox", "full_text_outbox"):
+        await tx.execute(
+            f"INSERT INTO {outbox} (chunk_id) SELECT value FROM json_each(?) WHERE true", (ids,)
+        )

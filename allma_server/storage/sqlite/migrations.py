@@ -1,12 +1,11 @@
 """The schema as numbered steps; `PRAGMA user_version` counts the steps taken.
 
-A released step is never edited: a change is another function at the end of `MIGRATIONS`.
+A released step is never edited, but that it may leave out what a later one removes: a change is
+another function at the end of `MIGRATIONS`.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
-
-from allma_server._internal.tokens import FTS_TOKENIZER
 
 
 class Migrating(Protocol):
@@ -25,8 +24,7 @@ _CATALOGUE = (
       added_at TEXT NOT NULL
     )
     """,
-    # `name` is what full-text search sees of the path. It is stored because a contentless index
-    # must get exactly the same text again to delete a row.
+    # `name` is what full-text search sees of the path.
     """
     CREATE TABLE documents (
       id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -66,13 +64,6 @@ _CATALOGUE = (
     )
     """,
     "CREATE INDEX chunks_by_text ON chunks (text_hash)",
-    # Contentless: the text itself is in `chunks`.
-    f"""
-    CREATE VIRTUAL TABLE chunks_fts USING fts5 (
-      name, heading, text, content = '', tokenize = "{FTS_TOKENIZER}"
-    )
-    """,
-    "CREATE VIRTUAL TABLE chunks_terms USING fts5vocab (chunks_fts, row)",
 )
 
 _VECTORS = (
@@ -206,6 +197,25 @@ async def refused_chunks(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE chunks ADD COLUMN refused_by INTEGER")
 
 
+async def full_text_outside(tx: Migrating) -> None:
+    """Replace SQLite's full-text index by an outbox for the one beside the database.
+
+    A chunk that changes again while pending gets a new `seq`, as in the outbox of the vectors.
+    """
+    await tx.execute("DROP TABLE IF EXISTS chunks_terms")
+    await tx.execute("DROP TABLE IF EXISTS chunks_fts")
+    await tx.execute("DELETE FROM settings WHERE key = 'tokens_version'")
+    await tx.execute(
+        """
+        CREATE TABLE full_text_outbox (
+          seq INTEGER PRIMARY KEY AUTOINCREMENT,
+          chunk_id INTEGER NOT NULL UNIQUE ON CONFLICT REPLACE
+        )
+        """
+    )
+    await tx.execute("INSERT INTO full_text_outbox (chunk_id) SELECT id FROM chunks ORDER BY id")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -215,4 +225,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     approval_of_workspaces,
     disks_of_workspaces,
     refused_chunks,
+    full_text_outside,
 )

@@ -8,7 +8,6 @@ from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.embeddings import WITHOUT_VECTOR
 from allma_server.storage.sqlite.failures import damaged
 from allma_server.storage.sqlite.ledger import remove_documents
-from allma_server.storage.sqlite.schema import fill_full_text
 
 _ORPHANS = (
     "DELETE FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",
@@ -26,9 +25,6 @@ _CONTRADICTIONS = {
     ),
     "messages without a conversation": (
         "SELECT count(*) FROM messages WHERE conversation_id NOT IN (SELECT id FROM conversations)"
-    ),
-    "chunks that are not in the full-text index": (
-        "SELECT count(*) FROM chunks WHERE id NOT IN (SELECT id FROM chunks_fts_docsize)"
     ),
 }
 
@@ -63,15 +59,6 @@ class Repair(Repository):
         """
         found = await self._db.rows("PRAGMA quick_check(1)")
         return None if found and found[0][0] == "ok" else str(found[0][0] if found else "unread")
-
-    async def check_full_text(self) -> None:
-        """Check the full-text index.
-
-        Raises:
-            DataDamaged: it is inconsistent.
-        """
-        async with self._db.transaction() as tx:
-            await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('integrity-check')")
 
     async def contradictions(self, embedder: str | None) -> list[str]:
         """Return what contradicts itself in the index, a phrase each."""
@@ -117,12 +104,3 @@ class Repair(Repository):
         """Mark documents with missing chunks or vectors to be read again; return how many."""
         async with self._db.transaction() as tx:
             return await tx.execute(_MARK_FOR_READING, (embedder,))
-
-    async def refill_full_text(self) -> int:
-        """Rebuild the full-text index from the chunks, and return how many they are."""
-        async with self._db.transaction() as tx:
-            await fill_full_text(tx)
-            row = await tx.row("SELECT count(*) AS chunks FROM chunks")
-        self._db.note_change()
-        assert row is not None
-        return row["chunks"]

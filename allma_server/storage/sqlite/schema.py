@@ -1,4 +1,4 @@
-"""Bring a database to the current schema and full-text index, or refuse it."""
+"""Bring a database to the current schema, or refuse it."""
 
 import logging
 import sqlite3
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import aiosqlite
 
-from allma_server._internal.tokens import TOKENS_VERSION
 from allma_server.errors import DataDirectoryTooNew, StorageError
 from allma_server.storage.sqlite.backup import back_up
-from allma_server.storage.sqlite.connection import Transaction, transaction_on
+from allma_server.storage.sqlite.connection import transaction_on
 from allma_server.storage.sqlite.failures import damaged
 from allma_server.storage.sqlite.migrations import Migration
 
@@ -18,12 +17,6 @@ log = logging.getLogger(__name__)
 
 MAX_VERSION = 1_000
 """A larger schema number is not one that Allma wrote."""
-
-INDEXED_CHUNK = (
-    "c.id, lexemes(d.name), lexemes(CASE c.context WHEN '' THEN c.heading ELSE c.context END), "
-    "lexemes(c.text) FROM chunks c JOIN documents d ON d.id = c.document_id"
-)
-"""Each chunk as full-text search sees it; `c` and `d` are its chunk and document."""
 
 
 async def migrate(
@@ -77,26 +70,6 @@ def check_schema(
             f"{write_error.message}",
             write_error.hint,
         )
-
-
-FULL_TEXT_VERSION = "SELECT value FROM settings WHERE key = 'tokens_version'"
-
-
-def is_full_text_current(version: str) -> bool:
-    """Return whether the stored version of the full-text index is that of the current rules."""
-    return version == str(TOKENS_VERSION)
-
-
-async def rebuild_full_text(tx: Transaction) -> None:
-    """Rebuild the full-text index with the current rules that turn text into terms."""
-    await fill_full_text(tx)
-    await tx.execute("REPLACE INTO settings VALUES ('tokens_version', ?)", (str(TOKENS_VERSION),))
-
-
-async def fill_full_text(tx: Transaction) -> None:
-    """Empty the full-text index and add all chunks to it."""
-    await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
-    await tx.execute(f"INSERT INTO chunks_fts (rowid, name, heading, text) SELECT {INDEXED_CHUNK}")
 
 
 def _too_new(path: Path, version: int, known: int) -> DataDirectoryTooNew:

@@ -247,6 +247,8 @@ export interface Explanation {
   retrievalMs: number;
   noticeCode: NoticeCode | null;
   knowledge: number;
+  prefixes: string[];
+  similar: string[];
 }
 
 /** A chunk found by a search, possibly joined with an adjacent one, and its exact location. */
@@ -309,6 +311,13 @@ export interface EmbedderStatus {
   notice: string | null;
 }
 
+/** The full-text index; `state` is ready, rebuilding, idle or down, with its `reason`. */
+export interface FullTextStatus {
+  state: string;
+  pending: number;
+  reason: string | null;
+}
+
 /** Whether the chat provider answers; if not, `reason` is a sentence that says why. */
 export interface OllamaStatus {
   url: string;
@@ -327,6 +336,7 @@ export interface Status {
   chatModel: string | null;
   ollama: OllamaStatus;
   vectors: VectorStatus;
+  fullText: FullTextStatus;
   workspaces: WorkspaceStatus[];
   jobs: Job[];
   clients: number;

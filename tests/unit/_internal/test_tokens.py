@@ -150,10 +150,9 @@ def test_no_term_is_empty(text: str):
 
 
 def test_stop_words_are_searched_for_only_when_nothing_else_is_left():
-    assert query_terms("what is the total").terms == ("total",)
-    assert query_terms("what is the total").match() == '"total"'
-    assert query_terms("who are you").match() == '"who" OR "are" OR "you"'
-    assert query_terms("?!").match() == ""
+    assert query_terms("what is the total").searched == {"total": 1}
+    assert query_terms("who are you").searched == {"who": 1, "are": 1, "you": 1}
+    assert query_terms("?!").searched == {}
     assert {"the", "of"} < STOP_WORDS and "list" not in STOP_WORDS
 
 
@@ -161,10 +160,10 @@ def test_capitals_make_a_stop_word_a_name():
     assert query_terms("the IT budget").terms == ("it", "budget")
 
 
-def test_a_repeated_term_counts_twice():
+def test_a_term_counts_as_often_as_the_question_has_it():
     terms = query_terms("sorting: sort the sorted list")
     assert terms.terms == ("sort", "list")
-    assert terms.match() == '"sort" OR "list" OR "sort"'
+    assert terms.searched == {"sort": 3, "list": 1}
 
 
 def test_pairs_are_adjacent_words_without_a_stop_word_between():
@@ -174,16 +173,32 @@ def test_pairs_are_adjacent_words_without_a_stop_word_between():
 def test_quoted_words_are_a_phrase_in_any_kind_of_quotes():
     for query in ('find "exact phrase"', "find “exact phrase”", "find `exact phrase`"):
         assert query_terms(query).phrases == (("exact", "phrase"),)
-    assert query_terms('find "exact phrase"').match().startswith('"exact phrase" OR ')
     assert query_terms('an "unclosed quote').phrases == ()
 
 
-def test_the_most_frequent_terms_are_dropped_until_the_search_is_affordable():
-    terms = query_terms("rare common ubiquitous")
-    frequencies = dict(zip(terms.terms, (10, 500, 9000), strict=True))
-    rare, common, ubiquitous = terms.terms
-    assert terms.too_frequent(frequencies, 10_000) == frozenset()
-    assert terms.too_frequent(frequencies, 1000) == {ubiquitous}
-    assert terms.too_frequent(frequencies, 100) == {common, ubiquitous}
-    assert terms.too_frequent(frequencies, 1) == {common, ubiquitous}
-    assert terms.match({common, ubiquitous}).split(" OR ")[0] == f'"{rare}"'
+@pytest.mark.parametrize(
+    ("query", "prefixes"),
+    [
+        ("conf* of the engine", ("conf",)),
+        ("getUser* or Grüß*", ("getuser", "gruss")),
+        ("a*b **bold** * c* x**2 *.md", ()),
+    ],
+)
+def test_a_word_with_a_star_is_the_beginning_of_words(query: str, prefixes: tuple[str, ...]):
+    assert query_terms(query).prefixes == prefixes
+
+
+@pytest.mark.parametrize(
+    ("query", "paths"),
+    [
+        ("fusion.py", (("fusion", "py"),)),
+        ("what does src/search/select.py do", (("src", "search", "select", "py"),)),
+        ("storage\\sqlite", (("storag", "sqlite"),)),
+        (".gitignore and ../notes.md", (("gitignor",), ("note", "md"))),
+        ("The end. Version 1.0.21, or 3.5 of it", ()),
+    ],
+)
+def test_file_names_and_parts_of_paths_are_recognised(
+    query: str, paths: tuple[tuple[str, ...], ...]
+):
+    assert query_terms(query).paths == paths

@@ -77,6 +77,7 @@ STATUS = types.Status(
     chat_model=None,
     ollama=types.OllamaStatus("http://x", False, None, "Ollama does not answer at http://x."),
     vectors=types.VectorStatus("chroma", "ready", 3, None),
+    full_text=types.FullTextStatus("rebuilding", 3, "1 of 4 texts are written."),
     workspaces=[types.WorkspaceStatus(LONG_PATH, 1, 2, 0, 1, 0, True)],
     jobs=[types.Job("j", "ingest", "running", "/x", 1, 2, "a.md", NOW)],
     clients=1,

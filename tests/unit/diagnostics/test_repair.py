@@ -29,7 +29,6 @@ async def test_a_damaged_index_is_complete_after_repair(config: Config, folder: 
         await engine.vectors.wait_until_current()
     spoil(
         config.data_dir,
-        "INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')",
         "DELETE FROM chunks WHERE text LIKE '%moon%'",
         "DELETE FROM embeddings WHERE text_hash IN "
         "(SELECT text_hash FROM chunks WHERE text LIKE '%sea%' LIMIT 1)",

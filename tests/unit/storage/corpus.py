@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.ports import Vector
+from allma_server.storage.full_text.index import open_full_text
 from allma_server.storage.sqlite.catalog import Catalog
-from allma_server.types import Chunk, Document, FileFacts, Parsed, Workspace
+from allma_server.types import Chunk, Document, DocumentSet, FileFacts, Hit, Parsed, Workspace
 
 EMBEDDER = "random/64"
 DIMENSIONS = 64
@@ -66,3 +68,14 @@ async def chunk_ids(catalog: Catalog, document: Document) -> list[int]:
         "SELECT id FROM chunks WHERE document_id = ? ORDER BY chunk_index", (document.id,)
     )
     return [row["id"] for row in found]
+
+
+async def search_text(
+    catalog: Catalog, query: str, k: int, documents: DocumentSet | None = None
+) -> list[Hit]:
+    """Searches words in the index beside the catalogue's database."""
+    folder = catalog._db.path.parent / "full_text"
+    async with background_tasks() as tasks, open_full_text(catalog._db, folder, tasks) as words:
+        found = await words.search_text(query, k, documents)
+    assert found.notice is None
+    return found.hits

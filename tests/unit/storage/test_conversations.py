@@ -7,7 +7,7 @@ import pytest
 from allma_server.errors import ConversationNotFound, InvalidArgument, JobNotFound
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.types import AnswerRecord, Citation, FileReason, IngestReport, Job, Summary
-from tests.unit.storage.corpus import publish
+from tests.unit.storage.corpus import publish, search_text
 
 
 async def one_turn(catalog: Catalog, question: str, answer: str = "An answer.") -> str:
@@ -80,7 +80,7 @@ async def test_a_summary_belongs_to_the_last_message_it_covers(catalog: Catalog)
 
 async def test_sources_remain_after_their_documents_are_removed(catalog: Catalog):
     document = await publish(catalog, "/w/a.txt", ["a walrus has tusks"])
-    [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
+    [passage] = await catalog.passages(await search_text(catalog, "walrus", 1))
     turn = await catalog.begin_turn(None, "tusks?")
     message = await catalog.finish_turn(
         turn.conversation_id, AnswerRecord("Yes [1].", "llama", [Citation(1, passage)], "cited")

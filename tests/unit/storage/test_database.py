@@ -20,7 +20,7 @@ from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.migrations import MIGRATIONS, Migrating
-from tests.unit.storage.corpus import publish
+from tests.unit.storage.corpus import publish, search_text
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c"
 
@@ -125,6 +125,8 @@ FIRST_VERSION = (
       (1, 1, '/w/a.txt', 'w a.txt', 'text', 9, 1, 1, 'hash', 'indexed', NULL, 'a', '{}', 1, '')
     """,
     "INSERT INTO chunks VALUES (1, 1, 0, 'kept text', '', 0, 9, 1, 1, NULL, '[]', x'00')",
+    "CREATE VIRTUAL TABLE chunks_fts USING fts5 (name, heading, text, content = '')",
+    "CREATE VIRTUAL TABLE chunks_terms USING fts5vocab (chunks_fts, row)",
     "INSERT INTO chunks_fts (rowid, name, heading, text) VALUES (1, 'w a.txt', '[]', 'kept text')",
 )
 """A document as the first version stored it."""
@@ -140,7 +142,7 @@ async def make_first_version(path: Path) -> None:
 async def test_a_migrated_database_has_the_current_schema(tmp_path: Path):
     await make_first_version(tmp_path / "old.sqlite3")
     async with open_database(tmp_path / "old.sqlite3") as database:
-        assert await Catalog(database).search_text("kept", 5)
+        assert await search_text(Catalog(database), "kept", 5)
     async with open_database(tmp_path / "new.sqlite3"):
         pass
     assert schema(tmp_path / "old.sqlite3") == schema(tmp_path / "new.sqlite3")
@@ -215,23 +217,6 @@ async def test_a_newer_data_directory_is_refused_with_the_next_step(tmp_path: Pa
             pass
 
 
-async def test_changed_term_rules_rebuild_the_full_text_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    path = tmp_path / "a.sqlite3"
-    with monkeypatch.context() as older:
-        older.setattr("allma_server.storage.sqlite.schema.TOKENS_VERSION", -1)
-        older.setattr(
-            "allma_server.storage.sqlite.connection.index_terms", lambda text: ["nothing"]
-        )
-        async with open_database(path) as database:
-            await publish(Catalog(database), "/w/a.txt", ["a walrus"])
-            assert await Catalog(database).search_text("walrus", 5) == []
-    async with open_database(path) as database:
-        assert len(await Catalog(database).search_text("walrus", 5)) == 1
-        assert await Catalog(database).search_text("nothing", 5) == []
-
-
 @pytest.mark.parametrize("content", [b"not a database at all " * 100, b"SQLite format 3\0" * 300])
 async def test_a_file_that_is_not_a_database_is_reported_with_the_next_step(
     tmp_path: Path, content: bytes
@@ -264,8 +249,8 @@ async def test_a_full_disk_is_reported_and_reads_still_work(database: Database):
     await database._writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(DiskFull, match="Free some space"):
         await publish(catalog, "/w/b.txt", [f"large {i} " * 200 for i in range(200)])
-    assert len(await catalog.search_text("walrus", 5)) == 1
-    assert await catalog.search_text("large", 5) == []
+    assert len(await search_text(catalog, "walrus", 5)) == 1
+    assert await search_text(catalog, "large", 5) == []
     assert await catalog.document("/w/b.txt") is None
     await publish(catalog, "/w/c.txt", ["a small one"])
 
@@ -298,24 +283,3 @@ def test_a_second_owner_of_a_data_directory_gets_the_pid_of_the_first(tmp_path: 
 def test_a_new_data_directory_is_private(tmp_path: Path):
     with own_data_directory(tmp_path / "a" / "data"):
         assert (tmp_path / "a" / "data").stat().st_mode & 0o777 == 0o700
-
-
-async def test_the_writer_works_after_a_full_text_search_was_interrupted(
-    catalog: Catalog, database: Database
-):
-    for number in range(40):
-        texts = [f"word{number} text{part} alpha beta" for part in range(40)]
-        await publish(catalog, f"/w/{number}.txt", texts)
-
-    async def merge() -> None:
-        await catalog.merge_full_text(begin=True)
-        for _ in range(20):
-            await catalog.merge_full_text(begin=False)
-
-    for step in range(100):
-        async with asyncio.TaskGroup() as tasks:
-            merging = tasks.create_task(merge())
-            await asyncio.wait({merging}, timeout=step / 20_000)  # stopped at any point of it
-            merging.cancel()
-        async with database.transaction() as tx:
-            assert await tx.row("SELECT 1") is not None

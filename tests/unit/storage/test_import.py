@@ -43,7 +43,6 @@ def config(tmp_path: Path) -> Config:
 
 def spoil(archive: Path, *statements: str) -> None:
     with contextlib.closing(sqlite3.connect(archive)) as database:
-        database.create_function("lexemes", 1, str)
         database.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements:
             database.execute(statement)
@@ -263,7 +262,7 @@ async def test_unknown_contents_of_an_archive_are_ignored(archive: Path, config:
     with contextlib.closing(sqlite3.connect(config.data_dir / DATABASE)) as database:
         keys = {key for (key,) in database.execute("SELECT key FROM settings")}
         jobs = database.execute("SELECT count(*) FROM jobs").fetchone()
-    assert keys == {"embedder", "chat_model", "forgotten", "tokens_version"}
+    assert keys == {"embedder", "chat_model", "forgotten"}
     assert jobs == (0,)
     assert b"hidden away" not in (config.data_dir / DATABASE).read_bytes()
 
@@ -340,7 +339,7 @@ async def test_the_checked_columns_are_those_of_the_schema(tmp_path: Path) -> No
             "SELECT name FROM pragma_table_list WHERE type = 'table' AND schema = 'main'"
         )
         # What is made anew, or belongs to the place.
-        others = {"jobs", "vector_outbox", "sqlite_schema", "sqlite_sequence"}
+        others = {"jobs", "vector_outbox", "full_text_outbox", "sqlite_schema", "sqlite_sequence"}
         assert {row["name"] for row in tables} == set(TABLES) | others
 
 

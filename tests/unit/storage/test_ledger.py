@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from allma_server._internal.tasks import background_tasks
 from allma_server.errors import DocumentNotFound
+from allma_server.storage.full_text.index import open_full_text
+from allma_server.storage.full_text.store import WordStore
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database
+from allma_server.storage.sqlite.full_text_outbox import FullTextOutbox
 from allma_server.storage.sqlite.ledger import reuse_ids
 from allma_server.storage.sqlite.outbox import Outbox
 from allma_server.types import FileOutcome, Hit, Workspace
@@ -19,6 +24,7 @@ from tests.unit.storage.corpus import (
     parsed,
     publish,
     random_vector,
+    search_text,
     vectors_for,
 )
 
@@ -33,11 +39,21 @@ async def workspace(catalog: Catalog) -> Workspace:
 
 async def consistent(database: Database) -> bool:
     """Whether full-text search holds the chunks and nothing else."""
-    async with database.transaction() as tx:
-        await tx.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('integrity-check')")
-    chunks = await database.rows("SELECT id FROM chunks ORDER BY id")
-    indexed = await database.rows("SELECT id FROM chunks_fts_docsize ORDER BY id")
-    return list(map(tuple, chunks)) == list(map(tuple, indexed))
+    outbox = FullTextOutbox(database)
+    folder = database.path.parent / "full_text"
+    async with background_tasks() as tasks, open_full_text(database, folder, tasks) as words:
+        await words.search_text("word", 1)
+    state = await outbox.state()
+    assert state is not None and await outbox.size() == 0
+    held = await asyncio.to_thread(_held, folder / state.name)
+    return sorted(held) == [
+        row["id"] for row in await database.rows("SELECT id FROM chunks ORDER BY id")
+    ]
+
+
+def _held(index: Path) -> list[int]:
+    store = WordStore.open(index)
+    return store.chunks_in(store.segments())
 
 
 async def drained(database: Database) -> None:
@@ -50,7 +66,7 @@ async def waiting(database: Database) -> set[int]:
 
 
 async def found(catalog: Catalog, query: str) -> list[str]:
-    return [p.text for p in await catalog.passages(await catalog.search_text(query, 10))]
+    return [p.text for p in await catalog.passages(await search_text(catalog, query, 10))]
 
 
 async def test_a_published_document_is_found_with_its_location(catalog: Catalog):
@@ -175,7 +191,7 @@ async def test_touching_a_document_changes_only_its_times(catalog: Catalog, data
 async def test_a_removed_document_is_removed_from_every_table(catalog: Catalog, database: Database):
     document = await publish(catalog, "/w/a.txt", ["a walrus", "a seal"])
     other = await publish(catalog, "/w/b.txt", ["a walrus"])
-    hits = await catalog.search_text("walrus", 10)
+    hits = await search_text(catalog, "walrus", 10)
     ids = await chunk_ids(catalog, document)
     await drained(database)
     await catalog.remove([document.id])
@@ -263,7 +279,7 @@ async def test_file_names_and_texts_that_are_not_unicode_are_kept(
     assert document.path == LATIN_1
     assert await catalog.document(LATIN_1) == document
     assert (await catalog.documents(workspace.id))[0].path == LATIN_1
-    [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
+    [passage] = await catalog.passages(await search_text(catalog, "walrus", 1))
     assert passage.path == LATIN_1 and passage.uri == "file:///w/caf%E9.txt#L1-L1"
     assert passage.text == "half a pair: \ufffd walrus"
     page = await catalog.document_page(None, None, None, 10)

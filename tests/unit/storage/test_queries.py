@@ -13,7 +13,15 @@ from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.passages import joined, lines_of
 from allma_server.types import Chunk, FileOutcome, Hit, Parsed, TermFilter, Terms
-from tests.unit.storage.corpus import EMBEDDER, chunk_ids, facts, parsed, publish, vectors_for
+from tests.unit.storage.corpus import (
+    EMBEDDER,
+    chunk_ids,
+    facts,
+    parsed,
+    publish,
+    search_text,
+    vectors_for,
+)
 
 FILES = {
     "/w/a.py": "python",
@@ -207,7 +215,7 @@ async def test_a_parent_workspace_takes_over_its_folders_documents(catalog: Cata
     [moved] = await catalog.documents(outer.id)
     assert replace(moved, workspace_id=inner.id) == document
     assert await chunk_ids(catalog, moved) == ids
-    [passage] = await catalog.passages(await catalog.search_text("walrus", 1))
+    [passage] = await catalog.passages(await search_text(catalog, "walrus", 1))
     assert passage.workspace == "/w"
 
 
@@ -216,7 +224,7 @@ async def test_removing_a_workspace_removes_its_documents(catalog: Catalog, name
     await catalog.remove_workspace(workspace.id)
     [left] = await catalog.workspace_counts()
     assert (left.workspace.path, left.documents, left.chunks) == ("/other", 2, 2)
-    assert await catalog.search_text("deep", 5) == []
+    assert await search_text(catalog, "deep", 5) == []
     assert [d.path for d in await catalog.documents_inside("/other/docs")] == [
         "/other/docs/guide.md"
     ]
@@ -240,7 +248,7 @@ async def test_workspaces_are_counted(catalog: Catalog, names: dict[int, str]):
 
 async def found(catalog: Catalog, query: str, folders: Sequence[str] = ()) -> list[str]:
     documents = await catalog.select_documents(folders) if folders else None
-    hits = await catalog.search_text(query, 10, documents)
+    hits = await search_text(catalog, query, 10, documents)
     assert hits == sorted(hits, key=lambda hit: -hit.score)
     return [p.text for p in await catalog.passages(hits)]
 
@@ -261,8 +269,8 @@ async def test_chunks_are_found_by_text_name_and_heading(catalog: Catalog):
 )
 async def test_no_query_is_a_syntax_error(catalog: Catalog, query: str):
     await publish(catalog, "/w/a.txt", ["int main in c++ and more"])
-    await catalog.search_text(query, 5)
-    await catalog.search_text(query, 5, await catalog.select_documents(["/w"]))
+    await search_text(catalog, query, 5)
+    await search_text(catalog, query, 5, await catalog.select_documents(["/w"]))
 
 
 async def test_a_rare_term_outweighs_frequent_ones_and_a_query_of_frequent_ones_finds_something(
@@ -368,7 +376,7 @@ async def test_a_page_is_part_of_the_uri(catalog: Catalog):
     content = parsed(["text on a page"], "pdf")
     content = replace(content, chunks=(replace(content.chunks[0], page=3, heading=("A", "B")),))
     await catalog.publish(workspace, facts("/w/a.pdf"), "h", content, "e", vectors_for(content))
-    [passage] = await catalog.passages(await catalog.search_text("page", 1))
+    [passage] = await catalog.passages(await search_text(catalog, "page", 1))
     assert passage.uri == "file:///w/a.pdf#page=3"
     assert (passage.page, passage.heading) == (3, ["A", "B"])
 

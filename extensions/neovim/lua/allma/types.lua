@@ -185,6 +185,8 @@
 ---@field retrievalMs integer
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
 ---@field knowledge number
+---@field prefixes string[]
+---@field similar string[]
 
 ---@class allma.Passage
 ---@field path string
@@ -232,6 +234,11 @@
 ---@field reason? string
 ---@field notice? string
 
+---@class allma.FullTextStatus
+---@field state string
+---@field pending integer
+---@field reason? string
+
 ---@class allma.OllamaStatus
 ---@field url string
 ---@field reachable boolean
@@ -247,6 +254,7 @@
 ---@field chatModel? string
 ---@field ollama allma.OllamaStatus
 ---@field vectors allma.VectorStatus
+---@field fullText allma.FullTextStatus
 ---@field workspaces allma.WorkspaceStatus[]
 ---@field jobs allma.Job[]
 ---@field clients integer
