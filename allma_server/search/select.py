@@ -6,18 +6,29 @@ passages wants less relevant ones too, so the threshold falls in proportion: at 
 half as high. The caller passes a threshold of 0 where few candidates were found, because then
 there is nothing to compare with.
 
+Each further passage of a document counts less, by REPEATED_DOCUMENT: it has less to say that is
+new. So passages of other documents that are nearly as good come in, while the only document on a
+subject may fill all places. This changes which passages are shown, but not their order.
+
 A chunk that is not shown by itself can still complete a better one: if it is adjacent to that in
 the document and reaches JOIN_THRESHOLD of the best score, the two are joined, at most once each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import accumulate
+from math import inf
 from pathlib import PurePath
 
 from allma_server.types import Outcome, Passage
 
 SCORE_THRESHOLD, JOIN_THRESHOLD = 0.35, 0.2
 """Shares of the best score; chosen for the IoU of `tests/benchmarks/retrieval.py pieces`."""
+
+REPEATED_DOCUMENT = 0.9
+"""The share of its score that each further passage of a document keeps: of five, the fourth gives
+way to one of another document with 0.73 of its score. With more passages it falls more slowly."""
 
 FULL_THRESHOLD_K = 5
 
@@ -56,51 +67,87 @@ def select_passages(
 
 
 def deduplicate(passages: Sequence[Passage], k: int) -> list[Passage]:
-    """Return the first `k` passages without repetitions, whatever their scores."""
-    decisions = decide(passages, k, threshold=0.0, join=False)
+    """Return the first `k` passages without repetitions, whatever their scores and documents."""
+    decisions = decide(passages, k, threshold=0.0, join=False, repeated_document=1.0)
     return [decision.passage for decision in decisions if decision.outcome == "shown"]
 
 
 def decide(
-    passages: Sequence[Passage], k: int, *, threshold: float = SCORE_THRESHOLD, join: bool = True
-) -> Iterator[Decision]:
-    """Yield the decision for each passage, in their order.
+    passages: Sequence[Passage],
+    k: int,
+    *,
+    threshold: float = SCORE_THRESHOLD,
+    join: bool = True,
+    repeated_document: float = REPEATED_DOCUMENT,
+) -> list[Decision]:
+    """Return the decision for each passage, in their order.
 
     A passage *repeats* another if it has the same text: a copied licence, a vendored file. It
-    *overlaps* another if it shares most of its lines with a better chunk of the same document.
+    *overlaps* another if it shares most of its lines with a better chunk of the same document. It
+    is of the *same document* as others if, for that reason, lower ones were preferred.
 
     Args:
         passages: sorted best first.
         k: how many to show at most.
         threshold: the share of the best score that a passage must reach.
         join: whether adjacent chunks are joined.
+        repeated_document: what each further passage of a document counts, as a share of its score.
     """
     best = passages[0].score * min(1.0, FULL_THRESHOLD_K / k) if passages else 0.0
     shown: list[Passage] = []
     completed: set[int] = set()
-    by_text: dict[str, Passage] = {}
-    for passage in passages:
-        text = " ".join(passage.text.split())
-        may_join = join and passage.score >= JOIN_THRESHOLD * best
-        if (other := by_text.get(text)) is not None:
-            yield Decision(passage, "repeats", other)
-        elif (other := _first(shown, passage, _overlap)) is not None:
-            yield Decision(passage, "overlaps", other)
-        elif (
-            may_join
-            and (other := _first(shown, passage, _are_adjacent)) is not None
-            and other.chunk_id not in completed
-        ):
+    decisions: dict[int, Decision] = {}
+    joinable = JOIN_THRESHOLD * best if join else inf
+    lowest = -1
+    factor = repeated_document ** min(1.0, FULL_THRESHOLD_K / k)
+    for index in _spread_documents(passages, shown, factor):
+        passage = passages[index]
+        if (repeated := _repeated(passage, shown)) is not None:
+            decision = repeated
+        elif passage.score >= joinable and (other := _incomplete(passage, shown, completed)):
             completed.add(other.chunk_id)
-            yield Decision(passage, "joined", other)
+            decision = Decision(passage, "joined", other)
         elif len(shown) == k:
-            yield Decision(passage, "over_limit")
+            decision = Decision(passage, "over_limit" if index > lowest else "same_document")
         elif passage.score < threshold * best:
-            yield Decision(passage, "below_threshold")
+            decision = Decision(passage, "below_threshold")
         else:
-            by_text[text] = passage
             shown.append(passage)
-            yield Decision(passage, "shown")
+            lowest = max(lowest, index)
+            decision = Decision(passage, "shown")
+        decisions[index] = decision
+    return [decisions[index] for index in range(len(passages))]
+
+
+def _spread_documents(
+    passages: Sequence[Passage], shown: Sequence[Passage], factor: float
+) -> Iterator[int]:
+    """Yield the indexes of the passages by their worth, which falls with what is `shown` meanwhile.
+
+    The order of two passages of the same document does not change.
+    """
+    # Passages that were not rescored have a score of another kind: only the order is known.
+    scores = list(accumulate((passage.score for passage in passages), min))
+    queue = [(-score, index) for index, score in enumerate(scores)]
+    while queue:
+        value, index = heappop(queue)
+        document = passages[index].document_id
+        count = sum(passage.document_id == document for passage in shown)
+        # A factor would raise a negative score.
+        worth = scores[index] * factor**count if scores[index] > 0 else scores[index]
+        if -worth > value:
+            heappush(queue, (-worth, index))
+        else:
+            yield index
+
+
+def _repeated(passage: Passage, shown: Sequence[Passage]) -> Decision | None:
+    """Return the decision for a passage that says what one of those shown says."""
+    if (other := _first(shown, passage, _same_text)) is not None:
+        return Decision(passage, "repeats", other)
+    if (other := _first(shown, passage, _overlap)) is not None:
+        return Decision(passage, "overlaps", other)
+    return None
 
 
 def prefer_originals(passages: Sequence[Passage]) -> list[Passage]:
@@ -127,6 +174,18 @@ def _first(
     shown: Sequence[Passage], passage: Passage, related: Callable[[Passage, Passage], bool]
 ) -> Passage | None:
     return next((other for other in shown if related(passage, other)), None)
+
+
+def _incomplete(
+    passage: Passage, shown: Sequence[Passage], completed: Collection[int]
+) -> Passage | None:
+    """Return the shown passage beside this one, unless it has been joined already."""
+    other = _first(shown, passage, _are_adjacent)
+    return None if other is None or other.chunk_id in completed else other
+
+
+def _same_text(a: Passage, b: Passage) -> bool:
+    return a.text.split() == b.text.split()
 
 
 def _are_adjacent(a: Passage, b: Passage) -> bool:

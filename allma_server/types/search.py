@@ -4,7 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Outcome = Literal[
-    "shown", "joined", "repeats", "overlaps", "below_threshold", "over_limit", "not_rescored"
+    "shown",
+    "joined",
+    "repeats",
+    "overlaps",
+    "below_threshold",
+    "same_document",
+    "over_limit",
+    "not_rescored",
 ]
 
 NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedder_unavailable"]
@@ -97,8 +104,9 @@ class Candidate:
     scores. None where a stage did not see the passage. The passage's text is shortened.
 
     `outcome`: `shown`; `joined` to the passage with the chunk id `other`, its better neighbour;
-    `repeats` or `overlaps` that passage; `below_threshold`: its score is too low; `over_limit`:
-    enough better passages were shown; `not_rescored`: ranked too low to be read.
+    `repeats` or `overlaps` that passage; `below_threshold`: its score is too low; `same_document`:
+    enough passages of its document were shown beside lower ones of others; `over_limit`: enough
+    better passages were shown; `not_rescored`: ranked too low to be read.
     """
 
     passage: Passage
@@ -124,6 +132,8 @@ class Candidate:
                 return f"dropped: repeats chunk {self.other}"
             case "overlaps":
                 return f"dropped: overlaps chunk {self.other}"
+            case "same_document":
+                return "dropped: enough passages of the same document"
             case "over_limit":
                 return "dropped: over the limit"
             case _:

@@ -19,7 +19,7 @@ export type DocumentState = "indexed" | "skipped" | "failed";
 
 export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable";
 
-export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "over_limit" | "not_rescored";
+export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "same_document" | "over_limit" | "not_rescored";
 
 /** A file and why it was skipped or failed. */
 export interface FileReason {

@@ -7,6 +7,7 @@ import pytest
 from allma_server.engine import Engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.types import LOCAL, Explanation, SearchResult
+from tests.unit.search.corpus import indexed
 
 BARN = "The barn of the old farm stands in the north. " * 12
 GUIDE = f"""# Harbour
@@ -68,3 +69,27 @@ async def test_passages_below_the_threshold_are_dropped_and_explained(call: Call
     }
     assert any(name.startswith("house-") for name in dropped)
     assert {Path(p.path).name for p in found.passages} <= {"guide.md", "mill.txt"}
+
+
+async def test_one_document_does_not_fill_all_places(engine: Engine, tmp_path: Path):
+    """A handbook with many sections on a subject, and two notes that are nearly as good."""
+    parts = ("motor", "rudder", "anchor", "mast", "galley", "keel", "cabin", "radio")
+    sections = (
+        f"## {part.title()}\n\nFerry maintenance: the {part} is checked each spring. {BARN}\n\n"
+        f"## History of the {part}\n\nThe shipyard was founded in 1907. {BARN}"
+        for part in parts
+    )
+    note = "The crew did some work. Ferry maintenance: all is checked each spring. "
+    files = {
+        "handbook.md": "# Ferry handbook\n\n" + "\n\n".join(sections),
+        "crew.txt": note + BARN,
+        "costs.txt": "It is not cheap. " + note + BARN,
+    }
+    call = await indexed(engine, tmp_path / "ferry", files)
+    query = "ferry maintenance checked each spring"
+    explained: Explanation = await BY_NAME["explain"](call, {"query": query})
+    best = [Path(c.passage.path).name for c in explained.candidates][:5]
+    assert best == ["handbook.md"] * 5
+    assert "same_document" in {c.outcome for c in explained.candidates}
+    names = [Path(p.path).name for p in (await search(call, query)).passages]
+    assert names == ["handbook.md"] * 3 + ["crew.txt", "costs.txt"]

@@ -13,7 +13,8 @@ FIRST = Passage("/w/a.txt", "/w", 1, 1, 0, "one two", 9.0, 1, 10, None, [], "fil
 
 
 def passage(chunk_id: int, text: str, **changes: float) -> Passage:
-    return replace(FIRST, chunk_id=chunk_id, document_id=chunk_id, text=text, **changes)
+    changes = {"document_id": chunk_id, **changes}
+    return replace(FIRST, chunk_id=chunk_id, text=text, **changes)
 
 
 def outcomes(*passages: Passage, k: int = 5) -> list[str]:
@@ -94,3 +95,40 @@ def test_only_one_adjacent_chunk_of_the_same_page_is_joined():
     assert outcomes(FIRST, beside(1, page=2)) == ["shown", "shown"]
     assert outcomes(FIRST, beside(1, document_id=2)) == ["shown", "shown"]
     assert deduplicate([FIRST, beside(1)], 5) == [FIRST, beside(1)]
+
+
+def of_document(document_id: int, *scores: float) -> list[Passage]:
+    """Chunks of one document that are neither adjacent nor alike."""
+    first = 1000 * document_id
+    return [
+        passage(first + n, f"{first + n}", score=score, document_id=document_id, chunk_index=2 * n)
+        for n, score in enumerate(scores)
+    ]
+
+
+def shown_documents(found: list[Passage], k: int = 5) -> list[int]:
+    return [s.passage.document_id for s in select_passages(best_first(found), k)]
+
+
+def best_first(found: list[Passage]) -> list[Passage]:
+    return sorted(found, key=lambda p: -p.score)
+
+
+def test_one_document_leaves_places_to_others_that_are_nearly_as_good():
+    handbook = of_document(1, 20.0, 19.5, 19.0, 18.5, 18.0, 17.5)
+    others = [*of_document(2, 16.5), *of_document(3, 16.0)]
+    assert shown_documents([*handbook, *others]) == [1, 1, 1, 2, 3]
+    outcomes_found = outcomes(*best_first([*handbook, *others]))
+    assert outcomes_found == ["shown"] * 3 + ["same_document"] * 3 + ["shown"] * 2
+
+
+def test_the_only_document_on_a_subject_fills_all_places():
+    handbook = of_document(1, 20.0, 19.5, 19.0, 18.5, 18.0, 17.5)
+    assert shown_documents([*handbook, *of_document(2, 8.0)]) == [1] * 5
+    assert shown_documents(handbook) == [1] * 5
+
+
+def test_a_document_gives_way_as_much_when_more_passages_are_shown():
+    handbook = of_document(1, *(20.0 - n / 10 for n in range(25)))
+    others = [each for n in range(2, 10) for each in of_document(n, 15.0)]
+    assert 10 <= shown_documents([*handbook, *others], 20).count(1) <= 15

@@ -171,7 +171,7 @@
 ---@field fused allma.RankedScore
 ---@field rescored? allma.RankedScore
 ---@field reranked? allma.RankedScore
----@field outcome "shown"|"joined"|"repeats"|"overlaps"|"below_threshold"|"over_limit"|"not_rescored"
+---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"below_threshold"|"same_document"|"over_limit"|"not_rescored"
 ---@field other? integer
 
 ---@class allma.Explanation

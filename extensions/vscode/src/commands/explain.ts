@@ -33,6 +33,7 @@ const OUTCOMES: Record<string, string> = {
   below_threshold: "below the score threshold",
   repeats: "duplicate of a passage above",
   overlaps: "overlaps a passage above",
+  same_document: "enough passages of the same document",
   over_limit: "beyond the limit of passages",
 };
 

@@ -11,6 +11,7 @@ local OUTCOMES = {
   below_threshold = "below the score threshold",
   repeats = "duplicate of a passage above",
   overlaps = "overlaps a passage above",
+  same_document = "enough passages of the same document",
   over_limit = "beyond the limit of passages",
 }
 
