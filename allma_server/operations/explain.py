@@ -49,6 +49,8 @@ def _explanation_text(result: Explanation) -> str:
     if result.knowledge < 1:
         known = f"its scores count {result.knowledge:.0%}"
         parts.append(f"The embedder does not know the language of this query well: {known}.")
+    if result.code:
+        parts.append(f"{result.code:.0%} of the rescored passages are code: meaning counts more.")
     parts += [
         _candidate(n, c) for n, c in enumerate(result.candidates[:_LISTED_CANDIDATES], start=1)
     ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
 from allma_server.search.fusion import Fused
+from allma_server.search.query_type import code_share
 from allma_server.search.search import Ranking, Scope, Sources, rank_passages
 from allma_server.search.select import decide
 from allma_server.types import Candidate, Explanation, Hit, Passage, RankedScore
@@ -39,6 +40,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         retrieval_ms=int((time.monotonic() - began) * 1000),
         prefixes=list(terms.prefixes),
         similar=list(ranking.similar),
+        code=round(code_share(ranking.rescored), 2),
     )
 
 

@@ -60,6 +60,7 @@ from allma_server.types.file_types import (
     FORMATS,
     LANGUAGE_BY_SUFFIX,
     LANGUAGES,
+    MARKUP_SUFFIXES,
     format_of,
 )
 from allma_server.types.names import chunk_id, is_text, row_id
@@ -140,6 +141,7 @@ __all__ = [
     "Keep",
     "LANGUAGES",
     "LANGUAGE_BY_SUFFIX",
+    "MARKUP_SUFFIXES",
     "Message",
     "MessageSource",
     "ModelInfo",

@@ -56,6 +56,9 @@ FORMATS = {
 }
 """The suffixes of each format, the usual one first. A row needs a reader of the same name."""
 
+MARKUP_SUFFIXES = frozenset({".rst", ".adoc", ".asciidoc", ".org"})
+"""Documents of the format "text" whose markup resembles that of Markdown."""
+
 BINARY_SUFFIXES = frozenset(
     ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
     ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "

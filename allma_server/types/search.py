@@ -149,7 +149,8 @@ class Explanation:
     star. `similar`: terms that no document contains, for which similar words were searched.
     `reranker`: the configured one, None where only words are used. `candidates`: all of them, in
     their final order. `knowledge`: how well the embedder knows the query's language, from 0 to 1;
-    the dense scores count as much.
+    the dense scores count as much. `code`: the share of the passages that are code, where meaning
+    counts more and adjacent words less.
     """
 
     query: str
@@ -164,3 +165,4 @@ class Explanation:
     knowledge: float = 1.0
     prefixes: list[str] = field(default_factory=list[str])
     similar: list[str] = field(default_factory=list[str])
+    code: float = 0.0

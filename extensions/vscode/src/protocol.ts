@@ -249,6 +249,7 @@ export interface Explanation {
   knowledge: number;
   prefixes: string[];
   similar: string[];
+  code: number;
 }
 
 /** A chunk found by a search, possibly joined with an adjacent one, and its exact location. */

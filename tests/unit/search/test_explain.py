@@ -67,6 +67,43 @@ async def test_the_terms_of_the_query_are_listed(call: Call):
     assert explanation.stop_words == ["where", "is", "the"]
 
 
+MANUAL = """# Relays
+
+The relay [switches](https://example.com/a_b=c) the `motor_on(now)` line, see [timing](t.md#x_y).
+
+| signal | level |
+|---|---|
+| `relay_set` | `{high}` |
+"""
+RST = """Relays
+======
+
+The relay switches the :ref:`motor_on` line, see `timing <t.html#x_y>`_ and ``relay(set)``.
+"""
+SOURCE = "# The relay switches the motor.\nrelay = motor\n"
+FENCED = "# Relays\n\n```python\nrelay = Relay(motor={}, on_time=[3])\nrelay.set(level=high)\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("relay.md", MANUAL, 0.0),
+        ("relay.rst", RST, 0.0),
+        ("relay.txt", "The relay switches the motor (see timing) and is quiet.\n", 0.0),
+        ("fenced.md", FENCED, 1.0),
+        ("relay.py", SOURCE, 1.0),
+        ("relay", "def relay(motor):\n    return motor[0] == {'on': 1}\n", 1.0),
+    ],
+)
+async def test_a_document_is_not_code_for_its_links_names_and_tables(
+    engine: Engine, tmp_path: Path, name: str, text: str, code: float
+):
+    call = await indexed(engine, tmp_path / "relays", {name: text})
+    explanation = await explained(call, "relay motor")
+    assert [Path(c.passage.path).name for c in explanation.candidates] == [name]
+    assert explanation.code == code
+
+
 async def test_an_empty_query_is_refused(call: Call):
     with pytest.raises(InvalidArgument):
         await explained(call, " ")

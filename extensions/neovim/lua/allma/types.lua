@@ -187,6 +187,7 @@
 ---@field knowledge number
 ---@field prefixes string[]
 ---@field similar string[]
+---@field code number
 
 ---@class allma.Passage
 ---@field path string
