@@ -74,7 +74,8 @@ def _candidate(number: int, candidate: Candidate) -> str:
         if ranked or name != "reranked"
     )
     where = f"{location(candidate.passage)} (chunk {candidate.passage.chunk_id})"
-    return f"{number}. {where}: {candidate.verdict} ({ranks})"
+    raised = f"; raised: {candidate.raised}" if candidate.raised else ""
+    return f"{number}. {where}: {candidate.verdict} ({ranks}{raised})"
 
 
 def _rank_and_score(ranked: RankedScore | None) -> str:

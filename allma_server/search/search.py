@@ -4,7 +4,8 @@ The stages, each in its own module:
 
 1. Both retrievers return their best CANDIDATES hits; `fusion.py` merges them into one list.
 2. The first RESCORE_DEPTH passages are read and rescored by their words (`rescoring.py`) and by
-   their similarity to the best ones (`feedback.py`).
+   their similarity to the best ones (`feedback.py`), and raised where the query asks for a place
+   (`overview.py`).
 3. If the settings name a reranker, it reorders the first RERANK_DEPTH of them.
 4. `select.py` decides which passages are shown.
 
@@ -23,6 +24,7 @@ from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, Pro
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
 from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
+from allma_server.search.overview import raise_overviews
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
 from allma_server.search.script_knowledge import ScriptKnowledge
@@ -237,7 +239,7 @@ async def _rescore(
     """Return the passages with new scores, best first.
 
     Their fused score, with the dense weight that fits the query and the texts, plus what their
-    words and their similarity to the best passages add.
+    words and their similarity to the best passages add, and raised for the right place.
     """
     code = code_share(passages)
     best_bm25 = max((f.lexical or 0.0 for f in fused), default=0.0)
@@ -255,7 +257,7 @@ async def _rescore(
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)
     ]
-    return sorted(rescored, key=lambda p: -p.score)
+    return sorted(raise_overviews(query, rescored), key=lambda p: -p.score)
 
 
 async def _rerank(

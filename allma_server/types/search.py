@@ -106,7 +106,8 @@ class Candidate:
     `outcome`: `shown`; `joined` to the passage with the chunk id `other`, its better neighbour;
     `repeats` or `overlaps` that passage; `below_threshold`: its score is too low; `same_document`:
     enough passages of its document were shown beside lower ones of others; `over_limit`: enough
-    better passages were shown; `not_rescored`: ranked too low to be read.
+    better passages were shown; `not_rescored`: ranked too low to be read. `raised`: why its place,
+    and not its words, raised its score; empty if nothing did.
     """
 
     passage: Passage
@@ -117,6 +118,7 @@ class Candidate:
     reranked: RankedScore | None
     outcome: Outcome
     other: int | None = None
+    raised: str = ""
 
     @property
     def verdict(self) -> str:

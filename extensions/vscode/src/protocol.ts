@@ -233,6 +233,7 @@ export interface Candidate {
   reranked: RankedScore | null;
   outcome: Outcome;
   other: number | null;
+  raised: string;
 }
 
 /** How a search selected its passages. */

@@ -173,6 +173,7 @@
 ---@field reranked? allma.RankedScore
 ---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"below_threshold"|"same_document"|"over_limit"|"not_rescored"
 ---@field other? integer
+---@field raised string
 
 ---@class allma.Explanation
 ---@field query string
