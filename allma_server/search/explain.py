@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
 from allma_server.search.fusion import Fused
-from allma_server.search.overview import overview_place
+from allma_server.search.places import place_of
 from allma_server.search.query_type import code_share
 from allma_server.search.search import Ranking, Scope, Sources, rank_passages
 from allma_server.search.select import decide
@@ -63,16 +63,11 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
             None if score is None else RankedScore(rank, score),
             decision.outcome,
             decision.other.chunk_id if decision.other else None,
-            _raised(ranking.query, decision.passage) if chunk_id in rescored else "",
+            place_of(ranking.query, decision.passage)[1] if chunk_id in rescored else "",
         )
     for passage in unread:
         scores = _retrieval_scores(*fused[passage.chunk_id])
         yield Candidate(_shorten(passage), *scores, None, None, "not_rescored")
-
-
-def _raised(query: str, passage: Passage) -> str:
-    """Return why the place of a passage raised its score."""
-    return "the beginning of a folder" if overview_place(query, passage) else ""
 
 
 def _retrieval_scores(

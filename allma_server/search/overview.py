@@ -7,15 +7,9 @@ is answered by the README of the folder, or with the title, that bears its name.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePath
 
 from allma_server.types import Passage
-
-RAISED_SCORE = 1.1
-"""To this share of the best score the right place raises a passage: above all others, but not so
-far that they fall below the score threshold."""
 
 _THING = (
     "project|repo|repository|library|package|app|application|tool|program|software|codebase|code"
@@ -50,17 +44,6 @@ _START_HEADING = re.compile(
     r"get(?:ting)? started|quick ?start|install|set ?up|usage|erste schritte"
 )
 _FIRST_NAMES = ("readme", "overview", "introduction", "getting-started", "getting_started")
-
-
-def raise_overviews(query: str, passages: Sequence[Passage]) -> list[Passage]:
-    """Return the passages with the scores that their places give them for this query."""
-    target = RAISED_SCORE * max((passage.score for passage in passages), default=0.0)
-    return [
-        replace(p, score=p.score + place * (target - p.score))
-        if (place := overview_place(query, p))
-        else p
-        for p in passages
-    ]
 
 
 def overview_place(query: str, passage: Passage) -> float:

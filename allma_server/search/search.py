@@ -5,7 +5,7 @@ The stages, each in its own module:
 1. Both retrievers return their best CANDIDATES hits; `fusion.py` merges them into one list.
 2. The first RESCORE_DEPTH passages are read and rescored by their words (`rescoring.py`) and by
    their similarity to the best ones (`feedback.py`), and raised where the query asks for a place
-   (`overview.py`).
+   (`places.py`).
 3. If the settings name a reranker, it reorders the first RERANK_DEPTH of them.
 4. `select.py` decides which passages are shown.
 
@@ -22,9 +22,10 @@ from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import status_of
 from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
+from allma_server.search.definitions import is_of_code
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
 from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
-from allma_server.search.overview import raise_overviews
+from allma_server.search.places import raise_places
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
 from allma_server.search.script_knowledge import ScriptKnowledge
@@ -174,9 +175,10 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         sources.full_text.search_text(query, CANDIDATES, documents),
     )
     fused = fuse(dense.hits, words.hits, CANDIDATES, dense.knowledge, dense.unit)
-    hits = [Hit(f.chunk_id, f.score) for f in fused[: max(RESCORE_DEPTH, k * 4 + 10)]]
+    # A definition may be far below its callers.
+    depth = max(CANDIDATES if is_of_code(query) else RESCORE_DEPTH, k)
+    hits = [Hit(f.chunk_id, f.score) for f in fused[: max(depth, k * 4 + 10)]]
     read = await sources.passages.passages(hits)
-    depth = max(RESCORE_DEPTH, k)
     rescored = await _rescore(query, read[:depth], fused, dense, sources)
     ordered = prefer_originals([*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
@@ -257,7 +259,7 @@ async def _rescore(
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)
     ]
-    return sorted(raise_overviews(query, rescored), key=lambda p: -p.score)
+    return sorted(raise_places(query, rescored), key=lambda p: -p.score)
 
 
 async def _rerank(
