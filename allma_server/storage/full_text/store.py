@@ -31,6 +31,9 @@ MARGIN, MIN_SHARE, MAX_FETCHED = 20, 0.01, 20_000
 """Hits taken beyond those wanted, the smallest share of them that is expected to be in the set, and
 the most that are taken before the set is filtered by its ids after all."""
 
+NEARLY_ALL = 0.9
+"""Share of the index above which leaving out hits is faster than a filter."""
+
 _PAGE = 50_000
 """Chunk ids whose entries are looked at in one step."""
 
@@ -120,8 +123,10 @@ class WordStore:
         """
         if len(documents) <= MAX_IDS and not (documents.filters and documents.complete):
             return _hits(searcher, narrowed(query, [of_ids(self._schema, documents)]), k)
-        wanted = narrowed(query, of_places(self._schema, documents))
-        share = 1.0 if documents.filters and documents.complete else documents.share
+        nearly_all = documents.share > NEARLY_ALL
+        wanted = query if nearly_all else narrowed(query, of_places(self._schema, documents))
+        exact = bool(documents.filters) and documents.complete and not nearly_all
+        share = 1.0 if exact else documents.share
         count = k + MARGIN
         if share < 1:
             count = int(count / max(share, MIN_SHARE))
