@@ -77,8 +77,6 @@ def mask_copy(copy: sqlite3.Connection, mask: Mask) -> None:
     for table in _COLUMNS:
         count += _mask_table(copy, table, mask)
     if count:
-        # An import fills it again.
-        copy.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
         copy.execute("DELETE FROM embeddings WHERE text_hash NOT IN (SELECT text_hash FROM chunks)")
     copy.commit()
 
