@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from allma_server.config import Config, load_config
 from allma_server.engine import DATABASE, Engine, import_data, open_engine
 from allma_server.errors import DataDirectoryTooNew
+from allma_server.ports import Vectors
+from allma_server.search.probes import PROBES
 from allma_server.storage.sqlite.migrations import MIGRATIONS
 from tests.audit import snapshot
 from tests.unit.indexing.test_ingestion import do, found
@@ -39,12 +40,15 @@ def archive(tmp_path: Path) -> Path:
 
 
 async def refuse_to_embed(engine: Engine) -> None:
-    """From now on no document can be embedded again; a question can."""
+    """From now on no document can be embedded again; questions and probes of languages can."""
     embedder = await engine.embedder.current()
     assert embedder is not None and embedder.identity.startswith("local/all-MiniLM-L6-v2-int8")
 
-    async def refuse(texts: Sequence[str], *, urgent: bool = False) -> Sequence[Any]:
-        raise AssertionError(f"embedded again: {texts}")
+    embed, probes = embedder.embed_documents, set[str]().union(*PROBES.values())
+
+    async def refuse(texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        assert probes.issuperset(texts), f"embedded again: {texts}"
+        return await embed(texts, urgent=urgent)
 
     embedder.embed_documents = refuse  # type: ignore[method-assign]
 
