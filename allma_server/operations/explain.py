@@ -75,7 +75,8 @@ def _candidate(number: int, candidate: Candidate) -> str:
     )
     where = f"{location(candidate.passage)} (chunk {candidate.passage.chunk_id})"
     raised = f"; raised: {candidate.raised}" if candidate.raised else ""
-    return f"{number}. {where}: {candidate.verdict} ({ranks}{raised})"
+    lower = "; only headings have the words" if candidate.inherits else ""
+    return f"{number}. {where}: {candidate.verdict} ({ranks}{raised}{lower})"
 
 
 def _rank_and_score(ranked: RankedScore | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
 from allma_server.search.fusion import Fused
+from allma_server.search.headings import only_inherits
 from allma_server.search.places import place_of
 from allma_server.search.query_type import code_share
 from allma_server.search.search import Ranking, Scope, Sources, rank_passages
@@ -64,6 +65,7 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
             decision.outcome,
             decision.other.chunk_id if decision.other else None,
             place_of(ranking.query, decision.passage)[1] if chunk_id in rescored else "",
+            only_inherits(ranking.query, decision.passage),
         )
     for passage in unread:
         scores = _retrieval_scores(*fused[passage.chunk_id])

@@ -25,6 +25,7 @@ from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, 
 from allma_server.search.definitions import is_of_code
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
 from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
+from allma_server.search.headings import lower_inherited
 from allma_server.search.places import raise_places
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
@@ -241,7 +242,8 @@ async def _rescore(
     """Return the passages with new scores, best first.
 
     Their fused score, with the dense weight that fits the query and the texts, plus what their
-    words and their similarity to the best passages add, and raised for the right place.
+    words and their similarity to the best passages add; lower where only headings have the words,
+    and raised at the right place.
     """
     code = code_share(passages)
     best_bm25 = max((f.lexical or 0.0 for f in fused), default=0.0)
@@ -259,6 +261,7 @@ async def _rescore(
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)
     ]
+    rescored = await asyncio.to_thread(lower_inherited, query, rescored)
     return sorted(raise_places(query, rescored), key=lambda p: -p.score)
 
 

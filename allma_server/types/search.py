@@ -108,6 +108,8 @@ class Candidate:
     enough passages of its document were shown beside lower ones of others; `over_limit`: enough
     better passages were shown; `not_rescored`: ranked too low to be read. `raised`: why its place,
     and not its words, raised its score; empty if nothing did.
+    `inherits`: only headings further up have the words of the query, so it ranks below texts that
+    have them.
     """
 
     passage: Passage
@@ -119,6 +121,7 @@ class Candidate:
     outcome: Outcome
     other: int | None = None
     raised: str = ""
+    inherits: bool = False
 
     @property
     def verdict(self) -> str:

@@ -234,6 +234,7 @@ export interface Candidate {
   outcome: Outcome;
   other: number | null;
   raised: string;
+  inherits: boolean;
 }
 
 /** How a search selected its passages. */

@@ -174,6 +174,7 @@
 ---@field outcome "shown"|"joined"|"repeats"|"overlaps"|"below_threshold"|"same_document"|"over_limit"|"not_rescored"
 ---@field other? integer
 ---@field raised string
+---@field inherits boolean
 
 ---@class allma.Explanation
 ---@field query string
