@@ -182,7 +182,8 @@ def private_members(marked: MarkedText) -> Iterator[Span]:
         end = min((end for end in ends if end >= 0), default=at + _LONGEST_KEY)
         start = max(start, 0, at - _LONGEST_KEY)
         for member in _PRIVATE_MEMBER.finditer(text, start, end):
-            if is_random(member["secret"]):
+            # A quoted name is a member of the key for certain, whatever its value looks like.
+            if member["quote"] or is_random(member["secret"]):
                 yield Span(*member.span("secret"), "private key")
 
 
