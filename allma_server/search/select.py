@@ -23,7 +23,7 @@ from pathlib import PurePath
 
 from allma_server.types import Outcome, Passage
 
-SCORE_THRESHOLD, JOIN_THRESHOLD = 0.35, 0.2
+SCORE_THRESHOLD, JOIN_THRESHOLD = 0.35, 0.3
 """Shares of the best score; chosen for the IoU of `tests/benchmarks/retrieval.py pieces`."""
 
 REPEATED_DOCUMENT = 0.9

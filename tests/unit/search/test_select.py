@@ -81,7 +81,7 @@ def beside(number: int, **changes: float) -> Passage:
 
 
 def test_an_adjacent_chunk_is_joined_even_below_the_threshold():
-    near, low = beside(1, score=2.0), beside(1, score=1.0)
+    near, low = beside(1, score=3.0), beside(1, score=2.0)
     assert select_passages([FIRST, near], 5) == [Selection(FIRST, near)]
     assert select_passages([FIRST, low], 5) == [Selection(FIRST)]
     assert outcomes(FIRST, passage(2, "b"), low, k=2) == ["shown", "shown", "over_limit"]
