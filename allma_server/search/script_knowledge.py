@@ -19,6 +19,7 @@ Turkish with all three.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -28,6 +29,8 @@ from allma_server._internal.scripts import LATIN, script_shares
 from allma_server.errors import ProviderError
 from allma_server.ports import Embedder, Vector
 from allma_server.search.probes import PROBES
+
+log = logging.getLogger(__name__)
 
 KNOWN, UNKNOWN = 0.43, 0.55
 """Crowding up to which a script is known, and from which it is not; between them, in part."""
@@ -77,6 +80,10 @@ class ScriptKnowledge:
                 ]
             )
         except ProviderError:
+            return 1.0
+        except Exception:
+            # A task that fails would end all others of its group, and with them the engine.
+            log.exception("measuring what the embedder knows failed because of a bug")
             return 1.0
 
     async def of_script(self, script: str, embedder: Embedder, text: str = "") -> float:

@@ -94,6 +94,17 @@ async def test_meaning_counts_in_full_when_the_embedder_fails(knowledge: ScriptK
     assert await knowledge.of_text(ARABIC, Fails()) == 1.0
 
 
+async def test_a_bug_in_an_embedder_ends_no_other_task(knowledge: ScriptKnowledge):
+    class Breaks(TellsApart):
+        identity = "breaks"
+
+        async def embed_documents(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+            raise ValueError("shapes do not fit")
+
+    assert await knowledge.of_text(ARABIC, Breaks()) == 1
+    assert await knowledge.of_text(ARABIC, Crowds()) == MIN_KNOWLEDGE
+
+
 async def test_a_search_does_not_wait_long_for_the_measurement(
     monkeypatch: pytest.MonkeyPatch, knowledge: ScriptKnowledge
 ):
