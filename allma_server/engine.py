@@ -325,18 +325,8 @@ async def open_engine(
         full_text = await _open_full_text(stack, config, database)
         vectors = await _open_vectors(stack, config, database)
         embedder = ActiveEmbedder(config, catalog, vectors, later)
-        parsers = _Parsers(config, embedder, later)
         tasks = await stack.enter_async_context(background_tasks())
-        ingestion = Ingestion(
-            config,
-            catalog,
-            parser=parsers.opened,
-            embedders=embedder,
-            chunking_fingerprint=parsers.chunking_fingerprint,
-            erase_words=full_text.erase_deleted,
-            erase_vectors=embedder.erase_deleted_vectors,
-            tasks=tasks,
-        )
+        ingestion = _ingestion(config, catalog, embedder, later, full_text, tasks)
         yield Engine(
             settings,
             catalog,
@@ -351,6 +341,27 @@ async def open_engine(
             ScriptKnowledge(tasks),
             live,
         )
+
+
+def _ingestion(
+    config: Config,
+    catalog: Catalog,
+    embedder: ActiveEmbedder,
+    later: contextlib.AsyncExitStack,
+    full_text: FullText,
+    tasks: asyncio.TaskGroup,
+) -> Ingestion:
+    parsers = _Parsers(config, embedder, later)
+    return Ingestion(
+        config,
+        catalog,
+        parser=parsers.opened,
+        embedders=embedder,
+        chunking_fingerprint=parsers.chunking_fingerprint,
+        erase_words=full_text.erase_deleted,
+        erase_vectors=embedder.erase_deleted_vectors,
+        tasks=tasks,
+    )
 
 
 async def _open_data(stack: contextlib.AsyncExitStack, data_dir: Path) -> Database:
