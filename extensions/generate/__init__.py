@@ -13,7 +13,8 @@ from extensions.generate import commands, help_page, lua, package, publish, type
 EXTENSIONS = Path(__file__).parents[1]
 
 FILES: dict[str, Callable[[str], str]] = {
-    "vscode/src/protocol.ts": lambda _: typescript.protocol(),
+    "web/src/protocol.ts": lambda _: typescript.types(),
+    "vscode/src/protocol.ts": lambda _: typescript.requests(),
     "vscode/package.json": package.with_settings,
     "neovim/lua/allma/types.lua": lambda _: lua.types(),
     "neovim/lua/allma/reference.lua": lambda _: lua.reference(),

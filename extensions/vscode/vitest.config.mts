@@ -1,3 +1,3 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { environment: "happy-dom", include: ["test/unit/**"] } });
+export default defineConfig({ test: { include: ["test/unit/**"] } });

@@ -1,6 +1,7 @@
 /** The extension's context: owns the language client, the engine's state and all disposables. */
 import * as fs from "node:fs";
 import * as os from "node:os";
+import type { Connection } from "@allma/web/chat/messages";
 import * as vscode from "vscode";
 import {
   CloseAction,
@@ -12,7 +13,6 @@ import {
   type RequestType,
   State,
 } from "vscode-languageclient/node";
-import type { Connection } from "./chat/messages";
 import { config } from "./config";
 import { EngineMonitor, type Server } from "./engine";
 import { environments } from "./environments";

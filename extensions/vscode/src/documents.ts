@@ -1,6 +1,7 @@
 /** The view of documents in the side bar: folders, their files by state, and the reasons. */
+
+import { basename } from "@allma/web/chat/messages";
 import * as vscode from "vscode";
-import { basename } from "./chat/messages";
 import type { Ctx } from "./ctx";
 import * as rpc from "./protocol";
 

@@ -1,4 +1,8 @@
 /** The engine's state, polled from the server, for the status bar and the views. */
+
+import type { Connection, EngineSummary } from "@allma/web/chat/messages";
+import { stepForModelServer } from "@allma/web/chat/steps";
+import { CoalescedTask, LatestChoice } from "@allma/web/latest";
 import * as vscode from "vscode";
 import type {
   ProgressToken,
@@ -7,11 +11,8 @@ import type {
   WorkDoneProgressEnd,
   WorkDoneProgressReport,
 } from "vscode-languageclient/node";
-import type { Connection, EngineSummary } from "./chat/messages";
-import { stepForModelServer } from "./chat/steps";
 import { config } from "./config";
 import { failureOf, isCancelled } from "./failures";
-import { CoalescedTask, LatestChoice } from "./latest";
 import * as rpc from "./protocol";
 
 /** Time between two requests while the engine is idle, and while it indexes. */

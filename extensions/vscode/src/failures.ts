@@ -1,8 +1,10 @@
 /** Errors as they are shown to the user: one sentence and the next step. */
+
+import type { Connection } from "@allma/web/chat/messages";
+import { failureMessage } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
 import { LSPErrorCodes } from "vscode-languageclient/node";
-import type { Connection } from "./chat/messages";
-import { COMMANDS, failureMessage } from "./chat/steps";
+import { COMMANDS } from "./actions";
 import type { Failure } from "./protocol";
 
 /** Thrown when a request is sent while the server does not run. */

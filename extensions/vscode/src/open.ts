@@ -1,8 +1,9 @@
 /** Opens a source: a text file at its lines, a PDF at its page, otherwise the extracted text. */
+
+import { Latest } from "@allma/web/latest";
 import * as vscode from "vscode";
 import type { Ctx } from "./ctx";
 import { isCancelled } from "./failures";
-import { Latest } from "./latest";
 import * as rpc from "./protocol";
 
 export interface SourceLocation {

@@ -1,7 +1,9 @@
 /** The chat participant `@allma`: the same answers and sources in the editor's own chat. */
+
+import { locationLabel, remarksFor } from "@allma/web/chat/messages";
+import { type Remark, searchRemark } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
-import { locationLabel, remarksFor } from "./chat/messages";
-import { COMMANDS, type Remark, searchRemark } from "./chat/steps";
+import { COMMANDS } from "./actions";
 import { askWithProgress } from "./chat/view";
 import type { Ctx } from "./ctx";
 import { failureOf, isCancelled } from "./failures";

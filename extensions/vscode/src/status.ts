@@ -1,6 +1,7 @@
 /** The status bar item: the engine's state in short, with details in the tooltip. */
+
+import type { Connection, EngineSummary } from "@allma/web/chat/messages";
 import * as vscode from "vscode";
-import type { Connection, EngineSummary } from "./chat/messages";
 import type { Ctx } from "./ctx";
 import type { Failure, Status } from "./protocol";
 

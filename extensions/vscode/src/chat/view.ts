@@ -1,15 +1,15 @@
 /** The chat view in the side bar: passes messages between the webview and the session. */
 import * as path from "node:path";
+import { type Attachment, basename, type FromView, type ToView } from "@allma/web/chat/messages";
+import { Session } from "@allma/web/chat/session";
 import * as vscode from "vscode";
+import { COMMANDS } from "../actions";
 import type { Ctx } from "../ctx";
 import { engineStatus } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
 import { openSource } from "../open";
 import * as rpc from "../protocol";
-import { type Attachment, basename, type FromView, type ToView } from "./messages";
 import { page } from "./page";
-import { Session } from "./session";
-import { COMMANDS } from "./steps";
 
 const SHOWN = "allma.conversation";
 

@@ -1,6 +1,8 @@
 /** Commands for the server: status, diagnosis, restart, installation. */
+
+import { stepForModelServer } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
-import { COMMANDS, stepForModelServer } from "../chat/steps";
+import { COMMANDS } from "../actions";
 import { config } from "../config";
 import type { Ctx } from "../ctx";
 import { isActive } from "../engine";

@@ -1,7 +1,8 @@
 /** The command that explains a search, stage by stage, as a Markdown page. */
+
+import { locationLabel } from "@allma/web/chat/messages";
+import { Latest } from "@allma/web/latest";
 import * as vscode from "vscode";
-import { locationLabel } from "../chat/messages";
-import { Latest } from "../latest";
 import * as rpc from "../protocol";
 import type { CommandContext } from "./context";
 

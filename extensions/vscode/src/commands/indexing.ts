@@ -1,6 +1,7 @@
 /** Commands that add, update and remove files of the index. */
+
+import { basename } from "@allma/web/chat/messages";
 import * as vscode from "vscode";
-import { basename } from "../chat/messages";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
 import { openExtracted } from "../open";

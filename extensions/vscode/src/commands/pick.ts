@@ -1,6 +1,8 @@
 /** A quick pick whose items are requested from the server, after each pause in typing. */
+
+import { failureMessage } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
-import { COMMANDS, failureMessage } from "../chat/steps";
+import { COMMANDS } from "../actions";
 import { failureOf } from "../failures";
 
 const PAUSE_MS = 150;

@@ -1,7 +1,9 @@
 /** The command that searches as you type, with a preview of the active result. */
+
+import { basename, locationLabel } from "@allma/web/chat/messages";
+import { type Remark, searchRemark } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
-import { basename, locationLabel } from "../chat/messages";
-import { COMMANDS, type Remark, searchRemark } from "../chat/steps";
+import { COMMANDS } from "../actions";
 import type { Ctx } from "../ctx";
 import { openSource, returnTo } from "../open";
 import * as rpc from "../protocol";

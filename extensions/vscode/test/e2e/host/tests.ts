@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import path from "node:path";
+import { sourceOf } from "@allma/web/chat/messages";
+import { searchRemark, stepForModelServer } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
-import { sourceOf } from "../../../src/chat/messages";
-import { COMMANDS, searchRemark, stepForModelServer } from "../../../src/chat/steps";
+import { COMMANDS } from "../../../src/actions";
 import { askWithProgress } from "../../../src/chat/view";
 import type { CommandContext } from "../../../src/commands/context";
 import { diagnosisText } from "../../../src/commands/engine";

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Turn, ViewState } from "../../src/chat/messages";
-import { Composer, type Draft } from "../../src/webview/composer";
-import { INITIAL } from "../../src/webview/state";
+import type { Turn, ViewState } from "../src/chat/messages";
+import { INITIAL } from "../src/chat/state";
+import { Composer, type Draft } from "../src/view/composer";
 
 const QUESTION: Turn = {
   id: "m1",

@@ -1,6 +1,6 @@
-/** The webview's state: the reducer for messages, and the notice about the engine. */
-import type { EngineSummary, ToView, ViewState } from "../chat/messages";
-import { type Step, stepForFailure } from "../chat/steps";
+/** The chat's state: the reducer for messages, and the notice about the engine. */
+import type { EngineSummary, ToView, ViewState } from "./messages";
+import { type Step, stepForFailure } from "./steps";
 
 export const INITIAL: ViewState = {
   connection: { state: "starting" },

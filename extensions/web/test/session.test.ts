@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ToView } from "../../src/chat/messages";
-import { type Backend, Session } from "../../src/chat/session";
-import type { Answer, AskParams, AskProgress, Conversation, Message } from "../../src/protocol";
-import { INITIAL, reduce } from "../../src/webview/state";
+import type { ToView } from "../src/chat/messages";
+import { type Backend, Session } from "../src/chat/session";
+import { INITIAL, reduce } from "../src/chat/state";
+import type { Answer, AskParams, AskProgress, Conversation, Message } from "../src/protocol";
 
 const CANCELLED = new Error("cancelled");
 const AWAY = new Error("the server is away");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CoalescedTask, LatestChoice } from "../../src/latest";
+import { CoalescedTask, LatestChoice } from "../src/latest";
 
 /** Work that ends on command. */
 class Work {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { failureMessage, searchRemark, stepForFailure } from "../../src/chat/steps";
-import type { Passage } from "../../src/protocol";
+import { failureMessage, searchRemark, stepForFailure } from "../src/chat/steps";
+import type { Passage } from "../src/protocol";
 
 const PASSAGE = {} as Passage;
 

@@ -15,22 +15,6 @@ export type Action =
   | "trust"
   | "startOllama";
 
-/** The command that each action runs; `explain` takes the query as its argument. */
-export const COMMANDS: Record<Action, string> = {
-  install: "allma.vscode.install",
-  restart: "allma.vscode.restart",
-  showLog: "allma.vscode.showLog",
-  status: "allma.vscode.status",
-  documents: "allma.documents.focus",
-  explain: "allma.vscode.explain",
-  models: "allma.vscode.models",
-  pullModel: "allma.vscode.pullModel",
-  ingest: "allma.vscode.ingest",
-  doctor: "allma.vscode.doctor",
-  trust: "workbench.trust.manage",
-  startOllama: "allma.vscode.startOllama",
-};
-
 export interface Step {
   label: string;
   action: Action;

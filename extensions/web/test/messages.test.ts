@@ -6,8 +6,8 @@ import {
   remarksFor,
   sourceOf,
   withSelections,
-} from "../../src/chat/messages";
-import type { Answer } from "../../src/protocol";
+} from "../src/chat/messages";
+import type { Answer } from "../src/protocol";
 
 const SELECTION = {
   kind: "selection",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Source } from "../../src/chat/messages";
-import { renderBlocks, showBlocks } from "../../src/webview/markdown";
+import type { Source } from "../src/chat/messages";
+import { renderBlocks, showBlocks } from "../src/view/markdown";
 
 const SOURCE: Source = {
   number: 1,

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
-import type { FromView, Pending, Turn } from "../../src/chat/messages";
-import { openingElement, PendingElement, turnElement } from "../../src/webview/turns";
+import type { FromView, Pending, Turn } from "../src/chat/messages";
+import { openingElement, PendingElement, turnElement } from "../src/view/turns";
 
 const ANSWER: Turn = {
   id: "m2",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { EngineSummary } from "../../src/chat/messages";
-import { stepForModelServer } from "../../src/chat/steps";
-import { INITIAL, indexText, noticeOf } from "../../src/webview/state";
+import type { EngineSummary } from "../src/chat/messages";
+import { INITIAL, indexText, noticeOf } from "../src/chat/state";
+import { stepForModelServer } from "../src/chat/steps";
 
 const ENGINE: EngineSummary = {
   documents: 312,
