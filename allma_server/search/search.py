@@ -184,7 +184,9 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     ordered = prefer_originals([*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
     rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
-    code: NoticeCode | None = "embedder_unavailable" if dense.notice else None
+    code: NoticeCode | None = "full_text_down" if words.notice else None
+    if dense.notice:
+        code = "embedder_unavailable"
     notice = " ".join(filter(None, (dense.notice, words.notice, skipped))) or None
     return Ranking(
         query,

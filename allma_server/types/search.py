@@ -14,7 +14,13 @@ Outcome = Literal[
     "not_rescored",
 ]
 
-NoticeCode = Literal["indexing", "nothing_indexed", "no_match_for_path", "embedder_unavailable"]
+NoticeCode = Literal[
+    "indexing",
+    "nothing_indexed",
+    "no_match_for_path",
+    "embedder_unavailable",
+    "full_text_down",
+]
 """Why a search may have missed passages."""
 
 

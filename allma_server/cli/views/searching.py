@@ -55,6 +55,11 @@ def _explanation(result: Explanation, page: Page) -> View:
         ("terms", " ".join(words) or "none"),
         ("too common", " ".join(result.stop_words) or None),
         ("similar to", " ".join(result.similar) or None),
+        (
+            "language",
+            f"known to the embedder by {result.knowledge:.0%}" if result.knowledge < 1 else None,
+        ),
+        ("code", f"{result.code:.0%} of the passages" if result.code else None),
         ("reranker", result.reranker),
     )
     yield Text()
@@ -68,7 +73,12 @@ def _explanation(result: Explanation, page: Page) -> View:
         yield scores
         passage = candidate.passage
         line = Text("    ") + page.location(passage.path, passage.start_line, "")
-        yield line.append(f"  chunk {passage.chunk_id}", "dim")
+        line.append(f"  chunk {passage.chunk_id}", "dim")
+        if candidate.raised:
+            line.append(f"  raised: {candidate.raised}", "dim")
+        if candidate.inherits:
+            line.append("  only headings have the words", "dim")
+        yield line
     if more := len(result.candidates) - len(shown):
         yield Text(f"\nand {count(more, 'candidate')} ranked too low to be rescored: --json", "dim")
 

@@ -16,7 +16,7 @@ export type Grounding = "cited" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
 
-export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable";
+export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable" | "full_text_down";
 
 export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "same_document" | "over_limit" | "not_rescored";
 

@@ -75,6 +75,7 @@ test.each([
   ["nothing_indexed", "No documents indexed.", "ingest"],
   ["no_match_for_path", "No indexed file matches '*.nothing'.", "documents"],
   ["embedder_unavailable", "Keyword search only: Ollama is not running.", "doctor"],
+  ["full_text_down", "Keyword search is being rebuilt.", "doctor"],
 ] as const)(
   "an answer limited by %s says so, with the step that helps",
   (noticeCode, notice, action) => {

@@ -35,6 +35,7 @@ test.each([
   ["provider_unreachable", "doctor"],
   ["api_key_refused", "doctor"],
   ["disk_full", "doctor"],
+  ["full_text_down", "doctor"],
   ["data_damaged", "doctor"],
   ["server_missing", "install"],
   ["not_running", "restart"],

@@ -98,15 +98,17 @@ EXPLANATION = types.Explanation(
     [
         types.Candidate(
             PASSAGE, types.RankedScore(1, 0.5), None, types.RankedScore(1, 20.0),
-            types.RankedScore(1, 31.5), None, "shown",
+            types.RankedScore(1, 31.5), None, "shown", None, "defines what is asked for",
         ),
         types.Candidate(
             replace(PASSAGE, path=LONG_PATH, chunk_id=8), types.RankedScore(2, 0.25),
             types.RankedScore(1, 9.5), types.RankedScore(2, 9.5), types.RankedScore(2, 9.0), None,
-            "repeats", 7,
+            "repeats", 7, "", True,
         ),
         types.Candidate(PASSAGE, None, None, types.RankedScore(3, 1.0), None, None, "not_rescored"),
     ],
+    knowledge=0.25,
+    code=0.5,
 )  # fmt: skip
 EVALUATION = types.Evaluation(
     2,
@@ -192,12 +194,14 @@ def test_an_explanation_is_a_table_of_ranks_and_scores() -> None:
     assert lines == [
         "terms       engin",
         "too common  an",
+        "language    known to the embedder by 25%",
+        "code        50% of the passages",
         "",
         "    dense      lexical    fused       rescored",
         "1.    1  0.50    -          1  20.00    1  31.50  shown",
-        "    notes/guide.md:12  chunk 7",
+        "    notes/guide.md:12  chunk 7  raised: defines what is asked for",
         "2.    2  0.25    1  9.50    2  9.50     2  9.00   dropped: repeats chunk 7",
-        f"    {LONG_PATH}:12  chunk 8",
+        f"    {LONG_PATH}:12  chunk 8  only headings have the words",
         "",
         "and 1 candidate ranked too low to be rescored: --json",
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from allma_server.answering.refusal import REFUSAL
 from allma_server.config import Config
-from allma_server.engine import Engine, open_engine
+from allma_server.engine import FULL_TEXT, Engine, open_engine
 from allma_server.errors import DocumentNotFound, ProviderUnreachable
 from allma_server.indexing import batch_embedder
 from allma_server.operations.text import as_text
@@ -127,6 +127,16 @@ async def test_a_failing_embedder_is_reported_with_the_reason(
         assert isinstance(report, IngestReport) and report.indexed == 1
         found = await reported(engine)
         assert all_say(found, "embedder_unavailable", "Nothing answers at the port.")
+
+
+async def test_words_that_may_be_missed_are_reported(config: Config, folder: Path) -> None:
+    async with open_engine(config) as engine:
+        await do(engine, "ingest", paths=[str(folder)])
+    shutil.rmtree(config.data_dir / FULL_TEXT)
+    (config.data_dir / FULL_TEXT).write_text("in the place of the folder")
+    async with open_engine(config) as engine:
+        found = await reported(engine)
+    assert all_say(found, "full_text_down", "Keyword search is slower and may miss words")
 
 
 async def test_sync_of_a_missing_folder_is_refused(engine: Engine, folder: Path) -> None:

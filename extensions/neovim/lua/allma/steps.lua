@@ -22,6 +22,7 @@ local STEPS = {
   data_damaged = CHECK,
   disk_full = CHECK,
   vector_store_down = CHECK,
+  full_text_down = CHECK,
 }
 
 M.nothing_listed = ":Allma documents lists what is indexed."

@@ -60,7 +60,7 @@
 ---@field stats allma.AnswerStats
 ---@field notice? string
 ---@field grounding "cited"|"uncited"|"declined"|"none"|"cut_off"
----@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"|"full_text_down"
 
 ---@class allma.AnswerStats
 ---@field retrievalMs integer
@@ -185,7 +185,7 @@
 ---@field reranker? string
 ---@field notice? string
 ---@field retrievalMs integer
----@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"|"full_text_down"
 ---@field knowledge number
 ---@field prefixes string[]
 ---@field similar string[]
@@ -215,7 +215,7 @@
 ---@field passages allma.Passage[]
 ---@field notice? string
 ---@field retrievalMs integer
----@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"
+---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"|"full_text_down"
 
 ---@class allma.Check
 ---@field name string

@@ -241,6 +241,13 @@ describe("searching", function()
     assert.truthy(vim.endswith(vim.api.nvim_buf_get_name(0), "docs/retries.md"))
   end)
 
+  it("explains why the place of a passage raised its score", function()
+    vim.cmd("Allma explain where is evict_oldest defined")
+    editor.eventually("the explanation is there", function()
+      return editor.text():find("shown (raised: defines what is asked for): ", 1, true)
+    end)
+  end)
+
   it("says so when no file matches ++path", function()
     vim.cmd("Allma search ++path=*.nothing anything")
     local message = editor.notified("No indexed file matches '*.nothing'")

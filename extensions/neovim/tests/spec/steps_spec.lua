@@ -17,6 +17,10 @@ describe("the next step", function()
     end
   end)
 
+  it("is the check of everything when keyword search is down", function()
+    assert.equal(":checkhealth allma shows the cause.", steps.for_code("full_text_down"))
+  end)
+
   it("is shown alone if there is no sentence", function()
     assert.equal(":Allma status shows the progress.", steps.append_to(nil, "indexing"))
   end)

@@ -43,20 +43,13 @@ export function explanationText(explanation: rpc.Explanation): string {
   const { candidates, query, notice } = explanation;
   const read = candidates.filter((candidate) => candidate.outcome !== "not_rescored");
   const lists = LISTS.filter((list) => read.some((candidate) => candidate[list]));
-  const words = [...explanation.terms, ...explanation.phrases.map((phrase) => `“${phrase}”`)];
-  const facts = [
-    `Semantic search${words.length ? `, and keyword search for ${words.join(", ")}` : ""}.`,
-    explanation.stopWords.length > 0 &&
-      `Ignored as too common: ${explanation.stopWords.join(", ")}.`,
-    explanation.reranker && `Reranked by ${explanation.reranker}.`,
-    notice,
-  ];
+  const facts = [...searched(explanation), notice];
   const head = ["", "passage", ...lists, "outcome"];
   const rows = read.map((candidate, index) => [
     String(index + 1),
     passageText(candidate.passage),
     ...lists.map((list) => rankText(candidate[list])),
-    OUTCOMES[candidate.outcome] ?? candidate.outcome.replaceAll("_", " "),
+    outcomeText(candidate),
   ]);
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   const unread = candidates.length - read.length;
@@ -69,6 +62,40 @@ export function explanationText(explanation: rpc.Explanation): string {
   ]
     .filter(Boolean)
     .join("\n\n");
+}
+
+/** How the query was searched, in sentences. */
+function searched(explanation: rpc.Explanation): (string | false | null)[] {
+  const { terms, phrases, prefixes, similar, stopWords, reranker, knowledge, code } = explanation;
+  const words = [
+    ...terms,
+    ...phrases.map((phrase) => `“${phrase}”`),
+    ...prefixes.map((prefix) => `${prefix}*`),
+  ];
+  return [
+    `Semantic search${words.length ? `, and keyword search for ${words.join(", ")}` : ""}.`,
+    stopWords.length > 0 && `Ignored as too common: ${stopWords.join(", ")}.`,
+    similar.length > 0 && `In no document, so similar words count: ${similar.join(", ")}.`,
+    knowledge < 1 &&
+      `The embedder does not know the language of this query well: its scores count ${percent(knowledge)}.`,
+    code > 0 && `${percent(code)} of the rescored passages are code: meaning counts more.`,
+    reranker && `Reranked by ${reranker}.`,
+  ];
+}
+
+/** The outcome of a candidate, and what else raised or lowered its score. */
+function outcomeText(candidate: rpc.Candidate): string {
+  return [
+    OUTCOMES[candidate.outcome] ?? candidate.outcome.replaceAll("_", " "),
+    candidate.raised && `raised: ${candidate.raised}`,
+    candidate.inherits && "only headings have the words",
+  ]
+    .filter(Boolean)
+    .join("; ");
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)}%`;
 }
 
 function rankText(ranked: rpc.RankedScore | null): string {

@@ -36,6 +36,7 @@ const LIMITS: Record<NoticeCode, Step> = {
   nothing_indexed: { label: "Index files or folders", action: "ingest" },
   no_match_for_path: DOCUMENTS,
   embedder_unavailable: CHECK,
+  full_text_down: CHECK,
 };
 
 const FAILURES: Record<string, Step> = {
@@ -52,6 +53,7 @@ const FAILURES: Record<string, Step> = {
   data_damaged: CHECK,
   disk_full: CHECK,
   vector_store_down: CHECK,
+  full_text_down: CHECK,
   error: LOG,
 };
 

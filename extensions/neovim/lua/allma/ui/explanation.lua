@@ -15,14 +15,35 @@ local OUTCOMES = {
   over_limit = "beyond the limit of passages",
 }
 
+---@param share number
+---@return string
+local function percent(share)
+  return ("%d%%"):format(math.floor(share * 100 + 0.5))
+end
+
 ---@param explanation allma.Explanation
 ---@return string[]
 local function head(explanation)
   local words = vim.list_extend(vim.deepcopy(explanation.terms), explanation.phrases)
+  for _, prefix in ipairs(explanation.prefixes) do
+    table.insert(words, prefix .. "*")
+  end
   local lines = { "# Search explained: " .. explanation.query:gsub("%s+", " "), "" }
   table.insert(lines, "Semantic search, and keyword search for: " .. table.concat(words, ", "))
   if #explanation.stopWords > 0 then
     table.insert(lines, "Ignored as too common: " .. table.concat(explanation.stopWords, ", "))
+  end
+  if #explanation.similar > 0 then
+    local similar = table.concat(explanation.similar, ", ")
+    table.insert(lines, "In no document, so similar words count: " .. similar)
+  end
+  if explanation.knowledge < 1 then
+    local known = "The embedder does not know the language of this query well: its scores count "
+    table.insert(lines, known .. percent(explanation.knowledge))
+  end
+  if explanation.code > 0 then
+    local code = percent(explanation.code)
+    table.insert(lines, code .. " of the rescored passages are code: meaning counts more")
   end
   table.insert(lines, explanation.reranker and "Reranked by " .. explanation.reranker or nil)
   local notice = steps.append_to(explanation.notice, explanation.noticeCode)
@@ -37,10 +58,15 @@ local function head(explanation)
   )
 end
 
+--- Returns the outcome of a candidate, and what else raised or lowered its score.
 ---@param candidate allma.Candidate
 ---@return string
 local function outcome_of(candidate)
-  return OUTCOMES[candidate.outcome] or (candidate.outcome:gsub("_", " "))
+  local text = OUTCOMES[candidate.outcome] or (candidate.outcome:gsub("_", " "))
+  if candidate.raised ~= "" then
+    text = ("%s (raised: %s)"):format(text, candidate.raised)
+  end
+  return candidate.inherits and text .. " (only headings have the words)" or text
 end
 
 ---@param candidate allma.Candidate

@@ -271,6 +271,14 @@ export function suites(): void {
       assert.match(text, /docs\/retries\.md, \d+–\d+.*\*\*shown\*\*/);
     });
 
+    it("explains why the place of a passage raised its score", async () => {
+      const text = explanationText(
+        await request(rpc.explain, { query: "where is next_sailing defined" }),
+      );
+      assert.match(text, /src\/harbor\.py.*\*\*shown\*\*; raised: defines what is asked for/);
+      assert.match(text, /\d+% of the rescored passages are code/);
+    });
+
     it("describes reports, diagnoses and times in words", async () => {
       const counts = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
       const nothing = { ...counts, notice: null };
