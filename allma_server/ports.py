@@ -297,6 +297,14 @@ class FullTextIndex(Protocol):
     async def search_text(
         self, query: str, k: int, documents: DocumentSet | None = None
     ) -> WordHits: ...
+    async def documents_named(
+        self, names: Sequence[str], documents: DocumentSet | None = None
+    ) -> set[int]:
+        """Return the ids of documents with these file names, without or with any suffix.
+
+        Some of them if they are very many.
+        """
+        ...
 
 
 class PassageStore(Protocol):
@@ -312,6 +320,10 @@ class PassageStore(Protocol):
         ...
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]: ...
+    async def first_chunks(self, document_ids: Collection[int], count: int) -> list[int]:
+        """Return the first chunk of `count` of these documents, the nearest to the top."""
+        ...
+
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
         """Return two adjacent passages as one, with the score of the first."""
         ...

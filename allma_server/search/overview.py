@@ -7,6 +7,8 @@ is answered by the README of the folder, or with the title, that bears its name.
 """
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 from allma_server.types import Passage
@@ -46,23 +48,49 @@ _START_HEADING = re.compile(
 _FIRST_NAMES = ("readme", "overview", "introduction", "getting-started", "getting_started")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an overview question is about: everything, how to start, or the part of this name."""
+
+    start: bool = False
+    part: str | None = None
+
+
+def overview_files(query: str) -> tuple[str, ...]:
+    """Return the names, without suffix, of the files that answer an overview question."""
+    if _asked(query) is None:
+        return ()
+    return tuple(f(name) for name in _FIRST_NAMES for f in (str.upper, str.lower, str.capitalize))
+
+
 def overview_place(query: str, passage: Passage) -> float:
     """Return how much a passage is at the place for this query, 0 to 1; 0 for other queries."""
     path = PurePath(passage.path)
     if not path.stem.casefold().startswith(_FIRST_NAMES):
         return 0.0
-    asked = " ".join(query.casefold().replace("\u2019", "'").split()).strip(" ?.!\uff1f\u3002")
-    start = _START.fullmatch(asked) is not None
+    asked = _asked(query)
+    if asked is None:
+        return 0.0
     depth = len(path.parts) - len(PurePath(passage.workspace).parts) - 1
-    if not start and not _OVERVIEW.fullmatch(asked):
-        part = _PART.fullmatch(asked)
-        if part is None or not _is_named(part["part"], passage):
+    if asked.part is not None:
+        if not _is_named(asked.part, passage):
             return 0.0
         depth = 0
     first = passage.chunk_index == 0
-    if start and any(_START_HEADING.search(title.casefold()) for title in passage.heading):
+    if asked.start and any(_START_HEADING.search(title.casefold()) for title in passage.heading):
         first = True
     return (1.0 if first else 0.25) * 0.5 ** max(0, depth)
+
+
+@lru_cache(maxsize=64)
+def _asked(query: str) -> _Asked | None:
+    asked = " ".join(query.casefold().replace("\u2019", "'").split()).strip(" ?.!\uff1f\u3002")
+    if _START.fullmatch(asked):
+        return _Asked(start=True)
+    if _OVERVIEW.fullmatch(asked):
+        return _Asked()
+    part = _PART.fullmatch(asked)
+    return _Asked(part=part["part"]) if part else None
 
 
 def _is_named(part: str, passage: Passage) -> bool:

@@ -13,20 +13,17 @@ The stages, each in its own module:
 """
 
 import asyncio
-import stat
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from allma_server._internal.disk_calls import call_disk
-from allma_server._internal.workspace_files import status_of
-from allma_server.errors import AllmaError, InvalidArgument, NothingToIndex, ProviderError
+from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
 from allma_server.search.definitions import is_of_code
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
 from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
 from allma_server.search.headings import lower_inherited
-from allma_server.search.places import raise_places
+from allma_server.search.places import raise_places, sought_names
 from allma_server.search.query_type import code_share, is_question
 from allma_server.search.rescoring import rescore
 from allma_server.search.script_knowledge import ScriptKnowledge
@@ -36,6 +33,7 @@ from allma_server.search.select import (
     prefer_originals,
     select_passages,
 )
+from allma_server.search.staleness import mark_stale
 from allma_server.types import DocumentSet, Hit, NoticeCode, Passage, SearchResult, Separation
 
 CANDIDATES = 100
@@ -47,11 +45,11 @@ RESCORE_DEPTH = 30
 RERANK_DEPTH = 20
 """Passages given to the configured reranker, whose model needs time for each of them."""
 
+MAX_SOUGHT = 10
+"""Beginnings of files that are read because of their names, the nearest to the top."""
+
 MAX_QUERY_LENGTH = 4000
 """Characters of a query that are used; neither retriever benefits from more."""
-
-STALE_CHECK_SECONDS = 1.0
-"""How long to wait for a disk to report whether files have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +169,15 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     if not query:
         raise InvalidArgument("The query is empty.", "Search for at least one word.")
     documents = await _documents_in(scope, sources.passages)
-    dense, words = await asyncio.gather(
+    dense, words, sought = await asyncio.gather(
         _search_dense(query, documents, sources),
         sources.full_text.search_text(query, CANDIDATES, documents),
+        _sought_chunks(query, documents, sources),
     )
     fused = fuse(dense.hits, words.hits, CANDIDATES, dense.knowledge, dense.unit)
     # A definition may be far below its callers.
     depth = max(CANDIDATES if is_of_code(query) else RESCORE_DEPTH, k)
+    fused, depth = _with_sought(fused, depth, sought)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(depth, k * 4 + 10)]]
     read = await sources.passages.passages(hits)
     rescored = await _rescore(query, read[:depth], fused, dense, sources)
@@ -199,6 +199,28 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         dense.knowledge,
         words.similar,
     )
+
+
+async def _sought_chunks(query: str, documents: DocumentSet | None, sources: Sources) -> list[int]:
+    """Return the beginnings of the files that the query asks for by their place."""
+    names = sought_names(query)
+    if not names:
+        return []
+    named = await sources.full_text.documents_named(names, documents)
+    return await sources.passages.first_chunks(named, MAX_SOUGHT) if named else []
+
+
+def _with_sought(
+    fused: Sequence[Fused], depth: int, sought: Collection[int]
+) -> tuple[list[Fused], int]:
+    """Return the candidates with the sought ones among those to rescore, and how many those are."""
+    if not sought:
+        return list(fused), depth
+    found = {f.chunk_id for f in fused}
+    raised = [f for f in fused[depth:] if f.chunk_id in sought]
+    raised += [Fused(chunk_id, 0.0, 0.0) for chunk_id in sought if chunk_id not in found]
+    others = [f for f in fused[depth:] if f.chunk_id not in sought]
+    return [*fused[:depth], *raised, *others], len(fused[:depth]) + len(raised)
 
 
 async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passage:
@@ -282,54 +304,3 @@ async def _rerank(
     except AllmaError as exc:
         reason = str(exc)
     return None, f"Reranking by {reranker.name} was skipped: {reason}"
-
-
-_REMOVED = (-1, -1)
-"""Replaces the facts of a document that was removed meanwhile, so its passages are stale."""
-
-
-async def mark_stale(
-    passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
-) -> list[Passage]:
-    """Return the passages with `stale` set where a file has changed since it was indexed.
-
-    Passages on a disk that does not answer in time are stale as well.
-
-    Args:
-        passages: what to check.
-        facts: size and mtime_ns by document id, from `PassageStore.facts`; None for a document
-            whose file must not be looked at.
-    """
-    workspaces = {passage.workspace for passage in passages}
-    found = await asyncio.gather(
-        *(
-            _changed_paths(workspace, [p for p in passages if p.workspace == workspace], facts)
-            for workspace in workspaces
-        )
-    )
-    changed = frozenset[str]().union(*found)
-    return [replace(passage, stale=passage.path in changed) for passage in passages]
-
-
-async def _changed_paths(
-    workspace: str, passages: Sequence[Passage], facts: Mapping[int, tuple[int, int] | None]
-) -> set[str]:
-    def check() -> set[str]:
-        return {
-            p.path for p in passages if _has_changed(p.path, facts.get(p.document_id, _REMOVED))
-        }
-
-    try:
-        return await call_disk(("stale", workspace), STALE_CHECK_SECONDS, check)
-    except TimeoutError:
-        return {passage.path for passage in passages}
-
-
-def _has_changed(path: str, known: tuple[int, int] | None) -> bool:
-    if known is None:
-        return False
-    try:
-        status = status_of(path)
-    except (NothingToIndex, OSError):
-        return True
-    return known != (status.st_size, status.st_mtime_ns) or not stat.S_ISREG(status.st_mode)

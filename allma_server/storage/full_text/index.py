@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from allma_server._internal.tokens import query_terms
@@ -82,6 +82,22 @@ class FullText:
         hits = [hit for hit in found.hits if hit.chunk_id not in changed]
         hits += await self._in_texts(query, k, documents, pending=True)
         return WordHits(sorted(hits, key=lambda hit: -hit.score)[:k], found.similar, notice)
+
+    async def documents_named(
+        self, names: Sequence[str], documents: DocumentSet | None = None
+    ) -> set[int]:
+        """Return the ids of documents with these file names, some if they are very many.
+
+        Empty while the index cannot be used: words still find some of them.
+        """
+        store = await self._indexer.opened()
+        if store is None or (documents is not None and not len(documents)):
+            return set()
+        try:
+            return await asyncio.to_thread(store.documents_named, names, documents)
+        except FullTextDown as exc:
+            await self._indexer.note_damage(store, exc)
+            return set()
 
     async def status(self) -> FullTextStatus:
         """Return the state of the index, and how many changes are pending for it."""

@@ -76,6 +76,16 @@ def narrowed(query: Query, filters: Sequence[Query]) -> Query:
     return Query.boolean_query(parts)
 
 
+def named(schema: tantivy.Schema, searcher: tantivy.Searcher, names: Sequence[str]) -> Query:
+    """Return a query for the files with these names, without or with any suffix."""
+    terms = {f"name:{name}" for name in names}
+    for term in sorted(terms):
+        found = searcher.terms_with_prefix(PLACE, f"{term}.", limit=MAX_EXPANSIONS)
+        terms.update(each for each, _ in found)
+    parts = [(Occur.Should, Query.term_query(schema, PLACE, term, "basic")) for term in terms]
+    return Query.boolean_query(parts)
+
+
 def of_places(schema: tantivy.Schema, documents: DocumentSet) -> list[Query]:
     """Return filters by the terms of places: all documents of the set pass, and maybe others."""
     return [_of_terms(schema, each) for each in documents.filters if each.any_of or each.none_of]

@@ -17,7 +17,7 @@ from allma_server._internal.private import make_private_folder
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import DiskFull, FullTextDown
 from allma_server.storage.full_text.fields import CHUNK, DOCUMENT, entry_of, make_schema
-from allma_server.storage.full_text.queries import narrowed, of_ids, of_places, word_query
+from allma_server.storage.full_text.queries import named, narrowed, of_ids, of_places, word_query
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
 from allma_server.types import DocumentSet, Hit, WordHits
 
@@ -30,6 +30,9 @@ MAX_IDS = 2_000
 MARGIN, MIN_SHARE, MAX_FETCHED = 20, 0.01, 20_000
 """Hits taken beyond those wanted, the smallest share of them that is expected to be in the set, and
 the most that are taken before the set is filtered by its ids after all."""
+
+MAX_NAMED = 5_000
+"""Chunks that are looked at for files of a name."""
 
 NEARLY_ALL = 0.9
 """Share of the index above which leaving out hits is faster than a filter."""
@@ -112,6 +115,16 @@ class WordStore:
             if documents is None:
                 return WordHits(_hits(searcher, words.query, k), words.similar)
             return WordHits(self._narrowed(searcher, words.query, k, documents), words.similar)
+
+    def documents_named(self, names: Sequence[str], documents: DocumentSet | None) -> set[int]:
+        """Return documents with these file names, without or with any suffix."""
+        with _failures():
+            searcher = self._searcher
+            query = named(self._schema, searcher, names)
+            found = searcher.search(query, MAX_NAMED, count=False).hits
+            addresses = [address for _, address in found]
+            ids = np.array(_values(searcher, DOCUMENT, addresses), np.int64)
+            return set(ids.tolist() if documents is None else ids[documents.contains(ids)].tolist())
 
     def _narrowed(
         self, searcher: tantivy.Searcher, query: tantivy.Query, k: int, documents: DocumentSet

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from allma_server.storage.sqlite import rows
@@ -53,6 +53,18 @@ class Passages(Repository):
             f"{_PASSAGE} WHERE c.document_id = ? ORDER BY c.chunk_index", (document_id,)
         )
         return [self._passage(row, 0.0) for row in found]
+
+    async def first_chunks(self, document_ids: Collection[int], count: int) -> list[int]:
+        """Return the first chunk of `count` of these documents, the nearest to their workspace."""
+        depth = "length({0}) - length(replace({0}, ?, ''))"
+        found = await self._db.rows(
+            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id "
+            "JOIN workspaces w ON w.id = d.workspace_id "
+            "WHERE c.document_id IN (SELECT value FROM json_each(?)) AND c.chunk_index = 0 "
+            f"ORDER BY {depth.format('d.path')} - ({depth.format('w.path')}), d.path LIMIT ?",
+            (rows.as_json(document_ids), os.sep, os.sep, count),
+        )
+        return [row["id"] for row in found]
 
     async def chunks_of(self, document_id: int) -> list[Chunk]:
         """Return a document's chunks, in order."""
