@@ -10,6 +10,7 @@ tell which layer a value came from.
 import difflib
 import logging
 import os
+import re
 import threading
 import tomllib
 from collections.abc import Mapping
@@ -138,6 +139,35 @@ class Config(BaseModel):
         description="Minutes without clients or work after which the shared engine exits.",
     )
 
+    http_host: str = Field(
+        default="127.0.0.1",
+        description="Address at which `allma serve` listens; 0.0.0.0 is every address.",
+    )
+    http_port: int = Field(
+        default=8642, ge=0, le=65_535, description="Port of `allma serve`; 0 takes a free one."
+    )
+    http_names: str = Field(
+        default="",
+        description="Names under which clients reach `allma serve`, such as allma.example.org, "
+        "separated by commas; localhost and http_host are known.",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Other web pages that may use `allma serve`, such as https://wiki.example.org, "
+        "separated by commas.",
+    )
+    rate_limit: str = Field(
+        default="600/minute",
+        description="Requests over HTTP that each client may make, such as 600/minute.",
+    )
+    response_cache_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=604_800,
+        description="How long an answer is given again to the same question while nothing it "
+        "depends on changes, in seconds; 0 is never.",
+    )
+
     @field_validator("data_dir", mode="before")
     @classmethod
     def _absolute(cls, value: Any) -> Path:
@@ -149,6 +179,13 @@ class Config(BaseModel):
     @classmethod
     def _ollama_address(cls, value: Any) -> Any:
         return _address(value, OLLAMA_PORT) or cls.model_fields["ollama_url"].default
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d{0,8} ?/ ?(second|minute|hour|day)", value):
+            raise ValueError("write a number and second, minute, hour or day, such as 600/minute")
+        return value
 
     @field_validator("openai_url", "vector_store_url", "chroma_url", mode="before")
     @classmethod
@@ -194,8 +231,14 @@ def load_with_sources(
         ) from exc
 
 
-LIVE = frozenset({"chat_model", "top_k", "rerank_seconds", "idle_minutes"})
+LIVE = frozenset(
+    {"chat_model", "top_k", "rerank_seconds", "idle_minutes", "response_cache_seconds"}
+)
 """Settings that a running engine follows; the others take effect when it opens again."""
+
+
+SERVER = frozenset({"http_host", "http_port", "http_names", "cors_origins", "rate_limit"})
+"""Settings of `allma serve`, which reads them when it starts; the engine does not use them."""
 
 
 class LiveSettings:
@@ -262,9 +305,8 @@ class LiveSettings:
         except InvalidArgument:
             return {}
         now = self.refresh()
-        return {
-            k: getattr(new, k) for k in Config.model_fields if getattr(new, k) != getattr(now, k)
-        }
+        shared = Config.model_fields.keys() - SERVER
+        return {k: getattr(new, k) for k in shared if getattr(new, k) != getattr(now, k)}
 
     def idle_minutes(self) -> float:
         """Return how long the engine stays without clients, also when the settings are invalid."""

@@ -260,7 +260,7 @@ class Engine:
     `settings` returns the settings as last read, from `live` if given. `clients` returns the number
     of connected clients. `tasks` owns work that outlives the call that started it; its tasks must
     not raise. `questions`: one object for each question that is being answered. `scripts`: which
-    scripts the embedder knows, as measured so far.
+    scripts the embedder knows, as measured so far. `urls`: where it is served over HTTP now.
     """
 
     settings: Callable[[], Config]
@@ -276,6 +276,7 @@ class Engine:
     scripts: ScriptKnowledge
     live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
+    urls: list[str] = field(default_factory=list[str])
 
     @property
     def config(self) -> Config:

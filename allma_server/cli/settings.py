@@ -91,10 +91,10 @@ async def check(key: str, value: str) -> str | None:
 
 def pending_change(setting: Setting, running: Mapping[str, Any]) -> str | None:
     """Return why a running engine uses another value; `running` are the engine's settings."""
-    from allma_server.config import LIVE
+    from allma_server.config import LIVE, SERVER
 
     key = setting.key
-    if key == "data_dir" or key not in running or running[key] == setting.value:
+    if key in SERVER or key == "data_dir" or key not in running or running[key] == setting.value:
         return None
     now = "none" if running[key] is None else running[key]
     if key in LIVE:

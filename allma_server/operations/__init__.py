@@ -25,6 +25,12 @@ from allma_server.operations.models import (
 from allma_server.operations.read import read
 from allma_server.operations.search import search
 from allma_server.operations.status import cancel_job, doctor, repair, status
+from allma_server.operations.tokens import (
+    add_token,
+    list_tokens,
+    make_login_code,
+    revoke_token,
+)
 from allma_server.types import Right
 
 OPERATIONS = (
@@ -84,6 +90,10 @@ OPERATIONS = (
     Operation("doctor", doctor, Right.ADMIN),
     Operation("repair", repair, Right.ADMIN, writes=True),
     Operation("export", export, Right.ADMIN),
+    Operation("tokens.add", add_token, Right.ADMIN, writes=True),
+    Operation("tokens.list", list_tokens, Right.ADMIN),
+    Operation("tokens.revoke", revoke_token, Right.ADMIN, writes=True),
+    Operation("login", make_login_code, Right.OWNER, writes=True),
 )
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}

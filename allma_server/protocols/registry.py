@@ -12,6 +12,7 @@ from allma_server.protocols.stdio import Writer
 PROTOCOLS = {
     "lsp": ("allma_server.protocols.lsp", "serve_lsp"),
     "mcp": ("allma_server.protocols.mcp", "serve_mcp"),
+    "http": ("allma_server.protocols.http.server", "serve_http"),
     "shell": ("allma_server.protocols.shell.server", "serve_shell"),
 }
 """The module and the function that serve a connection, by the protocol's name."""

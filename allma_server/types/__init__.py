@@ -64,7 +64,18 @@ from allma_server.types.file_types import (
     format_of,
 )
 from allma_server.types.names import chunk_id, is_text, row_id
-from allma_server.types.principals import LOCAL, Principal, Right
+from allma_server.types.principals import (
+    LOCAL,
+    RIGHTS,
+    Access,
+    Credential,
+    LoginCode,
+    NewToken,
+    Principal,
+    Right,
+    Token,
+    TokenList,
+)
 from allma_server.types.search import (
     Candidate,
     Explanation,
@@ -86,6 +97,7 @@ from allma_server.types.status import (
     EmbedderStatus,
     FullTextStatus,
     ImportReport,
+    Listening,
     OllamaStatus,
     Rescue,
     Status,
@@ -152,9 +164,17 @@ __all__ = [
     "Outcome",
     "Parsed",
     "Passage",
+    "Access",
+    "Credential",
     "LOCAL",
+    "Listening",
+    "LoginCode",
+    "NewToken",
     "Principal",
+    "RIGHTS",
     "Right",
+    "Token",
+    "TokenList",
     "PullProgress",
     "QuestionRank",
     "Rescue",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Right(StrEnum):
@@ -22,16 +23,83 @@ class Right(StrEnum):
     """Remove documents from the index."""
 
     ADMIN = "admin"
-    """Everything that concerns all users: models, repair, export, evaluation."""
+    """Everything that concerns all users: models, repair, export, evaluation, tokens."""
+
+    OWNER = "owner"
+    """Act as the owner of the engine."""
+
+
+Access = Literal["read", "write", "admin"]
+"""What a token may do; each includes the one before."""
+
+_READ = frozenset({Right.SEARCH, Right.READ, Right.ASK, Right.CONVERSATIONS})
+RIGHTS: dict[Access, frozenset[Right]] = {
+    "read": _READ,
+    "write": _READ | {Right.INDEX, Right.REMOVE},
+    "admin": frozenset(Right) - {Right.OWNER},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user or program on whose behalf a call runs."""
+    """The user or program on whose behalf a call runs.
+
+    `user`: whose conversations they see; None sees all of them. `workspaces`: the folders they may
+    use, and nothing else exists for them; None means every folder.
+    """
 
     name: str
     rights: frozenset[Right] = frozenset()
+    user: str | None = None
+    workspaces: tuple[str, ...] | None = None
 
 
 LOCAL = Principal("local", frozenset(Right))
 """The owner of the engine: whoever may enter the socket's folder or start the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What proves who a client is: a stored token, or the cookie of a browser."""
+
+    id: int
+    kind: Literal["token", "browser"]
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a user, without its secret. `workspaces` is empty if all may be used."""
+
+    name: str
+    can: Access
+    workspaces: list[str]
+    created_at: str
+    expires_at: str | None
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken(Token):
+    """A token that was just made; `token` is its secret, which is not stored."""
+
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenList:
+    """The tokens of all users."""
+
+    tokens: list[Token]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCode:
+    """A code that a browser exchanges once for a cookie, within `seconds`.
+
+    `urls`: the addresses at which this engine is served over HTTP now.
+    """
+
+    code: str
+    seconds: int
+    urls: list[str]

@@ -138,6 +138,13 @@ class ConnectedClient:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """The address at which HTTP is served."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """The shared engine process of a data directory; only `running` is set if there is none.
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What differs from one call to the next, whoever makes it.
 VOLATILE = {
-    "conversation_id", "created_at", "done", "first_token_ms", "id", "indexed_at", "message_id",
-    "pending", "retrieval_ms", "search_ms", "seconds", "total_ms", "updated_at",
+    "code", "conversation_id", "created_at", "done", "expires_at", "first_token_ms", "id",
+    "indexed_at", "message_id", "pending", "retrieval_ms", "search_ms", "seconds", "token",
+    "total_ms", "updated_at",
 }  # fmt: skip
 
 SAMPLES: dict[str, Any] = {
@@ -59,11 +60,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "models.pull": {"name": "broken"},
     "models.delete": {"name": "broken"},
     "export": {"path": "COPY"},
+    "tokens.add": {"name": "ann", "days": 1},
+    "tokens.revoke": {"name": "ann"},
 }
 """Where the samples of what is required are not enough."""
 
 TOOL_OF = {o.name: (tool, action) for tool in TOOLS for action, o in tool.operations.items()}
-NOT_TOOLS = {"eval", "jobs.cancel", "doctor", "repair", "export"}
+NOT_TOOLS = {
+    "eval", "jobs.cancel", "doctor", "repair", "export", "tokens.add", "tokens.list",
+    "tokens.revoke", "login",
+}  # fmt: skip
 """Operations that are no tool: the contract has eight, and people do these."""
 
 
@@ -138,6 +144,11 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
         copy = extra / "copy"
         copy.unlink(missing_ok=True)
         found["COPY"] = str(copy)
+    if name.startswith("tokens."):
+        with suppress(AllmaError):
+            await BY_NAME["tokens.revoke"](call, {"name": "ann"})
+        if name != "tokens.add":
+            await BY_NAME["tokens.add"](call, {"name": "ann"})
     if name == "models.delete":
         await BY_NAME["models.pull"](call, {"name": "broken"})
 

@@ -11,6 +11,7 @@ from allma_server.cli.commands import (
     models,
     searching,
     servers,
+    tokens,
 )
 from allma_server.cli.commands.operations import add_commands
 from allma_server.cli.program import program
@@ -18,6 +19,6 @@ from allma_server.cli.program import program
 app = program("One local engine that knows your folders, and answers from them.")
 
 # As the help lists them.
-for subject in (indexing, searching, conversations, models, engine, clients, servers):
+for subject in (indexing, searching, conversations, models, engine, clients, tokens, servers):
     app.add_typer(subject.app)
 add_commands(app)

@@ -2,4 +2,5 @@
 
 OPERATIONS: dict[str, str] = {
     "jobs.cancel": "Stop a job.",
+    "login": "Make a code with which a browser logs in once, as the owner of this engine.",
 }

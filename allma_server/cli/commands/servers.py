@@ -1,9 +1,12 @@
-"""The help of the servers, which `__main__` starts before the shell is imported."""
+"""The servers: that of HTTP, and the help of those that `__main__` starts before the shell."""
+
+from typing import Annotated
 
 import typer
 
 from allma_server.cli.commands.options import SearchedFolders
-from allma_server.cli.shell import Data, Solo
+from allma_server.cli.program import command
+from allma_server.cli.shell import Data, Shell, Solo
 
 app = typer.Typer()
 
@@ -22,3 +25,39 @@ def mcp(folders: SearchedFolders = None, data: Data = None, solo: Solo = False) 
 
 def _must_be_first(name: str) -> None:
     raise typer.BadParameter(f"write it first: allma-server {name} [OPTIONS]", param_hint=name)
+
+
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Listen here, not at the setting http_host.")
+]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="Listen here, not at the setting http_port.")
+]
+
+
+async def serve(shell: Shell, host: Host = None, port: Port = None) -> None:
+    """Serve HTTP until Ctrl-C: the page, /api and /mcp, for users with a token."""
+    import asyncio  # late: not for the help
+    import signal
+
+    from allma_server.config import load_config
+    from allma_server.protocols.http.client import serve as serve_http
+    from allma_server.types import Listening
+
+    given = {"data_dir": shell.options.data, "http_host": host, "http_port": port}
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            break  # Windows: Ctrl-C interrupts
+    await serve_http(
+        load_config(given),
+        lambda url: shell.show(Listening(url)),
+        stop,
+        solo=shell.options.solo,
+    )
+
+
+command(app, "serve")(serve)
+command(app, "http", "The same as `serve`.")(serve)

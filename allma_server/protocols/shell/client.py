@@ -54,7 +54,7 @@ async def open_session(
     """
     if not solo:
         try:
-            link = await _connected(config)
+            link = await connected(config, {"protocol": "shell", "wire": WIRE})
         except NoSockets:
             pass
         else:
@@ -65,14 +65,16 @@ async def open_session(
         yield session
 
 
-async def _connected(config: "Config") -> socket.socket:
-    """Connect to the daemon; cancelling also ends the thread that waits for it."""
-    hello = {
-        "protocol": "shell",
-        "wire": WIRE,
-        "cwd": working_folder(),
-        "settings": question_settings(),
-    }
+async def connected(config: "Config", protocol: Mapping[str, object]) -> socket.socket:
+    """Connect to the daemon; cancelling also ends the thread that waits for it.
+
+    `protocol`: what the hello says of the protocol.
+
+    Raises:
+        NoSockets: sockets cannot be used here.
+        StorageError: no daemon is running and none can be started.
+    """
+    hello = {**protocol, "cwd": working_folder(), "settings": question_settings()}
     given_up = threading.Event()
     try:
         return await asyncio.to_thread(connect, config.data_dir, hello, given_up.is_set)
@@ -97,12 +99,21 @@ def working_folder() -> str | None:
 @asynccontextmanager
 async def shell_client(link: socket.socket) -> AsyncGenerator["ShellClient"]:
     """Open a client on a connection that the daemon accepted; closing it cancels its requests."""
+    async with streams_of(link) as (reader, writer):
+        yield ShellClient(reader, writer)
+
+
+@asynccontextmanager
+async def streams_of(
+    link: socket.socket,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Read from and write to a connection until the block ends, which closes it."""
     opened = (
         asyncio.open_connection if link.family == socket.AF_INET else asyncio.open_unix_connection
     )
     reader, writer = await opened(sock=link)
     try:
-        yield ShellClient(reader, writer)
+        yield reader, writer
     finally:
         writer.close()
 

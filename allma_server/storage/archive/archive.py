@@ -63,6 +63,9 @@ def _make_draft(path: Path) -> Path:
 
 def _complete(draft: Path, path: Path, mask: Mask) -> int:
     with contextlib.closing(sqlite3.connect(draft)) as copy, _disk_failures(path):
+        # Who may use this engine concerns no other one.
+        copy.execute("PRAGMA secure_delete = ON")
+        copy.execute("DELETE FROM credentials")
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
             "INSERT INTO manifest VALUES (?, ?)",

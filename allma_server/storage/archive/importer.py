@@ -53,7 +53,7 @@ _MISMATCHED_VECTORS = """
 
 # Messages whose conversation is lost get a new one, titled with their first words.
 _LOST_CONVERSATIONS = """
-    INSERT INTO conversations SELECT conversation_id, coalesce(
+    INSERT INTO conversations (id, title, created_at, updated_at) SELECT conversation_id, coalesce(
       (SELECT substr(content, 1, 79) FROM messages f WHERE f.conversation_id = m.conversation_id
        ORDER BY seq LIMIT 1), ''), min(created_at), max(created_at)
     FROM messages m WHERE conversation_id NOT IN (SELECT id FROM conversations)

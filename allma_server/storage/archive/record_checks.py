@@ -191,6 +191,7 @@ TABLES: Mapping[str, Sequence[Column]] = {
         Column("title", text()),
         Column("created_at", timestamp),
         Column("updated_at", timestamp),
+        Column("user", optional(text(64)), since=10),
     ),
     "messages": (
         Column("seq", _ID),

@@ -11,6 +11,7 @@ from allma_server.storage.sqlite.messages import ConversationMessages
 from allma_server.storage.sqlite.passages import Passages
 from allma_server.storage.sqlite.repair import Repair
 from allma_server.storage.sqlite.settings import Settings
+from allma_server.storage.sqlite.tokens import Tokens
 from allma_server.storage.sqlite.workspaces import Workspaces
 
 
@@ -23,6 +24,7 @@ class Catalog(
     ConversationMessages,
     Jobs,
     Settings,
+    Tokens,
     Erasure,
     Repair,
     Archive,

@@ -28,7 +28,8 @@ class ConversationMessages(Conversations):
                 conversation_id = _new_id()
                 at = now()
                 await tx.execute(
-                    "INSERT INTO conversations VALUES (?, ?, ?, ?)",
+                    "INSERT INTO conversations (id, title, created_at, updated_at) "
+                    "VALUES (?, ?, ?, ?)",
                     (conversation_id, storable(title or _title(question)), at, at),
                 )
             message_id = await _add_message(tx, conversation_id, "user", question, None)

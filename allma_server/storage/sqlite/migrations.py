@@ -216,6 +216,31 @@ async def full_text_outside(tx: Migrating) -> None:
     await tx.execute("INSERT INTO full_text_outbox (chunk_id) SELECT id FROM chunks ORDER BY id")
 
 
+async def users(tx: Migrating) -> None:
+    """Add credentials, of which only hashes are stored, and the user of each conversation.
+
+    The owner of the engine has no entry: their conversations have no user.
+    """
+    await tx.execute(
+        """
+        CREATE TABLE credentials (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          kind TEXT NOT NULL CHECK (kind IN ('token', 'browser', 'code')),
+          hash BLOB NOT NULL UNIQUE,
+          name TEXT,
+          can TEXT NOT NULL,
+          workspaces TEXT NOT NULL,
+          created_at TEXT NOT NULL,
+          expires_at TEXT
+        )
+        """
+    )
+    await tx.execute(
+        "CREATE UNIQUE INDEX tokens_by_name ON credentials (name) WHERE kind = 'token'"
+    )
+    await tx.execute("ALTER TABLE conversations ADD COLUMN user TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -226,4 +251,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     disks_of_workspaces,
     refused_chunks,
     full_text_outside,
+    users,
 )

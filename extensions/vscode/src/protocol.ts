@@ -50,3 +50,7 @@ export const jobsCancel = request("jobs.cancel");
 export const doctor = request("doctor");
 export const repair = request("repair");
 export const exportOperation = request("export");
+export const tokensAdd = request("tokens.add");
+export const tokensList = request("tokens.list");
+export const tokensRevoke = request("tokens.revoke");
+export const login = request("login");

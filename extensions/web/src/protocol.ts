@@ -16,6 +16,8 @@ export type Grounding = "cited" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
 
+export type Access = "read" | "write" | "admin";
+
 export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | "embedder_unavailable" | "full_text_down";
 
 export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "same_document" | "over_limit" | "not_rescored";
@@ -220,6 +222,39 @@ export interface StageScores {
   hit: number;
   mrr: number;
   ndcg: number;
+}
+
+/** A code that a browser exchanges once for a cookie, within `seconds`. */
+export interface LoginCode {
+  code: string;
+  seconds: number;
+  urls: string[];
+}
+
+/** A token that was just made; `token` is its secret, which is not stored. */
+export interface NewToken {
+  name: string;
+  can: Access;
+  workspaces: string[];
+  createdAt: string;
+  expiresAt: string | null;
+  expired: boolean;
+  token: string;
+}
+
+/** A token of a user, without its secret. `workspaces` is empty if all may be used. */
+export interface Token {
+  name: string;
+  can: Access;
+  workspaces: string[];
+  createdAt: string;
+  expiresAt: string | null;
+  expired: boolean;
+}
+
+/** The tokens of all users. */
+export interface TokenList {
+  tokens: Token[];
 }
 
 /** A passage that a search considered: its rank and score after each stage, and the outcome. */
@@ -587,6 +622,30 @@ export interface ExportParams {
   path: string;
 }
 
+/** Make a token for a user of `allma serve`. It is shown once; only its hash is stored. */
+export interface TokensAddParams {
+  /** Who uses it, such as ann or ann@example.org. */
+  name: string;
+  /** write also indexes and forgets in the workspaces, admin does all. */
+  can?: Access;
+  /** Only these indexed folders; all without any. */
+  workspaces?: string[];
+  /** Days until it expires; never without. */
+  days?: number;
+}
+
+/** List the tokens of all users, without their secrets. */
+export type TokensListParams = Record<string, never>;
+
+/** Revoke the token of a user, who is refused from now on; their conversations are kept. */
+export interface TokensRevokeParams {
+  /** Who uses it, such as ann or ann@example.org. */
+  name: string;
+}
+
+/** Make a code with which a browser logs in once, as the owner of this engine. */
+export type LoginParams = Record<string, never>;
+
 /** Progress of an answer, sent for its `partialResultToken`. */
 export type AskProgress = AnswerStarted | AnswerChunk | AnswerSources;
 
@@ -616,4 +675,8 @@ export interface Operations {
   doctor: [DoctorParams, Diagnosis];
   repair: [RepairParams, Diagnosis];
   export: [ExportParams, Done];
+  "tokens.add": [TokensAddParams, NewToken];
+  "tokens.list": [TokensListParams, TokenList];
+  "tokens.revoke": [TokensRevokeParams, Done];
+  login: [LoginParams, LoginCode];
 }

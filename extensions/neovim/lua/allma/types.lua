@@ -164,6 +164,31 @@
 ---@field mrr number
 ---@field ndcg number
 
+---@class allma.LoginCode
+---@field code string
+---@field seconds integer
+---@field urls string[]
+
+---@class allma.NewToken
+---@field name string
+---@field can "read"|"write"|"admin"
+---@field workspaces string[]
+---@field createdAt string
+---@field expiresAt? string
+---@field expired boolean
+---@field token string
+
+---@class allma.Token
+---@field name string
+---@field can "read"|"write"|"admin"
+---@field workspaces string[]
+---@field createdAt string
+---@field expiresAt? string
+---@field expired boolean
+
+---@class allma.TokenList
+---@field tokens allma.Token[]
+
 ---@class allma.Candidate
 ---@field passage allma.Passage
 ---@field dense? allma.RankedScore
@@ -395,3 +420,16 @@
 
 ---@class allma.ExportParams
 ---@field path string The file to write; it must not exist.
+
+---@class allma.TokensAddParams
+---@field name string Who uses it, such as ann or ann@example.org.
+---@field can? "read"|"write"|"admin" write also indexes and forgets in the workspaces, admin does all.
+---@field workspaces? string[] Only these indexed folders; all without any.
+---@field days? number Days until it expires; never without.
+
+---@class allma.TokensListParams
+
+---@class allma.TokensRevokeParams
+---@field name string Who uses it, such as ann or ann@example.org.
+
+---@class allma.LoginParams

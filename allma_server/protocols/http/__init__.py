@@ -1,0 +1,1 @@
+"""HTTP: operations for scripts and the page, and MCP over streamable HTTP."""

@@ -1,0 +1,88 @@
+"""Progress of a call as server-sent events, and the calls that can be stopped.
+
+    started  {conversation_id, message_id}     the question is stored
+    status   {done, total, message}            progress of longer work
+    chunk    {seq, text}                       the next part of an answer
+    sources  {citations}                       what the answer is based on
+    done     {result}                          last: the result of the operation
+    error    {code, message, hint}             last: why there is none
+
+Each event's data also has its name as `kind`. Events wait here until the client takes them: text is
+joined, and only the latest status is kept, so a slow reader costs no more than the answer.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from allma_server.operations import jsonable
+from allma_server.types import Citation
+
+KEEP_ALIVE_SECONDS = 15.0
+"""Seconds without an event after which a comment is sent, for proxies that close silent streams."""
+
+_LAST = ("done", "error")
+
+
+class Events:
+    """The events of one call, as `Progress`."""
+
+    def __init__(self, *, camel: bool) -> None:
+        self._camel = camel
+        self._waiting: list[dict[str, object]] = []
+        self._seq = 0
+        self._changed = asyncio.Event()
+        self._citations: Sequence[Citation] | None = None
+
+    async def report(self, done: int, total: int | None, message: str) -> None:
+        if self._waiting and self._waiting[-1]["kind"] == "status":
+            self._waiting.pop()
+        self._add("status", done=done, total=total, message=message)
+
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        self._add("started", conversation_id=conversation_id, message_id=message_id)
+
+    async def text(self, delta: str) -> None:
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and last["kind"] == "chunk":
+            last["text"] = f"{last['text']}{delta}"
+            return
+        self._add("chunk", seq=self._seq, text=delta)
+        self._seq += 1
+
+    async def sources(self, citations: Sequence[Citation]) -> None:
+        self._citations = citations  # sent last: the text refers to them
+
+    def done(self, result: object) -> None:
+        """Send the result as the last event."""
+        if self._citations is not None:
+            self._add("sources", citations=self._citations)
+        self._add("done", result=result)
+
+    def failed(self, error: Mapping[str, object]) -> None:
+        """Send a failure as the last event."""
+        self._add("error", **error)
+
+    def _add(self, kind: str, **data: object) -> None:
+        self._waiting.append({"kind": kind, **data})
+        self._changed.set()
+
+    async def stream(self) -> AsyncGenerator[str]:
+        """Yield the events as they come, until the last one."""
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                yield ": still running\n\n"
+                continue
+            self._changed.clear()
+            ready, self._waiting = self._waiting, []
+            for event in ready:
+                yield self._encoded(event)
+                if event["kind"] in _LAST:
+                    return
+
+    def _encoded(self, event: Mapping[str, object]) -> str:
+        data = json.dumps(jsonable(event, camel=self._camel))
+        return f"event: {event['kind']}\ndata: {data}\n\n"

@@ -1,0 +1,93 @@
+"""MCP over streamable HTTP, both eras: an application for a server that knows its clients.
+
+Each session of the handshake era has its own `Session`; requests of the modern era, which has no
+sessions, share one for each credential. The library binds a session to its credential.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+
+from allma_server._internal.tasks import background_tasks
+from allma_server.protocols.client import ClientContext
+from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.protocols.mcp.connection import Context
+from allma_server.protocols.mcp.server import make_server
+from allma_server.protocols.mcp.session import Session, make_session
+from allma_server.types import Credential
+
+Handle = Callable[[Any, Any, Any, Credential], Any]
+"""Serves a request: its ASGI scope, receive and send, and the client's credential."""
+
+MAX_SESSIONS = 1000
+
+_CREDENTIAL = "allma.credential"
+
+
+@asynccontextmanager
+async def streamable_mcp(
+    engine: EngineProvider, hosts: Sequence[str], origins: Sequence[str]
+) -> AsyncGenerator[Handle]:
+    """Open MCP for HTTP clients, until the block ends.
+
+    Args:
+        engine: opened by the first request that needs it.
+        hosts: names of the server, without ports.
+        origins: web pages that may send requests.
+    """
+    async with background_tasks() as background:
+        sessions = _Sessions(engine, background)
+        own = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
+        manager = StreamableHTTPSessionManager(
+            make_server(sessions.of),
+            security_settings=TransportSecuritySettings(
+                allowed_hosts=_with_ports(hosts), allowed_origins=[*_with_ports(own), *origins]
+            ),
+            max_sessions=MAX_SESSIONS,
+        )
+
+        async def handle(scope: Any, receive: Any, send: Any, credential: Credential) -> None:
+            scope[_CREDENTIAL] = credential
+            # What the library compares when a session is used again.
+            token = AccessToken(token="", client_id=str(credential.id), scopes=[])
+            scope["user"] = AuthenticatedUser(token)
+            await manager.handle_request(scope, receive, send)
+
+        try:
+            async with manager.run():
+                yield handle
+        finally:
+            await sessions.close()
+
+
+def _with_ports(names: Sequence[str]) -> list[str]:
+    return [each for name in names for each in (name, f"{name}:*")]
+
+
+class _Sessions:
+    """The sessions of all clients."""
+
+    def __init__(self, engine: EngineProvider, background: asyncio.TaskGroup) -> None:
+        self._engine = engine
+        self._background = background
+        self._sessions: dict[tuple[int, str], Session] = {}
+
+    async def of(self, context: Context) -> Session:
+        """Return the session of a request, made with its first one."""
+        assert context.request is not None
+        credential: Credential = context.request.scope[_CREDENTIAL]
+        key = credential.id, context.request.headers.get("mcp-session-id", "")
+        if key not in self._sessions:
+            client = ClientContext(credential.principal)
+            self._sessions[key] = make_session(self._engine, self._background, client)
+        return self._sessions[key]
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
