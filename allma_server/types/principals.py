@@ -33,7 +33,7 @@ Access = Literal["read", "write", "admin"]
 """What a token may do; each includes the one before."""
 
 _READ = frozenset({Right.SEARCH, Right.READ, Right.ASK, Right.CONVERSATIONS})
-RIGHTS: dict[Access, frozenset[Right]] = {
+RIGHTS = {
     "read": _READ,
     "write": _READ | {Right.INDEX, Right.REMOVE},
     "admin": frozenset(Right) - {Right.OWNER},

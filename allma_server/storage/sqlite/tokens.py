@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import Literal, cast
+from typing import Literal
 
 from allma_server.errors import InvalidArgument, NotFound
 from allma_server.storage.sqlite.connection import Transaction
@@ -153,8 +153,7 @@ def _principal(row: sqlite3.Row) -> Principal:
     name, folders = row["name"], _folders(row)
     if name is None:
         return LOCAL
-    rights = RIGHTS[cast(Access, row["can"])]
-    return Principal(name, rights, user=name, workspaces=tuple(folders) or None)
+    return Principal(name, RIGHTS[row["can"]], user=name, workspaces=tuple(folders) or None)
 
 
 def _token(row: sqlite3.Row) -> Token:
