@@ -17,11 +17,11 @@ ALLOWED_UNUSED = {
     "called or read by a library": {
         "CharacterDataHandler", "CommentHandler", "DefaultHandler", "EndElementHandler",
         "EntityDeclHandler", "StartElementHandler", "__signature__", "_create_text_document",
-        "enable_cpu_mem_arena", "execute_command_provider", "find_class",
+        "capture_signals", "enable_cpu_mem_arena", "execute_command_provider", "find_class",
         "inter_op_num_threads", "intra_op_num_threads", "log_severity_level", "lsp_exit",
         "lsp_shutdown", "lsp_workspace__execute_command", "model_config", "on_broken_pipe",
         "ordered_attributes", "pause_reading", "report_server_error", "resume_reading",
-        "row_factory", "text_document_content",
+        "row_factory", "send_400_response", "should_exit", "text_document_content",
     },
     "what the language passes": {"tb"},
     "what the registry of protocols names": {"serve_shell"},
