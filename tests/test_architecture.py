@@ -57,6 +57,8 @@ HOMES: dict[str, set[str]] = {
     "pypdfium2": {f"documents/readers/pdf{part}.py" for part in ("", "_text", "_outline")},
     "starlette": {"protocols/http"},
     "tantivy": {"storage/full_text"},
+    "python_calamine": {"documents/readers/spreadsheet.py"},
+    "striprtf": {"documents/readers/rtf.py"},
     "rich": {"cli", "cli.py"},
     "simsimd": {"storage/vectors/codes.py"},
     "semantic_text_splitter": {"documents/chunking/text_splitter.py"},

@@ -1,6 +1,6 @@
 """Convert a conversation to a Markdown document."""
 
-from allma_server.types import Conversation, MessageSource
+from allma_server.types import Conversation, MessageSource, page_label
 
 
 def to_markdown(conversation: Conversation) -> str:
@@ -18,7 +18,9 @@ def to_markdown(conversation: Conversation) -> str:
 
 
 def _location(source: MessageSource) -> str:
-    where = f"page {source.page}" if source.page else f"{source.start_line}-{source.end_line}"
+    where = f"{source.start_line}-{source.end_line}"
+    if source.page:
+        where = page_label(source.path, source.page)
     separator = ", " if source.page else ":"
     heading = f" ({' › '.join(source.heading)})" if source.heading else ""
     return f"`{source.path}`{separator}{where}{heading}"

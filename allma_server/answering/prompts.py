@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from allma_server.answering.prompt_injection import remove_hidden, remove_injections
 from allma_server.answering.refusal import REFUSAL
-from allma_server.types import ChatMessage, Message, Passage
+from allma_server.types import ChatMessage, Message, Passage, page_label
 
 TOKENS_PER_CHARACTER = 1 / 3
 MESSAGE_TOKENS = 8
@@ -150,7 +150,7 @@ def _history(history: Sequence[Message], budget: int) -> list[ChatMessage]:
 
 def _source(number: int, passage: Passage, boundary: str, text: str) -> str:
     """Return a passage between boundary lines; the first has the number to cite it by."""
-    page = f"page {passage.page}" if passage.page else ""
+    page = page_label(passage.path, passage.page) if passage.page else ""
     name = re.split(r"[/\\]", passage.path)[-1]
     heading = " › ".join(passage.heading)
     title = _sanitize(", ".join(part for part in (name, page, heading) if part), boundary)

@@ -100,7 +100,14 @@ class Outline:
     def __init__(self) -> None:
         self._document = DocumentBuilder()
         self._path: list[tuple[int, str]] = []
+        self._page: int | None = None
         self._blocks: list[_Block] = []
+
+    def begin_page(self, number: int) -> None:
+        """Begin a page or slide; the headings before it are not those of its text."""
+        self._end_section()
+        self._page = number
+        self._path.clear()
 
     def add_heading(self, level: int, title: str, line: int | None = None) -> None:
         """Begin a section below the nearest heading of a smaller level."""
@@ -157,7 +164,7 @@ class Outline:
 
     def _add_section(self, text: str, like: Section, lines: Sequence[int]) -> None:
         heading = tuple(title for _, title in self._path)
-        self._document.add_section(text, replace(like, heading=heading), lines)
+        self._document.add_section(text, replace(like, heading=heading, page=self._page), lines)
 
 
 def _gap(before: _Block, block: _Block) -> str:

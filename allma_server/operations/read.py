@@ -32,7 +32,7 @@ async def read(
 ) -> Excerpt:
     """Read lines of an indexed document, or the text around a passage.
 
-    PDF and DOCX are read as extracted text.
+    PDF, office documents and books are read as extracted text.
     """
     async with suggest_similar(call, named[0] if (named := named_lines(source)) else source):
         return await read_excerpt(

@@ -10,7 +10,7 @@ from functools import singledispatch
 from typing import Any, cast
 
 from allma_server._internal.path_text import readable, shown
-from allma_server.types import Done, Export, Passage
+from allma_server.types import Done, Export, Passage, page_label
 
 LONGEST_TEXT = 40_000
 """Characters of a result that all clients pass to their model uncut."""
@@ -59,7 +59,7 @@ def location(passage: Passage) -> str:
     """Return the location of a passage: `path:start-end`, with its page and headings."""
     where = f"{readable(passage.path)}:{passage.start_line}-{passage.end_line}"
     if passage.page is not None:
-        where += f" page {passage.page}"
+        where += f" {page_label(passage.path, passage.page)}"
     if passage.heading:
         where += f" › {' › '.join(passage.heading)}"
     return where

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 
 from allma_server.errors import NothingToIndex
 from allma_server.secrets.assignments import assigned
@@ -91,13 +91,15 @@ def mask_extract(extract: Extract) -> Extract:
 
     def section(old: Section) -> Section:
         start, end, *breaks = masked.offsets((old.start, old.end, *old.breaks))
-        # Several may have stood inside one secret.
-        breaks = sorted({offset for offset in breaks if start <= offset < end})
+        # Several may have stood inside one secret; the first of them counts.
+        pairs = list(zip_longest(breaks, old.places))[::-1]
+        kept = dict(sorted({at: place for at, place in pairs if start <= at < end}.items()))
         return replace(
             old,
             start=start,
             end=end,
-            breaks=tuple(breaks),
+            breaks=tuple(kept),
+            places=tuple(place for place in kept.values() if place is not None),
             heading=tuple(mask(title).text for title in old.heading),
             repeat=mask(old.repeat).text,
         )

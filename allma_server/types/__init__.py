@@ -29,7 +29,7 @@ from allma_server.types.chat import (
     Role,
     TextDelta,
 )
-from allma_server.types.chunks import Chunk, Extract, Parsed, Section, SectionKind
+from allma_server.types.chunks import Chunk, Extract, Parsed, Section, SectionKind, common_heading
 from allma_server.types.conversations import (
     Answer,
     AnswerRecord,
@@ -61,7 +61,9 @@ from allma_server.types.file_types import (
     LANGUAGE_BY_SUFFIX,
     LANGUAGES,
     MARKUP_SUFFIXES,
+    SLIDE_SUFFIXES,
     format_of,
+    page_label,
 )
 from allma_server.types.names import chunk_id, is_text, row_id
 from allma_server.types.principals import (
@@ -180,6 +182,7 @@ __all__ = [
     "Rescue",
     "Remove",
     "Role",
+    "SLIDE_SUFFIXES",
     "SearchResult",
     "Section",
     "SectionKind",
@@ -197,7 +200,9 @@ __all__ = [
     "WordHits",
     "Workspace",
     "WorkspaceStatus",
+    "common_heading",
     "format_of",
+    "page_label",
     "now",
     "is_text",
     "chunk_id",

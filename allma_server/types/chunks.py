@@ -1,5 +1,8 @@
 """The content of a file: its text, the sections of the text, and the chunks cut from them."""
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
@@ -12,7 +15,9 @@ class Section:
     """A part of a document's text that belongs together: a page, the text of a heading, a table.
 
     `repeat` is put before every chunk of the section except the first (the header row of a table).
-    `breaks` are offsets where a chunk should begin, such as the starts of records.
+    `breaks` are offsets where a chunk should begin, such as the starts of records. `places` names
+    where each of these records is, in two halves, such as `("A5:", "D5")` or `("0:10–", "0:12")`: a
+    chunk's heading ends with the first half of its first record and the second of its last.
     """
 
     start: int
@@ -23,6 +28,7 @@ class Section:
     language: str | None = None
     repeat: str = ""
     breaks: tuple[int, ...] = ()
+    places: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +82,17 @@ class Parsed:
     title: str
     metadata: dict[str, str]
     chunks: tuple[Chunk, ...]
+
+
+_PLACE = re.compile(r"([A-Z]{1,3}\d+:)([A-Z]{1,3}\d+)|([\d:.]+–)([\d:.]+)")
+
+
+def common_heading(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the heading of two chunks that follow each other, with the place of both together."""
+    common = list(os.path.commonprefix([list(first), list(second)]))
+    ends = [path[-1] for path in (first, second) if len(path) == len(common) + 1]
+    places = [match.groups() for end in ends if (match := _PLACE.fullmatch(end))]
+    if len(places) == 2:
+        before, after = ([half for half in halves if half] for halves in places)
+        return [*common, before[0] + after[1]]
+    return common

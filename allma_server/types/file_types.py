@@ -51,6 +51,11 @@ FORMATS = {
     "mail": (".eml", ".mbox", ".mhtml", ".mht"),
     "pdf": (".pdf",),
     "docx": (".docx", ".docm", ".dotx", ".dotm"),
+    "spreadsheet": (".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb", ".xls", ".xlt"),
+    "pptx": (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"),
+    "odf": tuple(".odt .ott .fodt .ods .ots .fods .odp .otp .fodp .odg .otg .fodg".split()),
+    "epub": (".epub",),
+    "rtf": (".rtf",),
     "csv": (".csv", ".tsv", ".tab"),
     "notebook": (".ipynb",),
 }
@@ -59,14 +64,17 @@ FORMATS = {
 MARKUP_SUFFIXES = frozenset({".rst", ".adoc", ".asciidoc", ".org"})
 """Documents of the format "text" whose markup resembles that of Markdown."""
 
+SLIDE_SUFFIXES = frozenset((*FORMATS["pptx"], ".odp", ".otp", ".fodp"))
+"""Documents whose pages are slides."""
+
 BINARY_SUFFIXES = frozenset(
     ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
     ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
     ".zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
     ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
     ".ttf .otf .woff .woff2 .eot .pickle .pkl .npy .npz .parquet .feather .h5 .hdf5 .onnx .pt "
-    ".pth .safetensors .gguf .ggml .mo .pyc .pyo .swp .doc .rtf .xls .xlsx .ppt .pptx .odt .ods "
-    ".odp .epub .mobi .sketch .fig .blend .glb .stl .pcap .dmp .vsix".split()
+    ".pth .safetensors .gguf .ggml .mo .pyc .pyo .swp .doc .ppt .mobi .sketch .fig .blend "
+    ".glb .stl .pcap .dmp .vsix".split()
 )
 """Files with these suffixes are listed as skipped and never opened."""
 
@@ -83,3 +91,8 @@ def format_of(path: PurePath) -> str | None:
     if (name := FORMAT_BY_SUFFIX.get(suffix)) is not None:
         return name
     return None if suffix in BINARY_SUFFIXES else "text"
+
+
+def page_label(path: str, page: int) -> str:
+    """Return how people name a page of a file: `page 3`, or `slide 3`."""
+    return f"{'slide' if path.lower().endswith(tuple(SLIDE_SUFFIXES)) else 'page'} {page}"

@@ -19,6 +19,7 @@ from allma_server.ports import Reader
 from allma_server.types import BINARY_SUFFIXES, FORMAT_BY_SUFFIX, FORMATS, Extract
 from tests.seeds import seeds
 from tests.test_architecture import PACKAGE
+from tests.unit.documents.office_files import epub, odf, pptx, row, shape, xlsx
 from tests.unit.documents.pdf_files import pdf_with_pages
 
 
@@ -42,6 +43,11 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
     "mail": lambda: b"Subject: Findings\r\n\r\nThe needle lies in the haystack.\r\n",
     "pdf": lambda: pdf_with_pages("The needle lies in the haystack."),
     "docx": docx_sample,
+    "spreadsheet": lambda: xlsx({"S": row(1, "The needle lies in the haystack.")}),
+    "pptx": lambda: pptx(shape("The needle lies in the haystack.")),
+    "odf": lambda: odf("text", "<text:p>The needle lies in the haystack.</text:p>"),
+    "epub": lambda: epub({"a.xhtml": "<p>The needle lies in the haystack.</p>"}),
+    "rtf": lambda: rb"{\rtf1 The needle lies in the haystack.\par}",
     "json": lambda: b'[{"found": "The needle lies in the haystack."}]',
     "csv": lambda: b"number,found\n1,The needle lies in the haystack.\n",
     "notebook": lambda: json.dumps(

@@ -122,7 +122,7 @@ async def read(
         int, typer.Option(min=0, max=20, help="With a chunk id: chunks around it.")
     ] = 0,
 ) -> None:
-    """Read an indexed document; PDF and DOCX as extracted text."""
+    """Read an indexed document; PDF and office documents as extracted text."""
     first, last = _range(lines)
     excerpt = await shell.run(
         "read", source=source, start_line=first, end_line=last, neighbors=neighbors

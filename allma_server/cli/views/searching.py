@@ -15,6 +15,7 @@ from allma_server.types import (
     RankedScore,
     SearchResult,
     StageScores,
+    page_label,
 )
 
 MAX_MISSED = 20
@@ -38,7 +39,7 @@ def source_line(label: str, source: Passage | MessageSource, page: Page, style: 
     """Render a source: its location, page, heading and warnings."""
     line = Text(f"{label} ") + page.location(source.path, source.start_line, style or "bold cyan")
     if source.page is not None:
-        line.append(f"  page {source.page}")
+        line.append(f"  {page_label(source.path, source.page)}")
     if isinstance(source, Passage) and source.stale:
         line.append("  changed since it was indexed", "yellow")
     if isinstance(source, Passage) and source.suspicious:

@@ -57,6 +57,16 @@ def _chunks(pieces: list[Piece], extract: Extract, context: Context) -> Iterator
             start_line=first,
             end_line=max(first, lines[bisect_right(line_starts, piece.end - 1) - 1]),
             page=piece.section.page,
-            heading=piece.heading,
+            heading=(*piece.heading, *_place(piece)),
             context=context.text(piece.heading),
         )
+
+
+def _place(piece: Piece) -> tuple[str, ...]:
+    """Return where the records of a piece are, as its section names it; empty if it does not."""
+    section = piece.section
+    if not section.places or not section.start <= piece.start < piece.end <= section.end:
+        return ()
+    first = max(0, bisect_right(section.breaks, piece.start) - 1)
+    last = max(first, bisect_right(section.breaks, piece.end - 1) - 1)
+    return (section.places[first][0] + section.places[last][1],)

@@ -82,8 +82,10 @@ class Merger:
         )
 
     def _are_adjacent(self, last: Piece, piece: Piece) -> bool:
-        same_page = last.section.page == piece.section.page
-        return same_page and not self._text[last.end : piece.start].strip()
+        one, other = last.section, piece.section
+        if one is not other and (one.page != other.page or one.places or other.places):
+            return False  # the place of the whole could not be named
+        return not self._text[last.end : piece.start].strip()
 
     def _merged(self, last: Piece, piece: Piece) -> Piece:
         heading = _common_prefix(last.heading, piece.heading)

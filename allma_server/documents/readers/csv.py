@@ -1,7 +1,6 @@
 """CSV and TSV: the lines of the file, with a break at each row and the header row as `repeat`."""
 
 import csv
-import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -9,12 +8,12 @@ from itertools import accumulate
 from pathlib import PurePath
 
 from allma_server.documents.readers.decoding import decode
+from allma_server.documents.readers.sheet_rows import is_header
 from allma_server.documents.readers.text import extract_plain_text
 from allma_server.types import Extract, Section
 
 _MAX_REPEAT = 400
 _LONG_ROW = 2000
-_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,%]*$")
 
 
 def read(data: bytes, path: PurePath) -> Extract:
@@ -31,7 +30,7 @@ def read(data: bytes, path: PurePath) -> Extract:
             # A long quoted cell, or a quote that is never closed: break at its lines.
             breaks.extend(starts[first + 1 : last])
     repeat = ""
-    if len(rows) > 1 and _is_header(rows[0][2]) and starts[rows[0][1]] <= _MAX_REPEAT:
+    if len(rows) > 1 and is_header(rows[0][2]) and starts[rows[0][1]] <= _MAX_REPEAT:
         repeat = text[: starts[rows[0][1]]].rstrip("\n")
     section = Section(0, len(text), "records", repeat=repeat, breaks=tuple(breaks))
     return Extract(text, (section,), metadata={"rows": str(len(rows))})
@@ -53,9 +52,3 @@ def _rows(lines: list[str], delimiter: str) -> Iterator[tuple[int, int, list[str
     for cells in reader:
         yield first, reader.line_num, cells
         first = reader.line_num
-
-
-def _is_header(cells: list[str]) -> bool:
-    """Return whether a row is a header: its cells are distinct and none is a number."""
-    names = [cell.strip() for cell in cells if cell.strip()]
-    return bool(names) and len(set(names)) == len(names) and not any(map(_NUMBER.match, names))

@@ -29,23 +29,17 @@ from allma_server.documents.readers.docx_parts import (
     IGNORED_ELEMENTS,
     ListLabels,
     Style,
-    attribute,
-    child,
-    name,
     paragraph_styles,
     property_value,
     rows_of,
     visible_blocks,
-    without_alternatives,
 )
+from allma_server.documents.readers.elements import attribute, child, name, without_alternatives
+from allma_server.documents.readers.zip_package import check_package
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
 etree: Any = import_module("lxml.etree")
-
-_UNPACKED_LIMIT = 256 << 20
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _EXPONENT = re.compile(r"[-+\u2212\u2013]?(?:[\d.,]+|[ijkmnptxyN](?:[-+\u2212]\d+)?)")
@@ -59,7 +53,7 @@ def read(data: bytes, path: PurePath) -> Extract:
     """Read an Office Open XML text document or template; macros are ignored."""
     if path.name.startswith("~$"):
         raise NothingToIndex("Word keeps it while a document is open.")
-    _check_package(data)
+    check_package(data, "a Word", ".docx")
     try:
         package = Package.open(BytesIO(data))
     except (PythonDocxError, OpcError, etree.LxmlError, zipfile.BadZipFile, zlib.error) as exc:
@@ -71,26 +65,6 @@ def read(data: bytes, path: PurePath) -> Extract:
         return _Document(package).read()
     except etree.LxmlError as exc:
         raise UnreadableDocument(f"A part of the document is damaged: {exc}.") from exc
-
-
-def _check_package(data: bytes) -> None:
-    if not data:
-        raise NothingToIndex("The file is empty.")
-    if data.startswith(_OLE):
-        if _ENCRYPTED in data:
-            raise UnreadableDocument("A password is needed to open the document.")
-        raise UnreadableDocument(
-            "It is in Word's old binary format.", "Save it as .docx to have it indexed."
-        )
-    if not data.startswith(b"PK"):
-        raise UnreadableDocument("It is not a Word document, although its name says so.")
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as exc:
-        raise UnreadableDocument(f"The document is damaged: {exc}.") from exc
-    if unpacked > _UNPACKED_LIMIT:
-        raise UnreadableDocument(f"It unpacks to {unpacked >> 20} MB, which is not plausible.")
 
 
 class _Document:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from allma_server.documents.readers.docx_parts import attribute, child, name
+from allma_server.documents.readers.elements import attribute, child, name
 
 # lxml has no type annotations.
 _Element = Any
@@ -44,7 +44,11 @@ def symbol(element: _Element) -> str:
 
 def description(element: _Element) -> str:
     """Return the alternative text of a drawing; empty if it is only a generated file name."""
-    text = attribute(element, "descr") or attribute(element, "alt")
+    return described(attribute(element, "descr") or attribute(element, "alt"))
+
+
+def described(text: str) -> str:
+    """Return an alternative text; empty if it is only a generated file name."""
     text = _GENERATED.sub("", " ".join(text.split()))
     return "" if _FILE_NAME.fullmatch(text) else text
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from allma_server.documents.readers.docx_parts import IGNORED_ELEMENTS, attribute, child, name
+from allma_server.documents.readers.docx_parts import IGNORED_ELEMENTS
+from allma_server.documents.readers.elements import attribute, child, name
 
 # lxml has no type annotations.
 _Element = Any

@@ -1,7 +1,6 @@
 """Interpret the XML of a Word document: element names, styles, and list labels.
 
-Names of elements and attributes are compared without their namespace, because "strict" documents
-use another one.
+Names are compared as in `elements.py`.
 """
 
 import re
@@ -9,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from allma_server.documents.readers.elements import attribute, child, name, without_alternatives
 
 # lxml has no type annotations.
 _Element = Any
@@ -26,36 +27,9 @@ _LEVEL_REFERENCE = re.compile(r"%(\d)")
 _MAX_LEVELS = 9
 
 
-def name(element: _Element) -> str:
-    """Return an element's name without its namespace."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def child(element: _Element, wanted: str) -> _Element:
-    """Return the first child of that name, or None."""
-    return next((c for c in element if name(c) == wanted), None) if element is not None else None
-
-
-def attribute(element: _Element, wanted: str) -> str:
-    """Return the value of an attribute in any namespace; empty when there is none."""
-    if element is None:
-        return ""
-    return next((v for k, v in element.attrib.items() if k.rpartition("}")[2] == wanted), "")
-
-
 def property_value(element: _Element, wanted: str) -> str:
     """Return the `val` attribute of the child of that name."""
     return attribute(child(element, wanted), "val")
-
-
-def without_alternatives(element: _Element) -> Iterator[_Element]:
-    """Yield the children of `element`; of alternatives for old and new programs only the first."""
-    for part in element:
-        if name(part) == "AlternateContent":
-            yield from next(iter(part), ())
-        else:
-            yield part
 
 
 def visible_blocks(container: _Element) -> Iterator[tuple[_Element, str]]:

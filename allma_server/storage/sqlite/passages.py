@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.database import Repository
-from allma_server.types import Chunk, Hit, Passage
+from allma_server.types import Chunk, Hit, Passage, common_heading
 
 _PASSAGE = """
     SELECT c.*, d.path, w.path AS workspace FROM chunks c
@@ -88,7 +88,7 @@ class Passages(Repository):
             text=self._shown(joined([rows.chunk(row) for row in found], repeat=True)),
             start_line=start,
             end_line=end,
-            heading=os.path.commonprefix([first.heading, second.heading]),
+            heading=common_heading(first.heading, second.heading),
             uri=rows.uri(passage.path, start, end, passage.page),
         )
 

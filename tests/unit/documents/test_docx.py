@@ -362,6 +362,6 @@ def test_an_entity_bomb_is_refused() -> None:
 
 
 def test_a_document_over_the_unpacked_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("allma_server.documents.readers.docx._UNPACKED_LIMIT", 2 << 20)
+    monkeypatch.setattr("allma_server.documents.readers.zip_package.UNPACKED_LIMIT", 2 << 20)
     with pytest.raises(UnreadableDocument, match="unpacks to 3 MB"):
         read(package(p(r(" " * (3 << 20)))))

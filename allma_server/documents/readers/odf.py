@@ -1,0 +1,189 @@
+"""OpenDocument: texts, spreadsheets, presentations and drawings, as packages or as one XML file.
+
+Cells of tables have the text that the program displayed. Deleted text is not read; comments,
+footnotes and descriptions of pictures are.
+"""
+
+from pathlib import PurePath
+from typing import Any
+
+from allma_server.documents.builder import DocumentBuilder, Outline
+from allma_server.documents.readers.docx_drawings import described
+from allma_server.documents.readers.elements import attribute, child, name
+from allma_server.documents.readers.odf_text import (
+    block_text,
+    numbered_levels,
+    paragraph_text,
+    sheet_rows,
+    table_rows,
+)
+from allma_server.documents.readers.sheet_rows import add_sheet
+from allma_server.documents.readers.zip_package import PASSWORD, ZipPackage, parse_part
+from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.types import Extract
+
+_SKIPPED = frozenset(
+    "tracked-changes sequence-decls forms user-field-decls variable-decls settings "
+    "table-of-content-source alphabetical-index-source calculation-settings".split()
+)
+_EMPTY = "The document has no text."
+_MAX_HEADING = 9
+
+# lxml has no type annotations.
+_Element = Any
+
+
+def read(data: bytes, path: PurePath) -> Extract:
+    """Read a document of any OpenDocument program; macros are ignored."""
+    if path.name.startswith(".~lock."):
+        raise NothingToIndex("LibreOffice keeps it while a document is open.")
+    if not data.strip():
+        raise NothingToIndex("The file is empty.")
+    content, styles, properties = _parts(data)
+    body = child(content, "body")
+    main = next((part for part in (body if body is not None else ()) if name(part)), None)
+    if main is None:
+        raise UnreadableDocument("It is not an OpenDocument file, or its body is missing.")
+    metadata = {"author": properties["creator"], "language": properties["language"]}
+    if name(main) == "spreadsheet":
+        document = DocumentBuilder()
+        tables = [part for part in main if name(part) == "table"]
+        for table in tables:
+            add_sheet(document, attribute(table, "name"), sheet_rows(table))
+        metadata["sheets"] = str(len(tables))
+        return document.build(
+            "The workbook has no values.", title=properties["title"], metadata=metadata
+        )
+    writer = _Writer(numbered_levels(content, styles))
+    pages = [part for part in main if name(part) == "page"]
+    for number, page in enumerate(pages, start=1):
+        writer.add_page(number, page)
+    if pages:
+        metadata["slides" if name(main) == "presentation" else "pages"] = str(len(pages))
+    else:
+        writer.add_blocks(main)
+    return writer.outline.build(
+        _EMPTY, title=properties["title"] or writer.title, metadata=metadata
+    )
+
+
+def _parts(data: bytes) -> tuple[_Element, _Element, dict[str, str]]:
+    """Return the content, the styles, and the title, creator and language of the document."""
+    if data.lstrip()[:1] == b"<":
+        content = styles = meta = parse_part(data)
+    else:
+        package = ZipPackage(data, "an OpenDocument", ".odt")
+        manifest = package.root("META-INF/manifest.xml")
+        if manifest is not None and next(manifest.iter("{*}encryption-data"), None) is not None:
+            raise UnreadableDocument(PASSWORD)
+        content, meta = package.root("content.xml"), package.root("meta.xml")
+        styles = package.root("styles.xml")
+    properties = {"title": "", "creator": "", "language": ""}
+    declared = child(meta, "meta")
+    for each in declared if declared is not None else ():
+        if name(each) in properties:
+            properties[name(each)] = each.text or ""
+    return content, styles, properties
+
+
+class _Writer:
+    """Collects the text of a document or of slides."""
+
+    def __init__(self, numbered: frozenset[tuple[str, int]]) -> None:
+        self.outline = Outline()
+        self.title = ""
+        self._numbered = numbered
+
+    def add_page(self, number: int, page: _Element) -> None:
+        self.outline.begin_page(number)
+        titles = [part for part in page if attribute(part, "class") in ("title", "heading")]
+        for part in titles:
+            title = " ".join(block_text(part).split())
+            self.outline.add_heading(1, title)
+            self.title = self.title or (title if number == 1 else "")
+        notes = ""
+        for part in page:
+            if name(part) == "notes":
+                notes = "\n".join(block_text(each) for each in part if name(each) == "frame")
+            elif part not in titles:
+                self._add_block(part)
+        self.outline.add_paragraph(f"Notes: {notes.strip()}" if notes.strip() else "")
+
+    def add_blocks(self, container: _Element) -> None:
+        for block in container:
+            self._add_block(block)
+
+    def _add_block(self, block: _Element) -> None:
+        kind = name(block)
+        if kind == "h":
+            level = attribute(block, "outline-level")
+            text = paragraph_text(block)
+            depth = int(level) if level.isascii() and level.isdigit() and len(level) < 3 else 1
+            self.outline.add_heading(min(depth, _MAX_HEADING), text.text)
+            self._add_deferred(text.deferred)
+        elif kind == "p":
+            text = paragraph_text(block)
+            if not self.title and attribute(block, "style-name") == "Title":
+                self.title = text.text
+            self.outline.add_paragraph(text.text)
+            self._add_deferred(text.deferred)
+        elif kind == "table":
+            self._add_table(block)
+        elif kind == "list":
+            self._add_list(block, attribute(block, "style-name"), 0)
+        elif kind in ("frame", "custom-shape", "text-box"):
+            self._add_frame(block)
+        elif kind and kind not in _SKIPPED:
+            self.add_blocks(block)
+
+    def _add_table(self, table: _Element) -> None:
+        rows = list(table_rows(table))
+        if max(map(len, rows), default=0) > 1:
+            self.outline.add_table([block_text(cell) for cell in row] for row in rows)
+            return
+        # A table of one column is a frame around ordinary text.
+        for row in rows:
+            for cell in row:
+                self.add_blocks(cell)
+
+    def _add_list(self, items: _Element, style: str, depth: int) -> None:
+        style = attribute(items, "style-name") or style
+        is_numbered = (style, depth + 1) in self._numbered
+        count = 0
+        for item in items:
+            count += name(item) == "list-item"
+            mark = f"{count}. " if is_numbered else "- "
+            for part in item:
+                if name(part) == "list":
+                    self._add_list(part, style, depth + 1)
+                elif name(part) == "p":
+                    text = paragraph_text(part)
+                    if text.text.strip():
+                        self.outline.add_paragraph(f"{'  ' * depth}{mark}{text.text}")
+                        mark = "  "
+                    self._add_deferred(text.deferred)
+                else:
+                    self._add_block(part)
+
+    def _add_frame(self, frame: _Element) -> None:
+        texts = (child(frame, kind) for kind in ("title", "desc"))
+        shown = dict.fromkeys(text.text or "" for text in texts if text is not None)
+        alternative = described(" ".join(shown))
+        if alternative:
+            self.outline.add_paragraph(f"[Image: {alternative}]")
+        for part in frame:
+            if name(part) not in ("title", "desc"):
+                self._add_block(part)
+
+    def _add_deferred(self, blocks: list[_Element]) -> None:
+        """Add frames, notes and comments after the paragraph that they are anchored in."""
+        for block in blocks:
+            if name(block) == "note":
+                citation = block_text(child(block, "note-citation"))
+                text = block_text(child(block, "note-body"))
+                self.outline.add_paragraph(f"[{citation}] {text}" if text else "")
+            elif name(block) == "annotation":
+                text = block_text(block)
+                self.outline.add_paragraph(f"Comment: {text}" if text else "")
+            else:
+                self._add_block(block)

@@ -1,0 +1,201 @@
+"""Small handwritten packages: Office Open XML, OpenDocument, EPUB."""
+
+import struct
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+ODF = "urn:oasis:names:tc:opendocument:xmlns"
+
+
+def package(parts: Mapping[str, str | bytes]) -> bytes:
+    """A ZIP file of these members."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def relations(*targets: tuple[str, str]) -> str:
+    """Relationships `r1`, `r2`, … of these kinds to these parts."""
+    rows = "".join(
+        f'<Relationship Id="r{i}" Type="{OFFICE}/{kind}" Target="{target}"/>'
+        for i, (kind, target) in enumerate(targets, start=1)
+    )
+    return f'<Relationships xmlns="{PACKAGE}">{rows}</Relationships>'
+
+
+# --- spreadsheets ---
+
+
+def xlsx(sheets: Mapping[str, str], styles: str = "") -> bytes:
+    """A workbook with these sheets, each of them `<row>` elements."""
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(sheets, 1)
+    )
+    parts = {
+        "_rels/.rels": relations(
+            ("officeDocument", "xl/workbook.xml"), ("core-properties", "docProps/core.xml")
+        ),
+        "docProps/core.xml": '<p xmlns:dc="urn:dc"><dc:title>Budget</dc:title></p>',
+        "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}"><sheets>{listed}'
+        "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": relations(
+            *(("worksheet", f"worksheets/sheet{i}.xml") for i in range(1, len(sheets) + 1)),
+            ("styles", "styles.xml"),
+        ),
+        "xl/styles.xml": f'<styleSheet xmlns="{SHEET}">{styles}</styleSheet>',
+    }
+    for i, rows in enumerate(sheets.values(), 1):
+        parts[f"xl/worksheets/sheet{i}.xml"] = (
+            f'<worksheet xmlns="{SHEET}"><sheetData>{rows}</sheetData></worksheet>'
+        )
+    return package(parts)
+
+
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def row(number: int, *cells: str | float, left: int = 0, style: int = 0) -> str:
+    """A row of texts and numbers, beginning at a column from 0."""
+    made: list[str] = []
+    for at, cell in enumerate(cells, start=left):
+        name = f'r="{chr(65 + at)}{number}"'
+        if isinstance(cell, str):
+            made.append(f'<c {name} t="inlineStr"><is><t>{cell}</t></is></c>')
+        else:
+            made.append(f'<c {name} s="{style}"><v>{cell}</v></c>')
+    return f'<row r="{number}">{"".join(made)}</row>'
+
+
+def xlsb(name: str, *cells: str | float) -> bytes:
+    """A binary workbook with one sheet and one row."""
+    rows = record(0, bytes(25)) + b"".join(
+        record(6, number(at) + bytes(4) + wide(cell))
+        if isinstance(cell, str)
+        else record(5, number(at) + bytes(4) + struct.pack("<d", cell))
+        for at, cell in enumerate(cells)
+    )
+    size = number(0) + number(0) + number(0) + number(len(cells) - 1)
+    bundle = bytes(4) + number(1) + wide("r1") + wide(name)
+    return package(
+        {
+            "_rels/.rels": relations(("officeDocument", "xl/workbook.bin")),
+            "xl/workbook.bin": record(143) + record(156, bundle) + record(144) + record(132),
+            "xl/_rels/workbook.bin.rels": relations(("worksheet", "worksheets/sheet1.bin")),
+            "xl/worksheets/sheet1.bin": record(129)
+            + record(148, size)
+            + record(145)
+            + rows
+            + record(146)
+            + record(130),
+        }
+    )
+
+
+def record(kind: int, content: bytes = b"") -> bytes:
+    """A record of a binary workbook; its kind and its length have 7 bits in each byte."""
+    head = bytes([kind]) if kind < 128 else bytes([kind & 127 | 128, kind >> 7])
+    return head + bytes([len(content) & 127 | 128, len(content) >> 7]) + content
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+def wide(text: str) -> bytes:
+    return number(len(text)) + text.encode("utf-16-le")
+
+
+# --- presentations ---
+
+
+def pptx(
+    *slides: str, notes: Mapping[int, str] | None = None, parts: Mapping[str, str] | None = None
+) -> bytes:
+    """A presentation of these slides, each of them shapes; `notes` by the number of the slide."""
+    names = f'xmlns:a="urn:a" xmlns:p="urn:p" xmlns:r="{OFFICE}"'
+    members = {
+        "_rels/.rels": relations(("officeDocument", "ppt/presentation.xml")),
+        "ppt/presentation.xml": f"<p:presentation {names}><p:sldIdLst>"
+        + "".join(f'<p:sldId id="2{i}" r:id="r{i}"/>' for i in range(1, len(slides) + 1))
+        + "</p:sldIdLst></p:presentation>",
+        "ppt/_rels/presentation.xml.rels": relations(
+            *(("slide", f"slides/slide{i}.xml") for i in range(1, len(slides) + 1))
+        ),
+    }
+    for i, shapes in enumerate(slides, 1):
+        members[f"ppt/slides/slide{i}.xml"] = _tree("sld", names, shapes)
+        if notes and i in notes:
+            members[f"ppt/slides/_rels/slide{i}.xml.rels"] = relations(
+                ("notesSlide", f"../notes/notes{i}.xml")
+            )
+            members[f"ppt/notes/notes{i}.xml"] = _tree("notes", names, shape(notes[i], "body"))
+    return package(members | dict(parts or {}))
+
+
+def _tree(kind: str, names: str, shapes: str) -> str:
+    return f"<p:{kind} {names}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:{kind}>"
+
+
+def shape(text: str, placeholder: str = "") -> str:
+    """A shape of one paragraph; `placeholder` is its type."""
+    kind = f'<p:ph type="{placeholder}"/>' if placeholder else ""
+    return (
+        f'<p:sp><p:nvSpPr><p:cNvPr id="1" name="x"/><p:nvPr>{kind}</p:nvPr></p:nvSpPr>'
+        f"<p:txBody>{paragraph(text)}</p:txBody></p:sp>"
+    )
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<a:p>{properties}<a:r><a:t>{text}</a:t></a:r></a:p>"
+
+
+# --- OpenDocument ---
+
+
+def flat_odf(kind: str, body: str, styles: str = "") -> str:
+    """A document in one XML file; `kind` is `text`, `spreadsheet` or `presentation`."""
+    prefixes = ("office", "text", "table", "draw", "presentation", "style", "meta")
+    names = " ".join(f'xmlns:{each}="{ODF}:{each}:1.0"' for each in prefixes)
+    return (
+        f'<office:document {names} xmlns:dc="urn:dc"><office:meta><dc:title>A title</dc:title>'
+        f"<dc:language>de-DE</dc:language></office:meta>{styles}"
+        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document>"
+    )
+
+
+def odf(kind: str, body: str, **parts: str) -> bytes:
+    """The same as a package."""
+    return package({"content.xml": flat_odf(kind, body)} | parts)
+
+
+# --- books ---
+
+
+def epub(pages: Mapping[str, str], contents: str = "", **parts: str) -> bytes:
+    """A book of these pages in this order; `contents` is the body of its navigation."""
+    items = "".join(
+        f'<item id="i{i}" href="{name}" media-type="application/xhtml+xml"/>'
+        for i, name in enumerate(pages)
+    )
+    spine = "".join(f'<itemref idref="i{i}"/>' for i in range(len(pages)))
+    members = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": '<container xmlns="urn:c"><rootfiles><rootfile full-path='
+        '"OEBPS/book.opf"/></rootfiles></container>',
+        "OEBPS/book.opf": '<package xmlns="urn:opf"><metadata xmlns:dc="urn:dc"><dc:title>A book'
+        "</dc:title><dc:creator>Ann</dc:creator><dc:language>en</dc:language></metadata>"
+        f'<manifest>{items}<item id="n" href="nav.xhtml" properties="nav" '
+        f'media-type="application/xhtml+xml"/></manifest><spine>{spine}</spine></package>',
+        "OEBPS/nav.xhtml": f'<html xmlns="http://www.w3.org/1999/xhtml"><body>{contents}</body>'
+        "</html>",
+    }
+    for name, body in pages.items():
+        members[f"OEBPS/{name}"] = (
+            f'<html xmlns="http://www.w3.org/1999/xhtml"><body>{body}</body></html>'
+        )
+    return package(members | parts)

@@ -1,0 +1,114 @@
+import time
+from datetime import date, datetime, timedelta
+from pathlib import PurePath
+
+import pytest
+
+from allma_server.documents.chunking import ChunkSettings, chunk
+from allma_server.documents.readers import spreadsheet
+from allma_server.documents.readers.zip_package import OLE
+from allma_server.errors import NothingToIndex, UnreadableDocument
+from allma_server.secrets import mask_extract
+from allma_server.types import Extract, common_heading
+from tests.unit.documents.office_files import package, row, xlsb, xlsx
+
+PERCENT = (
+    '<numFmts><numFmt numFmtId="170" formatCode="0.0%"/></numFmts>'
+    '<cellXfs><xf numFmtId="0"/><xf numFmtId="170"/><xf numFmtId="14"/></cellXfs>'
+)
+
+
+def read(data: bytes, name: str = "book.xlsx") -> Extract:
+    return spreadsheet.read(data, PurePath(name))
+
+
+def table(first: int, left: int = 0, rows: int = 60) -> str:
+    head = row(first, "City", "People", left=left)
+    body = (row(first + i, f"City number {i}", 1000.0 + i, left=left) for i in range(1, rows))
+    return head + "".join(body)
+
+
+def test_a_chunk_is_found_at_its_cells_and_repeats_the_header() -> None:
+    extract = read(xlsx({"Notes": row(3, "About cities", left=1), "Cities": table(5, left=2)}))
+    assert extract.title == "Budget"
+    first, second, *others = chunk(extract, "", ChunkSettings())
+    assert (first.heading, first.text) == (("Notes", "B3:B3"), "About cities")
+    assert second.heading[0] == "Cities" and second.heading[1].startswith("C5:D")
+    assert all(each.text.startswith("City | People\n") for each in [second, *others])
+    assert others[-1].heading[1].endswith(":D64")
+    assert "C5" not in second.context  # a row above must not change the embedded text
+
+
+def test_neighbouring_chunks_name_the_cells_of_both() -> None:
+    extract = read(xlsx({"Cities": table(1)}))
+    one, two = chunk(extract, "", ChunkSettings())[:2]
+    joined = common_heading(one.heading, two.heading)
+    first, last = one.heading[1].split(":")[0], two.heading[1].split(":")[1]
+    assert joined == ["Cities", f"{first}:{last}"]
+    assert common_heading(["A", "0:01–0:02"], ["A", "0:02–0:04"]) == ["A", "0:01–0:04"]
+    assert common_heading(["A", "Cells"], ["A", "B2:B4"]) == ["A"]
+
+
+def test_each_table_of_a_sheet_has_its_own_header() -> None:
+    other = table(101).replace("City", "Town")
+    sections = read(xlsx({"S": row(1, "All places") + table(3, rows=50) + other})).sections
+    assert [each.repeat for each in sections] == ["", "City | People", "Town | People"]
+
+
+def test_values_are_those_that_the_sheet_shows() -> None:
+    cells = row(1, 0.255, 0.5, style=1) + row(2, 45292.0, style=2) + row(3, 3.0, 0.1, 1e20)
+    bits = '<row r="4"><c r="A4" t="b"><v>1</v></c><c r="B4" t="e"><v>#DIV/0!</v></c></row>'
+    text = read(xlsx({"S": cells + bits}, PERCENT)).text
+    assert text.split("\n")[:3] == ["25.5% | 50.0%", "2024-01-01", "3 | 0.1 | 1e+20"]
+    assert text.split("\n")[3].startswith("TRUE")
+    assert spreadsheet.shown(datetime(2024, 5, 6, 7, 8)) == "2024-05-06 07:08:00"
+    assert spreadsheet.shown(date(2024, 5, 6)) == "2024-05-06"
+    assert spreadsheet.shown(timedelta(hours=30)) == "1 day, 6:00:00"
+    assert spreadsheet.shown(0.1 + 0.2) == "0.3"
+
+
+def test_binary_workbooks_are_read() -> None:
+    extract = read(xlsb("Täglich", "Größe", 4.5), "book.xlsb")
+    assert (extract.text, extract.sections[0].heading) == ("Größe | 4.5", ("Täglich",))
+
+
+def test_a_place_stays_with_its_row_when_a_secret_is_masked() -> None:
+    rows = "".join(row(i, f"entry {i}", f"password: Xk9{i}fQz7Lm2pV") for i in range(1, 30))
+    extract = mask_extract(read(xlsx({"S": rows})))
+    (section,) = extract.sections
+    assert len(section.breaks) == len(section.places) == 29
+    for at, place in zip(section.breaks, section.places, strict=True):
+        number = place[0].strip("A:")
+        assert extract.text[at:].startswith(f"entry {number} ")
+    assert "fQz7Lm2pV" not in extract.text
+
+
+def test_a_sheet_of_a_million_empty_rows_is_read_in_bounded_time() -> None:
+    began = time.process_time()
+    extract = read(xlsx({"S": row(1, "first") + row(1_000_000, "last")}))
+    assert extract.text == "first\nlast"
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (xlsx({"Far": row(1, "x") + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
+         "'Far' spans 1048576 rows and 16384 columns"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "password"),
+        (b"name,age\nAnn,7\n", "not an Excel document"),
+        (package({"word/document.xml": "<a/>"}), "damaged"),
+        (xlsx({"S": row(1, "x")})[:-40], "damaged"),
+        (xlsx({"S": "<row><c>"}), "damaged"),
+    ],
+)  # fmt: skip
+def test_unreadable_workbooks_have_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableDocument, match=reason):
+        read(data)
+
+
+def test_a_workbook_without_values_is_skipped() -> None:
+    with pytest.raises(NothingToIndex, match="no values"):
+        read(xlsx({"S": ""}))
+    with pytest.raises(NothingToIndex, match="Excel keeps it"):
+        read(xlsx({"S": row(1, "x")}), "~$book.xlsx")
