@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
 from allma_server.errors import InvalidArgument, ProviderError, StorageError
+from allma_server.indexing.granted import GrantedIngestion
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
 from allma_server.ports import ChatModels, Embedder, Parser, Reranker
@@ -49,10 +50,11 @@ from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.database_file import refuse_emptied
 from allma_server.storage.sqlite.embeddings import UNUSED_DAYS
+from allma_server.storage.sqlite.granted import GrantedCatalog
 from allma_server.storage.vectors.config import vector_options
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, open_vectors
-from allma_server.types import FORMATS, ChatMessage, ImportReport, Rescue, Separation
+from allma_server.types import FORMATS, ChatMessage, ImportReport, Principal, Rescue, Separation
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -282,6 +284,17 @@ class Engine:
     def config(self) -> Config:
         """The settings in effect, as last read."""
         return self.settings()
+
+    def seen_by(self, principal: Principal) -> "Engine":
+        """Return the engine without what does not exist for a principal.
+
+        It is the same engine: work, jobs and models are shared.
+        """
+        if not principal.is_limited:
+            return self
+        catalog = GrantedCatalog(self.catalog, principal)
+        ingestion = GrantedIngestion(self.ingestion, catalog, principal)
+        return replace(self, catalog=catalog, ingestion=ingestion)
 
     async def refresh_settings(self) -> None:
         """Read the settings file again if it changed; each operation starts with this."""

@@ -68,7 +68,7 @@ class Ingestion:
     """The single writer of the index; made by the engine.
 
     `chunking_fingerprint` returns what decides how files are chunked. `erase_words` and
-    `erase_vectors` erase removed chunks from the search indexes.
+    `erase_vectors` erase removed chunks from the search indexes. `started_by`: the users of jobs.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Ingestion:
             catalogue.workspaces, self._start_update, config.data_dir, watch=config.watch
         )
         self._failures: dict[str, str] = {}
+        self.started_by: dict[str, str] = {}
 
     # --- workspaces -------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ every client sees the same names, defaults and limits.
 
 import dataclasses
 import inspect
+import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.alias_generators import to_camel, to_snake
 
+from allma_server._internal.logs import AUDIT
 from allma_server._internal.path_text import shown
 from allma_server._internal.validation import requirement
 from allma_server.engine import Engine
@@ -23,6 +26,12 @@ from allma_server.errors import AllmaError, InvalidArgument, PermissionDenied
 from allma_server.operations.paths import is_path, resolved
 from allma_server.ports import Progress
 from allma_server.types import Citation, Principal, Right, is_text
+
+_audit = logging.getLogger(AUDIT)
+
+_AUDITED = (
+    "path", "paths", "id", "conversation_id", "name", "can", "workspaces", "days", "job_id"
+)  # fmt: skip
 
 
 class NullProgress:
@@ -38,6 +47,8 @@ class NullProgress:
 class Call:
     """The context of one call: the engine, the principal, progress, and the client's folders.
 
+    `engine` is the part of it that exists for the principal.
+
     `workspaces` narrow a search that names no workspace; empty means everything indexed.
     `deadline`: seconds after which long work should return its job instead of its report.
     `folders`: where relative paths start. `defaults`: values for optional arguments that the
@@ -51,6 +62,10 @@ class Call:
     deadline: float | None = None
     folders: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, object])
+
+    def __post_init__(self) -> None:
+        # Whatever runs with this call cannot reach more than its principal may.
+        object.__setattr__(self, "engine", self.engine.seen_by(self.principal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +125,23 @@ class Operation:
         await call.engine.refresh_settings()
         values = await self._resolved(call, checked)
         try:
-            return await self.run(call, **values)
-        except AllmaError:
+            result = await self.run(call, **values)
+            self._note(call.principal, values, "done")
+            return result
+        except AllmaError as exc:
+            self._note(call.principal, values, exc.code)
             raise
         except Exception as exc:
             # A damaged database raises exceptions that no operation expects; they are not bugs.
             if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
                 raise damage from exc
             raise
+
+    def _note(self, principal: Principal, values: Mapping[str, object], outcome: str) -> None:
+        """Write a line about a change: who, what, to what, and its outcome; never a user's text."""
+        if self.writes:
+            what = {name: values[name] for name in _AUDITED if values.get(name) is not None}
+            _audit.info("%s %s %s: %s", principal.name, self.name, shown(json.dumps(what)), outcome)
 
     async def _resolved(self, call: Call, checked: BaseModel) -> dict[str, object]:
         """Return the arguments with absolute paths.

@@ -24,7 +24,8 @@ async def documents(
     """List the workspaces' files, and why a file was skipped or failed."""
     named = workspace if workspace != EVERYTHING else None
     folder = await indexed_folder(call, named) if named else None
-    return await call.engine.catalog.document_page(folder, state, cursor, limit)
+    folders = [folder] if folder else []
+    return await call.engine.catalog.document_page(folders, state, cursor, limit)
 
 
 @render.register

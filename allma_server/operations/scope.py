@@ -37,11 +37,12 @@ async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope
     Raises:
         DocumentNotFound: the folder neither is, contains, nor is inside an indexed workspace.
     """
+    granted = call.principal.workspaces or ()
     if workspace == EVERYTHING:
-        return Scope((), path)
+        return Scope(granted, path)
     if workspace:
         return Scope((await indexed_folder(call, workspace),), path)
-    return Scope(tuple([await real(folder) for folder in call.workspaces]), path)
+    return Scope(tuple([await real(folder) for folder in call.workspaces]) or granted, path)
 
 
 async def indexed_folder(call: Call, workspace: str) -> str:

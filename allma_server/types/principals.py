@@ -53,6 +53,11 @@ class Principal:
     user: str | None = None
     workspaces: tuple[str, ...] | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether something in the index does not exist for them, or may not be added by them."""
+        return self.user is not None
+
 
 LOCAL = Principal("local", frozenset(Right))
 """The owner of the engine: whoever may enter the socket's folder or start the process."""

@@ -131,7 +131,7 @@ async def fill(engine: Engine, root: Path, chunks: int, words: Words) -> None:
     """Index the files that are not indexed yet, in the order of a folder's walk."""
     files = chunks // CHUNKS_PER_FILE
     workspaces = {each.path: each for each in await engine.catalog.workspaces()}
-    known = (await engine.catalog.document_page(None, None, None, 1)).total
+    known = (await engine.catalog.document_page([], None, None, 1)).total
     for number in range(known, files):
         path = root / file_of(number, files)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,8 @@ class Connection:
         """Return the client's folders, else its indexed project folder or roots, else all."""
         if searched := self.folders.searched:
             return searched
-        indexed = [workspace.path for workspace in await engine.catalog.workspaces()]
+        catalog = engine.seen_by(self.principal).catalog
+        indexed = [workspace.path for workspace in await catalog.workspaces()]
         hints = [await real(hint) for hint in self._hints]
         return tuple(h for h in hints if any(is_inside(h, path) for path in indexed))
 

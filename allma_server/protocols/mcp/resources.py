@@ -155,7 +155,8 @@ class Resources:
             self._polling = False
 
     async def _version(self, uri: str) -> str:
-        catalog = (await self._connection.engine()).catalog
+        engine = await self._connection.engine()
+        catalog = engine.seen_by(self._connection.principal).catalog
         kind, _, id = uri.removeprefix("allma://").partition("/")
         try:
             if not is_text(id):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import aiosqlite
 
 from allma_server.errors import StorageError
 
-Values = Sequence[Any]
+Values = Sequence[Any] | Mapping[str, Any]
 
 STEPS_BETWEEN_CHECKS = 10_000
 """SQLite instructions, some tenths of a millisecond, between two checks for cancellation."""

@@ -13,8 +13,16 @@ _CONVERSATION = """
 """
 
 
+_OWN = "(:user IS NULL OR c.user = :user)"
+
+
 class Conversations(Repository):
-    """Read, rename and delete conversations; `messages.py` adds messages to them."""
+    """Read, rename and delete conversations; `messages.py` adds messages to them.
+
+    `user`: those of other users do not exist; None has all of them.
+    """
+
+    user: str | None = None
 
     async def conversation(self, conversation_id: str) -> Conversation:
         """Return a conversation with its messages and their sources.
@@ -23,7 +31,8 @@ class Conversations(Repository):
             ConversationNotFound: there is none with this id.
         """
         row = await self._db.row(
-            f"{_CONVERSATION} WHERE c.id = ? GROUP BY c.id", (conversation_id,)
+            f"{_CONVERSATION} WHERE c.id = :id AND {_OWN} GROUP BY c.id",
+            {"id": conversation_id, "user": self.user},
         )
         if row is None:
             raise not_found(conversation_id)
@@ -35,10 +44,14 @@ class Conversations(Repository):
         Raises:
             ConversationNotFound: there is no such message.
         """
-        row = await self._db.row("SELECT conversation_id FROM messages WHERE id = ?", (message_id,))
+        row = await self._db.row(
+            "SELECT c.id FROM messages m JOIN conversations c ON c.id = m.conversation_id "
+            f"WHERE m.id = :id AND {_OWN}",
+            {"id": message_id, "user": self.user},
+        )
         if row is None:
             raise ConversationNotFound(f"There is no message {message_id!r}.")
-        return await self.conversation(row["conversation_id"])
+        return await self.conversation(row["id"])
 
     async def conversation_page(
         self, query: str | None, cursor: str | None, limit: int
@@ -50,21 +63,20 @@ class Conversations(Repository):
         """
         pattern = f"%{_escaped(query.strip())}%" if query else "%"
         where = (
-            "(c.title LIKE ?1 ESCAPE '\\' OR EXISTS (SELECT 1 FROM messages m "
-            "WHERE m.conversation_id = c.id AND m.content LIKE ?1 ESCAPE '\\'))"
+            f"{_OWN} AND (c.title LIKE :text ESCAPE '\\' OR EXISTS (SELECT 1 FROM messages m "
+            "WHERE m.conversation_id = c.id AND m.content LIKE :text ESCAPE '\\'))"
         )
-        [total] = await self._db.rows(
-            f"SELECT count(*) FROM conversations c WHERE {where}", (pattern,)
-        )
+        values = {"text": pattern, "user": self.user}
+        [total] = await self._db.rows(f"SELECT count(*) FROM conversations c WHERE {where}", values)
         if cursor and row_id(cursor) is None:
             raise InvalidArgument(
                 f"{cursor!r} is not a cursor.", "Use next_cursor exactly as it was returned."
             )
         # By the latest message's number: two messages may have the same time, not the same number.
         found = await self._db.rows(
-            f"{_CONVERSATION} WHERE {where} GROUP BY c.id HAVING ?2 IS NULL OR latest < ?2 "
-            "ORDER BY latest DESC LIMIT ?3",
-            (pattern, int(cursor) if cursor else None, limit + 1),
+            f"{_CONVERSATION} WHERE {where} GROUP BY c.id HAVING :before IS NULL "
+            "OR latest < :before ORDER BY latest DESC LIMIT :limit",
+            values | {"before": int(cursor) if cursor else None, "limit": limit + 1},
         )
         page = [_conversation(row, []) for row in found[:limit]]
         more = len(found) > limit
@@ -78,8 +90,8 @@ class Conversations(Repository):
         """
         async with self._db.transaction() as tx:
             changed = await tx.execute(
-                "UPDATE conversations SET title = ? WHERE id = ?",
-                (storable(title), conversation_id),
+                f"UPDATE conversations AS c SET title = :title WHERE id = :id AND {_OWN}",
+                {"title": storable(title), "id": conversation_id, "user": self.user},
             )
         if not changed:
             raise not_found(conversation_id)
@@ -91,7 +103,10 @@ class Conversations(Repository):
             ConversationNotFound: there is none with this id.
         """
         async with self._db.transaction() as tx:
-            deleted = await tx.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+            deleted = await tx.execute(
+                f"DELETE FROM conversations AS c WHERE id = :id AND {_OWN}",
+                {"id": conversation_id, "user": self.user},
+            )
         if not deleted:
             raise not_found(conversation_id)
 

@@ -38,7 +38,12 @@ class Documents(Repository):
     async def similar_path(self, name: str) -> str | None:
         """Return the indexed path whose file name is most similar to that of `name`, if any is."""
         found = await self._db.rows("SELECT path FROM documents WHERE state = 'indexed'")
-        return await asyncio.to_thread(_similar, name, [_shown(row[0]) for row in found])
+
+        def similar() -> str | None:
+            paths = [rows.shown_path(row["path"]) for row in found]
+            return _similar(name, [shown(path) for path in paths if self.grants(path)])
+
+        return await asyncio.to_thread(similar)
 
     async def document_by_id(self, document_id: int) -> Document | None:
         row = await self._db.row("SELECT * FROM documents WHERE id = ?", (document_id,))
@@ -62,21 +67,23 @@ class Documents(Repository):
         return await asyncio.to_thread(lambda: [rows.document(row) for row in found])
 
     async def document_page(
-        self, workspace: str | None, state: DocumentState | None, cursor: str | None, limit: int
+        self, folders: Collection[str], state: DocumentState | None, cursor: str | None, limit: int
     ) -> DocumentPage:
-        """Return a page of the ledger in path order, at most `limit` rows.
+        """Return a page of the ledger in path order, at most `limit` rows of these folders.
+
+        Without folders, of all workspaces.
 
         Raises:
             InvalidArgument: the cursor is not from an earlier page.
         """
-        conditions = [inside(workspace)] if workspace else []
+        conditions = [_inside_any(folders)] if folders else []
         if state:
             conditions.append(("d.state = ?", [state]))
         where, values = _all(conditions)
         [total] = await self._db.rows(f"SELECT count(*) FROM documents d WHERE {where}", values)
         if cursor:
             after = unescaped(cursor)
-            if not await self._is_in_workspace(after, workspace):
+            if not await self._is_in(folders, after):
                 raise InvalidArgument(
                     f"{cursor!r} is not a cursor of these documents.",
                     "Use next_cursor exactly as it was returned, or begin without one.",
@@ -92,11 +99,15 @@ class Documents(Repository):
         page = [_document_row(row) for row in found[:limit]]
         return DocumentPage(page, total[0], page[-1].path if len(found) > limit else None)
 
-    async def _is_in_workspace(self, path: str, workspace: str | None) -> bool:
-        if workspace is not None:
-            return is_inside(path, workspace)
-        known = await self._db.rows("SELECT path FROM workspaces")
-        return any(is_inside(path, rows.shown_path(row["path"])) for row in known)
+    async def _is_in(self, folders: Collection[str], path: str) -> bool:
+        if not folders:
+            known = await self._db.rows("SELECT path FROM workspaces")
+            folders = [rows.shown_path(row["path"]) for row in known]
+        return any(is_inside(path, folder) for folder in folders)
+
+    def grants(self, path: str) -> bool:
+        """Return whether a path exists for the principal of a view (`granted.py`)."""
+        return True
 
     async def select_documents(
         self,
@@ -134,16 +145,18 @@ def _similar(name: str, paths: Sequence[str]) -> str | None:
     return by_name[near[0]] if near else None
 
 
-def _shown(stored: str) -> str:
-    return shown(rows.shown_path(stored))
-
-
 def inside(folder: str) -> Condition:
     """Return SQL for: `d.path` is this file or is below this folder. It uses the index of paths."""
     path = rows.stored_path(folder)
     stem = path.rstrip(os.sep)
     after = chr(ord(os.sep) + 1)
     return "(d.path = ? OR (d.path >= ? AND d.path < ?))", [path, stem + os.sep, stem + after]
+
+
+def _inside_any(folders: Collection[str]) -> Condition:
+    conditions = [inside(folder) for folder in folders]
+    where = " OR ".join(sql for sql, _ in conditions)
+    return f"({where})", [value for _, values in conditions for value in values]
 
 
 def _all(conditions: Sequence[Condition]) -> Condition:

@@ -22,15 +22,15 @@ class ConversationMessages(Conversations):
         Raises:
             ConversationNotFound: the conversation to continue does not exist.
         """
-        earlier = await self.messages(conversation_id) if conversation_id else []
+        earlier = (await self.conversation(conversation_id)).messages if conversation_id else []
         async with self._db.transaction() as tx:
             if conversation_id is None:
                 conversation_id = _new_id()
                 at = now()
                 await tx.execute(
-                    "INSERT INTO conversations (id, title, created_at, updated_at) "
-                    "VALUES (?, ?, ?, ?)",
-                    (conversation_id, storable(title or _title(question)), at, at),
+                    "INSERT INTO conversations (id, title, created_at, updated_at, user) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (conversation_id, storable(title or _title(question)), at, at, self.user),
                 )
             message_id = await _add_message(tx, conversation_id, "user", question, None)
         return Turn(conversation_id, message_id, question, earlier)

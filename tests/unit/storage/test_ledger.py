@@ -282,7 +282,7 @@ async def test_file_names_and_texts_that_are_not_unicode_are_kept(
     [passage] = await catalog.passages(await search_text(catalog, "walrus", 1))
     assert passage.path == LATIN_1 and passage.uri == "file:///w/caf%E9.txt#L1-L1"
     assert passage.text == "half a pair: \ufffd walrus"
-    page = await catalog.document_page(None, None, None, 10)
+    page = await catalog.document_page([], None, None, 10)
     assert page.documents[0].path == LATIN_1
 
 

@@ -186,16 +186,16 @@ async def test_the_document_list_is_paged_and_filtered(catalog: Catalog, names: 
     seen: list[str] = []
     cursor = None
     while True:
-        page = await catalog.document_page(None, None, cursor, 3)
+        page = await catalog.document_page([], None, cursor, 3)
         assert page.total == 8
         seen += [row.path for row in page.documents]
         if (cursor := page.next_cursor) is None:
             break
     assert seen == sorted([*FILES, "/w/x.bin"])
-    [skipped] = (await catalog.document_page("/w", "skipped", None, 3)).documents
+    [skipped] = (await catalog.document_page(["/w"], "skipped", None, 3)).documents
     assert (skipped.path, skipped.reason) == ("/w/x.bin", "It is not text.")
     assert skipped.workspace == "/w" and skipped.uri == "file:///w/x.bin"
-    assert (await catalog.document_page("/w", "failed", None, 3)).documents == []
+    assert (await catalog.document_page(["/w"], "failed", None, 3)).documents == []
 
 
 async def test_a_folder_inside_a_workspace_belongs_to_it(catalog: Catalog):
@@ -388,8 +388,8 @@ async def test_a_cursor_that_is_none_of_these_documents_is_refused(
     workspace = await catalog.add_workspace("/w/src")
     await publish(catalog, "/w/src/a.txt", ["a walrus"], workspace=workspace)
     with pytest.raises(InvalidArgument, match="is not a cursor of these documents"):
-        await catalog.document_page(None, None, cursor, 3)
-    assert (await catalog.document_page(None, None, "/w/src/0.txt", 3)).documents
+        await catalog.document_page([], None, cursor, 3)
+    assert (await catalog.document_page([], None, "/w/src/0.txt", 3)).documents
 
 
 async def test_a_cursor_beyond_all_numbers_is_refused(catalog: Catalog) -> None:
