@@ -161,6 +161,14 @@ class Config(BaseModel):
         description="Requests over HTTP that each client may make, such as 600/minute.",
     )
 
+    response_cache_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=604_800,
+        description="How long an answer is given again to the same question while nothing it "
+        "depends on changes, in seconds; 0 is never.",
+    )
+
     @field_validator("data_dir", mode="before")
     @classmethod
     def _absolute(cls, value: Any) -> Path:
@@ -224,7 +232,9 @@ def load_with_sources(
         ) from exc
 
 
-LIVE = frozenset({"chat_model", "top_k", "rerank_seconds", "idle_minutes"})
+LIVE = frozenset(
+    {"chat_model", "top_k", "rerank_seconds", "idle_minutes", "response_cache_seconds"}
+)
 """Settings that a running engine follows; the others take effect when it opens again."""
 
 

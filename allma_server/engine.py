@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.answering.answer_model import find_answer_model
+from allma_server.answering.cache import AnswerCache
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
@@ -263,6 +264,7 @@ class Engine:
     of connected clients. `tasks` owns work that outlives the call that started it; its tasks must
     not raise. `questions`: one object for each question that is being answered. `scripts`: which
     scripts the embedder knows, as measured so far. `urls`: where it is served over HTTP now.
+    `answers`: those that may be given again.
     """
 
     settings: Callable[[], Config]
@@ -279,6 +281,7 @@ class Engine:
     live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
     urls: list[str] = field(default_factory=list[str])
+    answers: AnswerCache = field(default_factory=AnswerCache)
 
     @property
     def config(self) -> Config:
@@ -286,10 +289,7 @@ class Engine:
         return self.settings()
 
     def seen_by(self, principal: Principal) -> "Engine":
-        """Return the engine without what does not exist for a principal.
-
-        It is the same engine: work, jobs and models are shared.
-        """
+        """Return the same engine without what does not exist for a principal."""
         if not principal.is_limited:
             return self
         catalog = GrantedCatalog(self.catalog, principal)
@@ -316,10 +316,8 @@ async def open_engine(
 
     With a read-only directory it answers from the existing index; changes raise DataReadOnly.
 
-    Args:
-        config: the settings.
-        clients: returns the number of connected clients.
-        live: the settings file behind `config`, which is read again when it changes.
+    `clients` returns the number of connected clients. `live` is the settings file behind `config`,
+    which is read again when it changes.
 
     Raises:
         DataDirectoryBusy: another process owns the data directory.
@@ -423,11 +421,7 @@ async def import_data(
     Its workspaces are proposals: their imported text is searched, but no file in them is read
     until the user indexes them.
 
-    Args:
-        file: a file that `allma export` wrote.
-        data_dir: the directory to fill.
-        replace: whether existing data may be replaced.
-        mask: whether secrets are masked in what is imported.
+    `replace` lets existing data be replaced; `mask` masks secrets in what is imported.
 
     Raises:
         InvalidArgument: the file is not an export, or existing data would be lost.

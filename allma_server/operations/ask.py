@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from allma_server.answering.ask import Question, answer
+from allma_server.answering.cache import repeat_answer
 from allma_server.answering.read_only import ReadOnlyFallback
+from allma_server.operations.cached_answers import answer_key, find_answer
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,
@@ -50,20 +52,26 @@ async def ask(
     async def passages(query: str) -> SearchResult:
         return await with_notice(call, scope, await find(call, query, top_k, scope))
 
-    with engine.ingestion.pause_embedding():
-        store = ReadOnlyFallback(engine.catalog)
-        async with report_waiting(engine, call.progress) as progress:
-            answered = await answer(
-                Question(question, conversation_id, use_rag, model, replaces),
-                engine.config,
-                search=passages,
-                store=store,
-                settings=engine.catalog,
-                chat=engine.chat,
-                progress=progress,
-            )
-    notice = store.extend_notice(answered.notice)
-    return replace(answered, notice=notice)
+    asked = Question(question, conversation_id, use_rag, model, replaces)
+    store = ReadOnlyFallback(engine.catalog)
+    key = await answer_key(call, asked, top_k, scope)
+    if (known := await find_answer(call, key)) is not None:
+        answered = await repeat_answer(question, known, store, call.progress)
+    else:
+        with engine.ingestion.pause_embedding():
+            async with report_waiting(engine, call.progress) as progress:
+                answered = await answer(
+                    asked,
+                    engine.config,
+                    search=passages,
+                    store=store,
+                    settings=engine.catalog,
+                    chat=engine.chat,
+                    progress=progress,
+                )
+        if key is not None and key == await answer_key(call, asked, top_k, scope):
+            engine.answers.add(key, answered)
+    return replace(answered, notice=store.extend_notice(answered.notice))
 
 
 @render.register

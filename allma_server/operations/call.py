@@ -65,7 +65,8 @@ class Call:
 
     def __post_init__(self) -> None:
         # Whatever runs with this call cannot reach more than its principal may.
-        object.__setattr__(self, "engine", self.engine.seen_by(self.principal))
+        if self.principal.is_limited:
+            object.__setattr__(self, "engine", self.engine.seen_by(self.principal))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,9 @@ async def forget(
 ) -> ForgetReport:
     """Remove a file, folder or workspace from the index, never from disk."""
     async with suggest_similar(call, path):
-        return await call.engine.ingestion.forget(path)
+        report = await call.engine.ingestion.forget(path)
+    call.engine.answers.clear()
+    return report
 
 
 @render.register

@@ -26,7 +26,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStats:
-    """Statistics of an answer. Times in milliseconds; None if nothing was generated."""
+    """Statistics of an answer. Times in milliseconds; None if nothing was generated.
+
+    `cached`: an earlier answer to the same question was given again.
+    """
 
     retrieval_ms: int
     first_token_ms: int | None
@@ -34,6 +37,7 @@ class AnswerStats:
     prompt_tokens: int | None
     answer_tokens: int | None
     truncated: bool
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

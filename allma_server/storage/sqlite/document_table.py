@@ -6,6 +6,7 @@ documents that changed since.
 """
 
 import asyncio
+import hashlib
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
@@ -97,6 +98,8 @@ class DocumentTable:
         self._workspaces: tuple[str, ...] = ()
         self._matched: dict[DocumentFilter, _Matched] = {}
         self._changed: set[int] = set()
+        self._changes: dict[int, int] = {}
+        self._last_change = 0
         self._workspaces_changed = True
         database.document_listeners.append(self._note)
 
@@ -120,7 +123,23 @@ class DocumentTable:
                 self._matched.pop(next(iter(self._matched)))
             return known.found
 
+    async def state(self, wanted: DocumentFilter) -> tuple[bytes, int]:
+        """Return a value that differs once a document that matches a filter was changed.
+
+        It holds in this process: the documents, and the number of the last change to one of them.
+
+        Raises:
+            InvalidArgument: a glob is not a pattern.
+        """
+        found = await self.select(wanted)
+        changed = np.fromiter(self._changes, np.int64)
+        numbers = np.fromiter(self._changes.values(), np.int64)
+        last = int(numbers[found.contains(changed)].max(initial=0))
+        return hashlib.blake2b(found.documents.tobytes()).digest(), last
+
     def _note(self, documents: Collection[int], *, workspaces: bool) -> None:
+        self._last_change += 1
+        self._changes.update(dict.fromkeys(documents, self._last_change))
         self._changed.update(documents)
         self._workspaces_changed |= workspaces
 

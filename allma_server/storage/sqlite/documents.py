@@ -132,6 +132,16 @@ class Documents(Repository):
         )
         return await self._table.select(wanted)
 
+    async def index_state(
+        self, folders: Collection[str] = (), globs: Collection[str] = ()
+    ) -> tuple[bytes, int]:
+        """Return a value that differs once a document in a scope was added, changed or removed.
+
+        Raises:
+            InvalidArgument: a glob is not a pattern.
+        """
+        return await self._table.state(DocumentFilter(tuple(folders), tuple(globs)))
+
 
 def _similar(name: str, paths: Sequence[str]) -> str | None:
     wanted = os.path.basename(name.rstrip(os.sep)).lower()

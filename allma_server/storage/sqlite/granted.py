@@ -110,6 +110,11 @@ class GrantedCatalog(Catalog):
     ) -> DocumentSet:
         return await super().select_documents(self._narrowed(folders), globs, formats)
 
+    async def index_state(
+        self, folders: Collection[str] = (), globs: Collection[str] = ()
+    ) -> tuple[bytes, int]:
+        return await super().index_state(self._narrowed(folders), globs)
+
     def _narrowed(self, folders: Collection[str]) -> Collection[str]:
         """Return the parts of folders that are in the grants; never empty if there are grants."""
         if self._granted is None:

@@ -104,6 +104,7 @@ export interface AnswerStats {
   promptTokens: number | null;
   answerTokens: number | null;
   truncated: boolean;
+  cached: boolean;
 }
 
 /** A numbered source that the model was given; `cited` if the answer contains `[number]`. */

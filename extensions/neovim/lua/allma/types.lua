@@ -69,6 +69,7 @@
 ---@field promptTokens? integer
 ---@field answerTokens? integer
 ---@field truncated boolean
+---@field cached boolean
 
 ---@class allma.Citation
 ---@field number integer
