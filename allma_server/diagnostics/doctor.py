@@ -14,6 +14,7 @@ from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, DataDamaged, FullTextDown, ProviderError, StorageError
 from allma_server.ports import Progress
+from allma_server.providers.embedding.local import MODEL
 from allma_server.types import Check, Diagnosis, IngestReport
 
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -22,6 +23,10 @@ MIN_FREE_BYTES = 1 << 30
 CHECK_SECONDS = 20.0
 RAISE_WATCHES = (
     "Raise fs.inotify.max_user_watches; until then large folders are rescanned from time to time."
+)
+USE_SEARCH_MODEL = (
+    f"Choose a model made for search: `allma config set embedder local/{MODEL}`, which is bundled, "
+    "or `ollama pull nomic-embed-text` and `allma config set embedder ollama/nomic-embed-text`."
 )
 
 Probe = Callable[[Engine], Awaitable[Check]]
@@ -171,11 +176,21 @@ async def _embedder(engine: Engine) -> Check:
         return Check(
             "Embedder", "failed", f"{name}: {exc.message}", exc.hint or "Search uses keywords only."
         )
-    return Check("Embedder", "ok", f"{name}, {embedder.dimensions} dimensions")
+    detail = f"{name}, {embedder.dimensions} dimensions"
+    found = await engine.embedder.separation()
+    if found is not None and found.signal < found.noise:
+        return Check(
+            "Embedder",
+            "warning",
+            f"{detail}. It hardly tells the answer to a question from other texts (cosines differ "
+            f"by {found.signal:.2f} ± {found.noise:.2f}): search ranks by words.",
+            USE_SEARCH_MODEL,
+        )
+    return Check("Embedder", "ok", detail)
 
 
 async def _languages(engine: Engine) -> Check:
-    if unknown := await unknown_scripts(engine):
+    if unknown := await unknown_scripts(engine, CHECK_SECONDS):
         return Check("Languages", "warning", unknown, USE_ANOTHER_MODEL)
     return Check("Languages", "ok", "the embedder knows the scripts of the documents")
 

@@ -26,16 +26,16 @@ USE_ANOTHER_MODEL = (
 _NAMES = {"Han": "Chinese", "Hangul": "Korean", "Devanagari": "Devanagari (Hindi)"}
 
 
-async def unknown_scripts(engine: Engine) -> str | None:
+async def unknown_scripts(engine: Engine, seconds: float = MEASURE_SECONDS) -> str | None:
     """Return a sentence about text that the embedder does not know; None if it is little.
 
-    None as well while the embedder does not answer, or not soon.
+    None as well while the embedder does not answer within so many seconds.
     """
     try:
         embedder = await engine.embedder.current()
         if embedder is None:
             return None
-        async with asyncio.timeout(MEASURE_SECONDS):
+        async with asyncio.timeout(seconds):
             shares = await _unknown(engine, embedder)
     except (AllmaError, TimeoutError):
         return None

@@ -1,10 +1,13 @@
-"""`allma doctor` and `allma status` name scripts that the embedder does not know."""
+"""`allma doctor` and `allma status` tell what the embedder does not know."""
 
 from pathlib import Path
+
+import pytest
 
 from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations.text import render
+from allma_server.providers.embedding.local import MODEL
 from tests.unit.indexing.test_ingestion import do
 
 ENGLISH = "The library lends books for three weeks, and films for one.\n"
@@ -43,3 +46,18 @@ async def test_nothing_is_said_about_a_little_text_in_another_script(
 async def test_an_empty_index_has_no_notice(config: Config):
     async with open_engine(config) as engine:
         assert (await do(engine, "status")).embedder.notice is None
+
+
+@pytest.mark.parametrize(
+    ("embedder", "state"), [("hashing/words-256", "warning"), (f"local/{MODEL}", "ok")]
+)
+async def test_an_embedder_that_tells_nothing_apart_is_named(
+    config: Config, tmp_path: Path, embedder: str, state: str
+):
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    async with open_engine(config.model_copy(update={"embedder": embedder})) as engine:
+        await do(engine, "ingest", paths=[str(tmp_path / "a.txt")])
+        checks = {check.name: check for check in (await do(engine, "doctor")).checks}
+    check = checks["Embedder"]
+    assert (check.state, "search ranks by words" in check.detail) == (state, state == "warning")
+    assert state == "ok" or f"local/{MODEL}" in (check.next_step or "")
