@@ -57,6 +57,7 @@ HOMES: dict[str, set[str]] = {
     "pypdfium2": {f"documents/readers/pdf{part}.py" for part in ("", "_text", "_outline")},
     "starlette": {"protocols/http"},
     "tantivy": {"storage/full_text"},
+    "oxmsg": {"documents/readers/msg.py"},
     "python_calamine": {"documents/readers/spreadsheet.py"},
     "striprtf": {"documents/readers/rtf.py"},
     "rich": {"cli", "cli.py"},

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from allma_server.documents.readers.text import clean, elide_base64, is_blank
 from allma_server.errors import NothingToIndex
-from allma_server.types import Extract, Section
+from allma_server.types import Extract, Section, page_label
 
 _LIST_ITEM = re.compile(r"\s*(?:-|[0-9]{1,9}\.) ")
 _PLAIN = Section(0, 0)
@@ -15,6 +15,16 @@ _MIN_TABLE_SECTION = 600
 """Characters from which on a table is a section; a shorter one stays with the text around it."""
 
 _MAX_REPEAT = 400
+
+
+def embedded(section: Section, heading: tuple[str, ...]) -> Section:
+    """Return a section of a document that is embedded below `heading`, whose last is its name.
+
+    The page is named in the heading: as the page of the whole document it would be wrong.
+    """
+    if section.page is not None and heading:
+        heading = (*heading[:-1], f"{heading[-1]}, {page_label(heading[-1], section.page)}")
+    return replace(section, heading=(*heading, *section.heading), page=None)
 
 
 class DocumentBuilder:
@@ -56,9 +66,7 @@ class DocumentBuilder:
         """Append a document that is embedded in this one, below `heading`."""
         for section in extract.sections:
             breaks = tuple(offset - section.start for offset in section.breaks)
-            # Page numbers of the embedded document would be wrong in this one.
-            below = (*heading, *section.heading)
-            like = replace(section, heading=below, page=None, breaks=breaks)
+            like = replace(embedded(section, heading), breaks=breaks)
             self.add_section(extract.text[section.start : section.end], like)
 
     def build(

@@ -21,22 +21,14 @@ from allma_server.errors import (
 from allma_server.indexing.folder_tree import MISSING, FolderTree
 from allma_server.indexing.roots import check_exists, unreadable_root
 from allma_server.secrets import FOLDERS, is_in_secret_folder, is_secret_file
-from allma_server.types import FileFacts, SeenFile, format_of
-
-IGNORED_FOLDERS = frozenset(
-    ".git .hg .svn .jj .bzr node_modules bower_components jspm_packages .venv venv virtualenv "
-    "__pycache__ .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints "
-    ".cache .gradle .terraform .next .nuxt .svelte-kit .parcel-cache .turbo .yarn .pnpm-store "
-    ".direnv .idea .eggs site-packages DerivedData Pods .dart_tool .stack-work _build "
-    "$RECYCLE.BIN .Trash .Trashes".split()
+from allma_server.types import (
+    IGNORED_ENDINGS,
+    IGNORED_FILES,
+    IGNORED_FOLDERS,
+    FileFacts,
+    SeenFile,
+    format_of,
 )
-IGNORED_FILES = frozenset(
-    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb uv.lock "
-    "poetry.lock pdm.lock Pipfile.lock Cargo.lock composer.lock Gemfile.lock go.sum flake.lock "
-    "mix.lock packages.lock.json tokenizer.json vocab.json vocab.txt merges.txt "
-    ".git .DS_Store Thumbs.db desktop.ini .allmaignore".split()
-)
-IGNORED_ENDINGS = (".min.js", ".min.css", ".map", ".pyc", ".swp", ".swo", "~", ".lock", ".part")
 
 _SYSTEM = ("/bin /sbin /lib /lib32 /lib64 /boot /dev /proc /sys /run /etc /usr/bin /usr/sbin "
            "/usr/lib /usr/include /usr/share /var/lib /var/run /System /Library /Applications "

@@ -16,7 +16,7 @@ CODE_DENSITY = 0.01
 
 _CODE_SIGNS = "{}=_<>(["
 
-_PROSE_FORMATS = frozenset("markdown html docx odf rtf epub pptx pdf mail".split())
+_PROSE_FORMATS = frozenset("markdown html docx odf rtf epub pptx pdf mail msg".split())
 
 _MARKUP = re.compile(
     r"`[^`\n]+`|\]\([^)\n]*\)|\[[^\]\n]*\]|<[^>\n]*>|https?://\S+|(?<!\w)_+|_+(?!\w)"

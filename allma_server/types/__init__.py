@@ -65,6 +65,7 @@ from allma_server.types.file_types import (
     format_of,
     page_label,
 )
+from allma_server.types.ignored_names import IGNORED_ENDINGS, IGNORED_FILES, IGNORED_FOLDERS
 from allma_server.types.names import chunk_id, is_text, row_id
 from allma_server.types.principals import (
     LOCAL,
@@ -153,6 +154,9 @@ __all__ = [
     "IngestReport",
     "Job",
     "Keep",
+    "IGNORED_ENDINGS",
+    "IGNORED_FILES",
+    "IGNORED_FOLDERS",
     "LANGUAGES",
     "LANGUAGE_BY_SUFFIX",
     "MARKUP_SUFFIXES",

@@ -49,6 +49,8 @@ FORMATS = {
         ".dbk .tei .fb2 .kml .gpx .storyboard .xib .ui .iml".split()
     ),
     "mail": (".eml", ".mbox", ".mhtml", ".mht"),
+    "msg": (".msg", ".oft"),
+    "archive": tuple(".zip .tar .tgz .tbz2 .txz .tar.gz .tar.bz2 .tar.xz".split()),
     "pdf": (".pdf",),
     "docx": (".docx", ".docm", ".dotx", ".dotm"),
     "spreadsheet": (".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb", ".xls", ".xlt"),
@@ -70,7 +72,7 @@ SLIDE_SUFFIXES = frozenset((*FORMATS["pptx"], ".odp", ".otp", ".fodp"))
 BINARY_SUFFIXES = frozenset(
     ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
     ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
-    ".zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
+    ".gz .bz2 .xz .zst .7z .rar .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
     ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
     ".ttf .otf .woff .woff2 .eot .pickle .pkl .npy .npz .parquet .feather .h5 .hdf5 .onnx .pt "
     ".pth .safetensors .gguf .ggml .mo .pyc .pyo .swp .doc .ppt .mobi .sketch .fig .blend "
@@ -88,8 +90,9 @@ def format_of(path: PurePath) -> str | None:
     An unknown suffix, or none, means "text": the text reader refuses binary data.
     """
     suffix = path.suffix.lower()
-    if (name := FORMAT_BY_SUFFIX.get(suffix)) is not None:
-        return name
+    for ending in ("".join(path.suffixes[-2:]).lower(), suffix):
+        if (name := FORMAT_BY_SUFFIX.get(ending)) is not None:
+            return name
     return None if suffix in BINARY_SUFFIXES else "text"
 
 

@@ -19,7 +19,8 @@ from allma_server.ports import Reader
 from allma_server.types import BINARY_SUFFIXES, FORMAT_BY_SUFFIX, FORMATS, Extract
 from tests.seeds import seeds
 from tests.test_architecture import PACKAGE
-from tests.unit.documents.office_files import epub, odf, pptx, row, shape, xlsx
+from tests.unit.documents.office_files import epub, odf, package, pptx, row, shape, xlsx
+from tests.unit.documents.ole_files import BODY, SUBJECT, msg
 from tests.unit.documents.pdf_files import pdf_with_pages
 
 
@@ -43,6 +44,8 @@ SAMPLES: dict[str, Callable[[], bytes]] = {
     "mail": lambda: b"Subject: Findings\r\n\r\nThe needle lies in the haystack.\r\n",
     "pdf": lambda: pdf_with_pages("The needle lies in the haystack."),
     "docx": docx_sample,
+    "msg": lambda: msg({SUBJECT: "Findings", BODY: "The needle lies in the haystack."}),
+    "archive": lambda: package({"a/b.txt": b"The needle lies in the haystack."}),
     "spreadsheet": lambda: xlsx({"S": row(1, "The needle lies in the haystack.")}),
     "pptx": lambda: pptx(shape("The needle lies in the haystack.")),
     "odf": lambda: odf("text", "<text:p>The needle lies in the haystack.</text:p>"),
@@ -172,6 +175,6 @@ def test_names_without_a_known_suffix_are_read_as_text(name: str) -> None:
     assert reader_for(PurePath(name)) is reader_of("text")
 
 
-@pytest.mark.parametrize("name", ["photo.JPG", "song.mp3", "backup.tar.gz", "old.doc"])
+@pytest.mark.parametrize("name", ["photo.JPG", "song.mp3", "backup.sql.gz", "old.doc"])
 def test_formats_without_readable_text_have_no_reader(name: str) -> None:
     assert reader_for(PurePath(name)) is None

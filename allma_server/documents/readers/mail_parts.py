@@ -17,7 +17,7 @@ from email.message import Message
 from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
-from allma_server.documents.builder import DocumentBuilder
+from allma_server.documents.builder import DocumentBuilder, embedded
 from allma_server.documents.readers import html, reader_for
 from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.text import clean, extract_plain_text
@@ -115,8 +115,7 @@ class MailDocument:
             within = [extract.lines[n] if extract.lines else n + 1 for n in rows]
             lines = [text.lines[min(n, len(text.lines)) - 1] for n in within]
             breaks = tuple(offset - section.start for offset in section.breaks)
-            # Page numbers of an attachment would be wrong for this file.
-            like = replace(section, heading=(*heading, *section.heading), page=None, breaks=breaks)
+            like = replace(embedded(section, heading), breaks=breaks)
             self.builder.add_section(own, like, lines)
 
 

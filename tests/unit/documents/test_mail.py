@@ -76,7 +76,7 @@ def test_attachments_are_read_as_their_own_formats_under_their_names() -> None:
     message.add_attachment(letter("Inner", "Words within.\n"))
     extract = read(message.as_bytes())
     texts = {s.heading[1:]: extract.text[s.start : s.end] for s in extract.sections}
-    assert "alpha" in texts["ports.csv",] and "needle" in texts["Übersicht.pdf",]
+    assert "alpha" in texts["ports.csv",] and "needle" in texts["Übersicht.pdf, page 1",]
     assert "Words within." in texts["Inner",]
     assert all(section.page is None for section in extract.sections)
     listed = extract.text.split("Attachments: ")[1].split("\n")[0]
