@@ -13,7 +13,9 @@ from allma_server.operations.text import render
 from allma_server.search.read import read_excerpt
 from allma_server.types import Excerpt
 
-PLAIN_FORMATS = frozenset({"text", "markdown", "code", "csv", "json", "xml"})
+PLAIN_FORMATS = frozenset(
+    "text markdown rst asciidoc org latex subtitles po code csv json xml".split()
+)
 """Formats whose text is the file itself, so the current file can be shown."""
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from allma_server.search.question_words import asks
-from allma_server.types import MARKUP_SUFFIXES, Passage, format_of
+from allma_server.types import Passage, format_of
 
 CODE_DENSITY = 0.01
 """Signs of code per character above which a text counts as code.
@@ -16,7 +16,9 @@ CODE_DENSITY = 0.01
 
 _CODE_SIGNS = "{}=_<>(["
 
-_PROSE_FORMATS = frozenset("markdown html docx odf rtf epub pptx pdf mail msg".split())
+_PROSE_FORMATS = frozenset(
+    "markdown rst asciidoc org html docx odf rtf epub pptx pdf mail msg".split()
+)
 
 _MARKUP = re.compile(
     r"`[^`\n]+`|\]\([^)\n]*\)|\[[^\]\n]*\]|<[^>\n]*>|https?://\S+|(?<!\w)_+|_+(?!\w)"
@@ -48,7 +50,7 @@ def _is_code(suffix: str, text: str) -> bool:
     if name == "code":
         return True
     prose = text
-    if name in _PROSE_FORMATS or suffix in MARKUP_SUFFIXES:
+    if name in _PROSE_FORMATS:
         prose = _MARKUP.sub("", text)
     # What is mostly links or a table is no code, whatever is left of it.
     return len(prose) > 0.5 * len(text) and _sign_count(prose) > CODE_DENSITY * len(prose)

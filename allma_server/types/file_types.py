@@ -36,10 +36,16 @@ _UNPARSED_LANGUAGES = tuple(
 
 FORMATS = {
     "text": tuple(
-        ".txt .text .log .rst .adoc .asciidoc .org .tex .bib .ini .cfg .conf .toml .yaml .yml "
-        ".properties .env .srt .vtt .ics .vcf .diff .patch .po .pot .nfo .list".split()
+        ".txt .text .log .bib .ini .cfg .conf .toml .yaml .yml .properties .env .ics .vcf .diff "
+        ".patch .nfo .list".split()
     ),
     "markdown": (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"),
+    "rst": (".rst", ".rest"),
+    "asciidoc": (".adoc", ".asciidoc"),
+    "org": (".org",),
+    "latex": (".tex", ".ltx"),
+    "subtitles": (".srt", ".vtt"),
+    "po": (".po", ".pot"),
     "code": (*(each for group in LANGUAGES.values() for each in group), *_UNPARSED_LANGUAGES),
     "json": (".json", ".jsonl", ".ndjson", ".geojson", ".json5", ".jsonc"),
     "html": (".html", ".htm", ".xhtml", ".shtml"),
@@ -62,9 +68,6 @@ FORMATS = {
     "notebook": (".ipynb",),
 }
 """The suffixes of each format, the usual one first. A row needs a reader of the same name."""
-
-MARKUP_SUFFIXES = frozenset({".rst", ".adoc", ".asciidoc", ".org"})
-"""Documents of the format "text" whose markup resembles that of Markdown."""
 
 SLIDE_SUFFIXES = frozenset((*FORMATS["pptx"], ".odp", ".otp", ".fodp"))
 """Documents whose pages are slides."""

@@ -36,6 +36,12 @@ def docx_sample() -> bytes:
 SAMPLES: dict[str, Callable[[], bytes]] = {
     "text": lambda: b"First line.\nThe needle lies in the haystack.\n",
     "markdown": lambda: b"# Findings\n\nThe needle lies in the haystack.\n",
+    "rst": lambda: b"Findings\n========\n\nThe needle lies in the haystack.\n",
+    "asciidoc": lambda: b"= Findings\n\nThe needle lies in the haystack.\n",
+    "org": lambda: b"* Findings\nThe needle lies in the haystack.\n",
+    "latex": lambda: b"\\section{Findings}\nThe needle lies in the haystack.\n",
+    "subtitles": lambda: b"1\n00:00:01,0 --> 00:00:02,0\nThe needle lies in the haystack.\n",
+    "po": lambda: b'msgid "The needle lies in the haystack."\nmsgstr ""\n',
     "code": lambda: b"def find():\n    return 'The needle lies in the haystack.'\n",
     "html": lambda: b"<h1>Findings</h1><p>The needle lies in the haystack.</p>",
     "xml": lambda: (

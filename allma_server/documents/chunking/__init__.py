@@ -19,7 +19,7 @@ from allma_server.types import Chunk, Extract
 
 __all__ = ["CHUNKER_VERSION", "ChunkSettings", "chunk", "token_counter"]
 
-CHUNKER_VERSION = 2
+CHUNKER_VERSION = 3
 """Increase it when the same file would yield other chunks; the index is then rebuilt."""
 
 
