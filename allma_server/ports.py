@@ -119,7 +119,7 @@ class ChatModels(Protocol):
 
     Raises:
         ProviderUnreachable, ModelNotFound, ModelUnsuitable, AnswerInterrupted, ProviderError;
-        Unsupported from `pull` and `delete` if the provider does not support them.
+        Unsupported from `pull`, `delete` and `next_token` if the provider does not support them.
     """
 
     async def version(self) -> str: ...
@@ -134,6 +134,12 @@ class ChatModels(Protocol):
         max_tokens: int | None = None,
         temperature: float | None = None,
     ) -> AsyncGenerator[TextDelta | Finish]: ...
+    async def next_token(
+        self, model: str, messages: Sequence[ChatMessage], *, context_length: int | None = None
+    ) -> Mapping[str, float]:
+        """Return the likeliest first tokens of a reply, at most 20, with their probabilities."""
+        ...
+
     def pull(self, name: str) -> AsyncGenerator[PullProgress]: ...
     async def delete(self, name: str) -> None: ...
 

@@ -84,6 +84,16 @@ async def test_an_answer_is_text_and_one_final_event_with_counts(case: Case) -> 
     assert finish.answer_tokens and 1 <= finish.answer_tokens <= 8
 
 
+async def test_the_first_token_comes_with_its_probabilities(case: Case) -> None:
+    question = ask("Is the sky blue? Answer with yes or no.")
+    tokens = await case.chat.next_token(case.model, question, context_length=4096)
+    assert 1 <= len(tokens) <= 20
+    assert 0.05 < sum(tokens.values()) < 1.01
+    likeliest = max(tokens, key=lambda token: tokens[token])
+    text, _ = await read(case, question)
+    assert text.startswith(likeliest.strip())
+
+
 async def test_an_answer_ends_at_the_token_limit(case: Case) -> None:
     _, finish = await read(case, ask("Count from one to one hundred."), max_tokens=3)
     assert (finish.reason, finish.answer_tokens) == ("length", 3)
@@ -137,11 +147,15 @@ async def test_a_model_that_does_not_exist_is_named_in_the_error(case: Case) -> 
         await case.chat.show("no-such-model")
     with pytest.raises(ModelNotFound, match="no-such-model"):
         await anext(case.chat.stream("no-such-model", ask("Hello")))
+    with pytest.raises(ModelNotFound, match="no-such-model"):
+        await case.chat.next_token("no-such-model", ask("Hello"))
 
 
 async def test_an_embedding_model_is_not_asked_to_chat(case: Case) -> None:
     with pytest.raises(ModelUnsuitable, match=case.embedding):
         await anext(case.chat.stream(case.embedding, ask("Hello")))
+    with pytest.raises(ModelUnsuitable, match=case.embedding):
+        await case.chat.next_token(case.embedding, ask("Hello"))
 
 
 async def test_each_listed_model_can_be_shown(case: Case) -> None:

@@ -1,7 +1,7 @@
 """The models of the test server: what is installed, and what can be pulled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,16 @@ from tests.ollama.fetch import WEIGHTS, fetch
 from tests.ollama.runner import Runner
 
 MODIFIED = "2026-11-01T12:00:00.123456789Z"
+THINKING = "thinking"
+"""SmolLM2 under another name, made to write thoughts before its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A model as Ollama describes it. `runner` is None for one that only embeds."""
+    """A model as Ollama describes it. `runner` is None for one that only embeds.
+
+    `thinks`: whether it writes thoughts before its answer unless it is told not to.
+    """
 
     name: str
     size: int
@@ -24,10 +29,12 @@ class Installed:
     context_length: int
     embedding_length: int
     runner: Runner | None
+    thinks: bool = False
 
     @property
     def capabilities(self) -> list[str]:
-        return ["completion"] if self.runner else ["embedding"]
+        thinking = ["thinking"] if self.thinks else []
+        return ["completion", *thinking] if self.runner else ["embedding"]
 
     def details(self) -> dict[str, Any]:
         return {
@@ -71,7 +78,8 @@ class Installed:
 class Library:
     """`smollm2:135m` and `all-minilm` are installed; a second name of the former can be pulled.
 
-    `more`: other weights to install, by the names that they are fetched by.
+    `more`: other weights to install, by the names that they are fetched by; `thinking` installs a
+    model that thinks.
     """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
@@ -80,7 +88,12 @@ class Library:
         self.installed = {
             model.name: model for model in (_smollm2("smollm2:135m", path, runner), _all_minilm())
         }
-        self.installed |= {_tagged(name): _qwen(_tagged(name), fetch(name)) for name in more}
+        if THINKING in more:
+            thinker = replace(_smollm2(_tagged(THINKING), path, runner), thinks=True)
+            self.installed[thinker.name] = thinker
+        self.installed |= {
+            _tagged(name): _qwen(_tagged(name), fetch(name)) for name in more if name != THINKING
+        }
         again = _smollm2("smollm2:135m-instruct-q4_1", path, runner)
         self._pullable = {**self.installed, again.name: again}
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,19 @@ import xllamacpp
 from tests.ollama.streaming import Refused
 
 Messages = list[dict[str, str]]
+THOUGHT_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text of the answer; the last piece says why it ended, and what was counted."""
+    """Some text of the answer; the last piece says why it ended, and what was counted.
+
+    `thinking`: the text is a thought. `logprobs`: of its tokens, as Ollama reports them.
+    """
 
     text: str = ""
+    thinking: bool = False
+    logprobs: list[dict[str, Any]] | None = None
     reason: str | None = None
     prompt_tokens: int = 0
     answer_tokens: int = 0
@@ -81,7 +87,7 @@ class Runner:
                     for choice in event.get("choices", ()):
                         reason = choice["finish_reason"] or reason
                         if text := choice["delta"].get("content"):
-                            yield Piece(text)
+                            yield Piece(text, logprobs=_logprobs(choice))
             yield Piece(
                 reason=reason,
                 prompt_tokens=timings["prompt_n"] + timings["cache_n"],
@@ -89,6 +95,32 @@ class Runner:
                 prompt_ns=int(timings["prompt_ms"] * 1e6),
                 answer_ns=int(timings["predicted_ms"] * 1e6),
             )
+
+    async def think(
+        self, http: httpx.AsyncClient, messages: Messages, options: dict[str, Any]
+    ) -> AsyncGenerator[Piece]:
+        """Thoughts, then the answer; both count towards the limit of tokens, as they do in Ollama.
+
+        No small model thinks by itself, so this one is asked to first.
+        """
+        limit = options["max_tokens"]
+        order = {"role": "user", "content": "Think aloud in a sentence: what do I want to know?"}
+        short = {**options, "max_tokens": min(limit, THOUGHT_TOKENS)}
+        thoughts = Piece()
+        async with aclosing(self.chat(http, [*messages, order], short)) as pieces:
+            async for piece in pieces:
+                thoughts = piece
+                if piece.reason is None:
+                    yield replace(piece, thinking=True)
+        left = limit - thoughts.answer_tokens
+        if left <= 0:
+            yield thoughts
+            return
+        rest = self.chat(http, messages, {**options, "max_tokens": left})
+        async with aclosing(rest) as pieces:
+            async for piece in pieces:
+                counted = piece.answer_tokens + thoughts.answer_tokens
+                yield replace(piece, answer_tokens=counted) if piece.reason else piece
 
     async def relay(
         self, http: httpx.AsyncClient, path: str, body: dict[str, object]
@@ -137,6 +169,21 @@ class Runner:
             f"{self.url}/tokenize", json={"content": answer.json()["prompt"], "add_special": True}
         )
         return answer.json()["tokens"]
+
+
+def _logprobs(choice: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The log-probabilities of a choice without llama.cpp's own additions."""
+    content = (choice.get("logprobs") or {}).get("content")
+    if not content:
+        return None
+
+    def token(entry: dict[str, Any]) -> dict[str, Any]:
+        return {key: entry[key] for key in ("token", "logprob", "bytes") if key in entry}
+
+    return [
+        token(entry) | {"top_logprobs": list(map(token, entry.get("top_logprobs", ())))}
+        for entry in content
+    ]
 
 
 def _start(path: Path, context: int) -> Any:

@@ -148,13 +148,16 @@ class Ollama:
         if runner is None:
             verb = "chat" if key == "message" else "generate"
             raise Refused(400, f'"{body["model"]}" does not support {verb}')
-        if body.get("think"):
+        if body.get("think") and not model.thinks:
             raise Refused(400, f'"{body["model"]}" does not support thinking')
 
-        def part(text: str, **more: object) -> dict[str, Any]:
-            said = {"role": "assistant", "content": text} if key == "message" else text
+        def part(text: str, *, thinking: bool = False, **more: object) -> dict[str, Any]:
+            said, thought = ("", {"thinking": text}) if thinking else (text, {})
             stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-            return {"model": body["model"], "created_at": stamp, key: said, **more}
+            head = {"model": body["model"], "created_at": stamp}
+            if key == "message":
+                return head | {key: {"role": "assistant", "content": said, **thought}, **more}
+            return head | {key: said, **thought, **more}
 
         keep = _seconds(body.get("keep_alive", "5m"))
         if not messages and keep == 0:
@@ -167,16 +170,14 @@ class Ollama:
         if not messages:
             yield part("", done=True, done_reason="load")
             return
-        sampling = {
-            OPTIONS[name]: value
-            for name, value in options.items()
-            if name in OPTIONS and not (name == "num_predict" and value < 0)
-        }
-        sampling["max_tokens"] = min(sampling.get("max_tokens", NO_LIMIT), self.max_answer)
-        async with aclosing(runner.chat(self.http, messages, sampling)) as pieces:
+        sampling = self._sampling(body, options)
+        thinks = model.thinks and body.get("think") is not False
+        stream = runner.think if thinks else runner.chat
+        async with aclosing(stream(self.http, messages, sampling)) as pieces:
             async for piece in pieces:
                 if piece.reason is None:
-                    yield part(piece.text, done=False)
+                    chances = {"logprobs": piece.logprobs} if piece.logprobs else {}
+                    yield part(piece.text, thinking=piece.thinking, done=False, **chances)
                     continue
                 metrics = {
                     "total_duration": time.perf_counter_ns() - began,
@@ -187,9 +188,24 @@ class Ollama:
                     "eval_duration": piece.answer_ns,
                 }
                 counted = {name: value for name, value in metrics.items() if value}
-                yield part("", done=True, done_reason=piece.reason, **counted)
+                yield part("", thinking=False, done=True, done_reason=piece.reason, **counted)
         if keep == 0:
             runner.unload()
+
+    def _sampling(self, body: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        """The options in llama.cpp's words."""
+        top = body.get("top_logprobs", 0)
+        if not 0 <= top <= 20:
+            raise Refused(400, "top_logprobs must be between 0 and 20")
+        sampling = {
+            OPTIONS[name]: value
+            for name, value in options.items()
+            if name in OPTIONS and not (name == "num_predict" and value < 0)
+        }
+        sampling["max_tokens"] = min(sampling.get("max_tokens", NO_LIMIT), self.max_answer)
+        if body.get("logprobs"):
+            sampling |= {"logprobs": True, "top_logprobs": top}
+        return sampling
 
     async def embed(self, request: Request) -> Response:
         body = await _body(request)

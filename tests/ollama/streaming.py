@@ -74,14 +74,21 @@ async def reply(parts: AsyncGenerator[Part], body: Part, request: Request) -> Re
     if body.get("stream", True):
         return Stream(_lines(parts), request)
     texts: list[str] = []
+    thoughts: list[str] = []
+    chances: list[Any] = []
     last: Part = {}
     async with aclosing(parts):
         async for last in parts:
             texts.append(_text(last))
-    if "message" in last:
-        last["message"]["content"] = "".join(texts)
-    elif "response" in last:
-        last["response"] = "".join(texts)
+            thoughts.append(_message(last).get("thinking", ""))
+            chances += last.get("logprobs", ())
+    if "message" in last or "response" in last:
+        key = "content" if "message" in last else "response"
+        _message(last)[key] = "".join(texts)
+        if any(thoughts):
+            _message(last)["thinking"] = "".join(thoughts)
+        if chances:
+            last["logprobs"] = chances
     return JSONResponse(last)
 
 
@@ -97,6 +104,11 @@ async def _lines(parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:
             if not begun:
                 raise
             yield json.dumps({"error": exc.reason}).encode() + b"\n"
+
+
+def _message(part: Part) -> Part:
+    """The object that holds the text: the message of a chat, else the part itself."""
+    return part.get("message", part)
 
 
 def _text(part: Part) -> str:

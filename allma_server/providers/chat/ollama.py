@@ -6,7 +6,7 @@ The API: https://github.com/ollama/ollama/blob/main/docs/api.md. How long a mode
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field
 
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, ModelUnsuitable, ProviderError
-from allma_server.providers.chat.reply import Reply
+from allma_server.providers.chat.probabilities import TOP_TOKENS, TokenLogprobs, first_token
+from allma_server.providers.chat.reply import FIRST_TOKEN_SECONDS, Reply
 from allma_server.providers.http import (
     Count,
     ProviderClient,
@@ -128,6 +129,32 @@ class OllamaChatModels:
                         yield event
                     return
         raise reply.interrupted()
+
+    async def next_token(
+        self, model: str, messages: Sequence[ChatMessage], *, context_length: int | None = None
+    ) -> Mapping[str, float]:
+        """Return the likeliest first tokens of a reply with their probabilities.
+
+        Raises:
+            Unsupported: the server is older than 0.12.11, which reported the first ones.
+        """
+        capabilities = await self._chat_capabilities(model)
+        options = {"num_ctx": context_length, "num_predict": 1, "temperature": 0.0}
+        body = {
+            "model": model,
+            "messages": [asdict(message) for message in messages],
+            "stream": False,
+            "logprobs": True,
+            "top_logprobs": TOP_TOKENS,
+            "options": {key: value for key, value in options.items() if value is not None},
+            **({"think": False} if "thinking" in capabilities else {}),
+        }
+        answer = await self._client.call(
+            "POST", "/api/chat", _OneToken, body, model=model, seconds=FIRST_TOKEN_SECONDS
+        )
+        if answer.error:
+            raise self._client.stream_error(answer.error, model, has_begun=False)
+        return first_token(answer.logprobs, self._client.provider.name)
 
     async def _chat_capabilities(self, model: str) -> Sequence[str]:
         """Return the capabilities of a model; empty if an older server reports none.
@@ -271,6 +298,11 @@ class _ChatLine(WireModel):
     done_reason: str = "stop"
     prompt_eval_count: Count = None
     eval_count: Count = None
+    error: Any = None
+
+
+class _OneToken(WireModel):
+    logprobs: list[TokenLogprobs] = Field(default_factory=list[TokenLogprobs], max_length=8)
     error: Any = None
 
 

@@ -4,7 +4,7 @@ The server decides which models it offers and how long their contexts are.
 """
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from typing import Any, cast
@@ -15,7 +15,8 @@ from pydantic_core import from_json
 
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, Unsupported
-from allma_server.providers.chat.reply import Reply
+from allma_server.providers.chat.probabilities import TOP_TOKENS, TokenLogprobs, first_token
+from allma_server.providers.chat.reply import FIRST_TOKEN_SECONDS, Reply
 from allma_server.providers.http import Count, ProviderClient, WireModel, open_client, openai
 from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
 
@@ -104,6 +105,30 @@ class OpenAIChatModels:
         for end in reply.end(reason, usage.prompt_tokens, usage.completion_tokens):
             yield end
 
+    async def next_token(
+        self, model: str, messages: Sequence[ChatMessage], *, context_length: int | None = None
+    ) -> Mapping[str, float]:
+        """Return the likeliest first tokens of a reply with their probabilities.
+
+        Raises:
+            Unsupported: the server reports none, or the model begins each reply by thinking.
+        """
+        body = {
+            "model": model,
+            "messages": [asdict(message) for message in messages],
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": TOP_TOKENS,
+        }
+        answer = await self._client.call(
+            "POST", "chat/completions", _OneToken, body, model=model, seconds=FIRST_TOKEN_SECONDS
+        )
+        if answer.error:
+            raise self._client.stream_error(answer.error, model, has_begun=False)
+        tokens = [token for choice in answer.choices for token in choice.logprobs.content]
+        return first_token(tokens, self._client.provider.name)
+
     def _parse(self, event: ServerSentEvent, reply: Reply, model: str) -> "_Event":
         data = event.data.strip()
         if event.event == "error":
@@ -190,6 +215,19 @@ class _Usage(WireModel):
 class _Event(WireModel):
     choices: list[_Choice] = Field(default_factory=list[_Choice])
     usage: _Usage | None = None
+    error: Any = None
+
+
+class _Logprobs(WireModel):
+    content: list[TokenLogprobs] = Field(default_factory=list[TokenLogprobs], max_length=8)
+
+
+class _OneTokenChoice(WireModel):
+    logprobs: _Logprobs = Field(default_factory=_Logprobs)
+
+
+class _OneToken(WireModel):
+    choices: list[_OneTokenChoice] = Field(default_factory=list[_OneTokenChoice], max_length=8)
     error: Any = None
 
 

@@ -9,7 +9,7 @@ Models:
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
@@ -62,8 +62,7 @@ class ScriptedChatModels:
         temperature: float | None = None,
     ) -> AsyncGenerator[TextDelta | Finish]:
         """Yield the answer word by word; a word counts as a token."""
-        if "completion" not in (await self.show(model)).capabilities:
-            raise ModelUnsuitable(f"The scripted model {model} cannot chat.")
+        await self._require_chat(model)
         words = _answer(messages)
         prompt_tokens = sum(len(message.content.split()) for message in messages)
         count = 0
@@ -80,6 +79,13 @@ class ScriptedChatModels:
         finally:
             self.generating -= 1
 
+    async def next_token(
+        self, model: str, messages: Sequence[ChatMessage], *, context_length: int | None = None
+    ) -> Mapping[str, float]:
+        """Return the first word of the answer, which is certain."""
+        await self._require_chat(model)
+        return {_answer(messages)[0]: 1.0}
+
     async def pull(self, name: str) -> AsyncGenerator[PullProgress]:
         """Restore a model after it was deleted."""
         if name not in _CAPABILITIES:
@@ -92,6 +98,10 @@ class ScriptedChatModels:
     async def delete(self, name: str) -> None:
         await self.show(name)
         del self._models[name]
+
+    async def _require_chat(self, model: str) -> None:
+        if "completion" not in (await self.show(model)).capabilities:
+            raise ModelUnsuitable(f"The scripted model {model} cannot chat.")
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from allma_server.errors import (
     ProviderBusy,
     ProviderError,
     ProviderUnreachable,
+    Unsupported,
 )
 from allma_server.providers.chat import reply
 from allma_server.providers.chat.ollama import open_ollama
@@ -91,6 +92,22 @@ async def test_a_thinking_model_is_asked_not_to_think() -> None:
     async with serving(scripted(chat, shown)) as wire:
         await answer(wire)
     assert wire.bodies("/api/chat")[0]["think"] is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"message": {"content": "Yes"}, "done": True}, {"logprobs": [{"token": "Yes"}], "done": True}],
+)
+async def test_a_server_without_probabilities_does_not_support_them(body: object) -> None:
+    async with (
+        serving(scripted(lambda exchange: exchange.answer(body))) as wire,
+        open_ollama(Config(ollama_url=wire.url)) as chat,
+    ):
+        with pytest.raises(Unsupported, match="does not report the probabilities"):
+            await chat.next_token("m", QUESTION)
+    sent = wire.bodies("/api/chat")[0]
+    assert (sent["logprobs"], sent["stream"]) == (True, False)
+    assert sent["options"]["num_predict"] == 1
 
 
 async def test_an_error_in_the_middle_of_an_answer_interrupts_it() -> None:
