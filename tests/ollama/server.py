@@ -55,7 +55,9 @@ class Ollama:
     def __init__(self, max_answer: int, models: Sequence[str]) -> None:
         self.library = Library(models)
         self.max_answer = max_answer
-        self.http = httpx.AsyncClient(timeout=None, trust_env=False)
+        # llama.cpp closes an idle connection after some seconds, at any moment.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)
         self.embedder: InProcessEmbedder | None = None
         self.tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
         self.expires: dict[str, float] = {}
