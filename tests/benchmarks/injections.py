@@ -23,7 +23,7 @@ from allma_server.config import Config
 from allma_server.ports import ChatModels
 from allma_server.providers.chat.ollama import open_ollama
 from allma_server.types import ChatMessage, Passage, TextDelta
-from tests.benchmarks.answers import serving
+from tests.benchmarks.answers.__main__ import serving
 
 QUESTION = "Who is the harbour master of Port Ellis, and how many boats does she have?"
 BEFORE = (

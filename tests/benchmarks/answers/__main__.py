@@ -1,0 +1,192 @@
+"""Run the benchmark and print its table."""
+
+import argparse
+import asyncio
+import dataclasses
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+
+import psutil
+
+from allma_server.answering import prompts
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.operations import BY_NAME, Call, NullProgress
+from allma_server.types import LOCAL, Answer, ChatMessage, Passage, SearchResult, TextDelta
+from tests.benchmarks import answers
+from tests.benchmarks.answers.judging import Judgement, judge
+from tests.benchmarks.answers.recording import RecordedChatModels
+from tests.benchmarks.answers.sets import LOADERS, Asked, QuestionSet
+from tests.conftest import SHARED_DATA
+from tests.ollama.fixtures import serving as model_server
+
+LONGEST_ANSWER = 160
+PLAIN = (
+    "Answer the question from the numbered passages. Cite the passages you use like [1]. If the "
+    "passages do not contain the answer, say that you do not know."
+)
+
+
+@dataclass(slots=True)
+class Column:
+    """The judgements of one way of asking."""
+
+    kinds: list[str] = field(default_factory=list[str])
+    judged: list[Judgement] = field(default_factory=list[Judgement])
+    marked: list[bool] = field(default_factory=list[bool])
+    seconds: list[float] = field(default_factory=list[float])
+
+    def add(self, asked: Asked, judgement: Judgement, seconds: float, *, marked: bool) -> None:
+        self.kinds.append(asked.kind)
+        self.judged.append(judgement)
+        self.marked.append(marked)
+        self.seconds.append(seconds)
+
+    def row(self, name: str) -> str:
+        of = list(zip(self.kinds, self.judged, self.marked, strict=True))
+        no = [(j, m) for kind, j, m in of if kind == "unanswerable"]
+        yes = [j for kind, j, _ in of if kind != "unanswerable"]
+        shares = (
+            [j.right for j in yes],
+            [j.right and j.cited for j in yes],
+            [held for j in yes for held in j.support],
+            [j.refused for j, _ in no],
+            [j.refused or m for j, m in no],
+            [j.refused for j in yes],
+        )
+        shown = "".join(f"{mean(s):9.3f}" if s else "        -" for s in shares)
+        return f"{name:<8}{shown}{median(self.seconds):8.1f}{len(yes):7}{len(no):5}"
+
+
+class FirstText(NullProgress):
+    """Remembers what had been spent when the first text was shown."""
+
+    def __init__(self, chat: RecordedChatModels) -> None:
+        self._chat = chat
+        self.spent: float | None = None
+
+    async def text(self, delta: str) -> None:
+        if self.spent is None and delta.strip():
+            self.spent = self._chat.spent
+
+
+@dataclass(slots=True)
+class Run:
+    """One set asked in both ways."""
+
+    engine: Engine
+    chat: RecordedChatModels
+    model: str
+    show: bool
+    plain: Column = field(default_factory=Column)
+    allma: Column = field(default_factory=Column)
+
+    async def ask(self, asked: Asked) -> None:
+        call = Call(self.engine, LOCAL)
+        narrowed = {"path": asked.files} if asked.files else {}
+        found: SearchResult = await BY_NAME["search"](call, {"query": asked.text, **narrowed})
+        text, seconds = await self._plainly(asked, found.passages)
+        judgement = judge(asked, text, found.passages, flagged=False)
+        self.plain.add(asked, judgement, seconds, marked=False)
+        first, began = FirstText(self.chat), self.chat.spent
+        call = Call(self.engine, LOCAL, first)
+        answer: Answer = await BY_NAME["ask"](call, {"question": asked.text, **narrowed})
+        spent = (self.chat.spent if first.spent is None else first.spent) - began
+        sources = [citation.passage for citation in answer.citations]
+        made = judge(asked, answer.text, sources, flagged="disagree" in (answer.caution or ""))
+        self.allma.add(asked, made, spent, marked=answer.caution is not None)
+        if self.show:
+            print(f"\n{asked.text}  {asked.kind} {list(asked.gold)}\n  plain {judgement}: {text!r}")
+            print(
+                f"  allma {made}: {answer.text!r} ({answer.grounding}, {answer.stats})", flush=True
+            )
+
+    async def _plainly(self, asked: Asked, passages: Sequence[Passage]) -> tuple[str, float]:
+        """The answer to the passages put together, without anything of Allma's."""
+        sources = "\n\n".join(f"[{n}] {p.text}" for n, p in enumerate(passages, start=1))
+        question = f"{sources}\n\nQuestion: {asked.text}"
+        messages = [ChatMessage("system", PLAIN), ChatMessage("user", question)]
+        stream = self.chat.stream(
+            self.model, messages, context_length=4096, max_tokens=LONGEST_ANSWER, temperature=0
+        )
+        began, first, text = self.chat.spent, None, ""
+        async with aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    text += event.text
+                    first = self.chat.spent - began if first is None and text.strip() else first
+        return text, first or 0.0
+
+
+async def run(options: argparse.Namespace, url: str, state: Path, data: Path) -> None:
+    until = time.monotonic() + options.minutes * 60
+    server = psutil.Process().children()[0]
+    # The same prompt each time, so that it is known again.
+    prompts.secrets.token_hex = lambda nbytes=None: "5eed5eed"
+    print(f"{options.model}\n                    right    cited  support  refused   marked  wrongly"
+          " first s    yes   no")  # fmt: skip
+    for name in options.sets:
+        questions = LOADERS[name]()
+        folder = "documents" if name in ("natural", "held-out") else name
+        config = Config(
+            data_dir=data / folder / "data",
+            embedder="local/all-MiniLM-L6-v2-int7",
+            ollama_url=url,
+            chat_model=options.model,
+        )
+        async with open_engine(config) as engine:
+            await index(engine, questions, data / folder / "files")
+            chat = RecordedChatModels(engine.chat, state, server)
+            one = Run(dataclasses.replace(engine, chat=chat), chat, options.model, options.show)
+            for asked in questions.questions[: options.n]:
+                if time.monotonic() > until:
+                    break
+                await one.ask(asked)
+            if one.plain.kinds:
+                print(f"{name:<12}" + one.plain.row("plain"))
+                print(f"{name:<12}" + one.allma.row("allma"), flush=True)
+
+
+async def index(engine: Engine, questions: QuestionSet, folder: Path) -> None:
+    await asyncio.to_thread(_write, questions, folder)
+    await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
+
+
+def _write(questions: QuestionSet, folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        questions.write(folder)
+
+
+def serving(model: str) -> AbstractContextManager[str]:
+    """The address of a model server that has `model`."""
+    return model_server(model, longest_answer=LONGEST_ANSWER, stderr=subprocess.DEVNULL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(answers.__doc__ or "").splitlines()[0])
+    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(LOADERS))
+    parser.add_argument("--model", default="qwen-0.5b", help="a model of tests/ollama/fetch.py")
+    parser.add_argument("-n", type=int, default=30, help="questions of each set (half of a kind)")
+    parser.add_argument("--minutes", type=float, default=20, help="stop asking after so long")
+    parser.add_argument("--state", type=Path, help="folder that keeps answers and indexes")
+    parser.add_argument("--show", action="store_true", help="print every answer")
+    options = parser.parse_args()
+    # The half that is held out is only asked by name.
+    options.sets = options.sets or [name for name in LOADERS if name != "held-out"]
+    if not SHARED_DATA.exists():
+        raise SystemExit(f"There are no documents in {SHARED_DATA}.")
+    with tempfile.TemporaryDirectory() as temporary, serving(options.model) as url:
+        folder = options.state or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        asyncio.run(run(options, url, folder / f"{options.model}.jsonl", folder))
+
+
+if __name__ == "__main__":
+    main()
