@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -265,6 +266,8 @@ class Engine:
     not raise. `questions`: one object for each question that is being answered. `scripts`: which
     scripts the embedder knows, as measured so far. `urls`: where it is served over HTTP now.
     `answers`: those that may be given again.
+    `calibrating`: chat models whose calibration has begun. `background_requests`: to chat models,
+    which questions cancel; they are only sent when nobody asked for `quiet_seconds`.
     """
 
     settings: Callable[[], Config]
@@ -282,6 +285,9 @@ class Engine:
     questions: set[object] = field(default_factory=set[object])
     urls: list[str] = field(default_factory=list[str])
     answers: AnswerCache = field(default_factory=AnswerCache)
+    calibrating: set[str] = field(default_factory=set[str])
+    background_requests: set[asyncio.Task[Any]] = field(default_factory=set["asyncio.Task[Any]"])
+    quiet_seconds: float = 30.0
 
     @property
     def config(self) -> Config:

@@ -1,18 +1,26 @@
 """Filter the text of a chat model while it is generated, before it is shown.
 
-The beginning of an answer that may be a refusal is held back until its sentence is complete. A
-refusal is replaced by one fixed sentence, and text after it is only shown if it cites a passage.
-Only a complete answer can be a refusal; one that is cut off is shown as it came. Each citation is
-checked (`citations.py`), and an answer without any gets the number of the passage that supports it,
-if there is one (`evidence.py`).
+Only the beginning of the refusal that the prompt asks for is held back; what was shown is never
+taken back. Each citation is checked when its sentence is complete (`citations.py`). At the end of a
+complete answer, `grounding` tells what the passages support of it: other refusals are recognised
+(`refusal.py`), an answer without citations gets the number of the passage that supports it
+(`evidence.py`), and figures that no passage has, or passages that disagree (`contradictions.py`),
+are marked.
 """
 
 import re
 from collections.abc import Sequence
 
 from allma_server.answering.citations import CitationFilter, number_passages
+from allma_server.answering.contradictions import find_contradiction
 from allma_server.answering.evidence import Evidence
-from allma_server.answering.refusal import REFUSAL, is_refusal, may_be_refusal
+from allma_server.answering.refusal import (
+    REFUSAL,
+    is_exact_refusal,
+    is_refusal,
+    may_become_refusal,
+)
+from allma_server.answering.statements import split_sentences
 from allma_server.types import Citation, Grounding, Passage
 
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s)|\n")
@@ -20,24 +28,37 @@ CUT_OFF_MARK = " …"
 """Appended to an answer that was cut off."""
 
 _CITATION = re.compile(r"\[\d")
+_NUMBERS = re.compile(r"\s*\[\d+\]")
+# A boundary line of the prompt, which small models copy.
+_FENCE = re.compile(r"<<(?:source \d+|end)\b[^>\n]*(?:>>[ \t]*\n?|\n)", re.I)
+_OPEN_FENCE = re.compile(
+    r"<(?:<(?:(?:source \d+|end)\b[^>\n]{0,300}(?:>(?:>[ \t]*)?)?)?)?\Z"
+    r"|<<(?:s|so|sou|sour|sourc|source ?|source \d+|e|en|end)\Z",
+    re.I,
+)
 
 
 class AnswerFilter:
     """Filters the answer to `question` from `passages`; `add` and `finish` return what to show.
 
-    Without passages the text is passed through unchanged. `refusal` is the sentence that replaces a
-    refusal.
+    Without passages the text is passed through unchanged. `refusal` is the sentence that is shown
+    for the refusal of the prompt.
     """
 
     def __init__(self, question: str, passages: Sequence[Passage], refusal: str = REFUSAL) -> None:
         self._refusal = refusal
         self._passages = passages
         self._evidence = Evidence.from_passages(question, passages)
-        self._checked = CitationFilter(len(passages), self._evidence.correct_citation)
+        self._checked = CitationFilter(len(passages), self._evidence.correct_citations)
         self._held: str | None = "" if passages else None
+        self._fence = ""
         self._declined = False
-        self._cut_off = False
+        self._final: Grounding | None = None
         self._plain = "" if not passages else None
+        self.is_replaced = False
+        """Whether the answer begins with `refusal`."""
+        self.disagreeing: tuple[int, int] | None = None
+        """The numbers of two passages that contradict each other on the answer."""
 
     @property
     def text(self) -> str:
@@ -52,8 +73,8 @@ class AnswerFilter:
     @property
     def grounding(self) -> Grounding:
         """What the answer is based on."""
-        if self._cut_off:
-            return "cut_off"
+        if self._final is not None:
+            return self._final
         if self._plain is not None:
             return "none"
         if self._checked.cited:
@@ -65,6 +86,7 @@ class AnswerFilter:
         if self._plain is not None:
             self._plain += piece
             return piece
+        piece = self._without_fences(piece)
         if self._held is None:
             return self._checked.add(piece)
         self._held += piece
@@ -74,9 +96,11 @@ class AnswerFilter:
         """Return the rest after the model has ended; `text` stays empty if there was nothing."""
         if self._plain is not None:
             return ""
-        rest = self._decide(final=True) if self._held is not None else ""
-        rest += self._checked.finish()
-        return rest + self._add_source()
+        rest = self._release_fence()
+        rest += self._decide(final=True) if self._held is not None else ""
+        rest += self._checked.finish() + self._add_source()
+        self._final = self._judge()
+        return rest
 
     def cut_off(self) -> str:
         """Return the rest of an answer that ended early, with a mark at its end.
@@ -86,12 +110,13 @@ class AnswerFilter:
         """
         rest = ""
         if self._plain is None:
+            rest = self._release_fence()
             if not self._declined:
-                rest = self._release()
+                rest += self._release()
             rest += self._checked.finish()
         if not self.text.strip():
             return ""
-        self._cut_off = True
+        self._final = "cut_off"
         rest += CUT_OFF_MARK
         if self._plain is None:
             self._checked.text += CUT_OFF_MARK
@@ -99,24 +124,37 @@ class AnswerFilter:
             self._plain += CUT_OFF_MARK
         return rest
 
+    def _without_fences(self, piece: str) -> str:
+        """Return the text up to what may become a boundary line, without complete ones."""
+        text = _FENCE.sub("", self._fence + piece) if "<" in self._fence + piece else piece
+        start = _OPEN_FENCE.search(text) if "<" in text else None
+        self._fence = text[start.start() :] if start else ""
+        return text[: start.start()] if start else text
+
+    def _release_fence(self) -> str:
+        rest, self._fence = _FENCE.sub("", f"{self._fence}\n").rstrip(), ""
+        if self._held is None:
+            return self._checked.add(rest)
+        self._held += rest
+        return ""
+
     def _decide(self, *, final: bool) -> str:
-        """Decide whether the text held back is a refusal, and return what can be shown of it."""
+        """Decide whether the text held back is the refusal, and return what can be shown of it."""
         assert self._held is not None
         if self._declined:
             return self._release() if _CITATION.search(self._held) else ""
-        end = _SENTENCE_END.search(self._held.lstrip())
-        if end is None and may_be_refusal(self._held) and not final:
+        if not final and may_become_refusal(self._held):
             return ""
-        lead = len(self._held) - len(self._held.lstrip())
-        cut = lead + end.end() if end else len(self._held)
-        sentence, rest = self._held[:cut], self._held[cut:]
-        if end is None and not final:
-            return self._release()
+        if not self._held.strip():
+            return ""
         # Small models add a number even to the refusal that the prompt gives them.
-        cites = _CITATION.search(sentence) and REFUSAL.rstrip(".") not in sentence
-        if cites or not is_refusal(sentence):
+        if not is_exact_refusal(self._held):
             return self._release()
-        self._declined, self._held = True, rest
+        end = _SENTENCE_END.search(self._held)
+        if end is None and not final:
+            return ""
+        self._held = self._held[end.end() :] if end else ""
+        self._declined = self.is_replaced = True
         return self._checked.add(f"{self._refusal} ")
 
     def _release(self) -> str:
@@ -131,3 +169,14 @@ class AnswerFilter:
         if number is None:
             return ""
         return self._checked.add(f" [{number}]") + self._checked.finish()
+
+    def _judge(self) -> Grounding | None:
+        """Return what a complete answer is based on; None if nothing special."""
+        text = _NUMBERS.sub("", self.text)
+        if not self._checked.cited:
+            return "declined" if self._declined or is_refusal(text, self._evidence) else None
+        self.disagreeing = find_contradiction(text, self._passages)
+        if self.disagreeing is not None:
+            return "disputed"
+        unknown = any(map(self._evidence.has_unknown_figure, split_sentences(text)))
+        return "partial" if unknown else None

@@ -1,6 +1,6 @@
 """The chat model that answers a question, with the context length it runs with."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from allma_server.answering.models import require_model
 from allma_server.config import Config
 from allma_server.errors import ModelNotFound, ProviderError, ProviderUnreachable
 from allma_server.ports import ChatModels, SettingsStore
-from allma_server.types import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, Finish, ModelInfo, TextDelta
 
 ANSWER_TOKENS = 1024
 """Tokens of the context that are reserved for the answer."""
@@ -25,6 +25,7 @@ class AnswerModel:
     chat: ChatModels
     name: str
     context_length: int
+    modified_at: str | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -43,6 +44,10 @@ class AnswerModel:
             max_tokens=ANSWER_TOKENS,
             temperature=0.5 if retry else 0.0,
         )
+
+    async def next_token(self, messages: Sequence[ChatMessage]) -> Mapping[str, float]:
+        """Return the likeliest first tokens of an answer with their probabilities."""
+        return await self.chat.next_token(self.name, messages, context_length=self.context_length)
 
     async def complete(self, messages: Sequence[ChatMessage], max_tokens: int) -> str:
         """Return a short text as a whole, such as a rewritten question."""
@@ -73,14 +78,11 @@ async def find_answer_model(
         ProviderUnreachable: the provider does not answer.
     """
     name = await require_model(requested, config, store, chat)
-    return AnswerModel(chat, name, await _context_length(name, chat))
-
-
-async def _context_length(name: str, chat: ChatModels) -> int:
     try:
-        known = (await chat.show(name)).context_length
+        info = await chat.show(name)
     except (ProviderUnreachable, ModelNotFound):
         raise
     except ProviderError:
-        known = None  # a provider that does not report it can still answer
-    return min(known or DEFAULT_CONTEXT, MAX_CONTEXT)
+        info = ModelInfo(name)  # a provider that reports nothing can still answer
+    length = min(info.context_length or DEFAULT_CONTEXT, MAX_CONTEXT)
+    return AnswerModel(chat, name, length, info.modified_at)

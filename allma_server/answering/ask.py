@@ -16,9 +16,11 @@ from allma_server._internal.tasks import completed
 from allma_server.answering.answer_filter import AnswerFilter
 from allma_server.answering.answer_model import AnswerModel, find_answer_model
 from allma_server.answering.followup import rewrite_follow_up, summarize_history
+from allma_server.answering.gate import check_answerable
 from allma_server.answering.models import AUTO
 from allma_server.answering.prompts import Prompt, build_prompt
 from allma_server.answering.refusal import REFUSAL
+from allma_server.answering.repetition import RepetitionDetector
 from allma_server.config import Config
 from allma_server.errors import (
     AllmaError,
@@ -35,6 +37,7 @@ from allma_server.types import (
     AnswerStats,
     Citation,
     Finish,
+    GateStats,
     Grounding,
     SearchResult,
     TextDelta,
@@ -90,7 +93,7 @@ async def answer(
     # A model that does not exist is a typing mistake: check it before the question is stored.
     requested = await _requested_model(question, config, settings, chat)
     turn = await _begin_turn(question, store)
-    run = _AnswerRun(question, turn, began, store, progress)
+    run = _AnswerRun(question, turn, began, store, settings, progress)
     try:
         await progress.started(turn.conversation_id, turn.message_id)
         try:
@@ -141,11 +144,14 @@ class _AnswerRun:
     turn: Turn
     began: float
     store: ConversationStore
+    settings: SettingsStore
     progress: Progress
     found: SearchResult = field(default_factory=lambda: SearchResult([]))
     retrieval_ms: int = 0
     first_token_ms: int | None = None
     finish: Finish | None = None
+    gate: GateStats | None = None
+    repetition: RepetitionDetector = field(default_factory=RepetitionDetector)
     filter: AnswerFilter = field(default_factory=lambda: AnswerFilter("", []))
 
     async def search(self, search: Search, model: AnswerModel | None) -> None:
@@ -165,7 +171,14 @@ class _AnswerRun:
         prompt = await self._build_prompt(model)
         self.filter = self._new_filter(prompt)
         try:
-            await self._stream(model, prompt)
+            if prompt.passages:
+                self.gate = await check_answerable(self.question.text, model, prompt, self.settings)
+            if self.gate is not None and self.gate.refused:
+                await self._handle(TextDelta(REFUSAL))
+                self.finish = Finish("stop")
+                await self._show(self.filter.finish())
+            else:
+                await self._stream(model, prompt)
         except BaseException as exc:
             rest = self.filter.cut_off()
             if isinstance(exc, AllmaError):
@@ -178,7 +191,7 @@ class _AnswerRun:
         message_id = await self._save_generated(model)
         await self.progress.sources(self.filter.citations)
         # A refusal contains the notice already.
-        has_notice = self._is_limited and self.filter.grounding == "declined"
+        has_notice = self._is_limited and self.filter.is_replaced
         return Answer(
             text=self.filter.text,
             citations=self.filter.citations,
@@ -187,10 +200,17 @@ class _AnswerRun:
             model=model.name,
             mode="generated",
             stats=self._stats(prompt),
-            notice=None if has_notice else self.found.notice,
+            notice=None if has_notice else self._notice(),
             grounding=self.filter.grounding,
             notice_code=self.found.notice_code,
         )
+
+    def _notice(self) -> str | None:
+        """Return what limits the answer: the search's notice, and sources that disagree."""
+        notices = [self.found.notice] if self.found.notice else []
+        if self.filter.disagreeing:
+            notices.append("Sources [{}] and [{}] disagree.".format(*self.filter.disagreeing))
+        return " ".join(notices) or None
 
     async def return_passages(self, reason: AllmaError) -> Answer:
         """Return the passages themselves, because no model can answer.
@@ -297,6 +317,11 @@ class _AnswerRun:
         match event:
             case TextDelta(text):
                 await self._show(self.filter.add(text))
+                if self.repetition.add(text):
+                    raise AnswerInterrupted(
+                        "The model began to repeat itself and was stopped.",
+                        "Ask in other words, or choose another model.",
+                    )
             case Finish():
                 self.finish = event
 
@@ -323,6 +348,7 @@ class _AnswerRun:
             prompt_tokens=finish.prompt_tokens,
             answer_tokens=finish.answer_tokens,
             truncated=_is_truncated(finish, prompt) or finish.reason == "length",
+            gate=self.gate,
         )
 
 

@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 
 from allma_server.types import Citation, Passage
 
-CorrectCitation = Callable[[int, str], int | None]
-"""Maps a cited number and its statement to the number to cite instead; None drops the citation."""
+CorrectCitations = Callable[[Sequence[int], str], Sequence[int]]
+"""Maps the numbers cited for a statement to those to cite instead; none drops the citation."""
 
 _NUMBERS = r"\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*"
-_MARK = re.compile(rf"\s*\[(?:(?:sources?|passages?|documents?)[ :]*)?\^?({_NUMBERS})\]", re.I)
+_SINGLE = rf"\[(?:(?:sources?|passages?|documents?)[ :]*)?\^?(?:{_NUMBERS})\]"
+_MARK = re.compile(rf"\s*{_SINGLE}(?:(?:\s*,)?\s*{_SINGLE}(?!\())*", re.I)
+"""Marks in a row cite several passages for one statement."""
+_MAY_CONTINUE = re.compile(r"(?:\s*,)?\s*(?:\[[\w ^:,;–-]{0,40}\]?)?")
 _MAY_BECOME_MARK = re.compile(r"\s*\[[\w ^:,;–-]{0,40}\]?\Z")
 _STOP = re.compile(r"\s*\[|`|\s+\Z")
 """Where plain text ends: a citation mark may begin, or code, in which marks are left alone."""
@@ -32,7 +35,9 @@ class CitationFilter:
     Marks inside code are left alone, because there they are indices.
     """
 
-    def __init__(self, passages: int, correct: CorrectCitation = lambda number, _: number) -> None:
+    def __init__(
+        self, passages: int, correct: CorrectCitations = lambda numbers, _: numbers
+    ) -> None:
         """`passages`: how many there are, numbered from 1."""
         self.text = ""
         self.cited: set[int] = set()
@@ -104,7 +109,10 @@ class CitationFilter:
     def _step_mark(self, final: bool) -> bool:
         mark = _MARK.match(self._pending)
         # The address of a link may follow, or punctuation that a removed mark must not separate.
-        undecided = mark.end() == len(self._pending) if mark else self._may_become_mark()
+        if mark is not None:
+            undecided = _MAY_CONTINUE.fullmatch(self._pending, mark.end()) is not None
+        else:
+            undecided = _MAY_BECOME_MARK.match(self._pending) is not None
         if undecided and not final:
             return False
         if mark is None or self._pending[mark.end() :].startswith("("):
@@ -114,9 +122,6 @@ class CitationFilter:
         if statement is not None:
             self._cite(mark, statement)
         return statement is not None
-
-    def _may_become_mark(self) -> bool:
-        return _MAY_BECOME_MARK.match(self._pending) is not None
 
     def _statement_of(self, mark: re.Match[str], final: bool) -> str | None:
         """Return the sentence before a mark, or else after it; None until that is complete."""
@@ -133,9 +138,9 @@ class CitationFilter:
         lead, rest = mark[0][: mark[0].index("[")], self._pending[mark.end() :]
         # A number without a statement cites nothing.
         has_words = re.search(r"\w", statement) is not None
-        known = [n for n in _parse_numbers(mark[1]) if has_words and 1 <= n <= self._passages]
-        corrected = [self._correct(n, statement) for n in known]
-        numbers = list(dict.fromkeys(n for n in corrected if n is not None))
+        cited = [n for single in re.findall(_SINGLE, mark[0], re.I) for n in _parse_numbers(single)]
+        known = [n for n in dict.fromkeys(cited) if has_words and 1 <= n <= self._passages]
+        numbers = self._correct(known, statement) if known else []
         if numbers:
             self.cited.update(numbers)
             self.text += lead + "".join(f"[{n}]" for n in numbers)

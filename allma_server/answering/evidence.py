@@ -1,83 +1,147 @@
 """Which passages support a statement, by their words: fast, and independent of the model."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from allma_server._internal.tokens import STOP_WORDS, lexemes
+from allma_server.answering.statements import Statement, read_statement, split_sentences
 from allma_server.types import Passage
 
 MIN_SUPPORT = 0.6
-"""Share of a statement's words that a passage must contain to be cited as its source."""
+"""Share of a statement's terms that a passage must contain to be cited as its source."""
+
+MIN_CITED_SUPPORT = 0.3
+"""The same where the model cites the passage itself, for a paraphrase shares fewer words."""
 
 MIN_RELATIVE_SUPPORT = 0.5
 """A cited passage with less than this share of the best support is replaced by the best one."""
 
-_FIGURE = re.compile(r"(?:1[3-9]|[2-9]\d|\d{3,})(?:[.,]\d+)*")
-"""A number that is unlikely to be spelled out in words."""
+MIN_SENTENCE_SUPPORT = 0.6
+"""Share of a statement's words in a sentence that says the same, or the opposite of it."""
+
+SPELLED_OUT = 12
+"""Figures up to this one may be words in the passage, in any language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The content words of a question and of each passage that its answer is based on."""
+    """What the question and each passage that its answer is based on state."""
 
-    question: frozenset[str]
-    passages: tuple[frozenset[str], ...]
+    question: Statement
+    passages: tuple[Statement, ...]
+    sentences: tuple[tuple[Statement, ...], ...]
 
     @classmethod
     def from_passages(cls, question: str, passages: Sequence[Passage]) -> "Evidence":
-        texts = (content_words(" ".join((*p.heading, p.text))) for p in passages)
-        return cls(content_words(question), tuple(texts))
+        texts = [" ".join((*p.heading, p.text)) for p in passages]
+        return cls(
+            read_statement(question),
+            tuple(map(read_statement, texts)),
+            tuple(tuple(map(read_statement, split_sentences(text))) for text in texts),
+        )
 
     def support(self, statement: str) -> list[float]:
-        """Return the share of the statement's words that each passage contains, from 0 to 1.
+        """Return the share of the statement's terms that each passage contains, from 0 to 1.
 
-        Words of the question do not count if there are others, because all passages found for a
+        Terms of the question do not count if there are others, because all passages found for a
         question contain them.
         """
-        words = content_words(statement)
-        distinctive = words - self.question or words
+        terms = read_statement(statement).terms
+        distinctive = terms - self.question.terms or terms
         return [
-            len(distinctive & passage) / len(distinctive) if distinctive else 0.0
+            len(distinctive & passage.terms) / len(distinctive) if distinctive else 0.0
             for passage in self.passages
         ]
 
-    def find_source(self, statement: str) -> int | None:
+    def find_source(self, text: str) -> int | None:
         """Return the number of the passage that supports a statement best; None if none does."""
-        support = self.support(statement)
+        support = self.support(text)
         best = max(support, default=0.0)
-        return support.index(best) + 1 if best >= MIN_SUPPORT else None
-
-    def correct_citation(self, number: int, statement: str) -> int | None:
-        """Return the number to cite for a statement.
-
-        That is `number`, unless another passage supports the statement and this one does not. None
-        if no passage contains any word of the statement, or any of its figures. A paraphrase shares
-        few words with any passage, so it keeps its number; so does a statement in a script that the
-        passages are not written in.
-        """
-        words = content_words(statement)
-        figures = {word for word in words - self.question if _FIGURE.fullmatch(word)}
-        if figures and not any(figures & passage for passage in self.passages):
+        if best < MIN_SUPPORT or not self.holds([support.index(best) + 1], text):
             return None
-        if words and not any(words & passage for passage in self.passages):
-            other_script = not _scripts(words) & _scripts(chain(*self.passages))
-            return number if other_script else None
-        support = [
-            share if not figures or figures & passage else 0.0
-            for share, passage in zip(self.support(statement), self.passages, strict=True)
-        ]
-        best = max(support)
-        if best < MIN_SUPPORT or support[number - 1] >= MIN_RELATIVE_SUPPORT * best:
-            return number
         return support.index(best) + 1
+
+    def correct_citations(self, numbers: Sequence[int], text: str) -> list[int]:
+        """Return the numbers to cite for a statement; empty if no passage supports it.
+
+        They are `numbers` where those passages support the statement together, without the ones
+        that add nothing. A single number is replaced if another passage supports the statement much
+        better.
+        """
+        if not numbers:
+            return []
+        support = self.support(text)
+        best = max(support)
+        cited = max(support[number - 1] for number in numbers)
+        other = self.find_source(text)
+        if cited < MIN_RELATIVE_SUPPORT * best and other is not None:
+            return [other]
+        if not self.holds(numbers, text):
+            return [] if other is None else [other]
+        return [n for n in numbers if support[n - 1] > 0] or list(numbers)
+
+    def holds(self, numbers: Sequence[int], text: str) -> bool:
+        """Return whether the passages of these numbers together support a statement.
+
+        Their words must be among its words; every figure and most names of it must be there; a
+        sentence that says the same must not say the opposite. A statement in a script that they are
+        not written in cannot be checked and stands.
+        """
+        statement = read_statement(text)
+        passages = [self.passages[number - 1] for number in numbers]
+        known = frozenset(chain.from_iterable(passage.terms for passage in passages))
+        if not statement.terms:
+            return self._is_about_question(known)
+        if not _scripts(statement.terms) & _scripts(known) and _scripts(statement.terms):
+            return True
+        if self._has_foreign(statement, known) or not self._is_about_question(known):
+            return False
+        shared = len(statement.terms & known)
+        needed = 1 if len(statement.terms) < 3 else 2
+        if shared < needed or shared < MIN_CITED_SUPPORT * len(statement.terms):
+            return False
+        return not self._is_denied(statement, numbers)
+
+    def has_unknown_figure(self, text: str) -> bool:
+        """Return whether a statement has a figure that neither a passage nor the question has."""
+        known = frozenset(chain.from_iterable(passage.figures for passage in self.passages))
+        figures = read_statement(text).figures - known - self.question.figures
+        return any(map(_must_be_digits, figures))
+
+    def _has_foreign(self, statement: Statement, known: frozenset[str]) -> bool:
+        """Return whether it has a figure, or mostly names, that are not known."""
+        figures = statement.figures - self.question.figures - known
+        if any(map(_must_be_digits, figures)):
+            return True
+        names = statement.names - self.question.words
+        return len(names - known) > len(names) / 2
+
+    def _is_about_question(self, known: frozenset[str]) -> bool:
+        """Return whether a passage has any word of the question, if that has names in it."""
+        words = self.question.words
+        if not self.question.names or len(words) < 2 or not _scripts(words) & _scripts(known):
+            return True
+        return bool(self.question.terms & known)
+
+    def _is_denied(self, statement: Statement, numbers: Sequence[int]) -> bool:
+        """Return whether the sentences that match a statement all say its opposite."""
+        alike = [
+            sentence.negated
+            for number in numbers
+            for sentence in self.sentences[number - 1]
+            if len(statement.words & sentence.words) >= MIN_SENTENCE_SUPPORT * len(statement.words)
+        ]
+        return bool(statement.words and alike) and statement.negated not in alike
 
 
 def content_words(text: str) -> frozenset[str]:
-    """Return the stems of a text without stop words."""
-    return frozenset(term for term in lexemes(text) if term not in STOP_WORDS)
+    """Return the stems of a text without stop words and negations."""
+    return read_statement(text).terms
+
+
+def _must_be_digits(figure: str) -> bool:
+    return not figure.isdigit() or int(figure) > SPELLED_OUT
 
 
 def _scripts(terms: Iterable[str]) -> set[str]:

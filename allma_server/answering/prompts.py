@@ -36,14 +36,23 @@ refuses questions that it could answer, and one that is told last to cite writes
 an answer. Answers without a citation get their source from `evidence.py`.
 """
 
+GATE_QUESTION = (
+    "Is the answer to this question written in the sources? Reply with one word only, yes or no."
+)
+"""Ends the prompt of the gate, which is otherwise that of the answer; see `gate.py`."""
+
 SYSTEM_PLAIN = "You are a helpful assistant. Answer briefly and exactly."
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Messages for the model, and the passages that fit, which are numbered from 1."""
+    """Messages for the model, and the passages that fit, which are numbered from 1.
+
+    `gate`: the same messages with another end, which asks whether the sources have the answer.
+    """
 
     messages: tuple[ChatMessage, ...]
+    gate: tuple[ChatMessage, ...]
     passages: tuple[Passage, ...]
     estimated_tokens: int
 
@@ -75,27 +84,25 @@ def build_prompt(
     system = SYSTEM_WITH_SOURCES if passages else SYSTEM_PLAIN
     question = shorten(question, int(budget * 0.6))
     boundary = boundary or secrets.token_hex(4)
-    closing = _final_part(question, summary, with_sources=bool(passages))
+    final = _final_part(question, summary, with_sources=bool(passages))
+    closing = f"{final}\n\n{ANSWER_STYLE}" if passages else final
     left = budget - estimate_tokens(system) - estimate_tokens(closing) - 2 * MESSAGE_TOKENS
     source_budget = int(left * 0.75) if history else left
     blocks = _sources(passages, source_budget, boundary)
     left -= sum(map(estimate_tokens, blocks))
     # The best passage comes last, next to the question, where small models attend most.
     content = "\n".join([*reversed(blocks), "", closing]) if blocks else closing
-    messages = (
-        ChatMessage("system", system),
-        *_history(history, left),
-        ChatMessage("user", content),
-    )
+    before = (ChatMessage("system", system), *_history(history, left))
+    messages = (*before, ChatMessage("user", content))
+    gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_QUESTION}"))
     total = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
-    return Prompt(messages, tuple(passages[: len(blocks)]), total)
+    return Prompt(messages, gate, tuple(passages[: len(blocks)]), total)
 
 
 def _final_part(question: str, summary: str | None, *, with_sources: bool) -> str:
-    """Return the summary and the question, and with sources how to answer it."""
+    """Return the summary and the question."""
     parts = [f"Earlier in this conversation: {summary}"] if summary else []
-    parts += [f"Question: {question}", ANSWER_STYLE] if with_sources else [question]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, f"Question: {question}" if with_sources else question])
 
 
 def _sources(passages: Sequence[Passage], budget: int, boundary: str) -> list[str]:

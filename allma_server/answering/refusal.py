@@ -1,47 +1,73 @@
-"""Recognise refusals, in which a model says that the documents do not contain the answer."""
+"""Recognise refusals, in which a model says that the documents do not contain the answer.
+
+The sentence that the prompt asks for is recognised by its first words. Any other refusal is only
+recognised when it is complete, because its words alone do not tell it from an answer: "the source
+code is not included" may be what a passage says. It is short, no passage supports it, and it denies
+that the sources, or the model, say or know something. Which words it uses for this hardly matters.
+"""
 
 import re
 
+from allma_server.answering.evidence import Evidence
+from allma_server.answering.statements import is_negated, read_statement, split_sentences
+
 REFUSAL = "The documents do not say this."
-"""The sentence that replaces every refusal, whatever its words."""
+"""The sentence that the prompt asks for, and that replaces it in other spellings."""
 
-_SOURCES = r"(?:sources?|documents?|passages?|texts?|context|information|excerpts?|materials?)"
-_NEGATED = (
-    r"(?:(?:do|does|did|is|are|was|were|has|have|can|could)(?: not|n['’]t)|cannot|never|no\b|"
-    r"none of|nothing|neither|not enough|insufficient|unable to)"
-)
-_SAY = (
-    r"(?:say|said|stat|mention|contain|provid|specif|includ|discuss|describ|giv|cover|address|"
-    r"indicat|explain|answer|list|reveal|tell|find|found|available|explicit|have any|enough)"
-)
-_REFUSAL_PATTERN = re.compile(
-    rf"{_SOURCES}\b[^.!?\n]*?\b{_NEGATED}[^.!?\n]*?\b{_SAY}"
-    rf"|\b{_NEGATED}\b[^.!?\n]*?\b{_SAY}\w*\b[^.!?\n]*?\b{_SOURCES}"
-    rf"|\b(?:none|nothing|neither)\b[^.!?\n]*?\b{_SOURCES}\b[^.!?\n]*?\b{_SAY}"
-    rf"|\bno (?:relevant |specific |such )*{_SOURCES}"
-    r"|\bI(?:['’]m| am)? (?:do not know|don['’]t know|not sure|cannot answer|can['’]t answer"
-    r"|unable to|was unable to|couldn['’]t find|could not find|cannot find|can['’]t find)"
-    r"|\b(?:it is|it's|that is|this is) (?:not |un)(?:known|clear|stated|specified|mentioned)\b"
-    r"(?! (?:for|as|to|by|in)\b)"
-    r"|^\W*(?:unknown|not (?:stated|specified|mentioned|provided|found|available|given))\W*$",
+MAX_LENGTH = 400
+"""Characters of a refusal; who writes more than this has something to say."""
+
+_IGNORED = re.compile(r"[*_#\s\[\]\d\"“”'‘’>-]+")
+# Beginnings of words for what a refusal is about: sources, information, saying, knowing.
+_SUBJECT = re.compile(
+    r"\b(?:sources?|documents?|passages?|texts?|contexts?|excerpts?|information|informa[ctç]|"
+    r"infos?\b|data\b|details?\b|mention|specif|provid|stated?\b|answer|determin|know|sure\b|unable|"
+    r"clear|quell|dokument|auskunft|angab|hinweis|antwort|wei(?:ß|ss)\b|beantwort|passag|textes?\b|"
+    r"réponse|répondre|sais\b|précis|fuente|respuesta|responder|sé\b|pasaje|fonti?\b|risposta|"
+    r"rispond|so\b|fontes?\b|resposta|sei\b|bron(?:nen)?\b|antwoord|weet\b|informac|źród|odpowied|"
+    r"wiem\b|источник|документ|информац|ответ|знаю|källor|dokumen|svar|vet\b|ved\b|kaynak|bilgi|"
+    r"belge|cevap)|[资料文档信息来源知道回答資訊情報文書]|정보|문서|출처|المصادر|المعلومات|أعرف",
     re.I,
 )
-_REFUSAL_START = re.compile(
-    rf"(?:(?:I['’]?m sorry|sorry|unfortunately|apologies|however|based on|according to)\b|"
-    rf"(?:the|these|those|this|none of|provided|given|supplied)\b[ ,]*(?:\w+ ){{0,3}}{_SOURCES}|"
-    r"there (?:is|are) no|it is (?:not|un)|no\b|not\b|unknown|I\b)",
+_ALONE = re.compile(
+    r"\W*(?:unknown|unclear|not (?:stated|specified|mentioned|provided|found|available|given|known)"
+    r"|none (?:stated|given)|n/?a)\W*",
     re.I,
 )
-_MIN_LENGTH = 24
-"""Characters needed to rule out a refusal: in "There is no", the third word decides."""
 
 
-def is_refusal(sentence: str) -> bool:
-    """Return whether a sentence says that the sources do not contain the answer."""
-    return _REFUSAL_PATTERN.search(sentence) is not None
+def may_become_refusal(beginning: str) -> bool:
+    """Return whether an answer that begins like this may turn out to be REFUSAL.
+
+    Beginnings of it are the only text that is withheld, so an answer is shown from its second or
+    third word on.
+    """
+    start = _IGNORED.sub(" ", beginning).strip().lower()
+    return REFUSAL.lower().rstrip(".").startswith(start)
 
 
-def may_be_refusal(beginning: str) -> bool:
-    """Return whether an answer that begins like this may turn out to be a refusal."""
-    beginning = beginning.lstrip("*_# \n[]0123456789")
-    return len(beginning) < _MIN_LENGTH or _REFUSAL_START.match(beginning) is not None
+def is_exact_refusal(beginning: str) -> bool:
+    """Return whether an answer begins with REFUSAL."""
+    return _IGNORED.sub(" ", beginning).strip().lower().startswith(REFUSAL.lower().rstrip("."))
+
+
+def is_refusal(answer: str, evidence: Evidence) -> bool:
+    """Return whether a complete answer says that it cannot be given from the passages.
+
+    It asserts nothing: a figure or name that is not the question's makes it an answer, as does a
+    passage that supports it.
+    """
+    answer = answer.strip()
+    if not answer or len(answer) > MAX_LENGTH:
+        return False
+    if _ALONE.fullmatch(answer) or is_exact_refusal(answer):
+        return True
+    first = split_sentences(answer)[0]
+    if not is_negated(first) and not re.search(r"\b(?:insufficient|unable|unknown|unclear)", first):
+        return False
+    statement = read_statement(first)
+    asserted = (statement.figures | statement.names) - evidence.question.terms
+    # German writes all nouns with a capital.
+    if any(_SUBJECT.match(term) is None for term in asserted):
+        return False
+    return _SUBJECT.search(first) is not None and evidence.find_source(first) is None

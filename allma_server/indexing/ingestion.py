@@ -200,6 +200,11 @@ class Ingestion:
         totals = [run.job.total for run in reading if run.job.total is not None]
         return sum(run.job.done for run in reading), sum(totals) if totals else None
 
+    @property
+    def is_indexing(self) -> bool:
+        """Whether files are being read, embedded or stored."""
+        return bool(self._jobs.runs(INGEST))
+
     def failure_reason(self, workspace: Workspace) -> str | None:
         """Return why the last run over a workspace failed; None when it succeeded."""
         return self._failures.get(workspace.path)

@@ -37,7 +37,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model of the provider. `context_length` in tokens, `size` in bytes, None if unknown."""
+    """A model of the provider. `context_length` in tokens, `size` in bytes, None if unknown.
+
+    `digest`: of its weights and template, where a list has it.
+    """
 
     name: str
     size: int | None = None
@@ -47,6 +50,7 @@ class ModelInfo:
     capabilities: list[str] = field(default_factory=list[str])
     modified_at: str | None = None
     in_use: bool = False
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

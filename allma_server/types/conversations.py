@@ -7,10 +7,12 @@ from typing import Literal
 from allma_server.types.chat import Role
 from allma_server.types.search import NoticeCode, Passage
 
-Grounding = Literal["cited", "uncited", "declined", "none", "cut_off"]
+Grounding = Literal["cited", "partial", "disputed", "uncited", "declined", "none", "cut_off"]
 
 _CAUTIONS = {
     "uncited": "This answer cites no source. Check it before relying on it.",
+    "partial": "This answer contains a figure that no source has. Check it before relying on it.",
+    "disputed": "The sources disagree about this. Compare them before relying on this answer.",
     "cut_off": "This answer is incomplete: it was cut off.",
 }
 
@@ -25,10 +27,24 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class GateStats:
+    """What the model said when asked whether the passages contain the answer.
+
+    `probability`: that they do, from 0 to 1. Up to `threshold` the answer is `refused`.
+    """
+
+    probability: float
+    threshold: float
+    refused: bool
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerStats:
     """Statistics of an answer. Times in milliseconds; None if nothing was generated.
 
     `cached`: an earlier answer to the same question was given again.
+    `gate`: None if the model was not asked first whether the passages contain the answer.
     """
 
     retrieval_ms: int
@@ -38,6 +54,7 @@ class AnswerStats:
     answer_tokens: int | None
     truncated: bool
     cached: bool = False
+    gate: GateStats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +62,10 @@ class Answer:
     """An answer with its sources.
 
     `mode`: `passages_only` if no model could answer; `text` says why.
-    `grounding`: `cited` (it cites sources), `uncited` (it cites none), `declined` (the documents do
-    not contain the answer), `none` (no documents were searched), `cut_off` (it is incomplete).
+    `grounding`: `cited` (it cites sources), `partial` (it does, but has a figure that no source
+    has), `disputed` (it does, but the sources contradict each other), `uncited` (it cites none),
+    `declined` (the documents do not contain the answer), `none` (no documents were searched),
+    `cut_off` (it is incomplete).
     `notice`: a sentence if the search or the answer was limited, such as keyword search only.
     `notice_code`: why the search was limited, also if the sentence is part of `text`.
     `conversation_id` and `message_id` are empty if nothing could be stored.

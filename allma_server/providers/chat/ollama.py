@@ -262,6 +262,7 @@ class _Model(WireModel):
     name: str = ""
     size: Count = None
     modified_at: str | None = None
+    digest: str | None = None
     details: _Details = Field(default_factory=_Details)
     capabilities: list[str] = Field(default_factory=list[str], max_length=100)
     model_info: dict[str, object] = Field(default_factory=dict[str, object])
@@ -279,6 +280,7 @@ class _Model(WireModel):
             context_length=next((v for v in known if v and v >= MIN_CONTEXT), None),
             capabilities=self.capabilities,
             modified_at=self.modified_at,
+            digest=self.digest,
         )
 
 

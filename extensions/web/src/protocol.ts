@@ -12,7 +12,7 @@ export interface Failure {
 
 export type Role = "user" | "assistant" | "system";
 
-export type Grounding = "cited" | "uncited" | "declined" | "none" | "cut_off";
+export type Grounding = "cited" | "partial" | "disputed" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
 
@@ -73,6 +73,7 @@ export interface ModelInfo {
   capabilities: string[];
   modifiedAt: string | null;
   inUse: boolean;
+  digest: string | null;
 }
 
 /** The models of the configured provider, and the one in use. */
@@ -105,6 +106,7 @@ export interface AnswerStats {
   answerTokens: number | null;
   truncated: boolean;
   cached: boolean;
+  gate: GateStats | null;
 }
 
 /** A numbered source that the model was given; `cited` if the answer contains `[number]`. */
@@ -135,6 +137,14 @@ export interface ConversationPage {
 export interface Export {
   title: string;
   markdown: string;
+}
+
+/** What the model said when asked whether the passages contain the answer. */
+export interface GateStats {
+  probability: number;
+  threshold: number;
+  refused: boolean;
+  ms: number;
 }
 
 /** A question or an answer in a conversation. */

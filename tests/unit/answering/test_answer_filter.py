@@ -1,11 +1,12 @@
 """Filtering a model's text: refusals, citations, cut-off answers."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from allma_server.answering.answer_filter import AnswerFilter
-from allma_server.answering.refusal import REFUSAL, is_refusal
+from allma_server.answering.refusal import REFUSAL
 from tests.unit.answering.test_prompts import PASSAGE
 
 SEA = replace(PASSAGE, text="The sea is salty. It holds 35 grams of salt in a litre.")
@@ -34,41 +35,154 @@ def test_an_answer_is_shown_while_it_is_generated() -> None:
         "The documents do not say this.",
         "[1] The documents do not say this.",
         "The documents do not say this [2]",
-        "I'm sorry, but the provided sources do not contain any information about that.",
-        "The sources do not mention who built the bridge. However, bridges are often long.",
-        "I don't know.",
-        "There is no information in the given text about the bridge.",
-        "Based on the sources provided, it is not specified when that was.",
-        "None of the documents mentions a bridge.",
-        "Unknown.",
+        "**The documents do not say this.** Bridges are often long.",
     ],
 )
-def test_every_refusal_becomes_the_same_sentence(said: str) -> None:
+def test_the_refusal_of_the_prompt_becomes_one_sentence(said: str) -> None:
     shown, answer = filtered(said)
     assert "".join(shown) == answer.text == REFUSAL
-    assert answer.grounding == "declined"
+    assert (answer.grounding, answer.is_replaced) == ("declined", True)
     assert not any(citation.cited for citation in answer.citations)
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        "The documents that were signed in 1603 state the border.",
-        "The sources of the Rhone lie in a glacier.",
-        "Sources say that it is not known for its fish, but for salt.",
-        "No, the sea is salty.",
-        "I think that it is the sea.",
+        "The sources do not mention this. Bridges are often long.",
+        "I'm sorry, but the provided sources do not contain any information about that.",
+        "The sources do not mention who built the bridge.",
+        "I don't know.",
+        "There is no information in the given text about the bridge.",
+        "Based on the sources provided, it is not specified when that was.",
+        "None of the documents mentions a bridge.",
+        "There is no information about this [1].",
+        "There is insufficient information to answer.",
+        "I cannot determine this from the sources.",
+        "Die Quellen enthalten keine Angaben dazu.",
+        "Das geht aus den Dokumenten nicht hervor.",
+        "Ich weiß es nicht.",
+        "Les documents ne contiennent pas cette information.",
+        "Je ne sais pas.",
+        "Las fuentes no contienen esta información.",
+        "I documenti non forniscono questa informazione.",
+        "As fontes não dizem isso.",
+        "De bronnen zeggen hier niets over.",
+        "Źródła nie zawierają tej informacji.",
+        "В источниках об этом ничего не сказано.",
+        "这些文档没有提到这一点。",
+        "資料にはその情報がありません。",
+        "Unknown.",
     ],
 )
-def test_an_answer_is_not_mistaken_for_a_refusal(said: str) -> None:
-    assert not is_refusal(said)
-    assert filtered(said)[1].text.startswith(said)
+def test_a_refusal_in_other_words_is_shown_as_it_is_and_known_as_one(said: str) -> None:
+    shown, answer = filtered(said)
+    assert "".join(shown) == answer.text == said.replace(" [1]", "")
+    assert (answer.grounding, answer.is_replaced) == ("declined", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "grounding"),
+    [
+        ("The documents that were signed in 1603 state the border.", "uncited"),
+        ("The river Rhone springs from a glacier.", "cited"),
+        ("I think that it is the sea.", "uncited"),
+        ("No, the sea is not sweet but salty.", "uncited"),
+        ("The Danube is not mentioned in the song of Strauss.", "uncited"),
+    ],
+)
+def test_an_answer_is_not_mistaken_for_a_refusal(said: str, grounding: str) -> None:
+    _, answer = filtered(said)
+    assert answer.text.startswith(said)
+    assert answer.grounding == grounding
+
+
+@pytest.mark.parametrize(
+    ("passage", "question", "said"),
+    [
+        (
+            "The delivery includes binaries. The source code is not included.",
+            "Is the source code included in the delivery?",
+            "The source code is not included in the delivery.",
+        ),
+        (
+            "Keys never expire. Deleted records cannot be restored.",
+            "Can deleted records be restored?",
+            "No, deleted records cannot be restored.",
+        ),
+        (
+            "Die Lieferung umfasst Programme. Der Quelltext ist nicht enthalten.",
+            "Ist der Quelltext enthalten?",
+            "Der Quelltext ist nicht enthalten.",
+        ),
+    ],
+)
+@pytest.mark.invariant(17)
+def test_a_no_that_a_passage_says_is_an_answer(passage: str, question: str, said: str) -> None:
+    answer = AnswerFilter(question, [replace(PASSAGE, text=passage), RIVER])
+    shown = [answer.add(f" {word}" if n else word) for n, word in enumerate(said.split(" "))]
+    assert len([piece for piece in shown if piece]) > 3
+    answer.finish()
+    assert (answer.text, answer.grounding) == (f"{said} [1]", "cited")
+
+
+def test_an_answer_is_shown_from_its_third_word_on() -> None:
+    for said in ("The documents show that", "According to the first", "It is not so"):
+        answer = AnswerFilter(QUESTION, [SEA, RIVER])
+        assert "".join([answer.add(word) for word in re.findall(r" ?\w+", said)[:3]]).strip()
 
 
 def test_text_after_a_refusal_is_shown_if_it_cites_a_passage() -> None:
-    _, answer = filtered("The sources do not say how deep it is. They say it is salty [1].")
-    assert answer.text == f"{REFUSAL} They say it is salty [1]."
+    _, answer = filtered("The documents do not say this. They say the sea is salty [1].")
+    assert answer.text == f"{REFUSAL} They say the sea is salty [1]."
     assert answer.grounding == "cited"
+
+
+@pytest.mark.invariant(18)
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("A ferry crosses the sea seven times in summer [1].", "summer."),
+        ("It holds 42 grams in a litre [1].", "litre."),
+        ("It holds no salt in a litre [1].", "litre."),
+        ("Captain Miller and Doctor Jones measured salt in the sea [1].", "sea."),
+    ],
+)
+def test_a_citation_that_its_passage_does_not_support_is_dropped(said: str, shown: str) -> None:
+    _, answer = filtered(said)
+    assert answer.text.endswith(shown)
+    assert answer.grounding == "uncited"
+
+
+@pytest.mark.invariant(18)
+def test_an_answer_to_another_question_is_not_cited() -> None:
+    _, answer = filtered("The sea is salty [1].", "What is the capital of France?")
+    assert (answer.text, answer.grounding) == ("The sea is salty.", "uncited")
+
+
+def test_a_sentence_can_be_supported_by_two_passages_together() -> None:
+    said = "The sea holds 35 grams of salt, and the river Rhone springs in 1603 [1][2]."
+    assert filtered(said)[1].text == said
+    assert filtered(said.replace("[1][2]", "[2, 1]"))[1].text == said.replace("[1][2]", "[2][1]")
+
+
+@pytest.mark.invariant(18)
+def test_a_figure_that_no_passage_has_marks_the_answer() -> None:
+    _, answer = filtered("The sea is salty [1]. It was first measured in 1871.")
+    assert answer.grounding == "partial"
+
+
+def test_copied_boundaries_are_not_shown() -> None:
+    said = "<<source 1 5eed5eed: sea.md>>\nThe sea is salty.\n<<end 5eed5eed>>"
+    for size in (1, 3, 7, 100):
+        answer = AnswerFilter(QUESTION, [SEA, RIVER])
+        pieces = [answer.add(said[at : at + size]) for at in range(0, len(said), size)]
+        assert "".join([*pieces, answer.finish()]) == answer.text == "The sea is salty. [1]"
+
+
+def test_other_angle_brackets_are_text() -> None:
+    said = "The sea is salty if a < b and c << 2 or <b>so</b> [1]."
+    shown, answer = filtered(said)
+    assert "".join(shown) == answer.text == said
 
 
 def test_an_answer_without_citations_gets_the_supporting_passage() -> None:

@@ -93,4 +93,6 @@ def test_shown_text_is_never_taken_back() -> None:
         "Salt", "", "", ".", ""
     ]  # fmt: skip
     assert answer.add("See [2") == " See"
-    assert answer.add("] ") == " [2]"
+    # Another number may follow.
+    assert answer.add("] ") == ""
+    assert answer.add("x") == " [2] x"

@@ -44,6 +44,7 @@
 ---@field capabilities string[]
 ---@field modifiedAt? string
 ---@field inUse boolean
+---@field digest? string
 
 ---@class allma.ModelList
 ---@field models allma.ModelInfo[]
@@ -59,7 +60,7 @@
 ---@field mode "generated"|"passages_only"
 ---@field stats allma.AnswerStats
 ---@field notice? string
----@field grounding "cited"|"uncited"|"declined"|"none"|"cut_off"
+---@field grounding "cited"|"partial"|"disputed"|"uncited"|"declined"|"none"|"cut_off"
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"|"full_text_down"
 
 ---@class allma.AnswerStats
@@ -70,6 +71,7 @@
 ---@field answerTokens? integer
 ---@field truncated boolean
 ---@field cached boolean
+---@field gate? allma.GateStats
 
 ---@class allma.Citation
 ---@field number integer
@@ -93,6 +95,12 @@
 ---@field title string
 ---@field markdown string
 
+---@class allma.GateStats
+---@field probability number
+---@field threshold number
+---@field refused boolean
+---@field ms integer
+
 ---@class allma.Message
 ---@field id string
 ---@field role "user"|"assistant"|"system"
@@ -100,7 +108,7 @@
 ---@field model? string
 ---@field createdAt string
 ---@field sources allma.MessageSource[]
----@field grounding? "cited"|"uncited"|"declined"|"none"|"cut_off"
+---@field grounding? "cited"|"partial"|"disputed"|"uncited"|"declined"|"none"|"cut_off"
 
 ---@class allma.MessageSource
 ---@field number integer

@@ -155,11 +155,16 @@ export function remarksFor(answer: Answer): Remark[] {
   return [...(caution === null ? [] : [{ text: caution, step: null }]), ...noticeRemarks(answer)];
 }
 
+const CAUTIONS: Partial<Record<Grounding, string>> = {
+  uncited: "This answer cites no source. Check it before relying on it.",
+  partial: "This answer contains a figure that no source has. Check it before relying on it.",
+  disputed: "The sources disagree about this. Compare them before relying on this answer.",
+  cut_off: "This answer is incomplete: it was cut off.",
+};
+
 /** The warning that belongs to an answer, also when it is loaded later. */
 export function cautionFor(grounding: Grounding | null): string | null {
-  if (grounding === "cut_off") return "This answer is incomplete: it was cut off.";
-  if (grounding !== "uncited") return null;
-  return "This answer cites no source. Check it before relying on it.";
+  return (grounding && CAUTIONS[grounding]) ?? null;
 }
 
 /** What limited an answer, with the next step. */

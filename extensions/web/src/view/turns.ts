@@ -207,7 +207,15 @@ function statsText(stats: AnswerStats | null): string {
   if (!stats) return "The model that answered";
   const seconds = (stats.totalMs / 1000).toFixed(1);
   const tokens = stats.answerTokens === null ? "" : `, ${stats.answerTokens} tokens`;
-  return `Answered in ${seconds} s${tokens}; sources found in ${stats.retrievalMs} ms`;
+  return `Answered in ${seconds} s${tokens}; sources found in ${stats.retrievalMs} ms${gateText(stats)}`;
+}
+
+/** What the model said when it was asked whether the sources have the answer. */
+function gateText({ gate }: AnswerStats): string {
+  if (!gate) return "";
+  const [probability, threshold] = [gate.probability, gate.threshold].map((p) => Math.round(p * 100));
+  const did = gate.refused ? "so it did not answer" : "so it answered";
+  return `; it saw the answer in them with ${probability} % (threshold ${threshold} %), ${did}`;
 }
 
 /** Scrolls an opened list of sources into view. */

@@ -30,7 +30,12 @@ local transcript = require("allma.ui.transcript")
 local Chat = {}
 Chat.__index = Chat
 
-local UNCITED = "This answer cites no source. Check it before relying on it."
+--- The warnings that belong to answers, by their grounding.
+local CAUTIONS = {
+  uncited = "This answer cites no source. Check it before relying on it.",
+  partial = "This answer contains a figure that no source has. Check it before relying on it.",
+  disputed = "The sources disagree about this. Compare them before relying on this answer.",
+}
 local UNREAD = "Earlier messages could not be loaded; :edit tries again."
 local CUT_OFF = "This answer is incomplete: it was cut off."
 
@@ -145,8 +150,9 @@ function Chat:on_answer(err, answer, in_place)
       }
     end, answer.citations)
     self.text:add_sources(sources, passages_only)
-    if answer.grounding == "uncited" then
-      self.text:add_note(UNCITED)
+    local caution = CAUTIONS[answer.grounding]
+    if caution then
+      self.text:add_note(caution)
     end
     local notice = notice_of(answer)
     if notice ~= "" then
@@ -282,10 +288,9 @@ function Chat:show_message(message)
     return { number = source.number, source = source }
   end, message.sources)
   self.text:add_sources(sources, message.model == nil)
-  if message.grounding == "uncited" then
-    self.text:add_note(UNCITED)
-  elseif message.grounding == "cut_off" then
-    self.text:add_note(CUT_OFF)
+  local caution = message.grounding == "cut_off" and CUT_OFF or CAUTIONS[message.grounding]
+  if caution then
+    self.text:add_note(caution)
   end
 end
 

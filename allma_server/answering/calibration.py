@@ -1,0 +1,100 @@
+"""Measure on the user's documents how well a model tells whether passages answer a question.
+
+The questions are the model's own about the documents. With the passages that a search finds they
+can be answered; without the passages of their document, or asked of another folder, they cannot.
+The threshold is chosen on every second question; the error rates are those of the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allma_server.answering.answer_model import AnswerModel
+from allma_server.answering.gate import Calibration, ask_answerable
+from allma_server.answering.prompts import build_prompt
+from allma_server.types import Passage
+
+MAX_WRONGLY = 0.05
+"""Share of the answerable questions that a threshold may refuse, where it is chosen."""
+
+MAX_THRESHOLD = 0.5
+"""A model's own questions are easier than the user's, so a higher one would refuse too many."""
+
+MIN_AUC = 0.8
+MIN_REFUSED = 0.3
+"""A gate that refuses a smaller share of the unanswerable questions is not worth its token."""
+
+MAX_WRONGLY_MEASURED = 0.1
+MIN_QUESTIONS = 8
+"""Of each kind, without which nothing is concluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """What a model said to a question, and whether the passages contained the answer."""
+
+    value: float
+    is_answerable: bool
+
+
+async def measure_probability(
+    model: AnswerModel, question: str, passages: Sequence[Passage], *, is_answerable: bool
+) -> Probability | None:
+    """Ask a model whether passages answer a question; None if it says neither yes nor no.
+
+    Raises:
+        ProviderUnreachable: the provider does not answer.
+    """
+    prompt = build_prompt(question, [], passages, model.prompt_tokens)
+    value = await ask_answerable(model, prompt)
+    return None if value is None else Probability(value, is_answerable)
+
+
+def calibrate(
+    model: AnswerModel, digest: str | None, measured: Sequence[Probability]
+) -> Calibration:
+    """Return the threshold for a model, None if it cannot tell; and how good it is."""
+    positive = [each.value for each in measured if each.is_answerable]
+    negative = [each.value for each in measured if not each.is_answerable]
+    threshold = choose_threshold(positive[::2], negative[::2])
+    positive, negative = positive[1::2], negative[1::2]
+    auc = area_under_curve(positive, negative)
+    refused = _share_up_to(threshold, negative)
+    wrongly = _share_up_to(threshold, positive)
+    is_useful = (
+        min(len(positive), len(negative)) >= MIN_QUESTIONS // 2
+        and auc >= MIN_AUC
+        and refused >= MIN_REFUSED
+        and wrongly <= MAX_WRONGLY_MEASURED
+    )
+    return Calibration(
+        model=model.name,
+        modified_at=model.modified_at,
+        digest=digest,
+        threshold=round(threshold, 3) if is_useful else None,
+        auc=round(auc, 3),
+        refused=round(refused, 3),
+        wrongly=round(wrongly, 3),
+        questions=len(positive) + len(negative),
+    )
+
+
+def choose_threshold(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """Return the threshold that refuses most unanswerable questions within `MAX_WRONGLY`.
+
+    It lies in the middle between the highest probability that is refused and the lowest one that is
+    not, so that a question just beyond those measured is decided by the nearer side.
+    """
+    allowed = int(MAX_WRONGLY * len(positive))
+    limit = sorted(positive)[allowed] if positive else 0.0
+    below = max((value for value in negative if value < limit), default=0.0)
+    return min(MAX_THRESHOLD, (below + limit) / 2)
+
+
+def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """Return the chance that an answerable question gets a higher probability than another."""
+    pairs = [(p > n) + (p == n) / 2 for p in positive for n in negative]
+    return sum(pairs) / len(pairs) if pairs else 0.0
+
+
+def _share_up_to(threshold: float, values: Sequence[float]) -> float:
+    return sum(value <= threshold for value in values) / len(values) if values else 0.0

@@ -1,0 +1,101 @@
+"""Find sentences of two passages that say the opposite about the same thing.
+
+Two sentences contradict each other if they have the same words and differ in exactly one of: a
+figure, a name, or whether they are negated. Where each also has words of its own, they are about
+different things (another year, place or condition), so few alarms are false and paraphrases are
+missed.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from allma_server.answering.statements import Statement, read_statement, split_sentences
+from allma_server.types import Passage
+
+MIN_ALIKE = 0.6
+"""Share of the words of the longer of two sentences that the other one has too."""
+
+MIN_RELEVANT = 0.5
+"""Share of the answer's words in a sentence that it may be based on."""
+
+_PREFIX = 5
+"""Letters that two words begin with if they are forms of one, as employs and employees."""
+
+_OPPOSITES = [
+    frozenset(pair.split())
+    for pair in (
+        "open close", "includ exclud", "allow forbid", "allow forbidden", "allow prohibit",
+        "permit forbid", "permit prohibit", "increas decreas", "true fals", "enabl disabl",
+        "start stop", "more less", "alway never", "accept reject", "requir option", "min max",
+    )
+]  # fmt: skip
+
+
+def find_contradiction(answer: str, passages: Sequence[Passage]) -> tuple[int, int] | None:
+    """Return the numbers of two passages that contradict each other on what an answer says.
+
+    None if there are none. At least one of the two sentences has most words of a sentence of the
+    answer.
+    """
+    answered = [read_statement(sentence) for sentence in split_sentences(answer)]
+    sentences = [
+        (number, statement)
+        for number, passage in enumerate(passages, start=1)
+        for statement in map(read_statement, split_sentences(passage.text))
+    ]
+    relevant = {
+        at for at, (_, sentence) in enumerate(sentences) if _is_relevant(sentence, answered)
+    }
+    for first, second in combinations(range(len(sentences)), 2):
+        (a, one), (b, other) = sentences[first], sentences[second]
+        if a != b and {first, second} & relevant and _contradict(one, other):
+            return a, b
+    return None
+
+
+def _is_relevant(sentence: Statement, answered: Sequence[Statement]) -> bool:
+    return any(
+        statement.words
+        and len(statement.words & sentence.words) >= MIN_RELEVANT * len(statement.words)
+        for statement in answered
+    )
+
+
+def _contradict(one: Statement, other: Statement) -> bool:
+    names = one.names - other.names, other.names - one.names
+    own = list(_own_words(one, other)), list(_own_words(other, one))
+    is_opposite = _are_opposite(*own)
+    if (all(own) and not is_opposite) or bool(names[0]) != bool(names[1]):
+        return False
+    plain = [s.words - s.names for s in (one, other)]
+    longer = max(map(len, plain))
+    alike = longer - max(len(own[0]), len(own[1])) + is_opposite
+    if longer < 2 or alike < MIN_ALIKE * longer:
+        return False
+    figures = one.figures - other.figures, other.figures - one.figures
+    differences = [
+        bool(names[0] and names[1]),
+        len(figures[0]) == 1 and len(figures[1]) == 1,
+        (one.negated != other.negated) != is_opposite,
+    ]
+    if len(figures[0]) != len(figures[1]) or len(figures[0]) > 1:
+        return False
+    return sum(differences) == 1
+
+
+def _own_words(one: Statement, other: Statement) -> Iterator[str]:
+    """Yield the words of a sentence of which the other one has no form."""
+    begin = {word[:_PREFIX] for word in other.words - other.names}
+    for word in one.words - one.names:
+        if word not in other.words and (len(word) < _PREFIX or word[:_PREFIX] not in begin):
+            yield word
+
+
+def _are_opposite(one: Sequence[str], other: Sequence[str]) -> bool:
+    return len(one) == 1 == len(other) and any(
+        {_root(one[0], pair), _root(other[0], pair)} == pair for pair in _OPPOSITES
+    )
+
+
+def _root(word: str, pair: frozenset[str]) -> str:
+    return next((root for root in pair if word.startswith(root)), word)

@@ -1,0 +1,154 @@
+"""Calibrate the answerability gate in the background, while nobody asks and nothing is indexed."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from typing import TypeVar
+
+from allma_server.answering.answer_model import AnswerModel, find_answer_model
+from allma_server.answering.calibration import Probability, calibrate, measure_probability
+from allma_server.answering.gate import Calibration, load_calibrations, save_calibration
+from allma_server.engine import Engine
+from allma_server.errors import AllmaError
+from allma_server.operations.call import Call
+from allma_server.operations.scope import find
+from allma_server.search.questions import Question, generate_questions, sample_passages
+from allma_server.search.search import Scope
+from allma_server.types import LOCAL, Passage
+
+QUESTIONS = 20
+"""Questions to ask of each model, each with and without its passages."""
+
+MAX_DOCUMENTS = 200
+MIN_DOCUMENTS = 4
+"""With fewer documents, hardly a passage is left that is not about the question."""
+
+ResultT = TypeVar("ResultT")
+log = logging.getLogger(__name__)
+
+
+def begin_calibration(engine: Engine, model: str | None) -> None:
+    """Calibrate a model in the background if that was not done for it yet."""
+    if model is None or model in engine.calibrating:
+        return
+    engine.calibrating.add(model)
+    engine.tasks.create_task(_calibrate_when_quiet(engine, model), name=f"calibrate {model}")
+
+
+def give_way(engine: Engine) -> None:
+    """Give up requests of the background, so that a question does not wait for them."""
+    for task in engine.background_requests:
+        task.cancel()
+
+
+async def _calibrate_when_quiet(engine: Engine, name: str) -> None:
+    try:
+        await _wait_until_quiet(engine)
+        settings, chat = engine.catalog, engine.chat
+        model = await find_answer_model(name, engine.config, settings, chat)
+        digest = next((each.digest for each in await chat.list() if each.name == model.name), None)
+        known = (await load_calibrations(settings)).get(model.name)
+        if known and (known.digest, known.modified_at) == (digest, model.modified_at):
+            return
+        result = await run_calibration(engine, model, digest)
+        if result is not None:
+            await save_calibration(settings, result)
+            # They were written without the gate.
+            engine.answers.clear()
+            log.info("answerability gate of %s: %s", model.name, result)
+    except AllmaError as exc:
+        # Tried again when the model answers after a restart.
+        log.info("answerability gate of %s not calibrated: %s", name, exc)
+    except Exception:
+        log.exception("answerability gate of %s not calibrated", name)
+
+
+async def run_calibration(
+    engine: Engine, model: AnswerModel, digest: str | None
+) -> Calibration | None:
+    """Ask a model about the indexed documents; None if too few are indexed.
+
+    Raises:
+        ProviderError: the model is unavailable.
+    """
+    call = Call(engine, LOCAL)
+    passages = await _passages(engine)
+    if len({passage.document_id for passage in passages}) < MIN_DOCUMENTS:
+        return None
+    measured: list[Probability] = []
+    async with aclosing(_samples(call, model, passages)) as samples:
+        async for text, found, is_answerable in samples:
+            asked = measure_probability(model, text, found, is_answerable=is_answerable)
+            probability = await _quietly(engine, asked)
+            if probability is not None:
+                measured.append(probability)
+    return calibrate(model, digest, measured)
+
+
+async def _samples(
+    call: Call, model: AnswerModel, passages: list[Passage]
+) -> AsyncGenerator[tuple[str, list[Passage], bool]]:
+    """Yield questions with passages, and whether these contain the answer."""
+    for source in sample_passages(passages, QUESTIONS):
+        question = await _quietly(call.engine, _question_about(call.engine, model, source))
+        if question is None:
+            continue
+        text = question.text
+        found = (await find(call, text, None, Scope())).passages
+        if not any(each.chunk_id == source.chunk_id for each in found):
+            found = [source, *found[:-1]]
+        yield text, found, True
+        wider = (await find(call, text, 50, Scope())).passages
+        others = [each for each in wider if each.document_id != source.document_id]
+        elsewhere = [each for each in others if each.workspace != source.workspace]
+        # Half of them are asked of another folder, where there is one.
+        chosen = elsewhere if elsewhere and source.chunk_id % 2 else others
+        if chosen:
+            yield text, chosen[: len(found)], False
+
+
+async def _question_about(engine: Engine, model: AnswerModel, passage: Passage) -> Question | None:
+    async with aclosing(generate_questions([passage], engine.chat, model.name)) as questions:
+        return await anext(questions, None)
+
+
+async def _passages(engine: Engine) -> list[Passage]:
+    selected = await engine.catalog.select_documents()
+    documents: list[int] = selected.documents.tolist()
+    passages: list[Passage] = []
+    for document_id in documents[:: max(1, len(documents) // MAX_DOCUMENTS)]:
+        passages += await engine.catalog.passages_of(document_id)
+    return passages
+
+
+async def _quietly(engine: Engine, request: Awaitable[ResultT]) -> ResultT | None:
+    """Await a request to the model; None if it was given up because somebody asked a question."""
+    await _wait_until_quiet(engine)
+    failure: AllmaError | None = None
+
+    async def guarded() -> ResultT | None:
+        nonlocal failure
+        try:
+            return await request
+        except AllmaError as exc:
+            failure = exc
+            return None
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(guarded())
+        engine.background_requests.add(task)
+        task.add_done_callback(engine.background_requests.discard)
+    if failure is not None:
+        raise failure
+    return None if task.cancelled() else task.result()
+
+
+async def _wait_until_quiet(engine: Engine) -> None:
+    """Wait until nobody has asked and nothing was indexed for a while."""
+    since = time.monotonic()
+    while time.monotonic() - since < engine.quiet_seconds:
+        await asyncio.sleep(min(1.0, engine.quiet_seconds / 4))
+        if engine.questions or engine.ingestion.is_indexing:
+            since = time.monotonic()
