@@ -15,9 +15,12 @@ from statistics import mean, median
 import psutil
 
 from allma_server.answering import prompts
+from allma_server.answering.answer_model import find_answer_model
+from allma_server.answering.gate import save_calibration
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call, NullProgress
+from allma_server.operations.calibrating import run_calibration
 from allma_server.types import LOCAL, Answer, ChatMessage, Passage, SearchResult, TextDelta
 from tests.benchmarks import answers
 from tests.benchmarks.answers.judging import Judgement, judge
@@ -143,7 +146,12 @@ async def run(options: argparse.Namespace, url: str, state: Path, data: Path) ->
         async with open_engine(config) as engine:
             await index(engine, questions, data / folder / "files")
             chat = RecordedChatModels(engine.chat, state, server)
-            one = Run(dataclasses.replace(engine, chat=chat), chat, options.model, options.show)
+            recorded = dataclasses.replace(engine, chat=chat, quiet_seconds=0.0)
+            if options.gate and folder != "contradictions":
+                await calibrate(recorded, options.model)
+            # The measurement must not be disturbed by what runs in quiet moments.
+            asked_only = dataclasses.replace(recorded, quiet_seconds=1e9)
+            one = Run(asked_only, chat, options.model, options.show)
             for asked in questions.questions[: options.n]:
                 if time.monotonic() > until:
                     break
@@ -151,6 +159,15 @@ async def run(options: argparse.Namespace, url: str, state: Path, data: Path) ->
             if one.plain.kinds:
                 print(f"{name:<12}" + one.plain.row("plain"))
                 print(f"{name:<12}" + one.allma.row("allma"), flush=True)
+
+
+async def calibrate(engine: Engine, name: str) -> None:
+    """Measure the gate as the engine does in quiet moments, and say what came out."""
+    model = await find_answer_model(name, engine.config, engine.catalog, engine.chat)
+    result = await run_calibration(engine, model, None)
+    if result is not None:
+        await save_calibration(engine.catalog, result)
+    print(f"            gate: {result}", flush=True)
 
 
 async def index(engine: Engine, questions: QuestionSet, folder: Path) -> None:
@@ -176,6 +193,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=30, help="questions of each set (half of a kind)")
     parser.add_argument("--minutes", type=float, default=20, help="stop asking after so long")
     parser.add_argument("--state", type=Path, help="folder that keeps answers and indexes")
+    parser.add_argument("--gate", action="store_true", help="calibrate the gate first, and use it")
     parser.add_argument("--show", action="store_true", help="print every answer")
     options = parser.parse_args()
     # The half that is held out is only asked by name.
