@@ -226,7 +226,7 @@ async def test_without_passages_the_answer_says_so_instead_of_denying(
 
 
 async def test_a_complete_refusal_becomes_one_sentence(tmp_path: Path) -> None:
-    chat = lines(line("The sources do not "), line("mention any gates."), line(done="stop"))
+    chat = lines(line("The documents do not "), line("say this. [1]"), line(done="stop"))
     async with asking(chat, tmp_path) as (engine, _):
         answer = await ask(engine)
         messages = await stored_messages(engine)
@@ -242,7 +242,7 @@ async def test_an_interrupted_answer_is_stored_as_cut_off_without_an_added_sourc
 
     async def chat(exchange: Exchange) -> None:
         await exchange.begin()
-        await exchange.lines(line("Seven gates were built "), line("by Ada Penrose "))
+        await exchange.lines(line("Seven gates were built by Ada Penrose "))
         await progress.started_answering.wait()
         if end == "reset":
             exchange.reset()
