@@ -140,7 +140,7 @@ class CitationFilter:
         has_words = re.search(r"\w", statement) is not None
         cited = [n for single in re.findall(_SINGLE, mark[0], re.I) for n in _parse_numbers(single)]
         known = [n for n in dict.fromkeys(cited) if has_words and 1 <= n <= self._passages]
-        numbers = self._correct(known, statement) if known else []
+        numbers: Sequence[int] = self._correct(known, statement) if known else ()
         if numbers:
             self.cited.update(numbers)
             self.text += lead + "".join(f"[{n}]" for n in numbers)

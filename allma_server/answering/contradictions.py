@@ -21,7 +21,7 @@ MIN_RELEVANT = 0.5
 _PREFIX = 5
 """Letters that two words begin with if they are forms of one, as employs and employees."""
 
-_OPPOSITES = [
+_OPPOSITES: list[frozenset[str]] = [
     frozenset(pair.split())
     for pair in (
         "open close", "includ exclud", "allow forbid", "allow forbidden", "allow prohibit",
@@ -93,7 +93,7 @@ def _own_words(one: Statement, other: Statement) -> Iterator[str]:
 
 def _are_opposite(one: Sequence[str], other: Sequence[str]) -> bool:
     return len(one) == 1 == len(other) and any(
-        {_root(one[0], pair), _root(other[0], pair)} == pair for pair in _OPPOSITES
+        frozenset((_root(one[0], pair), _root(other[0], pair))) == pair for pair in _OPPOSITES
     )
 
 
