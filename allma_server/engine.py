@@ -3,8 +3,7 @@
     async with open_engine(config) as engine:
         ...
 
-An open engine is ready. The embedding model, the vector store and the parsers are opened by the
-first call that needs them, because each takes long to start.
+The embedding model, the vector store and the parsers are opened by the first call that needs them.
 """
 
 import asyncio
@@ -14,12 +13,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.answering.answer_model import find_answer_model
+from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.cache import AnswerCache
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
@@ -261,13 +260,10 @@ class ActiveEmbedder:
 class Engine:
     """The parts that operations use. There is one engine per data directory.
 
-    `settings` returns the settings as last read, from `live` if given. `clients` returns the number
-    of connected clients. `tasks` owns work that outlives the call that started it; its tasks must
-    not raise. `questions`: one object for each question that is being answered. `scripts`: which
-    scripts the embedder knows, as measured so far. `urls`: where it is served over HTTP now.
-    `answers`: those that may be given again.
-    `calibrating`: chat models whose calibration has begun. `background_requests`: to chat models,
-    which questions cancel; they are only sent when nobody asked for `quiet_seconds`.
+    `settings` returns the settings as last read, from `live` if given. `clients`: how many are
+    connected. `tasks` owns work that outlives its call, and must not raise. `questions`: an object
+    for each that is being answered. `scripts`: which ones the embedder knows, as measured so far.
+    `urls`: of its HTTP server. `answers`: those that may be given again. `background`: requests.
     """
 
     settings: Callable[[], Config]
@@ -285,9 +281,7 @@ class Engine:
     questions: set[object] = field(default_factory=set[object])
     urls: list[str] = field(default_factory=list[str])
     answers: AnswerCache = field(default_factory=AnswerCache)
-    calibrating: set[str] = field(default_factory=set[str])
-    background_requests: set[asyncio.Task[Any]] = field(default_factory=set["asyncio.Task[Any]"])
-    quiet_seconds: float = 30.0
+    background: BackgroundRequests = field(default_factory=BackgroundRequests)
 
     @property
     def config(self) -> Config:

@@ -6,6 +6,7 @@ different things (another year, place or condition), so few alarms are false and
 missed.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -20,6 +21,9 @@ MIN_RELEVANT = 0.5
 
 _PREFIX = 5
 """Letters that two words begin with if they are forms of one, as employs and employees."""
+
+_PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
+"""A sentence: rows of tables, lists, code and addresses differ without saying the opposite."""
 
 _OPPOSITES: list[frozenset[str]] = [
     frozenset(pair.split())
@@ -39,9 +43,10 @@ def find_contradiction(answer: str, passages: Sequence[Passage]) -> tuple[int, i
     """
     answered = [read_statement(sentence) for sentence in split_sentences(answer)]
     sentences = [
-        (number, statement)
+        (number, read_statement(sentence))
         for number, passage in enumerate(passages, start=1)
-        for statement in map(read_statement, split_sentences(passage.text))
+        for sentence in split_sentences(passage.text)
+        if _PROSE.match(sentence)
     ]
     relevant = {
         at for at, (_, sentence) in enumerate(sentences) if _is_relevant(sentence, answered)

@@ -8,7 +8,6 @@ calibration, or where a model cannot tell, no token is asked for.
 """
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -94,13 +93,11 @@ async def check_answerable(
         return None
     if calibration.modified_at != model.modified_at or is_answered_by_sentence(question, prompt):
         return None
-    began = time.monotonic()
     probability = await ask_answerable(model, prompt)
     if probability is None:
         return None
-    elapsed = int((time.monotonic() - began) * 1000)
     threshold = calibration.threshold
-    return GateStats(round(probability, 3), threshold, probability <= threshold, elapsed)
+    return GateStats(round(probability, 3), threshold, probability <= threshold)
 
 
 def is_answered_by_sentence(question: str, prompt: Prompt) -> bool:

@@ -10,7 +10,7 @@ from allma_server.answering.ask import Question, answer
 from allma_server.answering.cache import repeat_answer
 from allma_server.answering.read_only import ReadOnlyFallback
 from allma_server.operations.cached_answers import answer_key, find_answer
-from allma_server.operations.calibrating import begin_calibration, give_way
+from allma_server.operations.calibrating import begin_calibration
 from allma_server.operations.call import Call
 from allma_server.operations.scope import (
     FileGlob,
@@ -59,22 +59,19 @@ async def ask(
     if (known := await find_answer(call, key)) is not None:
         answered = await repeat_answer(question, known, store, call.progress)
     else:
-        give_way(engine)
-        with engine.ingestion.pause_embedding():
-            async with report_waiting(engine, call.progress) as progress:
-                answered = await answer(
-                    asked,
-                    engine.config,
-                    search=passages,
-                    store=store,
-                    settings=engine.catalog,
-                    chat=engine.chat,
-                    progress=progress,
-                )
+        async with report_waiting(engine, call.progress) as progress:
+            answered = await answer(
+                asked,
+                engine.config,
+                search=passages,
+                store=store,
+                settings=engine.catalog,
+                chat=engine.chat,
+                progress=progress,
+            )
         if key is not None and key == await answer_key(call, asked, top_k, scope):
             engine.answers.add(key, answered)
-        if use_rag and answered.mode == "generated":
-            begin_calibration(engine, answered.model)
+        begin_calibration(engine, answered)
     return replace(answered, notice=store.extend_notice(answered.notice))
 
 

@@ -16,7 +16,7 @@ from allma_server.operations.call import Call
 from allma_server.operations.scope import find
 from allma_server.search.questions import Question, generate_questions, sample_passages
 from allma_server.search.search import Scope
-from allma_server.types import LOCAL, Passage
+from allma_server.types import LOCAL, Answer, Passage
 
 QUESTIONS = 20
 """Questions to ask of each model, each with and without its passages."""
@@ -29,18 +29,13 @@ ResultT = TypeVar("ResultT")
 log = logging.getLogger(__name__)
 
 
-def begin_calibration(engine: Engine, model: str | None) -> None:
-    """Calibrate a model in the background if that was not done for it yet."""
-    if model is None or model in engine.calibrating:
+def begin_calibration(engine: Engine, answer: Answer) -> None:
+    """Calibrate the model that wrote an answer, in the background, if it was not done yet."""
+    model = answer.model
+    if model is None or not answer.citations or model in engine.background.calibrating:
         return
-    engine.calibrating.add(model)
+    engine.background.calibrating.add(model)
     engine.tasks.create_task(_calibrate_when_quiet(engine, model), name=f"calibrate {model}")
-
-
-def give_way(engine: Engine) -> None:
-    """Give up requests of the background, so that a question does not wait for them."""
-    for task in engine.background_requests:
-        task.cancel()
 
 
 async def _calibrate_when_quiet(engine: Engine, name: str) -> None:
@@ -138,8 +133,8 @@ async def _quietly(engine: Engine, request: Awaitable[ResultT]) -> ResultT | Non
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(guarded())
-        engine.background_requests.add(task)
-        task.add_done_callback(engine.background_requests.discard)
+        engine.background.requests.add(task)
+        task.add_done_callback(engine.background.requests.discard)
     if failure is not None:
         raise failure
     return None if task.cancelled() else task.result()
@@ -148,7 +143,7 @@ async def _quietly(engine: Engine, request: Awaitable[ResultT]) -> ResultT | Non
 async def _wait_until_quiet(engine: Engine) -> None:
     """Wait until nobody has asked and nothing was indexed for a while."""
     since = time.monotonic()
-    while time.monotonic() - since < engine.quiet_seconds:
-        await asyncio.sleep(min(1.0, engine.quiet_seconds / 4))
+    while time.monotonic() - since < engine.background.quiet_seconds:
+        await asyncio.sleep(min(1.0, engine.background.quiet_seconds / 4))
         if engine.questions or engine.ingestion.is_indexing:
             since = time.monotonic()

@@ -18,14 +18,20 @@ FOR_THE_MODEL = "Waiting for the model"
 
 @asynccontextmanager
 async def report_waiting(engine: Engine, progress: Progress) -> AsyncGenerator[Progress]:
-    """Return the progress, and report on it why no text has arrived yet."""
+    """Return the progress, and report on it why no text has arrived yet.
+
+    Meanwhile the question comes before embedding and before requests of the background.
+    """
     watched = _WatchedProgress(progress)
     engine.questions.add(watched)
+    for task in engine.background.requests:
+        task.cancel()
     try:
-        async with background_tasks() as tasks:
-            reports = tasks.create_task(_report(engine, progress))
-            watched.first_text.add_done_callback(lambda _: reports.cancel())
-            yield watched
+        with engine.ingestion.pause_embedding():
+            async with background_tasks() as tasks:
+                reports = tasks.create_task(_report(engine, progress))
+                watched.first_text.add_done_callback(lambda _: reports.cancel())
+                yield watched
     finally:
         engine.questions.discard(watched)
 

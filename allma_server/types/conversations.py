@@ -36,7 +36,6 @@ class GateStats:
     probability: float
     threshold: float
     refused: bool
-    ms: int
 
 
 @dataclass(frozen=True, slots=True)

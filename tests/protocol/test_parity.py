@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # What differs from one call to the next, whoever makes it.
 VOLATILE = {
     "code", "conversation_id", "created_at", "done", "expires_at", "first_token_ms", "id",
-    "indexed_at", "message_id", "ms", "pending", "retrieval_ms", "search_ms", "seconds", "token",
+    "indexed_at", "message_id", "pending", "retrieval_ms", "search_ms", "seconds", "token",
     "total_ms", "updated_at",
 }  # fmt: skip
 

@@ -144,7 +144,6 @@ export interface GateStats {
   probability: number;
   threshold: number;
   refused: boolean;
-  ms: number;
 }
 
 /** A question or an answer in a conversation. */

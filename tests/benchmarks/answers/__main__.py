@@ -16,6 +16,7 @@ import psutil
 
 from allma_server.answering import prompts
 from allma_server.answering.answer_model import find_answer_model
+from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.gate import save_calibration
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
@@ -146,11 +147,13 @@ async def run(options: argparse.Namespace, url: str, state: Path, data: Path) ->
         async with open_engine(config) as engine:
             await index(engine, questions, data / folder / "files")
             chat = RecordedChatModels(engine.chat, state, server)
-            recorded = dataclasses.replace(engine, chat=chat, quiet_seconds=0.0)
+            now = BackgroundRequests(quiet_seconds=0.0)
+            recorded = dataclasses.replace(engine, chat=chat, background=now)
             if options.gate and folder != "contradictions":
                 await calibrate(recorded, options.model)
             # The measurement must not be disturbed by what runs in quiet moments.
-            asked_only = dataclasses.replace(recorded, quiet_seconds=1e9)
+            later = BackgroundRequests(quiet_seconds=1e9)
+            asked_only = dataclasses.replace(recorded, background=later)
             one = Run(asked_only, chat, options.model, options.show)
             for asked in questions.questions[: options.n]:
                 if time.monotonic() > until:

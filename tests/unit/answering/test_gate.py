@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from allma_server.answering.answer_model import AnswerModel, find_answer_model
+from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.calibration import (
     Probability,
     area_under_curve,
@@ -118,13 +119,13 @@ async def test_a_model_is_calibrated_on_the_documents_in_the_background(tmp_path
             ollama_url=wire.url,
         )  # fmt: skip
         async with open_engine(config) as opened:
-            engine = replace(opened, quiet_seconds=0.0)
+            engine = replace(opened, background=BackgroundRequests(quiet_seconds=0.0))
             await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(docs)]})
             model = await find_answer_model("m", config, engine.catalog, engine.chat)
             result = await calibrating.run_calibration(engine, model, "d")
             assert result is not None
             assert result.auc > 0.8
-            calibrating.begin_calibration(engine, "m")
+            await BY_NAME["ask"](Call(engine, LOCAL), {"question": "Who built the mill?"})
             async with asyncio.timeout(30):
                 while not (known := await load_calibrations(engine.catalog)):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

@@ -99,7 +99,6 @@
 ---@field probability number
 ---@field threshold number
 ---@field refused boolean
----@field ms integer
 
 ---@class allma.Message
 ---@field id string
