@@ -330,8 +330,13 @@ class PassageStore(Protocol):
         """Return the first chunk of `count` of these documents, the nearest to the top."""
         ...
 
+    async def candidates(self, hits: Sequence[Hit]) -> list[Passage]:
+        """Return passages for ranking only: secrets are not masked before `shown`."""
+        ...
+
+    def shown(self, passage: Passage) -> Passage: ...
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
-        """Return two adjacent passages as one, with the score of the first."""
+        """Return two adjacent candidates as one to show, with the score of the first."""
         ...
 
     async def facts(self, passages: Sequence[Passage]) -> dict[int, tuple[int, int] | None]:

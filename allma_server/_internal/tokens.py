@@ -140,6 +140,7 @@ def index_terms(text: str) -> list[str]:
     return terms
 
 
+@lru_cache(maxsize=32)
 def query_terms(text: str) -> QueryTerms:
     """Return the terms of a query by the rules of `lexemes`, with stop words separate."""
     counts: Counter[str] = Counter()

@@ -55,7 +55,7 @@ async def evaluate_question(
     """
     ranking = await rank_passages(question.text, k, scope, sources)
     hits = [Hit(f.chunk_id, f.score) for f in ranking.fused]
-    passages = {p.chunk_id: p for p in await sources.passages.passages(hits)}
+    passages = {p.chunk_id: p for p in await sources.passages.candidates(hits)}
 
     def in_order(candidates: Sequence[Fused]) -> list[Passage]:
         return [passages[f.chunk_id] for f in candidates if f.chunk_id in passages]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from allma_server._internal.tokens import query_terms
+from allma_server.ports import PassageStore
 from allma_server.search.fusion import Fused
 from allma_server.search.headings import only_inherits
 from allma_server.search.places import place_of
@@ -34,7 +35,7 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
         terms=list(terms.terms or terms.stop_words),
         phrases=[" ".join(phrase) for phrase in terms.phrases],
         stop_words=list(terms.stop_words) if terms.terms else [],
-        candidates=list(_candidates(ranking, unread, k)),
+        candidates=list(_candidates(ranking, unread, k, sources.passages)),
         reranker=sources.reranker.name if sources.reranker else None,
         notice=ranking.notice,
         notice_code=ranking.notice_code,
@@ -46,7 +47,9 @@ async def explain_passages(query: str, k: int, scope: Scope, sources: Sources) -
     )
 
 
-def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator[Candidate]:
+def _candidates(
+    ranking: Ranking, unread: Sequence[Passage], k: int, store: PassageStore
+) -> Iterator[Candidate]:
     fused = {f.chunk_id: (rank, f) for rank, f in enumerate(ranking.fused, start=1)}
     rescored = {
         passage.chunk_id: RankedScore(rank, passage.score)
@@ -58,7 +61,7 @@ def _candidates(ranking: Ranking, unread: Sequence[Passage], k: int) -> Iterator
         chunk_id = decision.passage.chunk_id
         score = rerank_scores.get(chunk_id)
         yield Candidate(
-            _shorten(decision.passage),
+            _shorten(store.shown(decision.passage)),
             *_retrieval_scores(*fused[chunk_id]),
             rescored.get(chunk_id),
             None if score is None else RankedScore(rank, score),

@@ -108,10 +108,11 @@ class Ranking:
     """The candidates of a search after each stage.
 
     `fused` has all of them. `rescored` and then `remaining` are the passages that were read, the
-    former sorted by their new score. `rerank_scores` has the reranker's score of each of the first
-    rescored passages; None if there is no reranker or it was skipped. `knowledge` says how well the
-    embedder knows the query's language, from 0 to 1: the dense scores count as much. `similar`:
-    terms of the query that nothing contains, for which similar words were searched.
+    former sorted by their new score; secrets in them are not masked. `rerank_scores` has the
+    reranker's score of each of the first rescored passages; None if there is no reranker or it was
+    skipped. `knowledge` says how well the embedder knows the query's language, from 0 to 1: the
+    dense scores count as much. `similar`: terms of the query that nothing contains, for which
+    similar words were searched.
     """
 
     query: str
@@ -185,7 +186,7 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     depth = max(CANDIDATES if is_of_code(query) else RESCORE_DEPTH, k)
     fused, depth = _with_sought(fused, depth, sought)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(depth, k * 4 + 10)]]
-    read = await sources.passages.passages(hits)
+    read = await sources.passages.candidates(hits)
     rescored = await _rescore(query, read[:depth], fused, dense, sources)
     ordered = prefer_originals([*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
@@ -231,7 +232,7 @@ def _with_sought(
 
 async def _with_neighbour(selected: Selection, passages: PassageStore) -> Passage:
     if selected.neighbour is None:
-        return selected.passage
+        return passages.shown(selected.passage)
     return await passages.joined(selected.passage, selected.neighbour)
 
 
@@ -304,7 +305,8 @@ async def _rerank(
         return None, None
     try:
         async with asyncio.timeout(sources.rerank_seconds):
-            return await reranker.rerank(query, passages), None
+            shown = [sources.passages.shown(passage) for passage in passages]
+            return await reranker.rerank(query, shown), None
     except TimeoutError:
         reason = f"it took longer than rerank_seconds ({sources.rerank_seconds:g})."
     except AllmaError as exc:

@@ -1,6 +1,6 @@
 """Measure what grows with the number of chunks: search and updates on generated text.
 
-    python -m tests.benchmarks.scale N [N ...] [--data FOLDER]
+    python -m tests.benchmarks.scale N [N ...] [--data FOLDER [--build]]
 
 N chunks in one workspace of 60 % and twenty of 2 % each, ten chunks a file, embedded by the hashing
 embedder, whose time is not counted. Words are as frequent as in real text (Zipf), and each folder
@@ -35,7 +35,7 @@ from allma_server.types import LOCAL, Chunk, FileFacts, Parsed, Workspace
 EMBEDDER = "hashing/words-256"
 FORMATS_OF = {".py": "python", ".md": "markdown", ".txt": "text"}
 CHUNKS_PER_FILE, SEARCHES, BATCH_FILES = 10, 60, 200
-VOCABULARY, SUBJECT_WORDS, WORDS = 60_000, 40, 90
+VOCABULARY, SUBJECT_WORDS, WORDS, SUBJECT_SHARE = 60_000, 40, 90, 1 / 6
 
 
 @dataclass
@@ -66,17 +66,27 @@ class Words:
             for _ in range(VOCABULARY)
         ]
         weights = 1 / np.arange(1, VOCABULARY + 1)
-        self._cumulated: list[float] = np.cumsum(weights).tolist()
+        self._cumulated = np.cumsum(weights)
+        self._whole = float(self._cumulated[-1])
+        self._drawn = np.random.default_rng(7)
+        self._rare = self._known[200:]
 
     def subject(self, number: int) -> list[str]:
         """The words that the texts of a folder share."""
-        return random.Random(number).choices(self._known[200:], k=SUBJECT_WORDS)
+        return random.Random(number).choices(self._rare, k=SUBJECT_WORDS)
 
-    def text(self, subject: Sequence[str]) -> str:
-        words = self._random.choices(self._known, cum_weights=self._cumulated, k=WORDS)
-        for place in self._random.sample(range(WORDS), 15):
-            words[place] = self._random.choice(subject)
-        return " ".join(words).capitalize() + "."
+    def texts(self, subject: Sequence[str], count: int) -> list[str]:
+        places = self._cumulated.searchsorted(self._drawn.random((count, WORDS)) * self._whole)
+        subjects = self._drawn.integers(len(subject), size=(count, WORDS))
+        of_subject = self._drawn.random((count, WORDS)) < SUBJECT_SHARE
+        return [
+            " ".join(
+                subject[number] if chosen else self._known[place]
+                for place, number, chosen in zip(*rows, strict=True)
+            ).capitalize()
+            + "."
+            for rows in zip(places.tolist(), subjects.tolist(), of_subject.tolist(), strict=True)
+        ]
 
     def queries(self) -> Iterator[str]:
         """Questions about subjects, some with frequent words."""
@@ -135,7 +145,7 @@ async def fill(engine: Engine, root: Path, chunks: int, words: Words) -> None:
     for number in range(known, files):
         path = root / file_of(number, files)
         path.parent.mkdir(parents=True, exist_ok=True)
-        texts = [words.text(words.subject(number // 20)) for _ in range(CHUNKS_PER_FILE)]
+        texts = words.texts(words.subject(number // 20), CHUNKS_PER_FILE)
         await publish(engine, workspaces[str(root / path.relative_to(root).parts[0])], path, texts)
         if number % 5000 == 0:
             print(f"  {number * CHUNKS_PER_FILE:,} chunks", end="\r", file=sys.stderr, flush=True)
@@ -167,7 +177,7 @@ async def measure_searches(
         taken: list[float] = []
         for query in words.queries():
             if after_save:
-                texts = [words.text(words.subject(0)) for _ in range(CHUNKS_PER_FILE)]
+                texts = words.texts(words.subject(0), CHUNKS_PER_FILE)
                 await publish(engine, workspaces[str(root / "main")], saved, texts)
             began = time.perf_counter()
             result = await find_passages(query, 5, scope, sources)
@@ -236,7 +246,7 @@ async def measure_upkeep(engine: Engine, root: Path, words: Words, figures: Figu
     figures.add("forget a file", (time.perf_counter() - began) * 1000, "ms")
     # Another run with the same data begins with all files again.
     [main, *_] = await engine.catalog.workspaces()
-    await publish(engine, main, forgotten, [words.text(words.subject(41)) for _ in range(10)])
+    await publish(engine, main, forgotten, words.texts(words.subject(41), CHUNKS_PER_FILE))
 
 
 def folders_of(root: Path) -> list[Path]:
@@ -263,19 +273,27 @@ async def prepare(config: Config, root: Path) -> None:
         )
 
 
-async def run(chunks: int, place: Path) -> Figures:
-    figures, words = Figures(chunks), Words()
-    root, config = place / "files", config_of(place / "data")
-    print(f"{chunks:,} chunks in {chunks // CHUNKS_PER_FILE:,} files")
-    if not root.exists():
+async def build(config: Config, root: Path, words: Words, figures: Figures) -> None:
+    """Index what an earlier run has not, and measure how long that takes."""
+    if not (await asyncio.to_thread(root.exists)):
         await prepare(config, root)
     async with open_engine(config) as engine:
-        began = time.perf_counter()
-        await fill(engine, root, chunks, words)
+        began, cpu = time.perf_counter(), time.process_time()
+        await fill(engine, root, figures.chunks, words)
         figures.add("indexing without parsing", time.perf_counter() - began, "s")
+        figures.add("indexing without parsing, CPU", time.process_time() - cpu, "s")
         began = time.perf_counter()
         await engine.vectors.wait_until_current()
         figures.add("until the vector store holds all", time.perf_counter() - began, "s")
+
+
+async def run(chunks: int, place: Path, *, only_build: bool) -> Figures:
+    figures, words = Figures(chunks), Words()
+    root, config = place / "files", config_of(place / "data")
+    print(f"{chunks:,} chunks in {chunks // CHUNKS_PER_FILE:,} files")
+    await build(config, root, words, figures)
+    if only_build:
+        return figures
     await measure_cold(config, root, words, figures)
     async with open_engine(config) as engine:
         await engine.embedder.current()
@@ -310,10 +328,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("chunks", nargs="+", type=int)
     parser.add_argument("--data", type=Path, help="where the indexes are kept for another run")
+    parser.add_argument("--build", action="store_true", help="only index, for a later run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = options.data or Path(scratch)
-        measured = [asyncio.run(run(n, place / f"chunks{n}")) for n in sorted(options.chunks)]
+        measured = [
+            asyncio.run(run(n, place / f"chunks{n}", only_build=options.build))
+            for n in sorted(options.chunks)
+        ]
     if len(measured) > 1:
         print_growth(measured[0], measured[-1])
 

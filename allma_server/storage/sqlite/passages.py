@@ -21,13 +21,25 @@ class Passages(Repository):
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
         """Return the hits' chunks in the hits' order, without hits whose chunk no longer exists."""
+        return [self.shown(passage) for passage in await self.candidates(hits)]
+
+    async def candidates(self, hits: Sequence[Hit]) -> list[Passage]:
+        """Return the same with texts as they are stored, to be ranked.
+
+        Finding secrets takes longer than ranking, so that `shown` does it for those that are shown.
+        """
         found = await self._db.rows(
             f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
             (rows.as_json(hit.chunk_id for hit in hits),),
         )
         by_id = {row["id"]: row for row in found}
         known = (hit for hit in hits if hit.chunk_id in by_id)
-        return [self._passage(by_id[hit.chunk_id], hit.score) for hit in known]
+        return [_stored_passage(by_id[hit.chunk_id], hit.score) for hit in known]
+
+    def shown(self, passage: Passage) -> Passage:
+        """Return a candidate as it may be shown: with its secrets masked."""
+        heading = [self._shown(title) for title in passage.heading]
+        return replace(passage, text=self._shown(passage.text), heading=heading)
 
     async def sample_texts(self, count: int) -> list[str]:
         """Return the beginnings of `count` chunks from all over the index; a few may repeat."""
@@ -74,23 +86,24 @@ class Passages(Repository):
         return [rows.chunk(row) for row in found]
 
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
-        """Join a passage with its neighbour; return it unchanged if a chunk no longer exists."""
+        """Join two candidates for showing; return the first alone if a chunk no longer exists."""
         first, second = sorted((passage, neighbour), key=lambda each: each.chunk_index)
         found = await self._db.rows(
             "SELECT * FROM chunks WHERE id IN (?, ?) ORDER BY chunk_index",
             (first.chunk_id, second.chunk_id),
         )
         if len(found) < 2:
-            return passage
+            return self.shown(passage)
         start, end = first.start_line, max(first.end_line, second.end_line)
-        return replace(
+        both = replace(
             passage,
-            text=self._shown(joined([rows.chunk(row) for row in found], repeat=True)),
+            text=joined([rows.chunk(row) for row in found], repeat=True),
             start_line=start,
             end_line=end,
             heading=common_heading(first.heading, second.heading),
             uri=rows.uri(passage.path, start, end, passage.page),
         )
+        return self.shown(both)
 
     async def extracted_text(
         self, document_id: int, first_chunk: int | None = None, last_chunk: int | None = None
@@ -121,21 +134,26 @@ class Passages(Repository):
         }
 
     def _passage(self, row: sqlite3.Row, score: float) -> Passage:
-        path = rows.shown_path(row["path"])
-        return Passage(
-            path=path,
-            workspace=rows.shown_path(row["workspace"]),
-            document_id=row["document_id"],
-            chunk_id=row["id"],
-            chunk_index=row["chunk_index"],
-            text=self._shown(row["text"]),
-            score=score,
-            start_line=row["start_line"],
-            end_line=row["end_line"],
-            page=row["page"],
-            heading=[self._shown(title) for title in rows.texts(row["heading"])],
-            uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
-        )
+        return self.shown(_stored_passage(row, score))
+
+
+def _stored_passage(row: sqlite3.Row, score: float) -> Passage:
+    """Return a passage with its text as it is stored."""
+    path = rows.shown_path(row["path"])
+    return Passage(
+        path=path,
+        workspace=rows.shown_path(row["workspace"]),
+        document_id=row["document_id"],
+        chunk_id=row["id"],
+        chunk_index=row["chunk_index"],
+        text=row["text"],
+        score=score,
+        start_line=row["start_line"],
+        end_line=row["end_line"],
+        page=row["page"],
+        heading=rows.texts(row["heading"]),
+        uri=rows.uri(path, row["start_line"], row["end_line"], row["page"]),
+    )
 
 
 def joined(chunks: Sequence[Chunk], *, repeat: bool = False) -> str:

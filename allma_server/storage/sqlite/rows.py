@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,7 +118,12 @@ def chunk(row: sqlite3.Row) -> Chunk:
 def uri(path: str, start_line: int, end_line: int, page: int | None) -> str:
     """Return a `file:` URI that opens at the passage: `#page=3`, or `#L10-L20`."""
     place = f"page={page}" if page is not None else f"L{start_line}-L{end_line}"
-    return f"{Path(path).as_uri()}#{place}"
+    return f"{_file_uri(path)}#{place}"
+
+
+@lru_cache(maxsize=1024)
+def _file_uri(path: str) -> str:
+    return Path(path).as_uri()
 
 
 def indexed_name(path: str) -> str:
