@@ -74,11 +74,11 @@ def _words(
     """Return the words by which full-text search finds each chunk."""
     words: dict[tuple[str, int], set[str]] = {location: set() for location in locations.values()}
     if (store := _word_store(data)) is not None:
-        for word, _ in store._searcher.terms_with_prefix(TEXT, ""):
+        for word, _ in store._texts.searcher.terms_with_prefix(TEXT, ""):
             query = tantivy.Query.term_query(store._schema, TEXT, word)
-            hits = store._searcher.search(query, 100_000).hits
+            hits = store._texts.searcher.search(query, 100_000).hits
             addresses = [address for _, address in hits]
-            for value in store._searcher.fast_field_values(CHUNK, addresses):
+            for value in store._texts.searcher.fast_field_values(CHUNK, addresses):
                 id = int(value or 0)
                 words.setdefault(locations.get(id, ("no chunk", id)), set()).add(word)
     return {location: frozenset(found) for location, found in words.items()}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,27 @@ async def opened(database: Database, folder: Path) -> AsyncGenerator[FullText]:
         yield words
 
 
-@pytest.fixture(params=["index", "scan"])
+@pytest.fixture(params=["index", "pending", "scan"])
 async def words(
-    request: pytest.FixtureRequest, database: Database, tmp_path: Path
+    request: pytest.FixtureRequest,
+    database: Database,
+    catalog: Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[FullText]:
-    """Full-text search; `scan`: its folder cannot be made, because there is a file."""
+    """Full-text search; `scan`: its folder cannot be made, because there is a file.
+
+    `pending`: changes are never written to an index that holds other texts.
+    """
     folder = tmp_path / "full_text"
     if request.param == "scan":
         folder.write_text("in the way")
     async with opened(database, folder) as words:
+        if request.param == "pending":
+            others = ["zz" + "".join(letters) for letters in product("qxj", repeat=5)]
+            await publish(catalog, "/other/zz.md", others)
+            await words.check()
+            monkeypatch.setattr("allma_server.storage.full_text.indexer.PAUSE_SECONDS", 3600.0)
         yield words
 
 

@@ -5,7 +5,8 @@ No text is stored: an entry gives back its chunk's and document's ids, and the t
 
 import tantivy
 
-from allma_server._internal.tokens import TOKENS_VERSION, index_terms, lexemes
+from allma_server._internal.tokens import TOKENS_VERSION
+from allma_server.storage.full_text.entries import PATH, TEXT, terms_of
 from allma_server.storage.path_terms import path_terms
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
 
@@ -15,10 +16,6 @@ FIELDS_VERSION = 1
 VERSION = f"{TOKENS_VERSION}.{FIELDS_VERSION}"
 
 CHUNK, DOCUMENT = "chunk", "document"
-TEXT = "text"
-"""The terms of the file's name and the heading, twice, then those of the text, by their order."""
-PATH = "path"
-"""The terms of the whole path, for file names and parts of paths."""
 PLACE = "place"
 """The file's `path_terms`, by which a search is narrowed."""
 
@@ -35,14 +32,13 @@ def make_schema() -> tantivy.Schema:
     return builder.build()
 
 
-def entry_of(chunk: ChunkText) -> tantivy.Document:
-    """Return the index's entry of a chunk."""
-    title = [*index_terms(chunk.name), *index_terms(chunk.heading)]
-    entry = tantivy.Document()
-    entry.add_integer(CHUNK, chunk.chunk_id)
-    entry.add_integer(DOCUMENT, chunk.document_id)
-    entry.add_text(TEXT, " ".join([*title, *title, *index_terms(chunk.text)]))
-    entry.add_text(PATH, " ".join(lexemes(chunk.path)))
+def document_of(chunk: ChunkText) -> tantivy.Document:
+    """Return what the index keeps of a chunk."""
+    document = tantivy.Document()
+    document.add_integer(CHUNK, chunk.chunk_id)
+    document.add_integer(DOCUMENT, chunk.document_id)
+    for field, terms in terms_of(chunk).items():
+        document.add_text(field, " ".join(terms))
     for term in path_terms(chunk.path, chunk.format):
-        entry.add_text(PLACE, term)
-    return entry
+        document.add_text(PLACE, term)
+    return document

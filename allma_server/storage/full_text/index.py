@@ -8,14 +8,22 @@ from pathlib import Path
 
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import FullTextDown, StorageError
+from allma_server.storage.full_text.entries import entry_of
 from allma_server.storage.full_text.indexer import FullTextIndexer
 from allma_server.storage.full_text.scan import scan, words_in
+from allma_server.storage.path_terms import path_terms
 from allma_server.storage.sqlite.database import Database
-from allma_server.storage.sqlite.full_text_outbox import FullTextOutbox
+from allma_server.storage.sqlite.full_text_outbox import ChunkText, FullTextOutbox, PendingText
 from allma_server.storage.sqlite.rows import storable
 from allma_server.types import DocumentSet, FullTextStatus, Hit, WordHits
 
 log = logging.getLogger(__name__)
+
+MAX_SCORED = 100
+"""Pending changes that a search scores itself: faster than a commit of the index, see `scoring`."""
+
+MAX_SCORED_SHARE = 0.1
+"""Of all chunks; with more, scores of the index and of pending changes are hardly comparable."""
 
 MAX_WRITTEN = 1_000
 """Pending changes that a search has written before it begins; more take too long."""
@@ -71,6 +79,12 @@ class FullText:
         if k <= 0 or (documents is not None and not len(documents)):
             return WordHits([])
         await self._indexer.opened()  # a damaged index is replaced, and then all is pending
+        # Read before the index: what is written meanwhile is then found twice, and never missed.
+        changes = await self._outbox.pending(MAX_SCORED + 1)
+        if self._are_few(changes):
+            found = await self._in_index(query, k, documents, changes)
+            if found is not None:
+                return found
         pending = await self._written()
         found = await self._in_index(query, k, documents)
         if found is not None and not pending:
@@ -93,11 +107,17 @@ class FullText:
         store = await self._indexer.opened()
         if store is None or (documents is not None and not len(documents)):
             return set()
+        changes = await self._outbox.pending(MAX_SCORED)
         try:
-            return await asyncio.to_thread(store.documents_named, names, documents)
+            found = await asyncio.to_thread(store.documents_named, names, documents)
         except FullTextDown as exc:
             await self._indexer.note_damage(store, exc)
             return set()
+        texts = [change.text for change in changes if change.text is not None]
+        saved = {text.document_id for text in texts if _is_named(text, names)}
+        if documents is not None:
+            saved &= set(documents.documents.tolist())
+        return found - {text.document_id for text in texts} | saved
 
     async def status(self) -> FullTextStatus:
         """Return the state of the index, and how many changes are pending for it."""
@@ -149,13 +169,31 @@ class FullText:
             pending = await self._outbox.size(MAX_WRITTEN + 1)
         return pending
 
-    async def _in_index(self, query: str, k: int, documents: DocumentSet | None) -> WordHits | None:
-        """Return what the index finds; None while it cannot be used."""
+    def _are_few(self, changes: Sequence[PendingText]) -> bool:
+        """Return whether a search scores these changes itself."""
+        store = self._indexer.store
+        most = MAX_SCORED_SHARE * store.entries if store is not None else 0
+        return len(changes) <= min(MAX_SCORED, most)
+
+    async def _in_index(
+        self,
+        query: str,
+        k: int,
+        documents: DocumentSet | None,
+        changes: Sequence[PendingText] = (),
+    ) -> WordHits | None:
+        """Return what the index and these changes contain; None while it cannot be used."""
         store = await self._indexer.opened()
         if store is None:
             return None
+        changed = {change.chunk_id for change in changes}
+
+        def search() -> WordHits:
+            entries = [entry_of(each.text) for each in changes if each.text is not None]
+            return store.search(query, k, documents, entries, changed)
+
         try:
-            found = await asyncio.to_thread(store.search, query, k, documents)
+            found = await asyncio.to_thread(search)
         except FullTextDown as exc:
             await self._indexer.note_damage(store, exc)
             return None
@@ -183,3 +221,13 @@ class FullText:
         if why is None:
             return "Keyword search is being rebuilt, and does not find all words yet."
         return f"Keyword search is slower and may miss words: {why}"
+
+
+def _is_named(text: ChunkText, names: Sequence[str]) -> bool:
+    """Return whether a text's file has one of these names, without or with any suffix."""
+    wanted = {f"name:{name}" for name in names}
+    beginnings = tuple(f"{term}." for term in wanted)
+    return any(
+        term in wanted or term.startswith(beginnings)
+        for term in path_terms(text.path, text.format)
+    )

@@ -1,6 +1,7 @@
 """One index of Tantivy in a folder of its own. All functions block: call them in a thread."""
 
 import contextlib
+import itertools
 import json
 import os
 import struct
@@ -16,8 +17,12 @@ import tantivy
 from allma_server._internal.private import make_private_folder
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import DiskFull, FullTextDown
-from allma_server.storage.full_text.fields import CHUNK, DOCUMENT, entry_of, make_schema
-from allma_server.storage.full_text.queries import named, narrowed, of_ids, of_places, word_query
+from allma_server.storage.full_text.entries import Entry
+from allma_server.storage.full_text.fields import CHUNK, DOCUMENT, document_of, make_schema
+from allma_server.storage.full_text.parts import WordParts, word_parts
+from allma_server.storage.full_text.queries import named, narrowed, of_ids, of_places, query_of
+from allma_server.storage.full_text.scoring import Scorer
+from allma_server.storage.full_text.statistics import IndexedTexts
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
 from allma_server.types import DocumentSet, Hit, WordHits
 
@@ -62,7 +67,7 @@ class WordStore:
         self._mirror: tempfile.TemporaryDirectory[str] | None = None
         index.config_reader("manual")
         index.reload()
-        self._searcher = index.searcher()
+        self._texts = IndexedTexts(index.searcher(), self._schema)
 
     @classmethod
     def create(cls, folder: Path) -> "WordStore":
@@ -90,7 +95,7 @@ class WordStore:
     @property
     def entries(self) -> int:
         """How many chunks it holds, as of the last commit."""
-        return self._searcher.num_docs
+        return self._texts.searcher.num_docs
 
     def last_commit(self) -> int:
         """Return the number of the last commit; later ones have larger numbers."""
@@ -105,21 +110,53 @@ class WordStore:
         except (OSError, ValueError, KeyError, TypeError):
             return -1, -1
 
-    def search(self, query: str, k: int, documents: DocumentSet | None) -> WordHits:
-        """Return the `k` chunks that match best, of all documents or of these."""
+    def search(
+        self,
+        query: str,
+        k: int,
+        documents: DocumentSet | None,
+        pending: Sequence[Entry] = (),
+        changed: Collection[int] = (),
+    ) -> WordHits:
+        """Return the `k` chunks that match best, of all documents or of these.
+
+        Args:
+            query: what is searched for.
+            k: how many chunks are wanted.
+            documents: None for all.
+            pending: chunks that the index does not hold as they are now, of all documents.
+            changed: their ids, and those of removed chunks that the index still holds.
+        """
         with _failures():
-            searcher = self._searcher
-            words = word_query(query_terms(query), self._schema, searcher)
-            if words is None:
-                return WordHits([])
-            if documents is None:
-                return WordHits(_hits(searcher, words.query, k), words.similar)
-            return WordHits(self._narrowed(searcher, words.query, k, documents), words.similar)
+            texts = self._texts  # once: a commit replaces it
+            scorer = Scorer(pending, texts)
+            words = word_parts(query_terms(query), scorer)
+            hits = self._found(texts.searcher, words, k + len(changed), documents)
+            if changed:
+                hits = [hit for hit in hits if hit.chunk_id not in changed]
+                hits += scorer.hits(words.parts, _in_documents(pending, documents))
+                hits.sort(key=lambda hit: -hit.score)
+            return WordHits(hits[:k], words.similar)
+
+    def _found(
+        self,
+        searcher: tantivy.Searcher,
+        words: WordParts,
+        k: int,
+        documents: DocumentSet | None,
+    ) -> list[Hit]:
+        """Return what the index holds."""
+        query = query_of(words.parts, self._schema, searcher)
+        if query is None:
+            return []
+        if documents is None:
+            return _hits(searcher, query, k)
+        return self._narrowed(searcher, query, k, documents)
 
     def documents_named(self, names: Sequence[str], documents: DocumentSet | None) -> set[int]:
         """Return documents with these file names, without or with any suffix."""
         with _failures():
-            searcher = self._searcher
+            searcher = self._texts.searcher
             query = named(self._schema, searcher, names)
             found = searcher.search(query, MAX_NAMED, count=False).hits
             addresses = [address for _, address in found]
@@ -153,13 +190,13 @@ class WordStore:
 
     def write(self, removed: Collection[int], added: Iterable[ChunkText]) -> None:
         """Replace the entries of chunks; takes effect with the next commit."""
-        entries = [entry_of(chunk) for chunk in added]
+        documents = [document_of(chunk) for chunk in added]
         with self._writing() as writer:
             for chunk_id in removed:
                 # Deleting by a query misses entries in segments that are being merged.
                 writer.delete_documents_by_term(CHUNK, chunk_id)
-            for entry in entries:
-                writer.add_document(entry)
+            for document in documents:
+                writer.add_document(document)
 
     def commit(self, seq: int) -> int:
         """Make what was written visible and durable; return the number of the commit.
@@ -193,7 +230,7 @@ class WordStore:
             self._reload()
             order = self.segments()
             wanted = {number for number, id in enumerate(order) if id in segments}
-            if len(order) != self._searcher.num_segments:
+            if len(order) != self._texts.searcher.num_segments:
                 raise FullTextDown("The full-text index changed while it was read.")
             found: list[int] = []
             after = 0
@@ -229,19 +266,19 @@ class WordStore:
         query = tantivy.Query.range_query(
             self._schema, CHUNK, tantivy.FieldType.Integer, after + 1, None
         )
-        found = self._searcher.search(
+        found = self._texts.searcher.search(
             query, _PAGE, count=False, order_by_field=CHUNK, order=tantivy.Order.Asc
         ).hits
         if not found:
             return None
         addresses = [address for _, address in found]
-        ids = _values(self._searcher, CHUNK, addresses)
+        ids = _values(self._texts.searcher, CHUNK, addresses)
         inside = [id for id, at in zip(ids, addresses, strict=True) if at.segment_ord in segments]
         return ids[-1], inside
 
     def _reload(self) -> None:
         self._index.reload()
-        self._searcher = self._index.searcher()
+        self._texts = IndexedTexts(self._index.searcher(), self._schema)
 
     @contextlib.contextmanager
     def _writing(self) -> Generator[tantivy.IndexWriter]:
@@ -293,6 +330,13 @@ def _inside(
     kept = [hit for hit, wanted in zip(found, inside.tolist(), strict=True) if wanted]
     ids = _values(searcher, CHUNK, [address for _, address in kept])
     return [Hit(id, score) for id, (score, _) in zip(ids, kept, strict=True)]
+
+
+def _in_documents(entries: Sequence[Entry], documents: DocumentSet | None) -> Sequence[Entry]:
+    if documents is None or not entries:
+        return entries
+    inside = documents.contains(np.array([entry.document_id for entry in entries], np.int64))
+    return list(itertools.compress(entries, inside.tolist()))
 
 
 def _values(

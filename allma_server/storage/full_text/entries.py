@@ -1,0 +1,39 @@
+"""What the full-text index sees of a chunk: its terms in each field."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from allma_server._internal.tokens import index_terms, lexemes
+from allma_server.storage.sqlite.full_text_outbox import ChunkText
+
+TEXT = "text"
+"""The terms of the file's name and the heading, twice, then those of the text, by their order."""
+PATH = "path"
+"""The terms of the whole path, for file names and parts of paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chunk by its terms: by field, in their order, and how often each occurs."""
+
+    chunk_id: int
+    document_id: int
+    terms: Mapping[str, list[str]]
+    counts: Mapping[str, Counter[str]]
+
+
+def terms_of(chunk: ChunkText) -> dict[str, list[str]]:
+    """Return the terms of each field."""
+    title = [*index_terms(chunk.name), *index_terms(chunk.heading)]
+    return {TEXT: [*title, *title, *index_terms(chunk.text)], PATH: lexemes(chunk.path)}
+
+
+# A saved chunk is scored by each search until the index holds it.
+@lru_cache(maxsize=256)
+def entry_of(chunk: ChunkText) -> Entry:
+    """Return a chunk's entry; takes .1 ms."""
+    terms = terms_of(chunk)
+    counts = {field: Counter(found) for field, found in terms.items()}
+    return Entry(chunk.chunk_id, chunk.document_id, terms, counts)
