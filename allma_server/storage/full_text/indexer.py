@@ -152,28 +152,51 @@ class FullTextIndexer:
     async def erase_deleted(self) -> None:
         """Leave nothing of removed chunks on the disk.
 
-        The parts of the index that hold some are emptied by writing their other chunks again.
+        The parts of the index that hold some are emptied by writing their other chunks again. These
+        are not pending meanwhile: the index holds them all the time, and other changes are written
+        in between.
 
         Raises:
             FullTextDown, DiskFull, DataReadOnly: they cannot be erased now.
         """
         await self.write_pending()
-        if (store := self.store) is None:
-            raise FullTextDown("The full-text index cannot be opened.")
         async with self._writing:
+            store = self._used_store()
             await asyncio.to_thread(store.close_writer)  # and with it merging
             worn = await asyncio.to_thread(store.worn_segments)
             kept = await asyncio.to_thread(store.chunks_in, worn) if worn else []
-            if kept:
-                await self._outbox.enqueue(kept)
-        await self.write_pending()
+        for start in range(0, len(kept), BATCH):
+            async with self._writing:
+                some = kept[start : start + BATCH]
+                texts = await self._outbox.texts(some)
+                await asyncio.to_thread(self._used_store(store).write, some, texts)
         async with self._writing:
+            self._used_store(store)
+            if kept:
+                await self._commit_again(store)
             await asyncio.to_thread(store.close_writer)
             if worn & await asyncio.to_thread(store.worn_segments):
                 await self._start_over()
             else:
                 await asyncio.to_thread(store.collect_garbage)
         await self.write_pending()
+
+    def _used_store(self, known: "WordStore | None" = None) -> "WordStore":
+        """Return the open index, which must be the known one.
+
+        Raises:
+            FullTextDown: it is not open, or was replaced.
+        """
+        if self.store is None or known not in (None, self.store):
+            raise FullTextDown("The full-text index is not open, or was replaced.")
+        return self.store
+
+    async def _commit_again(self, store: "WordStore") -> None:
+        """Commit what no change in SQLite asked for; `_writing` is held."""
+        state = await self._outbox.state()
+        seq = state.seq if state is not None else 0
+        commit = await asyncio.to_thread(store.commit, seq)
+        await self._outbox.acknowledge(IndexState(store.folder.name, commit, seq))
 
     async def wait_until_current(self) -> None:
         """Return once nothing is pending, or writing has failed."""
@@ -249,7 +272,7 @@ class FullTextIndexer:
         if commit != state.commit:
             # A crash can be between a commit and its acknowledgement; its changes are then pending.
             before, seq = await asyncio.to_thread(store.intent)
-            if before != state.commit or not state.seq < seq <= self._opened_seq:
+            if before != state.commit or not state.seq <= seq <= self._opened_seq:
                 return False
         pending, chunks = await self._outbox.size(), await self._outbox.chunks()
         return abs(store.entries - chunks) <= pending

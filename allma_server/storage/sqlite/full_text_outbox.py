@@ -7,7 +7,7 @@ deleted once the full-text index has written them. So the index can be behind, b
 import asyncio
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from allma_server.storage.sqlite.database import Repository
@@ -160,14 +160,6 @@ class FullTextOutbox(Repository):
             await tx.execute(FILL_OUTBOX)
             state = IndexState(name)
             await tx.execute("REPLACE INTO settings VALUES (?, ?)", (_INDEX, _stored(state)))
-
-    async def enqueue(self, chunk_ids: Collection[int]) -> None:
-        """Make chunks pending that have not changed, so that they are written again."""
-        async with self._db.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO full_text_outbox (chunk_id) SELECT value FROM json_each(?) WHERE true",
-                (as_json(chunk_ids),),
-            )
 
 
 def _stored(state: IndexState) -> str:

@@ -16,7 +16,7 @@ import pytest
 from allma_server._internal.file_lock import try_lock
 from allma_server._internal.tasks import background_tasks
 from allma_server.storage.full_text import indexer as indexing
-from allma_server.storage.full_text.fields import TEXT
+from allma_server.storage.full_text.entries import TEXT
 from allma_server.storage.full_text.index import FullText, open_full_text
 from allma_server.storage.full_text.store import WordStore
 from allma_server.storage.sqlite.catalog import Catalog
@@ -87,6 +87,25 @@ async def test_an_index_is_kept_when_nothing_is_wrong(data: Path):
     before = index_folder(data).name
     await check_whole(data)
     assert index_folder(data).name == before
+
+
+async def test_a_saved_text_ranks_as_it_does_once_the_index_holds_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    saved = ["a walrus and another walrus", "walrus number 17 whale whale"]
+    queries = ["walrus", "walrus 17", '"another walrus"', "wal*", "walruz", "new.md", "whale seal"]
+    async with opened(data) as (catalog, words):
+        await words.check()
+        monkeypatch.setattr(indexing, "PAUSE_SECONDS", 3600.0)
+        await publish(catalog, "/w/new.md", saved)
+        before = [await words.search_text(query, 50) for query in queries]
+        assert (await words.status()).pending > 0
+        await words.check()
+        for query, pending in zip(queries, before, strict=True):
+            written = await words.search_text(query, 50)
+            assert pending.similar == written.similar
+            scores = {hit.chunk_id: hit.score for hit in pending.hits}
+            assert scores == pytest.approx({h.chunk_id: h.score for h in written.hits}, rel=0.1)
 
 
 # --- damage -------------------------------------------------------------------------------------
@@ -324,7 +343,7 @@ def dictionary(data: Path, beginning: str) -> list[str]:
 
     Dictionaries are compressed: their words are no sequences of bytes in the files.
     """
-    searcher = WordStore.open(index_folder(data))._searcher
+    searcher = WordStore.open(index_folder(data))._texts.searcher
     return [word for word, _ in searcher.terms_with_prefix(TEXT, beginning)]
 
 
@@ -350,6 +369,20 @@ async def test_nothing_of_an_erased_document_stays_in_the_files(data: Path):
         assert await found(words, catalog, "zyx*") == []
         assert index_folder(data) == folder
     await check_whole(data)
+
+
+async def test_while_an_erased_document_leaves_the_index_everything_is_found(data: Path):
+    async with opened(data) as (catalog, words):
+        await words.check()
+        document = await catalog.document("/w/2.txt")
+        assert document is not None
+        await catalog.erase_documents([document.id])
+        async with asyncio.TaskGroup() as tasks:
+            erasing = tasks.create_task(words.erase_deleted())
+            while not erasing.done():
+                result = await words.search_text("walrus", 100)
+                assert (len(result.hits), result.notice) == (37, None)
+    await check_whole_with(data, "walrus number 17")
 
 
 async def test_text_that_was_written_but_never_committed_is_erased_too(data: Path):
