@@ -5,6 +5,8 @@ component. Scores of codes are accurate to about 0.01, so that the best of them 
 with the vectors in SQLite.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ BLOCK = 16_384
 
 GATHERED_SHARE = 0.25
 """Below, rows are copied together first; above, those in between are compared too: it is faster."""
+
+PARALLEL_ROWS, MAX_THREADS = 150_000, 4
+"""Above so many rows, several threads compare them: simsimd lets them run at the same time."""
 
 _CHECK_WORD = 5
 _STEPS = 127
@@ -84,10 +89,38 @@ def best_places(
     codes, _ = _rounded(vector[np.newaxis])
     wanted = np.zeros((1, rows["codes"].shape[1]), np.int8)
     wanted[:, : codes.shape[1]] = codes
+
+    def best_inside(bounds: range) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        return _best_inside(bounds, rows, live, wanted, k, places)
+
+    parts = _parts(len(rows), len(rows) if places is None else len(places))
+    if len(parts) == 1:
+        return best_inside(parts[0])[0]
+    with ThreadPoolExecutor(len(parts)) as threads:
+        found, scores = zip(*threads.map(best_inside, parts), strict=True)
+    return _top(np.concatenate(found), np.concatenate(scores), k)[0]
+
+
+def _parts(rows: int, compared: int) -> list[range]:
+    """Return the parts of so many rows that a thread each compares."""
+    count = min(MAX_THREADS, os.cpu_count() or 1) if compared > PARALLEL_ROWS else 1
+    size = -(-rows // count) or 1
+    return [range(start, min(start + size, rows)) for start in range(0, rows or 1, size)]
+
+
+def _best_inside(
+    bounds: range,
+    rows: Rows,
+    live: NDArray[np.bool_],
+    wanted: NDArray[np.int8],
+    k: int,
+    places: NDArray[np.intp] | None,
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return where the `k` best of some consecutive rows are, and their scores."""
     found, scores = np.empty(0, np.intp), np.empty(0, np.float32)
     least = -np.inf
-    for start in range(0, len(rows), BLOCK):
-        block = slice(start, min(start + BLOCK, len(rows)))
+    for start in range(bounds.start, bounds.stop, BLOCK):
+        block = slice(start, min(start + BLOCK, bounds.stop))
         some = None if places is None else places[slice(*places.searchsorted([start, block.stop]))]
         if some is not None and not len(some):
             continue
@@ -98,10 +131,19 @@ def best_places(
         found = np.concatenate([found, numbers[above]])
         scores = np.concatenate([scores, of_scores[above]])
         if len(found) > k:
-            top = np.argpartition(scores, -k)[-k:]
-            found, scores = found[top], scores[top]
+            found, scores = _top(found, scores, k)
             least = float(scores.min())
-    return found
+    return found, scores
+
+
+def _top(
+    found: NDArray[np.intp], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the `k` with the highest scores, in no order."""
+    if len(found) <= k:
+        return found, scores
+    top = np.argpartition(scores, -k)[-k:]
+    return found[top], scores[top]
 
 
 def _scores(

@@ -4,9 +4,11 @@ It is written by calls and never through the mapping: on a full disk, that would
 All methods block.
 """
 
+import contextlib
 import mmap
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +81,7 @@ class RowFile:
 
     def __init__(self, file: BinaryIO, dimensions: int, count: int) -> None:
         self._file = file
+        self._seeking = threading.Lock()
         self._type = row_type(dimensions)
         self.rows = empty_rows(0, dimensions)
         self._count = count
@@ -156,8 +159,9 @@ class RowFile:
             OSError: the file cannot be written.
         """
         # A change that the outbox forgets must be on the disk before.
-        os.fsync(self._file.fileno())
-        self._write(0, header.packed())
+        with contextlib.suppress(ValueError):  # closed: the rows are kept in memory now
+            os.fsync(self._file.fileno())
+            self._write(0, header.packed())
 
     def close(self) -> None:
         """Close the file; the rows are no longer valid."""
@@ -165,10 +169,11 @@ class RowFile:
         self._file.close()
 
     def _write(self, offset: int, data: bytes | Rows) -> None:
-        self._file.seek(offset)
         rest = memoryview(data if isinstance(data, bytes) else data.tobytes())
-        while len(rest):
-            rest = rest[self._file.write(rest) :]
+        with self._seeking:  # a commit runs beside later changes
+            self._file.seek(offset)
+            while len(rest):
+                rest = rest[self._file.write(rest) :]
 
     def _map(self) -> None:
         if not self._count:

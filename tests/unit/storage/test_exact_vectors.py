@@ -120,12 +120,14 @@ async def test_search_follows_every_change_and_finds_the_same_in_another_process
     await again.close()
 
 
+@pytest.mark.parametrize("parallel_rows", [50, 100_000])
 @pytest.mark.parametrize("every", [1, 2, 3, 7, 50])
 @pytest.mark.parametrize("span", [(0, 1000), (37, 420), (64, 128), (999, 1000)])
 def test_rows_in_scope_are_compared_however_they_are_spread(
-    monkeypatch: pytest.MonkeyPatch, every: int, span: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, every: int, span: tuple[int, int], parallel_rows: int
 ):
     monkeypatch.setattr("allma_server.storage.vectors.codes.BLOCK", 64)
+    monkeypatch.setattr("allma_server.storage.vectors.codes.PARALLEL_ROWS", parallel_rows)
     vectors = np.stack([random_vector() for _ in range(1000)])
     rows = encode(np.arange(1, 1001), np.ones(1000, np.int64), vectors)
     live = np.arange(1000) % 11 > 0
@@ -139,6 +141,28 @@ def test_rows_in_scope_are_compared_however_they_are_spread(
     assert set(nearest) <= set(best_places(rows, live, query, 20, places).tolist())
     if every == 1 and span == (0, 1000):
         assert set(nearest) <= set(best_places(rows, live, query, 20, None).tolist())
+
+
+async def test_searches_at_once_and_saves_between_them_are_all_right(
+    catalog: Catalog, database: Database, file: Path
+):
+    vectors = exact_vectors(database, file)
+    await publish(catalog, "/w/a.txt", [f"passage {n}" for n in range(200)])
+
+    async def save(number: int) -> None:
+        await publish(catalog, "/w/b.txt", [f"version {number}", f"of {number}"])
+        [first, *_] = await chunk_ids(catalog, (await catalog.document("/w/b.txt")).id)
+        saved = (await stored(catalog))[first][1]
+        assert first in ids_of(await vectors.nearest(saved, 5))
+        await vectors.update()
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(10):
+            await save(number)
+            searches = [tasks.create_task(vectors.nearest(random_vector(), 10)) for _ in range(4)]
+    assert all(len(search.result()) == 10 for search in searches)
+    await check(catalog, vectors)
+    await vectors.close()
 
 
 def cut(file: Path) -> None:

@@ -208,8 +208,8 @@ async def test_vectors_that_exact_search_lost_are_noticed_and_made_again(
     async with opened(database, chroma) as vectors:
         assert vectors._indexer.active is not None
         codes = vectors._indexer.active.exact
-        async with codes._using:
-            table = await codes._updated()
+        table = await codes._updated()
+        async with codes._rows.exclusive():
             changes = [VectorChange(0, chunk, None, None) for chunk in (1, 2, 3)]
             await asyncio.to_thread(table.apply, changes, table.seq)
         await vectors.wait_until_current()
