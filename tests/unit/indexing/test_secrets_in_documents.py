@@ -203,6 +203,7 @@ async def test_masking_can_be_switched_off_and_on_again(config: Config, folder: 
         documents = (await do(engine, "documents", limit=100)).documents
         states = {Path(d.path).name: d.state for d in documents}
         assert states["deploy.txt"] == "skipped"
+        await engine.ingestion.wait_until_erased()
     assert traces(config.data_dir, NEEDLES) == []
 
 
