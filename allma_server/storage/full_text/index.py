@@ -228,6 +228,5 @@ def _is_named(text: ChunkText, names: Sequence[str]) -> bool:
     wanted = {f"name:{name}" for name in names}
     beginnings = tuple(f"{term}." for term in wanted)
     return any(
-        term in wanted or term.startswith(beginnings)
-        for term in path_terms(text.path, text.format)
+        term in wanted or term.startswith(beginnings) for term in path_terms(text.path, text.format)
     )

@@ -150,8 +150,8 @@ async def test_searches_at_once_and_saves_between_them_are_all_right(
     await publish(catalog, "/w/a.txt", [f"passage {n}" for n in range(200)])
 
     async def save(number: int) -> None:
-        await publish(catalog, "/w/b.txt", [f"version {number}", f"of {number}"])
-        [first, *_] = await chunk_ids(catalog, (await catalog.document("/w/b.txt")).id)
+        document = await publish(catalog, "/w/b.txt", [f"version {number}", f"of {number}"])
+        [first, *_] = await chunk_ids(catalog, document)
         saved = (await stored(catalog))[first][1]
         assert first in ids_of(await vectors.nearest(saved, 5))
         await vectors.update()
