@@ -76,17 +76,17 @@ class Words:
         return random.Random(number).choices(self._rare, k=SUBJECT_WORDS)
 
     def texts(self, subject: Sequence[str], count: int) -> list[str]:
-        places = self._cumulated.searchsorted(self._drawn.random((count, WORDS)) * self._whole)
-        subjects = self._drawn.integers(len(subject), size=(count, WORDS))
-        of_subject = self._drawn.random((count, WORDS)) < SUBJECT_SHARE
-        return [
-            " ".join(
-                subject[number] if chosen else self._known[place]
-                for place, number, chosen in zip(*rows, strict=True)
-            ).capitalize()
-            + "."
-            for rows in zip(places.tolist(), subjects.tolist(), of_subject.tolist(), strict=True)
-        ]
+        size = (count, WORDS)
+        drawn = self._drawn.random(size) * self._whole
+        places: list[list[int]] = self._cumulated.searchsorted(drawn).tolist()
+        numbers: list[list[int]] = self._drawn.integers(len(subject), size=size).tolist()
+        of_subject: list[list[bool]] = (self._drawn.random(size) < SUBJECT_SHARE).tolist()
+        texts: list[str] = []
+        for row, others, chosen in zip(places, numbers, of_subject, strict=True):
+            pairs = zip(row, others, chosen, strict=True)
+            words = [subject[n] if is_of else self._known[p] for p, n, is_of in pairs]
+            texts.append(" ".join(words).capitalize() + ".")
+        return texts
 
     def queries(self) -> Iterator[str]:
         """Questions about subjects, some with frequent words."""

@@ -157,9 +157,10 @@ async def test_searches_at_once_and_saves_between_them_are_all_right(
         await vectors.update()
 
     async with asyncio.TaskGroup() as tasks:
+        searches: list[asyncio.Task[list[Hit]]] = []
         for number in range(10):
             await save(number)
-            searches = [tasks.create_task(vectors.nearest(random_vector(), 10)) for _ in range(4)]
+            searches += [tasks.create_task(vectors.nearest(random_vector(), 10)) for _ in range(4)]
     assert all(len(search.result()) == 10 for search in searches)
     await check(catalog, vectors)
     await vectors.close()
