@@ -1,9 +1,11 @@
 """The README's commands are run, its names exist, and its tables match the code."""
 
+import configparser
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -67,6 +69,63 @@ def test_the_shell_commands_work_in_this_order(sample: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         if "search" in line or " ask " in line:
             assert "client.py:1" in done.stdout, done.stdout
+
+
+def test_the_commands_for_a_team_work_in_this_order(sample: Path) -> None:
+    [block] = blocks("sh", "For a team")
+    allma, environment = [sys.executable, "-m", "allma_server"], dict(os.environ)  # noqa: TID251
+    server: subprocess.Popen[str] | None = None
+    url = ""
+    try:
+        for line in block.splitlines():
+            program, *arguments = shlex.split(line.replace("http://127.0.0.1:8642", url))
+            if arguments == ["serve"]:
+                # On a free port, because another test may serve at the same time.
+                command = [*allma, "serve", "--port", "0", "--json"]
+                server = subprocess.Popen(command, cwd=sample, stdout=subprocess.PIPE, text=True)
+                assert server.stdout is not None
+                url = json.loads("".join(server.stdout.readline() for _ in range(3)))["url"]
+                continue
+            command = [program, "--fail", *arguments] if program == "curl" else [*allma, *arguments]
+            if arguments[:2] == ["tokens", "add"]:
+                command.append("--json")
+            command = [os.path.expandvars(part) for part in command]
+            done = subprocess.run(
+                command, cwd=sample, env=environment, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            if arguments[:2] == ["tokens", "add"]:
+                os.environ["TOKEN"] = json.loads(done.stdout)["token"]  # noqa: TID251
+            if program == "curl":
+                assert "client.py" in done.stdout
+    finally:
+        os.environ.pop("TOKEN", None)  # noqa: TID251
+        if server is not None:
+            server.terminate()
+            server.communicate(timeout=30)
+            assert server.returncode == 0
+
+
+def test_the_examples_for_services_are_valid() -> None:
+    folder = ROOT / "extensions" / "service"
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(folder / "allma.service")
+    program, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert program.endswith("/allma")
+    assert arguments[0] in getattr(get_command(app), "commands", {})
+    assert unit["Install"]["WantedBy"]
+    nginx = (folder / "nginx.conf").read_text("utf-8")
+    if shutil.which("nginx"):
+        whole = f"events {{}} http {{ {re.sub('ssl_certificate.*;|listen.*;', '', nginx)} }}"
+        done = subprocess.run(["nginx", "-t", "-g", "daemon off;", "-c", "/dev/stdin"], input=whole,
+                              capture_output=True, text=True)  # fmt: skip
+        assert "syntax is ok" in done.stderr, done.stderr
+    directives = [line.strip() for line in nginx.splitlines() if line.strip()]
+    assert all(line[0] == "#" or line[-1] in "{};" for line in directives)
+    assert nginx.count("{") == nginx.count("}")
+    for needed in ("proxy_buffering off;", "proxy_set_header Host $host;"):
+        assert needed in nginx
 
 
 def inline_code() -> list[str]:

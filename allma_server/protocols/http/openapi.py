@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from allma_server import __version__
 from allma_server.operations import OPERATIONS, Operation
+from allma_server.types import Right
 
 _SCHEMA = "#/components/schemas/{model}"
 
@@ -28,13 +29,14 @@ _ERROR: Schema = {
 
 @cache
 def openapi() -> Schema:
-    """Return the document."""
+    """Return the document: all operations but those of the engine's owner, who has no token."""
+    operations = [each for each in OPERATIONS if each.needs is not Right.OWNER]
     inputs: list[tuple[Any, JsonSchemaMode]] = [
-        (each.arguments, "validation") for each in OPERATIONS
+        (each.arguments, "validation") for each in operations
     ]
     arguments, found = models_json_schema(inputs, by_alias=False, ref_template=_SCHEMA)
     results, defined = TypeAdapter.json_schemas(
-        [(each.name, "serialization", _result(each)) for each in OPERATIONS],
+        [(each.name, "serialization", _result(each)) for each in operations],
         ref_template=_SCHEMA,
     )
     paths = {
@@ -45,7 +47,7 @@ def openapi() -> Schema:
                 results[each.name, "serialization"],
             )
         }
-        for each in OPERATIONS
+        for each in operations
     }
     schemas = {**found.get("$defs", {}), **defined.get("$defs", {})}
     return {

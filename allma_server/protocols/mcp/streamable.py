@@ -26,6 +26,7 @@ Handle = Callable[[Any, Any, Any, Credential], Any]
 """Serves a request: its ASGI scope, receive and send, and the client's credential."""
 
 MAX_SESSIONS = 1000
+"""Sessions that are kept; one that was dropped begins anew with its next request."""
 
 _CREDENTIAL = "allma.credential"
 
@@ -83,10 +84,14 @@ class _Sessions:
         assert context.request is not None
         credential: Credential = context.request.scope[_CREDENTIAL]
         key = credential.id, context.request.headers.get("mcp-session-id", "")
-        if key not in self._sessions:
+        session = self._sessions.pop(key, None)
+        if session is None:
             client = ClientContext(credential.principal)
-            self._sessions[key] = make_session(self._engine, self._background, client)
-        return self._sessions[key]
+            session = make_session(self._engine, self._background, client)
+        self._sessions[key] = session  # the one used last stays longest
+        if len(self._sessions) > MAX_SESSIONS:
+            await self._sessions.pop(next(iter(self._sessions))).close()
+        return session
 
     async def close(self) -> None:
         for session in self._sessions.values():
