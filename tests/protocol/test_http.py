@@ -64,6 +64,13 @@ async def test_an_answer_comes_as_events(ann: httpx.AsyncClient) -> None:
     assert came[0]["conversation_id"] == result["conversation_id"]
 
 
+async def test_events_have_the_names_that_were_asked_for(ann: httpx.AsyncClient) -> None:
+    address = "/api/ask?names=camel"
+    async with ann.stream("POST", address, json=QUESTION, headers=EVENTS) as response:
+        came = [event async for event in events(response)]
+    assert came[0]["conversationId"] == came[-1]["result"]["conversationId"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "code"),
     [

@@ -15,6 +15,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
+from pydantic.alias_generators import to_camel
+
 from allma_server.operations import jsonable
 from allma_server.types import Citation
 
@@ -84,5 +86,6 @@ class Events:
                     return
 
     def _encoded(self, event: Mapping[str, object]) -> str:
-        data = json.dumps(jsonable(event, camel=self._camel))
+        named = {to_camel(name) if self._camel else name: event[name] for name in event}
+        data = json.dumps(jsonable(named, camel=self._camel))
         return f"event: {event['kind']}\ndata: {data}\n\n"
