@@ -34,6 +34,7 @@ _READ = (
     | getattr(os, "O_BINARY", 0)
     | _NO_LINK
 )
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | _NO_LINK
 _RELATIVE = os.open in os.supports_dir_fd
 """Whether the system can open a name relative to an open folder; Windows cannot."""
 
@@ -110,6 +111,21 @@ class OpenFolder:
             yield OpenFile(descriptor, status, limit)
         finally:
             os.close(descriptor)
+
+    def create_file(self, name: str, content: bytes) -> None:
+        """Write a new file in it, completely or not at all.
+
+        Raises:
+            FileExistsError: there is something of this name.
+            OSError: it cannot be written.
+        """
+        descriptor = os.open(self._named(name), _CREATE, 0o644, dir_fd=self.descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except BaseException:
+            os.unlink(self._named(name), dir_fd=self.descriptor)
+            raise
 
     @contextlib.contextmanager
     def open_folder(self, *names: str) -> Generator["OpenFolder"]:

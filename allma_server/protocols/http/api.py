@@ -8,7 +8,7 @@ that only reads; one that writes, such as an answer, is completed and stored.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from allma_server.errors import AllmaError, InvalidArgument, as_dict
 from allma_server.operations import BY_NAME, Call, NullProgress, Operation, jsonable
+from allma_server.operations.upload import UPLOAD
 from allma_server.ports import Progress
 from allma_server.protocols.deadline import StillRunning, run_with_deadline
 from allma_server.protocols.engine_provider import EngineProvider
@@ -50,8 +51,20 @@ class Api:
             return refusal(
                 404, "not_found", "There is no such operation.", "See /api/openapi.json."
             )
+        return await self._answered(request, operation, _arguments)
+
+    async def upload(self, request: Request) -> Response:
+        """Store the body as a file: `?workspace=FOLDER&name=NAME`."""
+        return await self._answered(request, UPLOAD, _file)
+
+    async def _answered(
+        self,
+        request: Request,
+        operation: Operation,
+        read: Callable[[Request], Awaitable[Mapping[str, Any]]],
+    ) -> Response:
         try:
-            arguments = await _arguments(request)
+            arguments = await read(request)
             if _STREAM in request.headers.get("accept", ""):
                 return await self._streamed(request, operation, arguments)
             call = await self._call(request, NullProgress())
@@ -164,6 +177,15 @@ async def _arguments(request: Request) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidArgument("The body must be a JSON object.")
     return cast(dict[str, Any], parsed)
+
+
+async def _file(request: Request) -> dict[str, Any]:
+    """Return the arguments of an upload: the query, and the body as it is."""
+    if request.headers.get("content-type") != "application/octet-stream":
+        raise InvalidArgument("The Content-Type must be application/octet-stream.")
+    query = request.query_params
+    given = {name: query[name] for name in ("workspace", "name") if name in query}
+    return {**given, "content": await request.body()}
 
 
 def _no_number(name: str) -> float:

@@ -112,6 +112,7 @@ def _routes(
         Route("/api/me", api.me),
         Route("/api/openapi.json", _document),
         Route("/api/cancel", api.cancel, methods=["POST"]),
+        Route("/api/upload", api.upload, methods=["POST"]),
         Route("/api/{operation}", api.run, methods=["POST"]),
         Route("/mcp", _Mcp(mcp), methods=["GET", "POST", "DELETE"]),
         Mount("/", page),

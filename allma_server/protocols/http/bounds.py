@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from allma_server.protocols.http.refusals import refusal
 
 BODY_BYTES = 1 << 20
-LARGER: Mapping[str, int] = {"/mcp": 4 << 20}
-"""Bytes of the largest body, by the first part of the path where it is not `BODY_BYTES`."""
+LARGER: Mapping[str, int] = {"/mcp": 4 << 20, "/api/upload": 64 << 20}
+"""Bytes of the largest body, by the path, where it is not `BODY_BYTES`."""
 
 BODY_SECONDS = 20.0
-"""Seconds for a client to send a whole body."""
+SLOWER: Mapping[str, float] = {"/api/upload": 300.0}
+"""Seconds for a client to send a whole body, by the path, where it is not `BODY_SECONDS`."""
 
 SEND_SECONDS = 60.0
 """Seconds for a client to take a part of a response."""
@@ -63,7 +64,7 @@ def _bounded(send: Send) -> Send:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | JSONResponse | None:
     """Return the body, the response that refuses it, or None if the client has left."""
-    most = LARGER.get(f"/{scope['path'].split('/')[1]}", BODY_BYTES)
+    most = LARGER.get(scope["path"], BODY_BYTES)
     declared = Headers(scope=scope).get("content-length", "0")
     too_large = refusal(
         413,
@@ -76,7 +77,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | JSONResponse | None:
         return too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(SLOWER.get(scope["path"], BODY_SECONDS)):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
