@@ -30,7 +30,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 LONGEST_PIPED = 100_000
 """Bytes of a question that is piped to the program."""
 
-_CREATING = {"ingest", "ask", "models.pull", "models.use"}
+_CREATING = {"ingest", "ask", "models.pull", "models.use", "login"}
 """Operations that may create the data directory."""
 
 

@@ -291,8 +291,8 @@ def _start(data: Path, path: Path, expired: Callable[[], bool]) -> None:
                 stderr=log,
                 cwd=os.path.abspath(os.sep),
                 start_new_session=True,
-                env=_environment(),
-                creationflags=_detached(),
+                env=environment_of_children(),
+                creationflags=detached(),
             )
         _started[:] = [child for child in _started if child.poll() is None] + [process]
         while not expired():
@@ -310,14 +310,16 @@ def _start(data: Path, path: Path, expired: Callable[[], bool]) -> None:
                     raise Unreachable(f"it ended with status {status}: {log_file}")
 
 
-def _environment() -> dict[str, str]:
+def environment_of_children() -> dict[str, str]:
+    """Return the environment in which the processes of this package start."""
     # The daemon must find the same package as this process.
     package_path = str(Path(__file__).resolve().parents[2])
     # The threads of numpy spin after each product, on cores that other work needs.
     return {**os.environ, "PYTHONPATH": package_path, "OPENBLAS_NUM_THREADS": "1"}  # noqa: TID251
 
 
-def _detached() -> int:
+def detached() -> int:
+    """Return the flags with which a process outlives the one that starts it, on Windows."""
     if sys.platform == "win32":
         return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
     return 0

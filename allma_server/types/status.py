@@ -145,6 +145,15 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class PageAddress:
+    """Where the page is. If it was not `opened`, the address signs in once, within `seconds`."""
+
+    url: str
+    opened: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """The shared engine process of a data directory; only `running` is set if there is none.
 

@@ -9,6 +9,7 @@ from allma_server.cli.commands import (
     engine,
     indexing,
     models,
+    pages,
     searching,
     servers,
     tokens,
@@ -19,6 +20,16 @@ from allma_server.cli.program import program
 app = program("One local engine that knows your folders, and answers from them.")
 
 # As the help lists them.
-for subject in (indexing, searching, conversations, models, engine, clients, tokens, servers):
+for subject in (
+    indexing,
+    searching,
+    conversations,
+    models,
+    engine,
+    clients,
+    pages,
+    tokens,
+    servers,
+):
     app.add_typer(subject.app)
 add_commands(app)

@@ -35,7 +35,14 @@ Port = Annotated[
 ]
 
 
-async def serve(shell: Shell, host: Host = None, port: Port = None) -> None:
+UntilIdle = Annotated[
+    bool, typer.Option("--until-idle", help="Also end when unused for idle_minutes.")
+]
+
+
+async def serve(
+    shell: Shell, host: Host = None, port: Port = None, until_idle: UntilIdle = False
+) -> None:
     """Serve HTTP until Ctrl-C: the page, /api and /mcp, for users with a token."""
     import asyncio  # late: not for the help
     import signal
@@ -43,6 +50,13 @@ async def serve(shell: Shell, host: Host = None, port: Port = None) -> None:
     from allma_server.config import load_config
     from allma_server.protocols.http.client import serve as serve_http
     from allma_server.types import Listening
+
+    announced: set[str] = set()
+
+    def announce(url: str) -> None:
+        if url not in announced:  # once: the engine may have been started again
+            shell.show(Listening(url))
+            announced.add(url)
 
     given = {"data_dir": shell.options.data, "http_host": host, "http_port": port}
     stop = asyncio.Event()
@@ -53,9 +67,10 @@ async def serve(shell: Shell, host: Host = None, port: Port = None) -> None:
             break  # Windows: Ctrl-C interrupts
     await serve_http(
         load_config(given),
-        lambda url: shell.show(Listening(url)),
+        announce,
         stop,
         solo=shell.options.solo,
+        until_idle=until_idle,
     )
 
 

@@ -11,6 +11,7 @@ from allma_server.types import (
     Diagnosis,
     Done,
     ImportReport,
+    PageAddress,
     Status,
     WorkspaceStatus,
 )
@@ -61,6 +62,14 @@ def _numbers(workspace: WorkspaceStatus) -> str:
         parts.append(f"{workspace.done:,} of {workspace.total:,} files indexed")
     parts += filter(None, (workspace.notice, workspace.reason))
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
+
+
+def _address(result: PageAddress, page: Page) -> View:
+    if result.opened:
+        yield f"Opened {result.url} in the browser."
+    else:
+        yield f"Open this address in a browser within {result.seconds} s; it signs you in once:"
+        yield result.url
 
 
 def _daemon(result: DaemonStatus, page: Page) -> View:
@@ -124,6 +133,7 @@ VIEWS: Views = {
     Diagnosis: _diagnosis,
     Done: _done,
     ImportReport: _import,
+    PageAddress: _address,
     Settings: _settings,
     Setting: _setting,
 }

@@ -48,10 +48,11 @@ _SECURITY = {
 
 
 class Serving(NamedTuple):
-    """An application, and the event that ends its streams."""
+    """An application, the event that ends its streams, and its figures."""
 
     app: ASGIApp
     stopping: asyncio.Event
+    metrics: Metrics
 
 
 @asynccontextmanager
@@ -84,7 +85,7 @@ async def open_app(engine: EngineProvider, names: Names, rate: str) -> AsyncGene
             allow_headers=["authorization", "content-type", *_MCP_HEADERS],
             expose_headers=["mcp-session-id", "retry-after", "www-authenticate"],
         )
-        yield Serving(app, stopping)
+        yield Serving(app, stopping, metrics)
 
 
 def _routes(

@@ -25,7 +25,12 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def serve(
-    config: "Config", on_listening: Callable[[str], None], stop: asyncio.Event, *, solo: bool
+    config: "Config",
+    on_listening: Callable[[str], None],
+    stop: asyncio.Event,
+    *,
+    solo: bool,
+    until_idle: bool = False,
 ) -> None:
     """Have HTTP served until `stop`; if the engine ends before, it is started again.
 
@@ -34,6 +39,7 @@ async def serve(
         on_listening: called with the address, each time it begins.
         stop: ends the server; its streams end with an event.
         solo: run the engine in this process.
+        until_idle: also end with the engine, and when nothing was requested for `idle_minutes`.
 
     Raises:
         AllmaError: it cannot be served.
@@ -41,9 +47,11 @@ async def serve(
     while not stop.is_set():
         try:
             async with _engine(config, solo=solo) as streams:
-                await _served(config, streams, on_listening, stop)
+                await _served(_settings(config, until_idle), streams, on_listening, stop)
         except ConnectionError:
             pass  # the engine has ended
+        if until_idle:
+            return
         if not stop.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_SECONDS):
@@ -85,14 +93,13 @@ async def _engine_here(config: "Config") -> AsyncGenerator[Streams]:
 
 
 async def _served(
-    config: "Config",
+    settings: Mapping[str, object],
     streams: Streams,
     on_listening: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
     """Have HTTP served by one engine, until `stop` or until the engine ends."""
     reader, writer = streams
-    settings = config.model_dump(mode="json", include=set(SERVER))
     writer.write(json.dumps(settings).encode() + b"\n")
     await writer.drain()
     reply = await _reply(reader)
@@ -105,8 +112,15 @@ async def _served(
         ended = tasks.create_task(_reply(reader))
         stopped = tasks.create_task(stop.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done() and "stopped" in ended.result():
+            return
         writer.write_eof()
         await ended
+
+
+def _settings(config: "Config", until_idle: bool) -> Mapping[str, object]:
+    settings = config.model_dump(mode="json", include=set(SERVER))
+    return {**settings, "until_idle": config.idle_minutes * 60} if until_idle else settings
 
 
 async def _reply(reader: asyncio.StreamReader) -> Mapping[str, Any]:

@@ -18,6 +18,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._last = time.monotonic()
+        self._running = 0
         self._requests = Counter(
             "allma_http_requests", "Requests.", ["route", "status"], registry=self._registry
         )
@@ -31,6 +33,10 @@ class Metrics:
         self._open = Gauge(
             "allma_http_open_requests", "Requests in progress.", registry=self._registry
         )
+
+    def idle_seconds(self) -> float:
+        """Return for how long no request has been in progress."""
+        return 0.0 if self._running else time.monotonic() - self._last
 
     def counting(self, app: ASGIApp) -> ASGIApp:
         """Return the application with its requests counted."""
@@ -48,9 +54,12 @@ class Metrics:
                 await send(message)
 
             with self._open.track_inprogress():
+                self._running += 1
                 try:
                     await app(scope, receive, noting)
                 finally:
+                    self._running -= 1
+                    self._last = time.monotonic()
                     self._requests.labels(route, status).inc()
                     self._seconds.labels(route).observe(time.monotonic() - began)
 

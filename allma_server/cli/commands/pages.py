@@ -1,0 +1,29 @@
+"""`allma open`: the page in the browser."""
+
+from typing import Annotated
+
+import typer
+
+from allma_server.cli.program import command
+from allma_server.cli.shell import Shell
+
+app = typer.Typer()
+
+Print = Annotated[bool, typer.Option("--print", help="Show the address; open no browser.")]
+
+
+@command(app, "open")
+async def open_page(shell: Shell, only_print: Print = False) -> None:
+    """Open Allma in the browser, signed in. HTTP is served until the page is no longer used."""
+    import webbrowser  # late: not for the help
+
+    from allma_server.daemon.serving import start_serving
+    from allma_server.types import LoginCode, PageAddress
+
+    code: LoginCode = await shell.run("login")
+    if not code.urls:
+        await start_serving(shell.config.data_dir)
+        code = await shell.run("login")
+    address = f"{code.urls[0]}/#code={code.code}"
+    is_opened = not only_print and webbrowser.open(address)
+    shell.show(PageAddress(code.urls[0] if is_opened else address, is_opened, code.seconds))
