@@ -1,6 +1,7 @@
 """The extensions' generated files match the server."""
 
 import dataclasses
+import hashlib
 import json
 import re
 
@@ -14,6 +15,14 @@ from extensions.generate import EXTENSIONS, stale
 def test_generated_files_are_up_to_date() -> None:
     names = [path.name for path in stale()]
     assert names == [], "run: python -m extensions.generate"
+
+
+def test_the_page_is_built_from_its_sources() -> None:
+    web, page = EXTENSIONS / "web", EXTENSIONS.parent / "allma_server/protocols/http/page"
+    built: dict[str, str] = json.loads((page / "sources.json").read_text("utf-8"))
+    content = {name: (web / name).read_bytes().replace(b"\r\n", b"\n") for name in built}
+    now = {name: hashlib.sha256(text).hexdigest() for name, text in content.items()}
+    assert now == built, "in extensions/web, run: npm run build"
 
 
 def test_every_type_of_a_field_is_declared() -> None:

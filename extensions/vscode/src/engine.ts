@@ -1,7 +1,7 @@
 /** The engine's state, polled from the server, for the status bar and the views. */
 
+import { indexingOf, summaryOf } from "@allma/web/chat/engine";
 import type { Connection, EngineSummary } from "@allma/web/chat/messages";
-import { stepForModelServer } from "@allma/web/chat/steps";
 import { CoalescedTask, LatestChoice } from "@allma/web/latest";
 import * as vscode from "vscode";
 import type {
@@ -84,34 +84,16 @@ export class EngineMonitor implements vscode.Disposable {
 
   /** Indexed and total files of the running jobs; null when nothing is being indexed. */
   get indexing(): { done: number; total: number | null } | null {
-    // During other jobs (erasing, re-embedding) searches are complete.
-    const jobs = (this.status?.jobs ?? []).filter((job) => isActive(job) && job.kind === "ingest");
-    if (!jobs.length) return this.background.size ? { done: 0, total: null } : null;
-    const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
-    const totals = jobs.flatMap((job) => (job.total === null ? [] : [job.total]));
-    return {
-      done: sum(jobs.map((job) => job.done)),
-      total: totals.length === jobs.length ? sum(totals) : null,
-    };
+    const begun = this.background.size ? { done: 0, total: null } : null;
+    return indexingOf(this.status?.jobs ?? []) ?? begun;
   }
 
   get summary(): EngineSummary | null {
-    const status = this.status;
-    if (!status) return null;
-    return {
-      documents: status.workspaces.reduce((sum, w) => sum + w.documents, 0),
-      folders: status.workspaces.length,
-      indexing: this.indexing,
-      embedderReason: status.embedder.reason,
-      ollama: {
-        reachable: status.ollama.reachable,
-        reason: status.ollama.reason,
-        step: stepForModelServer(status.ollama),
-      },
-      models: (this.models?.models ?? []).filter(canChat).map((model) => model.name),
-      model: this.model.pending ?? config.chatModel ?? this.models?.inUse ?? status.chatModel,
-      trusted: vscode.workspace.isTrusted,
-    };
+    if (!this.status) return null;
+    const model = this.model.pending ?? config.chatModel ?? null;
+    const trusted = vscode.workspace.isTrusted;
+    const summary = summaryOf(this.status, this.models, { model, trusted });
+    return { ...summary, indexing: this.indexing };
   }
 
   private async applyModel(name: string): Promise<void> {
@@ -150,11 +132,3 @@ export async function engineStatus(server: Server): Promise<rpc.Status> {
 
 /** Progress tokens of requests whose progress the sending command shows. */
 export const commandTokens = new Set<ProgressToken>();
-
-export function canChat(model: rpc.ModelInfo): boolean {
-  return model.capabilities.length === 0 || model.capabilities.includes("completion");
-}
-
-export function isActive(job: rpc.Job): boolean {
-  return job.state === "running" || job.state === "queued";
-}

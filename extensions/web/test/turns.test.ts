@@ -15,6 +15,7 @@ const ANSWER: Turn = {
 let posted: FromView[];
 let askedAgain: unknown[][];
 const actions = {
+  offers: () => true,
   post: (message: FromView) => posted.push(message),
   edit: () => {},
   askAgain: (...args: unknown[]) => askedAgain.push(args),

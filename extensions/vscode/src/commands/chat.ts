@@ -1,6 +1,7 @@
 /** Commands for questions and conversations. */
+
+import { ago } from "@allma/web/chat/ago";
 import * as vscode from "vscode";
-import { ago } from "../conversations";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
 import * as rpc from "../protocol";

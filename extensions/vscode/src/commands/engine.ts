@@ -1,11 +1,11 @@
 /** Commands for the server: status, diagnosis, restart, installation. */
 
+import { isActive } from "@allma/web/chat/engine";
 import { stepForModelServer } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
 import { COMMANDS } from "../actions";
 import { config } from "../config";
 import type { Ctx } from "../ctx";
-import { isActive } from "../engine";
 import * as rpc from "../protocol";
 import type { CommandContext } from "./context";
 

@@ -1,6 +1,7 @@
 /** Commands that add, update and remove files of the index. */
 
 import { basename } from "@allma/web/chat/messages";
+import { reportText } from "@allma/web/chat/report";
 import * as vscode from "vscode";
 import type { Ctx } from "../ctx";
 import type { DocumentItem } from "../documents";
@@ -94,7 +95,7 @@ async function showReport(ctx: Ctx, report: rpc.IngestReport | rpc.Job): Promise
     void vscode.window.showInformationMessage("Indexing continues in the background.");
     return;
   }
-  const text = reportText(report);
+  const text = `Allma: ${reportText(report)}`;
   ctx.log.info(text);
   const hasTrouble = report.failed.length > 0 || report.skipped.length > 0;
   const chosen = await vscode.window.showInformationMessage(
@@ -102,21 +103,4 @@ async function showReport(ctx: Ctx, report: rpc.IngestReport | rpc.Job): Promise
     ...(hasTrouble ? ["Show Documents"] : []),
   );
   if (chosen) await vscode.commands.executeCommand("allma.documents.focus");
-}
-
-/** The report in one sentence, without counts that are zero. */
-export function reportText(report: rpc.IngestReport): string {
-  const counts: [number, string][] = [
-    [report.indexed, "indexed"],
-    [report.updated, "updated"],
-    [report.unchanged, "unchanged"],
-    [report.removed, "removed"],
-    [report.skipped.length, "skipped"],
-    [report.failed.length, "failed"],
-  ];
-  const message = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  const done = message.length
-    ? `Allma: ${message.join(", ")} in ${report.seconds.toFixed(1)} s.`
-    : "Allma: nothing to index.";
-  return report.notice === null ? done : `${done} ${report.notice}`;
 }

@@ -1,6 +1,7 @@
 /** Commands for chat models: select, download, delete. */
+
+import { canChat } from "@allma/web/chat/engine";
 import * as vscode from "vscode";
-import { canChat } from "../engine";
 import * as rpc from "../protocol";
 import type { CommandContext } from "./context";
 import { withProgress } from "./progress";

@@ -1,28 +1,22 @@
 // The real workbench: code-server and a browser, with temporary folders.
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { writeProject } from "./fixture.mjs";
+import { writeProject } from "../../../web/test/e2e/fixture.mjs";
+import {
+  BROWSER_ARGUMENTS,
+  browserPath,
+  freePort,
+  serverProgram,
+} from "../../../web/test/e2e/programs.mjs";
 import { install } from "./install.mjs";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 export const REPOSITORY = join(ROOT, "..", "..");
 const PYTHON = process.env.TEST_PYTHON ?? "python3";
-const BROWSER = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const BROWSER_ARGUMENTS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const SETTINGS = {
   "telemetry.telemetryLevel": "off",
   "workbench.startupEditor": "none",
@@ -129,7 +123,7 @@ export class Workbench {
     this.server.stderr.on("data", log);
     await this.listening();
     this.browser = await chromium.launchPersistentContext(join(this.folder, "browser"), {
-      executablePath: process.env.TEST_BROWSER ?? BROWSER.find((path) => existsSync(path)),
+      executablePath: browserPath(),
       headless: true,
       viewport: size ?? { width: 1280, height: 860 },
       args: BROWSER_ARGUMENTS,
@@ -139,8 +133,8 @@ export class Workbench {
     const payload = this.options.payload?.(this.port);
     const query = payload ? `&payload=${encodeURIComponent(JSON.stringify(payload))}` : "";
     this.address = `http://127.0.0.1:${this.port}/?folder=${this.project}${query}`;
-    await this.page.goto(this.address, { waitUntil: "domcontentloaded" });
-    await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    await this.page.goto(this.address, { waitUntil: "domcontentloaded", timeout: 120_000 });
+    await this.page.locator(".monaco-workbench").waitFor({ timeout: 120_000 });
   }
 
   async close() {
@@ -203,7 +197,7 @@ export class Workbench {
     const loaded = this.page.waitForEvent("domcontentloaded");
     await this.command("Developer: Reload Window");
     await loaded;
-    await this.page.locator(".monaco-workbench").waitFor({ timeout: 60_000 });
+    await this.page.locator(".monaco-workbench").waitFor({ timeout: 120_000 });
   }
 
   async screenshot(name) {
@@ -221,29 +215,11 @@ export class Workbench {
   }
 }
 
-/** The absolute path of the server: the workbench replaces the PATH with a login shell's. */
-export function serverProgram() {
-  if (process.env.TEST_SERVER) return process.env.TEST_SERVER;
-  const python = execFileSync(PYTHON, ["-c", "import sys; print(sys.executable)"]);
-  return join(dirname(String(python).trim()), "allma-server");
-}
-
 function serverSettings() {
   return {
     "allma.server.path": serverProgram(),
     "allma.server.arguments": (process.env.TEST_SERVER_ARGUMENTS ?? "").split(" ").filter(Boolean),
   };
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 async function stopped(child) {

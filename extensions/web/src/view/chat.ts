@@ -1,12 +1,15 @@
 /** The chat: renders the state it receives, and posts what the user does. */
 import type { FromView, ToView, Turn, ViewState } from "../chat/messages";
 import { INITIAL, indexText, noticeOf, reduce } from "../chat/state";
+import type { Action } from "../chat/steps";
 import { Composer, type Draft } from "./composer";
-import { codicon, h } from "./dom";
+import { codicon, h, withCode } from "./dom";
 import { openingElement, PendingElement, turnElement } from "./turns";
 
 /** Where the chat is shown: an editor's webview, or a page. */
 export interface Host {
+  /** The actions that it has; all of them without a set. */
+  actions?: ReadonlySet<Action>;
   post(message: FromView): void;
   saveDraft(draft: Draft): void;
   /** The text that was typed before the chat was closed. */
@@ -46,6 +49,7 @@ export class Chat {
   ) {
     this.actions = {
       post: host.post,
+      offers: (action: Action) => host.actions?.has(action) ?? true,
       ask: (question: string, replaces?: string) => this.ask(question, replaces),
       edit: (question: Turn) => this.composer.edit(question),
       askAgain: (question: string, replaces?: string) => this.ask(question, replaces),
@@ -134,13 +138,14 @@ export class Chat {
     if (!shown) return;
     const { post } = this.host;
     const buttons = shown.actions.map(({ label, action }) => {
+      const isOffered = action === "refresh" || this.actions.offers(action);
       const click = () =>
         post(action === "refresh" ? { type: action } : { type: "action", action });
-      return h("button", { type: "button", class: "link", click }, label);
+      return isOffered && h("button", { type: "button", class: "link", click }, label);
     });
     notice.replaceChildren(
       codicon(shown.icon),
-      h("div", {}, h("p", {}, shown.text), h("p", { class: "actions" }, ...buttons)),
+      h("div", {}, h("p", {}, ...withCode(shown.text)), h("p", { class: "actions" }, ...buttons)),
     );
   }
 

@@ -1,5 +1,5 @@
 /** Creates elements in one expression. Strings become text nodes, never markup. */
-type Child = Node | string | false | null | undefined;
+export type Child = Node | string | false | null | undefined;
 
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -12,8 +12,18 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false) element.setAttribute(name, value);
   }
-  for (const child of children) if (child) element.append(child);
+  element.append(...shown(children));
   return element;
+}
+
+/** The children that are to be shown: those that are not false, null or empty. */
+export function shown(children: readonly Child[]): (Node | string)[] {
+  return children.filter((child): child is Node | string => Boolean(child));
+}
+
+/** A text whose parts in backticks are code. */
+export function withCode(text: string): (Node | string)[] {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 }
 
 /** An icon button; the label is its tooltip and its accessible name. */

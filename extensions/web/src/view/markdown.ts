@@ -33,6 +33,13 @@ md.renderer.rules.fence = (tokens, index) => {
   return codeBlock(token?.content ?? "", token?.info.trim().split(/\s+/)[0] ?? "");
 };
 md.renderer.rules.code_block = (tokens, index) => codeBlock(tokens[index]?.content ?? "", "");
+// A style attribute would be refused by a strict policy for styles.
+for (const cell of ["th_open", "td_open"]) {
+  md.renderer.rules[cell] = (tokens, index) => {
+    const align = /text-align:(\w+)/.exec(String(tokens[index]?.attrGet("style") ?? ""))?.[1];
+    return `<${cell.slice(0, 2)}${align ? ` class="${align}"` : ""}>`;
+  };
+}
 md.renderer.rules.table_open = () => '<div class="table" tabindex="0"><table>';
 md.renderer.rules.table_close = () => "</table></div>";
 

@@ -1,12 +1,14 @@
 /** Renders the messages of a conversation. */
 import type { FromView, Opening, Pending, Source, Turn } from "../chat/messages";
-import { type Remark, type Step, stepForFailure } from "../chat/steps";
+import { type Action, type Remark, type Step, stepForFailure } from "../chat/steps";
 import type { AnswerStats } from "../protocol";
-import { codicon, h, iconButton } from "./dom";
+import { type Child, codicon, h, iconButton, shown, withCode } from "./dom";
 import { renderBlocks, showBlocks } from "./markdown";
 
 export interface TurnActions {
   post(message: FromView): void;
+  /** Whether the host has this action; a step without it has no button. */
+  offers(action: Action): boolean;
   edit(question: Turn): void;
   askAgain(question: string, replaces: string | undefined): void;
 }
@@ -56,11 +58,12 @@ function remarkElement({ text, step }: Remark, actions: TurnActions): HTMLElemen
     { class: "kind" },
     text !== null && codicon("warning"),
     text !== null && ` ${text} `,
-    step && stepButton(step, actions),
+    step !== null && stepButton(step, actions),
   );
 }
 
-function stepButton({ label, action }: Step, actions: TurnActions): HTMLElement {
+function stepButton({ label, action }: Step, actions: TurnActions): HTMLElement | false {
+  if (!actions.offers(action)) return false;
   const click = () => actions.post({ type: "action", action });
   return h("button", { type: "button", class: "link", click }, label);
 }
@@ -92,7 +95,7 @@ export class PendingElement {
       this.question.replaceChildren(question);
     }
     if (this.shown?.state !== pending.state || this.shown.failure !== pending.failure) {
-      this.state.replaceChildren(...this.stateOf(pending));
+      this.state.replaceChildren(...shown(this.stateOf(pending)));
       this.state.hidden = pending.state === "streaming";
       this.state.className = pending.state === "failed" ? "failure" : "waiting";
     }
@@ -104,15 +107,16 @@ export class PendingElement {
     this.shown = pending;
   }
 
-  private stateOf(pending: Pending): (Node | string)[] {
+  private stateOf(pending: Pending): Child[] {
     if (pending.state === "waiting") return [codicon("loading"), " Searching your documents…"];
     if (!pending.failure) return [];
     const { code, message, hint } = pending.failure;
     const step = stepForFailure(code);
     return [
       codicon("error"),
-      ` ${message} ${hint ?? ""} `,
-      ...(step ? [stepButton(step, this.actions), " "] : []),
+      ...withCode(` ${message} ${hint ?? ""} `),
+      step !== null && stepButton(step, this.actions),
+      " ",
       h(
         "button",
         {

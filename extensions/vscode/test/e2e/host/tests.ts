@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import path from "node:path";
+import { ago } from "@allma/web/chat/ago";
 import { sourceOf } from "@allma/web/chat/messages";
+import { reportText } from "@allma/web/chat/report";
 import { searchRemark, stepForModelServer } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
 import { COMMANDS } from "../../../src/actions";
@@ -8,8 +10,6 @@ import { askWithProgress } from "../../../src/chat/view";
 import type { CommandContext } from "../../../src/commands/context";
 import { diagnosisText } from "../../../src/commands/engine";
 import { explanationText } from "../../../src/commands/explain";
-import { reportText } from "../../../src/commands/indexing";
-import { ago } from "../../../src/conversations";
 import { failureOf, isCancelled } from "../../../src/failures";
 import { openSource } from "../../../src/open";
 import { answer } from "../../../src/participant";
@@ -283,7 +283,7 @@ export function suites(): void {
       const counts = { indexed: 0, updated: 0, unchanged: 0, removed: 0, chunks: 0, seconds: 1 };
       const nothing = { ...counts, notice: null };
       const report = { ...nothing, indexed: 2, skipped: [{ path: "a", reason: "b" }], failed: [] };
-      assert.equal(reportText(report), "Allma: 2 indexed, 1 skipped in 1.0 s.");
+      assert.equal(reportText(report), "2 indexed, 1 skipped in 1.0 s.");
       assert.match(diagnosisText(await request(rpc.doctor, {})), /# Allma: doctor/);
       assert.equal(ago("2026-01-01T00:00:00Z", Date.parse("2026-01-03T01:00:00Z")), "2d ago");
     });
