@@ -22,9 +22,10 @@ def embedded(section: Section, heading: tuple[str, ...]) -> Section:
 
     The page is named in the heading: as the page of the whole document it would be wrong.
     """
+    part = " › ".join(heading)
     if section.page is not None and heading:
         heading = (*heading[:-1], f"{heading[-1]}, {page_label(heading[-1], section.page)}")
-    return replace(section, heading=(*heading, *section.heading), page=None)
+    return replace(section, heading=(*heading, *section.heading), page=None, part=part)
 
 
 class DocumentBuilder:

@@ -17,7 +17,8 @@ class Section:
     `repeat` is put before every chunk of the section except the first (the header row of a table).
     `breaks` are offsets where a chunk should begin, such as the starts of records. `places` names
     where each of these records is, in two halves, such as `("A5:", "D5")` or `("0:10–", "0:12")`: a
-    chunk's heading ends with the first half of its first record and the second of its last.
+    chunk's heading ends with the first half of its first record and the second of its last. `part`
+    names the embedded file that the section comes from; no chunk has text of two.
     """
 
     start: int
@@ -29,6 +30,7 @@ class Section:
     repeat: str = ""
     breaks: tuple[int, ...] = ()
     places: tuple[tuple[str, str], ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class Merger:
         one, other = last.section, piece.section
         if one is not other and (one.page != other.page or one.places or other.places):
             return False  # the place of the whole could not be named
+        if one.part != other.part:
+            return False
         return not self._text[last.end : piece.start].strip()
 
     def _merged(self, last: Piece, piece: Piece) -> Piece:

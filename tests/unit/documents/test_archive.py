@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 import pytest
 
+from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.readers import archive
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
@@ -55,6 +56,13 @@ def test_members_are_read_below_their_paths(data: bytes) -> None:
     assert ".env (looks like a secret" in unread and "photo.png (a .png file" in unread
     assert "node_modules" not in unread
     assert extract.metadata == {"members": "5", "members_read": "3"}
+
+
+def test_a_chunk_has_text_of_one_member() -> None:
+    data = package({"a.md": b"# One\n\nShort.\n", "b.md": b"# Two\n\nAlso.\n", "c.png": b"x"})
+    found = [(c.heading[0], c.text) for c in chunk(read(data), "", ChunkSettings())]
+    assert found[:2] == [("a.md", "# One\n\nShort."), ("b.md", "# Two\n\nAlso.")]
+    assert found[2][0] == "Members that were not read"
 
 
 def test_secrets_inside_members_are_masked() -> None:
