@@ -74,7 +74,7 @@ class Config(BaseModel):
     )
     vector_store: str = Field(
         default="chroma",
-        description="What searches the vectors: chroma, or exact (compares all of them in memory).",
+        description="What searches the vectors: chroma, or exact (compares all of them).",
     )
     vector_store_url: str | None = Field(
         default=None,

@@ -101,7 +101,7 @@ from allma_server.providers.embedding.local import MODEL
 from allma_server.search.explain import explain_passages
 from allma_server.search.fusion import fuse, similarity_unit
 from allma_server.search.search import CANDIDATES, Scope, find_passages
-from allma_server.storage.vectors.stores.exact import best
+from allma_server.storage.vectors.exact_vectors import best
 from allma_server.types import LOCAL, Chunk, FileFacts, Hit, Parsed, Workspace
 from tests.conftest import SHARED_DATA
 

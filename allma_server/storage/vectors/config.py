@@ -19,7 +19,7 @@ class VectorOptions:
     """How the vector index is kept.
 
     Args:
-        store: a name in `VECTOR_STORES`.
+        store: a name in `VECTOR_STORES`, or `exact`.
         payload: what the store keeps beside each vector: text and metadata, or only ids.
         url: address of the store's server; None where the store runs on this machine.
         api_key: returns the key of that server, if it has one.

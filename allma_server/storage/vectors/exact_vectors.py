@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allma_server._internal.shared_lock import SharedLock
 from allma_server._internal.tasks import completed
 from allma_server.ports import Vector
 from allma_server.storage.sqlite.outbox import Outbox
 from allma_server.storage.vectors.row_table import RowTable, open_table
-from allma_server.storage.vectors.stores.exact import best
 from allma_server.types import DocumentSet, Hit
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,15 @@ class ExactVectors:
         table.seq = seq
         await _finished(table.save)
         return table
+
+
+def best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> list[Hit]:
+    """Return the `k` ids with the highest scores, best first."""
+    if len(ids) > k:
+        top = np.argpartition(scores, -k)[-k:]
+        ids, scores = ids[top], scores[top]
+    order = np.argsort(-scores, kind="stable")
+    return [Hit(int(ids[i]), float(scores[i])) for i in order]
 
 
 async def _finished(call: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:

@@ -18,7 +18,7 @@ import numpy as np
 
 from allma_server._internal.tasks import background_tasks
 from allma_server.errors import VectorStoreDown
-from allma_server.ports import Vector
+from allma_server.ports import Vector, VectorStore
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.embeddings import vector_of
 from allma_server.storage.sqlite.outbox import Outbox
@@ -28,11 +28,11 @@ from allma_server.storage.vectors.config import (
     VectorOptions,
     VectorStoreConfig,
 )
-from allma_server.storage.vectors.exact_vectors import ExactVectors
+from allma_server.storage.vectors.exact_store import EXACT, ExactStore
+from allma_server.storage.vectors.exact_vectors import ExactVectors, best
 from allma_server.storage.vectors.folders import ROWS_SUFFIX, delete_collections
 from allma_server.storage.vectors.indexer import ActiveIndex, VectorIndexer
 from allma_server.storage.vectors.stores import VECTOR_STORES, check_store_name
-from allma_server.storage.vectors.stores.exact import best
 from allma_server.types import DocumentSet, Hit, VectorStatus
 
 MAX_PENDING = 500
@@ -143,11 +143,11 @@ class VectorIndex:
             url=self._options.url,
             api_key=self._options.api_key,
         )
-        store = VECTOR_STORES[self._options.store](config)
+        exact = self._exact_vectors(embedder, collection)
+        store = self._store(config, exact)
         known = await self._settings.get_setting("vector_collection")
         # On a disk that cannot be written, the indexer compares the store with SQLite instead.
         is_new = known != collection and self._database.write_error is None
-        exact = self._exact_vectors(embedder, collection)
         await self._indexer.activate(
             ActiveIndex(embedder, store, exact, config.directory), is_new=is_new
         )
@@ -165,7 +165,9 @@ class VectorIndex:
         chunks = active.exact.rows if documents is None else documents.chunks
         share = 1.0 if documents is None else documents.share
         narrow = share < NARROW_SHARE or (chunks is not None and chunks <= NARROW_CHUNKS)
+        narrow = narrow or self._options.store == EXACT
         if self._indexer.ready and not narrow:
+            self._indexer.note_store_search()
             try:
                 hits = await self._nearest_in_store(active, vector, k, documents)
             except VectorStoreDown:
@@ -275,6 +277,10 @@ class VectorIndex:
             return []
         vectors = np.stack([vector_of(change.vector or b"") for change in found])
         return best(np.array([change.chunk_id for change in found]), vectors @ vector, k)
+
+    def _store(self, config: VectorStoreConfig, exact: ExactVectors) -> VectorStore:
+        name = self._options.store
+        return ExactStore(exact.count) if name == EXACT else VECTOR_STORES[name](config)
 
     def _exact_vectors(self, embedder: str, collection: str) -> ExactVectors:
         index_id = collection.split("-")[1]

@@ -27,6 +27,14 @@ BUSY_SECONDS = 10.0
 SEARCHES_BEFORE_START = 3
 """Searches in one process after which starting the store is worth its cost."""
 
+SETTLE_SECONDS = 0.5
+"""After a change, before the store is written: saves in a row are written at once, and a search
+that follows a save has the processor for itself."""
+
+REST_SECONDS = 60.0
+"""Without a change for this long, a store that no search asks is closed: its process takes 110 MB.
+"""
+
 MAX_DEAD_SLOTS = 5_000
 """Dead slots that never cause a rebuild; above, half the number of live ones does."""
 
@@ -80,6 +88,8 @@ class VectorIndexer:
         self._writing = asyncio.Lock()
         self._needed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._asked = False
         self._current = False
         self._state_changed = asyncio.Condition()
         self._rebuild_requested = self._others_removed = self._exact_verified = False
@@ -172,6 +182,10 @@ class VectorIndexer:
         if self._searches >= SEARCHES_BEFORE_START:
             self._needed.set()
 
+    def note_store_search(self) -> None:
+        """Record that a search asks the store, which stays open from now on."""
+        self._asked = True
+
     def note_store_failure(self) -> None:
         """Record that the store failed a search; it is checked before it is asked again."""
         self.ready = False
@@ -180,7 +194,9 @@ class VectorIndexer:
     async def wait_until_current(self) -> None:
         """Return once the store holds everything; wait through failures."""
         async with self._state_changed:
-            await self._state_changed.wait_for(lambda: self._current and not self._changed.is_set())
+            while not self._current or self._changed.is_set():
+                self._hurried.set()
+                await self._state_changed.wait()
 
     async def wait_for_failure(self) -> str:
         """Return what failed, once something has."""
@@ -192,6 +208,7 @@ class VectorIndexer:
         """Let `run` return after the call in progress."""
         self._stopping.set()
         self._needed.set()
+        self._hurried.set()
         self._changed.set()
 
     async def close(self) -> None:
@@ -210,8 +227,9 @@ class VectorIndexer:
             try:
                 await self._catch_up()
                 self.failure, since_complete = None, 0
+                self._hurried.clear()
                 await self._notify(current=self.ready)
-                await self._changed.wait()
+                await self._wait_for_change()
             except StorageError as exc:
                 log.warning("the vector index failed: %s", exc)
                 failures = 1 if self._is_first_failure() else failures + 1
@@ -226,6 +244,18 @@ class VectorIndexer:
                 log.exception("updating the vector index failed because of a bug")
                 since_complete += 1
                 await self._pause("Unexpected error; the log has the details.", since_complete)
+
+    async def _wait_for_change(self) -> None:
+        if not await _wait_for(self._changed, REST_SECONDS):
+            await self._rest()
+            await self._changed.wait()
+        await _wait_for(self._hurried, SETTLE_SECONDS)
+
+    async def _rest(self) -> None:
+        """Close a store that no search asks; the next change opens it again."""
+        async with self._writing:
+            if self.active is not None and not self._asked:
+                await self.active.store.close()
 
     async def _pause(self, failure: str, since_complete: int) -> None:
         self.ready, self.failure = False, failure
@@ -329,8 +359,9 @@ def _has_many_dead_slots(health: VectorStoreHealth) -> bool:
     return dead > MAX_DEAD_SLOTS and dead > health.live_slots // 2
 
 
-async def _wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after so many seconds."""
+async def _wait_for(event: asyncio.Event, seconds: float) -> bool:
+    """Return whether the event is set within so many seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
+    return False

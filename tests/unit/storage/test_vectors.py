@@ -128,6 +128,26 @@ async def test_one_search_is_answered_without_starting_chroma(
     assert entries(chroma) == []
 
 
+async def test_a_store_that_no_search_asks_is_closed_until_the_next_change(
+    catalog: Catalog, database: Database, chroma: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await some_documents(catalog, 2, 5)
+    query = random_vector()
+    async with opened(database, chroma) as vectors:
+        await vectors.wait_until_current()
+        await vectors._indexer._rest()
+        assert store_of(vectors).pid is None
+        assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
+        assert (await vectors.status()).state == "ready"
+        await publish(catalog, "/w/new.txt", ["a saved text"])
+        await vectors.wait_until_current()
+        assert await rows_in(vectors) == 11
+        monkeypatch.setattr("allma_server.storage.vectors.index.NARROW_CHUNKS", 0)
+        assert ids_of(await vectors.nearest(query, 5)) == await exact(catalog, query, 5)
+        await vectors._indexer._rest()
+        assert store_of(vectors).pid is not None
+
+
 async def test_vectors_are_those_of_the_serving_embedder_and_of_chunks_that_exist(
     catalog: Catalog, database: Database, chroma: Path
 ):

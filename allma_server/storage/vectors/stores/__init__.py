@@ -9,19 +9,19 @@ from collections.abc import Callable, Mapping
 from allma_server.errors import InvalidArgument
 from allma_server.ports import VectorStore
 from allma_server.storage.vectors.config import VectorStoreConfig
+from allma_server.storage.vectors.exact_store import EXACT
 from allma_server.storage.vectors.stores.chroma import ChromaStore
-from allma_server.storage.vectors.stores.exact import ExactStore
 
 VECTOR_STORES: Mapping[str, Callable[[VectorStoreConfig], VectorStore]] = {
     "chroma": ChromaStore,
-    "exact": ExactStore,
 }
 
 
 def check_store_name(name: str) -> None:
     """Raise InvalidArgument, naming the stores, unless `name` is one of them."""
-    if name not in VECTOR_STORES:
+    names = [*VECTOR_STORES, EXACT]
+    if name not in names:
         raise InvalidArgument(
             f"There is no vector store {name!r}.",
-            f"Set vector_store to one of: {', '.join(VECTOR_STORES)}.",
+            f"Set vector_store to one of: {', '.join(names)}.",
         )
