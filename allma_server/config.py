@@ -23,6 +23,7 @@ from allma_server._internal.addresses import OLLAMA_PORT, server_address
 from allma_server._internal.validation import requirement
 from allma_server.errors import InvalidArgument, UnknownSetting
 from allma_server.locations import config_file, default_data_dir, read_config
+from allma_server.types import Think
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ class Config(BaseModel):
     chat_model: str = Field(
         default="auto",
         description="A model name, or auto: the last one chosen, else the first one that can chat.",
+    )
+    think: Think = Field(
+        default="auto",
+        description="Whether a model that can think does so before it answers: on, off, or auto "
+        "(off where the server lets it be chosen, so that answers begin at once).",
     )
     embedder: str = Field(
         default="auto",
@@ -233,7 +239,7 @@ def load_with_sources(
 
 
 LIVE = frozenset(
-    {"chat_model", "top_k", "rerank_seconds", "idle_minutes", "response_cache_seconds"}
+    {"chat_model", "think", "top_k", "rerank_seconds", "idle_minutes", "response_cache_seconds"}
 )
 """Settings that a running engine follows; the others take effect when it opens again."""
 

@@ -20,6 +20,7 @@ from allma_server._internal.tasks import background_tasks
 from allma_server.answering.answer_model import find_answer_model
 from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.cache import AnswerCache
+from allma_server.answering.ongoing import OngoingConversations
 from allma_server.config import Config, LiveSettings
 from allma_server.documents.chunking import CHUNKER_VERSION
 from allma_server.documents.pool import open_parser_pool
@@ -260,10 +261,10 @@ class ActiveEmbedder:
 class Engine:
     """The parts that operations use. There is one engine per data directory.
 
-    `settings` returns the settings as last read, from `live` if given. `clients`: how many are
-    connected. `tasks` owns work that outlives its call, and must not raise. `questions`: an object
-    for each that is being answered. `scripts`: which ones the embedder knows, as measured so far.
-    `urls`: of its HTTP server. `answers`: those that may be given again. `background`: requests.
+    `settings` returns those last read, from `live` if given. `clients`: how many are connected.
+    `tasks` owns work that outlives its call, and must not raise. `questions`: one object for each
+    in progress. `scripts`: those the embedder knows, as far as measured. `urls`: of its server.
+    `answers`: to give again. `background`: requests. `ongoing`: state of conversations.
     """
 
     settings: Callable[[], Config]
@@ -282,6 +283,7 @@ class Engine:
     urls: list[str] = field(default_factory=list[str])
     answers: AnswerCache = field(default_factory=AnswerCache)
     background: BackgroundRequests = field(default_factory=BackgroundRequests)
+    ongoing: OngoingConversations = field(default_factory=OngoingConversations)
 
     @property
     def config(self) -> Config:
@@ -315,9 +317,7 @@ async def open_engine(
     """Open the engine of `config.data_dir`, and own that directory until the block ends.
 
     With a read-only directory it answers from the existing index; changes raise DataReadOnly.
-
-    `clients` returns the number of connected clients. `live` is the settings file behind `config`,
-    which is read again when it changes.
+    `clients`: how many are connected. `live`: the settings file, followed as it changes.
 
     Raises:
         DataDirectoryBusy: another process owns the data directory.
@@ -408,7 +408,7 @@ def _completion(settings: Callable[[], Config], catalog: Catalog, chat: ChatMode
         requested: str | None, messages: Sequence[ChatMessage], max_tokens: int
     ) -> str:
         model = await find_answer_model(requested, settings(), catalog, chat)
-        return await model.complete(messages, max_tokens)
+        return await model.with_shortest_context().complete(messages, max_tokens)
 
     return complete
 

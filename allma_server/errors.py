@@ -197,6 +197,11 @@ class EmptyAnswer(ProviderError):
     code = "empty_answer"
     next_step = "Ask again, or choose another model; `allma models list` shows them."
 
+    def __init__(self, message: str, hint: str | None = None, *, thought: bool = False) -> None:
+        """`thought`: the model thought instead of answering."""
+        super().__init__(message, hint)
+        self.thought = thought
+
 
 class AnswerInterrupted(ProviderError):
     """The stream of an answer ended before the answer was complete."""

@@ -127,7 +127,7 @@ def git_files() -> tuple[list[Path], Path]:
 
 def question_settings() -> dict[str, str]:
     """Return the settings in the environment that concern a client's own questions."""
-    named = {"chat_model": "ALLMA_CHAT_MODEL", "top_k": "ALLMA_TOP_K"}
+    named = {"chat_model": "ALLMA_CHAT_MODEL", "think": "ALLMA_THINK", "top_k": "ALLMA_TOP_K"}
     return {key: os.environ[name] for key, name in named.items() if os.environ.get(name)}  # noqa: TID251
 
 

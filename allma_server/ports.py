@@ -20,14 +20,14 @@ from allma_server.types import (
     Extract,
     FileFacts,
     FileOutcome,
-    Finish,
     Hit,
     ModelInfo,
     Parsed,
     Passage,
     PullProgress,
+    ReplyEvent,
     Summary,
-    TextDelta,
+    Think,
     Turn,
     VectorStoreHealth,
     WordHits,
@@ -44,7 +44,8 @@ Vectors = NDArray[np.float32]
 class Progress(Protocol):
     """Receives the progress of an operation and the stream of an answer.
 
-    An answer begins with `started`, then comes its text, then its sources.
+    An answer begins with `started`, then comes its text, then its sources. The thinking of a model
+    comes before the text, and is not part of it.
     """
 
     async def report(self, done: int, total: int | None, message: str) -> None: ...
@@ -52,6 +53,7 @@ class Progress(Protocol):
         """Report the ids of the conversation and of the question's message."""
         ...
 
+    async def thinking(self, delta: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 
@@ -133,7 +135,22 @@ class ChatModels(Protocol):
         context_length: int | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> AsyncGenerator[TextDelta | Finish]: ...
+        think: Think = "auto",
+        max_thinking: int = 0,
+    ) -> AsyncGenerator[ReplyEvent]:
+        """Stream a reply.
+
+        Args:
+            model: the name of the model.
+            messages: the prompt.
+            context_length: in tokens; None for the provider's own.
+            max_tokens: of the answer, without thinking.
+            temperature: 0 for the most likely answer; None for the model's own.
+            think: whether a model that can think first does so, where that can be chosen.
+            max_thinking: tokens for thinking, beside those of the answer.
+        """
+        ...
+
     async def next_token(
         self, model: str, messages: Sequence[ChatMessage], *, context_length: int | None = None
     ) -> Mapping[str, float]:

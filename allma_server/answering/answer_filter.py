@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from allma_server.answering.citations import CitationFilter, number_passages
 from allma_server.answering.contradictions import find_contradiction
 from allma_server.answering.evidence import Evidence
+from allma_server.answering.fence import FenceFilter
 from allma_server.answering.refusal import (
     REFUSAL,
     is_exact_refusal,
@@ -29,29 +30,36 @@ CUT_OFF_MARK = " …"
 
 _CITATION = re.compile(r"\[\d")
 _NUMBERS = re.compile(r"\s*\[\d+\]")
-# A boundary line of the prompt, which small models copy.
-_FENCE = re.compile(r"<<(?:source \d+|end)\b[^>\n]*(?:>>[ \t]*\n?|\n)", re.I)
-_OPEN_FENCE = re.compile(
-    r"<(?:<(?:(?:source \d+|end)\b[^>\n]{0,300}(?:>(?:>[ \t]*)?)?)?)?\Z"
-    r"|<<(?:s|so|sou|sour|sourc|source ?|source \d+|e|en|end)\Z",
-    re.I,
-)
 
 
 class AnswerFilter:
     """Filters the answer to `question` from `passages`; `add` and `finish` return what to show.
 
-    Without passages the text is passed through unchanged. `refusal` is the sentence that is shown
-    for the refusal of the prompt.
+    Without passages the text is passed through unchanged.
     """
 
-    def __init__(self, question: str, passages: Sequence[Passage], refusal: str = REFUSAL) -> None:
+    def __init__(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        refusal: str = REFUSAL,
+        numbers: Sequence[int] = (),
+    ) -> None:
+        """Filter the answer to `question` from `passages`.
+
+        Args:
+            question: as it was asked.
+            passages: those in the prompt, which the model numbers from 1.
+            refusal: is shown for the refusal of the prompt.
+            numbers: the number to show for each passage, if it is another one.
+        """
         self._refusal = refusal
         self._passages = passages
         self._evidence = Evidence.from_passages(question, passages)
-        self._checked = CitationFilter(len(passages), self._evidence.correct_citations)
+        self._checked = CitationFilter(len(passages), self._evidence.correct_citations, numbers)
         self._held: str | None = "" if passages else None
-        self._fence = ""
+        self._fence = FenceFilter()
         self._declined = False
         self._final: Grounding | None = None
         self._plain = "" if not passages else None
@@ -64,6 +72,16 @@ class AnswerFilter:
     def text(self) -> str:
         """The text shown so far."""
         return self._checked.text if self._plain is None else self._plain
+
+    @property
+    def cited(self) -> set[int]:
+        """The passages that the answer cites, as the model numbers them."""
+        return self._checked.cited
+
+    @property
+    def plain_text(self) -> str:
+        """The text without its citations."""
+        return _NUMBERS.sub("", self.text)
 
     @property
     def citations(self) -> list[Citation]:
@@ -86,7 +104,7 @@ class AnswerFilter:
         if self._plain is not None:
             self._plain += piece
             return piece
-        piece = self._without_fences(piece)
+        piece = self._fence.add(piece)
         if self._held is None:
             return self._checked.add(piece)
         self._held += piece
@@ -124,15 +142,8 @@ class AnswerFilter:
             self._plain += CUT_OFF_MARK
         return rest
 
-    def _without_fences(self, piece: str) -> str:
-        """Return the text up to what may become a boundary line, without complete ones."""
-        text = _FENCE.sub("", self._fence + piece) if "<" in self._fence + piece else piece
-        start = _OPEN_FENCE.search(text) if "<" in text else None
-        self._fence = text[start.start() :] if start else ""
-        return text[: start.start()] if start else text
-
     def _release_fence(self) -> str:
-        rest, self._fence = _FENCE.sub("", f"{self._fence}\n").rstrip(), ""
+        rest = self._fence.finish()
         if self._held is None:
             return self._checked.add(rest)
         self._held += rest
@@ -172,7 +183,7 @@ class AnswerFilter:
 
     def _judge(self) -> Grounding | None:
         """Return what a complete answer is based on; None if nothing special."""
-        text = _NUMBERS.sub("", self.text)
+        text = self.plain_text
         if not self._checked.cited:
             return "declined" if self._declined or is_refusal(text, self._evidence) else None
         self.disagreeing = find_contradiction(text, self._passages)

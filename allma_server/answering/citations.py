@@ -17,35 +17,40 @@ _SINGLE = rf"\[(?:(?:sources?|passages?|documents?)[ :]*)?\^?(?:{_NUMBERS})\]"
 _MARK = re.compile(rf"\s*{_SINGLE}(?:(?:\s*,)?\s*{_SINGLE}(?!\())*", re.I)
 """Marks in a row cite several passages for one statement."""
 _MAY_CONTINUE = re.compile(r"(?:\s*,)?\s*(?:\[[\w ^:,;–-]{0,40}\]?)?")
-_MAY_BECOME_MARK = re.compile(r"\s*\[[\w ^:,;–-]{0,40}\]?\Z")
+_MAY_BECOME_MARK = re.compile(r"\s*\[([a-z]*)[ :]*\^?[\d ,;–-]{0,40}\]?\Z", re.I)
+_MARK_WORDS = ("sources", "passages", "documents")
 _STOP = re.compile(r"\s*\[|`|\s+\Z")
 """Where plain text ends: a citation mark may begin, or code, in which marks are left alone."""
 
-_STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)\n|\[")
-_MORE_MARKS = re.compile(r"\A(?:\s*\[[\d\s,;–-]*\]?)*\s*")
-_MAX_STATEMENT_LENGTH = 300
-_MAX_CODE_LENGTH = 200
-"""Characters to wait for the backtick that closes inline code."""
+_STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)(?=\n)")
 
 
 class CitationFilter:
     """Checks the citations of a streamed answer; `add` and `finish` return the text to show.
 
     `[1, 2]` and `[1-3]` become `[1][2]` and `[1][2][3]`. A number that names no passage is removed.
-    Marks inside code are left alone, because there they are indices.
+    A mark before its statement is moved behind it, since it is checked when the statement is
+    complete, and text is not held back for that. Marks inside code are left alone, because there
+    they are indices.
     """
 
     def __init__(
-        self, passages: int, correct: CorrectCitations = lambda numbers, _: numbers
+        self,
+        passages: int,
+        correct: CorrectCitations = lambda numbers, _: numbers,
+        numbers: Sequence[int] = (),
     ) -> None:
-        """`passages`: how many there are, numbered from 1."""
-        self.text = ""
+        """Check the citations of `passages` passages, numbered from 1 and shown as `numbers`."""
+        self._numbers = numbers or range(1, passages + 1)
+        self.text: str = ""
         self.cited: set[int] = set()
         self._passages = passages
         self._correct = correct
-        self._pending = ""
+        self._pending: str = ""
         self._in_fence = False
+        self._in_code = False
         self._statement_start = 0
+        self._leading: list[int] = []
 
     def add(self, piece: str) -> str:
         """Add the next piece of the answer and return what can be shown now."""
@@ -60,6 +65,8 @@ class CitationFilter:
         before = len(self.text)
         while self._pending and self._step(final):
             pass
+        if final and self._leading:
+            self._cite_leading(len(self.text))
         return self.text[before:]
 
     def _step(self, final: bool) -> bool:
@@ -68,6 +75,8 @@ class CitationFilter:
             self._pending = self._pending.lstrip()
         if self._in_fence:
             return self._step_fence(final)
+        if self._in_code:
+            return self._step_inline_code()
         stop = _STOP.search(self._pending)
         self._release(stop.start() if stop else len(self._pending))
         if stop is None or not self._pending:
@@ -79,8 +88,14 @@ class CitationFilter:
         return self._step_code(final) if self._pending[0] == "`" else self._step_mark(final)
 
     def _release(self, length: int) -> None:
+        shown = len(self.text)
         self.text += self._pending[:length]
         self._pending = self._pending[length:]
+        if self._leading:
+            # The end of the statement may be known only now, from what follows it.
+            end = _STATEMENT_END.search(self.text, max(self._statement_start, shown - 1))
+            if end is not None and end.end() >= shown:
+                self._cite_leading(end.end())
 
     def _step_fence(self, final: bool) -> bool:
         end = self._pending.find("```")
@@ -99,12 +114,15 @@ class CitationFilter:
             return True
         if self._pending in ("`", "``") and not final:
             return False
-        code = re.match(r"`[^`\n]*`", self._pending)
-        may_close = "\n" not in self._pending and len(self._pending) < _MAX_CODE_LENGTH
-        if code is None and may_close and not final:
-            return False
-        self._release(code.end() if code else 1)
+        self._release(1)
+        self._in_code = True
         return True
+
+    def _step_inline_code(self) -> bool:
+        end = re.search(r"[`\n]", self._pending)
+        self._release(end.end() if end else len(self._pending))
+        self._in_code = end is None
+        return end is not None
 
     def _step_mark(self, final: bool) -> bool:
         mark = _MARK.match(self._pending)
@@ -112,42 +130,62 @@ class CitationFilter:
         if mark is not None:
             undecided = _MAY_CONTINUE.fullmatch(self._pending, mark.end()) is not None
         else:
-            undecided = _MAY_BECOME_MARK.match(self._pending) is not None
+            undecided = self._may_become_mark()
         if undecided and not final:
             return False
         if mark is None or self._pending[mark.end() :].startswith("("):
             self._release(self._pending.index("[") + 1 if mark is None else mark.end())
             return True
-        statement = self._statement_of(mark, final)
-        if statement is not None:
-            self._cite(mark, statement)
-        return statement is not None
+        self._cite(mark)
+        return True
 
-    def _statement_of(self, mark: re.Match[str], final: bool) -> str | None:
-        """Return the sentence before a mark, or else after it; None until that is complete."""
-        before = _last_statement(self.text[self._statement_start :])
-        if re.search(r"\w", before):
-            return before
-        after = _MORE_MARKS.sub("", self._pending[mark.end() :])
-        end = _STATEMENT_END.search(after)
-        if end is None and not final and len(after) < _MAX_STATEMENT_LENGTH:
-            return None
-        return after[: end.start()] if end else after
+    def _may_become_mark(self) -> bool:
+        begun = _MAY_BECOME_MARK.match(self._pending)
+        return begun is not None and any(w.startswith(begun[1].lower()) for w in _MARK_WORDS)
 
-    def _cite(self, mark: re.Match[str], statement: str) -> None:
+    def _cite(self, mark: re.Match[str]) -> None:
+        """Replace a mark by the checked numbers, or move it behind the statement that follows."""
         lead, rest = mark[0][: mark[0].index("[")], self._pending[mark.end() :]
-        # A number without a statement cites nothing.
-        has_words = re.search(r"\w", statement) is not None
         cited = [n for single in re.findall(_SINGLE, mark[0], re.I) for n in _parse_numbers(single)]
-        known = [n for n in dict.fromkeys(cited) if has_words and 1 <= n <= self._passages]
-        numbers: Sequence[int] = self._correct(known, statement) if known else ()
-        if numbers:
-            self.cited.update(numbers)
-            self.text += lead + "".join(f"[{n}]" for n in numbers)
+        known = [n for n in dict.fromkeys(cited) if 1 <= n <= self._passages]
+        if self._leading and self._has_statement():
+            self._cite_leading(len(self.text))
+        statement = _last_statement(self.text[self._statement_start :])
+        if not re.search(r"\w", statement):
+            self._leading += known
+            self._pending = lead + rest.lstrip(" ") if self.text and rest else rest
+            return
+        marks = self._checked_marks(known, statement)
+        if marks:
+            self.text += lead + marks
             self._statement_start = len(self.text)
         elif rest[:1].isalnum() or rest[:1] == "[":
             rest = lead + rest
         self._pending = rest
+
+    def _has_statement(self) -> bool:
+        return re.search(r"\w", self.text[self._statement_start :]) is not None
+
+    def _cite_leading(self, end: int) -> None:
+        """Add the marks that came before the statement that ends at `end`."""
+        statement = self.text[self._statement_start : end]
+        if not re.search(r"\w", statement):
+            return
+        marks = self._checked_marks(self._leading, statement)
+        self._leading = []
+        if marks:
+            after = self.text[end:]
+            self.text = f"{self.text[:end]} {marks}"
+            self._statement_start = len(self.text)
+            self.text += after
+        else:
+            self._statement_start = end
+
+    def _checked_marks(self, numbers: Sequence[int], statement: str) -> str:
+        """Return the numbers that a statement may cite, each in brackets."""
+        valid = self._correct(list(dict.fromkeys(numbers)), statement) if numbers else ()
+        self.cited.update(valid)
+        return "".join(f"[{self._numbers[n - 1]}]" for n in valid)
 
 
 def number_passages(passages: Sequence[Passage], cited: set[int]) -> list[Citation]:

@@ -1,23 +1,31 @@
-"""Use the conversation for a new question: rewrite follow-ups, summarize older messages.
+"""Use the conversation for a new question: search with it, summarize older messages.
 
-A follow-up ("and how old is it?") finds nothing by itself. The chat model rewrites it, if it
-answers in time and only uses words of the conversation; otherwise the query is the previous
-question together with this one.
+A question that lacks something (`back_references.py`) finds nothing by itself. The chat model
+rewrites it, if it answers in time and only uses words of the conversation; otherwise the query is
+the previous question together with this one. Where it is in doubt, both are searched, and the
+results are fused.
 
 Messages that no longer fit into the prompt are summarized, by the model if it answers in time, else
-by their first sentences. The summary is stored and updated only when more messages no longer fit.
+by their first sentences. The summary is made after an answer, so that no answer waits for it.
 """
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from allma_server._internal.tokens import lexemes
+from allma_server.answering.back_references import dependence
 from allma_server.answering.evidence import content_words
 from allma_server.answering.prompt_injection import remove_hidden
-from allma_server.answering.prompts import estimate_tokens, shorten
+from allma_server.answering.prompts import (
+    SYSTEM_WITH_SOURCES,
+    estimate_tokens,
+    history_messages,
+    shorten,
+)
 from allma_server.errors import ProviderError
-from allma_server.types import ChatMessage, Message, Summary
+from allma_server.types import ChatMessage, Message, Passage, SearchResult, Summary
 
 Complete = Callable[[Sequence[ChatMessage], int], Awaitable[str]]
 """Returns the model's whole reply to messages, of at most so many tokens."""
@@ -25,44 +33,76 @@ Complete = Callable[[Sequence[ChatMessage], int], Awaitable[str]]
 REWRITE_SECONDS = 4.0
 """How long the user waits for a rewritten query."""
 
-SUMMARY_SECONDS = 15.0
+SUMMARY_SECONDS = 60.0
+"""Nobody waits for a summary; a new question stops it."""
 SUMMARY_TOKENS = 200
-_EXCERPT_TOKENS = 120
-"""Tokens of each earlier message that the model sees when it rewrites a follow-up."""
-
-_REFERS_BACK = re.compile(
-    r"^\W*(?:and|but|or|so|then|also|what about|how about|why not|more|which one|how so)\b"
-    r"|\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|former|latter)\b",
-    re.I,
-)
-_MAY_REFER_BACK = re.compile(
-    r"\b(?:this|that|these|those|there|then|such|same|above|ones?|another|else|other)\b", re.I
-)
-_SHORT_QUESTION = 7
-"""Up to so many words, a word such as "this" refers to the conversation; a longer question contains
-what it refers to."""
-_MIN_CONTENT_WORDS = 2
-"""A question with fewer content words is a follow-up."""
+REWRITE_HISTORY_TOKENS = 600
+"""Tokens of the latest messages that the model sees when it rewrites a question."""
+_RANK_OFFSET = 10
+"""Of reciprocal rank fusion: small, because the lists are short."""
 
 
-async def rewrite_follow_up(
+async def find_queries(
     question: str, earlier: Sequence[Message], complete: Complete | None
-) -> str:
-    """Return a query that finds the same without the conversation.
+) -> list[str]:
+    """Return the queries for a question: one, or two where it is in doubt.
 
     Args:
-        question: the new question; returned unchanged if it is no follow-up.
+        question: the new question.
         earlier: the messages before it.
         complete: asks the chat model; None if there is none.
     """
-    if not earlier or not _is_follow_up(question):
-        return question
-    fallback = _with_previous_question(question, earlier)
+    depends = dependence(question) if earlier else "none"
+    if depends == "none":
+        return [question]
+    joined = _with_previous_question(question, earlier)
+    if depends == "possible":
+        return [question, joined]
     if complete is None:
-        return fallback
+        return [joined]
     prompt = _rewrite_prompt(question, earlier)
     rewritten = await _complete_in_time(complete, prompt, 64, REWRITE_SECONDS)
-    return rewritten if rewritten and _is_faithful(rewritten, question, earlier) else fallback
+    return [rewritten if rewritten and _is_faithful(rewritten, question, earlier) else joined]
+
+
+def needs_rewriting(question: str, earlier: Sequence[Message]) -> bool:
+    """Return whether the model is asked before the search."""
+    return bool(earlier) and dependence(question) == "certain"
+
+
+def fuse(results: Sequence[SearchResult]) -> SearchResult:
+    """Join the results of several queries, by reciprocal rank; the first one leads.
+
+    There are as many passages as the longest result has.
+    """
+    if len(results) == 1:
+        return results[0]
+    ranks: dict[int, float] = {}
+    passages: dict[int, Passage] = {}
+    for result in results:
+        for rank, passage in enumerate(result.passages):
+            key = passage.chunk_id
+            ranks[key] = ranks.get(key, 0.0) + 1 / (_RANK_OFFSET + rank)
+            passages.setdefault(key, passage)
+    count = max(len(result.passages) for result in results)
+    best = sorted(passages, key=lambda key: -ranks[key])[:count]
+    return replace(
+        results[0],
+        passages=[passages[key] for key in best],
+        retrieval_ms=sum(result.retrieval_ms for result in results),
+    )
+
+
+def fit_history(
+    earlier: Sequence[Message], known: Summary | None, budget: int
+) -> tuple[Summary | None, Sequence[Message]]:
+    """Return the stored summary, if it is still valid, and the latest messages that fit.
+
+    The last exchange is always among them; `build_prompt` shortens it if it must.
+    """
+    known, since = _messages_after(earlier, known)
+    left = budget - (estimate_tokens(known.text) if known else 0)
+    return known, _latest_fitting(since, left)
 
 
 async def summarize_history(
@@ -95,35 +135,32 @@ async def summarize_history(
     return Summary(older[-1].id, shorten(text, SUMMARY_TOKENS)), latest
 
 
-def _is_follow_up(question: str) -> bool:
-    if len(content_words(question)) < _MIN_CONTENT_WORDS or _REFERS_BACK.search(question):
-        return True
-    return len(question.split()) <= _SHORT_QUESTION and _MAY_REFER_BACK.search(question) is not None
-
-
 def _with_previous_question(question: str, earlier: Sequence[Message]) -> str:
     """Return the question after the previous ones, back to one that is no follow-up itself."""
     asked = [message.content for message in earlier if message.role == "user"]
     taken: list[str] = []
     for text in reversed(asked[-3:]):
         taken.insert(0, text)
-        if not _is_follow_up(text):
+        if dependence(text) == "none":
             break
     return "\n".join([*taken, question])
 
 
 def _rewrite_prompt(question: str, earlier: Sequence[Message]) -> list[ChatMessage]:
-    messages = "\n".join(
-        f"{'User' if m.role == 'user' else 'Assistant'}: {shorten(m.content, _EXCERPT_TOKENS)}"
-        for m in earlier[-4:]
-    )
+    """Return the messages that ask for a rewritten question.
+
+    They begin as the prompt for the answer does, so that the server reads the history once.
+    """
     order = (
-        "Rewrite the last question of the user so that it can be understood without the "
-        "conversation: put names in the place of words like it or they. Reply with the question "
-        "only."
+        "Rewrite the last question so that it can be understood without this conversation: put "
+        "names in the place of words like it or they. Reply with the question only, without an "
+        "answer."
     )
-    content = f"{remove_hidden(messages)}\nUser: {question}\n\n{order}"
-    return [ChatMessage("user", content)]
+    return [
+        ChatMessage("system", SYSTEM_WITH_SOURCES),
+        *history_messages(earlier, REWRITE_HISTORY_TOKENS),
+        ChatMessage("user", f"Question: {remove_hidden(question)}\n\n{order}"),
+    ]
 
 
 def _is_faithful(rewritten: str, question: str, earlier: Sequence[Message]) -> bool:
@@ -146,11 +183,14 @@ def _messages_after(
 
 
 def _latest_fitting(messages: Sequence[Message], budget: int) -> Sequence[Message]:
-    """Return the latest messages that fit into `budget` tokens, beginning with the user's."""
+    """Return the latest messages that fit into `budget` tokens, beginning with the user's.
+
+    The last exchange is among them in any case.
+    """
     first = len(messages)
     for at in range(len(messages) - 1, -1, -1):
         budget -= estimate_tokens(messages[at].content)
-        if budget < 0:
+        if budget < 0 and first < len(messages):
             break
         if messages[at].role == "user":
             first = at

@@ -18,6 +18,9 @@ TOKENS_PER_CHARACTER = 1 / 3
 MESSAGE_TOKENS = 8
 """Tokens that a chat template adds to each message, approximately."""
 
+PASSAGE_FENCE_TOKENS = 40
+"""Tokens of the boundary lines of a passage, with its title, approximately."""
+
 MIN_PASSAGE_TOKENS = 48
 """A passage that has to be shortened to fewer tokens is left out."""
 
@@ -69,8 +72,8 @@ def build_prompt(
     """Return the prompt for a question.
 
     The system message comes first and never changes, so that the provider can reuse its KV cache.
-    Passages get at most three quarters of the tokens left after the question; the latest messages
-    get the rest.
+    The last exchange is kept in full, in up to half of the tokens left after the question. Passages
+    get at most three quarters of the rest; earlier messages get what they leave.
 
     Args:
         question: shortened if it is too long.
@@ -87,16 +90,29 @@ def build_prompt(
     final = _final_part(question, summary, with_sources=bool(passages))
     closing = f"{final}\n\n{ANSWER_STYLE}" if passages else final
     left = budget - estimate_tokens(system) - estimate_tokens(closing) - 2 * MESSAGE_TOKENS
-    source_budget = int(left * 0.75) if history else left
-    blocks = _sources(passages, source_budget, boundary)
+    latest = history_messages(history[-2:], left // 2)
+    exchange = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in latest)
+    share = 0.75 if len(history) > len(latest) else 1
+    blocks = _sources(passages, int((left - exchange) * share), boundary)
     left -= sum(map(estimate_tokens, blocks))
     # The best passage comes last, next to the question, where small models attend most.
     content = "\n".join([*reversed(blocks), "", closing]) if blocks else closing
-    before = (ChatMessage("system", system), *_history(history, left))
+    before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))
     gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_QUESTION}"))
     total = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
     return Prompt(messages, gate, tuple(passages[: len(blocks)]), total)
+
+
+def wanted_tokens(
+    question: str, history: Sequence[Message], passages: Sequence[Passage], summary: str | None
+) -> int:
+    """Return how many tokens a prompt takes that leaves nothing out."""
+    texts = [SYSTEM_WITH_SOURCES, question, ANSWER_STYLE, summary or ""]
+    texts += [message.content for message in history]
+    fences = PASSAGE_FENCE_TOKENS * len(passages)
+    sources = sum(estimate_tokens(p.text) for p in passages) + fences
+    return sum(map(estimate_tokens, texts)) + MESSAGE_TOKENS * (len(history) + 2) + sources
 
 
 def _final_part(question: str, summary: str | None, *, with_sources: bool) -> str:
@@ -140,16 +156,24 @@ def shorten(text: str, max_tokens: int) -> str:
     return cut.rstrip() + " …"
 
 
-def _history(history: Sequence[Message], budget: int) -> list[ChatMessage]:
-    """Return the latest messages that fit, in order."""
+def history_messages(history: Sequence[Message], budget: int) -> list[ChatMessage]:
+    """Return the latest messages that fit, in order, beginning with one of the user.
+
+    If not even the last exchange fits, its answer is shortened, and then its question.
+    """
     latest: list[ChatMessage] = []
     for message in reversed(history):
         cost = estimate_tokens(message.content) + MESSAGE_TOKENS
+        text = message.content
         if cost > budget:
-            break
-        latest.append(ChatMessage(message.role, message.content))
+            # Chat templates expect the first message from the user, so the question needs room too.
+            share = budget if message.role == "user" else budget // 2
+            if len(latest) >= 2 or share < MIN_PASSAGE_TOKENS:
+                break
+            text = shorten(text, share - MESSAGE_TOKENS)
+            cost = share
+        latest.append(ChatMessage(message.role, text))
         budget -= cost
-    # Chat templates expect the first message from the user.
     while latest and latest[-1].role != "user":
         latest.pop()
     return latest[::-1]

@@ -62,7 +62,10 @@ def is_refusal(answer: str, evidence: Evidence) -> bool:
         return False
     if _ALONE.fullmatch(answer) or is_exact_refusal(answer):
         return True
-    first = split_sentences(answer)[0]
+    sentences = split_sentences(answer)
+    if not sentences:
+        return False
+    first = sentences[0]
     if not is_negated(first) and not re.search(r"\b(?:insufficient|unable|unknown|unclear)", first):
         return False
     statement = read_statement(first)

@@ -1,6 +1,7 @@
 """Output while an operation runs: a progress bar, and a streamed answer."""
 
 import os
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -65,6 +66,7 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total or None, count=count, now=now)
 
     async def started(self, conversation_id: str, message_id: str) -> None: ...
+    async def thinking(self, delta: str) -> None: ...
     async def text(self, delta: str) -> None: ...
     async def sources(self, citations: Sequence[Citation]) -> None: ...
 
@@ -78,6 +80,7 @@ class AnswerStream:
         self._live: Live | None = None
         self._tail = ""
         self._ended = True
+        self._thinks_since: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +100,12 @@ class AnswerStream:
             await self._waiting.report(done, total, message)
 
     async def started(self, conversation_id: str, message_id: str) -> None: ...
+
+    async def thinking(self, delta: str) -> None:
+        """Show how long the model has been thinking."""
+        now = time.monotonic()
+        self._thinks_since = self._thinks_since or now
+        await self.report(0, None, f"thinking… {now - self._thinks_since:.0f} s")
 
     async def text(self, delta: str) -> None:
         if self._waiting:

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 LONGEST_PIPED = 100_000
 """Bytes of a question that is piped to the program."""
@@ -256,18 +257,33 @@ def complete(function: Command, options: Options, arguments: Mapping[str, Any]) 
 
     shell = Shell(options)
     try:
-        return asyncio.run(function(shell, **arguments)) or DONE
+        return asyncio.run(_terminable(function(shell, **arguments))) or DONE
     except AllmaError as error:
         return shell.fail(error)
     except KeyboardInterrupt:
         shell.say("Stopped.")
         return INTERRUPTED
+    except asyncio.CancelledError:
+        shell.say("Stopped.")
+        return TERMINATED
     except typer.BadParameter:
         raise  # typer prints it as wrong usage
     except Exception as error:
         if isinstance(error, OSError) and streams.is_write_failure(error):
             raise  # printed by main(), since printing the help can fail the same way
         return _bug(shell)
+
+
+async def _terminable(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Cancel the work on SIGTERM, as Ctrl-C does, so that an answer so far is stored."""
+    import asyncio  # late: not for the help
+
+    task = asyncio.current_task()
+    assert task is not None
+    # Not on Windows, nor outside of the main thread.
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def _bug(shell: Shell) -> int:

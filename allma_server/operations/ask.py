@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
-from allma_server.answering.ask import Question, answer
+from allma_server.answering.answer_run import Question
+from allma_server.answering.ask import answer
 from allma_server.answering.cache import repeat_answer
 from allma_server.answering.read_only import ReadOnlyFallback
 from allma_server.operations.cached_answers import answer_key, find_answer
 from allma_server.operations.calibrating import begin_calibration
 from allma_server.operations.call import Call
+from allma_server.operations.outline import outline
 from allma_server.operations.scope import (
     FileGlob,
     MaxPassages,
@@ -22,7 +25,10 @@ from allma_server.operations.scope import (
 )
 from allma_server.operations.text import location, render, warnings
 from allma_server.operations.waiting import report_waiting
-from allma_server.types import Answer, Citation, SearchResult
+from allma_server.search.search import Scope
+from allma_server.types import Answer, Citation, SearchResult, Think
+
+THINK = "Whether the model thinks first, where it can."
 
 
 async def ask(
@@ -30,7 +36,9 @@ async def ask(
     question: Annotated[str, Field(description="The question, in plain language.")],
     conversation_id: Annotated[str | None, Field(description="Continue this conversation.")] = None,
     use_rag: Annotated[bool, Field(description="false: chat without the documents.")] = True,
-    model: Annotated[str | None, Field(description="Use this chat model for the answer.")] = (None),
+    model: Annotated[str | None, Field(description="Use this chat model for the answer.")] = None,
+    think: Annotated[Think | None, Field(description=THINK)] = None,
+    deep: Annotated[bool, Field(description="Search for each part of the question.")] = False,
     replaces: Annotated[
         str | None,
         Field(
@@ -44,35 +52,46 @@ async def ask(
 ) -> Answer:
     """Answer a question from the user's documents, with numbered sources.
 
-    A local model writes the answer; without one, the passages are returned. Use search to read
-    the passages yourself.
+    A local model writes the answer; without one, the passages are returned.
     """
     engine = call.engine
     scope = await scope_of(call, workspace, path)
-
-    async def passages(query: str) -> SearchResult:
-        return await with_notice(call, scope, await find(call, query, top_k, scope))
-
-    asked = Question(question, conversation_id, use_rag, model, replaces)
+    asked = Question(question, conversation_id, use_rag, model, replaces, think, deep)
     store = ReadOnlyFallback(engine.catalog)
     key = await answer_key(call, asked, top_k, scope)
     if (known := await find_answer(call, key)) is not None:
         answered = await repeat_answer(question, known, store, call.progress)
     else:
-        async with report_waiting(engine, call.progress) as progress:
-            answered = await answer(
-                asked,
-                engine.config,
-                search=passages,
-                store=store,
-                settings=engine.catalog,
-                chat=engine.chat,
-                progress=progress,
-            )
+        answered = await _answer(call, asked, top_k, scope, store)
         if key is not None and key == await answer_key(call, asked, top_k, scope):
             engine.answers.add(key, answered)
         begin_calibration(engine, answered)
     return replace(answered, notice=store.extend_notice(answered.notice))
+
+
+async def _answer(
+    call: Call, asked: Question, top_k: int | None, scope: Scope, store: ReadOnlyFallback
+) -> Answer:
+    engine = call.engine
+
+    async def passages(query: str) -> SearchResult:
+        return await with_notice(call, scope, await find(call, query, top_k, scope))
+
+    summarised = await outline(call, asked.text, scope) if asked.use_rag else None
+    engine.ongoing.stop()
+    async with report_waiting(engine, call.progress) as progress:
+        return await answer(
+            asked,
+            engine.config,
+            search=passages,
+            store=store,
+            settings=engine.catalog,
+            chat=engine.chat,
+            contexts=engine.ongoing.contexts,
+            progress=progress,
+            outline=summarised,
+            later=partial(engine.ongoing.start, engine.tasks),
+        )
 
 
 @render.register

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 
-from allma_server.answering.ask import Question
+from allma_server.answering.answer_run import Question
 from allma_server.answering.cache import CachedAnswer
 from allma_server.answering.models import model_in_use
 from allma_server.errors import AllmaError
@@ -35,6 +35,8 @@ async def answer_key(
     return (
         asked.text.strip(),
         asked.use_rag,
+        asked.think,
+        asked.deep,
         model,
         top_k,
         scope,

@@ -42,7 +42,8 @@ async def _calibrate_when_quiet(engine: Engine, name: str) -> None:
     try:
         await _wait_until_quiet(engine)
         settings, chat = engine.catalog, engine.chat
-        model = await find_answer_model(name, engine.config, settings, chat)
+        found = await find_answer_model(name, engine.config, settings, chat)
+        model = found.with_shortest_context()
         digest = next((each.digest for each in await chat.list() if each.name == model.name), None)
         known = (await load_calibrations(settings)).get(model.name)
         if known and (known.digest, known.modified_at) == (digest, model.modified_at):

@@ -12,7 +12,7 @@ from allma_server.types import Citation
 FIRST_SECONDS, NEXT_SECONDS = 2.0, 10.0
 """Delay before the first report, and between later ones."""
 
-BEHIND_ANOTHER = "Waiting: the model is answering another question"
+BEHIND_ANOTHER = "Waiting for the model, which answers another question"
 FOR_THE_MODEL = "Waiting for the model"
 
 
@@ -58,10 +58,17 @@ class _WatchedProgress:
     async def started(self, conversation_id: str, message_id: str) -> None:
         await self._progress.started(conversation_id, message_id)
 
+    async def thinking(self, delta: str) -> None:
+        self._has_begun()
+        await self._progress.thinking(delta)
+
     async def text(self, delta: str) -> None:
-        if not self.first_text.done():
-            self.first_text.set_result(None)
+        self._has_begun()
         await self._progress.text(delta)
 
     async def sources(self, citations: Sequence[Citation]) -> None:
         await self._progress.sources(citations)
+
+    def _has_begun(self) -> None:
+        if not self.first_text.done():
+            self.first_text.set_result(None)

@@ -50,6 +50,7 @@ class ProgressRelay:
         self._total: float | None = None
         self._changed = False
         self._sent = 0.0
+        self._thinks_since: float | None = None
 
     async def report(self, done: int, total: int | None, message: str) -> None:
         self._done, self._total, self.message = max(self._done, float(done)), total, message
@@ -59,6 +60,14 @@ class ProgressRelay:
         self.conversation_id = conversation_id
         self._sent += 0.001
         await self._announce(self._sent, conversation_id, message_id)
+
+    async def thinking(self, delta: str) -> None:
+        """Send how long the model has been thinking; the thoughts would be taken for the answer."""
+        now = time.monotonic()
+        self._thinks_since = self._thinks_since or now
+        message = f"Thinking… {now - self._thinks_since:.0f} s"
+        self._changed = self._changed or message != self.message
+        self.message = message
 
     async def text(self, delta: str) -> None:
         self.written += delta

@@ -11,14 +11,15 @@ from typing import Any, cast
 from pydantic.alias_generators import to_camel, to_snake
 
 from allma_server.config import Config
+from allma_server.types import Think
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A setting of a client; the extensions' documentation and checks are generated from it.
 
-    `default`: the value if it is not set. `least` and `most`: limits of a number. `technical`: for
-    the code of a client, not for its users.
+    `default`: the value if it is not set. `least` and `most`: limits of a number. `choices`: the
+    allowed strings. `technical`: for the code of a client, not for its users.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Setting:
     description: str
     least: int | None = None
     most: int | None = None
+    choices: tuple[str, ...] = ()
     technical: bool = False
 
     def takes(self, number: int) -> bool:
@@ -43,6 +45,14 @@ SETTINGS = (
         "auto",
         "The model that answers, such as `llama3.2:3b`. `auto`: the model selected last, else the "
         "first installed chat model.",
+    ),
+    Setting(
+        "think",
+        str,
+        "auto",
+        "Whether a model that can think does so before it answers: `on`, `off`, or `auto` (off "
+        "where the server lets it be chosen, so that answers begin at once).",
+        choices=("auto", "on", "off"),
     ),
     Setting(
         "top_k",
@@ -84,6 +94,7 @@ class ClientSettings:
     """The settings of one connection; None means the server's value."""
 
     chat_model: str | None = None
+    think: Think | None = None
     top_k: int | None = None
     workspace: str | None = None
     index_workspace_folders: bool = True
@@ -92,7 +103,12 @@ class ClientSettings:
     @property
     def defaults(self) -> dict[str, object]:
         """Values for optional arguments that requests omit."""
-        given = {"model": self.chat_model, "top_k": self.top_k, "workspace": self.workspace}
+        given = {
+            "model": self.chat_model,
+            "think": self.think,
+            "top_k": self.top_k,
+            "workspace": self.workspace,
+        }
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -145,6 +161,8 @@ def _complaint(setting: Setting, value: Any) -> str | None:
     if type(value) is not setting.kind:
         wanted = {str: "a string", int: "a whole number", bool: "true or false"}[setting.kind]
         return f"{named} {wanted}."
+    if setting.choices and value not in setting.choices:
+        return f"{named} one of: {', '.join(setting.choices)}."
     if isinstance(value, int) and not setting.takes(value):
         return f"{named} a whole number from {setting.least} to {setting.most}."
     return None

@@ -16,7 +16,9 @@ from allma_server.errors import InvalidArgument
 from allma_server.operations import OPERATIONS, Operation
 from allma_server.operations.tools import TOOL_DESCRIPTIONS, ToolDescription
 
-_HIDDEN = {"limit", "replaces"}
+_UNLISTED = {"think"}
+"""Arguments that a tool takes but does not list: a user's choice, which a model need not know."""
+_HIDDEN = {"limit", "replaces", *_UNLISTED}
 """Arguments that a model does not need; each takes some of its context."""
 
 
@@ -153,7 +155,7 @@ class Tool:
         unknown: list[str] = []
         for name, value in arguments.items():
             own = self._shown(to_snake(name))
-            if own in known:
+            if own in known or (own in _UNLISTED and own in hidden):
                 given[own] = value
             elif own not in hidden:
                 unknown.append(name)

@@ -63,6 +63,11 @@ def overview_files(query: str) -> tuple[str, ...]:
     return tuple(f(name) for name in _FIRST_NAMES for f in (str.upper, str.lower, str.capitalize))
 
 
+def is_overview(query: str) -> bool:
+    """Return whether a query asks what everything is about."""
+    return _asked(query) == _Asked()
+
+
 def overview_place(query: str, passage: Passage) -> float:
     """Return how much a passage is at the place for this query, 0 to 1; 0 for other queries."""
     path = PurePath(passage.path)

@@ -26,8 +26,11 @@ from allma_server.types.chat import (
     ModelInfo,
     ModelList,
     PullProgress,
+    ReplyEvent,
     Role,
     TextDelta,
+    Think,
+    ThoughtDelta,
 )
 from allma_server.types.chunks import Chunk, Extract, Parsed, Section, SectionKind, common_heading
 from allma_server.types.conversations import (
@@ -187,6 +190,7 @@ __all__ = [
     "QuestionRank",
     "Rescue",
     "Remove",
+    "ReplyEvent",
     "Role",
     "SLIDE_SUFFIXES",
     "SearchResult",
@@ -199,6 +203,8 @@ __all__ = [
     "Status",
     "Summary",
     "TextDelta",
+    "Think",
+    "ThoughtDelta",
     "Turn",
     "Update",
     "VectorStatus",

@@ -5,6 +5,10 @@ from typing import Literal
 
 Role = Literal["user", "assistant", "system"]
 
+Think = Literal["auto", "on", "off"]
+"""Whether a model thinks before it answers. With `auto` it does not where the server says that this
+can be chosen, so that the answer begins at once; elsewhere the model decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
@@ -22,6 +26,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    """The next piece of a model's thinking, which is not part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The end of an answer. Token counts are the provider's, None if it reports none.
 
@@ -33,6 +44,10 @@ class Finish:
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
     text: str | None = None
+
+
+ReplyEvent = TextDelta | ThoughtDelta | Finish
+"""What a chat model streams; one Finish comes last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ OPTIONS = (
     Option("top", "the number of passages", "number", for_search=True),
     Option("model", "the model that answers", "string"),
     Option("plain", "answer without documents"),
+    Option("deep", "search for each part of the question; takes longer"),
+    Option("think", "whether the model thinks first: auto, on or off", "string"),
 )
 
 KEYS = (
@@ -151,6 +153,7 @@ def _of_server() -> tuple[Setting, ...]:
             # For nil, the server's own setting applies.
             setting.default if setting.kind is bool else None,
             setting.description,
+            values=setting.choices,
             least=setting.least,
             most=setting.most,
             of_server=True,

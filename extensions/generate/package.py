@@ -32,6 +32,7 @@ def _schema(setting: Setting, order: int) -> dict[str, object]:
     return {
         "type": TYPES[setting.kind],
         "default": setting.default,
+        **({"enum": list(setting.choices)} if setting.choices else {}),
         **{name: bound for name, bound in bounds.items() if bound is not None},
         "scope": SCOPES.get(setting.name, "resource"),
         "markdownDescription": setting.description,

@@ -70,7 +70,7 @@ async def read(
             assert finish is None, "something came after the end"
             if isinstance(event, TextDelta):
                 text += event.text
-            else:
+            elif isinstance(event, Finish):
                 finish = event
     assert finish is not None
     return text, finish

@@ -36,7 +36,9 @@ async def complete() -> AsyncIterator[Complete]:
     async with open_chat_models(Config(chat_provider="scripted")) as models:
 
         async def ask(model: str | None, messages: Sequence[ChatMessage], max_tokens: int) -> str:
-            return await AnswerModel(models, model or "echo", 4096).complete(messages, max_tokens)
+            return await AnswerModel(models, model or "echo", 4096, 4096).complete(
+                messages, max_tokens
+            )
 
         yield ask
 

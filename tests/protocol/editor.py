@@ -37,7 +37,7 @@ def shown(wire: Frames, method: str) -> list[str]:
 
 
 def begun(wire: Frames, token: int | str) -> bool:
-    return any(chunk["kind"] != "started" for chunk in wire.chunks(token))
+    return any(chunk["kind"] not in ("started", "status") for chunk in wire.chunks(token))
 
 
 async def indexed(wire: Frames, folder: Path) -> int:

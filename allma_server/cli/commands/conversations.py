@@ -1,5 +1,6 @@
 """The commands that ask questions and manage conversations."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from allma_server.types import Answer, Conversation, ConversationPage
 
 app = typer.Typer()
+
+
+Thinking = StrEnum("Thinking", ["AUTO", "ON", "OFF"])
+"""The values of `types.Think`, as options have them."""
+
+
+Think = Annotated[
+    Thinking | None, typer.Option(help="Whether the model thinks first, where it can.")
+]
+
 
 FIRST_INDEX_SECONDS = 60
 """How long `ask --in DIR` waits for indexing before it answers from what is indexed so far."""
@@ -38,6 +49,10 @@ async def ask(
         str | None, typer.Option(metavar="MODEL", help="Use this model for the answer.")
     ] = None,
     no_rag: Annotated[bool, typer.Option("--no-rag", help="Chat without the documents.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Search for each part of the question; takes longer.")
+    ] = False,
+    think: Think = None,
     conversation: Annotated[
         str | None, typer.Option(metavar="ID", help="Continue this conversation.")
     ] = None,
@@ -51,6 +66,8 @@ async def ask(
             "workspace": folder,
             "model": model,
             "use_rag": not no_rag,
+            "deep": deep,
+            "think": think.value if think else None,
             "conversation_id": conversation,
             "top_k": top_k,
         }

@@ -2,6 +2,7 @@
 
     started  {conversation_id, message_id}     the question is stored
     status   {done, total, message}            progress of longer work
+    thinking {text}                            the next part of a model's thinking
     chunk    {seq, text}                       the next part of an answer
     sources  {citations}                       what the answer is based on
     done     {result}                          last: the result of the operation
@@ -44,13 +45,22 @@ class Events:
     async def started(self, conversation_id: str, message_id: str) -> None:
         self._add("started", conversation_id=conversation_id, message_id=message_id)
 
+    async def thinking(self, delta: str) -> None:
+        if not self._joined("thinking", delta):
+            self._add("thinking", text=delta)
+
     async def text(self, delta: str) -> None:
+        if not self._joined("chunk", delta):
+            self._add("chunk", seq=self._seq, text=delta)
+            self._seq += 1
+
+    def _joined(self, kind: str, delta: str) -> bool:
+        """Join text to the last event, if that is of the same kind and not yet sent."""
         last = self._waiting[-1] if self._waiting else None
-        if last is not None and last["kind"] == "chunk":
-            last["text"] = f"{last['text']}{delta}"
-            return
-        self._add("chunk", seq=self._seq, text=delta)
-        self._seq += 1
+        if last is None or last["kind"] != kind:
+            return False
+        last["text"] = f"{last['text']}{delta}"
+        return True
 
     async def sources(self, citations: Sequence[Citation]) -> None:
         self._citations = citations  # sent last: the text refers to them

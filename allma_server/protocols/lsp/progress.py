@@ -9,7 +9,14 @@ from uuid import uuid4
 from lsprotocol import types
 
 from allma_server.operations import jsonable
-from allma_server.protocols.lsp.stream import AnswerChunk, AnswerSources, AnswerStarted
+from allma_server.protocols.lsp.stream import (
+    AnswerChunk,
+    AnswerEvent,
+    AnswerSources,
+    AnswerStarted,
+    AnswerStatus,
+    AnswerThinking,
+)
 from allma_server.types import Citation
 
 Token = str | int
@@ -61,6 +68,7 @@ class EditorProgress:
         self._bar = bar
         self._may_create = may_create and bar is None and listener.shows_progress
         self._unsent: list[str] = []
+        self._thought = False  # whether what is unsent is thinking
         self._timer: asyncio.TimerHandle | None = None
         self._seq = 0
         self._citations: Sequence[Citation] | None = None
@@ -74,6 +82,7 @@ class EditorProgress:
             self._begin()
 
     async def report(self, done: int, total: int | None, message: str) -> None:
+        self._send(AnswerStatus(message))
         if self._may_create and total:
             self._may_create = False
             await self._create()
@@ -89,9 +98,18 @@ class EditorProgress:
         self._send(AnswerStarted(conversation_id, message_id))
         await self._listener.drain()
 
+    async def thinking(self, delta: str) -> None:
+        await self._collect(delta, thought=True)
+
     async def text(self, delta: str) -> None:
+        await self._collect(delta, thought=False)
+
+    async def _collect(self, delta: str, *, thought: bool) -> None:
         if self._chunks is None:
             return
+        if thought is not self._thought:
+            self._flush()
+            self._thought = thought
         self._unsent.append(delta)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_BATCH_SECONDS, self._flush)
@@ -105,8 +123,6 @@ class EditorProgress:
 
         Later reports are ignored.
         """
-        if self._timer is not None:
-            self._timer.cancel()
         self._flush()
         if self._citations is not None:
             self._send(AnswerSources(list(self._citations)))
@@ -117,13 +133,19 @@ class EditorProgress:
         self._ended = True
 
     def _flush(self) -> None:
-        self._timer = None
-        if self._unsent:
-            text, self._unsent = "".join(self._unsent), []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._unsent:
+            return
+        text, self._unsent = "".join(self._unsent), []
+        if self._thought:
+            self._send(AnswerThinking(text))
+        else:
             self._send(AnswerChunk(self._seq, text))
             self._seq += 1
 
-    def _send(self, event: AnswerStarted | AnswerChunk | AnswerSources) -> None:
+    def _send(self, event: AnswerEvent) -> None:
         if self._chunks is None:
             return
         value = jsonable(event, camel=True)

@@ -1,7 +1,7 @@
 """The messages of a streamed answer, besides its progress bar."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from allma_server.types import Citation
 
@@ -25,6 +25,22 @@ class AnswerChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerStatus:
+    """What is done before the answer begins, such as reading passages."""
+
+    kind: Literal["status"] = field(default="status", init=False)
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerThinking:
+    """The next part of the model's thinking, which is not part of the answer."""
+
+    kind: Literal["thinking"] = field(default="thinking", init=False)
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerSources:
     """Last: the numbered passages that the answer is based on."""
 
@@ -32,4 +48,5 @@ class AnswerSources:
     citations: list[Citation]
 
 
-KINDS = (AnswerStarted, AnswerChunk, AnswerSources)
+AnswerEvent: TypeAlias = AnswerStarted | AnswerStatus | AnswerThinking | AnswerChunk | AnswerSources
+KINDS = (AnswerStarted, AnswerStatus, AnswerThinking, AnswerChunk, AnswerSources)

@@ -174,6 +174,8 @@ async def _report(progress: "Progress", sent: Mapping[str, Any]) -> None:
             await progress.report(done, total, message)
         case {"started": [conversation_id, message_id]}:
             await progress.started(conversation_id, message_id)
+        case {"thinking": delta}:
+            await progress.thinking(delta)
         case {"text": delta}:
             await progress.text(delta)
         case {"sources": citations}:

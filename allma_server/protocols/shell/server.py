@@ -115,6 +115,9 @@ class _Progress:
     async def started(self, conversation_id: str, message_id: str) -> None:
         await self._notify("started", [conversation_id, message_id])
 
+    async def thinking(self, delta: str) -> None:
+        await self._notify("thinking", delta)
+
     async def text(self, delta: str) -> None:
         await self._notify("text", delta)
 

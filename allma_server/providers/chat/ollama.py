@@ -27,7 +27,7 @@ from allma_server.providers.http import (
     one_line,
     open_client,
 )
-from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import ChatMessage, ModelInfo, PullProgress, ReplyEvent, Think
 
 LIST_SECONDS = 30.0
 CONCURRENT_SHOWS = 8
@@ -92,13 +92,12 @@ class OllamaChatModels:
         context_length: int | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> AsyncGenerator[TextDelta | Finish]:
-        """Yield the answer as it is generated, then a Finish.
-
-        Models that think are asked not to, because unseen thoughts would use up `max_tokens`.
-        """
+        think: Think = "auto",
+        max_thinking: int = 0,
+    ) -> AsyncGenerator[ReplyEvent]:
+        """Yield the reply as it is generated, then a Finish; some models think in any case."""
         capabilities = await self._chat_capabilities(model)
-        reply = Reply(self._client.provider.name, model, max_tokens)
+        reply = Reply(self._client.provider.name, model, max_tokens, max_thinking=max_thinking)
         options = {
             "num_ctx": context_length,
             "num_predict": reply.max_tokens,
@@ -109,7 +108,7 @@ class OllamaChatModels:
             "messages": [asdict(message) for message in messages],
             "stream": True,
             "options": {key: value for key, value in options.items() if value is not None},
-            **({"think": False} if "thinking" in capabilities else {}),
+            **({"think": think == "on"} if "thinking" in capabilities else {}),
         }
         lines = self._client.lines("/api/chat", body, model=model, timeouts=reply.timeouts)
         async with aclosing(lines):

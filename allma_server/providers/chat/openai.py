@@ -4,9 +4,9 @@ The server decides which models it offers and how long their contexts are.
 """
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from httpx_sse import ServerSentEvent
@@ -18,7 +18,7 @@ from allma_server.errors import ModelNotFound, Unsupported
 from allma_server.providers.chat.probabilities import TOP_TOKENS, TokenLogprobs, first_token
 from allma_server.providers.chat.reply import FIRST_TOKEN_SECONDS, Reply
 from allma_server.providers.http import Count, ProviderClient, WireModel, open_client, openai
-from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import ChatMessage, ModelInfo, PullProgress, ReplyEvent, Think
 
 MAX_MODELS = 5000
 MIN_CONTEXT = 128
@@ -44,7 +44,16 @@ class OpenAIChatModels:
     async def list(self) -> list[ModelInfo]:
         """Return all models of the server, in its order."""
         models = await self._client.call("GET", "models", _Models)
-        return [model.as_info() for model in models.data or []]
+        return [self._with_thinking(model.as_info()) for model in models.data or []]
+
+    def _with_thinking(self, info: ModelInfo) -> ModelInfo:
+        """Add the capabilities of a model that is known to think; the API has none."""
+        if not self._starts_thinking(info.name):
+            return info
+        return replace(info, capabilities=["completion", "thinking"])
+
+    def _starts_thinking(self, model: str) -> bool:
+        return model in self._thinks_unmarked or _REASONING_MODEL.search(model) is not None
 
     async def show(self, name: str) -> ModelInfo:
         """Return one model.
@@ -66,14 +75,16 @@ class OpenAIChatModels:
         context_length: int | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> AsyncGenerator[TextDelta | Finish]:
-        """Yield the answer as it is generated, then a Finish; the server sets `context_length`."""
-        starts_thinking = (
-            model in self._thinks_unmarked or _REASONING_MODEL.search(model) is not None
-        )
-        reply = Reply(
-            self._client.provider.name, model, max_tokens, starts_thinking=starts_thinking
-        )
+        think: Think = "auto",
+        max_thinking: int = 0,
+    ) -> AsyncGenerator[ReplyEvent]:
+        """Yield the reply as it is generated, then a Finish; the server sets `context_length`.
+
+        `think` is passed on as llama.cpp, vLLM and SGLang take it, unless it is `auto`.
+        """
+        held, name = think != "off" and self._starts_thinking(model), self._client.provider.name
+        reply = Reply(name, model, max_tokens, max_thinking=max_thinking, starts_thinking=held)
+        switch = {"chat_template_kwargs": {"enable_thinking": think == "on"}}
         body = {
             "model": model,
             "messages": [asdict(message) for message in messages],
@@ -81,6 +92,7 @@ class OpenAIChatModels:
             "stream_options": {"include_usage": True},
             "max_tokens": reply.max_tokens,
             **({} if temperature is None else {"temperature": temperature}),
+            **({} if think == "auto" else switch),
         }
         events = self._client.events("chat/completions", body, model=model, timeouts=reply.timeouts)
         reason, usage = "", _Usage()
@@ -90,10 +102,7 @@ class OpenAIChatModels:
                 usage = data.usage or usage
                 for choice in data.choices:
                     reason = choice.finish_reason or reason
-                    delta = choice.delta
-                    for shown in reply.add(delta.thoughts, thought=True):
-                        yield shown
-                    for shown in reply.add(_text(delta.content), tool=bool(delta.tool_calls)):
+                    for shown in choice.delta.add_to(reply):
                         yield shown
                 # The usage follows the reason, in a separate event.
                 if event.data.strip() == "[DONE]":
@@ -197,9 +206,11 @@ class _Delta(WireModel):
     reasoning: Any = None
     tool_calls: Any = None
 
-    @property
-    def thoughts(self) -> str:
-        return _text(self.reasoning_content) or _text(self.reasoning)
+    def add_to(self, reply: Reply) -> Iterator[ReplyEvent]:
+        """Add the piece to a reply and yield what it has of thinking and answer."""
+        thoughts = _text(self.reasoning_content) or _text(self.reasoning)
+        yield from reply.add(thoughts, thought=True)
+        yield from reply.add(_text(self.content), tool=bool(self.tool_calls))
 
 
 class _Choice(WireModel):

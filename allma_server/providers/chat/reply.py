@@ -1,6 +1,6 @@
 """Process the streamed reply of a chat model, in the same way for every server.
 
-Thinking is removed, a reply without an answer raises the error that explains it, and both the
+Thinking is kept apart, a reply without an answer raises the error that explains it, and both the
 length and the duration of a reply are limited.
 """
 
@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 
 from allma_server.errors import AnswerInterrupted, EmptyAnswer, ProviderError, ProviderUnreachable
-from allma_server.providers.chat.thinking import ThinkingFilter
+from allma_server.providers.chat.thinking import REMOVED, ThinkingFilter
 from allma_server.providers.http import StreamTimeouts
-from allma_server.types import Finish, TextDelta
+from allma_server.types import Finish, ReplyEvent, TextDelta, ThoughtDelta
 
 FIRST_TOKEN_SECONDS = 600.0
 """A large model may have to be loaded from a slow disk, and a long prompt processed."""
@@ -23,6 +23,9 @@ DEFAULT_MAX_TOKENS = 4096
 _MAX_CHARACTERS_PER_TOKEN = 64
 """Far above any average, so a server that sends more ignores the limit of tokens."""
 
+_LONG_TOKEN = 6
+"""Characters of a long token, by which pieces of several tokens are counted."""
+
 _RETRY_HINT = "Ask again, or choose another model: `allma models list` shows them."
 
 
@@ -30,17 +33,27 @@ class Reply:
     """One reply of a chat model."""
 
     def __init__(
-        self, server: str, model: str, max_tokens: int | None, *, starts_thinking: bool = False
+        self,
+        server: str,
+        model: str,
+        max_tokens: int | None,
+        *,
+        max_thinking: int = 0,
+        starts_thinking: bool = False,
     ) -> None:
         """Begin a reply.
 
         Args:
             server: the name of the server in messages.
             model: the name of the model.
-            max_tokens: the limit; None for the default.
+            max_tokens: the limit of the answer; None for the default.
+            max_thinking: the limit of thinking; 0 if it has none of its own.
             starts_thinking: whether the model begins with thinking that only its end marks.
         """
-        self.max_tokens = max_tokens or DEFAULT_MAX_TOKENS
+        self.max_tokens = (max_tokens or DEFAULT_MAX_TOKENS) + max_thinking
+        """The limit of the whole reply."""
+        self._max_thinking = max_thinking
+        self._thought_tokens = 0
         self.timeouts = StreamTimeouts(FIRST_TOKEN_SECONDS, NEXT_TOKEN_SECONDS, REPLY_SECONDS)
         self._server = server
         self._model = model
@@ -60,8 +73,8 @@ class Reply:
         """Whether only the end of the thinking was marked."""
         return self._filter.is_late
 
-    def add(self, text: str, *, thought: bool = False, tool: bool = False) -> Iterator[TextDelta]:
-        """Add text from the server and yield what is part of the answer.
+    def add(self, text: str, *, thought: bool = False, tool: bool = False) -> Iterator[ReplyEvent]:
+        """Add text from the server and yield the thinking and the part of the answer in it.
 
         Args:
             text: empty if the server sent something else.
@@ -83,8 +96,13 @@ class Reply:
             self._has_thoughts = True
             # This server marks thinking itself, so the other text is the answer.
             shown = self._filter.release() if self._held else ""
+            thoughts = text.translate(REMOVED)
         else:
             shown = self._filter.add(text)
+            thoughts = self._filter.take_thoughts()
+        if thoughts:
+            self._count_thoughts(thoughts)
+            yield ThoughtDelta(thoughts)
         if self._held and (shown or self._filter.thought_length):
             self._held = False
         if shown:
@@ -93,7 +111,7 @@ class Reply:
 
     def end(
         self, reason: str, prompt_tokens: int | None, answer_tokens: int | None
-    ) -> Iterator[TextDelta | Finish]:
+    ) -> Iterator[ReplyEvent]:
         """Yield the rest of the answer and its end.
 
         Args:
@@ -109,7 +127,7 @@ class Reply:
         # A reply that was cut off before the end of its thinking is all thinking.
         rest = "" if self._held and reason == "length" else answer.finish()
         if not (rest or self.has_begun) or not answer.text.strip():
-            raise EmptyAnswer(self._explain_empty(reason), _RETRY_HINT)
+            raise EmptyAnswer(self._explain_empty(reason), _RETRY_HINT, thought=self._has_thought)
         if rest:
             yield TextDelta(rest)
         if reason in ("content_filter", "error"):
@@ -134,6 +152,25 @@ class Reply:
             "Try again, or see its log.",
         )
 
+    @property
+    def _has_thought(self) -> bool:
+        return self._has_thoughts or bool(self._filter.thought_length) or self._held
+
+    def _count_thoughts(self, thoughts: str) -> None:
+        """Count thinking; each piece is at least one token.
+
+        Raises:
+            EmptyAnswer: it exceeds its limit, so that nothing would be left for the answer.
+        """
+        self._thought_tokens += max(1, len(thoughts) // _LONG_TOKEN)
+        if self._max_thinking and self._thought_tokens > self._max_thinking:
+            raise EmptyAnswer(
+                f"{self._model} was still thinking after {self._max_thinking:,} tokens "
+                "and was stopped.",
+                "Ask with think off, or choose another model.",
+                thought=True,
+            )
+
     def _check_deadline(self) -> None:
         if time.monotonic() > self.timeouts.deadline:
             raise self._failure(f"{self._server} {self.timeouts.description}.")
@@ -147,7 +184,7 @@ class Reply:
         model = self._model
         if reason == "content_filter":
             return f"The content filter of {self._server} blocked the answer."
-        if self._has_thoughts or self._filter.thought_length or self._held:
+        if self._has_thought:
             if reason == "length":
                 return (
                     f"{model} used up its {self.max_tokens:,} tokens thinking and did not answer."

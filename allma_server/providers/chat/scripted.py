@@ -2,8 +2,10 @@
 
 Models:
     echo    repeats the question, or the last line of the prompt, and cites every source
-    slow    the same, endlessly, with a pause before each word
+    slow    the same, endlessly, with a pause before each word, which gets a number: otherwise the
+            answer would be stopped as a loop
     broken  fails after three words
+    pensive thinks before it does the same, unless it is asked not to
     vector  cannot chat
 """
 
@@ -16,7 +18,16 @@ from itertools import cycle, islice
 from allma_server._internal.lines import split_lines
 from allma_server.config import Config
 from allma_server.errors import AnswerInterrupted, ModelNotFound, ModelUnsuitable
-from allma_server.types import ChatMessage, Finish, ModelInfo, PullProgress, TextDelta
+from allma_server.types import (
+    ChatMessage,
+    Finish,
+    ModelInfo,
+    PullProgress,
+    ReplyEvent,
+    TextDelta,
+    Think,
+    ThoughtDelta,
+)
 
 CONTEXT_LENGTH = 8192
 PAUSE_SECONDS = 0.02
@@ -25,6 +36,7 @@ _CAPABILITIES = {
     "echo": "completion",
     "slow": "completion",
     "broken": "completion",
+    "pensive": "completion",
     "vector": "embedding",
 }
 _SOURCE = re.compile(r"(?:\[|<<source )(\d+)\b")
@@ -60,7 +72,9 @@ class ScriptedChatModels:
         context_length: int | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
-    ) -> AsyncGenerator[TextDelta | Finish]:
+        think: Think = "auto",
+        max_thinking: int = 0,
+    ) -> AsyncGenerator[ReplyEvent]:
         """Yield the answer word by word; a word counts as a token."""
         await self._require_chat(model)
         words = _answer(messages)
@@ -68,8 +82,12 @@ class ScriptedChatModels:
         count = 0
         self.generating += 1
         try:
+            if model == "pensive" and think != "off":
+                yield ThoughtDelta("I was asked something.")
             for word in islice(cycle(words) if model == "slow" else words, max_tokens):
                 await asyncio.sleep(PAUSE_SECONDS if model == "slow" else 0)
+                if model == "slow":
+                    word = f"{word}-{count}"
                 if model == "broken" and count == 3:
                     raise AnswerInterrupted("The scripted model broke off, as it always does.")
                 yield TextDelta(f" {word}" if count else word)
@@ -118,7 +136,7 @@ def _answer(messages: Sequence[ChatMessage]) -> list[str]:
     lines = split_lines(messages[-1].content) if messages else []
     lines = [line for line in lines if line.strip()]
     questions = [line for line in lines if line.startswith(_QUESTION)]
-    asked = (questions or lines or ["nothing"])[-1]
+    asked = (questions or lines or ["nothing"])[-1].removeprefix(_QUESTION)
     numbers = _SOURCE.findall("\n".join(message.content for message in messages))
     cited = [f"[{number}]" for number in sorted(set(map(int, numbers)))]
     return ["You", "asked:", *asked.split(), *cited]

@@ -1,4 +1,4 @@
-"""Remove thinking and chat-template marks from a model's streamed text.
+"""Separate thinking and chat-template marks from a model's streamed text.
 
 Models think between marks such as `<think>` and `</think>`, at the start of an answer or of a line.
 For some models the template contains the first mark, so they only write the second. Marks of chat
@@ -42,7 +42,7 @@ _MAX_ROLE_LENGTH = 40
 
 # Control characters, which can control a terminal, and invisible ones, which can reverse text; the
 # joiners that scripts and emoji need are not among them.
-_REMOVED = dict.fromkeys(
+REMOVED = dict.fromkeys(
     [
         *({*range(0x1C), *range(0x7F, 0xA0)} - {*range(0x09, 0x0D), 0x85}),
         *(0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF),
@@ -55,8 +55,9 @@ _REMOVED = dict.fromkeys(
 class ThinkingFilter:
     """Filters a model's streamed text; `add` and `finish` return the visible part.
 
-    With `starts_thinking`, the text begins with thinking whose first mark is missing: nothing is
-    returned before the mark that ends it, or before `release`.
+    `take_thoughts` returns the thinking since it was last called. With `starts_thinking`, the text
+    begins with thinking whose first mark is missing: nothing is returned before the mark that ends
+    it, or before `release`.
     """
 
     def __init__(self, *, starts_thinking: bool = False) -> None:
@@ -72,14 +73,20 @@ class ThinkingFilter:
         self._state: Literal["text", "hidden", "channel", "role", "over"] = "text"
         self._opened: set[str] = set()
         self._out: list[str] = []
+        self._thoughts: list[str] = []
 
     def add(self, piece: str) -> str:
         """Add the next piece and return what can be shown now."""
-        return self._process(piece.translate(_REMOVED), final=False)
+        return self._process(piece.translate(REMOVED), final=False)
 
     def finish(self) -> str:
         """Return the rest, after the model has ended."""
         return self._process("", final=True) + self.release()
+
+    def take_thoughts(self) -> str:
+        """Return the thinking that was recognised since the last call."""
+        thoughts, self._thoughts = "".join(self._thoughts), []
+        return thoughts
 
     def release(self) -> str:
         """Return the text held back, which turned out not to be thinking."""
@@ -95,7 +102,10 @@ class ThinkingFilter:
         while self._pending and steps[self._state](final):
             pass
         shown, self._out = "".join(self._out), []
-        return "" if self._held else shown
+        if self._held:
+            self._thoughts.append(shown)
+            return ""
+        return shown
 
     def _read_text(self, final: bool) -> bool:
         """Emit text up to the next mark; return whether more may follow."""
@@ -140,6 +150,8 @@ class ThinkingFilter:
             return
         self._skip(mark, "text")
         if has_begun and not self.thought_length:
+            if self._held:
+                self._thoughts += self._out
             self.thought_length, self.text, self._out = len(self.text), "", []
             self.is_late = not self._held
         self._held = False
@@ -150,16 +162,20 @@ class ThinkingFilter:
         if not found:
             kept = 0 if final else max(map(len, self._closing)) - 1
             hidden = max(0, len(self._pending) - kept)
-            self.thought_length += hidden
+            self._think(self._pending[:hidden])
             self._pending = self._pending[hidden:]
             return False
         at, closing = min(found)
-        self.thought_length += at
+        self._think(self._pending[:at])
         # These marks also begin the next part of the reply, so they stay.
         keeps = closing in (_CHANNEL, "<|start|>")
         self._pending = self._pending[at if keeps else at + len(closing) :]
         self._state, self._held = "text", False
         return True
+
+    def _think(self, thought: str) -> None:
+        self.thought_length += len(thought)
+        self._thoughts.append(thought)
 
     def _read_channel(self, final: bool) -> bool:
         """Read the name of a channel; only `final` is visible."""

@@ -59,9 +59,14 @@ async function ask(
   const aborting = new AbortController();
   const listening = token.onCancellationRequested(() => aborting.abort());
   try {
+    let thinks = false;
     const onProgress = (p: rpc.AskProgress) => {
       if (p.kind === "started") metadata.conversationId = p.conversationId;
-      else if (p.kind === "chunk") stream.markdown(p.text);
+      else if (p.kind === "status") stream.progress(p.message);
+      else if (p.kind === "thinking" && !thinks) {
+        thinks = true;
+        stream.progress("Thinking…");
+      } else if (p.kind === "chunk") stream.markdown(p.text);
     };
     const params = { question, conversationId: metadata.conversationId };
     const answered = await askWithProgress(ctx, params, onProgress, aborting.signal);

@@ -10,6 +10,7 @@ export type * from "@allma/web/protocol";
 /** The server's settings, in the section `allma`. */
 export const SERVER_SETTINGS = [
   "chatModel",
+  "think",
   "topK",
   "workspace",
   "indexWorkspaceFolders",

@@ -12,6 +12,8 @@ export interface Failure {
 
 export type Role = "user" | "assistant" | "system";
 
+export type Think = "auto" | "on" | "off";
+
 export type Grounding = "cited" | "partial" | "disputed" | "uncited" | "declined" | "none" | "cut_off";
 
 export type DocumentState = "indexed" | "skipped" | "failed";
@@ -421,6 +423,18 @@ export interface AnswerStarted {
   messageId: string;
 }
 
+/** What is done before the answer begins, such as reading passages. */
+export interface AnswerStatus {
+  kind: "status";
+  message: string;
+}
+
+/** The next part of the model's thinking, which is not part of the answer. */
+export interface AnswerThinking {
+  kind: "thinking";
+  text: string;
+}
+
 /** The next part of the answer's text. `seq` counts the chunks from 0. */
 export interface AnswerChunk {
   kind: "chunk";
@@ -489,6 +503,10 @@ export interface AskParams {
   useRag?: boolean;
   /** Use this chat model for the answer. */
   model?: string;
+  /** Whether the model thinks first, where it can. */
+  think?: Think;
+  /** Search for each part of the question. */
+  deep?: boolean;
   /** Replace the turn of this message, and all later ones, once the new answer begins. */
   replaces?: string;
   /** Maximum number of passages (default 5). */
@@ -657,7 +675,7 @@ export interface TokensRevokeParams {
 export type LoginParams = Record<string, never>;
 
 /** Progress of an answer, sent for its `partialResultToken`. */
-export type AskProgress = AnswerStarted | AnswerChunk | AnswerSources;
+export type AskProgress = AnswerStarted | AnswerStatus | AnswerThinking | AnswerChunk | AnswerSources;
 
 /** All operations: their parameters and their results. */
 export interface Operations {

@@ -81,3 +81,23 @@ describe("an edited question", () => {
     expect(isEditing(composer)).toBe(false);
   });
 });
+
+test("a deep answer is asked for only from documents, and the choice is kept", () => {
+  let saved: Draft = { draft: "", useRag: true };
+  const actions = {
+    post: () => {},
+    ask: () => {},
+    lastQuestion: () => null,
+    saveDraft: (draft: Draft) => {
+      saved = draft;
+    },
+  };
+  const composer = new Composer(actions, saved);
+  const [documents, deep] = composer.element.querySelectorAll<HTMLElement>("[role=switch]");
+  expect(composer.deep).toBe(false);
+  deep?.click();
+  expect([composer.deep, saved.deep]).toEqual([true, true]);
+  documents?.click();
+  expect([composer.deep, deep?.hidden]).toEqual([false, true]);
+  expect(new Composer(actions, { ...saved, useRag: true }).deep).toBe(true);
+});

@@ -83,6 +83,10 @@ class Server implements Backend {
     return { code, message: String(error), hint: "Next step." };
   }
 
+  think(text: string): void {
+    this.tell?.({ kind: "thinking", text });
+  }
+
   stream(text: string): void {
     this.begin();
     this.told += text;

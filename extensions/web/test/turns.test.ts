@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import type { FromView, Pending, Turn } from "../src/chat/messages";
-import { openingElement, PendingElement, turnElement } from "../src/view/turns";
+import { type AnswerDetails, openingElement, PendingElement, turnElement } from "../src/view/turns";
 
 const ANSWER: Turn = {
   id: "m2",
@@ -10,6 +10,16 @@ const ANSWER: Turn = {
   passagesOnly: false,
   caution: null,
   sources: [],
+};
+
+const PLAIN: AnswerDetails = { stats: null, thinking: "", remarks: [] };
+const PENDING: Pending = {
+  question: "Why?",
+  answer: "",
+  thinking: "",
+  status: null,
+  sources: [],
+  state: "waiting",
 };
 
 let posted: FromView[];
@@ -36,7 +46,7 @@ const press = (element: HTMLElement, label: string) => {
 test("a limit of an answer is shown with the button for the next step", () => {
   const text = "Indexing is in progress (312 of 585 files); results may be incomplete.";
   const step = { label: "Show progress", action: "status" } as const;
-  const making = { stats: null, remarks: [{ text, step }] };
+  const making = { ...PLAIN, remarks: [{ text, step }] };
   const element = turnElement(ANSWER, null, making, actions);
   expect(element.textContent).toContain(text);
   press(element, "Show progress");
@@ -45,7 +55,7 @@ test("a limit of an answer is shown with the button for the next step", () => {
 
 test("an answer that was cut off says so", () => {
   const caution = "This answer is incomplete: it was cut off.";
-  const element = turnElement({ ...ANSWER, caution }, null, { stats: null, remarks: [] }, actions);
+  const element = turnElement({ ...ANSWER, caution }, null, PLAIN, actions);
   expect(element.textContent).toContain(caution);
 });
 
@@ -56,9 +66,7 @@ test.each([
   ["provider_unreachable", "Check everything", "doctor"],
 ])("after %s the question can be retried, and the next step is a button", (code, label, action) => {
   const pending: Pending = {
-    question: "Why?",
-    answer: "",
-    sources: [],
+    ...PENDING,
     state: "failed",
     failure: { code, message: "It failed as it did.", hint: "Do this." },
     replaces: "m1",
@@ -78,4 +86,24 @@ test("a conversation that fails to load says why, and can be retried", () => {
   expect(element.textContent).toContain("It took too long.");
   press(element, "Try again");
   expect(posted).toEqual([{ type: "reload" }]);
+});
+
+test("a pending answer says what is done, then shows the thinking folded", () => {
+  const shown = new PendingElement(actions);
+  shown.update({ ...PENDING, status: "Reading 5 passages" });
+  expect(shown.element.textContent).toContain("Reading 5 passages");
+  const thinking = shown.element.querySelector("details.thinking") as HTMLDetailsElement;
+  expect(thinking.hidden).toBe(true);
+  shown.update({ ...PENDING, thinking: "I wonder.", answer: "Because.", state: "streaming" });
+  expect([thinking.hidden, thinking.open]).toEqual([false, false]);
+  expect(thinking.textContent).toContain("I wonder.");
+  expect(shown.element.querySelector("article.assistant .body")?.textContent?.trim()).toBe(
+    "Because.",
+  );
+});
+
+test("the thinking before the last answer stays, folded", () => {
+  const element = turnElement(ANSWER, null, { ...PLAIN, thinking: "I wonder." }, actions);
+  expect(element.querySelector("details.thinking")?.textContent).toContain("I wonder.");
+  expect(element.querySelector(".body")?.textContent?.trim()).toBe("Because.");
 });

@@ -99,7 +99,7 @@ class RecordedChatModels:
             async for event in events:
                 if isinstance(event, TextDelta):
                     pieces.append((event.text, round(self._seconds() - began, 2)))
-                else:
+                elif isinstance(event, Finish):
                     finish = event
         known = {
             "key": key,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from allma_server.cli.program import command, program
 from allma_server.cli.shell import Shell
 from allma_server.config import Config
-from tests.e2e.cli.home import PROGRAM, Allma, Home
+from tests.e2e.cli.home import PROGRAM, SCRIPTED, Allma, Home, furnished
 
 
 @pytest.fixture
@@ -219,6 +219,25 @@ def test_ctrl_c_stops_a_command_cleanly(talking_home: Home, talking: Allma) -> N
     assert err == b"Stopped.\n"
     kinds = [job["kind"] for job in talking.json("status")["jobs"]]
     assert "ingest" not in kinds, "the run continues"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to send")
+def test_a_terminated_command_keeps_the_answer_so_far(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    for home in furnished(tmp_path_factory.mktemp("ended"), **SCRIPTED):
+        with home.start("--solo", "ask", "--model", "slow", "--no-rag", "zebras") as process:
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.read(3) == b"You"
+            process.terminate()
+            process.stdout.read()
+            err = process.stderr.read()
+        assert (process.returncode, err) == (143, b"Stopped.\n")
+        found = json.loads(home.run("--solo", "conversations", "--json").stdout)
+        id = found["conversations"][0]["id"]
+        shown = json.loads(home.run("--solo", "conversations", "show", id, "--json").stdout)
+        assert shown["messages"][1]["content"].startswith("You")
+        assert shown["messages"][1]["grounding"] == "cut_off"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")

@@ -185,6 +185,55 @@ def test_other_angle_brackets_are_text() -> None:
     assert "".join(shown) == answer.text == said
 
 
+def test_text_after_a_refusal_may_cite_a_passage() -> None:
+    _, answer = filtered("The sources do not say how deep it is. They say it is salty [1].")
+    assert answer.grounding == "cited"
+
+
+HELD_TOKENS = 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "According to the sources, it holds 35 grams of salt in a litre [1]. That is much.",
+        "[1] It holds 35 grams of salt in a litre. [2] The Rhone springs from ice.",
+        "I cannot see why the sea [see below] is `salty at all` or [not a citation] in 1603.",
+        "The papers do not say this, but a < b and <<c and `open code that never ends here",
+        "**No**, the sea is\n\n- salty [1, 2]\n- wet [2].",
+    ],
+)
+def test_text_is_held_for_at_most_three_tokens(said: str) -> None:
+    answer = AnswerFilter(QUESTION, [SEA, RIVER])
+    tokens = re.findall(r"\s*\w+|\s*[^\w\s]", said)
+    shown = ""
+    for count, token in enumerate(tokens, start=1):
+        shown += answer.add(token)
+        due = words("".join(tokens[: max(0, count - HELD_TOKENS)]))
+        assert words(shown)[: len(due)] == due
+    assert shown + answer.finish() == answer.text
+
+
+def words(text: str) -> list[str]:
+    """Return the words without the citations, which are checked before they are shown."""
+    return re.findall(r"[^\W\d]+", re.sub(r"\[(?:source )?[\d, ]*\]?", "", text))
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_boundary_lines_of_the_prompt_are_removed(size: int) -> None:
+    said = "<<source 1 f00d: sea.md>>\nIt is salty [1].\n<<end f00d>>\nSee <<end of file>> 1 << 2."
+    answer = AnswerFilter(QUESTION, [SEA, RIVER])
+    shown = "".join(answer.add(said[at : at + size]) for at in range(0, len(said), size))
+    shown += answer.finish()
+    assert shown == answer.text == "It is salty [1].\nSee <<end of file>> 1 << 2."
+
+
+def test_a_boundary_line_that_is_cut_off_is_removed() -> None:
+    answer = AnswerFilter(QUESTION, [SEA, RIVER])
+    assert answer.add("It is salty [1]. <<source 2 f00d: riv") + answer.finish() == answer.text
+    assert answer.text == "It is salty [1]."
+
+
 def test_an_answer_without_citations_gets_the_supporting_passage() -> None:
     shown, answer = filtered("It holds 35 grams in a litre.")
     assert "".join(shown) == answer.text == "It holds 35 grams in a litre. [1]"
@@ -210,7 +259,9 @@ def test_a_figure_that_no_passage_contains_is_not_cited() -> None:
 
 
 def test_a_citation_before_its_statement_is_checked() -> None:
-    assert filtered("[2] It holds 35 grams in a litre.")[1].text.startswith("[1] It holds")
+    shown, answer = filtered("[2] It holds 35 grams in a litre. [1] The Rhone springs in 1603.")
+    assert answer.text == "It holds 35 grams in a litre. [1] The Rhone springs in 1603. [2]"
+    assert "".join(shown) == answer.text
     _, answer = filtered("[1] Richard Stallman")
     assert (answer.text, answer.grounding) == ("Richard Stallman", "uncited")
 

@@ -40,11 +40,15 @@ class ClientProgress(NullProgress):
 
     def __init__(self) -> None:
         self.shown = ""
+        self.thought = ""
         self.started_answering = asyncio.Event()
         self.asked = asyncio.Event()
 
     async def started(self, conversation_id: str, message_id: str) -> None:
         self.asked.set()
+
+    async def thinking(self, delta: str) -> None:
+        self.thought += delta
 
     async def text(self, delta: str) -> None:
         self.shown += delta
@@ -71,11 +75,11 @@ def status(code: int, body: object) -> ChatScript:
     return chat
 
 
-def server(chat: ChatScript) -> Script:
+def server(chat: ChatScript, shown: object = SHOWN) -> Script:
     async def script(exchange: Exchange) -> None:
         match exchange.path:
             case "/api/show":
-                await exchange.answer(SHOWN)
+                await exchange.answer(shown)
             case "/api/chat" | "/chat/completions":
                 await chat(exchange)
             case "/api/tags":
@@ -88,13 +92,13 @@ def server(chat: ChatScript) -> Script:
 
 @asynccontextmanager
 async def asking(
-    chat: ChatScript, folder: Path, provider: str = "ollama"
+    chat: ChatScript, folder: Path, provider: str = "ollama", shown: object = SHOWN
 ) -> AsyncGenerator[tuple[Engine, Wire]]:
     """Open an engine that has indexed TEXT, with a model server that runs this script."""
     docs = folder / "docs"
     docs.mkdir()
     (docs / "kernow.md").write_text(TEXT)
-    async with serving(server(chat)) as wire:
+    async with serving(server(chat, shown)) as wire:
         config = Config(
             data_dir=folder / "data", embedder="hashing/words-256", chat_provider=provider,
             chat_model="m", ollama_url=wire.url, openai_url=wire.url,
@@ -231,7 +235,7 @@ async def test_a_complete_refusal_becomes_one_sentence(tmp_path: Path) -> None:
         answer = await ask(engine)
         messages = await stored_messages(engine)
     assert (answer.text, answer.grounding) == (REFUSAL, "declined")
-    assert messages[-1].content == REFUSAL
+    assert messages[-1].content == answer.text
 
 
 @pytest.mark.parametrize("end", ["reset", "closed", "error", "filter"])
@@ -353,3 +357,40 @@ async def test_thinking_of_other_servers_is_hidden_too(case: str, tmp_path: Path
         answer = await ask(engine)
         stored = (await stored_messages(engine))[-1]
     assert answer.text == stored.content == "It has seven gates [1]."
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+async def test_thinking_is_streamed_apart(case: str, tmp_path: Path) -> None:
+    async def chat(exchange: Exchange) -> None:
+        await HIDDEN[case](exchange)
+        await exchange.lines(line("It has seven gates [1]."), line(done="stop"))
+
+    progress = ClientProgress()
+    async with asking(chat, tmp_path) as (engine, _):
+        await ask(engine, progress)
+    if case != "only its end is marked":
+        assert progress.thought.startswith("Gates") and "ink>" not in progress.thought
+
+
+THINKER = {**SHOWN, "capabilities": ["completion", "thinking"]}
+
+
+async def test_a_model_that_only_thinks_is_asked_again_without(tmp_path: Path) -> None:
+    async def chat(exchange: Exchange) -> None:
+        await exchange.begin()
+        if exchange.body["think"]:
+            await exchange.lines(*[line(thinking="hm ")] * 3000)
+        await exchange.lines(line("It has seven gates [1]."), line(done="stop"))
+
+    progress = ClientProgress()
+    async with asking(chat, tmp_path, shown=THINKER) as (engine, wire):
+        answer = await ask(engine, progress, think="on")
+        with_thinking, without = wire.bodies("/api/chat")
+        await ask(engine)
+    assert answer.text == "It has seven gates [1]."
+    assert progress.thought.startswith("hm hm") and "hm" not in answer.text
+    assert (with_thinking["think"], without["think"]) == (True, False)
+    assert wire.bodies("/api/chat")[-1]["think"] is False  # the default: answers begin at once
+    # The thinking has tokens of its own.
+    answered = without["options"]["num_predict"]
+    assert with_thinking["options"]["num_predict"] >= answered + 1000

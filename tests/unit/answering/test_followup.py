@@ -1,15 +1,23 @@
-"""Rewriting follow-ups and summarizing the conversation."""
+"""Searching with the conversation, and summarizing it."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from allma_server.answering import followup
-from allma_server.answering.followup import SUMMARY_TOKENS, rewrite_follow_up, summarize_history
+from allma_server.answering.followup import (
+    SUMMARY_TOKENS,
+    find_queries,
+    fit_history,
+    fuse,
+    summarize_history,
+)
 from allma_server.answering.prompts import estimate_tokens
 from allma_server.errors import ProviderError
-from allma_server.types import ChatMessage, Message, Summary
+from allma_server.types import ChatMessage, Message, SearchResult, Summary
+from tests.unit.answering.test_prompts import PASSAGE
 
 ASKED = "How long is the Aletsch glacier?"
 
@@ -32,13 +40,13 @@ class Model:
         self.asked: list[str] = []
 
     async def complete(self, messages: Sequence[ChatMessage], tokens: int) -> str:
-        self.asked.append(messages[-1].content)
+        self.asked.append("\n".join(message.content for message in messages))
         return self.says
 
 
 async def test_a_follow_up_is_rewritten_by_the_model() -> None:
     model = Model("How old is the Aletsch glacier?")
-    assert await rewrite_follow_up("And how old is it?", EARLIER, model.complete) == model.says
+    assert await find_queries("And how old is it?", EARLIER, model.complete) == [model.says]
     assert "23 kilometres" in model.asked[0]
 
 
@@ -52,16 +60,16 @@ async def test_a_follow_up_is_rewritten_by_the_model() -> None:
     ],
 )
 async def test_a_rewrite_with_new_words_is_not_used(says: str) -> None:
-    found = await rewrite_follow_up("And how old is it?", EARLIER, Model(says).complete)
-    assert found == f"{ASKED}\nAnd how old is it?"
+    found = await find_queries("And how old is it?", EARLIER, Model(says).complete)
+    assert found == [f"{ASKED}\nAnd how old is it?"]
 
 
 async def test_without_a_model_the_previous_question_is_added() -> None:
-    assert await rewrite_follow_up("How old is it?", EARLIER, None) == f"{ASKED}\nHow old is it?"
+    assert await find_queries("How old is it?", EARLIER, None) == [f"{ASKED}\nHow old is it?"]
     longer = [*EARLIER, *said("And how wide is it?", "1,500 metres [1].")]
-    assert await rewrite_follow_up("Is it safe?", longer, None) == (
+    assert await find_queries("Is it safe?", longer, None) == [
         f"{ASKED}\nAnd how wide is it?\nIs it safe?"
-    )
+    ]
 
 
 async def test_a_model_that_is_slow_or_fails_is_not_used(
@@ -76,19 +84,70 @@ async def test_a_model_that_is_slow_or_fails_is_not_used(
 
     monkeypatch.setattr(followup, "REWRITE_SECONDS", 0.01)
     for model in (never, broken):
-        assert (
-            await rewrite_follow_up("How old is it?", EARLIER, model) == f"{ASKED}\nHow old is it?"
-        )
+        assert await find_queries("How old is it?", EARLIER, model) == [f"{ASKED}\nHow old is it?"]
 
 
 @pytest.mark.parametrize(
-    "question", ["Where does the river Rhone spring?", "What is the tool that reads PDF files?"]
+    "question",
+    [
+        "Where does the river Rhone spring?",
+        "What is this project about?",
+        "Wann wurde Ada Penrose geboren?",
+        "Which HTTP_PROXY setting is used?",
+    ],
 )
-async def test_a_question_that_is_no_follow_up_is_unchanged(question: str) -> None:
+async def test_a_whole_question_is_searched_as_it_stands(question: str) -> None:
     model = Model("something")
-    assert await rewrite_follow_up(question, EARLIER, model.complete) == question
-    assert await rewrite_follow_up("And how old is it?", [], model.complete) == "And how old is it?"
+    assert await find_queries(question, EARLIER, model.complete) == [question]
+    assert await find_queries("How old is it?", [], model.complete) == ["How old is it?"]
     assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which river is wider?",
+        "Why did the council close the lower gate in the spring?",
+        "Is the Rhone fed by this?",
+        "What does the Rhone do when it freezes over?",
+        "Et les crevasses du glacier ?",
+        "Und der Abfluss im Sommer?",
+    ],
+)
+async def test_in_doubt_both_ways_are_searched_without_the_model(question: str) -> None:
+    model = Model("something")
+    found = await find_queries(question, EARLIER, model.complete)
+    assert found == [question, f"{ASKED}\n{question}"]
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Why?",
+        "And in winter?",
+        "What about Linux?",
+        "Wie alt ist er?",
+        "它有多长？",
+        "Сколько ему лет?",
+    ],
+)
+async def test_a_question_that_lacks_something_is_searched_with_the_conversation(
+    question: str,
+) -> None:
+    assert await find_queries(question, EARLIER, None) == [f"{ASKED}\n{question}"]
+
+
+def test_fused_results_begin_with_the_question_s_own() -> None:
+    one, two, three = (replace(PASSAGE, chunk_id=n) for n in (1, 2, 3))
+    own, joined = SearchResult([one, two]), SearchResult([three, one])
+    assert [p.chunk_id for p in fuse([own, joined]).passages] == [1, 3]
+    assert fuse([own]) is own
+
+
+def test_the_last_exchange_is_kept_whatever_its_length() -> None:
+    long = said("About ice? " * 50, "Yes, ice. " * 300, "And snow? " * 50, "Yes, snow. " * 300)
+    assert fit_history(long, None, 100) == (None, long[2:])
 
 
 async def test_a_short_conversation_is_not_summarized() -> None:

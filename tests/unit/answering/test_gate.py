@@ -26,7 +26,7 @@ from allma_server.types import LOCAL
 from tests.ollama.wire import Exchange, serving
 from tests.unit.answering.test_prompts import PASSAGE
 
-MODEL = AnswerModel(ScriptedChatModels(), "echo", 4096, "2026")
+MODEL = AnswerModel(ScriptedChatModels(), "echo", 4096, 4096, modified_at="2026")
 
 
 @pytest.mark.parametrize(

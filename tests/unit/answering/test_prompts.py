@@ -77,6 +77,25 @@ def test_the_latest_messages_are_included_and_begin_with_the_user() -> None:
     assert [m.content for m in prompt.messages] == [SYSTEM_PLAIN, "new", "And now?"]
 
 
+@pytest.mark.parametrize("budget", [1536, 3072])
+def test_the_last_exchange_is_kept_in_short_contexts(budget: int) -> None:
+    """Of 2,048 and 4,096 tokens, with passages that would fill them."""
+    passages = [replace(PASSAGE, text="The sea is full of salt. " * 40)] * 5
+    old = [turn("user", "Old? " * 40), turn("assistant", "Old. " * 40)] * 4
+    last = [turn("user", "What is salt?"), turn("assistant", "Salt is a mineral. " * 40)]
+    prompt = build_prompt("And how is it won?", [*old, *last], passages, budget)
+    assert [m.content for m in prompt.messages[-3:-1]] == [m.content for m in last]
+    assert len(prompt.passages) >= 1 and prompt.estimated_tokens <= budget
+
+
+def test_a_long_answer_is_shortened_before_its_question_is_left_out() -> None:
+    last = [turn("user", "What is salt?"), turn("assistant", "Salt is a mineral. " * 400)]
+    prompt = build_prompt("And how is it won?", last, [PASSAGE], 1200)
+    asked, answered = prompt.messages[1:3]
+    assert asked.content == "What is salt?" and answered.content.endswith("…")
+    assert prompt.passages and prompt.estimated_tokens <= 1200
+
+
 def test_a_question_of_three_thousand_words_fits() -> None:
     prompt = build_prompt("why " * 3000, [], [PASSAGE], 3000)
     assert prompt.estimated_tokens <= 3000

@@ -15,7 +15,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, import_data, open_engine
 from allma_server.errors import DocumentNotFound
 from allma_server.ports import ChatModels
-from allma_server.types import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, ReplyEvent
 from tests.unit.documents.pdf_files import pdf_with_pages
 from tests.unit.indexing.test_forgetting import traces
 from tests.unit.indexing.test_ingestion import do, index
@@ -77,7 +77,7 @@ class Listening:
 
     async def stream(
         self, model: str, messages: Sequence[ChatMessage], **options: Any
-    ) -> AsyncGenerator[TextDelta | Finish]:
+    ) -> AsyncGenerator[ReplyEvent]:
         self.told += [message.content for message in messages]
         async for part in self._models.stream(model, messages, **options):
             yield part

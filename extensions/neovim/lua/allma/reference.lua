@@ -17,6 +17,7 @@
 ---@field attach boolean
 ---@field root_markers string[]
 ---@field chat_model? string
+---@field think? string
 ---@field top_k? integer
 ---@field workspace? string
 ---@field index_workspace_folders boolean
@@ -103,6 +104,12 @@ M.options = {
   { name = "top", description = "the number of passages", value = "number", for_search = true },
   { name = "model", description = "the model that answers", value = "string" },
   { name = "plain", description = "answer without documents" },
+  { name = "deep", description = "search for each part of the question; takes longer" },
+  {
+    name = "think",
+    description = "whether the model thinks first: auto, on or off",
+    value = "string",
+  },
 }
 
 M.keys = {
@@ -130,6 +137,12 @@ M.settings = {
   { name = "attach", type = { "boolean" }, default = true },
   { name = "root_markers", type = { "table" }, default = { ".allmaignore", ".git", ".hg", ".jj" } },
   { name = "chat_model", type = { "string", "nil" }, of_server = true },
+  {
+    name = "think",
+    type = { "string", "nil" },
+    values = { "auto", "on", "off" },
+    of_server = true,
+  },
   { name = "top_k", type = { "number", "nil" }, least = 1, most = 50, of_server = true },
   { name = "workspace", type = { "string", "nil" }, of_server = true },
   { name = "index_workspace_folders", type = { "boolean" }, default = true, of_server = true },

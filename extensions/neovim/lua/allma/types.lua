@@ -321,6 +321,14 @@
 ---@field conversationId string
 ---@field messageId string
 
+---@class allma.AnswerStatus
+---@field kind "status"
+---@field message string
+
+---@class allma.AnswerThinking
+---@field kind "thinking"
+---@field text string
+
 ---@class allma.AnswerChunk
 ---@field kind "chunk"
 ---@field seq integer
@@ -356,6 +364,8 @@
 ---@field conversationId? string Continue this conversation.
 ---@field useRag? boolean false: chat without the documents.
 ---@field model? string Use this chat model for the answer.
+---@field think? "auto"|"on"|"off" Whether the model thinks first, where it can.
+---@field deep? boolean Search for each part of the question.
 ---@field replaces? string Replace the turn of this message, and all later ones, once the new answer begins.
 ---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.

@@ -36,6 +36,10 @@ export interface Turn {
 export interface Pending {
   question: string;
   answer: string;
+  /** What the model thought before it answered. */
+  thinking: string;
+  /** What is done before the answer begins. */
+  status: string | null;
   sources: Source[];
   state: "waiting" | "streaming" | "failed";
   failure?: Failure;
@@ -95,6 +99,8 @@ export interface ViewState {
   turns: Turn[];
   pending: Pending | null;
   stats: AnswerStats | null;
+  /** What the model thought before the last answer; not stored. */
+  thinking: string;
   /** Remarks on the last answer. */
   remarks: Remark[];
   attachments: Attachment[];
@@ -103,6 +109,8 @@ export interface ViewState {
 export type ToView =
   | { type: "state"; state: Partial<ViewState> }
   | { type: "chunk"; text: string }
+  | { type: "thinking"; text: string }
+  | { type: "status"; text: string }
   | { type: "compose"; text: string | null };
 
 /** A question, with the conversation that was shown when it was sent. */
@@ -110,6 +118,8 @@ export interface TypedQuestion {
   question: string;
   conversation: string | null;
   useRag: boolean;
+  /** Whether to search for each part of the question. */
+  deep?: boolean;
   replaces?: string;
 }
 

@@ -44,6 +44,7 @@ export class Session {
   private attachments: Attachment[] = [];
   private pending: Pending | null = null;
   private stats: rpc.AnswerStats | null = null;
+  private thinking = "";
   private remarks: Remark[] = [];
   private stopping: AbortController | undefined;
   private readonly reads = new Latest();
@@ -76,6 +77,7 @@ export class Session {
       turns: turnsOf(this.conversation, this.pending),
       pending: this.pending,
       stats: this.stats,
+      thinking: this.thinking,
       remarks: this.remarks,
       attachments: this.attachments,
     };
@@ -85,11 +87,11 @@ export class Session {
   async askTyped(typed: TypedQuestion): Promise<void> {
     if (this.busy || typed.conversation !== (this.id ?? null)) {
       this.post({ type: "compose", text: typed.question });
-    } else await this.ask(typed.question, typed.useRag, typed.replaces);
+    } else await this.ask(typed.question, typed.useRag, typed.replaces, typed.deep);
   }
 
   /** Asks a question, replacing the message `replaces` if given. The answer streams to the view. */
-  async ask(question: string, useRag: boolean, replaces?: string): Promise<void> {
+  async ask(question: string, useRag: boolean, replaces?: string, deep?: boolean): Promise<void> {
     if (this.busy) return;
     const full = withSelections(question, this.attachments);
     if (!full) return;
@@ -97,19 +99,34 @@ export class Session {
     this.attachments = this.attachments.filter((a) => a.kind === "scope");
     const stopping = new AbortController();
     this.stopping = stopping;
-    this.stats = null;
-    this.remarks = [];
-    this.pending = { question: full, answer: "", sources: [], state: "waiting", replaces };
+    this.forgetDetails();
+    this.pending = {
+      question: full,
+      answer: "",
+      thinking: "",
+      status: null,
+      sources: [],
+      state: "waiting",
+      replaces,
+    };
     this.publish();
     try {
       const answer = await this.backend.ask(
-        { question: full, conversationId: this.id, useRag, replaces, workspace: scope?.path },
+        {
+          question: full,
+          conversationId: this.id,
+          useRag,
+          deep,
+          replaces,
+          workspace: scope?.path,
+        },
         (progress) => this.onProgress(stopping, progress),
         stopping.signal,
       );
       if (this.stopping !== stopping) return; // another conversation was selected in the meantime
       this.setId(answer.conversationId);
       if (!(await this.read())) return;
+      this.thinking = this.pending?.thinking ?? "";
       this.pending = null;
       this.stats = answer.stats;
       this.remarks = noticeRemarks(answer);
@@ -180,9 +197,15 @@ export class Session {
     this.stopping = undefined;
     stopping?.abort();
     this.pending = null;
-    this.stats = null;
-    this.remarks = [];
+    this.forgetDetails();
     this.attachments = [];
+  }
+
+  /** Clears what is shown beside the last answer and is not stored. */
+  private forgetDetails(): void {
+    this.stats = null;
+    this.thinking = "";
+    this.remarks = [];
   }
 
   /** Loads the selected conversation and publishes the progress. Rejects if it was deleted. */
@@ -237,6 +260,14 @@ export class Session {
         this.pending.messageId = progress.messageId;
         this.setId(progress.conversationId);
         this.publish();
+        break;
+      case "status":
+        this.pending.status = progress.message;
+        this.post({ type: "status", text: progress.message });
+        break;
+      case "thinking":
+        this.pending.thinking += progress.text;
+        this.post({ type: "thinking", text: progress.text });
         break;
       case "chunk":
         this.pending.answer += progress.text;

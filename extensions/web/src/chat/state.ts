@@ -1,5 +1,5 @@
 /** The chat's state: the reducer for messages, and the notice about the engine. */
-import type { EngineSummary, ToView, ViewState } from "./messages";
+import type { EngineSummary, Pending, ToView, ViewState } from "./messages";
 import { type Step, stepForFailure } from "./steps";
 
 export const INITIAL: ViewState = {
@@ -12,6 +12,7 @@ export const INITIAL: ViewState = {
   turns: [],
   pending: null,
   stats: null,
+  thinking: "",
   remarks: [],
   attachments: [],
 };
@@ -21,19 +22,22 @@ export function reduce(state: ViewState, message: ToView): ViewState {
     case "state":
       return { ...state, ...message.state };
     case "chunk":
-      return state.pending
-        ? {
-            ...state,
-            pending: {
-              ...state.pending,
-              state: "streaming",
-              answer: state.pending.answer + message.text,
-            },
-          }
-        : state;
+      return changed(state, (pending) => ({
+        state: "streaming",
+        answer: pending.answer + message.text,
+      }));
+    case "thinking":
+      return changed(state, (pending) => ({ thinking: pending.thinking + message.text }));
+    case "status":
+      return changed(state, () => ({ status: message.text }));
     case "compose":
       return state;
   }
+}
+
+function changed(state: ViewState, change: (pending: Pending) => Partial<Pending>): ViewState {
+  const { pending } = state;
+  return pending ? { ...state, pending: { ...pending, ...change(pending) } } : state;
 }
 
 /** The notice above the conversation: a sentence, and buttons for the next steps. */

@@ -87,8 +87,8 @@ export class Chat {
   private ask(question: string, replaces?: string): void {
     this.following = true;
     const { conversation } = this.state;
-    const useRag = this.composer.documents;
-    this.host.post({ type: "ask", question, conversation, useRag, replaces });
+    const { documents: useRag, deep } = this.composer;
+    this.host.post({ type: "ask", question, conversation, useRag, deep, replaces });
   }
 
   private onScroll(): void {
@@ -171,11 +171,11 @@ export class Chat {
     const { state } = this;
     const isLast = index === state.turns.length - 1;
     const question = isLast && !state.pending ? this.questionOf(turn, index) : null;
-    const { stats, remarks } = isLast && turn.role === "assistant" ? state : INITIAL;
-    const key = JSON.stringify([turn, question?.id, stats, remarks]);
+    const { stats, thinking, remarks } = isLast && turn.role === "assistant" ? state : INITIAL;
+    const key = JSON.stringify([turn, question?.id, stats, thinking, remarks]);
     const shown = this.list.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.id)}"]`);
     if (shown?.dataset.key === key) return shown;
-    const element = turnElement(turn, question, { stats, remarks }, this.actions);
+    const element = turnElement(turn, question, { stats, thinking, remarks }, this.actions);
     element.dataset.turn = turn.id;
     element.dataset.key = key;
     return element;

@@ -13,6 +13,7 @@ export interface ComposerActions {
 export interface Draft {
   draft: string;
   useRag: boolean;
+  deep?: boolean;
   replaces?: string;
   conversation?: string | null;
 }
@@ -35,6 +36,12 @@ export class Composer {
     codicon("library"),
     h("span", {}, "Documents"),
   );
+  private readonly deepSwitch = h(
+    "button",
+    { type: "button", class: "switch", role: "switch", click: () => this.setDeep(!this.isDeep) },
+    codicon("layers"),
+    h("span", {}, "Deep"),
+  );
   private readonly model = h("select", {
     "aria-label": "Model",
     title: "The model that answers",
@@ -44,6 +51,7 @@ export class Composer {
   private busy = false;
   private chosen = "";
   private useRag: boolean;
+  private isDeep = false;
   private replaces: string | undefined;
   /** The conversation that was shown when editing began; the edit belongs to it. */
   private conversation: string | null;
@@ -68,17 +76,23 @@ export class Composer {
           actions.post({ type: "attach" }),
         ),
         this.rag,
+        this.deepSwitch,
         this.model,
         this.send,
       ),
     );
     this.text.value = saved.draft;
+    this.setDeep(saved.deep ?? false);
     this.setRag(saved.useRag);
     this.showSend();
   }
 
   get documents(): boolean {
     return this.useRag;
+  }
+
+  get deep(): boolean {
+    return this.isDeep && this.useRag;
   }
 
   update(state: ViewState): void {
@@ -119,8 +133,8 @@ export class Composer {
   }
 
   private save(): void {
-    const { useRag, replaces, conversation } = this;
-    this.actions.saveDraft({ draft: this.text.value, useRag, replaces, conversation });
+    const { useRag, isDeep: deep, replaces, conversation } = this;
+    this.actions.saveDraft({ draft: this.text.value, useRag, deep, replaces, conversation });
   }
 
   private editing(): HTMLElement {
@@ -175,7 +189,17 @@ export class Composer {
     this.rag.title = on
       ? "Answers come from your documents. Click to chat without them."
       : "Documents are not used. Click to answer from them.";
+    this.deepSwitch.hidden = !on;
     this.text.placeholder = on ? "Ask about your documents…" : "Chat without documents…";
+    this.save();
+  }
+
+  private setDeep(on: boolean): void {
+    this.isDeep = on;
+    this.deepSwitch.setAttribute("aria-checked", String(on));
+    this.deepSwitch.title = on
+      ? "Each part of a question is searched and answered; this takes longer."
+      : "One search for each question. Click to search for each of its parts.";
     this.save();
   }
 

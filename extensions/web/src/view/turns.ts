@@ -13,9 +13,10 @@ export interface TurnActions {
   askAgain(question: string, replaces: string | undefined): void;
 }
 
-/** Statistics of an answer, and the remarks on it. */
+/** Statistics of an answer, the thinking before it, and the remarks on it. */
 export interface AnswerDetails {
   stats: AnswerStats | null;
+  thinking: string;
   remarks: Remark[];
 }
 
@@ -23,7 +24,7 @@ export interface AnswerDetails {
 export function turnElement(
   turn: Turn,
   question: Turn | null,
-  { stats, remarks }: AnswerDetails,
+  { stats, thinking, remarks }: AnswerDetails,
   actions: TurnActions,
 ): HTMLElement {
   const body = h("div", { class: "body" });
@@ -33,6 +34,7 @@ export function turnElement(
     "article",
     { class: `turn ${turn.role}`, "aria-label": isUser ? "You asked" : "Answer" },
     turn.passagesOnly && h("p", { class: "kind" }, codicon("list-selection"), " Passages only"),
+    thinking !== "" && thinkingElement(thinking),
     body,
     turn.caution !== null && remarkElement({ text: turn.caution, step: null }, actions),
     ...remarks.map((remark) => remarkElement(remark, actions)),
@@ -68,11 +70,28 @@ function stepButton({ label, action }: Step, actions: TurnActions): HTMLElement 
   return h("button", { type: "button", class: "link", click }, label);
 }
 
+/** The thinking of a model, folded. */
+function thinkingElement(text: string): HTMLElement {
+  return h(
+    "details",
+    { class: "thinking" },
+    h("summary", {}, "Thinking"),
+    h("p", { class: "quote long" }, text.trim()),
+  );
+}
+
 /** The answer that is being generated, updated in place. */
 export class PendingElement {
   readonly element: HTMLElement;
   private readonly question = h("article", { class: "turn user", "aria-label": "You asked" });
   private readonly body = h("div", { class: "body" });
+  private readonly thought = h("p", { class: "quote long" });
+  private readonly thinking = h(
+    "details",
+    { class: "thinking", hidden: true },
+    h("summary", {}, "Thinking…"),
+    this.thought,
+  );
   private readonly state = h("p", { class: "waiting" });
   private readonly sources = h("div");
   private shown: Pending | undefined;
@@ -81,6 +100,7 @@ export class PendingElement {
     const answer = h(
       "article",
       { class: "turn assistant", "aria-label": "Answer", "aria-busy": "true" },
+      this.thinking,
       this.body,
       this.state,
       this.sources,
@@ -94,7 +114,11 @@ export class PendingElement {
       showBlocks(question, renderBlocks(pending.question, [], true));
       this.question.replaceChildren(question);
     }
-    if (this.shown?.state !== pending.state || this.shown.failure !== pending.failure) {
+    const isShown =
+      this.shown?.state === pending.state &&
+      this.shown.failure === pending.failure &&
+      this.shown.status === pending.status;
+    if (!isShown) {
       this.state.replaceChildren(...shown(this.stateOf(pending)));
       this.state.hidden = pending.state === "streaming";
       this.state.className = pending.state === "failed" ? "failure" : "waiting";
@@ -103,12 +127,16 @@ export class PendingElement {
       const sources = sourcesElement(pending.sources, false, this.actions);
       this.sources.replaceChildren(...(sources ? [sources] : []));
     }
+    this.thinking.hidden = pending.thinking === "";
+    this.thought.textContent = pending.thinking.trim();
     showBlocks(this.body, renderBlocks(pending.answer, pending.sources));
     this.shown = pending;
   }
 
   private stateOf(pending: Pending): Child[] {
-    if (pending.state === "waiting") return [codicon("loading"), " Searching your documents…"];
+    if (pending.state === "waiting") {
+      return [codicon("loading"), ` ${pending.status ?? "Searching your documents…"}`];
+    }
     if (!pending.failure) return [];
     const { code, message, hint } = pending.failure;
     const step = stepForFailure(code);

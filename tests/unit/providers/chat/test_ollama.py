@@ -19,7 +19,7 @@ from allma_server.errors import (
 )
 from allma_server.providers.chat import reply
 from allma_server.providers.chat.ollama import open_ollama
-from allma_server.types import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, Finish, ReplyEvent, TextDelta
 from tests.ollama.wire import Exchange, Script, Wire, serving
 
 SHOWN = {"capabilities": ["completion"], "model_info": {"llama.context_length": 8192}}
@@ -50,7 +50,7 @@ async def sound(exchange: Exchange) -> None:
     await exchange.lines(said("42"), END)
 
 
-async def answer(wire: Wire, **options: float) -> list[TextDelta | Finish]:
+async def answer(wire: Wire, **options: float) -> list[ReplyEvent]:
     async with open_ollama(Config(ollama_url=wire.url)) as chat:
         return [event async for event in chat.stream("m", QUESTION, **options)]  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ from allma_server.errors import (
     ProviderError,
 )
 from allma_server.providers.chat.openai import open_openai
-from allma_server.types import ChatMessage, Finish, TextDelta
+from allma_server.types import ChatMessage, Finish, ReplyEvent, TextDelta, ThoughtDelta
 from tests.ollama.wire import Exchange, Wire, serving
 
 QUESTION = [ChatMessage("user", "Why?")]
@@ -21,7 +21,7 @@ def said(text: str | None, reason: str | None = None) -> str:
     return f"data: {json.dumps({'choices': [choice]})}\n\n"
 
 
-async def answer(wire: Wire) -> list[TextDelta | Finish]:
+async def answer(wire: Wire) -> list[ReplyEvent]:
     async with open_openai(Config(openai_url=wire.url)) as chat:
         return [event async for event in chat.stream("m", QUESTION, max_tokens=5)]
 
@@ -166,4 +166,4 @@ async def test_a_model_that_marks_only_the_end_of_thinking_is_remembered() -> No
         second = [e async for e in chat.stream("m", QUESTION)]
         by_name = [e async for e in chat.stream("qwen3-4b-thinking-2507", QUESTION)]
     assert first[-1] == Finish("stop", text="Seven.")
-    assert second == by_name == [TextDelta("Seven."), Finish("stop")]
+    assert second == by_name == [ThoughtDelta("Hm. "), TextDelta("Seven."), Finish("stop")]

@@ -23,6 +23,12 @@ local APPLY = {
   plain = function(params)
     params.useRag = false
   end,
+  deep = function(params)
+    params.deep = true
+  end,
+  think = function(params, value)
+    params.think = value
+  end,
 }
 
 ---@type table<string, { name: string, value?: "number"|"string", for_search?: boolean }>

@@ -8,6 +8,8 @@ local transcript = require("allma.ui.transcript")
 
 ---@class allma.AskOptions
 ---@field useRag? boolean
+---@field deep? boolean
+---@field think? "auto"|"on"|"off"
 ---@field model? string
 ---@field topK? integer
 ---@field path? string
@@ -26,6 +28,8 @@ local transcript = require("allma.ui.transcript")
 ---@field private loading boolean
 ---@field private last? { question: string, options?: allma.AskOptions, message?: string }
 ---@field private draft string
+---@field private thinks_since? integer Milliseconds, since the model thinks.
+---@field private thought string What it thought, until the answer begins.
 ---@field private editing boolean Whether the typed text replaces the last question.
 local Chat = {}
 Chat.__index = Chat
@@ -103,6 +107,7 @@ function Chat:ask(question, options, replaces)
     self.text:set_title(vim.fn.strcharpart(question, 0, 60))
   end
   self.text:set_question(question)
+  self.thinks_since, self.thought = nil, ""
   self.text:begin_answer(answering_label())
   local params = vim.tbl_extend(
     "force",
@@ -119,14 +124,26 @@ function Chat:ask(question, options, replaces)
   })
 end
 
----@param chunk allma.AnswerStarted|allma.AnswerChunk|allma.AnswerSources
+---@param chunk allma.AnswerStarted|allma.AnswerStatus|allma.AnswerThinking|allma.AnswerChunk|allma.AnswerSources
 function Chat:on_chunk(chunk)
   if not vim.api.nvim_buf_is_valid(self.buf) then
     return
   elseif chunk.kind == "started" then
     self.last.message = chunk.messageId
     self:set_id(chunk.conversationId)
+  elseif chunk.kind == "status" then
+    self.text:label_answer(("%s (%s)"):format(chunk.message, answering_label()))
+  elseif chunk.kind == "thinking" then
+    self.thinks_since = self.thinks_since or vim.uv.now()
+    local seconds = math.floor((vim.uv.now() - self.thinks_since) / 1000)
+    self.text:label_answer(("thinking… %d s (%s)"):format(seconds, answering_label()))
+    self.thought = self.thought .. chunk.text
   elseif chunk.kind == "chunk" then
+    if self.thought ~= "" then
+      self.text:add_thinking(self.thought)
+      self.text:label_answer(answering_label())
+      self.thought = ""
+    end
     self.text:stream(chunk.text)
   end
 end
@@ -343,6 +360,7 @@ function Chat.new(buf, id)
     text = transcript.new(buf),
     loading = false,
     draft = "",
+    thought = "",
     editing = false,
   }, Chat)
 end

@@ -186,6 +186,31 @@ function Transcript:begin_answer(label)
   end)
 end
 
+---@param label string
+function Transcript:label_answer(label)
+  self:label(self:row(self.answer_mark), label, self.answer_mark)
+end
+
+--- Adds what the model thought above its answer, folded.
+---@param text string
+function Transcript:add_thinking(text)
+  local first = self.answer_row
+  self:write(function()
+    local lines = { "> Thinking" }
+    for _, line in ipairs(to_lines(vim.trim(text))) do
+      table.insert(lines, "> " .. line)
+    end
+    vim.api.nvim_buf_set_lines(self.buf, first, first, false, vim.list_extend(lines, { "" }))
+    self.answer_row = first + #lines
+  end)
+  for _, window in ipairs(vim.fn.win_findbuf(self.buf)) do
+    vim.wo[window][0].foldmethod = "manual"
+    vim.api.nvim_win_call(window, function()
+      vim.cmd(("%d,%dfold"):format(first + 1, self.answer_row - 1))
+    end)
+  end
+end
+
 ---@param text string
 function Transcript:stream(text)
   self:write(function()

@@ -1,0 +1,320 @@
+"""What the clients of each protocol see of an answer."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from allma_server.engine import Engine
+from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.engine_provider import EngineProvider
+from allma_server.types import LOCAL
+from tests.ollama.wire import Exchange, Wire
+from tests.protocol.asking import PROTOCOLS, Protocol, Seen, ask_over
+from tests.unit.answering.test_ask import QUESTION as KERNOW
+from tests.unit.answering.test_ask import SHOWN, ChatScript, asking, line, lines
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUESTION = "How long is the glacier?"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_thinking_comes_apart_before_the_answer_and_can_be_switched_off(
+    provider: EngineProvider, protocol: Protocol
+) -> None:
+    seen = await ask_over(protocol, provider, question=QUESTION, model="pensive")
+    assert seen.said("text") == seen.answer["text"]
+    assert "I was asked" not in seen.answer["text"]
+    if protocol != "mcp":  # where everything that is said would be taken for the answer
+        assert seen.said("thinking") == "I was asked something."
+        assert seen.kinds.index("thinking") < seen.kinds.index("text")
+    silent = await ask_over(protocol, provider, question=QUESTION, model="pensive", think="off")
+    assert "thinking" not in silent.kinds and silent.answer["text"]
+    refused = await ask_over(protocol, provider, question=QUESTION, think="hard")
+    assert refused.failure["code"] == "invalid_argument"
+    assert "think must be 'auto', 'on' or 'off'" in refused.failure["message"]
+
+
+# --- a scripted model server ---------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def asked_server(
+    chat: ChatScript, folder: Path, context: int = 8192
+) -> AsyncGenerator[tuple[EngineProvider, Wire]]:
+    shown = {**SHOWN, "model_info": {"llama.context_length": context}}
+    async with asking(chat, folder, shown=shown) as (engine, wire):
+
+        async def ready() -> Engine:
+            return engine
+
+        yield ready, wire
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_first_word_is_shown_while_the_model_still_writes(
+    protocol: Protocol, tmp_path: Path
+) -> None:
+    read, first = asyncio.Event(), asyncio.Event()
+
+    async def chat(exchange: Exchange) -> None:
+        await read.wait()
+        await exchange.begin()
+        # Three tokens, with which a refusal could begin as well.
+        await exchange.lines(line("According"), line(" to"), line(" the"))
+        await first.wait()
+        await exchange.lines(line(" text, seven gates [1]."), line(done="stop"))
+
+    seen = Seen()
+
+    def listen(kind: str) -> None:
+        if kind == "status":
+            read.set()
+        if kind == "text":
+            first.set()
+
+    seen.listener = listen
+    async with asked_server(chat, tmp_path) as (provider, _):
+        await ask_over(protocol, provider, seen, question=KERNOW)
+    assert ("status", "Reading 1 passage") in seen.events
+    assert [kind for kind in seen.kinds if kind != "sources"] == ["started", "status", "text"]
+    assert seen.said("text") == seen.answer["text"] == "According to the text, seven gates [1]."
+
+
+def says(*texts: str, done: str = "stop") -> ChatScript:
+    return lines(*(line(text) for text in texts), line(done=done))
+
+
+KINDS = {
+    "rambles": (
+        says("Seven gates [1]. ", *["And it is so, as one says. So it goes on. "] * 99),
+        "cut_off", "repeated itself",
+    ),
+    "loops": (says("It has ", *["seven gates and "] * 300), "cut_off", "repeated itself"),
+    "echoes the prompt": (
+        says(f"Question: {KERNOW}\n\n", "Seven gates [1]."), "cited", None
+    ),
+    "answers in another language": (
+        says("Der Leuchtturm hat sieben Tore [1]."), "uncited|cited", None
+    ),
+    "is cut off": (says("It has seven", done="length"), "cut_off", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_odd_answers_are_shown_once_and_marked(
+    kind: str, protocol: Protocol, tmp_path: Path
+) -> None:
+    chat, grounding, notice = KINDS[kind]
+    async with asked_server(chat, tmp_path) as (provider, _):
+        seen = await ask_over(protocol, provider, question=KERNOW)
+    assert seen.said("text") == seen.answer["text"]
+    assert len(seen.answer["text"]) < 1200
+    assert seen.answer["grounding"] in grounding.split("|")
+    assert notice is None or notice in seen.answer["notice"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_fence_of_the_prompt_is_not_shown(protocol: Protocol, tmp_path: Path) -> None:
+    async def chat(exchange: Exchange) -> None:
+        fence = re.search(r"<<source 1 .*>>", exchange.body["messages"][-1]["content"])
+        assert fence is not None
+        await says(f"{fence[0]}\n", "Seven gates [1].")(exchange)
+
+    async with asked_server(chat, tmp_path) as (provider, _):
+        seen = await ask_over(protocol, provider, question=KERNOW)
+    assert seen.said("text") == seen.answer["text"] == "Seven gates [1]."
+
+
+async def crashes(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.lines(line("Seven gates"))
+    exchange.reset()
+
+
+BROKEN: dict[str, tuple[ChatScript, str]] = {
+    "empty text": (says(""), "empty_answer"),
+    "only a tool call": (
+        lines(line(tool_calls=[{"function": {"name": "f"}}]), line(done="stop")), "empty_answer"
+    ),
+    "only thinking": (lines(line(thinking="hm"), line(done="stop")), "empty_answer"),
+    "dies in the answer": (crashes, "answer_interrupted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_model_that_gives_no_answer_is_a_failure_with_its_reason(
+    kind: str, protocol: Protocol, tmp_path: Path
+) -> None:
+    chat, code = BROKEN[kind]
+    async with asked_server(chat, tmp_path) as (provider, _):
+        seen = await ask_over(protocol, provider, question=KERNOW)
+    assert seen.failure["code"] == code and seen.failure["hint"]
+
+
+async def disconnects(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_server_that_dies_before_the_answer_leaves_the_passages(
+    protocol: Protocol, tmp_path: Path
+) -> None:
+    async with asked_server(disconnects, tmp_path) as (provider, _):
+        seen = await ask_over(protocol, provider, question=KERNOW)
+    assert seen.answer["mode"] == "passages_only" and "Ada Penrose" in str(seen.answer["citations"])
+
+
+async def test_the_context_is_the_smallest_that_fits_and_does_not_shrink(tmp_path: Path) -> None:
+    chat = says("It has seven gates, as the text says. " * 40 + "[1]")
+    async with asked_server(chat, tmp_path, 32768) as (provider, wire):
+        first = await ask_over("shell", provider, question=KERNOW)
+        again = {"conversation_id": first.answer["conversation_id"]}
+        await ask_over("shell", provider, question=f"{KERNOW} {'And why? ' * 900}", **again)
+        await ask_over("shell", provider, question=KERNOW, **again)
+        await ask_over("shell", provider, question=KERNOW)
+        sizes = [body["options"]["num_ctx"] for body in wire.bodies("/api/chat")]
+    assert sizes == [4096, 8192, 8192, 4096]
+
+
+@pytest.mark.parametrize("context", [2048, 4096])
+async def test_a_short_context_keeps_the_last_exchange(context: int, tmp_path: Path) -> None:
+    said = "It has seven gates, which Ada Penrose built of oak [1]. " * 12
+    chat = says(*re.findall(r"\S+\s*", said[:600]), "The end [1].")
+    async with asked_server(chat, tmp_path, context) as (provider, wire):
+        first = await ask_over("shell", provider, question=KERNOW)
+        conversation = first.answer["conversation_id"]
+        await ask_over(
+            "shell", provider, question="Which gate did Ada Penrose build last?",
+            conversation_id=conversation,
+        )  # fmt: skip
+        body = wire.bodies("/api/chat")[-1]
+    contents = [message["content"] for message in body["messages"]]
+    assert contents[1:3] == [KERNOW, first.answer["text"]]
+    assert "<<source 1" in contents[3]
+    assert body["options"]["num_ctx"] == context
+
+
+async def test_a_summary_is_made_after_the_answer(tmp_path: Path) -> None:
+    summarized = asyncio.Event()
+
+    async def chat(exchange: Exchange) -> None:
+        if "Sum up this conversation" in exchange.body["messages"][-1]["content"]:
+            await says("They spoke of gates.")(exchange)
+            summarized.set()
+        else:
+            await says(*(f"Gate {n} is made of oak, says the text. " for n in range(30)))(exchange)
+
+    async with asked_server(chat, tmp_path, 2048) as (provider, wire):
+        first = await ask_over("shell", provider, question=KERNOW)
+        again = {"conversation_id": first.answer["conversation_id"]}
+        await ask_over("shell", provider, question=f"{KERNOW} Tell all.", **again)
+        async with asyncio.timeout(20):
+            await summarized.wait()
+        before = len(wire.bodies("/api/chat"))
+        catalog = (await provider()).catalog
+        async with asyncio.timeout(20):
+            while await catalog.summary(str(again["conversation_id"])) is None:
+                pass
+        await ask_over("shell", provider, question=f"{KERNOW} Once more.", **again)
+        bodies = wire.bodies("/api/chat")
+    assert "They spoke of gates." in bodies[before]["messages"][-1]["content"]
+
+
+PARTS = "How many gates has the lighthouse of Kernow, who built it and what did the keeper eat?"
+
+
+async def answers_parts(exchange: Exchange) -> None:
+    asked = exchange.body["messages"][-1]["content"].rpartition("Question: ")[2]
+    if asked.startswith("How many"):
+        await says("It has seven gates [1].")(exchange)
+    elif asked.startswith("who built"):
+        await says("Ada Penrose built it.")(exchange)
+    else:
+        await says("The documents do not say this.")(exchange)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_deep_answer_treats_each_part_and_says_what_was_not_found(
+    protocol: Protocol, tmp_path: Path
+) -> None:
+    async with asked_server(answers_parts, tmp_path) as (provider, wire):
+        seen = await ask_over(protocol, provider, question=PARTS, deep=True)
+        calls = len(wire.bodies("/api/chat"))
+    assert seen.answer["text"] == (
+        "It has seven gates [1].\n\nAda Penrose built it. [1]\n\n"
+        "Not found in the documents: what did the keeper eat?"
+    )
+    assert seen.said("text") == seen.answer["text"]
+    assert seen.answer["grounding"] == "cited" and len(seen.answer["citations"]) == 1
+    assert calls == 3
+    if protocol != "mcp":  # where statuses are sent ten times a second at most
+        assert ("status", "Part 3 of 3: searching again") in seen.events
+
+
+async def test_a_deep_question_of_one_part_is_answered_as_usual(tmp_path: Path) -> None:
+    async def chat(exchange: Exchange) -> None:
+        if "Which separate questions" in exchange.body["messages"][-1]["content"]:
+            await says("I cannot help with that.")(exchange)
+        else:
+            await says("It has seven gates [1].")(exchange)
+
+    async with asked_server(chat, tmp_path) as (provider, _):
+        seen = await ask_over("shell", provider, question=KERNOW + " Say it briefly.", deep=True)
+    assert seen.answer["text"] == "It has seven gates [1]."
+
+
+async def test_a_deep_answer_that_breaks_off_keeps_what_was_found(tmp_path: Path) -> None:
+    async def chat(exchange: Exchange) -> None:
+        if "Question: who built" in exchange.body["messages"][-1]["content"]:
+            await crashes(exchange)
+        else:
+            await answers_parts(exchange)
+
+    async with asked_server(chat, tmp_path) as (provider, _):
+        seen = await ask_over("shell", provider, question=PARTS, deep=True)
+        page = await BY_NAME["conversations.list"](Call(await provider(), LOCAL), {})
+        shown = await BY_NAME["conversations.show"](
+            Call(await provider(), LOCAL), {"id": page.conversations[0].id}
+        )
+    assert seen.failure["code"] == "answer_interrupted"
+    assert shown.messages[1].content == "It has seven gates [1]. …"
+    assert shown.messages[1].grounding == "cut_off"
+
+
+WORDS = [f"k{a}{b}" for a in "aeiouy" for b in "lmnrs"]
+
+
+async def summarizes(exchange: Exchange) -> None:
+    asked = exchange.body["messages"][-1]["content"]
+    if "Name the main points" in asked:
+        rules = re.findall(r"The rule (\w+) of the house", asked)
+        await says(f"The rule {rules[0]} of the house is told [1].")(exchange)
+    else:
+        notes = re.findall(r"The rule \w+ of the house is told", asked)
+        await says(*(f"{note} [{len(notes) - n}]. " for n, note in enumerate(notes)))(exchange)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_long_document_is_summarized_in_parts_with_sources(
+    protocol: Protocol, tmp_path: Path
+) -> None:
+    async with asked_server(summarizes, tmp_path, 4096) as (provider, wire):
+        manual = tmp_path / "docs" / "manual.md"
+        parts = (f"## Part {n}\n\n" + f"The rule {WORDS[n]} of the house. " * 35 for n in range(30))
+        manual.write_text("\n\n".join(parts))
+        call = Call(await provider(), LOCAL)
+        await BY_NAME["ingest"](call, {"paths": [str(manual.parent)]})
+        seen = await ask_over(protocol, provider, question="Summarise manual.md")
+        calls = len(wire.bodies("/api/chat"))
+    cited = [c for c in seen.answer["citations"] if c["cited"]]
+    assert 2 < len(cited) == calls - 1 <= 8
+    for citation in cited:  # the passages themselves, not the model's notes
+        assert "is told" not in citation["passage"]["text"]
+    assert seen.said("text") == seen.answer["text"]
