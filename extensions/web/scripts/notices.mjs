@@ -8,9 +8,10 @@ export function notices(metafiles) {
   const packages = new Set(
     inputs.flatMap((input) => input.match(/.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0] ?? []),
   );
+  // Sorted by name and not by folder, which differs between installations.
   return [...packages]
-    .sort()
     .map(notice)
+    .sort()
     .join(`\n\n${"-".repeat(80)}\n\n`);
 }
 
