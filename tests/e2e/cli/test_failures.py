@@ -98,7 +98,7 @@ def test_an_expected_error_is_a_sentence_and_exit_code_1(
     ("arguments", "sentence"),
     [
         (["--solo", "mcp"], "allma-server mcp"),
-        (["serch", "x"], "Did you mean 'search'?"),
+        (["serch", "x"], "'search'"),
         (["conversations", "shwo", "1"], "Did you mean 'show'?"),
         (["search", "x", "-k", "99"], "-k"),
         (["search"], "query"),
