@@ -1,8 +1,8 @@
 /** The events of a streamed operation. */
-import type { AskProgress, Failure } from "../protocol";
+import type { AnswerStatus, AskProgress, Failure } from "../protocol";
 
 export type StreamEvent =
-  | AskProgress
+  | Exclude<AskProgress, AnswerStatus>
   | { kind: "status"; done: number; total: number | null; message: string }
   | { kind: "done"; result: unknown }
   | ({ kind: "error"; status?: number } & Failure);

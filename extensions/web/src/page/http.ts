@@ -76,9 +76,7 @@ export class Server {
       "ask",
       params,
       (event) => {
-        if (event.kind === "started" || event.kind === "chunk" || event.kind === "sources") {
-          onProgress(event);
-        }
+        if (event.kind !== "done" && event.kind !== "error") onProgress(event);
       },
       signal,
     )) as Answer;

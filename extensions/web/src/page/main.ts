@@ -84,8 +84,9 @@ class Page {
     if (!this.monitor.me) return;
     this.wasSignedIn = true;
     this.signIn.hide();
-    await this.sidebar.refresh();
+    // First, so that a question asked at once is not replaced.
     this.route();
+    await this.sidebar.refresh();
   }
 
   private onUnauthorized(): void {

@@ -43,12 +43,12 @@ export class SignIn {
     document.body.append(this.element);
   }
 
-  /** Asks the user to sign in. `expired`: somebody was signed in before. */
-  show({ expired, problem = "" }: { expired: boolean; problem?: string }): void {
+  /** Asks the user to sign in. `expired`: somebody was signed in before. What went wrong stays. */
+  show({ expired, problem }: { expired: boolean; problem?: string }): void {
     this.title.textContent = expired
       ? "Your session has ended. Sign in again."
       : "Sign in to Allma";
-    this.problem.textContent = problem;
+    if (problem !== undefined || !this.element.open) this.problem.textContent = problem ?? "";
     if (!this.element.open) this.element.showModal();
   }
 

@@ -245,7 +245,9 @@ function statsText(stats: AnswerStats | null): string {
 /** What the model said when it was asked whether the sources have the answer. */
 function gateText({ gate }: AnswerStats): string {
   if (!gate) return "";
-  const [probability, threshold] = [gate.probability, gate.threshold].map((p) => Math.round(p * 100));
+  const [probability, threshold] = [gate.probability, gate.threshold].map((p) =>
+    Math.round(p * 100),
+  );
   const did = gate.refused ? "so it did not answer" : "so it answered";
   return `; it saw the answer in them with ${probability} % (threshold ${threshold} %), ${did}`;
 }

@@ -367,7 +367,10 @@ export class PageTests {
     await page.getByRole("button", { name: "Close" }).click();
     await this.site.ollama.start();
     await page.getByRole("button", { name: "Check again" }).click();
-    await page.getByText(/^Ollama is not running/).waitFor({ state: "hidden" });
+    await page
+      .getByRole("region", { name: "Notice" })
+      .getByText(/^Ollama is not running/)
+      .waitFor({ state: "hidden" });
     await page.context().close();
   }
 
