@@ -132,9 +132,10 @@ class Page {
   }
 
   private onConversation(id: string | undefined): void {
-    // The first call comes while the page is being made.
+    // The first call comes while the page is being made. A question may be asked before all is
+    // loaded: its conversation is kept in the address then.
     queueMicrotask(() => {
-      if (!this.wasSignedIn) return;
+      if (!this.wasSignedIn && id === undefined) return;
       if (!this.chat.element.hidden) {
         const address = id === undefined ? "#/" : `#/chat/${encodeURIComponent(id)}`;
         replaceAddress(address);
