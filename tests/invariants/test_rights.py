@@ -46,13 +46,13 @@ NOT_NARROWED = {
     "unfinished_jobs", "check_writable", "write_error", "delete_backups",
     # Administrators:
     "damage", "quick_damage", "contradictions", "damage_behind", "drop_orphans",
-    "mark_incomplete", "export", "add_token", "tokens", "revoke_token", "add_code", "begin_visit",
+    "mark_incomplete", "passages", "shown", "export", "add_token", "tokens", "revoke_token", "add_code", "begin_visit",
     "end_visit", "credential",
 }  # fmt: skip
 
 INGESTION_NOT_NARROWED = {
     # About workspaces that the caller has already found:
-    "progress", "failure_reason", "unavailable", "pending",
+    "progress", "is_indexing", "failure_reason", "unavailable", "pending",
     "missing_vectors_reason", "backfill_problem", "is_busy", "is_watching", "watch_problem",
     "wait_until_embedded", "wait_until_erased", "exclusive", "pause_embedding",
     "start_monitoring", "mark_dirty",

@@ -127,8 +127,8 @@ class GrantedCatalog(Catalog):
 
     # --- passages ---------------------------------------------------------------------------
 
-    async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
-        return self._in_parts(await super().passages(hits))
+    async def candidates(self, hits: Sequence[Hit]) -> list[Passage]:
+        return self._in_parts(await super().candidates(hits))
 
     async def passages_of(self, document_id: int) -> list[Passage]:
         return self._in_parts(await super().passages_of(document_id))
