@@ -102,6 +102,7 @@ def mask_extract(extract: Extract) -> Extract:
             places=tuple(place for place in kept.values() if place is not None),
             heading=tuple(mask(title).text for title in old.heading),
             repeat=mask(old.repeat).text,
+            part=mask(old.part).text,
         )
 
     metadata = {key: mask(value).text for key, value in extract.metadata.items()}
