@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate, zip_longest
 
 from allma_server.errors import NothingToIndex
@@ -85,12 +86,13 @@ def mask_extract(extract: Extract) -> Extract:
     Raises:
         NothingToIndex: it holds nothing else.
     """
-    masked = mask(extract.text)
-    if _is_secret(extract.text, masked):
+    text_of = cache(masked)  # sections have headings in common
+    whole = mask(extract.text)
+    if _is_secret(extract.text, whole):
         raise NothingToIndex("It holds secrets; such files are not indexed.")
 
     def section(old: Section) -> Section:
-        start, end, *breaks = masked.offsets((old.start, old.end, *old.breaks))
+        start, end, *breaks = whole.offsets((old.start, old.end, *old.breaks))
         # Several may have stood inside one secret; the first of them counts.
         pairs = list(zip_longest(breaks, old.places))[::-1]
         kept = dict(sorted({at: place for at, place in pairs if start <= at < end}.items()))
@@ -100,18 +102,18 @@ def mask_extract(extract: Extract) -> Extract:
             end=end,
             breaks=tuple(kept),
             places=tuple(place for place in kept.values() if place is not None),
-            heading=tuple(mask(title).text for title in old.heading),
-            repeat=mask(old.repeat).text,
-            part=mask(old.part).text,
+            heading=tuple(text_of(title) for title in old.heading),
+            repeat=text_of(old.repeat),
+            part=text_of(old.part),
         )
 
-    metadata = {key: mask(value).text for key, value in extract.metadata.items()}
-    if masked.spans:
-        metadata[COUNT] = str(len(masked.spans))
-    title = mask(extract.title).text if extract.title else None
+    metadata = {key: text_of(value) for key, value in extract.metadata.items()}
+    if whole.spans:
+        metadata[COUNT] = str(len(whole.spans))
+    title = text_of(extract.title) if extract.title else None
     sections = (section(old) for old in extract.sections)
     kept = tuple(each for each in sections if each.start < each.end)
-    return replace(extract, text=masked.text, sections=kept, title=title, metadata=metadata)
+    return replace(extract, text=whole.text, sections=kept, title=title, metadata=metadata)
 
 
 def _is_secret(text: str, masked: Masked) -> bool:

@@ -52,6 +52,8 @@ class MarkedText:
     def present(self, marks: tuple[str, ...]) -> list[str]:
         """Those marks that may stand in it."""
         words = self._words
+        if words == _NO_WORDS:
+            return _without_words(marks)
         return [mark for mark, word in _with_words(marks) if word in words]
 
     def _found(self, mark: str) -> Sequence[int]:
@@ -120,6 +122,11 @@ def _with_words(marks: tuple[str, ...]) -> list[tuple[str, bytes]]:
     return found
 
 
+@cache
+def _without_words(marks: tuple[str, ...]) -> list[str]:
+    return [mark for mark, word in _with_words(marks) if not word]
+
+
 def _word_of(mark: str) -> bytes:
     """The longest word of a mark; it may be part of a longer one only where the mark ends."""
     words = (re.sub("[^a-z]", " ", word[0]) for word in _WORDS.finditer(mark))
@@ -128,6 +135,9 @@ def _word_of(mark: str) -> bytes:
 
 def _joined(words: Iterable[bytes]) -> bytes:
     return b" %b " % b" ".join(words)
+
+
+_NO_WORDS = _joined(())
 
 
 class _MarkWords:
@@ -157,6 +167,8 @@ class _MarkWords:
     def not_plain(self, words: set[bytes]) -> set[bytes]:
         """Those of some words in which words of marks are."""
         words -= self._plain
+        if not words:
+            return words  # as of most headings, of which a document may have thousands
         text = _joined(words)
         found: set[bytes] = set()
         for mark in self._shortest:
