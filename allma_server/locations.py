@@ -38,6 +38,15 @@ _DARWIN_USER_TEMP_DIR = 65537
 """The user's temporary folder on macOS, as `confstr` numbers it; Python has no name for it."""
 
 
+_QUESTION_SETTINGS = {
+    "chat_model": "ALLMA_CHAT_MODEL",
+    "think": "ALLMA_THINK",
+    "top_k": "ALLMA_TOP_K",
+}
+_CHECKED = {"ALLMA_CONFIG", "ALLMA_DATA_DIR", *_QUESTION_SETTINGS.values()}
+"""Variables that are read here, or checked by the engine with each question."""
+
+
 def config_file() -> Path:
     """Return the user's settings file, which may not exist. `ALLMA_CONFIG` names another."""
     if named := os.environ.get("ALLMA_CONFIG"):  # noqa: TID251
@@ -113,6 +122,26 @@ def data_dir(named: str | None = None) -> Path:
     return Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else default_data_dir()
 
 
+def settings_after(started: float | None) -> bool:
+    """Return whether there are settings that an engine which runs since `started` has not read.
+
+    `started`: seconds as of files; None if none runs.
+    """
+    if started is None or any(map(_names_setting, os.environ)):  # noqa: TID251
+        return True
+    try:
+        return config_file().stat().st_mtime >= started
+    except OSError:
+        return False
+
+
+def _names_setting(variable: str) -> bool:
+    """Return whether an environment variable must be checked by whoever reads all settings."""
+    return variable.startswith("ALLMA_") and not (
+        variable in _CHECKED or variable.endswith("_API_KEY")
+    )
+
+
 def project_folder() -> str | None:
     """Return the folder that an AI client works in: searched by default, never indexed for that."""
     return os.environ.get("CLAUDE_PROJECT_DIR") or None  # noqa: TID251
@@ -127,8 +156,8 @@ def git_files() -> tuple[list[Path], Path]:
 
 def question_settings() -> dict[str, str]:
     """Return the settings in the environment that concern a client's own questions."""
-    named = {"chat_model": "ALLMA_CHAT_MODEL", "think": "ALLMA_THINK", "top_k": "ALLMA_TOP_K"}
-    return {key: os.environ[name] for key, name in named.items() if os.environ.get(name)}  # noqa: TID251
+    named = _QUESTION_SETTINGS.items()
+    return {key: os.environ[name] for key, name in named if os.environ.get(name)}  # noqa: TID251
 
 
 def application_folders() -> dict[str, str]:

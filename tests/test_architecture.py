@@ -49,6 +49,7 @@ HOMES: dict[str, set[str]] = {
     "lxml": {"documents/readers"},
     "mcp": {"protocols/mcp"},
     "mcp_types": {"protocols/mcp"},
+    "msgspec": {"protocols/shell/client.py"},
     "onnxruntime": {"providers/onnx.py"},
     "platformdirs": {"locations.py"},
     "prometheus_client": {"protocols/http/metrics.py"},

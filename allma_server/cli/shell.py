@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapp
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,6 +83,20 @@ class Shell:
         return load_config({"data_dir": self.options.data})
 
     @cached_property
+    def data_dir(self) -> Path:
+        """The data directory.
+
+        Raises:
+            InvalidArgument: a setting is unknown or not valid, which a running engine has not seen.
+        """
+        from allma_server.daemon.link import started  # late: not for the help
+        from allma_server.locations import data_dir, settings_after
+
+        data = data_dir(self.options.data)
+        # Reading all settings takes as long as the rest of a search in a running engine.
+        return self.config.data_dir if settings_after(started(data)) else data
+
+    @cached_property
     def out(self) -> "Console":
         """Standard output."""
         return _console(stderr=False)
@@ -101,7 +116,10 @@ class Shell:
         from allma_server.protocols.shell.client import open_session  # late: not for the help
 
         async with open_session(
-            self.config, solo=self.options.solo, verbose=self.options.verbose
+            self.data_dir,
+            lambda: self.config,
+            solo=self.options.solo,
+            verbose=self.options.verbose,
         ) as session:
             yield session
 
@@ -131,10 +149,10 @@ class Shell:
         Raises:
             PathNotFound: it does not exist.
         """
-        if self.options.data is None or operation in _CREATING or self.config.data_dir.exists():
+        if self.options.data is None or operation in _CREATING or self.data_dir.exists():
             return
         raise PathNotFound(
-            f"There is no data directory {self.config.data_dir}.",
+            f"There is no data directory {self.data_dir}.",
             "`allma index DIR` creates it.",
         )
 

@@ -216,6 +216,15 @@ def serving(path: Path) -> DaemonProcess | None:
         return DaemonProcess(0, "")  # it holds the lock and has not yet written its pid
 
 
+def started(data: Path) -> float | None:
+    """Return when the daemon of `data` started, in seconds as of files; None if none runs."""
+    with contextlib.suppress(OSError, NoSockets):
+        path = find_socket(data)
+        if serving(path) is not None:
+            return path.with_suffix(".run").stat().st_mtime
+    return None
+
+
 def stop(data: Path) -> Stopped:
     """Stop the daemon of `data`; return when its process has ended.
 

@@ -69,7 +69,7 @@ async def _rescued(shell: Shell, damage: "DataDamaged") -> "Check":
     from allma_server.types import Check
 
     with shell.progress("Saving what can be read"):
-        data = shell.config.data_dir
+        data = shell.data_dir
         saved = await without_daemon(data, lambda: rescue_data(data))
     return Check(
         "Damage",
@@ -110,7 +110,7 @@ async def daemon_status(shell: Shell) -> None:
     """Show, stop or restart the shared engine."""
     from allma_server.daemon.control import daemon_status  # late: not for the help
 
-    shell.show(await daemon_status(shell.config.data_dir))
+    shell.show(await daemon_status(shell.data_dir))
 
 
 daemon = group(app, "daemon", daemon_status)
@@ -122,7 +122,7 @@ async def stop(shell: Shell) -> None:
     """Stop the engine; the next client starts it again."""
     from allma_server.daemon.control import stop_daemon  # late: not for the help
 
-    shell.show(await stop_daemon(shell.config.data_dir))
+    shell.show(await stop_daemon(shell.data_dir))
 
 
 @command(daemon, "restart")
@@ -130,8 +130,8 @@ async def restart(shell: Shell) -> None:
     """Stop the engine and start it again."""
     from allma_server.daemon.control import start_daemon, stop_daemon  # late: not for the help
 
-    await stop_daemon(shell.config.data_dir)
-    shell.show(await start_daemon(shell.config.data_dir))
+    await stop_daemon(shell.data_dir)
+    shell.show(await start_daemon(shell.data_dir))
 
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
@@ -204,7 +204,7 @@ async def _running(shell: Shell) -> dict[str, object]:
     """Return the settings of the running engine; empty when none is running."""
     from allma_server.daemon.control import running_settings  # late: not for the help
 
-    return await running_settings(shell.config.data_dir) or {}
+    return await running_settings(shell.data_dir) or {}
 
 
 async def _show_stored(shell: Shell, key: str, warning: str | None = None) -> None:

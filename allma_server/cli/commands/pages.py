@@ -22,7 +22,7 @@ async def open_page(shell: Shell, only_print: Print = False) -> None:
 
     code: LoginCode = await shell.run("login")
     if not code.urls:
-        await start_serving(shell.config.data_dir)
+        await start_serving(shell.data_dir)
         code = await shell.run("login")
     address = f"{code.urls[0]}/#code={code.code}"
     is_opened = not only_print and webbrowser.open(address)

@@ -63,7 +63,7 @@ async def _engine(config: "Config", *, solo: bool) -> AsyncGenerator[Streams]:
     """Connect to the shared engine; with `solo`, or without sockets, to one in this process."""
     if not solo:
         try:
-            link = await connected(config, {"protocol": "http"})
+            link = await connected(config.data_dir, {"protocol": "http"})
         except NoSockets:
             pass
         else:

@@ -5,10 +5,11 @@ JSON-RPC in the framing of LSP. The method is an operation, the params are its a
     → {"id": 1, "method": "search", "params": {…}}
     ← {"method": "progress", "params": {"id": 1, "report": [done, total, message]}}
       or "started": [conversation, message], "thinking": …, "text": …, "sources": […]
-    ← {"id": 1, "result": …} | {"id": 1, "error": {…, "data": {code, message, hint}}}
+    ← {"id": 1, "result": …, "type": its dataclass in `types`} |
+       {"id": 1, "error": {…, "data": {code, message, hint}}}
 
 Closing the connection cancels its running requests.
 """
 
-WIRE = 1
+WIRE = 2
 """The version of this protocol; raised by changes that an older client or server cannot read."""

@@ -5,15 +5,18 @@ arrives through `ports.Progress`.
 """
 
 import asyncio
-import inspect
 import json
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
+from allma_server import types
 from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
 from allma_server.errors import InvalidArgument, StorageError, from_dict
 from allma_server.locations import question_settings
@@ -41,12 +44,16 @@ class Session(Protocol):
 
 @asynccontextmanager
 async def open_session(
-    config: "Config", *, solo: bool = False, verbose: bool = False
+    data: Path,
+    settings: "Callable[[], Config]",
+    *,
+    solo: bool = False,
+    verbose: bool = False,
 ) -> AsyncGenerator[Session]:
-    """Open a session on the data directory of `config`; start its daemon if none is running.
+    """Open a session on the data directory `data`; start its daemon if none is running.
 
-    With `solo`, or where sockets cannot be used, the engine runs in this process, and `verbose`
-    shows its warnings.
+    With `solo`, or where sockets cannot be used, the engine runs in this process with `settings`,
+    and `verbose` shows its warnings.
 
     Raises:
         StorageError: no daemon is running and none can be started; or, without a daemon, the data
@@ -54,19 +61,19 @@ async def open_session(
     """
     if not solo:
         try:
-            link = await connected(config, {"protocol": "shell", "wire": WIRE})
+            link = await connected(data, {"protocol": "shell", "wire": WIRE})
         except NoSockets:
             pass
         else:
             async with shell_client(link) as client:
                 yield client
             return
-    async with _in_process(config, verbose) as session:
+    async with _in_process(settings(), verbose) as session:
         yield session
 
 
-async def connected(config: "Config", protocol: Mapping[str, object]) -> socket.socket:
-    """Connect to the daemon; cancelling also ends the thread that waits for it.
+async def connected(data: Path, protocol: Mapping[str, object]) -> socket.socket:
+    """Connect to the daemon of `data`; cancelling also ends the thread that waits for it.
 
     `protocol`: what the hello says of the protocol.
 
@@ -77,7 +84,7 @@ async def connected(config: "Config", protocol: Mapping[str, object]) -> socket.
     hello = {**protocol, "cwd": working_folder(), "settings": question_settings()}
     given_up = threading.Event()
     try:
-        return await asyncio.to_thread(connect, config.data_dir, hello, given_up.is_set)
+        return await asyncio.to_thread(connect, data, hello, given_up.is_set)
     except NoSockets:
         raise
     except Refused as exc:
@@ -155,7 +162,7 @@ class ShellClient:
             if message.get("id") == id:
                 if (error := message.get("error")) is not None:
                     raise from_dict(error["data"])
-                return _typed(operation, message.get("result"))
+                return _typed(message)
             sent = message.get("params", {})
             if progress is not None and sent.get("id") == id:
                 await _report(progress, sent)
@@ -165,10 +172,6 @@ class ShellClient:
 
 
 async def _report(progress: "Progress", sent: Mapping[str, Any]) -> None:
-    from pydantic import TypeAdapter
-
-    from allma_server.types import Citation
-
     match sent:
         case {"report": [done, total, message]}:
             await progress.report(done, total, message)
@@ -179,18 +182,14 @@ async def _report(progress: "Progress", sent: Mapping[str, Any]) -> None:
         case {"text": delta}:
             await progress.text(delta)
         case {"sources": citations}:
-            await progress.sources(TypeAdapter(list[Citation]).validate_python(citations))
+            await progress.sources(msgspec.convert(citations, list[types.Citation]))
         case _:
             pass
 
 
-def _typed(operation: str, result: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    from allma_server.operations import BY_NAME
-
-    wanted = inspect.signature(BY_NAME[operation].run, eval_str=True).return_annotation
-    return cast(Any, TypeAdapter(wanted)).validate_python(result)
+def _typed(message: Mapping[str, Any]) -> Any:
+    """Return the result of a response as its own dataclass."""
+    return msgspec.convert(message["result"], getattr(types, message["type"]))
 
 
 @asynccontextmanager

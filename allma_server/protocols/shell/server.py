@@ -61,7 +61,8 @@ class _Connection:
             return
         try:
             result = await self._run(operation, request, _Progress(id, self))
-            if not await self.send({"jsonrpc": "2.0", "id": id, "result": jsonable(result)}):
+            answer = {"result": jsonable(result), "type": type(result).__name__}
+            if not await self.send({"jsonrpc": "2.0", "id": id, **answer}):
                 raise InvalidArgument(
                     f"The result exceeds {LARGEST_MESSAGE:,} bytes.", "Request less at a time."
                 )
