@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from allma_server._internal.credential_uses import CredentialUses
 from allma_server._internal.tasks import background_tasks
 from allma_server.answering.answer_model import find_answer_model
 from allma_server.answering.background import BackgroundRequests
@@ -265,6 +266,7 @@ class Engine:
     `tasks` owns work that outlives its call, and must not raise. `questions`: one object for each
     in progress. `scripts`: those the embedder knows, as far as measured. `urls`: of its server.
     `answers`: to give again. `background`: requests. `ongoing`: state of conversations.
+    `credential_uses`: what clients of its server have open.
     """
 
     settings: Callable[[], Config]
@@ -284,6 +286,7 @@ class Engine:
     answers: AnswerCache = field(default_factory=AnswerCache)
     background: BackgroundRequests = field(default_factory=BackgroundRequests)
     ongoing: OngoingConversations = field(default_factory=OngoingConversations)
+    credential_uses: CredentialUses = field(default_factory=CredentialUses)
 
     @property
     def config(self) -> Config:

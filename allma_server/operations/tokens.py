@@ -59,8 +59,8 @@ async def list_tokens(call: Call) -> TokenList:
 
 
 async def revoke_token(call: Call, name: UserName) -> Done:
-    """Revoke the token of a user, who is refused from now on; their conversations are kept."""
-    await call.engine.catalog.revoke_token(name)
+    """Revoke the token of a user, whose requests end at once; their conversations are kept."""
+    call.engine.credential_uses.end(await call.engine.catalog.revoke_token(name))
     return Done(f"Revoked the token of {name}.")
 
 

@@ -65,11 +65,15 @@ LOCAL = Principal("local", frozenset(Right))
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What proves who a client is: a stored token, or the cookie of a browser."""
+    """What proves who a client is: a stored token, or the cookie of a browser.
+
+    `seconds_left`: until it expires, from when it was looked up; None is never.
+    """
 
     id: int
     kind: Literal["token", "browser"]
     principal: Principal
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

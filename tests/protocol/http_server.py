@@ -15,9 +15,24 @@ from allma_server.protocols.http.app import open_app
 from allma_server.protocols.http.listener import connections, listen, url_of
 from allma_server.protocols.http.origins import names_of
 from allma_server.types import LOCAL
+from tests.protocol.wire import LATEST_LEGACY
 
 JSON = {"content-type": "application/json"}
 EVENTS = {**JSON, "accept": "text/event-stream"}
+ACCEPTED = {"accept": "application/json, text/event-stream"}
+"""What a client of MCP accepts."""
+
+OPENING = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": LATEST_LEGACY,
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "0"},
+    },
+}
+"""The first message of a session of the handshake era."""
 
 
 @asynccontextmanager

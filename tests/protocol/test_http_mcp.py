@@ -10,13 +10,18 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from allma_server.engine import Engine
-from tests.protocol.http_server import browser, events, served, token_of
+from tests.protocol.http_server import (
+    ACCEPTED,
+    OPENING,
+    browser,
+    events,
+    served,
+    token_of,
+)
 from tests.protocol.test_http import refused
-from tests.protocol.wire import LATEST_LEGACY, envelope
+from tests.protocol.wire import envelope
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-ACCEPTED = {"accept": "application/json, text/event-stream"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -57,19 +62,9 @@ async def test_the_librarys_client_works_with_a_token(engine: Engine, url: str, 
 
 async def test_a_session_belongs_to_the_credential_that_began_it(engine: Engine, url: str) -> None:
     ann, bob = await token_of(engine, "ann"), await token_of(engine, "bob")
-    opening = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": LATEST_LEGACY,
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "0"},
-        },
-    }
     call = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
     async with browser(url, ann) as mine, browser(url, bob) as other, browser(url) as nobody:
-        began = await mine.post("/mcp", json=opening, headers=ACCEPTED)
+        began = await mine.post("/mcp", json=OPENING, headers=ACCEPTED)
         session = {**ACCEPTED, "mcp-session-id": began.headers["mcp-session-id"]}
         assert (await mine.post("/mcp", json=call, headers=session)).status_code == 200
         assert (await other.post("/mcp", json=call, headers=session)).status_code == 404

@@ -20,6 +20,7 @@ from allma_server.errors import AllmaError
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.http.origins import Names
 from allma_server.protocols.http.refusals import failure, refusal
+from allma_server.protocols.http.validity import run_while_valid
 from allma_server.types import Credential
 
 COOKIE = "allma_visit"
@@ -57,6 +58,8 @@ class Rate:
 class Access:
     """Gives each request its `Visitor`, and refuses those without a credential or over the limit.
 
+    A request ends when its credential does.
+
     The page's own files hold no data, and a browser must load them before it can log in.
     """
 
@@ -74,7 +77,12 @@ class Access:
             refused = await self._refused(scope)
         except AllmaError as error:
             refused = failure(error)
-        await (refused or self._app)(scope, receive, send)
+        if refused is not None or "visitor" not in scope["state"]:
+            await (refused or self._app)(scope, receive, send)
+            return
+        uses = (await self._engine()).credential_uses
+        credential = visitor(scope).credential
+        await run_while_valid(self._app, credential, uses, scope, receive, send)
 
     async def _refused(self, scope: Scope) -> JSONResponse | None:
         """Set the request's visitor; return the response that refuses the request, if any."""

@@ -116,6 +116,9 @@ class Api:
             key = visitor(request.scope).key, name
             self._calls[key] = work
             work.add_done_callback(lambda _: self._calls.pop(key, None))
+        id = visitor(request.scope).credential.id
+        remove = call.engine.credential_uses.add(id, work.cancel)
+        work.add_done_callback(lambda _: remove())
         stopped = call.engine.tasks.create_task(self._end_when_stopping(work, events))
         work.add_done_callback(lambda _: stopped.cancel())
 

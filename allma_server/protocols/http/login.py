@@ -6,9 +6,11 @@ server or log sees, and is valid once.
 
 import json
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.http.access import COOKIE, visitor
@@ -49,13 +51,20 @@ class Login:
     async def end(self, request: Request) -> Response:
         """Delete the cookie, here and in the browser."""
         try:
-            catalog = (await self._engine()).catalog
-            await catalog.end_visit(visitor(request.scope).credential)
+            engine, credential = await self._engine(), visitor(request.scope).credential
+            await engine.catalog.end_visit(credential)
         except AllmaError as error:
             return failure(error)
-        response = JSONResponse({})
+        # Afterwards, because this request is one of them. A token stays valid.
+        ids = [credential.id] if credential.kind == "browser" else []
+        ended = BackgroundTask(_end, engine, ids)
+        response = JSONResponse({}, background=ended)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
+
+
+async def _end(engine: Engine, credential_ids: list[int]) -> None:
+    engine.credential_uses.end(credential_ids)
 
 
 async def _secret(request: Request) -> str | None:

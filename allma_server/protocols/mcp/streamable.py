@@ -1,11 +1,12 @@
 """MCP over streamable HTTP, both eras: an application for a server that knows its clients.
 
 Each session of the handshake era has its own `Session`; requests of the modern era, which has no
-sessions, share one for each credential. The library binds a session to its credential.
+sessions, share one for each credential. The library binds a session to its credential; both end
+when the credential is revoked.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -60,11 +61,28 @@ async def streamable_mcp(
             scope["user"] = AuthenticatedUser(token)
             await manager.handle_request(scope, receive, send)
 
+        async def delete(credential: Credential, session_id: str) -> None:
+            await handle(_deletion(hosts[0], session_id), _nothing, _ignored, credential)
+
+        sessions.delete = delete
         try:
             async with manager.run():
                 yield handle
         finally:
             await sessions.close()
+
+
+def _deletion(host: str, session_id: str) -> dict[str, Any]:
+    """Return the scope of the request by which a client ends its session."""
+    headers = [(b"host", host.encode()), (b"mcp-session-id", session_id.encode())]
+    return {"type": "http", "method": "DELETE", "path": "/mcp", "headers": headers}
+
+
+async def _nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _ignored(message: Any) -> None: ...
 
 
 def _with_ports(names: Sequence[str]) -> list[str]:
@@ -78,12 +96,18 @@ class _Sessions:
         self._engine = engine
         self._background = background
         self._sessions: dict[tuple[int, str], Session] = {}
+        self._known: set[int] = set()
+        self.delete: Callable[[Credential, str], Awaitable[None]]
 
     async def of(self, context: Context) -> Session:
         """Return the session of a request, made with its first one."""
         assert context.request is not None
         credential: Credential = context.request.scope[_CREDENTIAL]
         key = credential.id, context.request.headers.get("mcp-session-id", "")
+        if credential.id not in self._known:
+            self._known.add(credential.id)
+            uses = (await self._engine()).credential_uses
+            uses.add(credential.id, lambda: self._background.create_task(self._end(credential)))
         session = self._sessions.pop(key, None)
         if session is None:
             client = ClientContext(credential.principal)
@@ -92,6 +116,13 @@ class _Sessions:
         if len(self._sessions) > MAX_SESSIONS:
             await self._sessions.pop(next(iter(self._sessions))).close()
         return session
+
+    async def _end(self, credential: Credential) -> None:
+        """End the sessions of a credential that was revoked, with their running calls."""
+        for key in [each for each in self._sessions if each[0] == credential.id]:
+            await self._sessions.pop(key).close()
+            if key[1]:
+                await self.delete(credential, key[1])
 
     async def close(self) -> None:
         for session in self._sessions.values():

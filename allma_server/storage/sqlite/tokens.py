@@ -46,19 +46,18 @@ class Tokens(Repository):
         rows = await self._db.rows("SELECT * FROM credentials WHERE kind = 'token' ORDER BY name")
         return [_token(row) for row in rows]
 
-    async def revoke_token(self, name: str) -> None:
-        """Delete the token of a user, and end their browsers' visits.
+    async def revoke_token(self, name: str) -> list[int]:
+        """Delete the token of a user and their browsers' cookies; return the ids of all.
 
         Raises:
             NotFound: the user has no token.
         """
         async with self._db.transaction() as tx:
-            row = await tx.row(
-                "SELECT id FROM credentials WHERE kind = 'token' AND name = ?", (name,)
-            )
-            if row is None:
+            rows = await tx.rows("SELECT id, kind FROM credentials WHERE name = ?", (name,))
+            if not any(row["kind"] == "token" for row in rows):
                 raise NotFound(f"{name} has no token.", "`allma tokens list` shows all tokens.")
             await tx.execute("DELETE FROM credentials WHERE name = ?", (name,))
+        return [row["id"] for row in rows]
 
     async def add_code(self, seconds: float) -> str:
         """Store a code that a browser of the owner exchanges once; return it."""
@@ -101,7 +100,9 @@ class Tokens(Repository):
             f"SELECT * FROM credentials WHERE hash = ? AND kind = ? AND {_VALID}",
             (_hash(secret), kind, now()),
         )
-        return None if row is None else Credential(row["id"], kind, _principal(row))
+        if row is None:
+            return None
+        return Credential(row["id"], kind, _principal(row), _seconds_left(row["expires_at"]))
 
 
 async def _add(
