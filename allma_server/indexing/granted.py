@@ -1,12 +1,15 @@
 """Indexing as it exists for a principal: only in folders that they may use, and their own jobs."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from allma_server._internal.paths import absolute, is_inside, real
 from allma_server.errors import DocumentNotFound, JobNotFound
 from allma_server.indexing.ingestion import Ingestion
-from allma_server.indexing.scan import Retry
+from allma_server.indexing.jobs import Run
+from allma_server.indexing.scan import Retry, RunOptions
+from allma_server.indexing.schedule import Priority
 from allma_server.ports import Progress
 from allma_server.types import ForgetReport, IngestReport, Job, Principal, Right, Workspace
 
@@ -99,7 +102,7 @@ class GrantedIngestion(Ingestion):
             only = only or {each.path for each in workspaces}
             around = [w for w in whole if any(is_inside(each.path, w.path) for each in workspaces)]
             workspaces = around
-        found = await super().run(
+        return await super().run(
             workspaces,
             progress,
             deadline=deadline,
@@ -107,25 +110,43 @@ class GrantedIngestion(Ingestion):
             retry=retry,
             accept_empty=accept_empty,
         )
-        if isinstance(found, Job):
-            self.started_by[found.id] = self._user
-        return found
+
+    def _start(
+        self,
+        workspaces: Sequence[Workspace],
+        priority: Priority,
+        options: RunOptions,
+        *,
+        resumed: Job | None = None,
+    ) -> Run:
+        run = super()._start(workspaces, priority, options, resumed=resumed)
+        self.started_by[run.job.id] = self._user
+        return run
 
     async def job(self, job_id: str) -> Job:
         job = await super().job(job_id)
         if not self._is_visible(job):
             raise JobNotFound(f"There is no job {job_id!r}.", "`allma status` lists them.")
-        return job
+        return self._shown(job)
 
     async def cancel(self, job_id: str) -> Job:
         await self.job(job_id)
-        return await super().cancel(job_id)
+        return self._shown(await super().cancel(job_id))
 
     def active_jobs(self) -> list[Job]:
-        return [job for job in super().active_jobs() if self._is_visible(job)]
+        return [self._shown(job) for job in super().active_jobs() if self._is_visible(job)]
 
     def _is_visible(self, job: Job) -> bool:
-        return self._may_add or (
-            self.started_by.get(job.id) == self._user
-            or (bool(job.path) and self._grants.grants(job.path))
-        )
+        """Return whether a job is the principal's own, or the engine's in a granted folder."""
+        user = self.started_by.get(job.id)
+        engines = user is None and bool(job.path) and self._grants.grants(job.path)
+        return self._may_add or engines or user == self._user
+
+    def _shown(self, job: Job) -> Job:
+        """Return a job without a folder that contains the grants."""
+        return job if self._grants.grants(job.path) else replace(job, path="")
+
+    def _runs_over(self, workspace: Workspace) -> list[Run]:
+        # Those over several folders count files outside the grants.
+        runs = super()._runs_over(workspace)
+        return runs if self._may_add else [run for run in runs if self._grants.grants(run.job.path)]

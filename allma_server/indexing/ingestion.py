@@ -189,11 +189,7 @@ class Ingestion:
 
         None when they have no files to read. Runs over saved files do not count.
         """
-        runs = [
-            run
-            for run in self._jobs.runs(INGEST)
-            if run.job.path in ("", workspace.path) and run.initial_priority > Priority.SAVED
-        ]
+        runs = [r for r in self._runs_over(workspace) if r.initial_priority > Priority.SAVED]
         reading = [run for run in runs if run.has_files_to_read]
         if not reading:
             return None
@@ -220,10 +216,13 @@ class Ingestion:
 
     def pending(self, workspace: Workspace) -> int:
         """Return the number of known changes in a workspace that are not indexed yet."""
-        jobs = [run.job for run in self._jobs.runs(INGEST)]
-        running = [job for job in jobs if job.path in ("", workspace.path)]
+        running = [run.job for run in self._runs_over(workspace)]
         left = sum(max(0, (job.total or 0) - job.done) for job in running)
         return self._monitor.pending(workspace.path) + left
+
+    def _runs_over(self, workspace: Workspace) -> list[Run]:
+        """Return the runs over a workspace, or over several."""
+        return [run for run in self._jobs.runs(INGEST) if run.job.path in ("", workspace.path)]
 
     @property
     def missing_vectors_reason(self) -> str | None:

@@ -5,6 +5,7 @@ the LSP arguments, the command line's options and the reference are made from it
 every client sees the same names, defaults and limits.
 """
 
+import asyncio
 import dataclasses
 import inspect
 import json
@@ -126,18 +127,27 @@ class Operation:
             raise InvalidArgument(_sentence(self, exc)) from exc
         await call.engine.refresh_settings()
         values = await self._resolved(call, checked)
+        outcome = "unexpected error"
         try:
             result = await self.run(call, **values)
-            self._note(call.principal, values, "done")
+            outcome = "done"
             return result
+        except asyncio.CancelledError:
+            outcome = "stopped"
+            raise
         except AllmaError as exc:
-            self._note(call.principal, values, exc.code)
+            outcome = exc.code
+            _hide_data_directory(call, exc)
             raise
         except Exception as exc:
             # A damaged database raises exceptions that no operation expects; they are not bugs.
             if (damage := await call.engine.catalog.damage_behind(exc)) is not None:
+                outcome = damage.code
+                _hide_data_directory(call, damage)
                 raise damage from exc
             raise
+        finally:
+            self._note(call.principal, values, outcome)
 
     def _note(self, principal: Principal, values: Mapping[str, object], outcome: str) -> None:
         """Write a line about a change: who, what, to what, and its outcome; never a user's text."""
@@ -173,6 +183,14 @@ class Operation:
                 given.pop(to_camel(name), None)
                 given[name] = value
         return given
+
+
+def _hide_data_directory(call: Call, error: AllmaError) -> None:
+    """Have an error not tell users where the index is stored."""
+    if Right.ADMIN not in call.principal.rights:
+        where = shown(str(call.engine.config.data_dir))
+        error.message = error.message.replace(where, "the data directory")
+        error.hint = error.hint and error.hint.replace(where, "the data directory")
 
 
 @cache

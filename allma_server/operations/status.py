@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -23,6 +24,7 @@ from allma_server.types import (
     EmbedderStatus,
     Job,
     OllamaStatus,
+    Right,
     Status,
     WorkspaceStatus,
 )
@@ -37,7 +39,7 @@ async def status(
         return await call.engine.ingestion.job(job_id)
     engine = call.engine
     provider = await _provider(engine)
-    return Status(
+    found = Status(
         version=__version__,
         data_dir=str(engine.config.data_dir),
         embedder=await _embedder(engine),
@@ -49,6 +51,19 @@ async def status(
         jobs=engine.ingestion.active_jobs(),
         clients=engine.clients(),
         pid=os.getpid(),
+    )
+    return found if Right.ADMIN in call.principal.rights else _for_users(found)
+
+
+def _for_users(found: Status) -> Status:
+    """Return a status without what concerns the whole index, and where it is stored."""
+    return replace(
+        found,
+        data_dir=None,
+        vectors=replace(found.vectors, pending=None, reason=None),
+        full_text=replace(found.full_text, pending=None, reason=None),
+        clients=None,
+        pid=None,
     )
 
 
@@ -139,7 +154,8 @@ def _status_text(result: Status) -> str:
     reason = (result.ollama.reason or "not reachable").rstrip(".")
     ollama = "reachable" if result.ollama.reachable else reason
     lines = [
-        f"Allma {result.version}; data in {readable(result.data_dir)}.",
+        f"Allma {result.version}"
+        + (f"; data in {readable(result.data_dir)}." if result.data_dir else "."),
         f"Embedder: {_embedder_text(result.embedder)}",
         f"Chat model: {result.chat_model or 'none'}. Models at {result.ollama.url}: {ollama}.",
         f"Vector search: {result.vectors.store} is {result.vectors.state}.",

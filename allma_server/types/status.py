@@ -40,11 +40,14 @@ class OllamaStatus:
 
 @dataclass(frozen=True, slots=True)
 class VectorStatus:
-    """The vector store; `state` is ready, rebuilding, idle or down, with its `reason`."""
+    """The vector store; `state` is ready, rebuilding, idle or down, with its `reason`.
+
+    `pending`: changes that it does not hold yet; None for a user who is no administrator.
+    """
 
     store: str
     state: str
-    pending: int
+    pending: int | None
     reason: str | None
 
 
@@ -63,10 +66,13 @@ class VectorStoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class FullTextStatus:
-    """The full-text index; `state` is ready, rebuilding, idle or down, with its `reason`."""
+    """The full-text index; `state` is ready, rebuilding, idle or down, with its `reason`.
+
+    `pending`: changes that it does not hold yet; None for a user who is no administrator.
+    """
 
     state: str
-    pending: int
+    pending: int | None
     reason: str | None
 
 
@@ -96,10 +102,13 @@ class WorkspaceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of the engine."""
+    """The state of the engine.
+
+    `data_dir`, `clients` and `pid` are None for a user who is no administrator.
+    """
 
     version: str
-    data_dir: str
+    data_dir: str | None
     embedder: EmbedderStatus
     chat_model: str | None
     ollama: OllamaStatus
@@ -107,8 +116,8 @@ class Status:
     full_text: FullTextStatus
     workspaces: list[WorkspaceStatus]
     jobs: list[Job]
-    clients: int
-    pid: int
+    clients: int | None
+    pid: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ import pytest_asyncio
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.errors import AllmaError, NotFound, PermissionDenied, as_dict
+from allma_server.errors import AllmaError, DiskFull, NotFound, PermissionDenied, as_dict
 from allma_server.indexing.granted import GrantedIngestion
 from allma_server.indexing.ingestion import Ingestion
-from allma_server.operations import BY_NAME, OPERATIONS, Call, jsonable
+from allma_server.operations import BY_NAME, OPERATIONS, Call, NullProgress, jsonable
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.mcp import serve_mcp
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.granted import GrantedCatalog
-from allma_server.types import LOCAL, RIGHTS, Principal
+from allma_server.types import LOCAL, RIGHTS, Job, Principal
 from tests.protocol.wire import Lines, connected, shell
 
 pytestmark = [pytest.mark.invariant(20), pytest.mark.asyncio(loop_scope="module")]
@@ -202,6 +202,45 @@ async def test_a_user_works_in_their_own_workspace(
     with pytest.raises(NotFound):
         await run(engine, bob, "conversations.show", id=asked.conversation_id)
     assert (await run(engine, LOCAL, "conversations.show", id=asked.conversation_id)).messages
+
+
+async def test_status_and_jobs_tell_a_user_nothing_of_others(
+    engine: Engine, folders: dict[str, Path], ann: Principal
+) -> None:
+    bob = Principal("bob", RIGHTS["write"], user="bob")
+    whole = await engine.ingestion.workspaces()
+    jobs = [
+        await Call(engine, who).engine.ingestion.run(part, NullProgress(), deadline=0)
+        for who, part in ((LOCAL, whole), (bob, [w for w in whole if "ours" in w.path]))
+    ]
+    status = await run(engine, ann, "status")
+    assert str(engine.config.data_dir) not in json.dumps(jsonable(status))
+    counts = status.clients, status.pid, status.vectors.pending, status.full_text.pending
+    assert set(counts) == {None}
+    assert status.jobs == []
+    for job in jobs:
+        assert isinstance(job, Job)
+        with pytest.raises(NotFound):
+            await run(engine, ann, "status", job_id=job.id)
+        with pytest.raises(NotFound):
+            await run(engine, ann, "jobs.cancel", job_id=job.id)
+    assert await run(engine, bob, "status", job_id=jobs[1].id)
+    assert {job.id for job in (await run(engine, LOCAL, "status")).jobs} <= {j.id for j in jobs}
+
+
+async def test_an_error_does_not_tell_a_user_where_the_index_is(
+    engine: Engine, ann: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = engine.config.data_dir
+
+    async def full(*_: object) -> None:
+        raise DiskFull(f"No space is left in {where}.")
+
+    monkeypatch.setattr(Catalog, "document_page", full)
+    with pytest.raises(DiskFull, match="No space is left in the data directory"):
+        await run(engine, ann, "documents")
+    with pytest.raises(DiskFull, match=str(where)):
+        await run(engine, LOCAL, "documents")
 
 
 async def test_a_grant_may_be_a_part_of_a_workspace(engine: Engine, tmp_path: Path) -> None:

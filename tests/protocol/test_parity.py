@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -9,9 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import pytest_asyncio
 from pydantic.alias_generators import to_snake
 
+from allma_server._internal.logs import AUDIT
 from allma_server.engine import Engine
 from allma_server.errors import AllmaError, as_dict
 from allma_server.operations import BY_NAME, OPERATIONS, Call, Operation, jsonable
@@ -22,6 +26,7 @@ from allma_server.protocols.mcp import serve_mcp
 from allma_server.protocols.shell.client import ShellClient
 from allma_server.protocols.tools import TOOLS
 from allma_server.types import LOCAL, Job
+from tests.protocol.http_server import browser, served
 from tests.protocol.wire import Frames, Lines, connected, shell
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,6 +77,9 @@ NOT_TOOLS = {
 }  # fmt: skip
 """Operations that are no tool: the contract has eight, and people do these."""
 
+NOT_HTTP = {"login"}
+"""What has no address: at /api/login a browser uses the code that this operation makes."""
+
 
 def sampled(operation: Operation) -> dict[str, Any]:
     """Arguments for an operation, from its signature: what it requires, and nothing else."""
@@ -79,6 +87,16 @@ def sampled(operation: Operation) -> dict[str, Any]:
         return ARGUMENTS[operation.name]
     required = [n for n, field in operation.arguments.model_fields.items() if field.is_required()]
     return {name: SAMPLES[name] for name in required}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(engine: Engine) -> AsyncGenerator[httpx.AsyncClient]:
+    """The engine's owner in a browser, over HTTP."""
+    async with served(engine) as url, browser(url) as client:
+        client.headers["origin"] = url
+        made = await BY_NAME["login"](Call(engine, LOCAL), {})
+        assert (await client.post("/api/login", json={"code": made.code})).status_code == 200
+        yield client
 
 
 @asynccontextmanager
@@ -164,23 +182,45 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
 
 
 async def test_the_compared_names_are_operations() -> None:
-    assert set(ARGUMENTS) | NOT_TOOLS <= set(BY_NAME)
+    assert set(ARGUMENTS) | NOT_TOOLS | NOT_HTTP <= set(BY_NAME)
     assert not NOT_TOOLS & set(TOOL_OF)
 
 
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
 async def test_an_operation_returns_the_same_through_every_protocol(
-    engine: Engine, provider: EngineProvider, notes: Path, tmp_path: Path, name: str
+    engine: Engine,
+    provider: EngineProvider,
+    page: httpx.AsyncClient,
+    notes: Path,
+    tmp_path: Path,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, AUDIT)
+
+    def is_audited() -> bool:
+        """Whether the last line about a change is about this one."""
+        lines = [each.getMessage() for each in caplog.records if each.name == AUDIT]
+        return lines[-1:] != [] and re.match(rf"local {name} .*: done$", lines[-1]) is not None
+
     async with every(provider) as (lsp, mcp, client):
         arguments = await prepared(engine, name, notes, tmp_path)
         expected = steady(jsonable(await BY_NAME[name](Call(engine, LOCAL), arguments)))
+        assert is_audited() == BY_NAME[name].writes
 
         arguments = await prepared(engine, name, notes, tmp_path)
         assert steady(await lsp.result(f"allma/{name}", arguments)) == expected
+        assert is_audited() == BY_NAME[name].writes
 
         arguments = await prepared(engine, name, notes, tmp_path)
         assert steady(jsonable(await client.run(name, arguments))) == expected
+        assert is_audited() == BY_NAME[name].writes
+
+        arguments = await prepared(engine, name, notes, tmp_path)
+        answer = await page.post(f"/api/{name}", json=arguments)
+        if name not in NOT_HTTP:
+            assert (answer.status_code, steady(answer.json())) == (200, expected)
+            assert is_audited() == BY_NAME[name].writes
 
         if name in TOOL_OF:
             tool, action = TOOL_OF[name]
@@ -192,6 +232,7 @@ async def test_an_operation_returns_the_same_through_every_protocol(
             result = await mcp.tool(tool.name, **arguments)
             assert not result.get("isError"), result
             assert steady(result["structuredContent"]) == expected
+            assert is_audited() == BY_NAME[name].writes
 
 
 @pytest.mark.parametrize(
@@ -208,7 +249,11 @@ async def test_an_operation_returns_the_same_through_every_protocol(
     ],
 )
 async def test_an_expected_error_is_the_same_through_every_protocol(
-    engine: Engine, provider: EngineProvider, name: str, arguments: dict[str, Any]
+    engine: Engine,
+    provider: EngineProvider,
+    page: httpx.AsyncClient,
+    name: str,
+    arguments: dict[str, Any],
 ) -> None:
     with pytest.raises(AllmaError) as failed:
         await BY_NAME[name](Call(engine, LOCAL), arguments)
@@ -221,10 +266,16 @@ async def test_an_expected_error_is_the_same_through_every_protocol(
     assert steady(answer["error"]["data"]) == expected == steady(result["structuredContent"])
     assert steady(as_dict(reported.value)) == expected
     assert result["isError"]
+    over_http = await page.post(f"/api/{name}", json=arguments)
+    assert over_http.status_code >= 400
+    assert steady(over_http.json()) == expected
 
 
 async def test_an_unexpected_error_reveals_no_details_in_any_protocol(
-    engine: Engine, provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    provider: EngineProvider,
+    page: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def broken(*_: object) -> Any:
         raise KeyError("a secret")
@@ -239,7 +290,9 @@ async def test_an_unexpected_error_reveals_no_details_in_any_protocol(
     assert answer["error"]["code"] == -32603
     assert result["structuredContent"]["code"] == "internal_error"
     assert answer["error"]["message"] == result["content"][0]["text"]
-    assert "secret" not in f"{answer}{result}"
+    over_http = await page.post("/api/documents", json={})
+    assert (over_http.status_code, over_http.json()["code"]) == (500, "internal_error")
+    assert "secret" not in f"{answer}{result}{over_http.text}"
 
 
 @pytest.mark.invariant(11)

@@ -28,7 +28,7 @@ def _status(result: Status, page: Page) -> View:
     unwritten = f", {words.pending:,} pending" if words.pending else ""
     yield from page.facts(
         ("version", result.version),
-        ("data", page.location(result.data_dir, style="", whole=True)),
+        ("data", page.location(result.data_dir or "", style="", whole=True)),
         ("embedder", (embedder.name or "not chosen yet") + dimensions),
         ("", Text(embedder.notice, "yellow") if embedder.notice else None),
         ("model", result.chat_model or Text("none", "yellow")),
@@ -37,7 +37,7 @@ def _status(result: Status, page: Page) -> View:
         ("", vectors.reason),
         ("full text", f"{words.state}{unwritten}"),
         ("", words.reason),
-        ("process", f"{result.pid}, {count(result.clients, 'client')}"),
+        ("process", f"{result.pid}, {count(result.clients or 0, 'client')}"),
     )
     for workspace in result.workspaces:
         yield Text("\n") + page.location(workspace.path, whole=True)

@@ -363,7 +363,7 @@ export interface EmbedderStatus {
 /** The full-text index; `state` is ready, rebuilding, idle or down, with its `reason`. */
 export interface FullTextStatus {
   state: string;
-  pending: number;
+  pending: number | null;
   reason: string | null;
 }
 
@@ -380,7 +380,7 @@ export interface OllamaStatus {
 /** The state of the engine. */
 export interface Status {
   version: string;
-  dataDir: string;
+  dataDir: string | null;
   embedder: EmbedderStatus;
   chatModel: string | null;
   ollama: OllamaStatus;
@@ -388,15 +388,15 @@ export interface Status {
   fullText: FullTextStatus;
   workspaces: WorkspaceStatus[];
   jobs: Job[];
-  clients: number;
-  pid: number;
+  clients: number | null;
+  pid: number | null;
 }
 
 /** The vector store; `state` is ready, rebuilding, idle or down, with its `reason`. */
 export interface VectorStatus {
   store: string;
   state: string;
-  pending: number;
+  pending: number | null;
   reason: string | null;
 }
 
@@ -665,7 +665,7 @@ export interface TokensAddParams {
 /** List the tokens of all users, without their secrets. */
 export type TokensListParams = Record<string, never>;
 
-/** Revoke the token of a user, who is refused from now on; their conversations are kept. */
+/** Revoke the token of a user, whose requests end at once; their conversations are kept. */
 export interface TokensRevokeParams {
   /** Who uses it, such as ann or ann@example.org. */
   name: string;

@@ -272,7 +272,7 @@
 
 ---@class allma.FullTextStatus
 ---@field state string
----@field pending integer
+---@field pending? integer
 ---@field reason? string
 
 ---@class allma.OllamaStatus
@@ -285,7 +285,7 @@
 
 ---@class allma.Status
 ---@field version string
----@field dataDir string
+---@field dataDir? string
 ---@field embedder allma.EmbedderStatus
 ---@field chatModel? string
 ---@field ollama allma.OllamaStatus
@@ -293,13 +293,13 @@
 ---@field fullText allma.FullTextStatus
 ---@field workspaces allma.WorkspaceStatus[]
 ---@field jobs allma.Job[]
----@field clients integer
----@field pid integer
+---@field clients? integer
+---@field pid? integer
 
 ---@class allma.VectorStatus
 ---@field store string
 ---@field state string
----@field pending integer
+---@field pending? integer
 ---@field reason? string
 
 ---@class allma.WorkspaceStatus
