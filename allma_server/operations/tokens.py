@@ -8,6 +8,7 @@ from pydantic import Field
 
 from allma_server.errors import InvalidArgument
 from allma_server.operations.call import Call
+from allma_server.operations.login_file import make_login_file
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import indexed_folder
 from allma_server.types import LOCAL, Access, Done, LoginCode, NewToken, TokenList
@@ -64,7 +65,16 @@ async def revoke_token(call: Call, name: UserName) -> Done:
     return Done(f"Revoked the token of {name}.")
 
 
-async def make_login_code(call: Call) -> LoginCode:
+async def make_login_code(
+    call: Call,
+    file: Annotated[
+        bool, Field(description="Also make a private file that leads a browser there.")
+    ] = False,
+) -> LoginCode:
     """Make a code with which a browser logs in once, as the owner of this engine."""
+    urls = list(call.engine.urls)
     code = await call.engine.catalog.add_code(CODE_SECONDS)
-    return LoginCode(code, CODE_SECONDS, list(call.engine.urls))
+    path = (
+        await make_login_file(call.engine, urls[0], code, CODE_SECONDS) if file and urls else None
+    )
+    return LoginCode(code, CODE_SECONDS, urls, path)

@@ -106,9 +106,11 @@ class TokenList:
 class LoginCode:
     """A code that a browser exchanges once for a cookie, within `seconds`.
 
-    `urls`: the addresses at which this engine is served over HTTP now.
+    `urls`: the addresses at which this engine is served over HTTP now. `file`: a private file that
+    leads a browser there with the code, if it was asked for; it is removed after its use.
     """
 
     code: str
     seconds: int
     urls: list[str]
+    file: str | None = None

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx
 import psutil
 import pytest
+from watchfiles import watch
 
 from allma_server.daemon.link import stop
 from tests.e2e.program import program
@@ -35,8 +39,8 @@ def ended(settings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             wait_until_ended(process.pid)
 
 
-def opened() -> dict[str, Any]:
-    command = [sys.executable, "-m", "allma_server", "open", "--print", "--json"]
+def opened(*, print_it: bool = True) -> dict[str, Any]:
+    command = [sys.executable, "-m", "allma_server", "open", "--json", *["--print"] * print_it]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -52,6 +56,25 @@ def test_the_page_is_served_and_its_address_signs_in_once() -> None:
         assert browser.post("/api/login", json={"code": code}).status_code == 200
         assert browser.get("/api/me").json()["name"] == "local"
         assert browser.post("/api/login", json={"code": code}).status_code == 401
+
+
+def test_a_browser_is_led_by_a_private_file_that_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\nprintf "%s\n" "$@" >{seen}\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    url = opened(print_it=False)["url"]
+    [given] = seen.read_text().splitlines()
+    file = Path(url2pathname(urlsplit(given).path))
+    assert file.stat().st_mode & 0o777 == 0o600
+    found = re.search(rf'"0; url={url}/#code=([\w-]+)"', file.read_text())
+    assert found and found[1] not in given
+    assert httpx.post(f"{url}/api/login", json={"code": found[1]}).status_code == 200
+    changes = watch(file.parent, rust_timeout=500, yield_on_timeout=True)
+    while file.exists():
+        next(changes)
 
 
 async def test_a_server_ends_when_it_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:

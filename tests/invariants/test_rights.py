@@ -46,8 +46,8 @@ NOT_NARROWED = {
     "unfinished_jobs", "check_writable", "write_error", "delete_backups",
     # Administrators:
     "damage", "quick_damage", "contradictions", "damage_behind", "drop_orphans",
-    "mark_incomplete", "export", "add_token", "tokens", "revoke_token", "add_code", "begin_visit",
-    "end_visit", "credential",
+    "mark_incomplete", "export", "add_token", "tokens", "revoke_token", "add_code", "is_code",
+    "begin_visit", "end_visit", "credential",
     # Of passages or candidates that are narrowed:
     "passages", "shown",
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """`allma open`: the page in the browser."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,10 +21,13 @@ async def open_page(shell: Shell, only_print: Print = False) -> None:
     from allma_server.daemon.serving import start_serving
     from allma_server.types import LoginCode, PageAddress
 
-    code: LoginCode = await shell.run("login")
+    code: LoginCode = await shell.run("login", file=not only_print)
     if not code.urls:
         await start_serving(shell.data_dir)
-        code = await shell.run("login")
-    address = f"{code.urls[0]}/#code={code.code}"
-    is_opened = not only_print and webbrowser.open(address)
-    shell.show(PageAddress(code.urls[0] if is_opened else address, is_opened, code.seconds))
+        code = await shell.run("login", file=not only_print)
+    # Through a file: the arguments of a browser are visible to other users of this computer.
+    is_opened = code.file is not None and webbrowser.open(Path(code.file).as_uri())
+    url, address = code.urls[0], f"{code.urls[0]}/#code={code.code}"
+    shell.show(PageAddress(url if is_opened else address, is_opened, code.seconds))
+    if is_opened:
+        shell.say("If no page opens, run `allma open --print` and open the address it shows.")

@@ -66,6 +66,11 @@ class Tokens(Repository):
             await _add(tx, "code", code, None, "admin", [], seconds)
         return code
 
+    async def is_code(self, code: str) -> bool:
+        """Return whether a code has neither been used nor expired."""
+        query = f"SELECT 1 FROM credentials WHERE hash = ? AND kind = 'code' AND {_VALID}"
+        return await self._db.row(query, (_hash(code), now())) is not None
+
     async def begin_visit(self, secret: str, seconds: float) -> str | None:
         """Exchange a code, or the token of a user, for the secret of a browser's cookie.
 

@@ -48,8 +48,10 @@ export class PageTests {
 
   async usesCode() {
     const page = await this.site.visitor();
-    const { code } = await this.site.allma("login");
-    await page.goto(`${this.site.url}/#code=${code}`);
+    const file = await this.site.opened();
+    const [, code] = readFileSync(new URL(file), "utf8").match(/#code=([\w-]+)/);
+    assert.ok(!file.includes(code));
+    await page.goto(file);
     await page.getByText("5 documents in 1 folder").waitFor();
     assert.equal(new URL(page.url()).hash, "#/");
     const [cookie] = await page.context().cookies();
@@ -257,6 +259,10 @@ export class PageTests {
     }
     await page.getByRole("link", { name: "Settings" }).click();
     await page.getByText("ask and search").waitFor();
+    assert.equal(await page.getByText(this.site.data).count(), 0);
+    await page.waitForLoadState("networkidle");
+    assert.equal(await page.locator(".conversations li").count(), 0);
+    assert.notEqual(await this.page.locator(".conversations li").count(), 0);
     assert.equal(await page.getByRole("button", { name: /Delete|Download|Check/ }).count(), 0);
     await page.context().close();
   }

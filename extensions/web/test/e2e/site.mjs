@@ -1,7 +1,14 @@
 // A server with an indexed project, and a browser that uses its page.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -28,7 +35,8 @@ export class Site {
   constructor() {
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), "allma-web-")));
     this.project = writeProject(join(this.folder, "harbor"));
-    mkdirSync(join(this.folder, "data"));
+    this.data = join(this.folder, "data");
+    mkdirSync(this.data);
     /** Requests to other origins, and what the browser complains about. */
     this.complaints = [];
   }
@@ -39,7 +47,7 @@ export class Site {
       ...Object.fromEntries(
         Object.entries(process.env).filter(([name]) => !/^(ALLMA|OLLAMA)_/.test(name)),
       ),
-      ALLMA_DATA_DIR: join(this.folder, "data"),
+      ALLMA_DATA_DIR: this.data,
       ALLMA_CONFIG: join(this.folder, "config.toml"),
       ALLMA_OLLAMA_URL: this.ollama.url,
     };
@@ -57,6 +65,15 @@ export class Site {
   async allma(...args) {
     const { stdout } = await run(serverProgram(), [...args, "--json"], { env: this.env });
     return stdout ? JSON.parse(stdout) : null;
+  }
+
+  /** Runs `allma open`; returns the address of the file that it has a browser open. */
+  async opened() {
+    const browser = join(this.folder, "browser");
+    writeFileSync(browser, `#!/bin/sh\nprintf %s "$1" > "${this.folder}/opened"\n`, { mode: 0o700 });
+    const env = { ...this.env, BROWSER: `${browser} %s` };
+    await run(serverProgram(), ["open"], { env });
+    return readFileSync(join(this.folder, "opened"), "utf8");
   }
 
   /** Starts the server, and waits until it listens. */
@@ -90,7 +107,7 @@ export class Site {
     page.on("console", (message) => this.onConsole(message));
     page.on("pageerror", (error) => this.complaints.push(error.stack));
     page.on("request", (request) => {
-      if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(this.url)) {
+      if (!/^(blob|data|file):/.test(request.url()) && !request.url().startsWith(this.url)) {
         this.complaints.push(`a request to ${request.url()}`);
       }
     });
