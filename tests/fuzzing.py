@@ -271,7 +271,7 @@ async def run(protocol: str, folder: Path, frames: int, seed: int, seconds: floa
             allowed.update(json.dumps(id) for id in frame.allowed)
             client.writer.write(client.frame(frame.body.replace(b"\n", b" ")))
             if number % max(1, frames // 5) == 0:
-                outcome.memory.append((_resident(pid), _resident(engine)))
+                outcome.memory.append((resident(pid), resident(engine)))
             try:
                 await settle(OUTSTANDING)
             except TimeoutError:
@@ -283,7 +283,7 @@ async def run(protocol: str, folder: Path, frames: int, seed: int, seconds: floa
             await settle(0)
         except TimeoutError:
             outcome.faults += [f"no answer to {bodies[0][:300]!r}" for bodies in waiting.values()]
-        outcome.memory.append((_resident(pid), _resident(engine)))
+        outcome.memory.append((resident(pid), resident(engine)))
         if engine != await _engine_pid(client, protocol):
             outcome.faults.append("the engine has died")
     return outcome
@@ -326,5 +326,5 @@ async def _engine_pid(client: Wire, protocol: str) -> int:
     return (reported.get("structuredContent") or reported)["pid"]
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
     return psutil.Process(pid).memory_info().rss if pid else 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzzing import PROTOCOLS, run
+from tests.fuzzing_http import run_http
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,12 @@ async def test_every_mutated_request_is_answered(protocol: str, folder: Path) ->
     outcome = await run(protocol, folder, 300, seed=1)
     assert outcome.faults == []
     assert sum(outcome.answers.values()) > 200
+
+
+async def test_every_mutated_http_request_is_answered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLMA_RATE_LIMIT", "100000/second")
+    outcome = await run_http(300, seed=1)
+    assert outcome.faults == []
+    assert {"200", "400", "401", "404"} <= outcome.answers.keys()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import random
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ import pytest_asyncio
 
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
-from allma_server.operations import BY_NAME, OPERATIONS, Call
+from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.http import bounds, listener
 from allma_server.protocols.http.listener import listen
 from allma_server.protocols.http.server import is_loopback
 from allma_server.types import LOCAL
 from tests.protocol.http_server import EVENTS, JSON, browser, events, served, token_of
 from tests.protocol.test_http import refused
-from tests.seeds import seeds
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -236,58 +234,6 @@ async def test_tokens_are_in_no_log_and_no_error(
     assert token not in "".join(each.text for each in said) + str(listed) + caplog.text
     stored = await engine.catalog._db.rows("SELECT * FROM credentials")
     assert token not in str([tuple(row) for row in stored])
-
-
-@pytest.mark.seeds
-@pytest.mark.parametrize("seed", seeds(1, 34))
-async def test_random_requests_never_break_the_server(engine: Engine, seed: int) -> None:
-    rng = random.Random(seed)
-    token = await token_of(engine, "fuzz", can="write")
-    async with served(engine, rate_limit="100000/second") as url, browser(url, token) as client:
-        for _ in range(300):
-            path, body, headers = _request(rng)
-            try:
-                answer = await client.request(
-                    rng.choice(["GET", "POST", "PUT", "DELETE", "HEAD"]), path,
-                    content=body, headers=headers,
-                )  # fmt: skip
-            except httpx.InvalidURL:
-                continue
-            assert answer.status_code < 500 or answer.json()["code"] != "internal_error", (
-                path, body, headers,
-            )  # fmt: skip
-        assert (await client.get("/health")).status_code == 200
-
-
-def _request(rng: random.Random) -> tuple[str, bytes, dict[str, str]]:
-    operation = rng.choice([each for each in OPERATIONS if each.name not in ("forget", "ask")])
-    paths = [f"/api/{operation.name}", "/mcp", "/api/login", "/api/cancel", "/api/" + "x" * 50, "/"]
-    values: list[Any] = [
-        None,
-        True,
-        -1,
-        1e308,
-        "",
-        "\0",
-        "\ud800",
-        "a" * 9999,
-        [],
-        {},
-        [[]],
-        "../..",
-    ]
-    names = [*operation.arguments.model_fields, "extra"]
-    arguments = {rng.choice(names): rng.choice(values) for _ in range(rng.randrange(4))}
-    body = json.dumps(arguments).encode()
-    if rng.random() < 0.3:
-        body = bytes(rng.randrange(256) for _ in range(rng.randrange(200)))
-    headers = {"content-type": rng.choice(["application/json", "text/plain", ""])}
-    if rng.random() < 0.3:
-        headers["accept"] = rng.choice(["text/event-stream", "*/*", "\x7f"])
-    if rng.random() < 0.2:
-        headers["mcp-session-id"] = "x"
-        headers["mcp-protocol-version"] = rng.choice(["2026-07-28", "1999-01-01", "x"])
-    return rng.choice(paths), body, headers
 
 
 async def test_an_answer_is_kept_when_the_browser_goes_away(engine: Engine, url: str) -> None:
