@@ -1,7 +1,7 @@
 """What clients have open with a credential, to end it when the credential is revoked."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
 
@@ -29,7 +29,7 @@ class CredentialUses:
         return remove
 
     @contextmanager
-    def open(self, credential_id: int, end: Callable[[], object]) -> Iterator[None]:
+    def open(self, credential_id: int, end: Callable[[], object]) -> Generator[None]:
         """Have `end` called when the credential is revoked during the block."""
         remove = self.add(credential_id, end)
         try:

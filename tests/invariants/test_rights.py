@@ -218,14 +218,14 @@ async def test_status_and_jobs_tell_a_user_nothing_of_others(
     counts = status.clients, status.pid, status.vectors.pending, status.full_text.pending
     assert set(counts) == {None}
     assert status.jobs == []
-    for job in jobs:
-        assert isinstance(job, Job)
+    ids = [job.id for job in jobs if isinstance(job, Job)]
+    assert len(ids) == 2
+    for id in ids:
         with pytest.raises(NotFound):
-            await run(engine, ann, "status", job_id=job.id)
+            await run(engine, ann, "status", job_id=id)
         with pytest.raises(NotFound):
-            await run(engine, ann, "jobs.cancel", job_id=job.id)
-    assert await run(engine, bob, "status", job_id=jobs[1].id)
-    assert {job.id for job in (await run(engine, LOCAL, "status")).jobs} <= {j.id for j in jobs}
+            await run(engine, ann, "jobs.cancel", job_id=id)
+    assert await run(engine, bob, "status", job_id=ids[1])
 
 
 async def test_an_error_does_not_tell_a_user_where_the_index_is(

@@ -241,6 +241,7 @@ export interface LoginCode {
   code: string;
   seconds: number;
   urls: string[];
+  file: string | null;
 }
 
 /** A token that was just made; `token` is its secret, which is not stored. */
@@ -672,7 +673,10 @@ export interface TokensRevokeParams {
 }
 
 /** Make a code with which a browser logs in once, as the owner of this engine. */
-export type LoginParams = Record<string, never>;
+export interface LoginParams {
+  /** Also make a private file that leads a browser there. */
+  file?: boolean;
+}
 
 /** Progress of an answer, sent for its `partialResultToken`. */
 export type AskProgress = AnswerStarted | AnswerStatus | AnswerThinking | AnswerChunk | AnswerSources;

@@ -99,7 +99,7 @@ async def test_a_saved_text_ranks_as_it_does_once_the_index_holds_it(
         monkeypatch.setattr(indexing, "PAUSE_SECONDS", 3600.0)
         await publish(catalog, "/w/new.md", saved)
         before = [await words.search_text(query, 50) for query in queries]
-        assert (await words.status()).pending > 0
+        assert (await words.status()).pending
         await words.check()
         for query, pending in zip(queries, before, strict=True):
             written = await words.search_text(query, 50)

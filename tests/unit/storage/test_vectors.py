@@ -179,7 +179,7 @@ async def test_a_change_is_found_at_once_though_chroma_has_not_heard_of_it(
                 hits = ids_of(await vectors.nearest(query, 12))
                 assert hits == await exact(catalog, query, 12)
                 assert len(hits) == 12 and kept <= set(hits)
-            assert (await vectors.status()).pending > 0
+            assert (await vectors.status()).pending
         await vectors.wait_until_current()
         assert await rows_in(vectors) == 12
 

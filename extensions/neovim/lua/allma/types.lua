@@ -176,6 +176,7 @@
 ---@field code string
 ---@field seconds integer
 ---@field urls string[]
+---@field file? string
 
 ---@class allma.NewToken
 ---@field name string
@@ -451,3 +452,4 @@
 ---@field name string Who uses it, such as ann or ann@example.org.
 
 ---@class allma.LoginParams
+---@field file? boolean Also make a private file that leads a browser there.
