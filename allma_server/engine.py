@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -264,9 +265,8 @@ class Engine:
 
     `settings` returns those last read, from `live` if given. `clients`: how many are connected.
     `tasks` owns work that outlives its call, and must not raise. `questions`: one object for each
-    in progress. `scripts`: those the embedder knows, as far as measured. `urls`: of its server.
+    in progress. `scripts`: known to the embedder. `urls`, `credential_uses`: of its HTTP server.
     `answers`: to give again. `background`: requests. `ongoing`: state of conversations.
-    `credential_uses`: what clients of its server have open.
     """
 
     settings: Callable[[], Config]
@@ -430,10 +430,7 @@ async def import_data(
         InvalidArgument: the file is not an export, or existing data would be lost.
         DataDirectoryTooNew, DataDirectoryBusy, DiskFull, StorageError: the import failed.
     """
-
-    def refuse(taken: ImportedData) -> None:
-        _refuse_import(taken, data_dir)
-
+    refuse = partial(_refuse_import, data_dir=data_dir)
     taken = await import_archive(
         Path(file), data_dir, DATABASE, VECTORS, replace=replace, mask=mask, refuse=refuse
     )
