@@ -1,11 +1,11 @@
 """Filter the text of a chat model while it is generated, before it is shown.
 
-Only the beginning of the refusal that the prompt asks for is held back; what was shown is never
-taken back. Each citation is checked when its sentence is complete (`citations.py`). At the end of a
-complete answer, `grounding` tells what the passages support of it: other refusals are recognised
-(`refusal.py`), an answer without citations gets the number of the passage that supports it
-(`evidence.py`), and figures that no passage has, or passages that disagree (`contradictions.py`),
-are marked.
+Only the first two words of the refusal that the prompt asks for are held back; what was shown is
+never taken back. Each citation is checked when its sentence is complete (`citations.py`). At the
+end of a complete answer, `grounding` tells what the passages support of it: other refusals are
+recognised (`refusal.py`), an answer without citations gets the number of the passage that supports
+it (`evidence.py`), and figures that no passage has, or passages that disagree
+(`contradictions.py`), are marked.
 """
 
 import re
@@ -16,15 +16,17 @@ from allma_server.answering.contradictions import find_contradiction
 from allma_server.answering.evidence import Evidence
 from allma_server.answering.fence import FenceFilter
 from allma_server.answering.refusal import (
-    REFUSAL,
+    OPENING,
+    OPENING_OF_LIMITED,
+    find_refusal_end,
     is_exact_refusal,
     is_refusal,
     may_become_refusal,
+    text_after_opening,
 )
 from allma_server.answering.statements import split_sentences
 from allma_server.types import Citation, Grounding, Passage
 
-_SENTENCE_END = re.compile(r"[.!?。！？](?=\s)|\n")
 CUT_OFF_MARK = " …"
 """Appended to an answer that was cut off."""
 
@@ -43,7 +45,7 @@ class AnswerFilter:
         question: str,
         passages: Sequence[Passage],
         *,
-        refusal: str = REFUSAL,
+        is_limited: bool = False,
         numbers: Sequence[int] = (),
     ) -> None:
         """Filter the answer to `question` from `passages`.
@@ -51,20 +53,19 @@ class AnswerFilter:
         Args:
             question: as it was asked.
             passages: those in the prompt, which the model numbers from 1.
-            refusal: is shown for the refusal of the prompt.
+            is_limited: whether the documents may contain more than was found, so that a refusal
+                says less.
             numbers: the number to show for each passage, if it is another one.
         """
-        self._refusal = refusal
+        self._opening = OPENING_OF_LIMITED if is_limited else OPENING
         self._passages = passages
         self._evidence = Evidence.from_passages(question, passages)
-        self._checked = CitationFilter(len(passages), self._evidence.correct_citations, numbers)
+        self._checked = CitationFilter(len(passages), self._correct_citations, numbers)
         self._held: str | None = "" if passages else None
         self._fence = FenceFilter()
         self._declined = False
         self._final: Grounding | None = None
         self._plain = "" if not passages else None
-        self.is_replaced = False
-        """Whether the answer begins with `refusal`."""
         self.disagreeing: tuple[int, int] | None = None
         """The numbers of two passages that contradict each other on the answer."""
 
@@ -104,19 +105,19 @@ class AnswerFilter:
         if self._plain is not None:
             self._plain += piece
             return piece
-        piece = self._fence.add(piece)
-        if self._held is None:
-            return self._checked.add(piece)
-        self._held += piece
-        return self._decide(final=False)
+        return self._add(self._fence.add(piece))
 
     def finish(self) -> str:
         """Return the rest after the model has ended; `text` stays empty if there was nothing."""
         if self._plain is not None:
             return ""
-        rest = self._release_fence()
-        rest += self._decide(final=True) if self._held is not None else ""
-        rest += self._checked.finish() + self._add_source()
+        rest = self._add(self._fence.finish())
+        if not self._declined:
+            rest += self._release()
+        rest += self._checked.finish()
+        if find_refusal_end(f"{self.text}.") == len(self.text) + 1:
+            rest += self._watch(".")
+        rest += self._add_source()
         self._final = self._judge()
         return rest
 
@@ -128,7 +129,7 @@ class AnswerFilter:
         """
         rest = ""
         if self._plain is None:
-            rest = self._release_fence()
+            rest = self._add(self._fence.finish())
             if not self._declined:
                 rest += self._release()
             rest += self._checked.finish()
@@ -142,35 +143,35 @@ class AnswerFilter:
             self._plain += CUT_OFF_MARK
         return rest
 
-    def _release_fence(self) -> str:
-        rest = self._fence.finish()
+    def _add(self, piece: str) -> str:
+        """Add text without boundary lines; hold the opening of a refusal, and what follows one."""
         if self._held is None:
-            return self._checked.add(rest)
-        self._held += rest
-        return ""
-
-    def _decide(self, *, final: bool) -> str:
-        """Decide whether the text held back is the refusal, and return what can be shown of it."""
-        assert self._held is not None
+            return self._watch(piece)
+        self._held += piece
         if self._declined:
             return self._release() if _CITATION.search(self._held) else ""
-        if not final and may_become_refusal(self._held):
-            return ""
-        if not self._held.strip():
-            return ""
-        # Small models add a number even to the refusal that the prompt gives them.
-        if not is_exact_refusal(self._held):
-            return self._release()
-        end = _SENTENCE_END.search(self._held)
-        if end is None and not final:
-            return ""
-        self._held = self._held[end.end() :] if end else ""
-        self._declined = self.is_replaced = True
-        return self._checked.add(f"{self._refusal} ")
+        # Small models add marks even to the refusal that the prompt gives them.
+        if (rest := text_after_opening(self._held)) is not None:
+            self._held = None
+            return self._checked.add(self._opening) + self._watch(rest)
+        return "" if may_become_refusal(self._held) else self._release()
+
+    def _watch(self, piece: str) -> str:
+        """Show a piece; if it completes the refusal, hold what follows."""
+        before = len(self._checked.text)
+        end = None if self._declined else find_refusal_end(self._checked.text + piece)
+        if end is None or end <= before:
+            return self._checked.add(piece)
+        self._declined, self._held = True, ""
+        shown = self._checked.add(piece[: end - before])
+        return shown + self._add(piece[end - before :])
 
     def _release(self) -> str:
         held, self._held = self._held or "", None
-        return self._checked.add(held.lstrip())
+        return self._checked.add(held if self._declined else held.lstrip())
+
+    def _correct_citations(self, numbers: Sequence[int], text: str) -> Sequence[int]:
+        return () if is_exact_refusal(text) else self._evidence.correct_citations(numbers, text)
 
     def _add_source(self) -> str:
         """Add the source to an answer that cites none."""

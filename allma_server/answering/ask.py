@@ -16,6 +16,7 @@ from allma_server.answering.answer_run import AnswerRun, Question, Search
 from allma_server.answering.context_lengths import ContextLengths
 from allma_server.answering.deep import answer_deeply
 from allma_server.answering.followup import needs_rewriting, summarize_history
+from allma_server.answering.generation import generate_answer
 from allma_server.answering.models import AUTO
 from allma_server.answering.summary import answer_summary
 from allma_server.config import Config
@@ -124,7 +125,7 @@ async def _generate(
         return await answer_summary(run, model, outline)
     if run.question.is_deep:
         return await answer_deeply(run, model, search)
-    return await run.generate(model)
+    return await generate_answer(run, model)
 
 
 async def _update_summary(

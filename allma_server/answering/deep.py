@@ -1,8 +1,10 @@
 """Answer a question of several parts: search and read for each part, then put them together.
 
 Each part is answered from its own passages, which a small model can do; a part without an answer is
-searched again in other words. The answer says which parts were not found. Calls and time are
-bounded: one to take the question apart, and at most two for each part.
+searched again in other words. Where the gate is in use (`gate.py`), it is asked about each part, so
+that a "no" costs one token instead of a guess. The answer says which parts were not found. Calls
+and time are bounded: one to take the question apart, and at most two for each part, with the gate's
+token before each of these.
 """
 
 import time
@@ -16,6 +18,8 @@ from allma_server.answering.answer_run import AnswerRun, Search
 from allma_server.answering.back_references import dependence
 from allma_server.answering.citations import number_passages
 from allma_server.answering.followup import fuse
+from allma_server.answering.gate import check_answerable
+from allma_server.answering.generation import generate_answer
 from allma_server.answering.parts import (
     PLAN_TOKENS,
     may_have_parts,
@@ -60,13 +64,13 @@ async def answer_deeply(run: AnswerRun, model: AnswerModel, search: Search) -> A
     """Answer the question of `run` part by part; one without parts is answered as usual.
 
     Raises:
-        AllmaError: as `AnswerRun.generate`. What was found before is stored.
+        AllmaError: as `generate_answer`. What was found before is stored.
     """
     model = replace(model.with_shortest_context(), think="off" if model.can_think else "auto")
     parts = await _find_parts(run, model)
     if len(parts) == 1:
         await run.search(search, None)
-        return await run.generate(model)
+        return await generate_answer(run, model)
     deep = _DeepAnswer(run, model, search)
     return await deep.answer(parts)
 
@@ -111,7 +115,7 @@ class _DeepAnswer:
         citations = number_passages(found.passages, found.cited)
         limited = next((each for each in self._notices if each.notice), SearchResult([]))
         run.found = replace(limited, passages=found.passages)
-        return await run.conclude(self._model.name, self._text, citations, grounding)
+        return await run.conclude(self._text, citations, grounding, model=self._model.name)
 
     @property
     def _text(self) -> str:
@@ -148,6 +152,9 @@ class _DeepAnswer:
         asked = part if dependence(part) == "none" else f"{part} (asked within: {whole})"
         sized = self._run.sized(self._model, wanted_tokens(asked, [], passages, None))
         prompt = build_prompt(asked, [], passages, sized.prompt_tokens)
+        gate = await check_answerable(part, sized, prompt, self._run.settings)
+        if gate is not None and gate.refused:
+            return False
         before = len(self._found.passages)
         numbers = self._found.numbers(prompt.passages)
         filter = AnswerFilter(part, prompt.passages, numbers=numbers)

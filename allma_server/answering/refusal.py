@@ -14,10 +14,16 @@ from allma_server.answering.statements import is_negated, read_statement, split_
 REFUSAL = "The documents do not say this."
 """The sentence that the prompt asks for, and that replaces it in other spellings."""
 
+OPENING, OPENING_OF_LIMITED = "The documents", "The documents found so far"
+"""What begins the refusal, and what is shown for it if there may be more to find."""
+
 MAX_LENGTH = 400
 """Characters of a refusal; who writes more than this has something to say."""
 
-_IGNORED = re.compile(r"[*_#\s\[\]\d\"“”'‘’>-]+")
+_MARKS = r"[*_#\s\[\]\d\"“”'‘’>-]"
+_OPENING = re.compile(rf"{_MARKS}*the{_MARKS}+documents\b", re.I)
+_EXACT = re.compile(rf"{_MARKS}*the documents(?: found so far)? do not say this\b", re.I)
+_EXACT_SENTENCE = re.compile(rf"{_EXACT.pattern}{_MARKS}*?[.!\n]", re.I)
 # Beginnings of words for what a refusal is about: sources, information, saying, knowing.
 _SUBJECT = re.compile(
     r"\b(?:sources?|documents?|passages?|texts?|contexts?|excerpts?|information|informa[ctç]|"
@@ -37,18 +43,29 @@ _ALONE = re.compile(
 
 
 def may_become_refusal(beginning: str) -> bool:
-    """Return whether an answer that begins like this may turn out to be REFUSAL.
+    """Return whether an answer that begins like this may turn out to begin with OPENING.
 
-    Beginnings of it are the only text that is withheld, so an answer is shown from its second or
-    third word on.
+    This is the only text that is withheld, so an answer is shown from its third word on.
     """
-    start = _IGNORED.sub(" ", beginning).strip().lower()
-    return REFUSAL.lower().rstrip(".").startswith(start)
+    start = re.sub(f"{_MARKS}+", " ", beginning).strip().lower()
+    return OPENING.lower().startswith(start)
 
 
-def is_exact_refusal(beginning: str) -> bool:
+def text_after_opening(answer: str) -> str | None:
+    """Return what follows OPENING; None if an answer does not begin with it."""
+    found = _OPENING.match(answer)
+    return answer[found.end() :] if found else None
+
+
+def find_refusal_end(answer: str) -> int | None:
+    """Return where the first sentence of an answer ends, if it is REFUSAL."""
+    found = _EXACT_SENTENCE.match(answer)
+    return found.end() if found else None
+
+
+def is_exact_refusal(answer: str) -> bool:
     """Return whether an answer begins with REFUSAL."""
-    return _IGNORED.sub(" ", beginning).strip().lower().startswith(REFUSAL.lower().rstrip("."))
+    return _EXACT.match(answer) is not None
 
 
 def is_refusal(answer: str, evidence: Evidence) -> bool:

@@ -12,6 +12,7 @@ from allma_server.answering.answer_filter import AnswerFilter
 from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.answer_run import AnswerRun
 from allma_server.answering.evidence import Evidence
+from allma_server.answering.generation import generate_answer
 from allma_server.answering.prompts import build_prompt, estimate_tokens, wanted_tokens
 from allma_server.errors import EmptyAnswer
 from allma_server.types import Answer, Passage, SearchResult
@@ -29,12 +30,12 @@ async def answer_summary(run: AnswerRun, model: AnswerModel, found: SearchResult
     """Answer a question for a summary from passages in their order.
 
     Raises:
-        AllmaError: as `AnswerRun.generate`.
+        AllmaError: as `generate_answer`.
     """
     run.found = found
     wanted = wanted_tokens(run.question.text, [], found.passages, None) + model.reserved_tokens
     if wanted <= min(WHOLE_TOKENS, model.context_limit):
-        return await run.generate(model)
+        return await generate_answer(run, model, asks_gate=False)
     groups = _groups(found.passages)
     notes: list[Passage] = []
     sources: list[Passage] = []
@@ -46,10 +47,9 @@ async def answer_summary(run: AnswerRun, model: AnswerModel, found: SearchResult
             notes.append(replace(source, text=note))
             sources.append(source)
     if not notes:
-        return await run.generate(model)
+        return await generate_answer(run, model, asks_gate=False)
     run.found = replace(found, passages=notes)
-    run.sources = sources
-    return await run.generate(model)
+    return await generate_answer(run, model, sources, asks_gate=False)
 
 
 def _groups(passages: Sequence[Passage]) -> list[list[Passage]]:

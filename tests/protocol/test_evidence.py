@@ -67,7 +67,7 @@ async def asked(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Async
     (folder / "harbour.md").write_text(HARBOUR)
     async with serving(model.serve) as wire:
         config = Config(
-            data_dir=tmp_path_factory.mktemp("data"), embedder="hashing/words-256",
+            data_dir=tmp_path_factory.mktemp("data"), embedder="hashing/words-256", vector_store="exact",
             chat_model="m", ollama_url=wire.url, response_cache_seconds=0,
         )  # fmt: skip
         async with open_engine(config) as engine:
@@ -83,9 +83,11 @@ def provider(asked: Engine) -> EngineProvider:
     return ready
 
 
-async def same_everywhere(engine: Engine, provider: EngineProvider, question: str) -> Any:
+async def same_everywhere(
+    engine: Engine, provider: EngineProvider, question: str, **more: object
+) -> Any:
     """The answer to a question, which is the same in the shell, an editor and an AI client."""
-    asking = {"question": question}
+    asking = {"question": question, **more}
     expected = steady(jsonable(await BY_NAME["ask"](Call(engine, LOCAL), asking)))
     async with every(provider) as (lsp, mcp, shell):
         assert steady(await lsp.result("allma/ask", asking)) == expected
@@ -161,6 +163,12 @@ async def test_a_calibrated_model_is_asked_first_whether_the_passages_have_the_a
         model.yes = 0.9
         answered = await same_everywhere(asked, provider, "How many berths has the harbour?")
         assert answered["text"] == "The harbour has 14 berths [1]."
+        model.yes = 0.0
+        parts = "Who built the harbour and how tall is its crane?"
+        deep = await same_everywhere(asked, provider, parts, deep=True)
+        assert deep["text"] == (
+            "Not found in the documents: Who built the harbour; how tall is its crane?"
+        )
         # A sentence decides this, so the model is not asked.
         model.yes, model.says = 0.0, "No, the source code is not included [1]."
         model.gates.clear()

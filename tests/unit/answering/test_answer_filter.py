@@ -41,7 +41,7 @@ def test_an_answer_is_shown_while_it_is_generated() -> None:
 def test_the_refusal_of_the_prompt_becomes_one_sentence(said: str) -> None:
     shown, answer = filtered(said)
     assert "".join(shown) == answer.text == REFUSAL
-    assert (answer.grounding, answer.is_replaced) == ("declined", True)
+    assert answer.grounding == "declined"
     assert not any(citation.cited for citation in answer.citations)
 
 
@@ -77,7 +77,7 @@ def test_the_refusal_of_the_prompt_becomes_one_sentence(said: str) -> None:
 def test_a_refusal_in_other_words_is_shown_as_it_is_and_known_as_one(said: str) -> None:
     shown, answer = filtered(said)
     assert "".join(shown) == answer.text == said.replace(" [1]", "")
-    assert (answer.grounding, answer.is_replaced) == ("declined", False)
+    assert answer.grounding == "declined"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,21 @@ def test_a_no_that_a_passage_says_is_an_answer(passage: str, question: str, said
     assert (answer.text, answer.grounding) == (f"{said} [1]", "cited")
 
 
+def test_a_limited_search_refuses_less() -> None:
+    for said in ("The documents do not say this. [1]", "The documents do not say this"):
+        answer = AnswerFilter(QUESTION, [SEA, RIVER], is_limited=True)
+        shown = answer.add(said) + answer.finish()
+        assert shown == answer.text == "The documents found so far do not say this."
+        assert answer.grounding == "declined"
+
+
 def test_an_answer_is_shown_from_its_third_word_on() -> None:
-    for said in ("The documents show that", "According to the first", "It is not so"):
+    for said in (
+        "The documents show that",
+        "The documents do not",
+        "According to the first",
+        "It is not so",
+    ):
         answer = AnswerFilter(QUESTION, [SEA, RIVER])
         assert "".join([answer.add(word) for word in re.findall(r" ?\w+", said)[:3]]).strip()
 
@@ -199,6 +212,7 @@ HELD_TOKENS = 3
         "According to the sources, it holds 35 grams of salt in a litre [1]. That is much.",
         "[1] It holds 35 grams of salt in a litre. [2] The Rhone springs from ice.",
         "I cannot see why the sea [see below] is `salty at all` or [not a citation] in 1603.",
+        "The documents do not say this of the sea, but the documents do not deny it.",
         "The papers do not say this, but a < b and <<c and `open code that never ends here",
         "**No**, the sea is\n\n- salty [1, 2]\n- wet [2].",
     ],
