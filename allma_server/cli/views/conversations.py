@@ -10,9 +10,19 @@ from allma_server.types import Answer, Conversation, ConversationPage, Export
 
 
 def _answer(result: Answer, page: Page) -> View:
-    """Render only the sources; the text has already been streamed."""
+    """Render only the sources and the gate; the text has already been streamed."""
     if not result.citations:
         return
+    yield from _sources(result, page)
+    if gate := result.stats.gate:
+        yield Text(
+            f"\n{result.model} was {gate.probability:.0%} sure that the sources have the answer "
+            f"(it answers above {gate.threshold:.0%}).",
+            "dim",
+        )
+
+
+def _sources(result: Answer, page: Page) -> View:
     yield Text()
     if result.mode == "passages_only":
         yield from passages([c.passage for c in result.citations], page)

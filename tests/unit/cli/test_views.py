@@ -232,6 +232,12 @@ def test_page_and_staleness_are_shown_with_the_location() -> None:
     assert text.startswith("1. notes/guide.md:12  page 3  changed since it was indexed\n")
 
 
+def test_an_answer_shows_what_its_gate_did() -> None:
+    gate = types.GateStats(0.12, 0.4, refused=True)
+    text = shown(replace(ANSWER, stats=replace(ANSWER.stats, gate=gate)))
+    assert "llama was 12% sure that the sources have the answer (it answers above 40%)." in text
+
+
 def test_an_answer_without_a_model_shows_the_passages_themselves() -> None:
     text = shown(replace(ANSWER, mode="passages_only"))
     assert "The engines need Python." in text

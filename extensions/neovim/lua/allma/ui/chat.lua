@@ -77,6 +77,11 @@ local function answered_label(answer)
   local seconds = ("%.1f s"):format(answer.stats.totalMs / 1000)
   local passages_only = #answer.citations > 0 and "passages only" or ""
   local label = answer.model and (answer.model .. ", " .. seconds) or passages_only
+  local gate = answer.stats.gate
+  if gate then
+    local sure = ", %.0f %% sure that the sources have the answer (it answers above %.0f %%)"
+    label = label .. sure:format(gate.probability * 100, gate.threshold * 100)
+  end
   return answer.stats.truncated and label .. ", cut off at the length limit" or label
 end
 
