@@ -67,9 +67,13 @@ async def asked(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Async
     (folder / "harbour.md").write_text(HARBOUR)
     async with serving(model.serve) as wire:
         config = Config(
-            data_dir=tmp_path_factory.mktemp("data"), embedder="hashing/words-256", vector_store="exact",
-            chat_model="m", ollama_url=wire.url, response_cache_seconds=0,
-        )  # fmt: skip
+            data_dir=tmp_path_factory.mktemp("data"),
+            embedder="hashing/words-256",
+            vector_store="exact",
+            chat_model="m",
+            ollama_url=wire.url,
+            response_cache_seconds=0,
+        )
         async with open_engine(config) as engine:
             await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
             yield engine

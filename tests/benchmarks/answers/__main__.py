@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
+from types import SimpleNamespace
 
 import psutil
 
@@ -132,7 +133,7 @@ async def run(options: argparse.Namespace, url: str, state: Path, data: Path) ->
     until = time.monotonic() + options.minutes * 60
     server = psutil.Process().children()[0]
     # The same prompt each time, so that it is known again.
-    prompts.secrets.token_hex = lambda nbytes=None: "5eed5eed"
+    prompts.secrets = SimpleNamespace(token_hex=lambda nbytes: "5eed5eed")
     print(f"{options.model}\n                    right    cited  support  refused   marked  wrongly"
           " first s    yes   no")  # fmt: skip
     for name in options.sets:

@@ -100,9 +100,14 @@ async def asking(
     (docs / "kernow.md").write_text(TEXT)
     async with serving(server(chat, shown)) as wire:
         config = Config(
-            data_dir=folder / "data", embedder="hashing/words-256", chat_provider=provider,
-            chat_model="m", ollama_url=wire.url, openai_url=wire.url,
-        )  # fmt: skip
+            data_dir=folder / "data",
+            embedder="hashing/words-256",
+            vector_store="exact",
+            chat_provider=provider,
+            chat_model="m",
+            ollama_url=wire.url,
+            openai_url=wire.url,
+        )
         async with open_engine(config) as engine:
             await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(docs)]})
             yield engine, wire
