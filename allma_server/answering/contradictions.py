@@ -8,7 +8,8 @@ missed.
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from functools import lru_cache
+from itertools import permutations
 
 from allma_server.answering.statements import Statement, read_statement, split_sentences
 from allma_server.types import Passage
@@ -25,8 +26,8 @@ _PREFIX = 5
 _PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
 """A sentence: rows of tables, lists, code and addresses differ without saying the opposite."""
 
-_OPPOSITES: list[frozenset[str]] = [
-    frozenset(pair.split())
+_OPPOSITES: list[list[str]] = [
+    pair.split()
     for pair in (
         "open close", "includ exclud", "allow forbid", "allow forbidden", "allow prohibit",
         "permit forbid", "permit prohibit", "increas decreas", "true fals", "enabl disabl",
@@ -42,19 +43,18 @@ def find_contradiction(answer: str, passages: Sequence[Passage]) -> tuple[int, i
     answer.
     """
     answered = [read_statement(sentence) for sentence in split_sentences(answer)]
-    sentences = [
+    # Each sentence of a passage once: what is repeated in it costs nothing.
+    sentences = dict.fromkeys(
         (number, read_statement(sentence))
         for number, passage in enumerate(passages, start=1)
         for sentence in split_sentences(passage.text)
         if _PROSE.match(sentence)
-    ]
-    relevant = {
-        at for at, (_, sentence) in enumerate(sentences) if _is_relevant(sentence, answered)
-    }
-    for first, second in combinations(range(len(sentences)), 2):
-        (a, one), (b, other) = sentences[first], sentences[second]
-        if a != b and {first, second} & relevant and _contradict(one, other):
-            return a, b
+    )
+    for a, one in sentences:
+        if _is_relevant(one, answered):
+            for b, other in sentences:
+                if a != b and _contradict(one, other):
+                    return min(a, b), max(a, b)
     return None
 
 
@@ -97,10 +97,15 @@ def _own_words(one: Statement, other: Statement) -> Iterator[str]:
 
 
 def _are_opposite(one: Sequence[str], other: Sequence[str]) -> bool:
-    return len(one) == 1 == len(other) and any(
-        frozenset((_root(one[0], pair), _root(other[0], pair))) == pair for pair in _OPPOSITES
+    if len(one) != 1 or len(other) != 1:
+        return False
+    opposites = _opposites(one[0])
+    return any(other[0].startswith(root) for root in opposites)
+
+
+@lru_cache(4096)
+def _opposites(word: str) -> tuple[str, ...]:
+    """Return the beginnings of words that say the opposite of a word."""
+    return tuple(
+        other for pair in _OPPOSITES for root, other in permutations(pair) if word.startswith(root)
     )
-
-
-def _root(word: str, pair: frozenset[str]) -> str:
-    return next((root for root in pair if word.startswith(root)), word)
