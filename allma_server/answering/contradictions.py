@@ -26,7 +26,7 @@ _PREFIX = 5
 _PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
 """A sentence: rows of tables, lists, code and addresses differ without saying the opposite."""
 
-_OPPOSITES: list[list[str]] = [
+_OPPOSITES: list[Sequence[str]] = [
     pair.split()
     for pair in (
         "open close", "includ exclud", "allow forbid", "allow forbidden", "allow prohibit",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic.alias_generators import to_camel
+
 from allma_server.errors import AllmaError
 from allma_server.operations import NullProgress, jsonable
 from allma_server.protocols.engine_provider import EngineProvider
@@ -89,12 +91,13 @@ async def _lsp(provider: EngineProvider, seen: Seen, arguments: dict[str, object
                 _hear(seen, message["params"]["value"])
 
         wire._take = listen  # pyright: ignore[reportPrivateUsage]
-        answer = await wire.request("allma/ask", arguments | {"partialResultToken": "p"})
+        named = {to_camel(name): value for name, value in arguments.items()}
+        answer = await wire.request("allma/ask", named | {"partialResultToken": "p"})
     if "error" in answer:
         seen.failure = answer["error"]["data"]
         return
     result = answer["result"]
-    seen.answer = {**result, "message_id": result["messageId"]}
+    seen.answer = {**result, "conversation_id": result["conversationId"]}
 
 
 def _hear(seen: Seen, value: dict[str, Any]) -> None:

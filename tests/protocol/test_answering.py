@@ -4,18 +4,20 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from allma_server.engine import Engine
-from allma_server.operations import BY_NAME, Call
+from allma_server.operations import BY_NAME, Call, waiting
 from allma_server.protocols.engine_provider import EngineProvider
-from allma_server.types import LOCAL
+from allma_server.types import LOCAL, Message
 from tests.ollama.wire import Exchange, Wire
 from tests.protocol.asking import PROTOCOLS, Protocol, Seen, ask_over
 from tests.unit.answering.test_ask import QUESTION as KERNOW
-from tests.unit.answering.test_ask import SHOWN, ChatScript, asking, line, lines
+from tests.unit.answering.test_ask import SHOWN, ChatScript, asking, line, lines, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,6 +44,35 @@ async def test_thinking_comes_apart_before_the_answer_and_can_be_switched_off(
 # --- a scripted model server ---------------------------------------------------------------------
 
 
+@dataclass
+class Scripted:
+    """An engine that has indexed a text, whose model server runs the script of each test."""
+
+    chat: ChatScript = field(default=lines())
+    engine: Engine | None = None
+    wire: Wire = field(default_factory=lambda: Wire(""))
+
+    async def serve(self, exchange: Exchange) -> None:
+        await self.chat(exchange)
+
+    def use(self, chat: ChatScript) -> EngineProvider:
+        self.chat = chat
+        self.wire.seen.clear()
+
+        async def ready() -> Engine:
+            assert self.engine is not None
+            return self.engine
+
+        return ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scripted(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Scripted]:
+    one = Scripted()
+    async with asking(one.serve, tmp_path_factory.mktemp("kernow")) as (one.engine, one.wire):
+        yield one
+
+
 @asynccontextmanager
 async def asked_server(
     chat: ChatScript, folder: Path, context: int = 8192
@@ -57,7 +88,7 @@ async def asked_server(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_the_first_word_is_shown_while_the_model_still_writes(
-    protocol: Protocol, tmp_path: Path
+    scripted: Scripted, protocol: Protocol
 ) -> None:
     read, first = asyncio.Event(), asyncio.Event()
 
@@ -78,8 +109,7 @@ async def test_the_first_word_is_shown_while_the_model_still_writes(
             first.set()
 
     seen.listener = listen
-    async with asked_server(chat, tmp_path) as (provider, _):
-        await ask_over(protocol, provider, seen, question=KERNOW)
+    await ask_over(protocol, scripted.use(chat), seen, question=KERNOW)
     assert ("status", "Reading 1 passage") in seen.events
     assert [kind for kind in seen.kinds if kind != "sources"] == ["started", "status", "text"]
     assert seen.said("text") == seen.answer["text"] == "According to the text, seven gates [1]."
@@ -108,11 +138,10 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_odd_answers_are_shown_once_and_marked(
-    kind: str, protocol: Protocol, tmp_path: Path
+    scripted: Scripted, kind: str, protocol: Protocol
 ) -> None:
     chat, grounding, notice = KINDS[kind]
-    async with asked_server(chat, tmp_path) as (provider, _):
-        seen = await ask_over(protocol, provider, question=KERNOW)
+    seen = await ask_over(protocol, scripted.use(chat), question=KERNOW)
     assert seen.said("text") == seen.answer["text"]
     assert len(seen.answer["text"]) < 1200
     assert seen.answer["grounding"] in grounding.split("|")
@@ -120,14 +149,13 @@ async def test_odd_answers_are_shown_once_and_marked(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_the_fence_of_the_prompt_is_not_shown(protocol: Protocol, tmp_path: Path) -> None:
+async def test_the_fence_of_the_prompt_is_not_shown(scripted: Scripted, protocol: Protocol) -> None:
     async def chat(exchange: Exchange) -> None:
         fence = re.search(r"<<source 1 .*>>", exchange.body["messages"][-1]["content"])
         assert fence is not None
         await says(f"{fence[0]}\n", "Seven gates [1].")(exchange)
 
-    async with asked_server(chat, tmp_path) as (provider, _):
-        seen = await ask_over(protocol, provider, question=KERNOW)
+    seen = await ask_over(protocol, scripted.use(chat), question=KERNOW)
     assert seen.said("text") == seen.answer["text"] == "Seven gates [1]."
 
 
@@ -144,18 +172,74 @@ BROKEN: dict[str, tuple[ChatScript, str]] = {
     ),
     "only thinking": (lines(line(thinking="hm"), line(done="stop")), "empty_answer"),
     "dies in the answer": (crashes, "answer_interrupted"),
+    "busy": (status(503, {"error": "server busy"}), "provider_busy"),
+    "only embeds": (status(400, {"error": '"m" does not support chat'}), "model_unsuitable"),
+    "cannot think": (status(400, {"error": '"m" does not support thinking'}), "model_unsuitable"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_model_that_gives_no_answer_is_a_failure_with_its_reason(
-    kind: str, protocol: Protocol, tmp_path: Path
+    scripted: Scripted, kind: str, protocol: Protocol
 ) -> None:
     chat, code = BROKEN[kind]
-    async with asked_server(chat, tmp_path) as (provider, _):
-        seen = await ask_over(protocol, provider, question=KERNOW)
+    provider = scripted.use(chat)
+    seen = await ask_over(protocol, provider, question=KERNOW)
     assert seen.failure["code"] == code and seen.failure["hint"]
+    stored = [message.content for message in await latest_messages(provider)]
+    assert stored == ([KERNOW, "Seven gates …"] if chat is crashes else [KERNOW])
+
+
+async def latest_messages(provider: EngineProvider) -> list[Message]:
+    call = Call(await provider(), LOCAL)
+    page = await BY_NAME["conversations.list"](call, {})
+    shown = await BY_NAME["conversations.show"](call, {"id": page.conversations[0].id})
+    return shown.messages
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_client_that_leaves_before_the_first_word_stores_no_answer(
+    scripted: Scripted, protocol: Protocol
+) -> None:
+    reached = asyncio.Event()
+
+    async def chat(exchange: Exchange) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    provider = scripted.use(chat)
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(ask_over(protocol, provider, question=KERNOW))
+        await reached.wait()
+        asked.cancel()
+    assert [message.content for message in await latest_messages(provider)] == [KERNOW]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_question_behind_another_says_what_it_waits_for(
+    scripted: Scripted, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "NEXT_SECONDS", 0.01)
+    told, first, seen = asyncio.Event(), asyncio.Event(), Seen()
+
+    async def chat(exchange: Exchange) -> None:
+        first.set()
+        await told.wait()
+        await says("Seven gates [1].")(exchange)
+
+    def listen(_: str) -> None:
+        if ("status", waiting.BEHIND_ANOTHER) in seen.events:
+            told.set()
+
+    seen.listener = listen
+    provider = scripted.use(chat)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ask_over("shell", provider, question="Who built the lighthouse?"))
+        await first.wait()
+        await ask_over(protocol, provider, seen, question=KERNOW)
+    assert seen.answer["text"] == "Seven gates [1]."
 
 
 async def disconnects(exchange: Exchange) -> None:
@@ -164,34 +248,40 @@ async def disconnects(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_server_that_dies_before_the_answer_leaves_the_passages(
-    protocol: Protocol, tmp_path: Path
+    scripted: Scripted, protocol: Protocol
 ) -> None:
-    async with asked_server(disconnects, tmp_path) as (provider, _):
-        seen = await ask_over(protocol, provider, question=KERNOW)
+    seen = await ask_over(protocol, scripted.use(disconnects), question=KERNOW)
     assert seen.answer["mode"] == "passages_only" and "Ada Penrose" in str(seen.answer["citations"])
 
 
-async def test_the_context_is_the_smallest_that_fits_and_does_not_shrink(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_context_is_the_smallest_that_fits_and_does_not_shrink(
+    protocol: Protocol, tmp_path: Path
+) -> None:
     chat = says("It has seven gates, as the text says. " * 40 + "[1]")
     async with asked_server(chat, tmp_path, 32768) as (provider, wire):
-        first = await ask_over("shell", provider, question=KERNOW)
+        first = await ask_over(protocol, provider, question=KERNOW)
         again = {"conversation_id": first.answer["conversation_id"]}
-        await ask_over("shell", provider, question=f"{KERNOW} {'And why? ' * 900}", **again)
-        await ask_over("shell", provider, question=KERNOW, **again)
-        await ask_over("shell", provider, question=KERNOW)
+        await ask_over(protocol, provider, question=f"{KERNOW} {'And why? ' * 900}", **again)
+        await ask_over(protocol, provider, question=KERNOW, **again)
+        await ask_over(protocol, provider, question=KERNOW)
         sizes = [body["options"]["num_ctx"] for body in wire.bodies("/api/chat")]
     assert sizes == [4096, 8192, 8192, 4096]
 
 
-@pytest.mark.parametrize("context", [2048, 4096])
-async def test_a_short_context_keeps_the_last_exchange(context: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("context", "protocol"), [(2048, "shell"), (4096, "shell"), (4096, "lsp"), (4096, "mcp")]
+)
+async def test_a_short_context_keeps_the_last_exchange(
+    context: int, protocol: Protocol, tmp_path: Path
+) -> None:
     said = "It has seven gates, which Ada Penrose built of oak [1]. " * 12
     chat = says(*re.findall(r"\S+\s*", said[:600]), "The end [1].")
     async with asked_server(chat, tmp_path, context) as (provider, wire):
-        first = await ask_over("shell", provider, question=KERNOW)
+        first = await ask_over(protocol, provider, question=KERNOW)
         conversation = first.answer["conversation_id"]
         await ask_over(
-            "shell", provider, question="Which gate did Ada Penrose build last?",
+            protocol, provider, question="Which gate did Ada Penrose build last?",
             conversation_id=conversation,
         )  # fmt: skip
         body = wire.bodies("/api/chat")[-1]
@@ -242,11 +332,10 @@ async def answers_parts(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_deep_answer_treats_each_part_and_says_what_was_not_found(
-    protocol: Protocol, tmp_path: Path
+    scripted: Scripted, protocol: Protocol
 ) -> None:
-    async with asked_server(answers_parts, tmp_path) as (provider, wire):
-        seen = await ask_over(protocol, provider, question=PARTS, deep=True)
-        calls = len(wire.bodies("/api/chat"))
+    seen = await ask_over(protocol, scripted.use(answers_parts), question=PARTS, deep=True)
+    calls = len(scripted.wire.bodies("/api/chat"))
     assert seen.answer["text"] == (
         "It has seven gates [1].\n\nAda Penrose built it. [1]\n\n"
         "Not found in the documents: what did the keeper eat?"
@@ -258,34 +347,30 @@ async def test_a_deep_answer_treats_each_part_and_says_what_was_not_found(
         assert ("status", "Part 3 of 3: searching again") in seen.events
 
 
-async def test_a_deep_question_of_one_part_is_answered_as_usual(tmp_path: Path) -> None:
+async def test_a_deep_question_of_one_part_is_answered_as_usual(scripted: Scripted) -> None:
     async def chat(exchange: Exchange) -> None:
         if "Which separate questions" in exchange.body["messages"][-1]["content"]:
             await says("I cannot help with that.")(exchange)
         else:
             await says("It has seven gates [1].")(exchange)
 
-    async with asked_server(chat, tmp_path) as (provider, _):
-        seen = await ask_over("shell", provider, question=KERNOW + " Say it briefly.", deep=True)
+    brief = KERNOW + " Say it briefly."
+    seen = await ask_over("shell", scripted.use(chat), question=brief, deep=True)
     assert seen.answer["text"] == "It has seven gates [1]."
 
 
-async def test_a_deep_answer_that_breaks_off_keeps_what_was_found(tmp_path: Path) -> None:
+async def test_a_deep_answer_that_breaks_off_keeps_what_was_found(scripted: Scripted) -> None:
     async def chat(exchange: Exchange) -> None:
         if "Question: who built" in exchange.body["messages"][-1]["content"]:
             await crashes(exchange)
         else:
             await answers_parts(exchange)
 
-    async with asked_server(chat, tmp_path) as (provider, _):
-        seen = await ask_over("shell", provider, question=PARTS, deep=True)
-        page = await BY_NAME["conversations.list"](Call(await provider(), LOCAL), {})
-        shown = await BY_NAME["conversations.show"](
-            Call(await provider(), LOCAL), {"id": page.conversations[0].id}
-        )
+    provider = scripted.use(chat)
+    seen = await ask_over("shell", provider, question=PARTS, deep=True)
+    stored = (await latest_messages(provider))[1]
     assert seen.failure["code"] == "answer_interrupted"
-    assert shown.messages[1].content == "It has seven gates [1]. …"
-    assert shown.messages[1].grounding == "cut_off"
+    assert (stored.content, stored.grounding) == ("It has seven gates [1]. …", "cut_off")
 
 
 WORDS = [f"k{a}{b}" for a in "aeiouy" for b in "lmnrs"]

@@ -107,6 +107,7 @@ async def asking(
             chat_model="m",
             ollama_url=wire.url,
             openai_url=wire.url,
+            response_cache_seconds=0,
         )
         async with open_engine(config) as engine:
             await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(docs)]})
