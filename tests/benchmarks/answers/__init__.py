@@ -14,7 +14,8 @@ has the rules by which answers are judged, `sets.py` the sets:
   the other half of them, which is only for closing runs;
 - squad: questions of SQuAD; those that cannot be answered were made to look answerable;
 - negatives: the right answer is a "no" that the text says;
-- contradictions: two passages that contradict each other (or, as controls, do not).
+- contradictions: two passages that contradict each other (or, as controls, do not);
+- follow-ups, overviews, parts: see `compound.py`; with `-held-out`, their other halves.
 
 Columns: answerable questions answered `right`, and right with a `cited` passage that holds the
 answer; the share of all citations in answers to them that `support` (hold it); unanswerable

@@ -6,8 +6,8 @@ import dataclasses
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
@@ -21,21 +21,19 @@ from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.gate import save_calibration
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.operations import BY_NAME, Call, NullProgress
+from allma_server.operations import BY_NAME, Call
 from allma_server.operations.calibrating import run_calibration
-from allma_server.types import LOCAL, Answer, ChatMessage, Passage, SearchResult, TextDelta
+from allma_server.types import LOCAL
 from tests.benchmarks import answers
+from tests.benchmarks.answers.asking import LONGEST_ANSWER, Asking
+from tests.benchmarks.answers.compound import COMPOUND, measure
 from tests.benchmarks.answers.judging import Judgement, judge
 from tests.benchmarks.answers.recording import RecordedChatModels
-from tests.benchmarks.answers.sets import LOADERS, Asked, QuestionSet
+from tests.benchmarks.answers.sets import LOADERS, Asked
 from tests.conftest import SHARED_DATA
 from tests.ollama.fixtures import serving as model_server
 
-LONGEST_ANSWER = 160
-PLAIN = (
-    "Answer the question from the numbered passages. Cite the passages you use like [1]. If the "
-    "passages do not contain the answer, say that you do not know."
-)
+TITLE = "                    right    cited  support  refused   marked  wrongly first s    yes   no"
 
 
 @dataclass(slots=True)
@@ -69,40 +67,22 @@ class Column:
         return f"{name:<8}{shown}{median(self.seconds):8.1f}{len(yes):7}{len(no):5}"
 
 
-class FirstText(NullProgress):
-    """Remembers what had been spent when the first text was shown."""
-
-    def __init__(self, chat: RecordedChatModels) -> None:
-        self._chat = chat
-        self.spent: float | None = None
-
-    async def text(self, delta: str) -> None:
-        if self.spent is None and delta.strip():
-            self.spent = self._chat.spent
-
-
 @dataclass(slots=True)
 class Run:
     """One set asked in both ways."""
 
-    engine: Engine
-    chat: RecordedChatModels
-    model: str
+    asking: Asking
     show: bool
     plain: Column = field(default_factory=Column)
     allma: Column = field(default_factory=Column)
 
     async def ask(self, asked: Asked) -> None:
-        call = Call(self.engine, LOCAL)
         narrowed = {"path": asked.files} if asked.files else {}
-        found: SearchResult = await BY_NAME["search"](call, {"query": asked.text, **narrowed})
-        text, seconds = await self._plainly(asked, found.passages)
-        judgement = judge(asked, text, found.passages, flagged=False)
+        passages = await self.asking.search(asked.text, **narrowed)
+        text, seconds = await self.asking.plainly(asked.text, passages)
+        judgement = judge(asked, text, passages, flagged=False)
         self.plain.add(asked, judgement, seconds, marked=False)
-        first, began = FirstText(self.chat), self.chat.spent
-        call = Call(self.engine, LOCAL, first)
-        answer: Answer = await BY_NAME["ask"](call, {"question": asked.text, **narrowed})
-        spent = (self.chat.spent if first.spent is None else first.spent) - began
+        answer, spent = await self.asking.by_allma(asked.text, **narrowed)
         sources = [citation.passage for citation in answer.citations]
         made = judge(asked, answer.text, sources, flagged="disagree" in (answer.caution or ""))
         self.allma.add(asked, made, spent, marked=answer.caution is not None)
@@ -112,57 +92,69 @@ class Run:
                 f"  allma {made}: {answer.text!r} ({answer.grounding}, {answer.stats})", flush=True
             )
 
-    async def _plainly(self, asked: Asked, passages: Sequence[Passage]) -> tuple[str, float]:
-        """The answer to the passages put together, without anything of Allma's."""
-        sources = "\n\n".join(f"[{n}] {p.text}" for n, p in enumerate(passages, start=1))
-        question = f"{sources}\n\nQuestion: {asked.text}"
-        messages = [ChatMessage("system", PLAIN), ChatMessage("user", question)]
-        stream = self.chat.stream(
-            self.model, messages, context_length=4096, max_tokens=LONGEST_ANSWER, temperature=0
-        )
-        began, first, text = self.chat.spent, None, ""
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    text += event.text
-                    first = self.chat.spent - began if first is None and text.strip() else first
-        return text, first or 0.0
-
 
 async def run(options: argparse.Namespace, url: str, state: Path, data: Path) -> None:
     until = time.monotonic() + options.minutes * 60
     server = psutil.Process().children()[0]
     # The same prompt each time, so that it is known again.
     prompts.secrets = SimpleNamespace(token_hex=lambda nbytes: "5eed5eed")
-    print(f"{options.model}\n                    right    cited  support  refused   marked  wrongly"
-          " first s    yes   no")  # fmt: skip
+    print(options.model)
     for name in options.sets:
-        questions = LOADERS[name]()
-        folder = "documents" if name in ("natural", "held-out") else name
-        config = Config(
-            data_dir=data / folder / "data",
-            embedder="local/all-MiniLM-L6-v2-int7",
-            ollama_url=url,
-            chat_model=options.model,
-        )
-        async with open_engine(config) as engine:
-            await index(engine, questions, data / folder / "files")
-            chat = RecordedChatModels(engine.chat, state, server)
-            now = BackgroundRequests(quiet_seconds=0.0)
-            recorded = dataclasses.replace(engine, chat=chat, background=now)
-            if options.gate and folder != "contradictions":
-                await calibrate(recorded, options.model)
-            # The measurement must not be disturbed by what runs in quiet moments.
-            later = BackgroundRequests(quiet_seconds=1e9)
-            asked_only = dataclasses.replace(recorded, background=later)
-            one = Run(asked_only, chat, options.model, options.show)
-            for asked in questions.questions[: options.n]:
-                if time.monotonic() > until:
-                    break
-                await one.ask(asked)
-            if one.plain.kinds:
-                print(f"{name:<12}" + one.plain.row("plain"))
-                print(f"{name:<12}" + one.allma.row("allma"), flush=True)
+        async with asking(name, options, url, state, data, server) as now:
+            if name in COMPOUND:
+                await measure(name, now, options.n, until)
+            else:
+                await measure_set(name, now, options, until)
+
+
+@asynccontextmanager
+async def asking(
+    name: str,
+    options: argparse.Namespace,
+    url: str,
+    state: Path,
+    data: Path,
+    server: psutil.Process,
+) -> AsyncGenerator[Asking]:
+    """An engine that has indexed the files of a set, with its gate calibrated if that is wanted."""
+    folder, write = files_of(name)
+    config = Config(
+        data_dir=data / folder / "data",
+        embedder="local/all-MiniLM-L6-v2-int7",
+        ollama_url=url,
+        chat_model=options.model,
+    )
+    async with open_engine(config) as engine:
+        await index(engine, write, data / folder / "files")
+        chat = RecordedChatModels(engine.chat, state, server)
+        now = BackgroundRequests(quiet_seconds=0.0)
+        recorded = dataclasses.replace(engine, chat=chat, background=now)
+        if options.gate and folder != "contradictions":
+            await calibrate(recorded, options.model)
+        # The measurement must not be disturbed by what runs in quiet moments.
+        later = BackgroundRequests(quiet_seconds=1e9)
+        yield Asking(dataclasses.replace(recorded, background=later), chat, options.model)
+
+
+def files_of(name: str) -> tuple[str, Callable[[Path], None]]:
+    """The folder of a set's index, and what writes its files."""
+    if (of := COMPOUND.get(name)) is not None:
+        return of.folder, of.write
+    folder = "documents" if name in ("natural", "held-out") else name
+    return folder, LOADERS[name]().write
+
+
+async def measure_set(name: str, now: Asking, options: argparse.Namespace, until: float) -> None:
+    """Ask the questions of a set in both ways, and print its rows."""
+    one = Run(now, options.show)
+    for asked in LOADERS[name]().questions[: options.n]:
+        if time.monotonic() > until:
+            break
+        await one.ask(asked)
+    if one.plain.kinds:
+        print(TITLE)
+        print(f"{name:<12}" + one.plain.row("plain"))
+        print(f"{name:<12}" + one.allma.row("allma"), flush=True)
 
 
 async def calibrate(engine: Engine, name: str) -> None:
@@ -174,15 +166,15 @@ async def calibrate(engine: Engine, name: str) -> None:
     print(f"            gate: {result}", flush=True)
 
 
-async def index(engine: Engine, questions: QuestionSet, folder: Path) -> None:
-    await asyncio.to_thread(_write, questions, folder)
+async def index(engine: Engine, write: Callable[[Path], None], folder: Path) -> None:
+    await asyncio.to_thread(_write, write, folder)
     await BY_NAME["ingest"](Call(engine, LOCAL), {"paths": [str(folder)]})
 
 
-def _write(questions: QuestionSet, folder: Path) -> None:
+def _write(write: Callable[[Path], None], folder: Path) -> None:
     if not folder.exists():
         folder.mkdir(parents=True)
-        questions.write(folder)
+        write(folder)
 
 
 def serving(model: str) -> AbstractContextManager[str]:
@@ -191,8 +183,9 @@ def serving(model: str) -> AbstractContextManager[str]:
 
 
 def main() -> None:
+    names = [*LOADERS, *COMPOUND]
     parser = argparse.ArgumentParser(description=(answers.__doc__ or "").splitlines()[0])
-    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(LOADERS))
+    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(names))
     parser.add_argument("--model", default="qwen-0.5b", help="a model of tests/ollama/fetch.py")
     parser.add_argument("-n", type=int, default=30, help="questions of each set (half of a kind)")
     parser.add_argument("--minutes", type=float, default=20, help="stop asking after so long")
@@ -201,7 +194,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print every answer")
     options = parser.parse_args()
     # The half that is held out is only asked by name.
-    options.sets = options.sets or [name for name in LOADERS if name != "held-out"]
+    options.sets = options.sets or [name for name in names if not name.endswith("held-out")]
     if not SHARED_DATA.exists():
         raise SystemExit(f"There are no documents in {SHARED_DATA}.")
     with tempfile.TemporaryDirectory() as temporary, serving(options.model) as url:

@@ -49,13 +49,10 @@ def natural(name: str) -> QuestionSet:
     for line in _lines(name):
         if line.startswith("+ "):
             text, _, gold = line[2:].rpartition(" = ")
-            groups = tuple(
-                tuple(variant.strip() for variant in group.split("|")) for group in gold.split("&")
-            )
-            questions.append(Asked(text, "answerable", groups))
+            questions.append(Asked(text, "answerable", gold_groups(gold)))
         elif line.startswith("- "):
             questions.append(Asked(line[2:], "unanswerable"))
-    return QuestionSet(_alternating(questions), _write_documents)
+    return QuestionSet(_alternating(questions), write_documents)
 
 
 def negatives() -> QuestionSet:
@@ -106,6 +103,12 @@ LOADERS: Mapping[str, Callable[[], QuestionSet]] = {
 }
 
 
+def gold_groups(gold: str) -> tuple[tuple[str, ...], ...]:
+    """The gold strings of a line: groups between `&`, variants between `|`."""
+    groups = (group.split("|") for group in gold.split("&"))
+    return tuple(tuple(variant.strip() for variant in group) for group in groups)
+
+
 def _alternating(questions: Sequence[Asked]) -> list[Asked]:
     """Order the questions so that every beginning has as many of one kind as of the other."""
     kinds = list(dict.fromkeys(question.kind for question in questions))
@@ -113,7 +116,8 @@ def _alternating(questions: Sequence[Asked]) -> list[Asked]:
     return [group[n] for n in range(max(map(len, groups))) for group in groups if n < len(group)]
 
 
-def _write_documents(folder: Path) -> None:
+def write_documents(folder: Path) -> None:
+    """Put the documents of the natural questions into a folder, with others of their kinds."""
     asked_about = {
         line[2:]
         for name in ("natural", "natural_held_out")
