@@ -86,7 +86,7 @@ def _words(
 
 def _indexed_chunks(data: Path) -> list[int]:
     store = _word_store(data)
-    return sorted(store.chunks_in(store.segments())) if store is not None else []
+    return sorted(store.chunks_in(store.segments(), store.entries)) if store is not None else []
 
 
 def _word_store(data: Path) -> WordStore | None:

@@ -16,6 +16,8 @@ FIELDS_VERSION = 1
 VERSION = f"{TOKENS_VERSION}.{FIELDS_VERSION}"
 
 CHUNK, DOCUMENT = "chunk", "document"
+EMPTY = 0
+"""What an entry without words has for a chunk."""
 PLACE = "place"
 """The file's `path_terms`, by which a search is narrowed."""
 
@@ -41,4 +43,11 @@ def document_of(chunk: ChunkText) -> tantivy.Document:
         document.add_text(field, " ".join(terms))
     for term in path_terms(chunk.path, chunk.format):
         document.add_text(PLACE, term)
+    return document
+
+
+def empty_document() -> tantivy.Document:
+    """Return an entry without words."""
+    document = tantivy.Document()
+    document.add_integer(CHUNK, EMPTY)
     return document

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import FullTextDown, StorageError
@@ -16,6 +17,9 @@ from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.full_text_outbox import ChunkText, FullTextOutbox, PendingText
 from allma_server.storage.sqlite.rows import storable
 from allma_server.types import DocumentSet, FullTextStatus, Hit, WordHits
+
+if TYPE_CHECKING:
+    from allma_server.storage.full_text.store import WordStore
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +82,20 @@ class FullText:
         query = storable(query[:MAX_QUERY])
         if k <= 0 or (documents is not None and not len(documents)):
             return WordHits([])
-        await self._indexer.opened()  # a damaged index is replaced, and then all is pending
-        # Read before the index: what is written meanwhile is then found twice, and never missed.
+        # A damaged index is replaced, and then all is pending. Changes are read before the index:
+        # what is written meanwhile is found twice, and never missed.
+        store = await self._indexer.opened()
         changes = await self._outbox.pending(MAX_SCORED + 1)
-        if self._are_few(changes):
-            found = await self._in_index(query, k, documents, changes)
+        if store is not None and len(changes) <= min(MAX_SCORED, MAX_SCORED_SHARE * store.entries):
+            found = await self._in_index(store, query, k, documents, changes)
             if found is not None:
                 return found
         pending = await self._written()
-        found = await self._in_index(query, k, documents)
+        current = await self._indexer.opened()
+        found = await self._in_index(current, query, k, documents)
         if found is not None and not pending:
-            return found
+            # One that replaced another meanwhile may not have held everything yet.
+            return found if current is store else await self.search_text(query, k, documents)
         notice = self._notice()
         if found is None:
             return WordHits(await self._in_texts(query, k, documents), notice=notice)
@@ -169,21 +176,15 @@ class FullText:
             pending = await self._outbox.size(MAX_WRITTEN + 1)
         return pending
 
-    def _are_few(self, changes: Sequence[PendingText]) -> bool:
-        """Return whether a search scores these changes itself."""
-        store = self._indexer.store
-        most = MAX_SCORED_SHARE * store.entries if store is not None else 0
-        return len(changes) <= min(MAX_SCORED, most)
-
     async def _in_index(
         self,
+        store: "WordStore | None",
         query: str,
         k: int,
         documents: DocumentSet | None,
         changes: Sequence[PendingText] = (),
     ) -> WordHits | None:
-        """Return what the index and these changes contain; None while it cannot be used."""
-        store = await self._indexer.opened()
+        """Return what an index and these changes contain; None if it is not the one in use."""
         if store is None:
             return None
         changed = {change.chunk_id for change in changes}

@@ -152,9 +152,8 @@ class FullTextIndexer:
     async def erase_deleted(self) -> None:
         """Leave nothing of removed chunks on the disk.
 
-        The parts of the index that hold some are emptied by writing their other chunks again. These
-        are not pending meanwhile: the index holds them all the time, and other changes are written
-        in between.
+        The parts of the index that hold some are merged, which drops them. A search finds all
+        others meanwhile.
 
         Raises:
             FullTextDown, DiskFull, DataReadOnly: they cannot be erased now.
@@ -164,31 +163,36 @@ class FullTextIndexer:
             store = self._used_store()
             await asyncio.to_thread(store.close_writer)  # and with it merging
             worn = await asyncio.to_thread(store.worn_segments)
-            kept = await asyncio.to_thread(store.chunks_in, worn) if worn else []
-        for start in range(0, len(kept), BATCH):
-            async with self._writing:
-                some = kept[start : start + BATCH]
-                texts = await self._outbox.texts(some)
-                await asyncio.to_thread(self._used_store(store).write, some, texts)
-        async with self._writing:
-            self._used_store(store)
-            if kept:
-                await self._commit_again(store)
-            await asyncio.to_thread(store.close_writer)
+            if worn:
+                await self._merge(store, worn)
+                await asyncio.to_thread(store.close_writer)
             if worn & await asyncio.to_thread(store.worn_segments):
                 await self._start_over()
             else:
                 await asyncio.to_thread(store.collect_garbage)
         await self.write_pending()
 
-    def _used_store(self, known: "WordStore | None" = None) -> "WordStore":
-        """Return the open index, which must be the known one.
+    async def _merge(self, store: "WordStore", segments: set[str]) -> None:
+        """Have parts of the index merged; `_writing` is held."""
+        from allma_server.storage.full_text.store import MERGED_PARTS
+
+        # Each of some chunks makes a new part; a former part of which nothing is left goes.
+        chunks = await asyncio.to_thread(store.chunks_in, segments, 2 * MERGED_PARTS)
+        size = await asyncio.to_thread(store.prepare_merge, segments)
+        for text in await self._outbox.texts(chunks):
+            await asyncio.to_thread(store.write, [text.chunk_id], [text])
+            await self._commit_again(store)
+            if await asyncio.to_thread(store.is_merging, size):
+                break
+
+    def _used_store(self) -> "WordStore":
+        """Return the open index.
 
         Raises:
-            FullTextDown: it is not open, or was replaced.
+            FullTextDown: it is not open.
         """
-        if self.store is None or known not in (None, self.store):
-            raise FullTextDown("The full-text index is not open, or was replaced.")
+        if self.store is None:
+            raise FullTextDown("The full-text index is not open.")
         return self.store
 
     async def _commit_again(self, store: "WordStore") -> None:

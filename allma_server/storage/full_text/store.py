@@ -4,12 +4,9 @@ import contextlib
 import itertools
 import json
 import os
-import struct
 import tempfile
-import zlib
 from collections.abc import Collection, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tantivy
@@ -18,7 +15,15 @@ from allma_server._internal.private import make_private_folder
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import DiskFull, FullTextDown
 from allma_server.storage.full_text.entries import Entry
-from allma_server.storage.full_text.fields import CHUNK, DOCUMENT, document_of, make_schema
+from allma_server.storage.full_text.fields import (
+    CHUNK,
+    DOCUMENT,
+    EMPTY,
+    document_of,
+    empty_document,
+    make_schema,
+)
+from allma_server.storage.full_text.files import check_files, read_meta
 from allma_server.storage.full_text.parts import WordParts, word_parts
 from allma_server.storage.full_text.queries import named, narrowed, of_ids, of_places, query_of
 from allma_server.storage.full_text.scoring import Scorer
@@ -36,6 +41,9 @@ MARGIN, MIN_SHARE, MAX_FETCHED = 20, 0.01, 20_000
 """Hits taken beyond those wanted, the smallest share of them that is expected to be in the set, and
 the most that are taken before the set is filtered by its ids after all."""
 
+MERGED_PARTS = 8
+"""Parts of about one size that Tantivy merges."""
+
 MAX_NAMED = 5_000
 """Chunks that are looked at for files of a name."""
 
@@ -45,11 +53,7 @@ NEARLY_ALL = 0.9
 _PAGE = 50_000
 """Chunk ids whose entries are looked at in one step."""
 
-_META = "meta.json"
 _INTENT = "allma.json"
-_FOOTER = struct.Struct("<II")
-_FOOTER_MARK = 1337
-_READ_BYTES = 1 << 20
 
 
 class WordStore:
@@ -80,7 +84,7 @@ class WordStore:
     def open(cls, folder: Path) -> "WordStore":
         """Open an index whose files are whole; a folder that cannot be written is only read."""
         with _failures():
-            _check_files(folder)
+            check_files(folder)
             if os.access(folder, os.W_OK):
                 return cls(folder, tantivy.Index.open(str(folder)))
             # Tantivy locks the folder even for reading.
@@ -100,7 +104,7 @@ class WordStore:
     def last_commit(self) -> int:
         """Return the number of the last commit; later ones have larger numbers."""
         with _failures():
-            return int(_meta(self.folder)["opstamp"])
+            return int(read_meta(self.folder)["opstamp"])
 
     def intent(self) -> tuple[int, int]:
         """Return the commit before the last attempt to commit, and that attempt's last change."""
@@ -213,19 +217,19 @@ class WordStore:
     def segments(self) -> list[str]:
         """Return the parts of the index, by their number in it."""
         with _failures():
-            return [segment["segment_id"] for segment in _meta(self.folder)["segments"]]
+            return [segment["segment_id"] for segment in read_meta(self.folder)["segments"]]
 
     def worn_segments(self) -> set[str]:
         """Return the parts of the index that still hold words of removed chunks."""
         with _failures():
             return {
                 segment["segment_id"]
-                for segment in _meta(self.folder)["segments"]
+                for segment in read_meta(self.folder)["segments"]
                 if segment["deletes"] is not None
             }
 
-    def chunks_in(self, segments: Collection[str]) -> list[int]:
-        """Return the chunks whose entries are in these parts."""
+    def chunks_in(self, segments: Collection[str], limit: int) -> list[int]:
+        """Return chunks whose entries are in these parts, at most `limit`."""
         with _failures():
             self._reload()
             order = self.segments()
@@ -234,10 +238,35 @@ class WordStore:
                 raise FullTextDown("The full-text index changed while it was read.")
             found: list[int] = []
             after = 0
-            while (page := self._chunks_after(after, wanted)) is not None:
+            while len(found) < limit and (page := self._chunks_after(after, wanted)) is not None:
                 after, ids = page
                 found += ids
-            return found
+            return found[:limit]
+
+    def prepare_merge(self, segments: Collection[str]) -> int:
+        """Write a part that has these merged, and return its size; the next commit has an entry.
+
+        Tantivy drops removed entries where it merges, and merges MERGED_PARTS parts of one size. It
+        orders them by their entries with the removed ones, and compares them without: after a large
+        part of which one entry is left, all smaller ones count as of its size. The removed entries
+        of that part are empty, and go with the merge.
+        """
+        with _failures():
+            parts = read_meta(self.folder)["segments"]
+            sizes = [part["max_doc"] for part in parts if part["segment_id"] in segments]
+            size = max(sizes, default=0) + 1
+        with self._writing() as writer:
+            empty = empty_document()
+            for _ in range(size - 1):
+                writer.add_document(empty)
+            writer.delete_documents_by_term(CHUNK, EMPTY)
+        return size
+
+    def is_merging(self, size: int) -> bool:
+        """Return whether the parts up to this size are so many that they are merged."""
+        with _failures():
+            parts = read_meta(self.folder)["segments"]
+            return sum(part["max_doc"] <= size for part in parts) >= MERGED_PARTS
 
     def collect_garbage(self) -> None:
         """Delete files that are no longer part of the index."""
@@ -343,38 +372,3 @@ def _values(
     searcher: tantivy.Searcher, field: str, addresses: list[tantivy.DocAddress]
 ) -> list[int]:
     return [int(value or 0) for value in searcher.fast_field_values(field, addresses)]
-
-
-def _meta(folder: Path) -> Any:
-    return json.loads((folder / _META).read_bytes())
-
-
-def _check_files(folder: Path) -> None:
-    """Compare the files of the index with the checksums at their ends.
-
-    Raises:
-        ValueError: one is damaged. OSError: one cannot be read.
-    """
-    names = [segment["segment_id"].replace("-", "") for segment in _meta(folder)["segments"]]
-    for file in sorted(folder.iterdir()):
-        if file.stem.split(".")[0] in names:
-            _check_file(file)
-
-
-def _check_file(path: Path) -> None:
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        file.seek(max(0, size - _FOOTER.size))
-        length, mark = _FOOTER.unpack(file.read(_FOOTER.size).rjust(_FOOTER.size, b"\0"))
-        body = size - _FOOTER.size - length
-        if mark != _FOOTER_MARK or body < 0:
-            raise ValueError(f"{path.name} is cut off")
-        file.seek(body)
-        expected = json.loads(file.read(length))["crc"]
-        file.seek(0)
-        checksum, left = 0, body
-        while left > 0 and (block := file.read(min(left, _READ_BYTES))):
-            checksum = zlib.crc32(block, checksum)
-            left -= len(block)
-    if checksum != expected:
-        raise ValueError(f"{path.name} is damaged")

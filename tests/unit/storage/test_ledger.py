@@ -53,7 +53,7 @@ async def consistent(database: Database) -> bool:
 
 def _held(index: Path) -> list[int]:
     store = WordStore.open(index)
-    return store.chunks_in(store.segments())
+    return store.chunks_in(store.segments(), store.entries)
 
 
 async def drained(database: Database) -> None:
