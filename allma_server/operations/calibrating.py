@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import TypeVar
 
 from allma_server.answering.answer_model import AnswerModel, find_answer_model
@@ -76,7 +77,7 @@ async def run_calibration(
     measured: list[Probability] = []
     async with aclosing(_samples(call, model, passages)) as samples:
         async for text, found, is_answerable in samples:
-            asked = measure_probability(model, text, found, is_answerable=is_answerable)
+            asked = partial(measure_probability, model, text, found, is_answerable=is_answerable)
             probability = await _quietly(engine, asked)
             if probability is not None:
                 measured.append(probability)
@@ -88,7 +89,7 @@ async def _samples(
 ) -> AsyncGenerator[tuple[str, list[Passage], bool]]:
     """Yield questions with passages, and whether these contain the answer."""
     for source in sample_passages(passages, QUESTIONS):
-        question = await _quietly(call.engine, _question_about(call.engine, model, source))
+        question = await _quietly(call.engine, partial(_question_about, call.engine, model, source))
         if question is None:
             continue
         text = question.text
@@ -119,15 +120,15 @@ async def _passages(engine: Engine) -> list[Passage]:
     return passages
 
 
-async def _quietly(engine: Engine, request: Awaitable[ResultT]) -> ResultT | None:
-    """Await a request to the model; None if it was given up because somebody asked a question."""
+async def _quietly(engine: Engine, request: Callable[[], Awaitable[ResultT]]) -> ResultT | None:
+    """Make a request to the model; None if it was given up because somebody asked a question."""
     await _wait_until_quiet(engine)
     failure: AllmaError | None = None
 
     async def guarded() -> ResultT | None:
         nonlocal failure
         try:
-            return await request
+            return await request()
         except AllmaError as exc:
             failure = exc
             return None
