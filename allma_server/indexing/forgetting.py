@@ -30,7 +30,7 @@ ERASE = "erase"
 REASON = "forgotten; `allma index` with its path indexes it again"
 NOTICE = "Its remaining copies on the disk are being erased in the background."
 
-DOCUMENTS_PER_TRANSACTION = 50
+DOCUMENTS_PER_TRANSACTION, VECTORS_PER_TRANSACTION = 50, 1_000
 """Small enough that other writers get their turn in between."""
 
 RETRY_DELAYS = (1.0, 5.0, 30.0, 120.0, 600.0)
@@ -46,7 +46,8 @@ class Catalogue(Protocol):
     async def remove(self, document_ids: Sequence[int]) -> None: ...
     async def erase_documents(self, document_ids: Sequence[int]) -> None: ...
     async def erase_quotes(self, path: str) -> None: ...
-    async def erase_unused_vectors(self, after: int) -> int | None: ...
+    async def unused_vectors(self) -> list[int]: ...
+    async def erase_unused_vectors(self, ids: Sequence[int]) -> None: ...
     async def empty_log(self) -> None: ...
     async def mask_quotes(self, path: str) -> None: ...
     async def get_setting(self, key: str) -> str | None: ...
@@ -182,10 +183,12 @@ class Forgetting:
 
     async def _erase(self, run: Run) -> None:
         await run.report(0, 4, "erasing vectors of earlier versions")
-        after: int | None = 0
-        while after is not None:
+        unused = await self._catalogue.unused_vectors()
+        for begin in range(0, len(unused), VECTORS_PER_TRANSACTION):
             await run.wait_until_idle()
-            after = await self._catalogue.erase_unused_vectors(after)
+            await self._catalogue.erase_unused_vectors(
+                unused[begin : begin + VECTORS_PER_TRANSACTION]
+            )
         await run.report(1, 4, "erasing words from full-text search")
         await self._erase_words()
         await run.report(2, 4, "erasing it from the vector index")

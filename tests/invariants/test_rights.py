@@ -42,7 +42,7 @@ NOT_NARROWED = {
     "workspace_disks", "set_workspace_disks", "publish", "record", "touch", "move", "remove",
     "note_refused", "cached_vectors", "missing_vectors", "count_missing_vectors", "keep_vectors",
     "add_vectors", "drop_unused_vectors", "dimensions", "erase_documents", "erase_quotes",
-    "mask_quotes", "erase_unused_vectors", "empty_log", "save_job", "job", "jobs",
+    "mask_quotes", "unused_vectors", "erase_unused_vectors", "empty_log", "save_job", "job", "jobs",
     "unfinished_jobs", "check_writable", "write_error", "delete_backups",
     # Administrators:
     "damage", "quick_damage", "contradictions", "damage_behind", "drop_orphans",

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from allma_server.secrets import mask
 from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.documents import inside
-from allma_server.storage.sqlite.embeddings import ROWS_PER_STEP
 from allma_server.storage.sqlite.ledger import remove_documents
 from allma_server.storage.sqlite.rows import as_json
 
@@ -53,21 +52,26 @@ class Erasure(Repository):
             masked = [(mask(row["text"]).text, row["id"]) for row in cited]
             await tx.many("UPDATE message_sources SET text = ? WHERE id = ?", masked)
 
-    async def erase_unused_vectors(self, after: int) -> int | None:
-        """Erase vectors of texts that are in no document, from row `after` on.
+    async def unused_vectors(self) -> list[int]:
+        """Return the rows of vectors of texts that are in no document.
 
-        They include those of earlier versions of removed files. Returns the row to continue from,
-        None at the end.
+        They include those of earlier versions of removed files. Takes 1 to 2 µs for each vector,
+        beside other reads and writes.
         """
+        found = await self._db.rows(
+            "SELECT id FROM embeddings e "
+            "WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = e.text_hash)"
+        )
+        return [row["id"] for row in found]
+
+    async def erase_unused_vectors(self, ids: Sequence[int]) -> None:
+        """Erase those of these vectors whose texts are still in no document."""
         async with self._db.transaction() as tx:
             await tx.execute(
-                "DELETE FROM embeddings WHERE id > ?1 AND id <= ?2 AND "
+                "DELETE FROM embeddings WHERE id IN (SELECT value FROM json_each(?)) AND "
                 "NOT EXISTS (SELECT 1 FROM chunks c WHERE c.text_hash = embeddings.text_hash)",
-                (after, after + ROWS_PER_STEP),
+                (as_json(ids),),
             )
-            last = await tx.row("SELECT max(id) AS id FROM embeddings")
-        until = after + ROWS_PER_STEP
-        return until if last is not None and (last["id"] or 0) > until else None
 
     async def empty_log(self) -> None:
         """Overwrite the write-ahead log and delete the backups, which may hold removed text."""

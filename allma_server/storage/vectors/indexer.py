@@ -38,8 +38,8 @@ REST_SECONDS = 60.0
 MAX_DEAD_SLOTS = 5_000
 """Dead slots that never cause a rebuild; above, half the number of live ones does."""
 
-MAX_ERASED_CHANGES = 5_000
-"""With more pending changes, emptying the store is faster than erasing in it."""
+MAX_ERASED_CHANGES, MIN_ERASED_FROM = 5_000, 1_000
+"""With more pending changes, or fewer vectors, emptying a store is faster than erasing in it."""
 
 FAILURES_BEFORE_REBUILD = 3
 """Failures in a row after which the store is rebuilt, though no damage was reported."""
@@ -151,7 +151,8 @@ class VectorIndexer:
 
     async def _erase_deleted(self, active: ActiveIndex) -> None:
         pending = await self._outbox.pending_ids(MAX_ERASED_CHANGES + 1)
-        if len(pending) > MAX_ERASED_CHANGES:
+        kept = await self._outbox.count_acknowledged(active.embedder)
+        if len(pending) > MAX_ERASED_CHANGES or kept < MIN_ERASED_FROM:
             await self._empty(active)
             self._needed.set()
             return

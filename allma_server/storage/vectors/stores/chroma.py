@@ -139,8 +139,9 @@ class ChromaStore:
                 # The next open sets it back, even if this process is killed before it does.
                 self._sync_changes = SYNC_CHANGES
                 await self.close()
+                self._opened_pid = None
+            # The same process may open the files afterwards.
             await self._exchange("scrub", limit=SCRUB_SECONDS)
-            await self.close()
 
     async def exists(self) -> bool:
         if self._config.url is not None:

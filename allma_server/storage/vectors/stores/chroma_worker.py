@@ -1,7 +1,8 @@
 """The process that owns a Chroma collection; the only module that imports chromadb.
 
 It runs in the collection's directory with a minimal environment, because chromadb reads settings
-from both. `chroma.py` starts it and holds the other end of the pipe.
+from both. `chroma.py` starts it and holds the other end of the pipe. chromadb takes over a second
+to import; what works on its files alone does without it.
 """
 
 import contextlib
@@ -14,20 +15,19 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import chromadb
 import numpy as np
-from chromadb import Collection
-from chromadb.api import ClientAPI
-from chromadb.config import Settings
-from chromadb.errors import ChromaError
 
 from allma_server._internal.child_server import Handler, Reply, serve
 from allma_server.errors import DataDirectoryBusy, DiskFull, VectorStoreDown
 from allma_server.storage.lock import own_data_directory
 from allma_server.storage.vectors.stores import chroma_health
+
+if TYPE_CHECKING:
+    from chromadb import Collection
+    from chromadb.api import ClientAPI
 
 SPARE_BYTES = 500_000_000
 """Required free space on top of twice the index: a write on a full disk destroys the index."""
@@ -170,26 +170,29 @@ class Worker:
             self._collection.modify(configuration={"hnsw": settings})
 
     @property
-    def _collection(self) -> Collection:
+    def _collection(self) -> "Collection":
         if self._opened is None:
             self._opened = self._connect().get_or_create_collection(
                 self._options.collection, embedding_function=None, configuration=_CONFIGURATION
             )
         return self._opened
 
-    def _connect(self) -> ClientAPI:
+    def _connect(self) -> "ClientAPI":
         if self._client is None:
             url = self._options.url
             self._client = _remote(url, self._api_key) if url else self._embedded()
         return self._client
 
-    def _embedded(self) -> ClientAPI:
+    def _embedded(self) -> "ClientAPI":
         self._slots()
         self._require_free_space()
         database = self._options.directory / "chroma.sqlite3"
         # WAL mode is stored in the file; with Chroma's default every write waits for the disk.
         with contextlib.closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
+        import chromadb
+        from chromadb.config import Settings
+
         return chromadb.PersistentClient(
             str(self._options.directory), Settings(anonymized_telemetry=False)
         )
@@ -212,7 +215,10 @@ class Worker:
             )
 
 
-def _remote(url: str, api_key: str | None) -> ClientAPI:
+def _remote(url: str, api_key: str | None) -> "ClientAPI":
+    import chromadb
+    from chromadb.config import Settings
+
     parts = urlsplit(url)
     ssl = parts.scheme == "https"
     # A server in a network takes the first header, Chroma's own service the second.
@@ -238,7 +244,7 @@ def _damage_detected() -> Generator[None]:
     """Raise Chroma's own errors as Damaged: the requests are always valid."""
     try:
         yield
-    except (ChromaError, sqlite3.DatabaseError) as exc:
+    except (sqlite3.DatabaseError, *_chroma_errors()) as exc:
         if "database is locked" in str(exc):
             raise Locked from exc
         if "disk is full" in str(exc):
@@ -247,6 +253,12 @@ def _damage_detected() -> Generator[None]:
                 "Free some space; exact search answers meanwhile.",
             ) from exc
         raise Damaged(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _chroma_errors() -> tuple[type[Exception], ...]:
+    """Return the class of Chroma's errors, if any can have been raised."""
+    module = sys.modules.get("chromadb.errors")
+    return (module.ChromaError,) if module is not None else ()
 
 
 def _retried(answer: Handler, params: Any, blobs: list[bytes]) -> Reply:
