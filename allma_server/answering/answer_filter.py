@@ -10,6 +10,7 @@ it (`evidence.py`), and figures that no passage has, or passages that disagree
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 
 from allma_server.answering.citations import CitationFilter, number_passages
 from allma_server.answering.contradictions import find_contradiction
@@ -59,7 +60,7 @@ class AnswerFilter:
         """
         self._opening = OPENING_OF_LIMITED if is_limited else OPENING
         self._passages = passages
-        self._evidence = Evidence.from_passages(question, passages)
+        self._question = question
         self._checked = CitationFilter(len(passages), self._correct_citations, numbers)
         self._held: str | None = "" if passages else None
         self._fence = FenceFilter()
@@ -68,6 +69,11 @@ class AnswerFilter:
         self._plain = "" if not passages else None
         self.disagreeing: tuple[int, int] | None = None
         """The numbers of two passages that contradict each other on the answer."""
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        # Read when it is first needed, since the request to the model does not wait for it.
+        return Evidence.from_passages(self._question, self._passages)
 
     @property
     def text(self) -> str:

@@ -15,6 +15,10 @@ from allma_server.answering.refusal import REFUSAL
 from allma_server.types import ChatMessage, Message, Passage, page_label
 
 TOKENS_PER_CHARACTER = 1 / 3
+_WIDE = re.compile("[\u2e80-\U0010ffff]")
+_OTHER = re.compile(r"[^\n\t -~]")
+"""Characters that may be invisible or control something."""
+
 MESSAGE_TOKENS = 8
 """Tokens that a chat template adds to each message, approximately."""
 
@@ -141,7 +145,7 @@ def _sources(passages: Sequence[Passage], budget: int, boundary: str) -> list[st
 
 def estimate_tokens(text: str) -> int:
     """Return an estimate of the tokens in a text; a CJK character counts as one."""
-    wide = sum(1 for c in text if c > "\u2e7f")
+    wide = 0 if text.isascii() else len(_WIDE.findall(text))
     return int((len(text) - wide) * TOKENS_PER_CHARACTER) + wide + 1
 
 
@@ -192,9 +196,9 @@ def _source(number: int, passage: Passage, boundary: str, text: str) -> str:
 
 def _sanitize(text: str, boundary: str) -> str:
     """Remove hidden characters and everything that looks like a boundary line."""
-    visible = "".join(
-        c
-        for c in remove_hidden(text)
-        if c in "\n\t" or unicodedata.category(c) not in ("Cf", "Cc", "Co", "Cs")
-    )
+    visible = _OTHER.sub(_visible, remove_hidden(text))
     return re.sub(r"<<\s*(source|end)\b", r"< \1", visible.replace(boundary, ""), flags=re.I)
+
+
+def _visible(match: re.Match[str]) -> str:
+    return "" if unicodedata.category(match[0]) in ("Cf", "Cc", "Co", "Cs") else match[0]
