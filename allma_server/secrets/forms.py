@@ -8,6 +8,7 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from allma_server.secrets.spans import Span
 
@@ -18,8 +19,13 @@ class Form:
 
     kind: str
     marks: tuple[str, ...]
-    pattern: re.Pattern[str]
+    source: str
     begins_with_mark: bool = True
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Its pattern, compiled when a text has one of its marks: most never occur."""
+        return _compiled(self.source)
 
     def found_in(self, text: str, mark: str) -> Iterator[re.Match[str]]:
         """All that look like it and begin with one of its marks, in order."""
@@ -34,10 +40,15 @@ class Form:
             at = text.find(mark, match.end() if match else at + len(mark))
 
 
+@cache
+def _compiled(source: str) -> re.Pattern[str]:
+    return re.compile(source)
+
+
 def _form(kind: str, marks: str, pattern: str, *, begins_with_mark: bool = True) -> Form:
     # A token is not the middle of a longer word, and is taken to its end.
     # Where line ends are escaped, their letter stands before it.
-    whole = re.compile(rf"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])){pattern}(?![A-Za-z0-9])")
+    whole = rf"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])){pattern}(?![A-Za-z0-9])"
     return Form(kind, tuple(marks.split()), whole, begins_with_mark)
 
 
@@ -100,7 +111,7 @@ FORMS = (
           r"webhook\.office\.com/webhookb2/(?P<secret>[\w@/-]{80,200})"),
     _form("telegram token", ":AA", r"(?:bot)?(?P<secret>\d{8,12}:AA[\w-]{32,34})",
           begins_with_mark=False),
-    Form("discord token", ("",), begins_with_mark=False, pattern=re.compile(
+    Form("discord token", ("",), begins_with_mark=False, source=(
         r"[MNO](?:(?<![\w-][MNO])|(?<=\\[nrt][MNO]))[\w-]{23,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])")),
     _form("sendgrid key", "SG.", r"SG\.[\w-]{16,32}\.[\w-]{16,64}"),
     _form("mailgun key", "key-", r"key-[0-9a-f]{32}"),
