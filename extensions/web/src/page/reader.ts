@@ -70,7 +70,7 @@ export class Reader {
     const bottom = h("div", { class: "more" });
     this.offerMore(at, excerpt, top, bottom);
     this.element.replaceChildren(
-      this.head(at, isExtracted ? "text of the document" : ""),
+      this.head(at, isExtracted ? "text of the document" : "", excerpt.notice),
       h("div", { class: "text", tabindex: "0", "aria-label": "Text" }, top, this.lines, bottom),
     );
   }
@@ -88,7 +88,7 @@ export class Reader {
     );
   }
 
-  private head(at: Location, note: string): HTMLElement {
+  private head(at: Location, note: string, notice: string | null = null): HTMLElement {
     const lines =
       at.startLine === null
         ? ""
@@ -105,6 +105,7 @@ export class Reader {
       h("p", { class: "soft path" }, at.path),
       at.stale === true &&
         h("p", { class: "soft" }, codicon("history"), " The file changed since it was indexed."),
+      notice !== null && h("p", { class: "soft" }, codicon("warning"), ...withCode(` ${notice}`)),
     );
   }
 

@@ -22,6 +22,7 @@ export class Sidebar {
     placeholder: "Find a conversation",
     "aria-label": "Find a conversation",
     autocomplete: "off",
+    hidden: true,
     input: () => this.later(),
   });
   private readonly list = h("ul", { class: "conversations", "aria-label": "Conversations" });

@@ -1,5 +1,5 @@
 /** The dialog that signs in: with a token, or the code of `allma open`. */
-import { codicon, h } from "../view/dom";
+import { codicon, h, withCode } from "../view/dom";
 import { type Server, sentence } from "./http";
 
 export class SignIn {
@@ -48,7 +48,7 @@ export class SignIn {
     this.title.textContent = expired
       ? "Your session has ended. Sign in again."
       : "Sign in to Allma";
-    if (problem !== undefined || !this.element.open) this.problem.textContent = problem ?? "";
+    if (problem !== undefined || !this.element.open) this.tell(problem ?? "");
     if (!this.element.open) this.element.showModal();
   }
 
@@ -69,12 +69,16 @@ export class SignIn {
     this.element.close();
   }
 
+  private tell(problem: string): void {
+    this.problem.replaceChildren(...withCode(problem));
+  }
+
   private async submit(): Promise<void> {
-    this.problem.textContent = "";
+    this.tell("");
     try {
       await this.server.signIn({ token: this.secret.value.trim() });
     } catch (error) {
-      this.problem.textContent = sentence(error);
+      this.tell(sentence(error));
       return;
     }
     this.secret.value = "";

@@ -33,7 +33,8 @@ export async function upload(
 function told(report: IngestReport | Job): string {
   if ("state" in report) return "it is being indexed.";
   const [problem] = [...report.failed, ...report.skipped];
-  return problem === undefined ? "indexed." : `stored, but not indexed: ${problem.reason}.`;
+  const reason = problem?.reason.replace(/\.$/, "");
+  return reason === undefined ? "indexed." : `stored, but not indexed: ${reason}.`;
 }
 
 async function chosenFolder(folders: readonly string[], count: number): Promise<string | null> {

@@ -1,14 +1,7 @@
 // A server with an indexed project, and a browser that uses its page.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -70,7 +63,9 @@ export class Site {
   /** Runs `allma open`; returns the address of the file that it has a browser open. */
   async opened() {
     const browser = join(this.folder, "browser");
-    writeFileSync(browser, `#!/bin/sh\nprintf %s "$1" > "${this.folder}/opened"\n`, { mode: 0o700 });
+    writeFileSync(browser, `#!/bin/sh\nprintf %s "$1" > "${this.folder}/opened"\n`, {
+      mode: 0o700,
+    });
     const env = { ...this.env, BROWSER: `${browser} %s` };
     await run(serverProgram(), ["open"], { env });
     return readFileSync(join(this.folder, "opened"), "utf8");
