@@ -71,7 +71,8 @@ async def tokens_of(url: str, admin: str, users: int) -> list[str]:
     return [each.json()["token"] for each in added]
 
 
-async def load(url: str, admin: str, users: int, seconds: float) -> None:
+async def load(url: str, admin: str, users: int, seconds: float) -> int:
+    """Use the server for so long; return the number of errors."""
     tokens = await tokens_of(url, admin, users)
     until = time.monotonic() + seconds
     times: dict[bool, list[float]] = {True: [], False: []}
@@ -79,10 +80,12 @@ async def load(url: str, admin: str, users: int, seconds: float) -> None:
         *(use(url, token, n % 2 == 0, until, times[n % 2 == 0]) for n, token in enumerate(tokens))
     )
     total = sum(seen, Counter[str]())
-    print(f"{dict(total)}; errors: {total.total() - total['good']}")
+    errors = total.total() - total["good"]
+    print(f"{dict(total)}; errors: {errors}")
     for asks, name in ((True, "ask"), (False, "search")):
         cut = quantiles(times[asks], n=100)
         print(f"{name}: {len(times[asks])} requests, p50 {cut[49]:.3f} s, p95 {cut[94]:.3f} s")
+    return errors
 
 
 def main() -> None:
@@ -106,12 +109,14 @@ def main() -> None:
             url = json.loads("".join(server.stdout.readline() for _ in range(3)))["url"]
             daemon = psutil.Process(json.loads(allma(folder, "status", "--json"))["pid"])
             before = daemon.cpu_times()
-            asyncio.run(load(url, json.loads(added)["token"], options.users, options.seconds))
+            token = json.loads(added)["token"]
+            errors = asyncio.run(load(url, token, options.users, options.seconds))
             after = daemon.cpu_times()
             used = after.user + after.system - before.user - before.system
             print(f"engine: {daemon.memory_info().rss / 1e6:.0f} MB, {used:.1f} CPU-s")
             server.terminate()
         allma(folder, "daemon", "stop")
+        sys.exit(min(1, errors))
 
 
 if __name__ == "__main__":
