@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain
 from string import ascii_lowercase
 
 from allma_server._internal.word_forms import fold, stems
@@ -99,6 +99,7 @@ class QueryTerms:
     user put in quotes, as sequences of terms. `prefixes` are beginnings of words, written with a
     star. `paths` are file names and parts of paths, as sequences of terms. `spellings` has the word
     in lower case of each term that is the stem of one. `parts` are beginnings and ends of words.
+    `unspaced`: some of it is in a script without spaces, where a word has several terms.
     """
 
     terms: tuple[str, ...]
@@ -110,6 +111,7 @@ class QueryTerms:
     prefixes: tuple[str, ...] = ()
     paths: tuple[tuple[str, ...], ...] = ()
     spellings: Mapping[str, str] = field(default_factory=dict[str, str])
+    unspaced: bool = False
 
     @property
     def searched(self) -> Mapping[str, int]:
@@ -146,6 +148,7 @@ def query_terms(text: str) -> QueryTerms:
     pairs: set[tuple[str, str]] = set()
     spellings: dict[str, str] = {}
     before: str | None = None
+    unspaced = False
     for word in _words(text):
         expanded = _expand(word)
         # IT and US are not the stop words it and us.
@@ -155,9 +158,8 @@ def query_terms(text: str) -> QueryTerms:
             continue
         counts.update(expanded)
         if _is_unspaced(word):
-            # The terms overlap, so that each pair of characters would count twice.
-            pairs.update(p for p in pairwise(expanded) if len(p[0]) < len(p[1]) == 2)
-            before = None
+            # The terms overlap: which follows which has been counted by the terms themselves.
+            before, unspaced = None, True
             continue
         if len(expanded) == 1:
             spellings[expanded[0]] = word.casefold()
@@ -178,6 +180,7 @@ def query_terms(text: str) -> QueryTerms:
         prefixes=tuple(dict.fromkeys(prefix for prefix in prefixes if len(prefix) > 1)),
         paths=tuple(dict.fromkeys(path for path in paths if path)),
         spellings=spellings,
+        unspaced=unspaced,
     )
 
 

@@ -18,9 +18,9 @@ trained for, whatever numbers they give. Where it does not stand out from the di
 unrelated texts, cosines tell little, and the words decide.
 
 The weight depends on the query and on the passages: an answer to a question is recognised by its
-words, a topic more by its meaning, and code by its meaning most of all, because questions seldom
-use the identifiers in it. Candidates are selected with DENSE_WEIGHT; once their texts have been
-read, they are scored again with `dense_weight()`.
+words, as far as it has them, a topic more by its meaning, and code by its meaning most of all,
+because questions seldom use the identifiers in it. Candidates are selected with DENSE_WEIGHT; once
+their texts have been read, they are scored again with `dense_weight()`.
 
 Where the embedder does not know the language of the query, words decide: the dense part counts as
 much as it knows of it (`script_knowledge.py`).
@@ -47,6 +47,10 @@ TYPICAL_BM25 = 22.0
 or else the many words of a long query would outweigh its meaning."""
 MIN_BM25, MAX_BM25 = 10.0, 50.0
 """Bounds of the best score in that proportion."""
+
+FEW_WORDS_BM25, MAX_QUESTION_FACTOR = 16.0, 2.0
+"""The best score below which a question shares few words with any passage, as with the tables of a
+report. Then meaning counts more, with the square root of the ratio and at most by this factor."""
 
 TYPICAL_SIGNAL = 0.41
 """The signal of MiniLM (`types.Separation`), with which the weights were chosen."""
@@ -91,11 +95,20 @@ def dense_weight(query: str, code_share: float, best_bm25: float) -> float:
         best_bm25: the highest BM25 score found; 0 if the lexical list is empty.
     """
     if is_question(query):
-        prose = QUESTION_DENSE_WEIGHT
+        few = sqrt(max(1.0, FEW_WORDS_BM25 / (best_bm25 or TYPICAL_BM25)))
+        prose = QUESTION_DENSE_WEIGHT * min(few, MAX_QUESTION_FACTOR)
     else:
         best = min(max(best_bm25 or TYPICAL_BM25, MIN_BM25), MAX_BM25)
         prose = TOPIC_DENSE_WEIGHT * best / TYPICAL_BM25
     return code_share * CODE_DENSE_WEIGHT + (1 - code_share) * prose
+
+
+def lexical_evidence(best_bm25: float) -> float:
+    """Return how much words have found, compared with a typical topic, from 0 to 1.
+
+    1 if they found nothing: then nothing speaks against the order by meaning.
+    """
+    return min(1.0, (best_bm25 or TYPICAL_BM25) / TYPICAL_BM25)
 
 
 def similarity_unit(separation: Separation | None) -> float:

@@ -10,6 +10,10 @@ distinguishes them.
   question is in one place; a topic ("heat transfer in slabs") is spread over the passage.
 - Feedback: how similar the passage's words are to those of the best passages (`feedback.py`).
 
+They count in proportion to what words have found at all (`fusion.lexical_evidence`). Where the best
+passage has hardly a rare word of the query, as when a question is asked of tables in other words
+than theirs, its common words stand together in many passages, and tell nothing.
+
 Pairs and feedback count less, the more of the passages are code: there, adjacent words follow from
 the grammar and from names. Proximity always counts in code, because a function states its purpose
 in one place. Phrases in quotes always count, and so does the whole query if the passage contains it
@@ -27,7 +31,7 @@ from allma_server.search.feedback import softmax_weights
 from allma_server.search.query_type import code_share, is_question
 from allma_server.types import Passage
 
-PAIR_WEIGHT = 3.0
+PAIR_WEIGHT = 4.5
 PROXIMITY_WEIGHT = 2.0
 FEEDBACK_WEIGHT = 40.0
 PHRASE_WEIGHT = 20.0
@@ -38,17 +42,25 @@ MIN_VERBATIM_TERMS = 4
 """A query of at least so many terms is also searched for verbatim; a shorter one is no phrase."""
 
 PROXIMITY_WINDOW = 30
-"""Size of the window for proximity, in terms."""
+"""Size of the window for proximity, in words."""
+
+UNSPACED_TERMS = 4
+"""Terms of a word in a script without spaces, where characters and pairs of them are terms."""
 
 K1, B = 1.2, 0.75
 """BM25's usual constants: term frequency saturation and length normalisation."""
 
 
-def rescore(query: str, passages: Sequence[Passage]) -> list[float]:
+def rescore(query: str, passages: Sequence[Passage], evidence: float = 1.0) -> list[float]:
     """Return the score of each passage with what its words add.
 
     The passages' scores must come from `fuse`, as the weights are in its unit. Takes milliseconds
     of CPU time: call it in a thread.
+
+    Args:
+        query: as the user wrote it.
+        passages: the candidates, in any order.
+        evidence: how much words have found, from `lexical_evidence`; phrases count in any case.
     """
     if not passages:
         return []
@@ -61,16 +73,18 @@ def rescore(query: str, passages: Sequence[Passage]) -> list[float]:
     phrases = {*terms.phrases, *_verbatim(query)}
     code = code_share(passages)
     prose = 1 - code
-    proximity_weight = PROXIMITY_WEIGHT * (1.0 if is_question(query) else code)
+    pair_weight = evidence * prose * PAIR_WEIGHT
+    proximity_weight = evidence * PROXIMITY_WEIGHT * (1.0 if is_question(query) else code)
+    window = PROXIMITY_WINDOW * (UNSPACED_TERMS if terms.unspaced else 1)
     scores: list[float] = []
     for passage, words, count, k in zip(passages, texts, counts, saturation, strict=True):
         matches = [(position, term) for position, term in enumerate(words) if term in wanted]
-        gain = prose * PAIR_WEIGHT * _pairs(matches, terms, idf, k)
+        gain = pair_weight * _pairs(matches, terms, idf, k)
         if proximity_weight:
-            gain += proximity_weight * _proximity(matches, idf)
+            gain += proximity_weight * _proximity(matches, idf, window)
         scores.append(passage.score + gain + PHRASE_WEIGHT * _phrases(words, count, phrases))
     vectors = [_tf_idf(count, idf, k) for count, k in zip(counts, saturation, strict=True)]
-    feedback = prose * FEEDBACK_WEIGHT
+    feedback = evidence * prose * FEEDBACK_WEIGHT
     similarities = _centroid_similarity(vectors, scores)
     return [score + feedback * like for score, like in zip(scores, similarities, strict=True)]
 
@@ -109,8 +123,8 @@ def _pairs(
     )
 
 
-def _proximity(matches: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
-    """Return the summed IDF of the distinct query terms in the best window."""
+def _proximity(matches: Sequence[tuple[int, str]], idf: Mapping[str, float], size: int) -> float:
+    """Return the summed IDF of the distinct query terms in the best window of so many terms."""
     window: Counter[str] = Counter()
     total = best = 0.0
     start = 0
@@ -118,7 +132,7 @@ def _proximity(matches: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> 
         window[term] += 1
         if window[term] == 1:
             total += idf[term]
-        while matches[start][0] <= position - PROXIMITY_WINDOW:
+        while matches[start][0] <= position - size:
             left = matches[start][1]
             window[left] -= 1
             if not window[left]:

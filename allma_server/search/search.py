@@ -21,7 +21,13 @@ from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
 from allma_server.search.definitions import is_of_code
 from allma_server.search.feedback import QUESTION_FEEDBACK, TOPIC_FEEDBACK, centroid_similarity
-from allma_server.search.fusion import Fused, dense_weight, fuse, similarity_unit
+from allma_server.search.fusion import (
+    Fused,
+    dense_weight,
+    fuse,
+    lexical_evidence,
+    similarity_unit,
+)
 from allma_server.search.headings import lower_inherited
 from allma_server.search.places import raise_places, sought_names
 from allma_server.search.query_type import code_share, is_question
@@ -272,16 +278,16 @@ async def _rescore(
     """
     code = code_share(passages)
     best_bm25 = max((f.lexical or 0.0 for f in fused), default=0.0)
-    weight = dense_weight(query, code, best_bm25)
+    weight, evidence = dense_weight(query, code, best_bm25), lexical_evidence(best_bm25)
     weighted = {f.chunk_id: f.score_with(weight) for f in fused}
     passages = [replace(passage, score=weighted[passage.chunk_id]) for passage in passages]
     scores, vectors = await asyncio.gather(
-        asyncio.to_thread(rescore, query, passages),
+        asyncio.to_thread(rescore, query, passages, evidence),
         sources.vectors.vectors_of([passage.chunk_id for passage in passages]),
     )
     similarities = centroid_similarity(scores, [vectors.get(p.chunk_id) for p in passages])
     feedback = QUESTION_FEEDBACK if is_question(query) else TOPIC_FEEDBACK
-    feedback *= (1 - code) * dense.knowledge / dense.unit
+    feedback *= evidence * (1 - code) * dense.knowledge / dense.unit
     rescored = [
         replace(passage, score=score + feedback * similarity)
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)

@@ -69,9 +69,15 @@ def test_the_dense_weight_of_a_topic_grows_with_its_best_bm25_score_within_bound
     assert dense_weight("heat in slabs", 0.0, 0.0) == usual
 
 
-def test_the_dense_weight_of_code_and_questions_does_not_depend_on_bm25():
-    for query, code in (("parse a config", 1.0), ("Who kept the light?", 0.0)):
-        assert dense_weight(query, code, 5.0) == dense_weight(query, code, 45.0)
+def test_the_dense_weight_of_code_does_not_depend_on_bm25():
+    assert dense_weight("parse a config", 1.0, 5.0) == dense_weight("parse a config", 1.0, 45.0)
+
+
+def test_meaning_counts_more_for_a_question_that_shares_few_words_with_any_passage():
+    none, hardly, few, some, many = (
+        dense_weight("Who kept the light?", 0.0, best) for best in (0.0, 0.1, 8.0, 20.0, 45.0)
+    )
+    assert hardly == 2 * some > few > some == many == none
 
 
 def test_the_ranking_does_not_depend_on_the_spread_of_an_embedders_cosines():

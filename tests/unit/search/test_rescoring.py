@@ -71,6 +71,20 @@ def test_in_code_the_function_with_the_words_close_together_comes_first():
     assert best("parse a config", apart, close, filler) == close
 
 
+def test_words_add_in_proportion_to_what_words_have_found():
+    question = "Who proclaimed the embargo on oil?"
+    found = passages("The embargo on oil was proclaimed.", FILLER, score=0.0)
+    full, half, none = (rescore(question, found, evidence)[0] for evidence in (1.0, 0.5, 0.0))
+    assert full > half > none == 0.0
+
+
+def test_a_sentence_of_a_script_without_spaces_is_as_long_as_one_with_spaces():
+    filler = "その年は雨が多くて村の人は誰も外へ出なかった。" * 6
+    scattered = f"石油が届いた。{filler}禁輸の本。{filler}それが布告された。"
+    close = f"石油を国へ運ぶ船を港に入れないという禁輸が布告された。{filler}{filler}本。"
+    assert best("石油の禁輸を布告したのは誰", scattered, close, filler) == close
+
+
 def test_a_query_of_stop_words_and_empty_passages_get_scores():
     assert len(rescore("who are you", passages("", "you are who you are"))) == 2
     assert rescore("", passages("")) == [10.0]
