@@ -74,7 +74,8 @@ def rescore(query: str, passages: Sequence[Passage], evidence: float = 1.0) -> l
     code = code_share(passages)
     prose = 1 - code
     pair_weight = evidence * prose * PAIR_WEIGHT
-    proximity_weight = evidence * PROXIMITY_WEIGHT * (1.0 if is_question(query) else code)
+    # Queries about code are short, so that a low score says little about what words have found.
+    proximity_weight = PROXIMITY_WEIGHT * max(code, evidence if is_question(query) else 0.0)
     window = PROXIMITY_WINDOW * (UNSPACED_TERMS if terms.unspaced else 1)
     scores: list[float] = []
     for passage, words, count, k in zip(passages, texts, counts, saturation, strict=True):
