@@ -14,7 +14,7 @@ from statistics import fmean
 from allma_server.search.fusion import Fused
 from allma_server.search.questions import Expected, Question
 from allma_server.search.search import Scope, Sources, rank_passages
-from allma_server.search.select import deduplicate, select_passages
+from allma_server.search.select import deduplicate
 from allma_server.types import Hit, Passage, StageScores
 
 
@@ -74,10 +74,7 @@ async def evaluate_question(
         name: measure([[passage] for passage in deduplicate(order, k)], question.expected)
         for name, order in orders.items()
     }
-    shown = [
-        [s.passage, s.neighbour] if s.neighbour else [s.passage]
-        for s in select_passages(ranking.passages, k, threshold=ranking.threshold)
-    ]
+    shown = [[s.passage, s.neighbour] if s.neighbour else [s.passage] for s in ranking.select(k)]
     stages["shown"] = measure(shown, question.expected)
     return EvaluatedQuestion(question, stages, ranking.notice)
 

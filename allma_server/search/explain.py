@@ -56,7 +56,7 @@ def _candidates(
         for rank, passage in enumerate(ranking.rescored, start=1)
     }
     rerank_scores = dict(zip(rescored, ranking.rerank_scores or (), strict=False))
-    decisions = decide(ranking.passages, k, threshold=ranking.threshold)
+    decisions = decide(ranking.passages, k, threshold=ranking.threshold, found=ranking.found)
     for rank, decision in enumerate(decisions, start=1):
         chunk_id = decision.passage.chunk_id
         score = rerank_scores.get(chunk_id)

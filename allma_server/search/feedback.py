@@ -17,8 +17,9 @@ TOPIC_FEEDBACK, QUESTION_FEEDBACK = 40.0, 10.0
 Lower for questions: the passages about a question's subject are similar, but only one of them
 contains the answer."""
 
-FEEDBACK_PASSAGES = 8
-"""How many of the best passages form the centroid."""
+FEEDBACK_PASSAGES, FEEDBACK_SHARE = 8, 0.27
+"""How many of the best passages form the centroid, and at most which share of them all: in an index
+of a few files the candidates are the whole index, and more of them would be like its filler."""
 
 SOFTMAX_TEMPERATURE = 4.0
 """In BM25 points. The centroid is weighted by the softmax of the passages' scores."""
@@ -26,7 +27,8 @@ SOFTMAX_TEMPERATURE = 4.0
 
 def softmax_weights(scores: Sequence[float]) -> dict[int, float]:
     """Return the softmax weight of each of the best passages by its index; they sum to 1."""
-    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:FEEDBACK_PASSAGES]
+    count = max(1, min(FEEDBACK_PASSAGES, int(FEEDBACK_SHARE * len(scores))))
+    best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:count]
     odds = [exp((scores[index] - scores[best[0]]) / SOFTMAX_TEMPERATURE) for index in best]
     return {index: odd / sum(odds) for index, odd in zip(best, odds, strict=True)}
 

@@ -14,8 +14,8 @@ The stages, each in its own module:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from allma_server.errors import AllmaError, InvalidArgument, ProviderError
 from allma_server.ports import Embedder, FullTextIndex, PassageStore, Reranker, VectorSearch
@@ -112,7 +112,7 @@ class Ranking:
     reranker's score of each of the first rescored passages; None if there is no reranker or it was
     skipped. `knowledge` says how well the embedder knows the query's language, from 0 to 1: the
     dense scores count as much. `similar`: terms of the query that nothing contains, for which
-    similar words were searched.
+    similar words were searched. `found`: what retrieval found in each candidate.
     """
 
     query: str
@@ -124,6 +124,11 @@ class Ranking:
     notice_code: NoticeCode | None
     knowledge: float = 1.0
     similar: tuple[str, ...] = ()
+    found: Mapping[int, float] = field(default_factory=dict[int, float])
+
+    def select(self, k: int) -> list[Selection]:
+        """Return at most `k` passages to show."""
+        return select_passages(self.passages, k, threshold=self.threshold, found=self.found)
 
     @property
     def threshold(self) -> float:
@@ -156,7 +161,7 @@ async def find_passages(query: str, k: int, scope: Scope, sources: Sources) -> S
     """
     began = time.monotonic()
     ranking = await rank_passages(query, k, scope, sources)
-    selected = select_passages(ranking.passages, k, threshold=ranking.threshold)
+    selected = ranking.select(k)
     facts, passages = await asyncio.gather(
         sources.passages.facts([each.passage for each in selected]),
         asyncio.gather(*(_with_neighbour(each, sources.passages) for each in selected)),
@@ -187,8 +192,8 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
     fused, depth = _with_sought(fused, depth, sought)
     hits = [Hit(f.chunk_id, f.score) for f in fused[: max(depth, k * 4 + 10)]]
     read = await sources.passages.candidates(hits)
-    rescored = await _rescore(query, read[:depth], fused, dense, sources)
-    ordered = prefer_originals([*rescored, *read[depth:]])
+    rescored, found = await _rescore(query, read[:depth], fused, dense, sources)
+    ordered = prefer_originals(query, [*rescored, *read[depth:]])
     rescored, remaining = ordered[: len(rescored)], ordered[len(rescored) :]
     rerank_scores, skipped = await _rerank(query, rescored[:RERANK_DEPTH], sources)
     code: NoticeCode | None = "full_text_down" if words.notice else None
@@ -205,6 +210,7 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         code,
         dense.knowledge,
         words.similar,
+        found,
     )
 
 
@@ -269,8 +275,8 @@ async def _rescore(
     fused: Sequence[Fused],
     dense: DenseHits,
     sources: Sources,
-) -> list[Passage]:
-    """Return the passages with new scores, best first.
+) -> tuple[list[Passage], dict[int, float]]:
+    """Return the passages with new scores, best first, and what retrieval found in each candidate.
 
     Their fused score, with the dense weight that fits the query and the texts, plus what their
     words and their similarity to the best passages add; lower where only headings have the words,
@@ -293,7 +299,7 @@ async def _rescore(
         for passage, score, similarity in zip(passages, scores, similarities, strict=True)
     ]
     rescored = await asyncio.to_thread(lower_inherited, query, rescored)
-    return sorted(raise_places(query, rescored), key=lambda p: -p.score)
+    return sorted(raise_places(query, rescored), key=lambda p: -p.score), weighted
 
 
 async def _rerank(

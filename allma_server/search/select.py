@@ -12,19 +12,28 @@ subject may fill all places. This changes which passages are shown, but not thei
 
 A chunk that is not shown by itself can still complete a better one: if it is adjacent to that in
 the document and reaches JOIN_THRESHOLD of the best score, the two are joined, at most once each.
+Its score alone does not show that it belongs there: feedback raises whatever is like a good one,
+and in a small index a few shared words are all there is. So what retrieval itself found in it must
+exceed what it found in the rest of the document, by OWN_THRESHOLD of what it found in the better
+one: title, path and subject are common to all chunks of a document.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
 from pathlib import PurePath
 
+from allma_server._internal.tokens import lexemes, query_terms
 from allma_server.types import Outcome, Passage
 
 SCORE_THRESHOLD, JOIN_THRESHOLD = 0.35, 0.3
 """Shares of the best score; chosen for the IoU of `tests/benchmarks/retrieval.py pieces`."""
+
+OWN_THRESHOLD = 0.2
+"""Of the neighbours that are joined, a share of 0.103 to 0.112 is relevant with 0.15 to 0.3, and
+0.095 without this condition; with more, few are joined."""
 
 REPEATED_DOCUMENT = 0.9
 """The share of its score that each further passage of a document keeps: of five, the fourth gives
@@ -54,11 +63,15 @@ class Selection:
 
 
 def select_passages(
-    passages: Sequence[Passage], k: int, *, threshold: float = SCORE_THRESHOLD
+    passages: Sequence[Passage],
+    k: int,
+    *,
+    threshold: float = SCORE_THRESHOLD,
+    found: Mapping[int, float] | None = None,
 ) -> list[Selection]:
     """Return at most `k` passages to show, of passages that are sorted best first."""
     selected: dict[int, Selection] = {}
-    for decision in decide(passages, k, threshold=threshold):
+    for decision in decide(passages, k, threshold=threshold, found=found):
         if decision.outcome == "shown":
             selected[decision.passage.chunk_id] = Selection(decision.passage)
         elif decision.outcome == "joined" and decision.other is not None:
@@ -77,6 +90,7 @@ def decide(
     k: int,
     *,
     threshold: float = SCORE_THRESHOLD,
+    found: Mapping[int, float] | None = None,
     join: bool = True,
     repeated_document: float = REPEATED_DOCUMENT,
 ) -> list[Decision]:
@@ -90,6 +104,7 @@ def decide(
         passages: sorted best first.
         k: how many to show at most.
         threshold: the share of the best score that a passage must reach.
+        found: what retrieval found in each chunk, in the unit of the scores; None if unknown.
         join: whether adjacent chunks are joined.
         repeated_document: what each further passage of a document counts, as a share of its score.
     """
@@ -98,13 +113,14 @@ def decide(
     completed: set[int] = set()
     decisions: dict[int, Decision] = {}
     joinable = JOIN_THRESHOLD * best if join else inf
+    own = _by_document(passages, found)
     lowest = -1
     factor = repeated_document ** min(1.0, FULL_THRESHOLD_K / k)
     for index in _spread_documents(passages, shown, factor):
         passage = passages[index]
         if (repeated := _repeated(passage, shown)) is not None:
             decision = repeated
-        elif passage.score >= joinable and (other := _incomplete(passage, shown, completed)):
+        elif passage.score >= joinable and (other := _incomplete(passage, shown, completed, own)):
             completed.add(other.chunk_id)
             decision = Decision(passage, "joined", other)
         elif len(shown) == k:
@@ -150,24 +166,27 @@ def _repeated(passage: Passage, shown: Sequence[Passage]) -> Decision | None:
     return None
 
 
-def prefer_originals(passages: Sequence[Passage]) -> list[Passage]:
-    """Return the passages with copies reordered: of the same text, the shortest path comes first.
+def prefer_originals(query: str, passages: Sequence[Passage]) -> list[Passage]:
+    """Return the passages with copies reordered: the one that is meant gets the best copy's rank.
 
-    It gets the rank and the score of the best copy.
+    Of the same text, that is the one whose headings have the most words of the query (the report of
+    that year), and else the one with the shortest path.
     """
     ordered = list(passages)
+    wanted = frozenset(query_terms(query).terms)
     first_by_text: dict[str, int] = {}
     for index, passage in enumerate(ordered):
         first = first_by_text.setdefault(" ".join(passage.text.split()), index)
-        if first != index and _depth(passage) < _depth(ordered[first]):
+        if first != index and _distance(wanted, passage) < _distance(wanted, ordered[first]):
             copy = ordered[first]
             ordered[first] = replace(passage, score=copy.score)
             ordered[index] = replace(copy, score=passage.score)
     return ordered
 
 
-def _depth(passage: Passage) -> tuple[int, int]:
-    return len(PurePath(passage.path).parts), len(passage.path)
+def _distance(wanted: Collection[str], passage: Passage) -> tuple[int, int, int]:
+    named = len(set(wanted).intersection(lexemes("\n".join(passage.heading))))
+    return -named, len(PurePath(passage.path).parts), len(passage.path)
 
 
 def _first(
@@ -176,12 +195,35 @@ def _first(
     return next((other for other in shown if related(passage, other)), None)
 
 
+def _by_document(
+    passages: Sequence[Passage], found: Mapping[int, float] | None
+) -> dict[int, dict[int, float]]:
+    """Return what retrieval found, by document and chunk; nothing if that is unknown."""
+    own: dict[int, dict[int, float]] = {}
+    if found is None:
+        return own
+    for each in passages:
+        score = found.get(each.chunk_id, each.score)
+        own.setdefault(each.document_id, {})[each.chunk_id] = score
+    return own
+
+
 def _incomplete(
-    passage: Passage, shown: Sequence[Passage], completed: Collection[int]
+    passage: Passage,
+    shown: Sequence[Passage],
+    completed: Collection[int],
+    own: Mapping[int, Mapping[int, float]],
 ) -> Passage | None:
-    """Return the shown passage beside this one, unless it has been joined already."""
+    """Return the shown passage beside this one, unless it is complete or this one adds nothing."""
     other = _first(shown, passage, _are_adjacent)
-    return None if other is None or other.chunk_id in completed else other
+    if other is None or other.chunk_id in completed:
+        return None
+    found = dict(own.get(other.document_id, {}))
+    if not found:
+        return other
+    added, main = found.pop(passage.chunk_id), found.pop(other.chunk_id)
+    excess = added - min(found.values(), default=0.0)
+    return other if excess > 0 and excess >= OWN_THRESHOLD * main else None
 
 
 def _same_text(a: Passage, b: Passage) -> bool:

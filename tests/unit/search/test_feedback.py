@@ -11,10 +11,15 @@ def unit(*numbers: float) -> Vector:
 
 
 def test_the_best_passage_has_the_largest_weight_and_they_sum_to_one():
-    weights = softmax_weights([1.0, 9.0, 5.0])
-    assert max(weights, key=weights.__getitem__) == 1
+    weights = softmax_weights([*[1.0] * 9, 9.0, 5.0])
+    assert max(weights, key=weights.__getitem__) == 9 and len(weights) == 2
     assert sum(weights.values()) == pytest.approx(1.0)
     assert softmax_weights([]) == {}
+
+
+def test_the_best_of_few_passages_are_no_larger_share_of_them_than_those_of_many():
+    counts = [len(softmax_weights([1.0] * total)) for total in (0, 1, 6, 12, 30, 100)]
+    assert counts == [0, 1, 1, 3, 8, 8]
 
 
 def test_a_passage_near_the_best_one_is_more_similar_than_a_distant_one():

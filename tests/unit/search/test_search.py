@@ -93,3 +93,46 @@ async def test_one_document_does_not_fill_all_places(engine: Engine, tmp_path: P
     assert "same_document" in {c.outcome for c in explained.candidates}
     names = [Path(p.path).name for p in (await search(call, query)).passages]
     assert names == ["handbook.md"] * 3 + ["crew.txt", "costs.txt"]
+
+
+def chapter(title: str, introduction: str, section: str, answer: str, remark: str) -> str:
+    filler, rest = f"{introduction}\n" * 30, f"{remark}\n" * 9
+    return f"# {title}\n\n{filler}\n## {section}\n\n{answer}\n{rest}"
+
+
+SMALL_PROJECT = {
+    "backups.md": chapter(
+        "Guide",
+        "This chapter begins with a longer introduction that is hardly of interest.",
+        "Backups",
+        "The backup hour of the archive is half past two, and it keeps fourteen copies.",
+        "Each of them is compared with the one that was made on the day before.",
+    ),
+    "keys.md": chapter(
+        "Manual",
+        "The following pages were written for people who are new to this place.",
+        "Keys",
+        "The key period of the platform is ninety days, then they are renewed.",
+        "It sends a reminder some weeks earlier than that to the one who has them.",
+    ),
+    "evict.py": 'def evict(cache):\n    """Drop the oldest entry."""\n    return cache.pop(0)\n',
+    "ledger.md": "# Ledger\n\nLedger keeps the accounts of a small shop.\n",
+    "notes.txt": "Buy coffee. Ask the landlord about the window.\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("what is the backup hour?", "half past two"),
+        ("backup hour", "half past two"),
+        ("what is the key period?", "ninety days"),
+        ("key period", "ninety days"),
+    ],
+)
+async def test_in_a_small_project_the_answer_is_shown_without_the_filler_before_it(
+    engine: Engine, tmp_path: Path, query: str, answer: str
+):
+    call = await indexed(engine, tmp_path / "project", SMALL_PROJECT)
+    first = (await search(call, query)).passages[0]
+    assert answer in first.text and first.text.startswith("## ")

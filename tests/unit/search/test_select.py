@@ -31,8 +31,17 @@ def test_the_copy_with_the_shortest_path_comes_first() -> None:
     copy = replace(FIRST, chunk_id=2, document_id=2, path="/w/vendor/x/a.txt", score=9.5)
     below = passage(3, "three", score=9.2)
     original = replace(FIRST, score=9.5)
-    assert prefer_originals([copy, below, FIRST]) == [original, below, replace(copy, score=9.0)]
-    assert prefer_originals([FIRST, below, copy]) == [FIRST, below, copy]
+    ordered = prefer_originals("one", [copy, below, FIRST])
+    assert ordered == [original, below, replace(copy, score=9.0)]
+    assert prefer_originals("one", [FIRST, below, copy]) == [FIRST, below, copy]
+
+
+def test_of_copies_the_one_under_the_headings_that_are_asked_for_comes_first() -> None:
+    earlier = replace(FIRST, heading=["Report 2031"], score=9.5)
+    later = replace(FIRST, chunk_id=2, document_id=2, path="/w/x/b.txt", heading=["Report 2032"])
+    first, second = prefer_originals("risks in the report of 2032", [earlier, later])
+    assert (first, second) == (replace(later, score=9.5), replace(earlier, score=9.0))
+    assert prefer_originals("risks in the report", [earlier, later])[0] == earlier
 
 
 def test_a_chunk_that_shares_most_lines_with_a_better_one_is_dropped():
@@ -86,6 +95,19 @@ def test_an_adjacent_chunk_is_joined_even_below_the_threshold():
     assert select_passages([FIRST, low], 5) == [Selection(FIRST)]
     assert outcomes(FIRST, passage(2, "b"), low, k=2) == ["shown", "shown", "over_limit"]
     assert outcomes(FIRST, passage(2, "b"), beside(1), k=2) == ["shown", "shown", "joined"]
+
+
+def test_an_adjacent_chunk_is_joined_only_for_what_the_rest_of_its_document_has_not():
+    best, near, rest = beside(4, score=9.0), beside(5, score=6.0), beside(9, score=5.0)
+
+    def joined(*found: float) -> bool:
+        passages = (best, near, rest)
+        by_chunk = {p.chunk_id: n for p, n in zip(passages, found, strict=True)}
+        return decide([best, near, rest], 5, found=by_chunk)[1].outcome == "joined"
+
+    assert joined(9.0, 4.0, 1.0) and joined(9.0, 4.0, -1.0)
+    assert not joined(9.0, 4.0, 4.0) and not joined(9.0, 4.0, 3.5)
+    assert not joined(0.0, 0.0, 0.0)
 
 
 def test_only_one_adjacent_chunk_of_the_same_page_is_joined():
