@@ -94,13 +94,16 @@ def dense_weight(query: str, code_share: float, best_bm25: float) -> float:
         code_share: the share of the passages that are code, from 0 to 1.
         best_bm25: the highest BM25 score found; 0 if the lexical list is empty.
     """
+    code = CODE_DENSE_WEIGHT
     if is_question(query):
+        # A question tells more words of its answer than a topic does, in code as in prose.
+        code *= QUESTION_DENSE_WEIGHT / TOPIC_DENSE_WEIGHT
         few = sqrt(max(1.0, FEW_WORDS_BM25 / (best_bm25 or TYPICAL_BM25)))
         prose = QUESTION_DENSE_WEIGHT * min(few, MAX_QUESTION_FACTOR)
     else:
         best = min(max(best_bm25 or TYPICAL_BM25, MIN_BM25), MAX_BM25)
         prose = TOPIC_DENSE_WEIGHT * best / TYPICAL_BM25
-    return code_share * CODE_DENSE_WEIGHT + (1 - code_share) * prose
+    return code_share * code + (1 - code_share) * prose
 
 
 def lexical_evidence(best_bm25: float) -> float:

@@ -73,6 +73,15 @@ def test_the_dense_weight_of_code_does_not_depend_on_bm25():
     assert dense_weight("parse a config", 1.0, 5.0) == dense_weight("parse a config", 1.0, 45.0)
 
 
+def test_a_question_is_answered_more_by_its_words_than_a_topic_in_code_and_in_prose():
+    for code_share in (0.0, 1.0):
+        topic, question = (
+            dense_weight(query, code_share, 22.0)
+            for query in ("redirects followed", "where are redirects followed")
+        )
+        assert 0.6 < question / topic < 0.8
+
+
 def test_meaning_counts_more_for_a_question_that_shares_few_words_with_any_passage():
     none, hardly, few, some, many = (
         dense_weight("Who kept the light?", 0.0, best) for best in (0.0, 0.1, 8.0, 20.0, 45.0)
