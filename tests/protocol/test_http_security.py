@@ -3,7 +3,10 @@
 import asyncio
 import json
 import logging
+import socket
+import threading
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,15 @@ import pytest_asyncio
 from allma_server.engine import Engine
 from allma_server.errors import InvalidArgument
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.client import ClientContext
+from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.http import bounds, listener
 from allma_server.protocols.http.listener import listen
-from allma_server.protocols.http.server import is_loopback
+from allma_server.protocols.http.server import is_loopback, serve_http
 from allma_server.types import LOCAL
 from tests.protocol.http_server import EVENTS, JSON, browser, events, served, token_of
 from tests.protocol.test_http import refused
+from tests.protocol.wire import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -253,6 +259,26 @@ async def test_an_answer_is_kept_when_the_browser_goes_away(engine: Engine, url:
                 shown = await ann.post("/api/conversations.show", json={"id": id})
                 messages = shown.json()["messages"]
         assert [message["role"] for message in messages] == ["user", "assistant"]
+
+
+async def test_looking_up_an_address_does_not_block_the_engine(
+    provider: EngineProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, may_answer = socket.getaddrinfo, threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        assert may_answer.wait(10), "the event loop waits for it"
+        return look_up(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    serve = partial(serve_http, provider, client=ClientContext(LOCAL))
+    async with connected(serve) as (reader, writer, _):
+        asyncio.get_running_loop().call_later(0.01, may_answer.set)
+        writer.write(b'{"http_port": 0}\n')
+        async with asyncio.timeout(20):
+            assert "listening" in json.loads(await reader.readline())
+            writer.write_eof()
+            assert json.loads(await reader.readline()) == {"stopped": True}
 
 
 async def test_a_port_in_use_is_told_in_a_sentence() -> None:

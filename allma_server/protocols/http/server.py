@@ -52,7 +52,8 @@ async def _serve(
     writer: Writer,
     given: Mapping[str, Any],
 ) -> None:
-    config = load_config({key: given[key] for key in SERVER & given.keys()})
+    settings = {key: given[key] for key in SERVER & given.keys()}
+    config = await asyncio.to_thread(load_config, settings)
     opened = await engine()
     if not is_loopback(config.http_host) and not await opened.catalog.tokens():
         raise InvalidArgument(
