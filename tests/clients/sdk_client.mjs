@@ -1,10 +1,16 @@
-// What most clients are made of, the TypeScript SDK, over stdio: prints one JSON object.
+// What most clients are made of, the TypeScript SDK, over stdio or HTTP: prints one JSON object.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
-const [command, settings] = process.argv.slice(2);
+// A command and its environment, or an address and its headers.
+const [at, given] = [process.argv[2], JSON.parse(process.argv[3])];
 const client = new Client({ name: "sdk", version: "0" });
-await client.connect(new StdioClientTransport({ command, args: ["mcp"], env: JSON.parse(settings) }));
+await client.connect(
+  at.startsWith("http:")
+    ? new StreamableHTTPClientTransport(new URL(at), { requestInit: { headers: given } })
+    : new StdioClientTransport({ command: at, args: ["mcp"], env: given }),
+);
 
 const progress = [];
 const onprogress = (note) => progress.push(note.progress);
