@@ -26,6 +26,8 @@ class OngoingConversations:
         task = tasks.create_task(_logged(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        # A task that is cancelled before it begins never reaches the work.
+        task.add_done_callback(lambda _: work.close())
 
     def stop(self) -> None:
         """Cancel what is running; it is done after a later answer."""

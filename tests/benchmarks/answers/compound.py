@@ -23,7 +23,7 @@ from tests.benchmarks.answers.judging import refuses
 from tests.benchmarks.answers.sets import DOCUMENTS, Asked, gold_groups, write_documents
 
 SETS = Path(__file__).parents[1] / "question_sets"
-TITLE = "                    right    cited  first s      n"
+TITLE = "                             right    cited  first s      n"
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ async def measure(name: str, asking: Asking, count: int, until: float) -> None:
     print(TITLE)
     for way, tally in tallies.items():
         if tally.right:
-            print(f"{name:<12.12}{way:<8}{tally.row()}", flush=True)
+            print(f"{name:<21}{way:<8}{tally.row()}", flush=True)
 
 
 async def _follow_up(asking: Asking, section: str, tallies: Tallies) -> None:

@@ -8,7 +8,7 @@ from allma_server.types import Passage
 from tests.benchmarks.answers.sets import Asked
 
 _REFUSAL = re.compile(
-    r"the documents do not say this|the passages found so far do not say this"
+    r"the documents (?:found so far )?do not say this"
     r"|\bI (?:do not|don['’]t|cannot|can['’]t|am unable|could not|couldn['’]t)"
     r"(?: know| say| tell| answer| determine| find| provide| to )"
     r"|\b(?:passages?|sources?|documents?|text|context|information)\b[^.]{0,60}"
