@@ -31,6 +31,9 @@ from allma_server.types import Citation, Grounding, Passage
 CUT_OFF_MARK = " …"
 """Appended to an answer that was cut off."""
 
+MAX_REFUSAL = 100
+"""Characters of text after which an answer is no longer the refusal of the prompt."""
+
 _CITATION = re.compile(r"\[\d")
 _NUMBERS = re.compile(r"\s*\[\d+\]")
 
@@ -165,7 +168,8 @@ class AnswerFilter:
     def _watch(self, piece: str) -> str:
         """Show a piece; if it completes the refusal, hold what follows."""
         before = len(self._checked.text)
-        end = None if self._declined else find_refusal_end(self._checked.text + piece)
+        may_end = before < MAX_REFUSAL and not self._declined
+        end = find_refusal_end(self._checked.text + piece) if may_end else None
         if end is None or end <= before:
             return self._checked.add(piece)
         self._declined, self._held = True, ""

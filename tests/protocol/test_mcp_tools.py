@@ -162,7 +162,7 @@ async def test_the_conversation_is_reported_before_the_answer(provider: EnginePr
 async def test_a_slow_answer_is_returned_in_part_and_continues_in_its_conversation(
     provider: EngineProvider, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(calls, "CALL_SECONDS", 1.0)
     monkeypatch.setattr(scripted, "PAUSE_SECONDS", 0.0003)
     async with legacy(provider) as wire:
         part = await wire.tool("ask", question="glaciers in part?", model="slow")
