@@ -131,16 +131,14 @@ class ChromaStore:
         # A search in between would open the files that are being overwritten, and one in progress
         # would be killed if it takes long.
         async with self._in_use:
-            await self.close()
-            self._sync_changes = FLUSH_CHANGES
+            self._sync_changes, self._opened_pid = FLUSH_CHANGES, None
             try:
                 await self._exchange("flush", limit=WRITE_SECONDS)
             finally:
                 # The next open sets it back, even if this process is killed before it does.
-                self._sync_changes = SYNC_CHANGES
+                self._sync_changes, self._opened_pid = SYNC_CHANGES, None
                 await self.close()
-                self._opened_pid = None
-            # The same process may open the files afterwards.
+            # By a new process, which has nothing open; it may open the files afterwards.
             await self._exchange("scrub", limit=SCRUB_SECONDS)
 
     async def exists(self) -> bool:

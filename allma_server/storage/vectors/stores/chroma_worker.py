@@ -67,13 +67,19 @@ class Worker:
         self._client: ClientAPI | None = None
         self._opened: Collection | None = None
         self._api_key: str | None = None
+        self._changes: int | None = None
 
     def open(self, params: Any, blobs: list[bytes]) -> Reply:
         """Open the collection, and set after how many changes Chroma writes its index."""
         del blobs
         self._api_key = params["api_key"]
-        if self._options.url is None:
+        if self._options.url is None and params["changes"] != self._changes:
+            client: Any = self._client  # its type does not tell that it can be closed
+            if client is not None:
+                client.close()
+                self._client = self._opened = None
             self._set_sync_threshold(params["changes"])
+            self._changes = params["changes"]
         return {"rows": self._collection.count()}, ()
 
     def upsert(self, params: Any, blobs: list[bytes]) -> Reply:
