@@ -1,10 +1,12 @@
 """Measure what grows with the number of chunks: search and updates on generated text.
 
-    python -m tests.benchmarks.scale N [N ...] [--data FOLDER [--build]]
+    python -m tests.benchmarks.scale N [N ...] [--data FOLDER [--build]] [--files]
 
-N chunks in one workspace of 60 % and twenty of 2 % each, ten chunks a file, embedded by the hashing
-embedder, whose time is not counted. Words are as frequent as in real text (Zipf), and each folder
-has subjects of its own. With several N, the growth from the first to the last is printed.
+With `--files`, what grows with the number of files, of one short chunk each (`scale_files.py`).
+Without it, N chunks in one workspace of 60 % and twenty of 2 % each, ten chunks a file, embedded by
+the hashing embedder, whose time is not counted. Words are as frequent as in real text (Zipf), and
+each folder has subjects of its own. With several N, the growth from the first to the last is
+printed.
 """
 
 import argparse
@@ -16,9 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
 
 import numpy as np
 import psutil
@@ -31,28 +31,13 @@ from allma_server.operations.scope import sources_of
 from allma_server.search.search import Scope, find_passages
 from allma_server.storage.sqlite.outbox import VectorChange
 from allma_server.types import LOCAL, Chunk, FileFacts, Parsed, Workspace
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.scale_files import run_files
 
 EMBEDDER = "hashing/words-256"
 FORMATS_OF = {".py": "python", ".md": "markdown", ".txt": "text"}
 CHUNKS_PER_FILE, SEARCHES, BATCH_FILES = 10, 60, 200
 VOCABULARY, SUBJECT_WORDS, WORDS, SUBJECT_SHARE = 60_000, 40, 90, 1 / 6
-
-
-@dataclass
-class Figures:
-    """What was measured: name to milliseconds, megabytes or seconds, with their unit."""
-
-    chunks: int
-    values: dict[str, float] = field(default_factory=dict[str, float])
-
-    def add(self, name: str, value: float, unit: str) -> None:
-        self.values[f"{name}, {unit}"] = value
-        print(f"  {name:<52}{value:>12,.1f} {unit}", flush=True)
-
-    def times(self, name: str, taken: Sequence[float]) -> None:
-        cuts = quantiles(taken, n=20)
-        self.values[f"{name}, p50 ms"], self.values[f"{name}, p95 ms"] = cuts[9], cuts[18]
-        print(f"  {name:<52}{cuts[9]:>12.1f} p50{cuts[18]:>9.1f} p95 ms", flush=True)
 
 
 class Words:
@@ -172,7 +157,7 @@ async def measure_searches(
 ) -> None:
     sources = sources_of(Call(engine, LOCAL))
     workspaces = {each.path: each for each in await engine.catalog.workspaces()}
-    saved = root / file_of(1, figures.chunks // CHUNKS_PER_FILE)
+    saved = root / file_of(1, figures.size // CHUNKS_PER_FILE)
     for name, scope in scopes_of(root).items():
         taken: list[float] = []
         for query in words.queries():
@@ -240,7 +225,7 @@ async def measure_upkeep(engine: Engine, root: Path, words: Words, figures: Figu
     report = await BY_NAME["ingest"](call, {"paths": [str(each) for each in folders_of(root)]})
     figures.add("unchanged run", (time.perf_counter() - began) * 1000, "ms")
     assert not report.indexed and not report.removed, report
-    forgotten = root / file_of(41, figures.chunks // CHUNKS_PER_FILE)
+    forgotten = root / file_of(41, figures.size // CHUNKS_PER_FILE)
     began = time.perf_counter()
     await BY_NAME["forget"](call, {"path": str(forgotten)})
     figures.add("forget a file", (time.perf_counter() - began) * 1000, "ms")
@@ -279,7 +264,7 @@ async def build(config: Config, root: Path, words: Words, figures: Figures) -> N
         await prepare(config, root)
     async with open_engine(config) as engine:
         began, cpu = time.perf_counter(), time.process_time()
-        await fill(engine, root, figures.chunks, words)
+        await fill(engine, root, figures.size, words)
         figures.add("indexing without parsing", time.perf_counter() - began, "s")
         figures.add("indexing without parsing, CPU", time.process_time() - cpu, "s")
         began = time.perf_counter()
@@ -316,8 +301,8 @@ def config_of(data: Path) -> Config:
 
 
 def print_growth(first: Figures, last: Figures) -> None:
-    print(f"growth from {first.chunks:,} to {last.chunks:,} chunks "
-          f"(× {last.chunks / first.chunks:.0f})")  # fmt: skip
+    print(f"growth from {first.size:,} to {last.size:,} "
+          f"(× {last.size / first.size:.0f})")  # fmt: skip
     for name, value in last.values.items():
         before = first.values.get(name)
         if before:
@@ -329,13 +314,18 @@ def main() -> None:
     parser.add_argument("chunks", nargs="+", type=int)
     parser.add_argument("--data", type=Path, help="where the indexes are kept for another run")
     parser.add_argument("--build", action="store_true", help="only index, for a later run")
+    parser.add_argument("--files", action="store_true", help="measure many files instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        place = options.data or Path(scratch)
-        measured = [
-            asyncio.run(run(n, place / f"chunks{n}", only_build=options.build))
-            for n in sorted(options.chunks)
-        ]
+        place = (options.data or Path(scratch)).absolute()
+
+        def measure(n: int) -> Figures:
+            if options.files:
+                folder = place / f"files{n}"
+                return asyncio.run(run_files(n, folder, config_of(folder / "data")))
+            return asyncio.run(run(n, place / f"chunks{n}", only_build=options.build))
+
+        measured = [measure(n) for n in sorted(options.chunks)]
     if len(measured) > 1:
         print_growth(measured[0], measured[-1])
 
