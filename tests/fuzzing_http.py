@@ -66,7 +66,8 @@ class HttpFuzzer:
         method, path, headers, body = self._plain(session)
         chance = self.chance
         if chance.random() < 0.1:
-            method = chance.choice(METHODS)
+            # GET of a session's stream would be answered, but never end.
+            method = chance.choice(METHODS[1:] if path == "/mcp" else METHODS)
         if chance.random() < 0.05:
             path = chance.choice(PATHS)
         if chance.random() < 0.1:
