@@ -113,14 +113,15 @@ async def publish_all(config: Config, root: Path, files: int) -> None:
 
 
 async def measure_saves(engine: Engine, root: Path, files: int, figures: Figures) -> None:
-    """Save a file with a new word, and index it, until the word is found."""
+    """Save a file with a new word, and index it as after an event, until the word is found."""
     call = Call(engine, LOCAL)
+    [workspace] = await engine.catalog.workspaces()
     taken: list[float] = []
     for number in range(SAVES):
         path, word = path_of(root, number * files // SAVES), f"newword{number}q"
         await asyncio.to_thread(path.write_text, f"A {word} was seen.")
         began = time.perf_counter()
-        await BY_NAME["ingest"](call, {"paths": [str(path)]})
+        await engine.ingestion.run([workspace], call.progress, only=[str(path)])
         found = await engine.full_text.search_text(word, 5)
         taken.append((time.perf_counter() - began) * 1000)
         assert found.hits, word
