@@ -6,7 +6,7 @@ one is stored when its answer begins, so nothing is lost if there is no answer.
 """
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from allma_server.answering.summary import answer_summary
 from allma_server.config import Config
 from allma_server.errors import AllmaError, InvalidArgument, ModelNotFound, ProviderUnreachable
 from allma_server.ports import ChatModels, ConversationStore, Progress, SettingsStore
-from allma_server.types import Answer, SearchResult, Turn
+from allma_server.types import Answer, ChatMessage, SearchResult, Turn
 
 Later = Callable[[Coroutine[Any, Any, None]], None]
 """Starts work that nobody waits for, and that the next question stops."""
@@ -73,7 +73,7 @@ async def answer(
         exc.conversation_id = turn.conversation_id
         raise
     if turn.earlier:
-        later(_update_summary(turn.conversation_id, model, store))
+        later(_update_summary(run, model))
     return answered
 
 
@@ -128,13 +128,18 @@ async def _generate(
     return await generate_answer(run, model)
 
 
-async def _update_summary(
-    conversation_id: str, model: AnswerModel, store: ConversationStore
-) -> None:
+async def _update_summary(run: AnswerRun, model: AnswerModel) -> None:
     """Summarize the messages that will no longer fit into the next prompt."""
+
+    async def complete(messages: Sequence[ChatMessage], max_tokens: int) -> str:
+        # With another context length than the answer's, the model would be loaded again, twice.
+        sized = run.sized(model, model.history_tokens + max_tokens)
+        return await sized.complete(messages, max_tokens)
+
+    conversation_id, store = run.turn.conversation_id, run.store
     earlier = (await store.unstored_turn(conversation_id, "")).earlier
     known = await store.summary(conversation_id)
-    summary, _ = await summarize_history(earlier, known, model.history_tokens, model.complete)
+    summary, _ = await summarize_history(earlier, known, model.history_tokens, complete)
     if summary is not None and summary != known:
         await store.save_summary(conversation_id, summary)
 
