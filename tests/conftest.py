@@ -22,13 +22,6 @@ SHARED_DATA = Path(
 """Evaluation data beside the project; tests that use it pass without it."""
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the processes of `-n logical`: tests wait for other processes a third of the time."""
-    del config
-    cores = os.cpu_count() or 1
-    return cores + (cores + 1) // 2
-
-
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Restore SIGINT, so that Ctrl-C stops the processes that tests start.
