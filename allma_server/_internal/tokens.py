@@ -238,6 +238,8 @@ def _words(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _expand(word: str) -> tuple[str, ...]:
     """Return the terms of one word."""
+    if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower()):
+        return tuple(_stems((word.lower(),)))
     if not word.isascii():
         if _CJK_RUN.fullmatch(word):
             return tuple(_characters_and_pairs(word))

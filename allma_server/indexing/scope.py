@@ -192,7 +192,7 @@ def _seen_file(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | 
     if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS) or stat.S_ISDIR(status.st_mode):
         return None
     file = FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
-    return SeenFile(file, _reason_to_skip(Path(path), status, max_bytes))
+    return SeenFile(file, _reason_to_skip(path, status, max_bytes))
 
 
 def facts_of(path: str) -> FileFacts:
@@ -203,7 +203,7 @@ def facts_of(path: str) -> FileFacts:
     return FileFacts(path, 0, 0, 0)
 
 
-def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str | None:
+def _reason_to_skip(path: str, status: os.stat_result, max_bytes: int) -> str | None:
     if stat.S_ISLNK(status.st_mode):
         return "a symbolic link; links are not followed"
     if not stat.S_ISREG(status.st_mode):
@@ -211,7 +211,7 @@ def _reason_to_skip(path: Path, status: os.stat_result, max_bytes: int) -> str |
     if is_secret_file(path):
         return "looks like a secret; such files are never read"
     if format_of(path) is None:
-        return f"a {path.suffix.lower()} file, which has no text that Allma can read"
+        return f"a {Path(path).suffix.lower()} file, which has no text that Allma can read"
     if status.st_size == 0:
         return "empty"
     if status.st_size > max_bytes:

@@ -107,7 +107,8 @@ async def _samples(
 
 
 async def _question_about(engine: Engine, model: AnswerModel, passage: Passage) -> Question | None:
-    async with aclosing(generate_questions([passage], engine.chat, model.name)) as questions:
+    questions = generate_questions([passage], engine.chat, model.name, model.context_length)
+    async with aclosing(questions):
         return await anext(questions, None)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from allma_server._internal.disk_calls import call_disk
 from allma_server._internal.workspace_files import read_named
-from allma_server.answering.models import require_model
+from allma_server.answering.answer_model import find_answer_model
 from allma_server.errors import InvalidArgument, NothingToIndex, PathNotFound
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
@@ -143,18 +143,20 @@ async def _generate(call: Call, file: str, wanted: int, scope: Scope) -> None:
             f"{file} already exists.", "Leave out `generate` to use its questions."
         )
     engine = call.engine
-    model = await require_model(None, engine.config, engine.catalog, engine.chat)
+    found = await find_answer_model(None, engine.config, engine.catalog, engine.chat)
+    model = found.with_shortest_context()
     passages = sample_passages(await _passages(call, scope), wanted * PASSAGES_PER_QUESTION)
     questions: list[Question] = []
-    async for question in generate_questions(passages, engine.chat, model):
+    written = generate_questions(passages, engine.chat, model.name, model.context_length)
+    async for question in written:
         if question is not None:
             questions.append(question)
-            await call.progress.report(len(questions), wanted, f"{model} writes questions")
+            await call.progress.report(len(questions), wanted, f"{model.name} writes questions")
         if len(questions) == wanted:
             break
     if not questions:
         raise InvalidArgument(
-            f"{model} wrote no usable question about the indexed documents.",
+            f"{model.name} wrote no usable question about the indexed documents.",
             "Index more documents, or choose another model: `allma models use NAME`.",
         )
     await asyncio.to_thread(write_new, file, to_json_lines(questions))

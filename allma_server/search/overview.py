@@ -70,11 +70,11 @@ def is_overview(query: str) -> bool:
 
 def overview_place(query: str, passage: Passage) -> float:
     """Return how much a passage is at the place for this query, 0 to 1; 0 for other queries."""
-    path = PurePath(passage.path)
-    if not path.stem.casefold().startswith(_FIRST_NAMES):
-        return 0.0
     asked = _asked(query)
     if asked is None:
+        return 0.0
+    path = PurePath(passage.path)
+    if not path.stem.casefold().startswith(_FIRST_NAMES):
         return 0.0
     depth = len(path.parts) - len(PurePath(passage.workspace).parts) - 1
     if asked.part is not None:

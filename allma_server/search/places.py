@@ -21,8 +21,10 @@ def sought_names(query: str) -> tuple[str, ...]:
 def raise_places(query: str, passages: Sequence[Passage]) -> list[Passage]:
     """Return the passages with the scores that their places give them for this query."""
     target = RAISED_SCORE * max((passage.score for passage in passages), default=0.0)
+    places = [place_of(query, passage)[0] for passage in passages]
     return [
-        replace(p, score=p.score + place_of(query, p)[0] * (target - p.score)) for p in passages
+        replace(p, score=p.score + place * (target - p.score)) if place else p
+        for p, place in zip(passages, places, strict=True)
     ]
 
 

@@ -1,5 +1,6 @@
 """Classify queries (question or topic) and passages (code or prose), for the search weights."""
 
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -41,7 +42,12 @@ def code_share(passages: Sequence[Passage]) -> float:
     """
     if not passages:
         return 0.0
-    return sum(_is_code(PurePath(p.path).suffix.lower(), p.text) for p in passages) / len(passages)
+    return sum(_is_code(_suffix(p.path), p.text) for p in passages) / len(passages)
+
+
+def _suffix(path: str) -> str:
+    # A tenth of pathlib's time, for each candidate of each search.
+    return os.path.splitext(path)[1].lower()
 
 
 @lru_cache(maxsize=1024)

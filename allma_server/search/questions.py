@@ -97,9 +97,14 @@ def sample_passages(passages: Sequence[Passage], count: int, seed: int = 0) -> l
 
 
 async def generate_questions(
-    passages: Sequence[Passage], chat: ChatModels, model: str
+    passages: Sequence[Passage],
+    chat: ChatModels,
+    model: str,
+    context_length: int | None = None,
 ) -> AsyncGenerator[Question | None]:
     """Have a chat model write a question about each passage; yield None where it wrote none.
+
+    `context_length`: that of the model's other requests, because another one loads it again.
 
     Raises:
         ProviderError: the model is unavailable.
@@ -107,7 +112,9 @@ async def generate_questions(
     for passage in passages:
         reply = ""
         messages = [ChatMessage("system", INSTRUCTIONS), ChatMessage("user", passage.text)]
-        stream = chat.stream(model, messages, max_tokens=64, temperature=0.0)
+        stream = chat.stream(
+            model, messages, context_length=context_length, max_tokens=64, temperature=0.0
+        )
         async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, TextDelta):

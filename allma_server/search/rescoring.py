@@ -28,7 +28,7 @@ from math import hypot, log
 
 from allma_server._internal.tokens import QueryTerms, lexemes, query_terms
 from allma_server.search.feedback import softmax_weights
-from allma_server.search.query_type import code_share, is_question
+from allma_server.search.query_type import is_question
 from allma_server.types import Passage
 
 PAIR_WEIGHT = 4.5
@@ -51,7 +51,9 @@ K1, B = 1.2, 0.75
 """BM25's usual constants: term frequency saturation and length normalisation."""
 
 
-def rescore(query: str, passages: Sequence[Passage], evidence: float = 1.0) -> list[float]:
+def rescore(
+    query: str, passages: Sequence[Passage], code: float = 0.0, evidence: float = 1.0
+) -> list[float]:
     """Return the score of each passage with what its words add.
 
     The passages' scores must come from `fuse`, as the weights are in its unit. Takes milliseconds
@@ -60,6 +62,7 @@ def rescore(query: str, passages: Sequence[Passage], evidence: float = 1.0) -> l
     Args:
         query: as the user wrote it.
         passages: the candidates, in any order.
+        code: the share of the passages that are code, from 0 to 1.
         evidence: how much words have found, from `lexical_evidence`; phrases count in any case.
     """
     if not passages:
@@ -71,7 +74,6 @@ def rescore(query: str, passages: Sequence[Passage], evidence: float = 1.0) -> l
     saturation = _saturation(texts)
     wanted = frozenset(terms.terms or terms.stop_words)
     phrases = {*terms.phrases, *_verbatim(query)}
-    code = code_share(passages)
     prose = 1 - code
     pair_weight = evidence * prose * PAIR_WEIGHT
     # Queries about code are short, so that a low score says little about what words have found.

@@ -288,7 +288,7 @@ async def _rescore(
     weighted = {f.chunk_id: f.score_with(weight) for f in fused}
     passages = [replace(passage, score=weighted[passage.chunk_id]) for passage in passages]
     scores, vectors = await asyncio.gather(
-        asyncio.to_thread(rescore, query, passages, evidence),
+        asyncio.to_thread(rescore, query, passages, code, evidence),
         sources.vectors.vectors_of([passage.chunk_id for passage in passages]),
     )
     similarities = centroid_similarity(scores, [vectors.get(p.chunk_id) for p in passages])

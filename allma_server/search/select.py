@@ -20,6 +20,7 @@ one: title, path and subject are common to all chunks of a document.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
@@ -176,7 +177,7 @@ def prefer_originals(query: str, passages: Sequence[Passage]) -> list[Passage]:
     wanted = frozenset(query_terms(query).terms)
     first_by_text: dict[str, int] = {}
     for index, passage in enumerate(ordered):
-        first = first_by_text.setdefault(" ".join(passage.text.split()), index)
+        first = first_by_text.setdefault(_normalized(passage.text), index)
         if first != index and _distance(wanted, passage) < _distance(wanted, ordered[first]):
             copy = ordered[first]
             ordered[first] = replace(passage, score=copy.score)
@@ -227,7 +228,12 @@ def _incomplete(
 
 
 def _same_text(a: Passage, b: Passage) -> bool:
-    return a.text.split() == b.text.split()
+    return _normalized(a.text) == _normalized(b.text)
+
+
+@lru_cache(maxsize=1024)
+def _normalized(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _are_adjacent(a: Passage, b: Passage) -> bool:

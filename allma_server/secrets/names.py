@@ -9,7 +9,9 @@ rest of the name, its ending or its folder says that the file speaks of secrets:
 read, and what stands in them is masked.
 """
 
+import os
 import re
+from functools import lru_cache
 from pathlib import PurePath
 from unicodedata import normalize
 
@@ -105,7 +107,7 @@ _SECRET = re.compile("|".join(_KINDS.values()))
 _WORDS = re.compile("|".join(_KINDS[kind] for kind in ("credentials", "service account")))
 _PUBLIC = re.compile(r".*\.pub|(?:.*[._-])?pub(?:lic)?(?:[._-]?key)?\.(?:pem|asc|gpg|key|pgp)")
 _ALWAYS = re.compile(_KINDS["private key"])
-_DOCUMENT = (
+_SUFFIXES = (
     ".md .markdown .rst .adoc .html .htm .pdf .docx .ipynb .tex .org "
     ".py .pyi .js .mjs .cjs .jsx .ts .tsx .go .rs .java .kt .scala .c .h .cc .cpp .hpp .cs .rb "
     ".php .swift .m .lua .pl .r .sql .sh .bash .zsh .ps1 .tf .vue .svelte "
@@ -114,6 +116,7 @@ _DOCUMENT = (
     ".textile .wiki .mediawiki .asciidoc .mdx .rmd .qmd .snap .http .erl .elm .cljs .mts .cts .hh "
     ".cxx .hxx .mm .asm .s .bat .cmd .fish .awk .tcl .vim .el .lisp .scm .rkt .ml .mli .d .pas .vhd"
 ).split()
+_DOCUMENT = tuple(_SUFFIXES)
 
 FOLDERS = frozenset(
     ".ssh .gnupg .aws .azure .gcloud .kube .minikube .docker .oci .aliyun .bluemix .ibmcloud "
@@ -139,25 +142,26 @@ FOLDERS_IN = {
 """The same for folders whose names say so only inside another."""
 
 
-def is_secret_file(path: PurePath) -> bool:
+def is_secret_file(path: str | PurePath) -> bool:
     """Whether the names alone say that a file holds credentials."""
-    if is_in_secret_folder(path.parent):
+    folder, name = os.path.split(path)
+    if is_in_secret_folder(folder):
         return True
-    name = _without_copies(normalize("NFC", path.name).strip().lower())
-    if _PUBLIC.fullmatch(name):
+    name = _without_copies(normalize("NFC", name).strip().lower())
+    if name.endswith(_DOCUMENT) or _PUBLIC.fullmatch(name):
         return False
     if _ALWAYS.fullmatch(name):
-        return not name.endswith(tuple(_DOCUMENT))
-    if _EXAMPLE.search(name) or name.endswith(tuple(_DOCUMENT)):
+        return True
+    if _EXAMPLE.search(name) or _SECRET.fullmatch(name) is None:
         return False
-    if _SECRET.fullmatch(name) is None:
-        return False
-    return _WORDS.fullmatch(name) is None or not is_about_secrets(path.parent, name)
+    return _WORDS.fullmatch(name) is None or not is_about_secrets(PurePath(folder), name)
 
 
-def is_in_secret_folder(folder: PurePath) -> bool:
+# A scan asks for each file of a folder.
+@lru_cache(maxsize=1024)
+def is_in_secret_folder(folder: str | PurePath) -> bool:
     """Whether a folder, or one around it, holds nothing but credentials."""
-    parts = [part.lower() for part in folder.parts]
+    parts = [part.lower() for part in PurePath(folder).parts]
     return any(part in FOLDERS for part in parts) or any(
         inner in FOLDERS_IN.get(outer, ()) for outer, inner in zip(parts, parts[1:], strict=False)
     )

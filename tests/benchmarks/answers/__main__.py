@@ -160,7 +160,7 @@ async def measure_set(name: str, now: Asking, options: argparse.Namespace, until
 async def calibrate(engine: Engine, name: str) -> None:
     """Measure the gate as the engine does in quiet moments, and say what came out."""
     model = await find_answer_model(name, engine.config, engine.catalog, engine.chat)
-    result = await run_calibration(engine, model, None)
+    result = await run_calibration(engine, model.with_shortest_context(), None)
     if result is not None:
         await save_calibration(engine.catalog, result)
     print(f"            gate: {result}", flush=True)

@@ -9,8 +9,8 @@ def passages(*texts: str, score: float = 10.0) -> list[Passage]:
     ]
 
 
-def best(question: str, *texts: str) -> str:
-    scores = rescore(question, passages(*texts))
+def best(question: str, *texts: str, code: float = 0.0) -> str:
+    scores = rescore(question, passages(*texts), code=code)
     return texts[max(range(len(texts)), key=scores.__getitem__)]
 
 
@@ -49,18 +49,18 @@ def test_a_passage_similar_to_the_best_one_gains():
 def test_a_quoted_phrase_comes_first_even_in_code():
     plain = "def load(path): return open(path).read()  # [x] = {y}; {z}"
     exact = "def save(path): raise OSError('no space left'); x = {y}; [z]"
-    assert best('"no space left"', plain, exact, plain + " ") == exact
+    assert best('"no space left"', plain, exact, plain + " ", code=1.0) == exact
 
 
 def test_a_verbatim_message_in_code_comes_first():
     about = "class DiskFull: space = left; disk[device] = space(device); # the device, its disk"
     raised = 'def write(disk): raise OSError("No space is left on the device"); x[0] = {y(z)}'
-    assert best("No space is left on the device.", about, raised, about + " ") == raised
+    assert best("No space is left on the device.", about, raised, about + " ", code=1.0) == raised
 
 
 def test_in_code_adjacent_words_do_not_count():
     found = passages("def read(list_a): return {list_a};", "def list(read, a): return {read: a};")
-    first, second = rescore("list a", found)
+    first, second = rescore("list a", found, code=1.0)
     assert first == second
 
 
@@ -68,13 +68,15 @@ def test_in_code_the_function_with_the_words_close_together_comes_first():
     filler = "x[0] = y(x); z = {x: y[x]}\n" * 20
     apart = f"def load(path):\n    open(path)\n{filler}    parse(path)\n{filler}    config = 1"
     close = f"def load(path):\n    parse_config(open(path))\n{filler}{filler}    return x"
-    assert best("parse a config", apart, close, filler) == close
+    assert best("parse a config", apart, close, filler, code=1.0) == close
 
 
 def test_words_add_in_proportion_to_what_words_have_found():
     question = "Who proclaimed the embargo on oil?"
     found = passages("The embargo on oil was proclaimed.", FILLER, score=0.0)
-    full, half, none = (rescore(question, found, evidence)[0] for evidence in (1.0, 0.5, 0.0))
+    full, half, none = (
+        rescore(question, found, evidence=evidence)[0] for evidence in (1.0, 0.5, 0.0)
+    )
     assert full > half > none == 0.0
 
 
