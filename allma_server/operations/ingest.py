@@ -35,11 +35,14 @@ async def ingest(
     """
     engine = call.engine
     workspaces = [await engine.ingestion.approve(path) for path in paths]
+    parts = [(await engine.ingestion.locate(path))[1] for path in paths]
     limits = [seconds for seconds in (call.deadline, wait_seconds) if seconds is not None]
     return await engine.ingestion.run(
         workspaces,
         call.progress,
         deadline=min(limits, default=None),
+        # A large workspace is not compared with the disk for one file in it.
+        only={part for part in parts if part} if all(parts) else None,
         retry=Retry.FAILED,
         accept_empty=not keep_unmounted,
     )

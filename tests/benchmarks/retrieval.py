@@ -303,6 +303,8 @@ async def pieces(data: Path, embedder: str, k: int = 5) -> None:
     async with open_engine(engine_config(data / "pieces", embedder)) as engine:
         call = Call(engine, LOCAL)
         await BY_NAME["ingest"](call, {"paths": [str(documents)]})
+        await engine.ingestion.wait_until_embedded()
+        await engine.vectors.wait_until_current()
         asked = list(lines(documents.parent / "queries.jsonl"))
         for question in asked:
             result = await find_passages(question["text"], k, Scope(), sources_of(call))

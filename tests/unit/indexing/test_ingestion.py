@@ -76,6 +76,20 @@ async def test_a_second_run_reads_nothing(config: Config, folder: Path) -> None:
         assert (second.indexed, second.updated, second.unchanged) == (0, 0, 3)
 
 
+async def test_indexing_a_file_of_a_workspace_leaves_the_others(
+    config: Config, folder: Path
+) -> None:
+    async with open_engine(config) as engine:
+        whole = await index(engine, folder)
+        new, other = folder / "new.md", folder / "other.md"
+        new.write_text("# New\n\nThis file is named.\n")
+        other.write_text("# Other\n\nThis one is not.\n")
+        named = await index(engine, new)
+        assert (named.indexed, named.unchanged) == (1, 0)
+        again = await index(engine, folder)
+        assert (again.indexed, again.unchanged) == (1, whole.indexed + 1)
+
+
 async def test_after_changes_the_index_equals_a_fresh_one(
     config: Config, folder: Path, tmp_path: Path
 ) -> None:
