@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import platformdirs
 
@@ -172,6 +172,18 @@ def application_folders() -> dict[str, str]:
         "claude": env.get("CLAUDE_CONFIG_DIR") or home,
         "codex": env.get("CODEX_HOME") or os.path.join(home, ".codex"),
     }
+
+
+def terminal_links() -> Literal["none", "file", "line", "number"]:
+    """Return what links in this terminal may name: nothing, files, or lines as `#L3` or `#3`."""
+    env = os.environ  # noqa: TID251
+    if env.get("TERM", "dumb").startswith(("dumb", "linux", "eterm")):
+        return "none"
+    if "VTE_VERSION" in env:
+        return "file"  # GNOME opens no address with a fragment
+    if "KITTY_WINDOW_ID" in env or env.get("TERM_PROGRAM") == "iTerm.app":
+        return "number"
+    return "line"
 
 
 def variables_for_clients() -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from allma_server.answering.answer_model import AnswerModel
+from allma_server.answering.attachment import ATTACHED, with_attachment
 from allma_server.answering.context_lengths import ContextLengths
 from allma_server.answering.followup import (
     REWRITE_HISTORY_TOKENS,
@@ -40,7 +41,10 @@ Search: TypeAlias = Callable[[str], Awaitable[SearchResult]]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as it was asked; `replaces` is the id of a message of the turn to replace."""
+    """A question as it was asked; `replaces` is the id of a message of the turn to replace.
+
+    `attached`: text of the user that the question is about.
+    """
 
     text: str
     conversation_id: str | None = None
@@ -49,6 +53,12 @@ class Question:
     replaces: str | None = None
     think: Think | None = None
     deep: bool = False
+    attached: str = ""
+
+    @property
+    def stored(self) -> str:
+        """The question as a message of the conversation, where later questions may refer to it."""
+        return with_attachment(self.text, self.attached)
 
     @property
     def is_deep(self) -> bool:
@@ -177,7 +187,8 @@ class AnswerRun:
         is_named = self.question.model not in (None, AUTO) and isinstance(reason, ModelNotFound)
         if is_named or self.turn.replaces:
             raise reason
-        text, passages = str(reason), self.found.passages
+        text = str(reason)
+        passages = [each for each in self.found.passages if each.path != ATTACHED]
         if passages:
             several = f"{len(passages)} best-matching passages"
             shown = "best-matching passage" if len(passages) == 1 else several

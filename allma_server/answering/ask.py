@@ -165,8 +165,8 @@ async def _requested_model(
 
 async def _begin_turn(question: Question, store: ConversationStore) -> Turn:
     if question.replaces is None:
-        return await store.begin_turn(question.conversation_id, question.text)
-    turn = await store.plan_turn(question.replaces, question.text)
+        return await store.begin_turn(question.conversation_id, question.stored)
+    turn = await store.plan_turn(question.replaces, question.stored)
     if question.conversation_id not in (None, turn.conversation_id):
         raise InvalidArgument("The message to replace belongs to another conversation.")
     return turn

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from allma_server._internal.tokens import lexemes
+from allma_server.answering.attachment import without_attachment
 from allma_server.answering.back_references import dependence
 from allma_server.answering.evidence import content_words
 from allma_server.answering.prompt_injection import remove_hidden
@@ -137,7 +138,7 @@ async def summarize_history(
 
 def _with_previous_question(question: str, earlier: Sequence[Message]) -> str:
     """Return the question after the previous ones, back to one that is no follow-up itself."""
-    asked = [message.content for message in earlier if message.role == "user"]
+    asked = [without_attachment(each.content) for each in earlier if each.role == "user"]
     taken: list[str] = []
     for text in reversed(asked[-3:]):
         taken.insert(0, text)

@@ -27,6 +27,8 @@ from allma_server.types import (
     ThoughtDelta,
 )
 
+CUT = "Only the beginning of the attached text fits into the model's context."
+
 # Dots, or an empty code block.
 _EMPTY_TEXT = re.compile(r"(?:[\s.…]|```\w*\s*```)*")
 
@@ -96,6 +98,8 @@ class _Generation:
             passages = "1 passage" if count == 1 else f"{count} passages"
             await run.progress.report(0, None, f"Reading {passages}")
         try:
+            # What the user asks of a text, such as a summary, need not be written in it.
+            asks_gate = asks_gate and not run.question.attached
             if not asks_gate or not await self._is_refused():
                 await self._stream_thinking()
         except BaseException as exc:
@@ -138,8 +142,18 @@ class _Generation:
         disagree = None
         if self._filter.disagreeing:
             disagree = "Sources [{}] and [{}] disagree.".format(*self._filter.disagreeing)
-        limits = (self._stopped, self._run.found.notice, disagree)
+        cut = CUT if self._is_attachment_cut() else None
+        limits = (self._stopped, cut, self._run.found.notice, disagree)
         return " ".join(filter(None, limits)) or None
+
+    def _is_attachment_cut(self) -> bool:
+        """Return whether the text that the question is about is too long for the prompt."""
+        run = self._run
+        if not run.question.attached:
+            return False
+        text, last = run.question.text, run.turn.earlier[-2:]
+        wanted = wanted_tokens(text, last, run.found.passages[:1], None)
+        return wanted > self._model.prompt_tokens
 
     def _new_filter(self) -> AnswerFilter:
         is_limited = self._run.is_limited

@@ -5,12 +5,11 @@ and clicked.
 """
 
 import os
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from re import finditer
 from typing import Any
 
 from rich.cells import cell_len
@@ -18,23 +17,27 @@ from rich.console import Console, RenderableType
 from rich.style import Style
 from rich.text import Text
 
-from allma_server._internal.lines import split_lines
 from allma_server._internal.path_text import actual, readable
-from allma_server._internal.tokens import lexemes, query_terms
+from allma_server.cli.snippets import Row, best_rows, rows_of, terms_of
 from allma_server.cli.streams import CONTROLS
+from allma_server.locations import terminal_links
+from allma_server.types import Passage
 
-SNIPPET_LINES = 6
 MAX_LINE_WIDTH = 100
 """Longer lines of prose are hard to read, even on a wide terminal."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
-    """Where results are printed. `words` are highlighted; paths inside `cwd` are relative to it."""
+    """Where results are printed. `words` are highlighted; paths inside `cwd` are relative to it.
+
+    `whole`: passages are not cut.
+    """
 
     console: Console
     cwd: str = ""
     words: str = ""
+    whole: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -45,13 +48,17 @@ class Page:
     def width(self) -> int:
         return self.console.width
 
+    @property
+    def indent(self) -> str:
+        """What is before the text of a passage."""
+        return "    " if self.width >= 40 else " "
+
     def print(self, item: RenderableType) -> None:
         """Print a `Text` unwrapped, and anything else wrapped to the width."""
         if not isinstance(item, Text):
             self.console.print(item)
             return
-        if self.terminal:
-            item.plain = item.plain.translate(CONTROLS)
+        item.plain = item.plain.translate(CONTROLS)
         self.console.print(item, soft_wrap=True)
 
     def location(
@@ -62,7 +69,7 @@ class Page:
         name = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if relative else path
         text = Text(readable(f"{name}:{line}" if line else name), style=style)
         if self.terminal and Path(path).is_absolute():
-            text.stylize(Style(link=Path(actual(path)).as_uri()))
+            text.stylize(Style(link=link(actual(path), line)))
         return text
 
     def columns(self, rows: Sequence[Sequence[str | Text]]) -> Iterator[Text]:
@@ -87,17 +94,26 @@ class Page:
         """Align labels and values, leaving out values that are None."""
         yield from self.columns([(label, value) for label, value in facts if value is not None])
 
-    def snippet(self, text: str, indent: str = "    ") -> Iterator[Text]:
-        """Return the lines of a passage with most of the page's words, which are highlighted."""
-        terms = frozenset(query_terms(self.words).terms)
-        rows = _rows(text, min(self.width, MAX_LINE_WIDTH) - len(indent))
-        found = [_matches(row, terms) for row in rows]
-        first = _best([frozenset(term for *_, term in row) for row in found])
-        for row, spans in list(zip(rows, found, strict=True))[first : first + SNIPPET_LINES]:
-            line = Text(row)
-            for start, end, _ in spans:
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """What the page's words look for."""
+        return terms_of(self.words)
+
+    def rows(self, passage: Passage) -> Sequence[Row]:
+        """Return the rows of a passage to show: those with most of the page's words."""
+        width = min(self.width, MAX_LINE_WIDTH) - len(self.indent) - len(f"{passage.end_line}  ")
+        rows = rows_of(passage, self.terms, width)
+        return rows if self.whole else best_rows(rows)
+
+    def snippet(self, rows: Sequence[Row]) -> Iterator[Text]:
+        """Render rows with the numbers of their lines, and the page's words highlighted."""
+        digits = max((len(str(row.number)) for row in rows if row.number is not None), default=0)
+        for row in rows:
+            number = f"{row.number if row.begins else '':>{digits}}  " if digits else ""
+            line = Text(row.text)
+            for start, end, _ in row.words:
                 line.stylize("bold yellow", start, end)
-            yield Text(indent) + line
+            yield Text.assemble(self.indent, (number, "dim"), line)
 
 
 View = Iterable[RenderableType]
@@ -107,43 +123,22 @@ Views = dict[type, Callable[[Any, Page], View]]
 """Functions that render a result, by its type."""
 
 
-def page_of(console: Console, words: str = "") -> Page:
+def page_of(console: Console, words: str = "", *, whole: bool = False) -> Page:
     """Return the page of a console, with paths relative to the current directory."""
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         cwd = ""
-    return Page(console, cwd, words)
+    return Page(console, cwd, words, whole)
 
 
-def _rows(text: str, width: int) -> list[str]:
-    """Wrap a passage to the width, without blank lines and common indentation."""
-    rows: list[str] = []
-    for line in split_lines(textwrap.dedent(text.expandtabs(4))):
-        margin = line[: len(line) - len(line.lstrip())][: width // 2]
-        rows += textwrap.wrap(
-            line, max(width, 16), subsequent_indent=margin, replace_whitespace=False
-        )
-    return rows
-
-
-def _matches(row: str, terms: frozenset[str]) -> list[tuple[int, int, str]]:
-    """Return start, end and term of each word in a row that matches one of `terms`."""
-    return [
-        (word.start(), word.end(), term)
-        for word in finditer(r"\w+", row)
-        for term in terms.intersection(lexemes(word.group()))
-    ]
-
-
-def _best(found: Sequence[frozenset[str]]) -> int:
-    """Return the first row of the window with the most distinct terms."""
-    starts = range(max(1, len(found) - SNIPPET_LINES + 1))
-    return max(starts, key=lambda at: len(_union(found[at : at + SNIPPET_LINES])))
-
-
-def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
-    return frozenset[str]().union(*sets)
+def link(path: str, line: int | None) -> str | None:
+    """Return the address of a line for this terminal's links; None if it has none."""
+    kind = terminal_links()
+    uri = Path(path).as_uri()
+    if kind == "none" or line is None or kind == "file":
+        return None if kind == "none" else uri
+    return f"{uri}#{line}" if kind == "number" else f"{uri}#L{line}"
 
 
 def local_time(iso: str) -> str:

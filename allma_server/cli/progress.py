@@ -112,7 +112,7 @@ class AnswerStream:
             self._waiting.stop()
             self._waiting = None
         if not self._out.is_interactive:
-            streams.write(delta)
+            streams.write(delta.translate(streams.CONTROLS))
             self._ended = delta.endswith("\n") if delta else self._ended
             return
         if self._live is None:

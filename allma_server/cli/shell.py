@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allma_server._internal.path_text import readable, shown
+from allma_server._internal.path_text import actual, readable, shown
 from allma_server.cli import streams
-from allma_server.errors import AllmaError, InvalidArgument, PathNotFound, as_dict
+from allma_server.errors import AllmaError, PathNotFound, as_dict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
-
-LONGEST_PIPED = 100_000
-"""Bytes of a question that is piped to the program."""
 
 _CREATING = {"ingest", "ask", "models.pull", "models.use", "login"}
 """Operations that may create the data directory."""
@@ -167,28 +164,6 @@ class Shell:
         with Bar(self.err, doing, unit) as bar:
             yield bar
 
-    def piped(self, words: str) -> str:
-        """Return what is piped to the program where `words` are only `-`.
-
-        Raises:
-            InvalidArgument: it is too long, or not text.
-        """
-        if words != "-" or sys.stdin.isatty():
-            return words
-        read = sys.stdin.buffer.read(LONGEST_PIPED + 1)
-        if len(read) > LONGEST_PIPED:
-            raise InvalidArgument(
-                f"The piped text is longer than {LONGEST_PIPED:,} bytes.",
-                "Index it as a file, and ask about it.",
-            )
-        try:
-            text = read.decode().strip()
-        except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            raise InvalidArgument("What is piped is not text.", "Pipe UTF-8 text.")
-        return text
-
     def secret(self, what: str) -> str:
         """Read a secret without echo, or the first line of a pipe; at most 10,000 characters.
 
@@ -215,17 +190,35 @@ class Shell:
             with AnswerStream(self.out, bar) as stream:
                 yield stream
 
-    def show(self, result: object, words: str = "") -> None:
-        """Print a result as JSON or as text. `words` are highlighted in passages."""
+    def show(self, result: object, words: str = "", *, whole: bool = False) -> None:
+        """Print a result as JSON or as text.
+
+        `words` are highlighted in passages, which are cut around them unless `whole`.
+        """
         if self.options.json:
             self.json(result)
             return
         from allma_server.cli.page import page_of  # late: not for the help
         from allma_server.cli.views import view
 
-        page = page_of(self.out, words)
+        page = page_of(self.out, words, whole=whole)
         for item in view(result, page):
             page.print(item)
+
+    def show_files(self, paths: Sequence[str]) -> None:
+        """Print paths, one a line; to a pipe as other programs take them."""
+        if self.options.json:
+            self.json(paths)
+            return
+        from allma_server.cli.page import page_of  # late: not for the help
+
+        page = page_of(self.out)
+        for path in paths:
+            name = page.location(path, style="")
+            # A name with line ends would look like several.
+            if not page.terminal and readable(actual(path)) == shown(path):
+                name.plain = actual(name.plain)
+            page.print(name)
 
     def json(self, data: object) -> None:
         """Print one JSON document; bytes of a file name that are not UTF-8 become `%E9`."""

@@ -109,6 +109,7 @@ class Ingestion:
             catalogue.workspaces, self._start_update, config.data_dir, watch=config.watch
         )
         self._failures: dict[str, str] = {}
+        self._slow: set[str] = set()
         self.started_by: dict[str, str] = {}
 
     # --- workspaces -------------------------------------------------------------------------
@@ -334,6 +335,26 @@ class Ingestion:
         run = self._start(workspaces, Priority.ASKED, RunOptions(only, retry, accept_empty))
         return await self._jobs.wait(run, progress, deadline=deadline)
 
+    async def look(self, folders: Sequence[str], seconds: float) -> None:
+        """Bring the workspaces of `folders`, or all, up to date before they are searched.
+
+        What takes longer than `seconds` continues in the background, and the search says so. A
+        workspace that takes longer to scan is not scanned again while its events are followed.
+        """
+        started = {
+            workspace.path: self._start([workspace], Priority.ASKED, RunOptions())
+            for workspace in await self._catalogue.workspaces()
+            if self.progress(workspace) is None and _overlaps(workspace.path, folders)
+            if not (self.is_watching and workspace.path in self._slow)
+        }
+        if tasks := {run.task for run in started.values() if run.task is not None}:
+            await asyncio.wait(tasks, timeout=seconds)
+        self._slow |= {
+            path
+            for path, run in started.items()
+            if run.task is not None and not run.task.done() and not run.has_files_to_read
+        }
+
     async def job(self, job_id: str) -> Job:
         """Return a job, running or ended.
 
@@ -395,3 +416,7 @@ class Ingestion:
         if has_missing_vectors or await self._embedders.resolved() is not embedder:
             self._backfill.mark_needed()
         self._backfill.start()
+
+
+def _overlaps(path: str, folders: Sequence[str]) -> bool:
+    return not folders or any(is_inside(path, each) or is_inside(each, path) for each in folders)

@@ -1,5 +1,6 @@
 """Answer a question from the index."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,11 +10,13 @@ from pydantic import Field
 
 from allma_server.answering.answer_run import Question
 from allma_server.answering.ask import answer
+from allma_server.answering.attachment import attached_passage
 from allma_server.answering.cache import repeat_answer
 from allma_server.answering.read_only import ReadOnlyFallback
 from allma_server.operations.cached_answers import answer_key, find_answer
 from allma_server.operations.calibrating import begin_calibration
 from allma_server.operations.call import Call
+from allma_server.operations.conversations import whole_id
 from allma_server.operations.outline import outline
 from allma_server.operations.scope import (
     FileGlob,
@@ -26,8 +29,10 @@ from allma_server.operations.scope import (
 from allma_server.operations.text import location, render, warnings
 from allma_server.operations.waiting import report_waiting
 from allma_server.search.search import Scope
+from allma_server.secrets import masked
 from allma_server.types import Answer, Citation, SearchResult, Think
 
+LONGEST_TEXT = 100_000
 THINK = "Whether the model thinks first, where it can."
 
 
@@ -46,6 +51,10 @@ async def ask(
             "begins."
         ),
     ] = None,
+    text: Annotated[
+        str | None,
+        Field(max_length=LONGEST_TEXT, description="The user's own text that this is about."),
+    ] = None,
     top_k: MaxPassages = None,
     path: FileGlob = None,
     workspace: WorkspaceFolder = None,
@@ -56,11 +65,14 @@ async def ask(
     """
     engine = call.engine
     scope = await scope_of(call, workspace, path)
-    asked = Question(question, conversation_id, use_rag, model, replaces, think, deep)
+    attached = await _masked(call, text or "")
+    if conversation_id is not None:
+        conversation_id = await whole_id(call, conversation_id)
+    asked = Question(question, conversation_id, use_rag, model, replaces, think, deep, attached)
     store = ReadOnlyFallback(engine.catalog)
     key = await answer_key(call, asked, top_k, scope)
     if (known := await find_answer(call, key)) is not None:
-        answered = await repeat_answer(question, known, store, call.progress)
+        answered = await repeat_answer(asked.stored, known, store, call.progress)
     else:
         answered = await _answer(call, asked, top_k, scope, store)
         if key is not None and key == await answer_key(call, asked, top_k, scope):
@@ -77,13 +89,19 @@ async def _answer(
     async def passages(query: str) -> SearchResult:
         return await with_notice(call, scope, await find(call, query, top_k, scope))
 
-    summarised = await outline(call, asked.text, scope) if asked.use_rag else None
+    async def attached_passages(query: str) -> SearchResult:
+        found = await passages(query) if asked.use_rag else SearchResult([])
+        return replace(found, passages=[attached_passage(asked.attached), *found.passages])
+
+    summarised = None
+    if asked.use_rag and not asked.attached:
+        summarised = await outline(call, asked.text, scope)
     engine.ongoing.stop()
     async with report_waiting(engine, call.progress) as progress:
         return await answer(
-            asked,
+            replace(asked, use_rag=asked.use_rag or bool(asked.attached)),
             engine.config,
-            search=passages,
+            search=attached_passages if asked.attached else passages,
             store=store,
             settings=engine.catalog,
             chat=engine.chat,
@@ -92,6 +110,13 @@ async def _answer(
             outline=summarised,
             later=partial(engine.ongoing.start, engine.tasks),
         )
+
+
+async def _masked(call: Call, text: str) -> str:
+    """Return a text of the user without the secrets that it may contain."""
+    if not text.strip() or not call.engine.config.mask_secrets:
+        return text.strip()
+    return await asyncio.to_thread(masked, text.strip())
 
 
 @render.register

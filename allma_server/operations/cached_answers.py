@@ -34,6 +34,7 @@ async def answer_key(
         return None  # the question itself reports it
     return (
         asked.text.strip(),
+        asked.attached,
         asked.use_rag,
         asked.think,
         asked.deep,

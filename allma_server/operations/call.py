@@ -54,7 +54,7 @@ class Call:
     `workspaces` narrow a search that names no workspace; empty means everything indexed.
     `deadline`: seconds after which long work should return its job instead of its report.
     `folders`: where relative paths start. `defaults`: values for optional arguments that the
-    caller left out.
+    caller left out. `look_seconds`: how long a search may first look for changes on the disk.
     """
 
     engine: Engine
@@ -64,6 +64,7 @@ class Call:
     deadline: float | None = None
     folders: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, object])
+    look_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         # Whatever runs with this call cannot reach more than its principal may.

@@ -11,7 +11,7 @@ from allma_server.operations.call import Call
 from allma_server.operations.text import paged, render
 from allma_server.types import Conversation, ConversationPage, Done, Export
 
-ConversationId = Annotated[str, Field(description="A conversation's id.")]
+ConversationId = Annotated[str, Field(description="A conversation's id, or its beginning.")]
 
 
 async def list_conversations(
@@ -26,7 +26,7 @@ async def list_conversations(
 
 async def show_conversation(call: Call, id: ConversationId) -> Conversation:
     """Show messages and sources."""
-    return await call.engine.catalog.conversation(id)
+    return await call.engine.catalog.conversation(await whole_id(call, id))
 
 
 async def rename_conversation(
@@ -38,20 +38,31 @@ async def rename_conversation(
     title = " ".join(title.split())
     if not title:
         raise InvalidArgument("The title is empty.", "Use at least one word.")
+    id = await whole_id(call, id)
     await call.engine.catalog.rename_conversation(id, title)
     return await call.engine.catalog.conversation(id)
 
 
 async def delete_conversation(call: Call, id: ConversationId) -> Done:
     """Delete one with all its messages."""
+    id = await whole_id(call, id)
     await call.engine.catalog.delete_conversation(id)
     return Done(f"Deleted conversation {id}.")
 
 
 async def export_conversation(call: Call, id: ConversationId) -> Export:
     """Export one as Markdown."""
-    conversation = await call.engine.catalog.conversation(id)
+    conversation = await call.engine.catalog.conversation(await whole_id(call, id))
     return Export(conversation.title, to_markdown(conversation))
+
+
+async def whole_id(call: Call, id: str) -> str:
+    """Return the whole id of a conversation, of which a client may give the beginning.
+
+    Raises:
+        ConversationNotFound: several conversations begin with it.
+    """
+    return await call.engine.catalog.whole_conversation_id(id.strip())
 
 
 @render.register

@@ -34,15 +34,24 @@ MaxPassages: TypeAlias = Annotated[
 async def scope_of(call: Call, workspace: str | None, path: str | None) -> Scope:
     """Return the named workspace, else the client's folders, else everything; `all` is everything.
 
+    If the client wants it, the index is brought up to date with the disk first.
+
     Raises:
         DocumentNotFound: the folder neither is, contains, nor is inside an indexed workspace.
     """
+    folders = await _folders(call, workspace)
+    if call.look_seconds:
+        await call.engine.ingestion.look(folders, call.look_seconds)
+    return Scope(folders, path)
+
+
+async def _folders(call: Call, workspace: str | None) -> tuple[str, ...]:
     granted = call.principal.workspaces or ()
     if workspace == EVERYTHING:
-        return Scope(granted, path)
+        return granted
     if workspace:
-        return Scope((await indexed_folder(call, workspace),), path)
-    return Scope(tuple([await real(folder) for folder in call.workspaces]) or granted, path)
+        return (await indexed_folder(call, workspace),)
+    return tuple([await real(folder) for folder in call.workspaces]) or granted
 
 
 async def indexed_folder(call: Call, workspace: str) -> str:

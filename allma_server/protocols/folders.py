@@ -5,13 +5,16 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from allma_server._internal.path_text import path_of_uri
-from allma_server._internal.paths import absolute
+from allma_server._internal.paths import absolute, is_inside, real
 from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
 from allma_server.types import Answer, SearchResult
+
+if TYPE_CHECKING:
+    from allma_server.engine import Engine
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +28,15 @@ def bases(*folders: str | None) -> tuple[str, ...]:
     """
     known = [absolute(folder) for folder in folders if folder]
     return tuple(dict.fromkeys(folder for folder in known if os.path.dirname(folder) != folder))
+
+
+async def workspace_at(engine: "Engine", folder: str | None) -> tuple[str, ...]:
+    """Return the workspace that a folder is in, alone; nothing if it is in none."""
+    if folder is None:
+        return ()
+    here = await real(folder)
+    known = await engine.catalog.workspaces(proposed=True)
+    return tuple(each.path for each in known if is_inside(here, each.path))
 
 
 class Folders:

@@ -18,7 +18,7 @@ from allma_server.operations.tools import TOOL_DESCRIPTIONS, ToolDescription
 
 _UNLISTED = {"think"}
 """Arguments that a tool takes but does not list: a user's choice, which a model need not know."""
-_HIDDEN = {"limit", "replaces", *_UNLISTED}
+_HIDDEN = {"limit", "replaces", "text", *_UNLISTED}
 """Arguments that a model does not need; each takes some of its context."""
 
 

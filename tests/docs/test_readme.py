@@ -57,18 +57,21 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_shell_commands_work_in_this_order(sample: Path) -> None:
     [block] = blocks("sh", "Shell")
     for line in block.splitlines():
+        file, _, line = line.rpartition(" | ")
         program, *arguments = shlex.split(line)
         assert program == "allma"
         done = subprocess.run(
             [sys.executable, "-m", "allma_server", *arguments],
             cwd=sample,
+            input=(sample / file.removeprefix("cat ")).read_text() if file else "",
             capture_output=True,
             text=True,
             timeout=60,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         if "search" in line or " ask " in line:
-            assert "client.py:1" in done.stdout, done.stdout
+            found = "client.py" if "--files" in line or file else "client.py:1"
+            assert found in done.stdout, done.stdout
 
 
 def test_the_commands_for_a_team_work_in_this_order(sample: Path) -> None:
@@ -139,7 +142,7 @@ def test_commands_in_the_text_exist() -> None:
             assert words[0] in subcommands, line
             command = subcommands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options, line
+        assert {word for word in words if word[:1] == "-" != word} <= options, line
 
 
 def test_options_in_the_text_exist() -> None:

@@ -1,13 +1,16 @@
 """The commands that ask questions and manage conversations."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allma_server.cli.commands.options import Passages, absolute
+from allma_server.cli.commands.options import Everything, Glob, Passages, absolute
 from allma_server.cli.program import command, group
 from allma_server.cli.shell import Shell, given
+from allma_server.errors import ConversationNotFound
 
 if TYPE_CHECKING:
     from allma_server.protocols.shell.client import Session
@@ -25,6 +28,59 @@ Think = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a question is answered."""
+
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Use this model for the answer.")
+    ] = None
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Chat without the documents.")] = False
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Search for each part of the question; takes longer.")
+    ] = False
+    think: Think = None
+    top_k: Passages = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the operation."""
+        return {
+            "model": self.model,
+            "use_rag": not self.no_rag,
+            "deep": self.deep,
+            "think": self.think.value if self.think else None,
+            "top_k": self.top_k,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The conversation that a question continues."""
+
+    conversation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Continue this one; its beginning is enough.")
+    ] = None
+    latest: Annotated[
+        bool, typer.Option("--continue", "-c", help="Continue the latest conversation.")
+    ] = False
+
+    async def conversation_id(self, session: "Session") -> str | None:
+        """Return the id that was given, or the latest one; None for a new conversation.
+
+        Raises:
+            BadParameter: both are wanted.
+            ConversationNotFound: there is none to continue.
+        """
+        if not self.latest:
+            return self.conversation
+        if self.conversation:
+            raise typer.BadParameter("choose one of --conversation and --continue.")
+        page: ConversationPage = await session.run("conversations.list", {"limit": 1})
+        if not page.conversations:
+            raise ConversationNotFound("No conversations yet.", "Ask without -c to start one.")
+        return page.conversations[0].id
+
+
 FIRST_INDEX_SECONDS = 60
 """How long `ask --in DIR` waits for indexing before it answers from what is indexed so far."""
 
@@ -32,10 +88,12 @@ FIRST_INDEX_SECONDS = 60
 @command(app, "ask")
 async def ask(
     shell: Shell,
+    how: How,
+    earlier: Earlier,
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="A question; quotes are not needed.", metavar="QUESTION"),
-    ],
+    ] = None,
     folder: Annotated[
         str | None,
         typer.Option(
@@ -45,39 +103,43 @@ async def ask(
             parser=absolute,
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Use this model for the answer.")
-    ] = None,
-    no_rag: Annotated[bool, typer.Option("--no-rag", help="Chat without the documents.")] = False,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Search for each part of the question; takes longer.")
-    ] = False,
-    think: Think = None,
-    conversation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Continue this conversation.")
-    ] = None,
-    top_k: Passages = None,
+    path: Glob = None,
+    everything: Everything = False,
 ) -> None:
-    """Answer a question from the indexed documents, with sources."""
-    question = shell.piped(" ".join(words))
-    arguments = given(
-        {
-            "question": question,
-            "workspace": folder,
-            "model": model,
-            "use_rag": not no_rag,
-            "deep": deep,
-            "think": think.value if think else None,
-            "conversation_id": conversation,
-            "top_k": top_k,
-        }
-    )
+    """Answer a question from the documents of the current folder's workspace, with sources.
+
+    Text that is piped to the command belongs to the question, and is not indexed:
+    `git diff | allma ask what does this change`. With - alone, it is the question.
+    """
+    if folder and everything:
+        raise typer.BadParameter("choose one of --in and --all.")
+    question, text = _question(shell, words or [])
+    workspace = "all" if everything else folder
+    asked = {"question": question, "text": text or None, "workspace": workspace, "path": path}
     async with shell.session() as session:
+        asked["conversation_id"] = await earlier.conversation_id(session)
         if folder is not None:
             await _index(shell, session, folder)
         with shell.answering("Reading") as stream:
-            answer: Answer = await session.run("ask", arguments, stream)
+            answer: Answer = await session.run("ask", given({**asked, **how.arguments()}), stream)
     _show(shell, answer, question)
+
+
+def _question(shell: Shell, words: Sequence[str]) -> tuple[str, str]:
+    """Return the question, and the text that is piped with it.
+
+    Raises:
+        BadParameter: there is no question.
+    """
+    from allma_server.cli.stdin import piped_text  # late: not for the help
+
+    text = piped_text(expected="-" in words[-1:])
+    question = " ".join(words[:-1] if "-" in words[-1:] else words)
+    if text is None:
+        shell.say("Nothing was piped in time. To wait for it, end the question with -", "yellow")
+    if not question and not text:
+        raise typer.BadParameter("Ask something, such as: allma ask how does this work")
+    return (question, text or "") if question else (text or "", "")
 
 
 async def _index(shell: Shell, session: "Session", folder: str) -> None:

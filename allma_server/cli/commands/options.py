@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,13 @@ Folder = Annotated[
     str | None,
     typer.Option("--workspace", metavar="DIR", help="Only this indexed folder.", parser=absolute),
 ]
+Glob = Annotated[
+    str | None,
+    typer.Option("--path", metavar="GLOB", help="Only files that match, such as src/**/*.py."),
+]
+Everything = Annotated[
+    bool, typer.Option("--all", help="Everything, not only the current folder's workspace.")
+]
 SearchedFolders = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,10 +46,18 @@ SearchedFolders = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The files that a search covers."""
+    """The files that a search covers: by default the workspace of the current folder."""
 
-    path: Annotated[
-        str | None,
-        typer.Option("--path", metavar="GLOB", help="Only files that match, such as src/**/*.py."),
-    ] = None
+    path: Glob = None
     workspace: Folder = None
+    everything: Everything = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of an operation.
+
+        Raises:
+            BadParameter: the options exclude each other.
+        """
+        if self.everything and self.workspace:
+            raise typer.BadParameter("choose one of --workspace and --all.")
+        return {"path": self.path, "workspace": "all" if self.everything else self.workspace}

@@ -1,19 +1,27 @@
 """The commands that search, explain, read and evaluate."""
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from allma_server.cli.commands.options import Passages, Scope, Words, absolute
 from allma_server.cli.program import command
-from allma_server.cli.shell import Shell
+from allma_server.cli.shell import DONE, FAILED, Shell
+from allma_server.errors import AllmaError
 
 if TYPE_CHECKING:
-    from allma_server.types import Evaluation
+    from allma_server.protocols.shell.client import Session
+    from allma_server.types import Evaluation, Passage, SearchResult
 
 app = typer.Typer()
+
+FILES = 10
+"""Names that `search --files` prints without `-k`."""
+
+MOST_PASSAGES = 50
+"""Passages that a search may return; several may be of one file."""
 
 
 @command(app, "search")
@@ -22,12 +30,58 @@ async def search(
     query: Words,
     scope: Scope,
     top_k: Passages = None,
-) -> None:
-    """Find the passages that best match a query."""
-    result = await _show_found(shell, "search", " ".join(query), scope, top_k)
+    around: Annotated[
+        int | None,
+        typer.Option("--context", "-C", min=0, max=200, help="Show this many lines around each."),
+    ] = None,
+    files: Annotated[
+        bool, typer.Option("--files", "-l", help="Print only names of files.")
+    ] = False,
+) -> int:
+    """Find the passages that best match a query, in the current folder's workspace.
+
+    Changed files are indexed first. To a pipe, each passage is one line, as grep prints it. The
+    exit code is 1 when nothing is found.
+    """
+    words = " ".join(query)
+    wanted = min(4 * (top_k or FILES), MOST_PASSAGES) if files else top_k
+    result: SearchResult = await shell.run(
+        "search", doing="Searching", query=words, top_k=wanted, **scope.arguments()
+    )
+    if files:
+        names = list(dict.fromkeys(passage.path for passage in result.passages))
+        shell.show_files(names[: top_k or FILES])
+    elif around is not None:
+        shell.show(await _widened(shell, result, words, around), words, whole=True)
+    else:
+        shell.show(result, words)
     if not result.passages and not result.notice_code:
-        shell.say("No passages found. `allma status` shows what is indexed.")
+        shell.say("No passages found. `allma status` shows what is indexed, --all searches it.")
     shell.warn(result.notice)
+    return DONE if result.passages else FAILED
+
+
+async def _widened(shell: Shell, result: "SearchResult", words: str, around: int) -> "SearchResult":
+    """Return the passages as the lines of their files around the best line of each."""
+    from allma_server.cli.snippets import best_row, lines_of, terms_of  # late: not for the help
+
+    terms = terms_of(words)
+
+    async def widened(passage: "Passage", session: "Session") -> "Passage":
+        best = best_row(lines_of(passage, terms), passage)
+        if best is None or best.number is None:
+            return passage
+        lines = {"start_line": max(1, best.number - around), "end_line": best.number + around}
+        try:
+            excerpt = await session.run("read", {"source": passage.path, **lines})
+        except AllmaError:
+            return passage  # what is indexed is still what was found
+        first, last = excerpt.start_line, excerpt.end_line
+        return replace(passage, text=excerpt.text, start_line=first, end_line=last)
+
+    async with shell.session() as session:
+        passages = [await widened(passage, session) for passage in result.passages]
+    return replace(result, passages=passages)
 
 
 @command(app, "explain")
@@ -38,17 +92,12 @@ async def explain(
     top_k: Passages = None,
 ) -> None:
     """Show how a search ranks its candidates, and why it drops some."""
-    shell.warn((await _show_found(shell, "explain", " ".join(query), scope, top_k)).notice)
-
-
-async def _show_found(
-    shell: Shell, operation: str, query: str, scope: Scope, top_k: int | None
-) -> Any:
+    words = " ".join(query)
     result = await shell.run(
-        operation, doing="Searching", query=query, top_k=top_k, **asdict(scope)
+        "explain", doing="Searching", query=words, top_k=top_k, **scope.arguments()
     )
-    shell.show(result, words=query)
-    return result
+    shell.show(result, words)
+    shell.warn(result.notice)
 
 
 @command(app, "eval")
@@ -95,7 +144,7 @@ async def evaluate(
         top_k=top_k,
         against=against,
         picture=picture,
-        **asdict(scope),
+        **scope.arguments(),
     )
     shell.show(result)
     shell.warn(result.notice)

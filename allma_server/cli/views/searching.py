@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views, count
+from allma_server.cli.snippets import best_row, lines_of
 from allma_server.types import (
     Candidate,
     Evaluation,
@@ -23,30 +24,60 @@ MAX_MISSED = 20
 
 
 def _search_result(result: SearchResult, page: Page) -> View:
-    yield from passages(result.passages, page)
+    if page.terminal:
+        yield from passages(result.passages, page)
+        return
+    for number, passage in enumerate(result.passages):
+        if number and page.whole:
+            yield Text("--")
+        yield from _grep_lines(passage, page)
+
+
+def _grep_lines(passage: Passage, page: Page) -> View:
+    """Render a passage as grep does: `path:line:text`, and `path-line-text` for the context."""
+    lines = lines_of(passage, page.terms)
+    best = best_row(lines, passage)
+    for line in lines if page.whole else filter(None, [best]):
+        sign = ":" if line is best else "-"
+        number = passage.start_line if line.number is None else line.number
+        yield page.location(passage.path, style="") + Text(f"{sign}{number}{sign}{line.text}")
 
 
 def passages(found: Iterable[Passage], page: Page) -> View:
-    """Render numbered passages."""
+    """Render numbered passages, each at the line that has most of the words."""
     for number, passage in enumerate(found, start=1):
         if number > 1:
             yield Text()
-        yield source_line(f"{number}.", passage, page)
-        yield from page.snippet(passage.text)
+        rows = page.rows(passage)
+        best = best_row(rows, passage)
+        line = None if best is None else best.number
+        yield source_line(f"{number}.", passage, page, line=line)
+        yield from page.snippet(rows)
 
 
-def source_line(label: str, source: Passage | MessageSource, page: Page, style: str = "") -> Text:
-    """Render a source: its location, page, heading and warnings."""
-    line = Text(f"{label} ") + page.location(source.path, source.start_line, style or "bold cyan")
+def source_line(
+    label: str,
+    source: Passage | MessageSource,
+    page: Page,
+    style: str = "",
+    *,
+    line: int | None = None,
+) -> Text:
+    """Render a source: its location, page, heading and warnings.
+
+    `line`: the number of the line to go to; the first one by default.
+    """
+    place = page.location(source.path, line or source.start_line, style or "bold cyan")
+    text = Text(f"{label} ") + place
     if source.page is not None:
-        line.append(f"  {page_label(source.path, source.page)}")
+        text.append(f"  {page_label(source.path, source.page)}")
     if isinstance(source, Passage) and source.stale:
-        line.append("  changed since it was indexed", "yellow")
+        text.append("  changed since it was indexed", "yellow")
     if isinstance(source, Passage) and source.suspicious:
-        line.append("  possible prompt injection", "yellow")
+        text.append("  possible prompt injection", "yellow")
     if source.heading:
-        line.append("\n" + " " * (len(label) + 1) + " › ".join(source.heading), "dim")
-    return line
+        text.append("\n" + " " * (len(label) + 1) + " › ".join(source.heading), "dim")
+    return text
 
 
 def _explanation(result: Explanation, page: Page) -> View:

@@ -13,3 +13,7 @@ Closing the connection cancels its running requests.
 
 WIRE = 2
 """The version of this protocol; raised by changes that an older client or server cannot read."""
+
+LOOK_SECONDS = 2.0
+"""How long a search waits for changed files to be indexed: a user of a shell expects to find what
+was saved a moment ago, and no editor reports it."""

@@ -21,7 +21,7 @@ from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
 from allma_server.errors import InvalidArgument, StorageError, from_dict
 from allma_server.locations import question_settings
 from allma_server.protocols.framing import LARGEST_MESSAGE, Frames, Malformed, Messages
-from allma_server.protocols.shell import WIRE
+from allma_server.protocols.shell import LOOK_SECONDS, WIRE
 
 if TYPE_CHECKING:
     from allma_server.config import Config
@@ -198,15 +198,22 @@ async def _in_process(config: "Config", verbose: bool) -> AsyncGenerator[Session
     from allma_server._internal.logs import logging_to
     from allma_server.engine import open_engine
     from allma_server.operations import BY_NAME, Call, NullProgress
-    from allma_server.protocols.folders import bases
+    from allma_server.protocols.folders import bases, workspace_at
     from allma_server.types import LOCAL
 
     class InProcess:
         async def run(
             self, operation: str, arguments: Mapping[str, Any], progress: "Progress | None" = None
         ) -> Any:
-            folders = bases(working_folder())
-            call = Call(engine, LOCAL, progress or NullProgress(), folders=folders)
+            folder = working_folder()
+            call = Call(
+                engine,
+                LOCAL,
+                progress or NullProgress(),
+                workspaces=await workspace_at(engine, folder),
+                look_seconds=LOOK_SECONDS,
+                folders=bases(folder),
+            )
             return await BY_NAME[operation](call, arguments)
 
     with logging_to(config.data_dir, verbose=verbose):

@@ -12,8 +12,9 @@ from allma_server.operations import BY_NAME, Call, Operation, jsonable
 from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.faults import Fault, fault_of, method_not_found
-from allma_server.protocols.folders import bases
+from allma_server.protocols.folders import bases, workspace_at
 from allma_server.protocols.framing import LARGEST_MESSAGE, Frames, Malformed, Messages
+from allma_server.protocols.shell import LOOK_SECONDS
 from allma_server.protocols.stdio import Writer
 from allma_server.types import Citation
 
@@ -77,11 +78,13 @@ class _Connection:
         arguments: Any = request.get("params") or {}
         if not isinstance(arguments, dict):
             raise InvalidArgument(f"{operation.name} takes its arguments by name.")
-        client = self._client
+        client, engine = self._client, await self._engine()
         call = Call(
-            await self._engine(),
+            engine,
             client.principal,
             progress,
+            workspaces=await workspace_at(engine, client.cwd),
+            look_seconds=LOOK_SECONDS,
             folders=bases(client.cwd),
             defaults=client.defaults,
         )

@@ -13,6 +13,9 @@ _CONVERSATION = """
 """
 
 
+SHORTEST_PREFIX = 4
+"""Characters of an id that name a conversation, if no other one begins with them."""
+
 _OWN = "(:user IS NULL OR c.user = :user)"
 
 
@@ -37,6 +40,26 @@ class Conversations(Repository):
         if row is None:
             raise not_found(conversation_id)
         return _conversation(row, await self.messages(conversation_id))
+
+    async def whole_conversation_id(self, prefix: str) -> str:
+        """Return the id of the only conversation whose id begins with `prefix`.
+
+        Raises:
+            ConversationNotFound: none or several do.
+        """
+        found = await self._db.rows(
+            f"SELECT c.id FROM conversations c WHERE substr(c.id, 1, :length) = :prefix AND {_OWN} "
+            "ORDER BY c.updated_at DESC LIMIT 4",
+            {"prefix": prefix, "length": len(prefix), "user": self.user},
+        )
+        ids = [row["id"] for row in found]
+        if prefix in ids or len(prefix) < SHORTEST_PREFIX or not ids:
+            return prefix  # whole, or of none
+        if len(ids) > 1:
+            raise ConversationNotFound(
+                f"Several conversations begin with {prefix!r}.", f"Latest: {', '.join(ids)}."
+            )
+        return ids[0]
 
     async def conversation_with(self, message_id: str) -> Conversation:
         """Return the conversation that a message belongs to.

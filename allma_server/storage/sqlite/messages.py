@@ -154,7 +154,8 @@ def _new_id() -> str:
 
 
 def _title(question: str) -> str:
-    words = " ".join(question.split())
+    # A text that the question is about comes after it.
+    words = " ".join(question.strip().partition("\n\n")[0].split())
     if len(words) <= MAX_TITLE:
         return words
     return words[: MAX_TITLE - 1].rsplit(" ", 1)[0] + "\u2026"

@@ -510,6 +510,8 @@ export interface AskParams {
   deep?: boolean;
   /** Replace the turn of this message, and all later ones, once the new answer begins. */
   replaces?: string;
+  /** The user's own text that this is about. */
+  text?: string;
   /** Maximum number of passages (default 5). */
   topK?: number;
   /** Only files that match this glob: src/**\/*.py, or *.md, !docs/**. */
@@ -576,13 +578,13 @@ export interface ConversationsListParams {
 
 /** Show messages and sources. */
 export interface ConversationsShowParams {
-  /** A conversation's id. */
+  /** A conversation's id, or its beginning. */
   id: string;
 }
 
 /** Change the title. */
 export interface ConversationsRenameParams {
-  /** A conversation's id. */
+  /** A conversation's id, or its beginning. */
   id: string;
   /** The new title. */
   title: string;
@@ -590,13 +592,13 @@ export interface ConversationsRenameParams {
 
 /** Delete one with all its messages. */
 export interface ConversationsDeleteParams {
-  /** A conversation's id. */
+  /** A conversation's id, or its beginning. */
   id: string;
 }
 
 /** Export one as Markdown. */
 export interface ConversationsExportParams {
-  /** A conversation's id. */
+  /** A conversation's id, or its beginning. */
   id: string;
 }
 

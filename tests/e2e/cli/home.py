@@ -57,6 +57,7 @@ class Home:
             "ALLMA_DATA_DIR": str(self.path / "data"),
             "ALLMA_OLLAMA_URL": "http://127.0.0.1:9",
             "ALLMA_EMBEDDER": "hashing/words-256",
+            "ALLMA_VECTOR_STORE": "exact",
             "XDG_RUNTIME_DIR": str(self.path),
             "PYTHONPATH": str(ROOT),
             **self.settings,
@@ -79,6 +80,20 @@ class Home:
             out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(
             arguments, process.returncode, out.decode("utf-8"), err.decode("utf-8")
+        )
+
+    def pipe(self, text: bytes, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the program with a text piped to it."""
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=self.path,
+            env=self.environment({}),
+            input=text,
+            capture_output=True,
+            timeout=60,
+        )
+        return subprocess.CompletedProcess(
+            arguments, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
 

@@ -122,7 +122,7 @@ def test_a_folder_without_a_readable_file_is_an_error(allma: Allma, tmp_path: Pa
 
 
 def test_queries_need_no_quotes(allma: Allma, talking: Allma) -> None:
-    assert "Feeding zebras" in allma("search", "zebras", "eat", "grass", "-k", "1").stdout
+    assert ":9:Zebras eat grass" in allma("search", "zebras", "eat", "grass", "-k", "1").stdout
     assert allma.json("explain", "zebras", "eat")["query"] == "zebras eat"
 
 

@@ -180,12 +180,19 @@ def test_the_states_of_the_option_are_those_of_the_database() -> None:
 
 
 def test_a_pipe_gets_plain_text_with_paths_from_the_current_folder() -> None:
-    assert shown(types.SearchResult([PASSAGE])) == (
-        "1. notes/guide.md:12\n"
+    other = replace(PASSAGE, path=LONG_PATH, text="not its lines", end_line=99)
+    assert shown(types.SearchResult([PASSAGE, other]), words="engine") == (
+        f"notes/guide.md:14:The engines need Python.\n{LONG_PATH}:12:not its lines\n"
+    )
+
+
+def test_a_terminal_gets_the_passages_with_the_numbers_of_their_lines() -> None:
+    assert plain(shown(types.SearchResult([PASSAGE]), terminal=True, words="engine")) == (
+        "1. notes/guide.md:14\n"
         "   Guide › Install\n"
-        "    # Install\n"
-        "    The engines need Python.\n"
-        "    Nothing else is required.\n"
+        "    12  # Install\n"
+        "    14  The engines need Python.\n"
+        "    15  Nothing else is required.\n"
     )
 
 
@@ -209,8 +216,8 @@ def test_an_explanation_is_a_table_of_ranks_and_scores() -> None:
 
 def test_a_terminal_gets_links() -> None:
     text = shown(types.SearchResult([PASSAGE]), terminal=True)
-    assert ";file:///work/notes/guide.md\x1b\\" in text
-    assert "notes/guide.md:12" in plain(text)
+    assert ";file:///work/notes/guide.md#L14\x1b\\" in text
+    assert "notes/guide.md:14" in plain(text)
 
 
 def test_words_are_highlighted_by_their_stems() -> None:
@@ -228,8 +235,9 @@ def test_a_snippet_shows_the_lines_with_the_words() -> None:
 
 
 def test_page_and_staleness_are_shown_with_the_location() -> None:
-    text = shown(types.SearchResult([replace(PASSAGE, page=3, stale=True)]))
-    assert text.startswith("1. notes/guide.md:12  page 3  changed since it was indexed\n")
+    found = types.SearchResult([replace(PASSAGE, page=3, stale=True)])
+    text = plain(shown(found, terminal=True))
+    assert text.startswith("1. notes/guide.md:14  page 3  changed since it was indexed\n")
 
 
 def test_an_answer_shows_what_its_gate_did() -> None:
@@ -327,6 +335,9 @@ def test_a_terminal_without_unicode_shows_ascii_symbols(result: object) -> None:
 
 @pytest.fixture(autouse=True)
 def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("VTE_VERSION", "KITTY_WINDOW_ID", "TERM_PROGRAM"):
+        monkeypatch.delenv(name, raising=False)
     streams.prepare()
 
 

@@ -368,6 +368,7 @@
 ---@field think? "auto"|"on"|"off" Whether the model thinks first, where it can.
 ---@field deep? boolean Search for each part of the question.
 ---@field replaces? string Replace the turn of this message, and all later ones, once the new answer begins.
+---@field text? string The user's own text that this is about.
 ---@field topK? integer Maximum number of passages (default 5).
 ---@field path? string Only files that match this glob: src/**/*.py, or *.md, !docs/**.
 ---@field workspace? string Only this workspace folder; `all` for every one.
@@ -401,17 +402,17 @@
 ---@field limit? integer Rows in a page.
 
 ---@class allma.ConversationsShowParams
----@field id string A conversation's id.
+---@field id string A conversation's id, or its beginning.
 
 ---@class allma.ConversationsRenameParams
----@field id string A conversation's id.
+---@field id string A conversation's id, or its beginning.
 ---@field title string The new title.
 
 ---@class allma.ConversationsDeleteParams
----@field id string A conversation's id.
+---@field id string A conversation's id, or its beginning.
 
 ---@class allma.ConversationsExportParams
----@field id string A conversation's id.
+---@field id string A conversation's id, or its beginning.
 
 ---@class allma.ModelsListParams
 
