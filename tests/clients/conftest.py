@@ -108,3 +108,31 @@ def config(home: Home, entry: dict[str, Any]) -> Path:
     path = home.path / "mcp.json"
     path.write_text(json.dumps({"mcpServers": {"allma": entry}}))
     return path
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where MCP is served, and the header of a user who reads."""
+
+    url: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@pytest.fixture(scope="module")
+def served(home: Home) -> Iterator[Served]:
+    token = json.loads(home.allma("tokens", "add", "ann", "--json"))["token"]
+    with subprocess.Popen(
+        [ALLMA, "serve", "--port", "0", "--json"],
+        env=home.environment | home.settings,
+        cwd=home.path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = "".join(process.stdout.readline() for _ in range(3))
+        yield Served(f"{json.loads(said)['url']}/mcp", token)
+        process.terminate()

@@ -188,3 +188,15 @@ def scripted_model(query: str) -> Generator[ScriptedModel]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def claude_variables(model: ScriptedModel) -> dict[str, str]:
+    """The environment in which Claude Code asks the model, and nobody else."""
+    return {
+        "ANTHROPIC_BASE_URL": model.url.removesuffix("/v1"),
+        "ANTHROPIC_API_KEY": "none",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "ENABLE_TOOL_SEARCH": "false",
+        # The script answers before a server could have started.
+        "MCP_CONNECTION_NONBLOCKING": "0",
+    }

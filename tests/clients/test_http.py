@@ -1,44 +1,14 @@
 """Clients of MCP over `allma serve`, with a token, in both eras of the protocol."""
 
 import json
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.clients.conftest import ALLMA, HERE, Home, program
+from tests.clients.conftest import HERE, Home, Served, program
+from tests.clients.scripted_model import SAID, claude_variables, scripted_model
 
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
-
-
-@dataclass(frozen=True)
-class Served:
-    """Where MCP is served, and the header of a user who reads."""
-
-    url: str
-    token: str
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-
-@pytest.fixture(scope="module")
-def served(home: Home) -> Iterator[Served]:
-    token = json.loads(home.allma("tokens", "add", "ann", "--json"))["token"]
-    with subprocess.Popen(
-        [ALLMA, "serve", "--port", "0", "--json"],
-        env=home.environment | home.settings,
-        cwd=home.path,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        said = "".join(process.stdout.readline() for _ in range(3))
-        yield Served(f"{json.loads(said)['url']}/mcp", token)
-        process.terminate()
 
 
 def inspect(home: Home, served: Served, era: str, method: str, *arguments: str) -> Any:
@@ -75,3 +45,19 @@ def test_the_typescript_sdk_gets_progress_and_data(home: Home, served: Served) -
     assert result["search"]["passages"][0]["path"].endswith("zoo.md")
     assert result["indexed"]["code"] == "permission_denied"
     assert "hay in winter" in result["document"]
+
+
+def test_claude_code_searches_and_uses_what_is_found(home: Home, served: Served) -> None:
+    [(name, value)] = served.headers.items()
+    added = ("mcp", "add", "--transport", "http", "allma", served.url)
+    home.client("claude", *added, "--header", f"{name}: {value}")
+    with scripted_model("what do zebras eat") as model:
+        said = home.client(
+            "claude",
+            *("-p", "What do zebras eat?", "--output-format", "json"),
+            *("--allowedTools", "mcp__allma__search"),
+            **claude_variables(model),
+        )
+    assert "mcp__allma__search" in model.tools
+    answer = json.loads(said)["result"]
+    assert answer.startswith(SAID) and "zebras eat hay in winter" in answer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import Home, program
-from tests.clients.scripted_model import SAID, scripted_model
+from tests.clients.scripted_model import SAID, claude_variables, scripted_model
 
 TRUSTED: dict[str, Any] = {"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_API_KEY": "none"}
 
@@ -80,12 +80,7 @@ def test_claude_code_searches_and_uses_what_is_found(home: Home) -> None:
             "claude",
             *("-p", "What do zebras eat?", "--output-format", "json"),
             *("--allowedTools", "mcp__allma__search"),
-            ANTHROPIC_BASE_URL=model.url.removesuffix("/v1"),
-            ANTHROPIC_API_KEY="none",
-            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-            ENABLE_TOOL_SEARCH="false",
-            # The script answers before a server could have started.
-            MCP_CONNECTION_NONBLOCKING="0",
+            **claude_variables(model),
         )
     assert "mcp__allma__search" in model.tools
     answer = json.loads(said)["result"]

@@ -1,50 +1,14 @@
 """Test clients of MCP, over everything that they can call, in both eras."""
 
 import json
-import re
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.clients.conftest import HERE, MODULES, SERVER, Home, program
+from tests.clients.conftest import HERE, SERVER, Home, program
 
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
-
-# What the suites ask for by a name of their own, or of an extension, is not there to be reached.
-REACHED = {
-    "conformance": {
-        "server-initialize",
-        "ping",
-        "completion-complete",
-        "tools-list",
-        "server-sse-multiple-streams",
-        "resources-list",
-        "resources-subscribe",
-        "resources-unsubscribe",
-        "prompts-list",
-        "dns-rebinding-protection",
-    },
-    "conformance-modern": {
-        "completion-complete",
-        "tools-list",
-        "server-sse-multiple-streams",
-        "resources-list",
-        "sep-2164-resource-not-found",
-        "prompts-list",
-        "dns-rebinding-protection",
-        "caching",
-        "input-required-result-missing-input-response",
-        "input-required-result-unsupported-methods",
-        "input-required-result-ignore-extra-params",
-        "input-required-result-validate-input",
-    },
-}
-REQUIRED = {"conformance": [], "conformance-modern": ["--requirements", "2026-07-28"]}
 
 
 def inspect(home: Home, era: str, method: str, *arguments: str, code: int = 0) -> Any:
@@ -103,43 +67,3 @@ def test_the_typescript_sdk_gets_progress_and_data(home: Home) -> None:
     assert result["indexed"]["indexed"] + result["indexed"]["unchanged"] == 1
     assert result["progress"] == sorted(set(result["progress"]))
     assert "hay in winter" in result["document"]
-
-
-@pytest.fixture(scope="module")
-def url(home: Home) -> Iterator[str]:
-    """Our handlers over HTTP."""
-    settings = home.settings | {"ALLMA_DATA_DIR": str(home.path / "http")}
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        # Who connects before it serves is kept waiting by the system.
-        process = subprocess.Popen(
-            [sys.executable, str(HERE / "http_server.py"), str(listening.fileno())],
-            env=home.environment | settings | {"PYTHONPATH": str(HERE.parents[1])},
-            cwd=home.path,
-            pass_fds=[listening.fileno()],
-        )
-        port = listening.getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.mark.parametrize("suite", list(REACHED))
-def test_the_conformance_suite_passes_what_it_can_reach(
-    home: Home, url: str, suite: str, tmp_path: Path
-) -> None:
-    node = program("mcporter")[0]
-    main = json.loads((MODULES / _package(suite) / "package.json").read_text())["bin"]
-    script = MODULES / _package(suite) / next(iter(main.values()))
-    said = home.run(
-        [node, str(script), "server", "--url", url, *REQUIRED[suite], "-o", str(tmp_path)],
-        code=1,  # what it cannot reach has failed
-        seconds=150,
-    )
-    passed = set(re.findall(r"^✓ (\S+): [1-9]\d* passed, 0 failed", said, re.M))
-    assert REACHED[suite] - passed == set(), said
-
-
-def _package(suite: str) -> str:
-    return suite if suite == "conformance-modern" else "@modelcontextprotocol/conformance"
