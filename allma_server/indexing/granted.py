@@ -143,8 +143,10 @@ class GrantedIngestion(Ingestion):
         return self._may_add or engines or user == self._user
 
     def _shown(self, job: Job) -> Job:
-        """Return a job without a folder that contains the grants."""
-        return job if self._grants.grants(job.path) else replace(job, path="")
+        """Return a job without a folder that contains the grants, or the place of the index."""
+        path = job.path if self._grants.grants(job.path) else ""
+        where = str(self._config.data_dir)
+        return replace(job, path=path, message=job.message.replace(where, "the data directory"))
 
     def _runs_over(self, workspace: Workspace) -> list[Run]:
         # Those over several folders count files outside the grants.

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import pytest_asyncio
 
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
-from allma_server.errors import AllmaError, DiskFull, NotFound, PermissionDenied, as_dict
+from allma_server.errors import (
+    AllmaError,
+    DiskFull,
+    NotFound,
+    PermissionDenied,
+    as_dict,
+)
 from allma_server.indexing.granted import GrantedIngestion
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.operations import BY_NAME, OPERATIONS, Call, NullProgress, jsonable
@@ -241,6 +248,22 @@ async def test_an_error_does_not_tell_a_user_where_the_index_is(
         await run(engine, ann, "documents")
     with pytest.raises(DiskFull, match=str(where)):
         await run(engine, LOCAL, "documents")
+
+
+async def test_a_failed_job_does_not_tell_a_user_where_the_index_is(
+    engine: Engine, folders: dict[str, Path]
+) -> None:
+    bob = Principal("bob", RIGHTS["write"], user="bob")
+    ingestion = Call(engine, bob).engine.ingestion
+    [ours] = [w for w in await engine.ingestion.workspaces() if "ours" in w.path]
+    started = await ingestion.run([ours], NullProgress(), deadline=0)
+    assert isinstance(started, Job)
+    message = f"{engine.config.data_dir} cannot be read."
+    await engine.catalog.save_job(replace(started, id="failed", state="failed", message=message))
+    engine.ingestion.started_by["failed"] = bob.name
+    assert (await run(engine, LOCAL, "status", job_id="failed")).message == message
+    shown = await run(engine, bob, "status", job_id="failed")
+    assert shown.message == "the data directory cannot be read."
 
 
 async def test_a_grant_may_be_a_part_of_a_workspace(engine: Engine, tmp_path: Path) -> None:
