@@ -41,7 +41,8 @@ NOT_NARROWED = {
     "facts", "first_chunks", "joined", "extracted_text", "grants", "similar_path",
     "get_setting", "set_setting",
     # Own conversations only, by `user`:
-    "conversation", "conversation_with", "conversation_page", "rename_conversation",
+    "conversation", "conversation_with", "conversation_page", "whole_conversation_id",
+    "rename_conversation",
     "delete_conversation", "begin_turn", "unstored_turn", "plan_turn", "replace_turn",
     "finish_turn", "summary", "save_summary",
     # Indexing, which `GrantedIngestion` lets in:
@@ -64,7 +65,7 @@ INGESTION_NOT_NARROWED = {
     "progress", "is_indexing", "failure_reason", "unavailable", "pending",
     "missing_vectors_reason", "backfill_problem", "is_busy", "is_watching", "watch_problem",
     "wait_until_embedded", "wait_until_erased", "exclusive", "pause_embedding",
-    "start_monitoring", "mark_dirty",
+    "start_monitoring", "mark_dirty", "look",
 }  # fmt: skip
 
 
