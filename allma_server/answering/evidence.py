@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from allma_server._internal.tokens import lexemes
 from allma_server.answering.statements import Statement, read_statement, split_sentences
 from allma_server.types import Passage
 
@@ -20,6 +21,9 @@ MIN_RELATIVE_SUPPORT = 0.5
 MIN_SENTENCE_SUPPORT = 0.6
 """Share of a statement's words in a sentence that says the same, or the opposite of it."""
 
+MOST_OTHERS = 2 / 3
+"""Share of the other documents' passages that name what the question is about."""
+
 SPELLED_OUT = 12
 """Figures up to this one may be words in the passage, in any language."""
 
@@ -31,6 +35,8 @@ class Evidence:
     question: Statement
     passages: tuple[Statement, ...]
     sentences: tuple[tuple[Statement, ...], ...]
+    documents: tuple[int, ...]
+    paths: tuple[frozenset[str], ...]
 
     @classmethod
     def from_passages(cls, question: str, passages: Sequence[Passage]) -> "Evidence":
@@ -39,6 +45,8 @@ class Evidence:
             read_statement(question),
             tuple(map(read_statement, texts)),
             tuple(tuple(map(read_statement, split_sentences(text))) for text in texts),
+            tuple(passage.document_id for passage in passages),
+            tuple(frozenset(lexemes(passage.path)) for passage in passages),
         )
 
     def support(self, statement: str) -> list[float]:
@@ -91,31 +99,65 @@ class Evidence:
         statement = read_statement(text)
         passages = [self.passages[number - 1] for number in numbers]
         known = frozenset(chain.from_iterable(passage.terms for passage in passages))
+        if self._are_of_another_subject(numbers):
+            return False
         if not statement.terms:
             return self._is_about_question(known)
         if not _scripts(statement.terms) & _scripts(known) and _scripts(statement.terms):
             return True
-        if self._has_foreign(statement, known) or not self._is_about_question(known):
+        if self._has_foreign(statement, known, passages) or not self._is_about_question(known):
             return False
         shared = len(statement.terms & known)
         needed = 1 if len(statement.terms) < 3 else 2
         if shared < needed or shared < MIN_CITED_SUPPORT * len(statement.terms):
             return False
-        return not self._is_denied(statement, numbers)
+        parts = map(read_statement, split_sentences(text))
+        return not any(self._is_denied(part, numbers) for part in parts)
 
     def has_unknown_figure(self, text: str) -> bool:
         """Return whether a statement has a figure that neither a passage nor the question has."""
-        known = frozenset(chain.from_iterable(passage.figures for passage in self.passages))
-        figures = read_statement(text).figures - known - self.question.figures
-        return any(map(_must_be_digits, figures))
+        statement = read_statement(text)
+        figures = statement.figures - self.question.figures
+        return any(map(_must_be_digits, figures - self._known_figures(statement, self.passages)))
 
-    def _has_foreign(self, statement: Statement, known: frozenset[str]) -> bool:
+    def _has_foreign(
+        self, statement: Statement, known: frozenset[str], passages: Sequence[Statement]
+    ) -> bool:
         """Return whether it has a figure, or mostly names, that are not known."""
-        figures = statement.figures - self.question.figures - known
-        if any(map(_must_be_digits, figures)):
+        figures = statement.figures - self.question.figures
+        if any(map(_must_be_digits, figures - self._known_figures(statement, passages))):
             return True
         names = statement.names - self.question.words
         return len(names - known) > len(names) / 2
+
+    def _known_figures(self, statement: Statement, passages: Sequence[Statement]) -> frozenset[str]:
+        """Return the figures of the passages that a statement may use.
+
+        One end of a score or range is no figure of its own: of `45-17` nobody may say "45 people".
+        """
+        said = statement.terms | self.question.figures
+        known: set[str] = set()
+        for passage in passages:
+            paired = dict(passage.paired)
+            known.update(f for f in passage.figures if f not in paired or paired[f] & said)
+        return frozenset(known)
+
+    def _are_of_another_subject(self, numbers: Sequence[int]) -> bool:
+        """Return whether a name of the question is missing in the documents of these passages.
+
+        Only a name counts that most passages of other documents have: then those are about it. A
+        name may be in the path, and in another passage of the same document.
+        """
+        cited = {self.documents[number - 1] for number in numbers}
+        inside = [n for n, document in enumerate(self.documents) if document in cited]
+        others = [p for p, d in zip(self.passages, self.documents, strict=True) if d not in cited]
+        said = frozenset(
+            chain.from_iterable(self.passages[n].terms | self.paths[n] for n in inside)
+        )
+        return any(
+            sum(name in passage.terms for passage in others) >= max(2, MOST_OTHERS * len(others))
+            for name in self.question.names - said
+        )
 
     def _is_about_question(self, known: frozenset[str]) -> bool:
         """Return whether a passage has any word of the question, if that has names in it."""
@@ -127,7 +169,8 @@ class Evidence:
     def _is_denied(self, statement: Statement, numbers: Sequence[int]) -> bool:
         """Return whether the sentences that match a statement all say its opposite."""
         alike = [
-            sentence.negated
+            # A negation that is about other words of a sentence denies nothing.
+            sentence.negated and (statement.negated or bool(sentence.denied & statement.words))
             for number in numbers
             for sentence in self.sentences[number - 1]
             if len(statement.words & sentence.words) >= MIN_SENTENCE_SUPPORT * len(statement.words)

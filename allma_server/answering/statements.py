@@ -21,11 +21,18 @@ nie brak żaden żadnych inte ingen inget inga ikke aldrig utan uten
 """.split())
 # fmt: on
 _NEGATED_PART = re.compile(r"n['’]t\b|\bn['’](?=\w)|[不没沒未無无]|ない|ません|없|않|아니", re.I)
+_CONTRACTED = re.compile(r"n['’]t$|^n['’]\w", re.I)
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*")
+# A score or a range. Not the parts of a date, a telephone number or years.
+_PAIR = re.compile(r"(?<![\w.,-])(\d{1,3})[-–](\d{1,3})(?![\w.,]*[\d-])(?:\W+(\w+))?")
+_TOKEN = re.compile(r"\w+(?:['’]\w+)?")
 _THOUSANDS = re.compile(r"[.,](?=\d{3}(?:\D|$))")
 _IDENTIFIER = re.compile(r"\b(?=\w*[^\W\d_])(?=\w*\d)\w+\b")
 _NAME = re.compile(r"(?<=[\w,;:)’'\"“] )[\"“(]?([A-ZÀ-ÖØ-ÞΑ-ΩА-Я][\w’'-]*)")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"”’)\]]*\s+|(?<=[。！？])|\n+")
+_NEGATION_WINDOW = 4
+"""Words before and after a negation that it may be about."""
+
 _WORD_NUMBERS = {
     word: str(number)
     for number, word in [
@@ -48,13 +55,16 @@ class Statement:
 
     `words`: the stems of its content words without figures. `figures`: its numbers, in one
     spelling. `names`: stems of capitalised words inside it and of identifiers with digits; they are
-    among the words too.
+    among the words too. `denied`: the words near a negation. `paired`: figures that only occur in
+    pairs such as `45-17`, each with its partner and the word after the pair.
     """
 
     words: frozenset[str]
     figures: frozenset[str]
     names: frozenset[str]
     negated: bool
+    denied: frozenset[str] = frozenset()
+    paired: frozenset[tuple[str, frozenset[str]]] = frozenset()
 
     @property
     def terms(self) -> frozenset[str]:
@@ -71,7 +81,14 @@ def read_statement(text: str) -> Statement:
     words = frozenset(t for t in terms if t not in _NEGATIONS and not t[0].isdigit())
     names = {term for name in _NAME.findall(text) for term in lexemes(name)}
     names |= {term for name in _IDENTIFIER.findall(text) for term in lexemes(name)}
-    return Statement(words, figures | spelled, frozenset(names & words), is_negated(text))
+    return Statement(
+        words,
+        figures | spelled,
+        frozenset(names & words),
+        is_negated(text),
+        _denied(text, words),
+        _paired(text),
+    )
 
 
 def is_negated(text: str) -> bool:
@@ -79,6 +96,27 @@ def is_negated(text: str) -> bool:
     if _NEGATED_PART.search(text):
         return True
     return any(word in _NEGATIONS for word in re.findall(r"\w+", text.lower()))
+
+
+def _denied(text: str, words: frozenset[str]) -> frozenset[str]:
+    """Return the words near a negation; all of them in languages without spaces."""
+    tokens = [token.lower() for token in _TOKEN.findall(text)]
+    at = [n for n, token in enumerate(tokens) if token in _NEGATIONS or _CONTRACTED.search(token)]
+    if not at:
+        return words if _NEGATED_PART.search(text) else frozenset()
+    near = {t for n in at for t in tokens[max(0, n - _NEGATION_WINDOW) : n + _NEGATION_WINDOW + 1]}
+    return words.intersection(lexemes(" ".join(near)))
+
+
+def _paired(text: str) -> frozenset[tuple[str, frozenset[str]]]:
+    """Return the figures that only occur in pairs, each with what shows that it is meant."""
+    alone = set(map(_normalize, _NUMBER.findall(_PAIR.sub(" ", text))))
+    return frozenset(
+        (figure, frozenset((partner, *lexemes(following))))
+        for first, second, following in _PAIR.findall(text)
+        for figure, partner in ((first, second), (second, first))
+        if figure not in alone
+    )
 
 
 def split_sentences(text: str) -> list[str]:

@@ -1,0 +1,95 @@
+"""Passages bear out a statement, or do not: whatever the model has cited."""
+
+from pathlib import PurePath
+
+import pytest
+
+from allma_server.answering.evidence import Evidence
+from allma_server.types import Passage
+
+MOON = "The probe will reach the moon Ymir in 2034. Ymir is cold. On Ymir it rains methane."
+MORE = "Ymir has lakes. Ymir was seen by a probe."
+TABLE = "Property: temperature, mean: 14 degrees, of the Earth."
+
+
+def evidence(question: str, *passages: tuple[str, str]) -> Evidence:
+    found = [
+        Passage(
+            path,
+            "/w",
+            len(PurePath(path).stem),
+            number,
+            number,
+            text,
+            1.0,
+            1,
+            2,
+            None,
+            [],
+            f"file://{path}",
+        )
+        for number, (path, text) in enumerate(passages)
+    ]
+    return Evidence.from_passages(question, found)
+
+
+def test_a_passage_about_something_else_is_no_source():
+    asked = "How many degrees does Ymir have on average?"
+    both = evidence(asked, ("/w/moon.md", MOON), ("/w/moon.md", MORE), ("/w/tables.md", TABLE))
+    assert both.correct_citations([3], "Ymir has 14 degrees on average.") == []
+    # It need not name what it is about, where its path or another passage of its document does,
+    named = evidence(asked, ("/w/moon.md", MOON), ("/w/moon.md", MORE), ("/w/ymir.md", TABLE))
+    assert named.correct_citations([3], "It has 14 degrees on average.") == [3]
+    # or where most others do not name it either.
+    rare = evidence(asked, ("/w/moon.md", MOON), ("/w/sea.md", "Salt."), ("/w/tables.md", TABLE))
+    assert rare.correct_citations([3], "It has 14 degrees on average.") == [3]
+
+
+@pytest.mark.parametrize(
+    ("statement", "holds"),
+    [
+        ("The home team won 45-17.", True),
+        ("The game was won with 45 against 17.", True),
+        ("The game was watched by 45 people.", False),
+        ("The trip takes 20 minutes.", True),
+        ("From 1939 to 1945 no game was played.", True),
+    ],
+)
+def test_one_figure_of_a_score_is_no_figure_of_its_own(statement: str, holds: bool):
+    text = (
+        "The home team won the game 45-17 on Tuesday. The trip takes 15-20 minutes. "
+        "In the years 1939-1945 no game was played."
+    )
+    found = evidence("How was the game?", ("/w/game.md", text))
+    assert found.holds([1], statement) == holds
+    assert found.has_unknown_figure(statement) != holds
+
+
+@pytest.mark.parametrize(
+    ("text", "statement", "holds"),
+    [
+        # The negation is about other words of the sentence,
+        (
+            "Most of the 12,000 employees at Holm will hear today that they no longer have a job.",
+            "Holm has 12,000 employees.",
+            True,
+        ),
+        # about these,
+        ("The 12,000 employees are not at Holm.", "The 12,000 employees are at Holm.", False),
+        # and about one of two sentences.
+        (
+            "The warranty lasts 24 months from the day of purchase. Batteries are excluded.",
+            "The warranty lasts 24 months from the day of purchase. Batteries are excluded.",
+            True,
+        ),
+        (
+            "The warranty lasts 24 months. Batteries are excluded from the warranty.",
+            "Batteries are part of the warranty.",
+            False,
+        ),
+        ("Batterien sind in der Garantie nicht enthalten.", "Batterien sind enthalten.", False),
+        ("保修不包括电池。", "保修包括电池。", False),
+    ],
+)
+def test_a_negation_counts_where_it_stands(text: str, statement: str, holds: bool):
+    assert evidence("What is said?", ("/w/a.md", text)).holds([1], statement) == holds
