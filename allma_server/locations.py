@@ -174,6 +174,15 @@ def application_folders() -> dict[str, str]:
     }
 
 
+def editor() -> str:
+    """Return the command of the user's editor; empty if none is named."""
+    env = os.environ  # noqa: TID251
+    named = env.get("VISUAL", "").strip() or env.get("EDITOR", "").strip()
+    # A terminal inside an editor belongs to it.
+    inside = {"vscode": "code", "zed": "zed"}.get(env.get("TERM_PROGRAM", ""), "")
+    return named or inside
+
+
 def terminal_links() -> Literal["none", "file", "line", "number"]:
     """Return what links in this terminal may name: nothing, files, or lines as `#L3` or `#3`."""
     env = os.environ  # noqa: TID251

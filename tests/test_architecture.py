@@ -52,6 +52,7 @@ HOMES: dict[str, set[str]] = {
     "msgspec": {"protocols/shell/client.py"},
     "onnxruntime": {"providers/onnx.py"},
     "platformdirs": {"locations.py"},
+    "prompt_toolkit": {"cli/prompt.py"},
     "prometheus_client": {"protocols/http/metrics.py"},
     "pygls": {"protocols/lsp"},
     "pypdf": {"documents/readers/pdf_fallback.py"},

@@ -17,7 +17,8 @@ ALLOWED_UNUSED = {
     "called or read by a library": {
         "CharacterDataHandler", "CommentHandler", "DefaultHandler", "EndElementHandler",
         "EntityDeclHandler", "StartElementHandler", "__signature__", "_create_text_document",
-        "capture_signals", "enable_cpu_mem_arena", "execute_command_provider", "find_class",
+        "capture_signals", "enable_cpr", "enable_cpu_mem_arena", "execute_command_provider",
+        "find_class", "format_commands", "format_epilog", "get_completions_async",
         "inter_op_num_threads", "intra_op_num_threads", "log_severity_level", "lsp_exit",
         "lsp_shutdown", "lsp_workspace__execute_command", "model_config", "on_broken_pipe",
         "ordered_attributes", "pause_reading", "report_server_error", "resume_reading",
@@ -31,7 +32,9 @@ ALLOWED_UNUSED = {
 }  # fmt: skip
 """Names without a use that is visible in the code, by who uses them."""
 
-CALLED_BY_DECORATORS = ["@command", "@*.command", "@*.callback", "@*.register", "@field_validator"]
+CALLED_BY_DECORATORS = [
+    "@command", "@*.command", "@*.callback", "@*.register", "@field_validator", "@keys.add",
+]  # fmt: skip
 
 
 @pytest.mark.timeout(300)

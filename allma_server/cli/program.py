@@ -3,13 +3,13 @@
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from allma_server import __version__
 from allma_server.cli.shell import Command, Options, complete
@@ -18,8 +18,31 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NEGATIVE = re.compile(r"-\.?[0-9][0-9.eE+-]*")
 
 
+class _Program(TyperGroup):
+    """The program, whose help lists its commands by purpose."""
+
+    sections: Mapping[str, Sequence[str]] = {}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        listed = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        known = set(itertools.chain(*self.sections.values()))
+        others = [name for name in listed if name not in known]
+        for title, names in {**self.sections, "Other": others}.items():
+            found = ((name, listed[name]) for name in names)
+            rows = [(n, c.get_short_help_str(200)) for n, c in found if c and not c.hidden]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_examples(self.epilog, formatter)
+
+
 class _Command(TyperCommand):
-    """A command to which a word such as `-1` is a value, not an option."""
+    """A command with examples, to which a word such as `-1` is a value, not an option."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_examples(self.epilog, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self._in_order(args))
@@ -47,15 +70,36 @@ class _Command(TyperCommand):
         return [*options, "--", *values] if any(map(_NEGATIVE.fullmatch, values)) else args
 
 
-def program(summary: str) -> typer.Typer:
-    """Return the program without its commands."""
+def _write_examples(lines: str | None, formatter: Any) -> None:
+    if lines:
+        with formatter.section("Examples"):
+            # As they are: a broken line is no command.
+            formatter.write("".join(f"  {line}\n" for line in lines.split("\n")))
+
+
+def program(
+    summary: str,
+    examples: Sequence[str] = (),
+    sections: Mapping[str, Sequence[str]] | None = None,
+) -> typer.Typer:
+    """Return the program without its commands.
+
+    `sections`: the names of its commands under the titles of the help; the others come last.
+    """
+
+    class Sectioned(_Program):
+        pass
+
+    Sectioned.sections = sections or {}
     # Plain help needs no import of rich, and fits every terminal.
     app = typer.Typer(
+        cls=Sectioned,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
         help=summary,
+        epilog="\n".join(examples) or None,
     )
 
     def run(context: typer.Context, options: Options, version: bool) -> None:
@@ -73,11 +117,11 @@ def program(summary: str) -> typer.Typer:
 
 
 def command(
-    app: typer.Typer, name: str, summary: str | None = None
+    app: typer.Typer, name: str, summary: str | None = None, examples: Sequence[str] = ()
 ) -> Callable[[Command], Command]:
     """Register a command with its own options, followed by those that all commands have.
 
-    `summary` replaces the function's docstring as the help.
+    `summary` replaces the function's docstring as the help, which ends with `examples`.
     """
 
     def register(function: Command) -> Command:
@@ -86,7 +130,8 @@ def command(
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         help_text = summary or inspect.getdoc(function)
-        app.command(name, help=help_text, cls=_Command)(_with_options(run, own))
+        epilog = "\n".join(examples) or None
+        app.command(name, help=help_text, epilog=epilog, cls=_Command)(_with_options(run, own))
         return function
 
     return register

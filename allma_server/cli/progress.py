@@ -81,6 +81,7 @@ class AnswerStream:
         self._tail = ""
         self._ended = True
         self._thinks_since: float | None = None
+        self.conversation_id: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +100,8 @@ class AnswerStream:
         if self._waiting:
             await self._waiting.report(done, total, message)
 
-    async def started(self, conversation_id: str, message_id: str) -> None: ...
+    async def started(self, conversation_id: str, message_id: str) -> None:
+        self.conversation_id = conversation_id
 
     async def thinking(self, delta: str) -> None:
         """Show how long the model has been thinking."""

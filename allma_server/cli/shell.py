@@ -15,6 +15,7 @@ import typer
 
 from allma_server._internal.path_text import actual, readable, shown
 from allma_server.cli import streams
+from allma_server.cli.last_sources import Source, remember
 from allma_server.errors import AllmaError, PathNotFound, as_dict
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from allma_server.config import Config
     from allma_server.ports import Progress
     from allma_server.protocols.shell.client import Session
+    from allma_server.types import Answer
 
 _log = logging.getLogger(__name__)
 
@@ -204,6 +206,20 @@ class Shell:
         page = page_of(self.out, words, whole=whole)
         for item in view(result, page):
             page.print(item)
+
+    def show_answer(self, answer: "Answer", question: str) -> None:
+        """Print the sources and the warnings of an answer, whose text has been streamed."""
+        self.show(answer, words=question)
+        self.warn(answer.caution)
+        self.warn(answer.notice)
+        if answer.stats.truncated and answer.grounding != "cut_off":
+            self.warn("The answer may be incomplete: the model's limit was reached.")
+        places = ((c.number, c.passage) for c in answer.citations)
+        self.remember([Source(n, p.path, p.start_line, p.page) for n, p in places])
+
+    def remember(self, sources: "Sequence[Source]") -> None:
+        """Keep the sources that were shown for `allma open N`."""
+        remember(self.data_dir, sources)
 
     def show_files(self, paths: Sequence[str]) -> None:
         """Print paths, one a line; to a pipe as other programs take them."""

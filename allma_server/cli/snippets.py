@@ -63,9 +63,14 @@ def rows_of(passage: Passage, terms: frozenset[str], width: int) -> list[Row]:
 
 
 def best_rows(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the window of rows with the most different terms; the first one of these."""
-    starts = range(max(1, len(rows) - SNIPPET_ROWS + 1))
-    first = max(starts, key=lambda at: len(_union(rows[at : at + SNIPPET_ROWS])), default=0)
+    """Return the window of rows with the most different terms, with a line before the best one."""
+    if len(rows) <= SNIPPET_ROWS:
+        return rows
+    last = len(rows) - SNIPPET_ROWS
+    starts = [at for at, row in enumerate(rows) if row.begins and at <= last]
+    best = max(range(len(rows)), key=lambda at: len(rows[at].terms))
+    before = [at for at in starts if at < best][-1:]
+    first = max(before + starts, key=lambda at: len(_union(rows[at : at + SNIPPET_ROWS])))
     return rows[first : first + SNIPPET_ROWS]
 
 

@@ -131,6 +131,18 @@ def connect(
         _start(data, path, expired)
 
 
+def connect_running(data: Path, hello: Mapping[str, object]) -> socket.socket | None:
+    """Connect to the daemon of `data`; None if none is running that accepts this client."""
+    path = find_socket(data)
+    if serving(path) is None or (link := dial(path)) is None:
+        return None
+    reply = greet(link, path, hello)
+    if reply is not None and reply.get("ok"):
+        return link
+    link.close()
+    return None
+
+
 def control(data: Path, command: str) -> Reply | None:
     """Send a control command; return the daemon's answer, or None if no daemon answers."""
     path = find_socket(data)

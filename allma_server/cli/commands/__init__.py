@@ -17,9 +17,19 @@ from allma_server.cli.commands import (
 from allma_server.cli.commands.operations import add_commands
 from allma_server.cli.program import program
 
-app = program("One local engine that knows your folders, and answers from them.")
+app = program(
+    "One local engine that knows your folders, and answers from them.",
+    ["allma index .", "allma search retry limit", 'allma ask "How are requests retried?"'],
+    {
+        "Search and ask": "search ask chat open read explain conversations".split(),
+        "Index": "index sync documents forget status".split(),
+        "Models and settings": "models config".split(),
+        "Other programs": "install lsp mcp serve http tokens".split(),
+        "Maintenance": "doctor daemon eval export import".split(),
+    },
+)
 
-# As the help lists them.
+
 for subject in (
     indexing,
     searching,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from allma_server.cli import completions
 from allma_server.cli.commands.options import SearchedFolders, absolute
 from allma_server.cli.program import command
 from allma_server.cli.shell import Shell
@@ -16,7 +17,11 @@ async def install(
     shell: Shell,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="CLIENT", help="Such as cursor; list all without it."),
+        typer.Argument(
+            metavar="CLIENT",
+            help="Such as cursor; list all without it.",
+            autocompletion=completions.clients,
+        ),
     ] = None,
     only_print: Annotated[
         bool, typer.Option("--print", help="Show the change without writing it.")

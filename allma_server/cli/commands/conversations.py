@@ -1,5 +1,6 @@
 """The commands that ask questions and manage conversations."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allma_server.cli.commands.options import Everything, Glob, Passages, absolute
+from allma_server.cli import completions
+from allma_server.cli.commands.options import Everything, Glob, Passages, Scope, absolute
 from allma_server.cli.program import command, group
 from allma_server.cli.shell import Shell, given
-from allma_server.errors import ConversationNotFound
+from allma_server.errors import ConversationNotFound, InvalidArgument
 
 if TYPE_CHECKING:
     from allma_server.protocols.shell.client import Session
@@ -33,7 +35,12 @@ class How:
     """How a question is answered."""
 
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Use this model for the answer.")
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Use this model for the answer.",
+            autocompletion=completions.models,
+        ),
     ] = None
     no_rag: Annotated[bool, typer.Option("--no-rag", help="Chat without the documents.")] = False
     deep: Annotated[
@@ -58,7 +65,12 @@ class Earlier:
     """The conversation that a question continues."""
 
     conversation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Continue this one; its beginning is enough.")
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Continue this one; its beginning is enough.",
+            autocompletion=completions.conversations,
+        ),
     ] = None
     latest: Annotated[
         bool, typer.Option("--continue", "-c", help="Continue the latest conversation.")
@@ -85,7 +97,16 @@ FIRST_INDEX_SECONDS = 60
 """How long `ask --in DIR` waits for indexing before it answers from what is indexed so far."""
 
 
-@command(app, "ask")
+@command(
+    app,
+    "ask",
+    examples=[
+        "allma ask how are requests retried",
+        "allma ask -c and where is that set",
+        "git diff | allma ask what does this change",
+        'allma ask --in ~/contracts "Which contracts end this year?"',
+    ],
+)
 async def ask(
     shell: Shell,
     how: How,
@@ -122,7 +143,9 @@ async def ask(
             await _index(shell, session, folder)
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", given({**asked, **how.arguments()}), stream)
-    _show(shell, answer, question)
+    shell.show_answer(answer, question)
+    if answer.conversation_id:
+        shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
 
 
 def _question(shell: Shell, words: Sequence[str]) -> tuple[str, str]:
@@ -151,18 +174,46 @@ async def _index(shell: Shell, session: "Session", folder: str) -> None:
         await session.run("ingest", arguments, bar)
 
 
-def _show(shell: Shell, answer: "Answer", question: str) -> None:
-    """Print an answer, its warnings, and the command that continues the conversation."""
-    shell.show(answer, words=question)
-    shell.warn(answer.caution)
-    shell.warn(answer.notice)
-    if answer.stats.truncated and answer.grounding != "cut_off":
-        shell.warn("The answer may be incomplete: the model's limit was reached.")
-    if answer.conversation_id:
-        shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
+@command(app, "chat", examples=["allma chat", "allma chat -c", "allma chat --model llama3.2"])
+async def chat(
+    shell: Shell,
+    how: How,
+    earlier: Earlier,
+    scope: Scope,
+) -> None:
+    """Ask and go on asking, in the terminal.
+
+    /help lists what else can be written. Ctrl-C stops an answer, Ctrl-D ends the chat.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidArgument(
+            "A chat needs a terminal.", "Ask with `allma ask QUESTION`, go on with `allma ask -c`."
+        )
+    from allma_server.cli import chat as chats  # late: not for the help
+    from allma_server.cli.prompt import reader
+
+    asked = given({**scope.arguments(), **how.arguments()})
+    async with chats.sessions_of(shell) as sessions:
+        state = chats.Chat(shell, sessions, asked)
+        async with sessions() as session:
+            state.conversation_id = await earlier.conversation_id(session)
+            if (id := state.conversation_id) is not None:
+                known: Conversation = await session.run("conversations.show", {"id": id})
+                shell.say(f"Continuing: {known.title}")
+        shell.say("Ask about your documents. /help lists the commands, Ctrl-D ends.", "dim")
+        await chats.run(state, reader(shell.data_dir, state.help, chats.choices(state)))
+    if state.conversation_id is not None:
+        shell.say(f"Continue: allma chat --conversation {state.conversation_id}", "dim")
 
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id.")]
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The conversation's id; its beginning is enough.",
+        autocompletion=completions.conversations,
+    ),
+]
 
 
 async def list_conversations(

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from allma_server.cli import settings
+from allma_server.cli import completions, settings
 from allma_server.cli.commands.options import absolute
 from allma_server.cli.program import command, group
 from allma_server.cli.shell import DONE, FAILED, Shell
+from allma_server.errors import StorageError
 
 if TYPE_CHECKING:
     from allma_server.errors import DataDamaged
@@ -134,7 +135,10 @@ async def restart(shell: Shell) -> None:
     shell.show(await start_daemon(shell.data_dir))
 
 
-Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name.")]
+Key = Annotated[
+    str,
+    typer.Argument(metavar="KEY", help="A setting's name.", autocompletion=completions.settings),
+]
 
 
 async def list_settings(shell: Shell) -> None:
@@ -165,6 +169,24 @@ async def set_setting(
     warning = await settings.check(key, value)
     settings.store(key, value)
     await _show_stored(shell, key, warning)
+
+
+@command(config, "edit")
+async def edit_settings(shell: Shell) -> None:
+    """Open the settings file in your editor, and check it afterwards."""
+    from allma_server._internal.private import make_private_file, make_private_folder
+    from allma_server.cli.editor import edit  # late: not for the help
+    from allma_server.locations import writable_config_file
+
+    file = writable_config_file()
+    try:
+        make_private_folder(file.parent)
+        make_private_file(file)
+    except OSError as exc:
+        raise StorageError(f"{file} cannot be written: {exc.strerror}.") from exc
+    await edit(file)
+    settings.current(shell.options.data)
+    shell.say(f"The settings in {file} are valid.")
 
 
 @command(config, "unset")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from allma_server.cli.commands.options import Folder, absolute
+from allma_server.cli.completions import workspaces
 from allma_server.cli.program import command
 from allma_server.cli.shell import DONE, FAILED, Shell
 
@@ -34,7 +35,12 @@ async def sync(
     shell: Shell,
     folder: Annotated[
         str | None,
-        typer.Argument(metavar="DIR", help="Only this indexed folder.", parser=absolute),
+        typer.Argument(
+            metavar="DIR",
+            help="Only this indexed folder.",
+            parser=absolute,
+            autocompletion=workspaces,
+        ),
     ] = None,
 ) -> int:
     """Update the index from the disk now."""

@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
+from allma_server.cli import completions
 from allma_server.cli.program import command, group
 from allma_server.cli.shell import Shell
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Such as llama3.2:3b.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="Such as llama3.2:3b.", autocompletion=completions.models),
+]
 
 
 async def list_models(shell: Shell) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from allma_server.cli.completions import workspaces
+
 
 def absolute(path: str) -> str:
     """Return an absolute path, since the engine runs in another folder.
@@ -27,7 +29,13 @@ Passages = Annotated[
 ]
 Folder = Annotated[
     str | None,
-    typer.Option("--workspace", metavar="DIR", help="Only this indexed folder.", parser=absolute),
+    typer.Option(
+        "--workspace",
+        metavar="DIR",
+        help="Only this indexed folder.",
+        parser=absolute,
+        autocompletion=workspaces,
+    ),
 ]
 Glob = Annotated[
     str | None,
@@ -39,7 +47,11 @@ Everything = Annotated[
 SearchedFolders = Annotated[
     list[str] | None,
     typer.Option(
-        "--workspace", metavar="DIR", help="Search this folder; may be repeated.", parser=absolute
+        "--workspace",
+        metavar="DIR",
+        help="Search this folder; may be repeated.",
+        parser=absolute,
+        autocompletion=workspaces,
     ),
 ]
 

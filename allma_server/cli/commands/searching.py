@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from allma_server.cli.commands.options import Passages, Scope, Words, absolute
+from allma_server.cli.last_sources import Source
 from allma_server.cli.program import command
 from allma_server.cli.shell import DONE, FAILED, Shell
 from allma_server.errors import AllmaError
@@ -24,7 +25,15 @@ MOST_PASSAGES = 50
 """Passages that a search may return; several may be of one file."""
 
 
-@command(app, "search")
+@command(
+    app,
+    "search",
+    examples=[
+        "allma search where is the retry limit set",
+        'allma search retry limit --path "*.py" --context 3',
+        "allma search retry limit --files | xargs wc -l",
+    ],
+)
 async def search(
     shell: Shell,
     query: Words,
@@ -55,10 +64,23 @@ async def search(
         shell.show(await _widened(shell, result, words, around), words, whole=True)
     else:
         shell.show(result, words)
+    shell.remember(_places(result, words))
     if not result.passages and not result.notice_code:
         shell.say("No passages found. `allma status` shows what is indexed, --all searches it.")
     shell.warn(result.notice)
     return DONE if result.passages else FAILED
+
+
+def _places(result: "SearchResult", words: str) -> list[Source]:
+    """Return where the passages are, each at its best line."""
+    from allma_server.cli.snippets import best_row, lines_of, terms_of  # late: not for the help
+
+    terms = terms_of(words)
+    best = [best_row(lines_of(passage, terms), passage) for passage in result.passages]
+    return [
+        Source(number, each.path, row.number if row and row.number else each.start_line, each.page)
+        for number, (each, row) in enumerate(zip(result.passages, best, strict=True), start=1)
+    ]
 
 
 async def _widened(shell: Shell, result: "SearchResult", words: str, around: int) -> "SearchResult":
@@ -157,7 +179,7 @@ def _source(name: str) -> str:
     return name if is_chunk or "://" in name else absolute(name)
 
 
-@command(app, "read")
+@command(app, "read", examples=["allma read docs/guide.md:10-20", "allma read paper.pdf"])
 async def read(
     shell: Shell,
     source: Annotated[

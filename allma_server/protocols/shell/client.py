@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from allma_server import types
-from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect
+from allma_server.daemon.link import NoSockets, Refused, Unreachable, connect, connect_running
 from allma_server.errors import InvalidArgument, StorageError, from_dict
 from allma_server.locations import question_settings
 from allma_server.protocols.framing import LARGEST_MESSAGE, Frames, Malformed, Messages
@@ -70,6 +70,18 @@ async def open_session(
             return
     async with _in_process(settings(), verbose) as session:
         yield session
+
+
+@asynccontextmanager
+async def running_session(data: Path) -> AsyncGenerator[Session | None]:
+    """Open a session with the daemon of `data` if one is running; yield None if none is."""
+    hello = {"protocol": "shell", "wire": WIRE, "cwd": working_folder()}
+    link = await asyncio.to_thread(connect_running, data, hello)
+    if link is None:
+        yield None
+        return
+    async with shell_client(link) as client:
+        yield client
 
 
 async def connected(data: Path, protocol: Mapping[str, object]) -> socket.socket:

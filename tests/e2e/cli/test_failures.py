@@ -286,7 +286,10 @@ def test_file_names_are_printed_in_a_terminal_of_another_encoding(
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [
-        (["--help"], {"rich", "pydantic", "asyncio", "numpy", "allma_server.engine"}),
+        (
+            ["--help"],
+            {"rich", "pydantic", "asyncio", "numpy", "prompt_toolkit", "allma_server.engine"},
+        ),
         (
             ["search", "zebras"],
             {
@@ -296,6 +299,7 @@ def test_file_names_are_printed_in_a_terminal_of_another_encoding(
                 "mcp",
                 "pygls",
                 "onnxruntime",
+                "prompt_toolkit",
                 "tomlkit",
                 "pypdf",
             },
