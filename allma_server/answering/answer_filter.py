@@ -1,11 +1,12 @@
 """Filter the text of a chat model while it is generated, before it is shown.
 
 Only the first two words of the refusal that the prompt asks for are held back; what was shown is
-never taken back. Each citation is checked when its sentence is complete (`citations.py`). At the
-end of a complete answer, `grounding` tells what the passages support of it: other refusals are
-recognised (`refusal.py`), an answer without citations gets the number of the passage that supports
-it (`evidence.py`), and figures that no passage has, or passages that disagree
-(`contradictions.py`), are marked.
+never taken back. If a passage decides the question (`yes_or_no.py`), its sentence is quoted instead
+of the refusal, three more words of which are held. Each citation is checked when its sentence is
+complete (`citations.py`). At the end of a complete answer, `grounding` tells what the passages
+support of it: other refusals are recognised (`refusal.py`), an answer without citations gets the
+number of the passage that supports it (`evidence.py`), and figures that no passage has, or passages
+that disagree (`contradictions.py`), are marked.
 """
 
 import re
@@ -19,13 +20,16 @@ from allma_server.answering.fence import FenceFilter
 from allma_server.answering.refusal import (
     OPENING,
     OPENING_OF_LIMITED,
+    denies_saying,
     find_refusal_end,
     is_exact_refusal,
     is_refusal,
     may_become_refusal,
+    may_deny_saying,
     text_after_opening,
 )
 from allma_server.answering.statements import split_sentences
+from allma_server.answering.yes_or_no import find_deciding_sentence
 from allma_server.types import Citation, Grounding, Passage
 
 CUT_OFF_MARK = " …"
@@ -68,6 +72,7 @@ class AnswerFilter:
         self._held: str | None = "" if passages else None
         self._fence = FenceFilter()
         self._declined = False
+        self._is_quoted = False
         self._final: Grounding | None = None
         self._plain = "" if not passages else None
         self.disagreeing: tuple[int, int] | None = None
@@ -77,6 +82,10 @@ class AnswerFilter:
     def _evidence(self) -> Evidence:
         # Read when it is first needed, since the request to the model does not wait for it.
         return Evidence.from_passages(self._question, self._passages)
+
+    @cached_property
+    def _decision(self) -> tuple[int, str] | None:
+        return find_deciding_sentence(self._question, self._passages)
 
     @property
     def text(self) -> str:
@@ -154,6 +163,8 @@ class AnswerFilter:
 
     def _add(self, piece: str) -> str:
         """Add text without boundary lines; hold the opening of a refusal, and what follows one."""
+        if self._is_quoted:
+            return ""
         if self._held is None:
             return self._watch(piece)
         self._held += piece
@@ -161,9 +172,19 @@ class AnswerFilter:
             return self._release() if _CITATION.search(self._held) else ""
         # Small models add marks even to the refusal that the prompt gives them.
         if (rest := text_after_opening(self._held)) is not None:
+            if self._decision is not None:
+                if may_deny_saying(rest) and not denies_saying(rest):
+                    return ""
+                if denies_saying(rest):
+                    return self._quote(*self._decision)
             self._held = None
             return self._checked.add(self._opening) + self._watch(rest)
         return "" if may_become_refusal(self._held) else self._release()
+
+    def _quote(self, number: int, sentence: str) -> str:
+        """Show the sentence that decides the question, instead of a refusal."""
+        self._held, self._is_quoted = None, True
+        return self._checked.add(f'{self._opening} say: "{sentence}" [{number}]')
 
     def _watch(self, piece: str) -> str:
         """Show a piece; if it completes the refusal, hold what follows."""

@@ -7,7 +7,6 @@ passages once. Where the boundary lies differs between models: see `calibration.
 calibration, or where a model cannot tell, no token is asked for.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.prompts import Prompt
-from allma_server.answering.statements import read_statement, split_sentences
+from allma_server.answering.yes_or_no import find_deciding_sentence
 from allma_server.errors import ProviderError, ProviderUnreachable, Unsupported
 from allma_server.ports import SettingsStore
 from allma_server.types import GateStats
@@ -26,16 +25,7 @@ SETTING = "answerability_gate"
 MIN_MASS = 0.2
 """Probability that "yes" and "no" must have together, so that the first token is an answer."""
 
-MIN_SENTENCE_WORDS = 0.7
-"""Share of a question's words in a sentence that decides it."""
-
 _YES, _NO = ("yes", "true"), ("no", "false")
-_YES_OR_NO = re.compile(
-    r"\W*(?:is|are|was|were|do|does|did|can|could|may|might|must|should|will|would|has|have|had|"
-    r"ist|sind|war|hat|haben|kann|können|darf|dürfen|muss|müssen|soll|wird|werden|gibt es|est-ce|"
-    r"peut-on|puis-je|y a-t-il|puedo|puede|es|está|hay|tiene)\b",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +81,15 @@ async def check_answerable(
     calibration = (await load_calibrations(settings)).get(model.name)
     if calibration is None or calibration.threshold is None or not prompt.passages:
         return None
-    if calibration.modified_at != model.modified_at or is_answered_by_sentence(question, prompt):
+    if calibration.modified_at != model.modified_at:
+        return None
+    if find_deciding_sentence(question, prompt.passages) is not None:
         return None
     probability = await ask_answerable(model, prompt)
     if probability is None:
         return None
     threshold = calibration.threshold
     return GateStats(round(probability, 3), threshold, probability <= threshold)
-
-
-def is_answered_by_sentence(question: str, prompt: Prompt) -> bool:
-    """Return whether a question asks for a yes or no, and a sentence has nearly all its words."""
-    words = read_statement(question).terms
-    if len(words) < 2 or _YES_OR_NO.match(question) is None:
-        return False
-    sentences = (s for passage in prompt.passages for s in split_sentences(passage.text))
-    return any(
-        len(words & read_statement(sentence).terms) >= MIN_SENTENCE_WORDS * len(words)
-        for sentence in sentences
-    )
 
 
 async def ask_answerable(model: AnswerModel, prompt: Prompt) -> float | None:

@@ -35,6 +35,7 @@ _SUBJECT = re.compile(
     r"belge|cevap)|[资料文档信息来源知道回答資訊情報文書]|정보|문서|출처|المصادر|المعلومات|أعرف",
     re.I,
 )
+_DENIAL = " do not say"
 _ALONE = re.compile(
     r"\W*(?:unknown|unclear|not (?:stated|specified|mentioned|provided|found|available|given|known)"
     r"|none (?:stated|given)|n/?a)\W*",
@@ -55,6 +56,17 @@ def text_after_opening(answer: str) -> str | None:
     """Return what follows OPENING; None if an answer does not begin with it."""
     found = _OPENING.match(answer)
     return answer[found.end() :] if found else None
+
+
+def may_deny_saying(rest: str) -> bool:
+    """Return whether the text after OPENING may turn out to be that of REFUSAL."""
+    start = re.sub(f"{_MARKS}+", " ", rest).lower()
+    return _DENIAL.startswith(start) or start.startswith(_DENIAL)
+
+
+def denies_saying(rest: str) -> bool:
+    """Return whether the text after OPENING is that of REFUSAL, by its first three words."""
+    return re.sub(f"{_MARKS}+", " ", rest).lower().startswith(_DENIAL)
 
 
 def find_refusal_end(answer: str) -> int | None:

@@ -125,6 +125,40 @@ def test_a_no_that_a_passage_says_is_an_answer(passage: str, question: str, said
     assert (answer.text, answer.grounding) == (f"{said} [1]", "cited")
 
 
+ROOM = replace(
+    PASSAGE,
+    text="# Room 4\n\nPhones are not allowed in room 4\nbecause of the *magnets*. It is cold.",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "quoted"),
+    [
+        ("Are phones allowed in room 4?", True),
+        ("Is it warm in room 4?", False),
+        ("Is smoking allowed in room 4?", False),
+        ("Are phones allowed in room 5?", False),
+        ("Who allowed phones in room 4?", False),
+    ],
+)
+def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
+    question: str, quoted: bool
+) -> None:
+    answer = AnswerFilter(question, [SEA, ROOM])
+    shown = [answer.add(word) for word in ("The", " documents", " do", " not", " say", " this.")]
+    assert "".join([*shown, answer.finish()]) == answer.text
+    sentence = "Phones are not allowed in room 4 because of the magnets."
+    assert answer.text == (f'The documents say: "{sentence}" [2]' if quoted else REFUSAL)
+    assert answer.grounding == ("cited" if quoted else "declined")
+
+
+def test_what_only_begins_like_a_refusal_is_shown_although_a_sentence_decides() -> None:
+    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
+    shown = [answer.add(word) for word in ("The", " documents", " do", " forbid", " phones.")]
+    assert shown[:2] == ["", ""] and shown[3].startswith("The documents do forbid")
+    assert "".join([*shown, answer.finish()]) == "The documents do forbid phones."
+
+
 def test_a_limited_search_refuses_less() -> None:
     for said in ("The documents do not say this. [1]", "The documents do not say this"):
         answer = AnswerFilter(QUESTION, [SEA, RIVER], is_limited=True)

@@ -1,0 +1,71 @@
+"""Find the sentence of a passage that decides a question for a yes or no.
+
+Small models take a "no" that a text says for one about the text: asked whether phones are allowed,
+they read "Phones are not allowed" and answer that the documents do not say it. Where a sentence has
+nearly all words of the question, it decides, and they are neither asked whether there is an answer
+nor believed that there is none.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from allma_server._internal.tokens import lexemes
+from allma_server.answering.prompt_injection import remove_injections
+from allma_server.answering.statements import read_statement, split_sentences
+from allma_server.types import Passage
+
+MIN_WORDS = 0.65
+"""Share of a question's words in a sentence that decides it: two of three, as the third is often
+said otherwise ("forbidden" for "not allowed")."""
+
+MAX_LENGTH = 300
+"""Characters of a sentence to quote; a longer one is probably no sentence."""
+
+MAX_TITLE_WORDS = 5
+
+_ASKED = re.compile(
+    r"\W*(?:is|are|was|were|do|does|did|can|could|may|might|must|should|will|would|has|have|had|"
+    r"ist|sind|war|hat|haben|kann|können|darf|dürfen|muss|müssen|soll|wird|werden|gibt es|est-ce|"
+    r"peut-on|puis-je|y a-t-il|puedo|puede|es|está|hay|tiene)\b",
+    re.I,
+)
+# The lines of a paragraph are one text; those of a list, a table or a title are not.
+_WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
+_MARKS = re.compile(r"^[\s>*+#-]+|[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}")
+
+
+def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[int, str] | None:
+    """Return the number of a passage, from 1, and its sentence that decides; None if none does.
+
+    None for other questions than those for a yes or no. The figures and names of the question must
+    all be in the passage, and its first word, which is mostly what it is about, in the sentence.
+    """
+    asked = read_statement(question)
+    if len(asked.terms) < 2 or _ASKED.match(question) is None:
+        return None
+    needed = MIN_WORDS * len(asked.terms)
+    subject = next((term for term in lexemes(question) if term in asked.words), "")
+    found = [
+        (len(asked.terms & read_statement(sentence).terms), -number, sentence)
+        for number, passage in enumerate(passages, start=1)
+        if (asked.figures | asked.names) <= read_statement(" ".join(_texts(passage))).terms
+        for sentence in _sentences(passage)
+        if subject in read_statement(sentence).words
+    ]
+    shared, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
+    return (-number, sentence) if shared >= needed else None
+
+
+def _texts(passage: Passage) -> Iterator[str]:
+    yield from passage.heading
+    yield passage.text
+
+
+def _sentences(passage: Passage) -> Iterator[str]:
+    text = _WRAPPED.sub(" ", remove_injections(passage.text))
+    for sentence in split_sentences(text):
+        plain = _MARKS.sub("", sentence).strip()
+        # A title decides nothing; items of a list may have no full stop.
+        is_sentence = plain.endswith(tuple(".!?。！？")) or len(plain.split()) > MAX_TITLE_WORDS
+        if is_sentence and len(plain) <= MAX_LENGTH:
+            yield plain
