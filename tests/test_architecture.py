@@ -179,9 +179,25 @@ def test_error_codes_are_unique() -> None:
 
 
 def test_types_exports_everything_that_its_modules_define() -> None:
+    for name in types.__all__:
+        getattr(types, name)  # imports its module
     modules = [m for m in vars(types).values() if inspect.ismodule(m)]
+    assert {m.__name__.rpartition(".")[2] for m in modules} == {
+        path.stem for path in (PACKAGE / "types").glob("[!_]*.py")
+    }
     defined = {name for module in modules for name in _defined(module)}
     assert set(types.__all__) == {name for name in defined if not name.startswith("_")}
+
+
+def test_type_checkers_see_the_types_where_they_are() -> None:
+    tree = ast.parse((PACKAGE / "types" / "__init__.py").read_text("utf-8"))
+    seen = {
+        alias.name: (node.module or "").rpartition(".")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("allma_server")
+        for alias in node.names
+    }
+    assert seen == types._MODULE_OF  # pyright: ignore[reportPrivateUsage]
 
 
 def _defined(module: ModuleType) -> Iterator[str]:

@@ -24,7 +24,7 @@ ALLOWED_UNUSED = {
         "ordered_attributes", "pause_reading", "report_server_error", "resume_reading",
         "row_factory", "send_400_response", "should_exit", "text_document_content",
     },
-    "what the language passes": {"tb"},
+    "what the language passes or calls": {"__getattr__", "tb"},
     "what the registry of protocols names": {"serve_shell"},
     "what clients read in a result": {"indexed_at", "relevance_score", "total_ms"},
     "what annotations in quotes name": {"Reader"},

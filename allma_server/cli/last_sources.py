@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ class Source:
 def remember(data: Path, sources: Sequence[Source]) -> None:
     """Keep the sources for the next command; not if the data directory cannot be written."""
     file = data / FILE
-    part = file.with_name(f"{FILE}.{secrets.token_hex(4)}.part")
+    part = file.with_name(f"{FILE}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         try:
             with open(part, "x", encoding="utf-8", opener=private_opener) as written:

@@ -119,8 +119,8 @@ class Page:
 View = Iterable[RenderableType]
 """A rendered result: items to print one after another."""
 
-Views = dict[type, Callable[[Any, Page], View]]
-"""Functions that render a result, by its type."""
+Views = dict[str, Callable[[Any, Page], View]]
+"""Functions that render a result, by the name of its type."""
 
 
 def page_of(console: Console, words: str = "", *, whole: bool = False) -> Page:

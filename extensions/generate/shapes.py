@@ -37,7 +37,7 @@ def literals() -> dict[str, object]:
     """Return the named literal types, such as the states of a document."""
     return {
         name: value
-        for name, value in vars(types).items()
+        for name, value in ((name, getattr(types, name)) for name in types.__all__)
         if typing.get_origin(value) is typing.Literal
     }
 
@@ -49,7 +49,7 @@ def results() -> list[Record]:
         _collect(result_type(operation), found)
     for kind in stream.KINDS:
         _collect(kind, found)
-    ordered = [kind for kind in vars(types).values() if kind in found]
+    ordered = [kind for name in types.__all__ if (kind := getattr(types, name)) in found]
     return [_record(kind) for kind in [*ordered, *(k for k in found if k not in ordered)]]
 
 

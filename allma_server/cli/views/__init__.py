@@ -1,19 +1,30 @@
 """Results as people read them: a view for a type of result, or its fields where it has none."""
 
+from importlib import import_module
+
 from allma_server.cli.page import Page, View, Views
-from allma_server.cli.views import clients, conversations, engine, indexing, models, searching
 from allma_server.cli.views.record import record
 
-VIEWS: Views = {
-    **indexing.VIEWS,
-    **searching.VIEWS,
-    **conversations.VIEWS,
-    **models.VIEWS,
-    **engine.VIEWS,
-    **clients.VIEWS,
+MODULES = {
+    "clients": "Installation Installations",
+    "conversations": "Answer Conversation ConversationPage Export",
+    "engine": "DaemonStatus Diagnosis Done ImportReport PageAddress Setting Settings Status",
+    "indexing": "DocumentPage ForgetReport IngestReport Job",
+    "models": "ModelInfo ModelList",
+    "searching": "Evaluation Excerpt Explanation SearchResult",
 }
+"""The types that the modules here render. Only the one that is needed is imported: all of them
+would take as long as the rest of a search in a running engine."""
 
 
 def view(result: object, page: Page) -> View:
     """Render a result, item by item."""
-    return VIEWS.get(type(result), record)(result, page)
+    name = type(result).__name__
+    return _views_of(name).get(name, record)(result, page)
+
+
+def _views_of(name: str) -> Views:
+    for module, names in MODULES.items():
+        if name in names.split():
+            return import_module(f"allma_server.cli.views.{module}").VIEWS
+    return {}

@@ -31,6 +31,6 @@ def _installation(result: Installation, page: Page) -> View:
 
 
 VIEWS: Views = {
-    Installations: _installations,
-    Installation: _installation,
+    "Installations": _installations,
+    "Installation": _installation,
 }

@@ -77,8 +77,8 @@ def _export(result: Export, page: Page) -> View:
 
 
 VIEWS: Views = {
-    Answer: _answer,
-    ConversationPage: _conversations,
-    Conversation: _conversation,
-    Export: _export,
+    "Answer": _answer,
+    "ConversationPage": _conversations,
+    "Conversation": _conversation,
+    "Export": _export,
 }

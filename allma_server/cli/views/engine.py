@@ -128,12 +128,12 @@ def _origin(each: Setting) -> Text:
 
 
 VIEWS: Views = {
-    Status: _status,
-    DaemonStatus: _daemon,
-    Diagnosis: _diagnosis,
-    Done: _done,
-    ImportReport: _import,
-    PageAddress: _address,
-    Settings: _settings,
-    Setting: _setting,
+    "Status": _status,
+    "DaemonStatus": _daemon,
+    "Diagnosis": _diagnosis,
+    "Done": _done,
+    "ImportReport": _import,
+    "PageAddress": _address,
+    "Settings": _settings,
+    "Setting": _setting,
 }

@@ -75,8 +75,8 @@ def _forget_report(report: ForgetReport, page: Page) -> View:
 
 
 VIEWS: Views = {
-    IngestReport: _ingest_report,
-    Job: job,
-    DocumentPage: _documents,
-    ForgetReport: _forget_report,
+    "IngestReport": _ingest_report,
+    "Job": job,
+    "DocumentPage": _documents,
+    "ForgetReport": _forget_report,
 }

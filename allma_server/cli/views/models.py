@@ -39,6 +39,6 @@ def _model(result: ModelInfo, page: Page) -> View:
 
 
 VIEWS: Views = {
-    ModelList: _models,
-    ModelInfo: _model,
+    "ModelList": _models,
+    "ModelInfo": _model,
 }

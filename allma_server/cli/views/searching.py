@@ -1,29 +1,32 @@
 """Passages, explanations, evaluations and excerpts."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.cli.snippets import best_row, lines_of
-from allma_server.types import (
-    Candidate,
-    Evaluation,
-    Excerpt,
-    Explanation,
-    MessageSource,
-    Passage,
-    RankedScore,
-    SearchResult,
-    StageScores,
-    page_label,
-)
+from allma_server.types import Passage, page_label
+
+if TYPE_CHECKING:
+    # Making all of these takes as long as printing a search.
+    from allma_server.types import (
+        Candidate,
+        Evaluation,
+        Excerpt,
+        Explanation,
+        MessageSource,
+        RankedScore,
+        SearchResult,
+        StageScores,
+    )
 
 MAX_MISSED = 20
 """Questions that an evaluation lists as not found."""
 
 
-def _search_result(result: SearchResult, page: Page) -> View:
+def _search_result(result: "SearchResult", page: Page) -> View:
     if page.terminal:
         yield from passages(result.passages, page)
         return
@@ -57,7 +60,7 @@ def passages(found: Iterable[Passage], page: Page) -> View:
 
 def source_line(
     label: str,
-    source: Passage | MessageSource,
+    source: "Passage | MessageSource",
     page: Page,
     style: str = "",
     *,
@@ -80,7 +83,7 @@ def source_line(
     return text
 
 
-def _explanation(result: Explanation, page: Page) -> View:
+def _explanation(result: "Explanation", page: Page) -> View:
     words = [*result.terms, *(f'"{phrase}"' for phrase in result.phrases)]
     words += [f"{prefix}*" for prefix in result.prefixes]
     yield from page.facts(
@@ -115,7 +118,7 @@ def _explanation(result: Explanation, page: Page) -> View:
         yield Text(f"\nand {count(more, 'candidate')} ranked too low to be rescored: --json", "dim")
 
 
-def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[Text]:
+def _candidate(number: int, candidate: "Candidate", names: Sequence[str]) -> list[Text]:
     lists: list[RankedScore | None] = [getattr(candidate, name) for name in names]
     style = "green" if candidate.outcome == "shown" else "yellow"
     return [
@@ -125,7 +128,7 @@ def _candidate(number: int, candidate: Candidate, names: Sequence[str]) -> list[
     ]
 
 
-def _evaluation(result: Evaluation, page: Page) -> View:
+def _evaluation(result: "Evaluation", page: Page) -> View:
     yield Text(f"{count(result.questions, 'question')}, {result.search_ms} ms each\n", "dim")
     measures = ("hit@1", f"hit@{result.top_k}", "MRR", f"nDCG@{result.top_k}")
     rows = [[Text(""), *(Text(name, "bold") for name in measures)]]
@@ -146,13 +149,13 @@ def _evaluation(result: Evaluation, page: Page) -> View:
         yield Text(f"  and {count(len(missed) - MAX_MISSED, 'more question')}: --json", "dim")
 
 
-def _scores(stage: StageScores, before: str = "") -> list[Text]:
+def _scores(stage: "StageScores", before: str = "") -> list[Text]:
     numbers = (stage.first, stage.hit, stage.mrr, stage.ndcg)
     style = "dim" if before else ""
     return [Text(before + stage.stage, style), *(Text(f"{n:.3f}", style) for n in numbers)]
 
 
-def _excerpt(result: Excerpt, page: Page) -> View:
+def _excerpt(result: "Excerpt", page: Page) -> View:
     if not page.terminal:
         yield Text(result.text.removesuffix("\n"))
         return
@@ -167,8 +170,8 @@ def _excerpt(result: Excerpt, page: Page) -> View:
 
 
 VIEWS: Views = {
-    SearchResult: _search_result,
-    Explanation: _explanation,
-    Evaluation: _evaluation,
-    Excerpt: _excerpt,
+    "SearchResult": _search_result,
+    "Explanation": _explanation,
+    "Evaluation": _evaluation,
+    "Excerpt": _excerpt,
 }

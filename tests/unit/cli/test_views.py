@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -13,7 +14,7 @@ from allma_server.cli import streams
 from allma_server.cli.commands.indexing import State
 from allma_server.cli.page import Page
 from allma_server.cli.settings import Setting, Settings
-from allma_server.cli.views import view
+from allma_server.cli.views import MODULES, view
 from allma_server.operations import BY_NAME
 from allma_server.operations.text import as_text
 
@@ -347,3 +348,9 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_any_text_can_be_printed_in_any_encoding(text: str, written: bytes) -> None:
     assert text.encode("ascii", "allma") == written
+
+
+def test_the_modules_of_the_views_are_listed_by_their_types() -> None:
+    for name, listed in MODULES.items():
+        module = import_module(f"allma_server.cli.views.{name}")
+        assert sorted(module.VIEWS) == sorted(listed.split())
