@@ -131,6 +131,13 @@ class Shell:
             async with self.session() as session:
                 return await session.run(operation, given(arguments), progress)
 
+    async def search(self, operation: str, /, **arguments: object) -> Any:
+        """Run an operation that is seldom waited for; progress appears only if it takes long."""
+        self._require_data(operation)
+        with self._late_progress("Searching") as progress:
+            async with self.session() as session:
+                return await session.run(operation, given(arguments), progress)
+
     async def run_paged(self, operation: str, rows: str, /, **arguments: object) -> Any:
         """Run an operation for all its pages and join them; `rows` is the field with the list."""
         self._require_data(operation)
@@ -165,6 +172,21 @@ class Shell:
 
         with Bar(self.err, doing, unit) as bar:
             yield bar
+
+    @contextmanager
+    def _late_progress(self, doing: str) -> "Generator[Progress | None]":
+        if not self.err.is_interactive:
+            yield None
+            return
+        from allma_server.cli.late_bar import LateBar  # late: not for the help
+
+        def bar() -> "Bar":
+            from allma_server.cli.progress import Bar  # late: imported if it takes long
+
+            return Bar(self.err, doing)
+
+        with LateBar(bar) as progress:
+            yield progress
 
     def secret(self, what: str) -> str:
         """Read a secret without echo, or the first line of a pipe; at most 10,000 characters.

@@ -54,8 +54,8 @@ async def search(
     """
     words = " ".join(query)
     wanted = min(4 * (top_k or FILES), MOST_PASSAGES) if files else top_k
-    result: SearchResult = await shell.run(
-        "search", doing="Searching", query=words, top_k=wanted, **scope.arguments()
+    result: SearchResult = await shell.search(
+        "search", query=words, top_k=wanted, **scope.arguments()
     )
     if files:
         names = list(dict.fromkeys(passage.path for passage in result.passages))
@@ -115,9 +115,7 @@ async def explain(
 ) -> None:
     """Show how a search ranks its candidates, and why it drops some."""
     words = " ".join(query)
-    result = await shell.run(
-        "explain", doing="Searching", query=words, top_k=top_k, **scope.arguments()
-    )
+    result = await shell.search("explain", query=words, top_k=top_k, **scope.arguments())
     shell.show(result, words)
     shell.warn(result.notice)
 
