@@ -211,7 +211,7 @@ class Shell:
                 return
             from allma_server.cli.progress import AnswerStream  # late: not for the help
 
-            with AnswerStream(self.out, bar) as stream:
+            with streams.hidden_interrupt(), AnswerStream(self.out, bar) as stream:
                 yield stream
 
     def show(self, result: object, words: str = "", *, whole: bool = False) -> None:

@@ -1,9 +1,11 @@
 """Standard output and error for any terminal, file name and pipe."""
 
 import codecs
+import contextlib
 import errno
 import os
 import sys
+from collections.abc import Generator
 from typing import NoReturn, TextIO
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
@@ -37,6 +39,30 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
     if 0xDC80 <= ord(character) <= 0xDCFF:
         return bytes([ord(character) - 0xDC00]), error.start + 1
     return _ASCII.get(character, "?"), error.start + 1
+
+
+@contextlib.contextmanager
+def hidden_interrupt() -> Generator[None]:
+    """Have the terminal not show `^C`, which moves what is drawn; not on Windows."""
+    try:
+        import termios  # late: only for answers in a terminal
+    except ImportError:
+        yield
+        return
+    try:
+        terminal = sys.stdin.fileno()
+        before = termios.tcgetattr(terminal)
+        hidden = [*before]
+        hidden[3] = before[3] & ~termios.ECHOCTL
+        termios.tcsetattr(terminal, termios.TCSANOW, hidden)
+    except (OSError, ValueError, AttributeError, termios.error):  # there is no terminal
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 def write(text: str) -> None:
