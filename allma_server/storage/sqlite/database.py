@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -130,7 +131,13 @@ class Database:
         reader = await self._readers.get()
         try:
             with translated(self.path):
-                return list(await reader.execute_fetchall(sql, values))
+                try:
+                    return list(await reader.execute_fetchall(sql, values))
+                except sqlite3.Error as exc:
+                    # Its cursor, which has not read all rows, would count as running for as long as
+                    # the exception is kept: the next interruption would stop all later statements.
+                    traceback.clear_frames(exc.__traceback__)
+                    raise
         except asyncio.CancelledError:
             # The statement runs in a thread, and would keep this reader busy.
             await reader.interrupt()

@@ -18,7 +18,7 @@ from allma_server.errors import (
 from allma_server.storage.lock import LOCK_FILE, data_directory_owned, own_data_directory
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.connection import Transaction
-from allma_server.storage.sqlite.database import Database, open_database
+from allma_server.storage.sqlite.database import READERS, Database, open_database
 from allma_server.storage.sqlite.migrations import MIGRATIONS, Migrating
 from tests.unit.storage.corpus import publish, search_text
 
@@ -88,6 +88,21 @@ async def test_cancelling_interrupts_a_long_statement(database: Database):
         assert await asyncio.gather(*(settings(database) for _ in range(6)))
         async with database.transaction() as tx:
             await put(tx, "after")
+
+
+async def test_a_reader_that_met_a_damaged_text_goes_on_after_an_interruption(database: Database):
+    failures: list[Exception] = []
+    for _ in range(READERS):
+        with pytest.raises(DataDamaged) as failed:
+            await database.rows("SELECT CAST(x'ff' AS TEXT) UNION ALL SELECT 'sound'")
+        failures.append(failed.value)  # as a log or another exception keeps it
+    async with asyncio.TaskGroup() as tasks:
+        endless = [tasks.create_task(database.rows(ENDLESS)) for _ in range(READERS)]
+        await asyncio.wait(endless, timeout=0.2)
+        for task in endless:
+            task.cancel()
+    for _ in range(READERS):
+        assert len(await database.rows("SELECT 1")) == 1
 
 
 async def test_readers_see_the_last_committed_state_during_a_write(database: Database):
