@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ SHARED_DATA = Path(
     os.environ.get("SHARED_DATA_DIR", Path(__file__).parents[2] / "shared" / "data")  # noqa: TID251
 )
 """Evaluation data beside the project; tests that use it pass without it."""
+
+# Each process that tests start, and each run of them, would compile the same modules again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # noqa: TID251
 
 
 @pytest.fixture(scope="session", autouse=True)
