@@ -1,25 +1,20 @@
 """Settings that are changed while an engine runs, and settings that cannot work."""
 
-import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from allma_server.daemon.control import stop_daemon
-from allma_server.locations import data_dir
+from tests.e2e.cli.home import run_here
 
 
 @pytest.fixture(autouse=True)
-async def quick(isolated: Path) -> AsyncIterator[Path]:
+def quick(isolated: Path) -> Path:
     """A settings file that makes a quick engine."""
     file = isolated / "config.toml"
     file.write_text('embedder = "hashing/words-256"\nchat_provider = "scripted"\n')
-    yield file
-    await stop_daemon(data_dir())
+    return file
 
 
 def said(file: Path) -> str:
@@ -30,62 +25,56 @@ def say(file: Path, line: str) -> None:
     file.write_text(f"{line}\n{said(file)}")
 
 
-async def allma(*arguments: str, code: int = 0) -> tuple[Any, str]:
+def allma(*arguments: str, code: int = 0) -> tuple[Any, str]:
     """What a command prints as JSON, and what it says beside that."""
-    shell = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "allma_server", *arguments, "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await shell.communicate()
-    assert shell.returncode == code, out + err
-    return json.loads(out), err.decode()
+    result = run_here(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout), result.stderr
 
 
-async def test_settings_of_questions_take_effect_at_once(folder: Path) -> None:
+def test_settings_of_questions_take_effect_at_once(folder: Path) -> None:
     for n in range(3):
         (folder / f"sea{n}.md").write_text(f"# Sea {n}\n\nThe sea is salty, as {n} rivers know.\n")
-    await allma("index", str(folder))
-    first, _ = await allma("status")
+    allma("index", str(folder))
+    first, _ = allma("status")
     for model in ("slow", "echo"):
-        stored, _ = await allma("config", "set", "chat_model", model)
+        stored, _ = allma("config", "set", "chat_model", model)
         assert stored["notice"] is None
-        status, _ = await allma("status")
+        status, _ = allma("status")
         assert status["chat_model"] == model and status["pid"] == first["pid"]
-    await allma("config", "set", "top_k", "2")
-    found, _ = await allma("search", "salty sea")
+    allma("config", "set", "top_k", "2")
+    found, _ = allma("search", "salty sea")
     assert len(found["passages"]) == 2
-    answer, _ = await allma("ask", "Why is the sea salty?")
+    answer, _ = allma("ask", "Why is the sea salty?")
     assert answer["model"] == "echo" and len(answer["citations"]) <= 2
 
 
-async def test_settings_that_need_a_restart_say_so_until_it_is_done(folder: Path) -> None:
-    await allma("index", str(folder))
-    stored, _ = await allma("config", "set", "max_file_mb", "7")
+def test_settings_that_need_a_restart_say_so_until_it_is_done(folder: Path) -> None:
+    allma("index", str(folder))
+    stored, _ = allma("config", "set", "max_file_mb", "7")
     assert stored["notice"] == "The running engine uses 50 until `allma daemon restart`."
-    listed, _ = await allma("config")
+    listed, _ = allma("config")
     reported = {each["key"]: each["notice"] for each in listed["settings"] if each["notice"]}
     assert list(reported) == ["max_file_mb"]
-    diagnosis, _ = await allma("doctor")
+    diagnosis, _ = allma("doctor")
     [settings] = [check for check in diagnosis["checks"] if check["name"] == "Settings"]
     assert settings["state"] == "warning" and "daemon restart" in settings["next_step"]
-    await allma("daemon", "restart")
-    await allma("status")
-    listed, _ = await allma("config")
+    allma("daemon", "restart")
+    allma("status")
+    listed, _ = allma("config")
     assert not any(each["notice"] for each in listed["settings"])
 
 
-async def test_the_environment_of_a_shell_applies_to_its_requests(
+def test_the_environment_of_a_shell_applies_to_its_requests(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "more.md").write_text("# More\n\nMore salty sea than anybody needs.\n")
-    await allma("index", str(folder))
+    allma("index", str(folder))
     monkeypatch.setenv("ALLMA_TOP_K", "1")
     monkeypatch.setenv("ALLMA_CHAT_MODEL", "slow")
-    found, _ = await allma("search", "salty sea")
+    found, _ = allma("search", "salty sea")
     assert len(found["passages"]) == 1
-    status, _ = await allma("status")
+    status, _ = allma("status")
     assert status["chat_model"] == "slow"
 
 
@@ -104,9 +93,9 @@ async def test_the_environment_of_a_shell_applies_to_its_requests(
         ("chroma_url", "http://host:port"),
     ],
 )
-async def test_impossible_settings_are_refused(quick: Path, key: str, value: str) -> None:
+def test_impossible_settings_are_refused(quick: Path, key: str, value: str) -> None:
     before = said(quick)
-    error, reported = await allma("config", "set", key, value, code=1)
+    error, reported = allma("config", "set", key, value, code=1)
     assert error["code"] == "invalid_argument" and "Error: " in reported
     assert said(quick) == before
 
@@ -124,37 +113,37 @@ async def test_impossible_settings_are_refused(quick: Path, key: str, value: str
         ("reranker", "onnx//nowhere", "/nowhere does not exist"),
     ],
 )
-async def test_unreachable_settings_are_stored_with_a_warning_that_doctor_repeats(
+def test_unreachable_settings_are_stored_with_a_warning_that_doctor_repeats(
     quick: Path, unused_url: str, key: str, value: str, warning: str
 ) -> None:
     say(quick, f'ollama_url = "{unused_url}"')
-    stored, _ = await allma("config", "set", key, value.replace("UNUSED", unused_url))
+    stored, _ = allma("config", "set", key, value.replace("UNUSED", unused_url))
     assert warning in stored["notice"]
-    diagnosis, _ = await allma("doctor")
+    diagnosis, _ = allma("doctor")
     [settings] = [check for check in diagnosis["checks"] if check["name"] == "Settings"]
     assert settings["state"] == "warning" and warning in settings["detail"]
 
 
-async def test_a_question_to_an_unknown_model_creates_no_conversation() -> None:
-    error, _ = await allma("ask", "Why?", "--model", "nobody:7b", code=1)
+def test_a_question_to_an_unknown_model_creates_no_conversation() -> None:
+    error, _ = allma("ask", "Why?", "--model", "nobody:7b", code=1)
     assert error["code"] == "model_not_found"
-    shown, _ = await allma("conversations")
+    shown, _ = allma("conversations")
     assert shown["total"] == 0
 
 
-async def test_only_commands_that_store_data_create_a_data_directory(
+def test_only_commands_that_store_data_create_a_data_directory(
     tmp_path: Path, folder: Path
 ) -> None:
     nowhere = tmp_path / "nope"
     for command in (["status"], ["search", "x"], ["documents"], ["conversations"], ["doctor"]):
-        error, _ = await allma(*command, "--data", str(nowhere), code=1)
+        error, _ = allma(*command, "--data", str(nowhere), code=1)
         assert error["code"] == "path_not_found" and str(nowhere) in error["message"]
     assert not nowhere.exists()
-    report, _ = await allma("index", str(folder), "--data", str(nowhere))
+    report, _ = allma("index", str(folder), "--data", str(nowhere))
     assert report["indexed"] == 1
-    status, _ = await allma("status", "--data", str(nowhere))
+    status, _ = allma("status", "--data", str(nowhere))
     assert status["data_dir"] == str(nowhere)
-    await allma("daemon", "stop", "--data", str(nowhere))
+    allma("daemon", "stop", "--data", str(nowhere))
 
 
 @pytest.mark.parametrize(
@@ -167,48 +156,32 @@ async def test_only_commands_that_store_data_create_a_data_directory(
         ("rerank_seconds", "-.5", "rerank_seconds must be"),
     ],
 )
-async def test_a_value_that_can_never_work_is_not_stored(
+def test_a_value_that_can_never_work_is_not_stored(
     quick: Path, key: str, value: str, why: str
 ) -> None:
     before = said(quick)
-    failed, _ = await allma("config", "set", key, value, code=1)
+    failed, _ = allma("config", "set", key, value, code=1)
     assert why in failed["message"]
     assert said(quick) == before
 
 
-async def test_a_data_directory_that_cannot_be_made_is_not_stored(
-    quick: Path, tmp_path: Path
-) -> None:
+def test_a_data_directory_that_cannot_be_made_is_not_stored(quick: Path, tmp_path: Path) -> None:
     (file := tmp_path / "file").touch()
     for folder in (file, file / "data", Path("/proc/data")):
-        failed, _ = await allma("config", "set", "data_dir", str(folder), code=1)
+        failed, _ = allma("config", "set", "data_dir", str(folder), code=1)
         assert failed["message"].startswith(f"{folder} cannot be the data directory: ")
-    await allma("config", "set", "data_dir", str(tmp_path / "new" / "data"))
+    allma("config", "set", "data_dir", str(tmp_path / "new" / "data"))
     assert "new" in said(quick) and not (tmp_path / "new").exists()
 
 
-async def test_a_reranker_that_is_no_file_is_called_what_it_is() -> None:
-    stored, _ = await allma("config", "set", "reranker", "onnx//dev/zero")
+def test_a_reranker_that_is_no_file_is_called_what_it_is() -> None:
+    stored, _ = allma("config", "set", "reranker", "onnx//dev/zero")
     assert "/dev/zero is a device, not a regular file" in stored["notice"]
 
 
-async def test_a_value_on_the_command_line_is_said_to_come_from_there() -> None:
-    failed, _ = await allma("config", "set", "top_k", "many", code=1)
+def test_a_value_on_the_command_line_is_said_to_come_from_there() -> None:
+    failed, _ = allma("config", "set", "top_k", "many", code=1)
     assert "the client" not in failed["hint"]
-
-
-async def piped(*arguments: str, text: bytes) -> tuple[int, str]:
-    """Exit status and output of a command with this standard input."""
-    shell = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "allma_server", *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await shell.communicate(text)
-    assert shell.returncode is not None
-    return shell.returncode, out.decode()
 
 
 @pytest.mark.parametrize(
@@ -220,12 +193,12 @@ async def piped(*arguments: str, text: bytes) -> tuple[int, str]:
         (b" \n", "The question is empty."),
     ],
 )
-async def test_what_is_piped_and_is_no_question_is_refused(text: bytes, said: str) -> None:
-    status, out = await piped("ask", "-", text=text)
-    assert (status, out.splitlines()[0]) == (1, f"Error: {said}")
+def test_what_is_piped_and_is_no_question_is_refused(text: bytes, said: str) -> None:
+    result = run_here("ask", "-", input=text)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (1, f"Error: {said}")
 
 
-async def test_a_question_can_be_piped(folder: Path) -> None:
-    await allma("index", str(folder))
-    status, out = await piped("ask", "-", text=b"Why is the sea salty?\n")
-    assert status == 0 and "sea.md" in out
+def test_a_question_can_be_piped(folder: Path) -> None:
+    allma("index", str(folder))
+    result = run_here("ask", "-", input=b"Why is the sea salty?\n")
+    assert result.exit_code == 0 and "sea.md" in result.stdout

@@ -110,12 +110,20 @@ def furnished(path: Path, **settings: str) -> Iterator[Home]:
 
 
 def in_this_process(home: Home, monkeypatch: pytest.MonkeyPatch) -> "Allma":
-    """Run the program in this process, which saves importing it again."""
+    """Run the program with the environment of this home."""
     for name, value in home.environment({}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(home.path)
-    streams.prepare()
     return Allma(home)
+
+
+def run_here(
+    *arguments: str, input: bytes | None = None, environment: Mapping[str, str] | None = None
+) -> Result:
+    """Run a command in this process, which saves importing the program again."""
+    streams.prepare()
+    runner = CliRunner(env=environment)
+    return runner.invoke(app, arguments, input=input, prog_name="allma")
 
 
 class Allma:
@@ -123,7 +131,7 @@ class Allma:
         self.home = home
 
     def __call__(self, *arguments: str, code: int = 0, **changes: str) -> Result:
-        result = CliRunner(env=changes).invoke(app, arguments, prog_name="allma")
+        result = run_here(*arguments, environment=changes)
         assert result.exit_code == code, result.output
         return result
 
