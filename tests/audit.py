@@ -113,11 +113,11 @@ def differences(index: Snapshot, other: Snapshot) -> list[str]:
     return found
 
 
-def faults(data: Path, *, vectors: bool = False) -> list[str]:
+def faults(data: Path, *, store: bool = True, vectors: bool = False) -> list[str]:
     """Return the inconsistencies of an index, one sentence each.
 
-    The index must be idle: no change waits for a search index. `vectors` compares every vector in
-    Chroma with the one in SQLite; no other process may have the store open.
+    The index must be idle: no change waits for a search index. `store`: it is in Chroma. `vectors`
+    compares every vector there with the one in SQLite; no other process may have the store open.
     """
     with _opened(data / DATABASE) as database:
         found = list(_contradictions(database))
@@ -135,6 +135,8 @@ def faults(data: Path, *, vectors: bool = False) -> list[str]:
     if held != sorted(chunks):
         found.append(f"full-text search holds {len(held)} entries for {len(chunks)} chunks")
     directories = [d for d in (data / VECTORS).iterdir() if d.is_dir()]
+    if not store and not directories:
+        return found
     if len(directories) != 1:
         return [*found, f"the vector index has the folders {[d.name for d in directories]}"]
     [directory] = directories
@@ -190,7 +192,9 @@ def _chroma_contradictions(directory: Path, wanted: "Mapping[str, bytes] | Any")
 
 def _vector_contradictions(directory: Path, stored: Mapping[str, bytes]) -> Iterator[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.audit", str(directory)], capture_output=True, check=False
+        [sys.executable, "-m", "tests.stored_vectors", str(directory)],
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         yield f"Chroma cannot be read: {done.stderr.decode()[-500:]}"
@@ -201,19 +205,6 @@ def _vector_contradictions(directory: Path, stored: Mapping[str, bytes]) -> Iter
         if mine.shape != (len(vector),) or not np.allclose(mine, vector, atol=1e-6):
             yield f"Chroma has another vector for {id}"
             return
-
-
-def _print_vectors(directory: Path) -> None:
-    # Run in a separate process: Chroma stores its settings globally in a process.
-    import chromadb
-    from chromadb.config import Settings
-
-    client = chromadb.PersistentClient(str(directory), Settings(anonymized_telemetry=False))
-    [collection] = client.list_collections()
-    for offset in range(0, collection.count(), 1000):
-        page = collection.get(limit=1000, offset=offset, include=["embeddings"])
-        for id, vector in zip(page["ids"], page["embeddings"], strict=True):  # type: ignore[arg-type]
-            sys.stdout.write(json.dumps([id, [float(x) for x in vector]]) + "\n")
 
 
 async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
@@ -230,7 +221,3 @@ async def fresh(config: Config, folders: Sequence[Path]) -> Snapshot:
 def _opened(path: Path) -> Generator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         yield connection
-
-
-if __name__ == "__main__":
-    _print_vectors(Path(sys.argv[1]))

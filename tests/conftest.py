@@ -89,9 +89,15 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """Return settings for a fast engine, with hashing embeddings and a scripted model."""
+    """Return settings for a fast engine: hashing embeddings, a scripted model, no vector store.
+
+    Tests of what a store keeps set `vector_store`.
+    """
     return Config(
-        data_dir=tmp_path / "allma-data", embedder="hashing/words-256", chat_provider="scripted"
+        data_dir=tmp_path / "allma-data",
+        embedder="hashing/words-256",
+        chat_provider="scripted",
+        vector_store="exact",
     )
 
 

@@ -20,6 +20,7 @@ from tests.protocol.wire import Frames, Lines
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_EMBEDDER", "hashing/words-256")
     monkeypatch.setenv("ALLMA_CHAT_PROVIDER", "scripted")
+    monkeypatch.setenv("ALLMA_VECTOR_STORE", "exact")
 
 
 ODD: list[Any] = [

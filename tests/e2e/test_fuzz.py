@@ -12,6 +12,7 @@ from tests.fuzzing_http import run_http
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_EMBEDDER", "hashing/words-256")
     monkeypatch.setenv("ALLMA_CHAT_PROVIDER", "scripted")
+    monkeypatch.setenv("ALLMA_VECTOR_STORE", "exact")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

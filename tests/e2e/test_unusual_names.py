@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_EMBEDDER", "hashing/words-256")
     monkeypatch.setenv("ALLMA_CHAT_PROVIDER", "scripted")
+    monkeypatch.setenv("ALLMA_VECTOR_STORE", "exact")
 
 
 @pytest.fixture

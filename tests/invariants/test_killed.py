@@ -22,6 +22,12 @@ FILES = 24
 PARAGRAPHS = 12
 
 
+@pytest.fixture
+def config(config: Config) -> Config:
+    """Settings with Chroma, whose files these tests read."""
+    return config.model_copy(update={"vector_store": "chroma"})
+
+
 def write(folder: Path, version: str) -> None:
     for number in range(FILES):
         paragraphs = [f"{version} lamp {number} part {part}. " * 12 for part in range(PARAGRAPHS)]

@@ -41,6 +41,7 @@ async def engine(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Async
         data_dir=tmp_path_factory.mktemp("data"),
         embedder="hashing/words-256",
         chat_provider="scripted",
+        vector_store="exact",
     )
     async with open_engine(config) as opened:
         await BY_NAME["ingest"](Call(opened, LOCAL), {"paths": [str(notes)]})

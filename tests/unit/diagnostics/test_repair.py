@@ -15,6 +15,12 @@ from tests.unit.indexing.test_ingestion import do, folder, found, index
 __all__ = ["folder"]
 
 
+@pytest.fixture
+def config(config: Config) -> Config:
+    """Settings with Chroma, whose files these tests read."""
+    return config.model_copy(update={"vector_store": "chroma"})
+
+
 def spoil(data: Path, *statements: str) -> None:
     with sqlite3.connect(data / DATABASE) as database:
         for statement in statements:

@@ -19,6 +19,12 @@ SECRET = "zyxomma quagswagging"
 
 
 @pytest.fixture
+def config(config: Config) -> Config:
+    """Settings with Chroma, whose files these tests read."""
+    return config.model_copy(update={"vector_store": "chroma"})
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     (folder / "private").mkdir(parents=True)

@@ -38,7 +38,7 @@ def sound(folder: Path) -> Path:
     """A data directory with documents and conversations; each question has a word of its own."""
 
     async def make() -> None:
-        config = settings(folder.parent / "sound")
+        config = settings(folder.parent / "sound", "chroma")
         async with open_engine(config) as engine:
             await do(engine, "ingest", paths=[str(folder)])
             for number in range(CONVERSATIONS):
@@ -49,9 +49,13 @@ def sound(folder: Path) -> Path:
     return folder.parent / "sound"
 
 
-def settings(data: Path) -> Config:
+def settings(data: Path, store: str = "exact") -> Config:
     return Config(
-        data_dir=data, embedder="hashing/words-256", chat_provider="scripted", watch=False
+        data_dir=data,
+        embedder="hashing/words-256",
+        chat_provider="scripted",
+        vector_store=store,
+        watch=False,
     )
 
 
@@ -96,7 +100,7 @@ def places(content: bytearray, text: str) -> list[int]:
 
 
 @pytest.mark.seeds
-@pytest.mark.parametrize("seed", seeds(6, 120))
+@pytest.mark.parametrize("seed", seeds(4, 120))
 async def test_a_flipped_byte_is_reported_and_readable_rows_are_kept(seed: int, data: Path) -> None:
     sound = flip(data / DATABASE, seed)
     calls: list[tuple[str, dict[str, object]]] = [
@@ -184,6 +188,8 @@ def absurd_version(database: Path) -> None:
 async def test_a_file_that_cannot_be_opened_is_repaired_from_its_folders(
     spoil: Callable[[Path], None], data: Path
 ) -> None:
+    # What was lost is read from the file in seven ways, but the store is filled again in one.
+    store = "chroma" if spoil is no_header else "exact"
     spoil(data / DATABASE)
     content = (data / DATABASE).read_bytes()
     with pytest.raises(DataDamaged, match="doctor --repair"):
@@ -194,14 +200,14 @@ async def test_a_file_that_cannot_be_opened_is_repaired_from_its_folders(
     assert kept[100:] == content[100:]
     if content.count(b"marker") and spoil is not cut_short:
         assert rescued.conversations == CONVERSATIONS
-    async with open_engine(settings(data)) as engine:
+    async with open_engine(settings(data, store)) as engine:
         assert (await do(engine, "repair")).healthy
         if rescued.conversations == CONVERSATIONS:
             assert (await do(engine, "documents")).total == 40
             await do(engine, "search", query="lamp tower")
             await engine.vectors.wait_until_current()
     if rescued.conversations == CONVERSATIONS:
-        assert faults(data, vectors=True) == []
+        assert faults(data, store=store == "chroma", vectors=store == "chroma") == []
 
 
 async def test_rows_only_in_the_write_ahead_log_are_recovered(data: Path) -> None:
