@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs links and
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLMA_EMBEDDER", "hashing/words-256")
     monkeypatch.setenv("ALLMA_CHAT_PROVIDER", "scripted")
+    monkeypatch.setenv("ALLMA_VECTOR_STORE", "exact")
 
 
 def _pipe(path: Path) -> None:
@@ -34,8 +35,9 @@ def _outside(path: Path) -> None:
     path.symlink_to(secret)
 
 
-@pytest.mark.parametrize("make", [_pipe, _device])
-@pytest.mark.parametrize("name", [".gitignore", "sub/.ignore", ".allmaignore"])
+@pytest.mark.parametrize(
+    ("name", "make"), [(".gitignore", _pipe), ("sub/.ignore", _device), (".allmaignore", _pipe)]
+)
 async def test_a_hostile_ignore_file_does_not_stop_other_clients(
     folder: Path, name: str, make: Callable[[Path], None]
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -22,6 +23,7 @@ from allma_server.storage.full_text.store import WordStore
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.full_text_outbox import FullTextOutbox
+from tests.seeds import FULL, seeds
 from tests.unit.storage.corpus import chunk_ids, publish
 
 DATABASE = "allma.sqlite3"
@@ -48,10 +50,21 @@ def index_folder(data: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with 40 documents, of which some were changed and removed."""
-    async with opened(tmp_path) as (catalog, words):
+    data = tmp_path_factory.mktemp("sound")
+    asyncio.run(fill(data))
+    return data
+
+
+@pytest.fixture
+def data(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path, dirs_exist_ok=True))
+
+
+async def fill(data: Path) -> None:
+    async with opened(data) as (catalog, words):
         for number in range(40):
             await publish(catalog, f"/w/{number}.txt", [f"walrus number {number}", "a whale"])
             if number % 8 == 0:
@@ -61,7 +74,6 @@ async def data(tmp_path: Path) -> Path:
         assert document is not None
         await catalog.remove([document.id])
         await words.wait_until_current()
-    return tmp_path
 
 
 async def check_whole(data: Path) -> None:
@@ -129,10 +141,18 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("harm", [flip, cut, empty, Path.unlink])
-@pytest.mark.parametrize("part", [".idx", ".term", ".pos", ".fast", ".fieldnorm", "meta.json"])
+PARTS = [".idx", ".term", ".pos", ".fast", ".fieldnorm", "meta.json"]
+HARMS: list[Callable[[Path], None]] = [flip, cut, empty, Path.unlink]
+
+
+@pytest.mark.seeds
+@pytest.mark.parametrize(
+    ("part", "harm"),
+    # Each part in one way; in `.ci/full` in all ways.
+    [(p, h) for i, p in enumerate(PARTS) for j, h in enumerate(HARMS) if FULL or j == i % 4],
+)
 async def test_a_damaged_file_is_noticed_and_the_index_rebuilt(
-    data: Path, harm: Callable[[Path], None], part: str
+    data: Path, part: str, harm: Callable[[Path], None]
 ):
     folder = index_folder(data)
     await asyncio.to_thread(harm, largest(folder, part))
@@ -301,8 +321,9 @@ def wait_for_change(path: Path, before: bytes) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed by a signal")
+@pytest.mark.seeds
 async def test_a_killed_writer_loses_nothing(data: Path):
-    for round in range(6):
+    for round in seeds(3, 12):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", WRITER, str(data), stdout=asyncio.subprocess.PIPE
         )
@@ -312,7 +333,7 @@ async def test_a_killed_writer_loses_nothing(data: Path):
         commit = index_folder(data) / "meta.json"
         before = commit.read_bytes()
         await asyncio.to_thread(wait_for_change, commit, before)
-        await asyncio.sleep(round * 0.007)
+        await asyncio.sleep(round * 0.014)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         async with opened(data) as (catalog, words):

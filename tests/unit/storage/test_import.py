@@ -229,9 +229,14 @@ def a_pipe(archive: Path) -> None:
     ],
 )
 async def test_a_hostile_file_is_refused_and_the_data_is_kept(
-    spoiling: Callable[[Path], None], archive: Path, config: Config
+    spoiling: Callable[[Path], None],
+    archive: Path,
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await import_data(str(archive), config.data_dir, replace=False)
+    with monkeypatch.context() as quick:
+        quick.setattr("allma_server.storage.archive.archive.convert", convert_here)
+        await import_data(str(archive), config.data_dir, replace=False)
     before = await asyncio.to_thread(snapshot, config.data_dir)
     await asyncio.to_thread(spoiling, archive)
     async with asyncio.timeout(60):
