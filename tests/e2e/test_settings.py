@@ -190,12 +190,16 @@ def test_a_value_on_the_command_line_is_said_to_come_from_there() -> None:
         (b"\0" * 10_000_000, "The piped text is longer than 100,000 bytes."),
         (b"\0" * 1000, "What is piped is not text."),
         (b"\xff\xfe", "What is piped is not text."),
-        (b" \n", "The question is empty."),
     ],
 )
 def test_what_is_piped_and_is_no_question_is_refused(text: bytes, said: str) -> None:
     result = run_here("ask", "-", input=text)
     assert (result.exit_code, result.stderr.splitlines()[0]) == (1, f"Error: {said}")
+
+
+def test_a_piped_blank_is_no_question() -> None:
+    result = run_here("ask", "-", input=b" \n")
+    assert result.exit_code == 2 and "Ask something" in result.stderr
 
 
 def test_a_question_can_be_piped(folder: Path) -> None:
