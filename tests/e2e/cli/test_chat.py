@@ -48,7 +48,7 @@ def test_a_chat_answers_shows_sources_and_opens_them(
         chat.send("And when?\\\rAt noon?\x1b\rOr later?\r")
         chat.expect("You asked.*> ")
         chat.send("/open 99\r")
-        chat.expect("no source 99")
+        chat.expect("no source 99.*> ")
         chat.send("\x04")
         assert chat.end() == 0
     id = re.findall("allma chat --conversation (.*)", chat.text)[0].strip()
