@@ -77,6 +77,8 @@ class AnswerFilter:
         self._plain = "" if not passages else None
         self.disagreeing: tuple[int, int] | None = None
         """The numbers of two passages that contradict each other on the answer."""
+        self.overlooked: tuple[int, str] | None = None
+        """The number and sentence of a passage that decides a question answered otherwise."""
 
     @cached_property
     def _evidence(self) -> Evidence:
@@ -217,7 +219,11 @@ class AnswerFilter:
         """Return what a complete answer is based on; None if nothing special."""
         text = self.plain_text
         if not self._checked.cited:
-            return "declined" if self._declined or is_refusal(text, self._evidence) else None
+            if self._declined or is_refusal(text, self._evidence):
+                return "declined"
+            # A small model overlooks a "not".
+            self.overlooked = self._decision
+            return None
         self.disagreeing = find_contradiction(text, self._passages)
         if self.disagreeing is not None:
             return "disputed"

@@ -138,12 +138,14 @@ class _Generation:
         return True
 
     def _notice(self) -> str | None:
-        """Return what limits the answer: it was stopped, the search, sources that disagree."""
-        disagree = None
+        """Return what limits the answer: it was stopped, the search, sources that say otherwise."""
+        says = None
         if self._filter.disagreeing:
-            disagree = "Sources [{}] and [{}] disagree.".format(*self._filter.disagreeing)
+            says = "Sources [{}] and [{}] disagree.".format(*self._filter.disagreeing)
+        if self._filter.overlooked:
+            says = 'Source [{}] says: "{}"'.format(*self._filter.overlooked)
         cut = CUT if self._is_attachment_cut() else None
-        limits = (self._stopped, cut, self._run.found.notice, disagree)
+        limits = (self._stopped, cut, self._run.found.notice, says)
         return " ".join(filter(None, limits)) or None
 
     def _is_attachment_cut(self) -> bool:

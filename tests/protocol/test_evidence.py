@@ -152,6 +152,14 @@ async def test_the_passages_decide_whether_an_answer_stands(
     assert (answer["text"], answer["grounding"]) == (text, grounding)
 
 
+async def test_a_sentence_that_an_answer_overlooks_is_named(
+    asked: Engine, provider: EngineProvider, model: Model
+) -> None:
+    model.says = "The source code| is included."
+    answer = await same_everywhere(asked, provider, "Is the source code included in the delivery?")
+    assert 'Source [1] says: "The source code is not included."' in answer["notice"]
+
+
 @pytest.mark.invariant(17)
 async def test_a_calibrated_model_is_asked_first_whether_the_passages_have_the_answer(
     asked: Engine, provider: EngineProvider, model: Model

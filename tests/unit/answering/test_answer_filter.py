@@ -152,6 +152,13 @@ def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
     assert answer.grounding == ("cited" if quoted else "declined")
 
 
+def test_a_sentence_that_decides_otherwise_is_named_beside_an_answer() -> None:
+    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
+    shown = answer.add("Phones are allowed in room 4.") + answer.finish()
+    assert (shown, answer.grounding) == ("Phones are allowed in room 4.", "uncited")
+    assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
+
+
 def test_what_only_begins_like_a_refusal_is_shown_although_a_sentence_decides() -> None:
     answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
     shown = [answer.add(word) for word in ("The", " documents", " do", " forbid", " phones.")]
