@@ -263,6 +263,7 @@ async def build(config: Config, root: Path, words: Words, figures: Figures) -> N
     if not (await asyncio.to_thread(root.exists)):
         await prepare(config, root)
     async with open_engine(config) as engine:
+        await engine.embedder.resolved()
         began, cpu = time.perf_counter(), time.process_time()
         await fill(engine, root, figures.size, words)
         figures.add("indexing without parsing", time.perf_counter() - began, "s")
