@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from allma_server._internal.lines import split_lines
 from allma_server._internal.tokens import lexemes, query_terms
-from allma_server.types import Passage
+from allma_server.types import Passage, format_of
 
 SNIPPET_ROWS = 6
 
-_MARKDOWN = (".md", ".markdown", ".mdx")
 _WORD = re.compile(r"\w+")
 
 
@@ -76,7 +75,7 @@ def best_rows(rows: Sequence[Row]) -> Sequence[Row]:
 
 def best_row(rows: Iterable[Row], passage: Passage) -> Row | None:
     """Return the first row with the most different terms; rather a text than its heading."""
-    marked = passage.path.lower().endswith(_MARKDOWN)
+    marked = format_of(passage.path) == "markdown"
 
     def is_heading(row: Row) -> bool:
         return row.text.strip(" #=") in passage.heading or (marked and row.text.startswith("#"))

@@ -11,7 +11,7 @@ from allma_server.operations.call import Call
 from allma_server.operations.text import paged, render
 from allma_server.types import Conversation, ConversationPage, Done, Export
 
-ConversationId = Annotated[str, Field(description="A conversation's id, or its beginning.")]
+ConversationId = Annotated[str, Field(description="A conversation's id or prefix.")]
 
 
 async def list_conversations(

@@ -578,13 +578,13 @@ export interface ConversationsListParams {
 
 /** Show messages and sources. */
 export interface ConversationsShowParams {
-  /** A conversation's id, or its beginning. */
+  /** A conversation's id or prefix. */
   id: string;
 }
 
 /** Change the title. */
 export interface ConversationsRenameParams {
-  /** A conversation's id, or its beginning. */
+  /** A conversation's id or prefix. */
   id: string;
   /** The new title. */
   title: string;
@@ -592,13 +592,13 @@ export interface ConversationsRenameParams {
 
 /** Delete one with all its messages. */
 export interface ConversationsDeleteParams {
-  /** A conversation's id, or its beginning. */
+  /** A conversation's id or prefix. */
   id: string;
 }
 
 /** Export one as Markdown. */
 export interface ConversationsExportParams {
-  /** A conversation's id, or its beginning. */
+  /** A conversation's id or prefix. */
   id: string;
 }
 

@@ -402,17 +402,17 @@
 ---@field limit? integer Rows in a page.
 
 ---@class allma.ConversationsShowParams
----@field id string A conversation's id, or its beginning.
+---@field id string A conversation's id or prefix.
 
 ---@class allma.ConversationsRenameParams
----@field id string A conversation's id, or its beginning.
+---@field id string A conversation's id or prefix.
 ---@field title string The new title.
 
 ---@class allma.ConversationsDeleteParams
----@field id string A conversation's id, or its beginning.
+---@field id string A conversation's id or prefix.
 
 ---@class allma.ConversationsExportParams
----@field id string A conversation's id, or its beginning.
+---@field id string A conversation's id or prefix.
 
 ---@class allma.ModelsListParams
 
