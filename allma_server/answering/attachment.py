@@ -9,6 +9,9 @@ from allma_server.types import Passage
 ATTACHED = "standard input"
 """Takes the place of the path in sources that are no document."""
 
+ATTACHED_DOCUMENT = 0
+"""The id of the document of such sources; those of documents begin with 1."""
+
 _MARK = "\n\n--- attached text ---\n"
 
 
@@ -17,7 +20,7 @@ def attached_passage(text: str) -> Passage:
     return Passage(
         path=ATTACHED,
         workspace="",
-        document_id=0,
+        document_id=ATTACHED_DOCUMENT,
         chunk_id=0,
         chunk_index=0,
         text=text,

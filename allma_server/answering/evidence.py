@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from allma_server._internal.tokens import lexemes
+from allma_server.answering.attachment import ATTACHED_DOCUMENT
 from allma_server.answering.statements import Statement, read_statement, split_sentences
 from allma_server.types import Passage
 
@@ -146,9 +147,12 @@ class Evidence:
         """Return whether a name of the question is missing in the documents of these passages.
 
         Only a name counts that most passages of other documents have: then those are about it. A
-        name may be in the path, and in another passage of the same document.
+        name may be in the path, and in another passage of the same document. A text that the user
+        gave with the question is about it.
         """
         cited = {self.documents[number - 1] for number in numbers}
+        if ATTACHED_DOCUMENT in cited:
+            return False
         inside = [n for n, document in enumerate(self.documents) if document in cited]
         others = [p for p, d in zip(self.passages, self.documents, strict=True) if d not in cited]
         said = frozenset(

@@ -44,8 +44,10 @@ class Conversations(Repository):
     async def whole_conversation_id(self, prefix: str) -> str:
         """Return the id of the only conversation whose id begins with `prefix`.
 
+        A prefix that is too short, or of no conversation, is returned as it is.
+
         Raises:
-            ConversationNotFound: none or several do.
+            ConversationNotFound: several do.
         """
         found = await self._db.rows(
             f"SELECT c.id FROM conversations c WHERE substr(c.id, 1, :length) = :prefix AND {_OWN} "

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
+from allma_server.answering.attachment import attached_passage
 from allma_server.answering.evidence import Evidence
 from allma_server.types import Passage
 
@@ -13,7 +14,15 @@ TABLE = "Property: temperature, mean: 14 degrees, of the Earth."
 
 
 def evidence(question: str, *passages: tuple[str, str]) -> Evidence:
-    found = [
+    return Evidence.from_passages(question, passages_of(*passages))
+
+
+def both_passages() -> list[Passage]:
+    return passages_of(("/w/moon.md", MOON), ("/w/moon.md", MORE))
+
+
+def passages_of(*passages: tuple[str, str]) -> list[Passage]:
+    return [
         Passage(
             path,
             "/w",
@@ -30,14 +39,16 @@ def evidence(question: str, *passages: tuple[str, str]) -> Evidence:
         )
         for number, (path, text) in enumerate(passages)
     ]
-    return Evidence.from_passages(question, found)
 
 
 def test_a_passage_about_something_else_is_no_source():
     asked = "How many degrees does Ymir have on average?"
     both = evidence(asked, ("/w/moon.md", MOON), ("/w/moon.md", MORE), ("/w/tables.md", TABLE))
     assert both.correct_citations([3], "Ymir has 14 degrees on average.") == []
-    # It need not name what it is about, where its path or another passage of its document does,
+    # What the user gave with the question is about it.
+    given = [*both_passages(), attached_passage(TABLE)]
+    assert Evidence.from_passages(asked, given).holds([3], "It has 14 degrees on average.")
+    # A passage need not name its subject where its path or its document does,
     named = evidence(asked, ("/w/moon.md", MOON), ("/w/moon.md", MORE), ("/w/ymir.md", TABLE))
     assert named.correct_citations([3], "It has 14 degrees on average.") == [3]
     # or where most others do not name it either.
