@@ -18,9 +18,9 @@ from rich.style import Style
 from rich.text import Text
 
 from allma_server._internal.path_text import actual, readable
-from allma_server.cli.snippets import Row, best_rows, rows_of, terms_of
 from allma_server.cli.streams import CONTROLS
 from allma_server.locations import terminal_links
+from allma_server.search.snippets import Row, best_rows, rows_of, terms_of
 from allma_server.types import Passage
 
 MAX_LINE_WIDTH = 100

@@ -14,7 +14,7 @@ from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import EVERYTHING, ClientPath
 from allma_server.search.search import Scope, Sources, find_passages
-from allma_server.types import SearchResult
+from allma_server.types import Passage, SearchResult
 
 WorkspaceFolder: TypeAlias = Annotated[
     str | None,
@@ -105,6 +105,17 @@ def sources_of(call: Call) -> Sources:
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:
     """Return the passages that best match a query."""
     return await find_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
+
+
+async def find_by_words(call: Call, query: str, top_k: int, scope: Scope) -> list[Passage]:
+    """Return passages that have the words of a query; its meaning is not looked at."""
+
+    async def no_embedder() -> None:
+        return None
+
+    sources = replace(sources_of(call), embedder=no_embedder, reranker=None)
+    found = await find_passages(query, top_k, scope, sources)
+    return mark_suspicious(found.passages)
 
 
 async def with_notice(call: Call, scope: Scope, found: SearchResult) -> SearchResult:

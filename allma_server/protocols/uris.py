@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from allma_server.answering.export import to_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.operations import BY_NAME, Call, jsonable
-from allma_server.types import Excerpt, Principal, is_text, row_id
+from allma_server.types import Conversation, Excerpt, Principal, is_text, row_id
 
 SCHEME = "allma"
 
@@ -61,7 +61,7 @@ async def content(call: Call, uri: str) -> Content:
             exported = await _READ_BY["conversation"](call, {"id": name})
             return Content(exported.markdown, "text/markdown")
         case _, name:
-            return Content(await _answer(call, name), "text/markdown")
+            return Content(to_markdown(await _turn(call, name)), "text/markdown")
 
 
 def _parsed(uri: str) -> tuple[str, str]:
@@ -83,13 +83,28 @@ def _parsed(uri: str) -> tuple[str, str]:
     return kind, name
 
 
-async def _answer(call: Call, message_id: str) -> str:
+async def messages(call: Call, uri: str) -> Conversation | None:
+    """Return the messages that the Markdown behind `uri` shows; None if it shows none.
+
+    Raises:
+        PermissionDenied, NotFound: as `content`.
+    """
+    authorize(call.principal, uri)
+    match _parsed(uri):
+        case "conversation", name:
+            return await BY_NAME["conversations.show"](call, {"id": name})
+        case "answer", name:
+            return await _turn(call, name)
+        case _:
+            return None
+
+
+async def _turn(call: Call, message_id: str) -> Conversation:
     """One answer with its question and its sources."""
     conversation = await call.engine.catalog.conversation_with(message_id)
     ids = [message.id for message in conversation.messages]
     at = ids.index(message_id)
-    turn = conversation.messages[max(0, at - 1) : at + 1]
-    return to_markdown(replace(conversation, messages=turn))
+    return replace(conversation, messages=conversation.messages[max(0, at - 1) : at + 1])
 
 
 async def _document(call: Call, name: str) -> str:

@@ -24,6 +24,22 @@ EMACS = """
 (call-interactively #'eglot)
 (allma-ask "What is the retry limit?")
 (princ (with-current-buffer "*Allma*" (buffer-string)))
+(dolist (found (xref-backend-apropos 'eglot "retry limit"))
+  (let ((place (xref-item-location found)))
+    (princ (format "\nfound: %s:%d: %s" (xref-location-group place) (xref-location-line place)
+                   (substring-no-properties (xref-item-summary found))))))
+(defvar allma-test-message "")
+(advice-add 'message :before
+            (lambda (&rest args)
+              (setq allma-test-message (apply #'format (or (car args) "") (cdr args)))))
+(dolist (action (eglot-code-actions (point-min) (point-max)))
+  (when (equal (plist-get action :title) "Find related passages")
+    (let ((command (plist-get action :command)))
+      (eglot-execute-command (eglot-current-server) (plist-get command :command)
+                             (plist-get command :arguments)))))
+(while (not (string-match-p "guide.txt:" allma-test-message))
+  (accept-process-output nil 0.1))
+(princ (concat "\nrelated: " (replace-regexp-in-string "\n" " " allma-test-message)))
 """
 VIM = """
 source {snippet}
@@ -64,6 +80,9 @@ def test_emacs_asks_and_shows_the_answer_with_its_sources(project: Path, tmp_pat
     shown = run("emacs", "--batch", "-q", "-l", tmp_path / "test.el")
     assert "You asked:" in shown and "What is the retry limit?" in shown
     assert f"[1] {project}/guide.txt:1" in shown
+    line = "The retry limit of the uploader is seven attempts."
+    assert f"found: {project}/guide.txt:3: {line}" in shown
+    assert "related: [eglot] Server reports" in shown
 
 
 def test_vim_searches_the_working_directory_into_the_quickfix_list(

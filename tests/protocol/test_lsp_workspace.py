@@ -266,11 +266,12 @@ async def test_a_selection_can_be_explained_and_searched_for(provider: EnginePro
         assert await wire.result("textDocument/codeAction", selection()) == []
         wire.notify("textDocument/didOpen", {"textDocument": document})
         explain, relate = await wire.result("textDocument/codeAction", selection())
-        assert explain["title"] == "Allma: explain selection"
+        assert explain["title"] == "Ask Allma about this"
         assert "glacier\nlong" in explain["command"]["arguments"][0]["question"]
         command = relate["command"]
-        found = await wire.command(command["command"], command["arguments"][0])
-        assert found["passages"]
+        assert (
+            command["command"] == "allma.search" and "glacier" in command["arguments"][0]["query"]
+        )
         assert await wire.result("textDocument/codeAction", selection(["quickfix"])) == []
         assert len(await wire.result("textDocument/codeAction", selection(["allma"]))) == 2
         assert await wire.result("textDocument/codeAction", selection(end=0)) == []
@@ -296,14 +297,17 @@ async def test_a_selection_uses_the_protocol_s_positions(
     async with editor(provider) as wire:
         wire.notify("textDocument/didOpen", {"textDocument": document})
         [_, relate] = await wire.result("textDocument/codeAction", last)
-        assert relate["arguments"] == [{"query": "glacier"}]
+        assert relate["arguments"] == [{"query": "glacier", "show": True}]
         wire.notify(
             "textDocument/didChange",
             {"textDocument": {"uri": "untitled:draft", "version": 2}, "contentChanges": [change]},
         )
         [_, relate] = await wire.result("textDocument/codeAction", selection(end=4))
         assert relate["arguments"] == [
-            {"query": "form\ffeed\u2028and\x85more\rmac\r\nlinux\nglacier"}
+            {
+                "query": "form\ffeed\u2028and\x85more\rmac\r\nlinux\nglacier",
+                "show": True,
+            }
         ]
 
 

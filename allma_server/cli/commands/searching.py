@@ -73,7 +73,7 @@ async def search(
 
 def _places(result: "SearchResult", words: str) -> list[Source]:
     """Return where the passages are, each at its best line."""
-    from allma_server.cli.snippets import best_row, lines_of, terms_of  # late: not for the help
+    from allma_server.search.snippets import best_row, lines_of, terms_of  # late: not for the help
 
     terms = terms_of(words)
     best = [best_row(lines_of(passage, terms), passage) for passage in result.passages]
@@ -85,7 +85,7 @@ def _places(result: "SearchResult", words: str) -> list[Source]:
 
 async def _widened(shell: Shell, result: "SearchResult", words: str, around: int) -> "SearchResult":
     """Return the passages as the lines of their files around the best line of each."""
-    from allma_server.cli.snippets import best_row, lines_of, terms_of  # late: not for the help
+    from allma_server.search.snippets import best_row, lines_of, terms_of  # late: not for the help
 
     terms = terms_of(words)
 

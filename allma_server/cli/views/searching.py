@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from allma_server.cli.page import Page, View, Views, count
-from allma_server.cli.snippets import best_row, lines_of
+from allma_server.search.snippets import best_row, lines_of
 from allma_server.types import Passage, page_label
 
 if TYPE_CHECKING:

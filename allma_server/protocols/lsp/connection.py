@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
+from uuid import uuid4
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -19,6 +20,7 @@ from allma_server.protocols.folders import Folders, bases
 from allma_server.protocols.framing import Frames, Malformed
 from allma_server.protocols.lsp.progress import EditorProgress, Token
 from allma_server.protocols.lsp.protocol import Server, as_response, cancelled
+from allma_server.protocols.lsp.showing import show_result
 from allma_server.protocols.settings import ClientSettings
 from allma_server.protocols.stdio import Writer
 from allma_server.protocols.uris import content
@@ -32,16 +34,18 @@ _Work = Callable[[dict[str, object]], Awaitable[Any]]
 
 
 class Editor:
-    """The client of one connection. Closing it cancels its calls."""
+    """The client of one connection. Closing it cancels its calls; `background` ends with it."""
 
     def __init__(
         self,
         engine: EngineProvider,
         writer: Writer,
         client: ClientContext,
+        background: asyncio.TaskGroup,
     ) -> None:
         self.engine = engine
         self.client = client
+        self._background = background
         self.settings = ClientSettings()
         self.folders = Folders()
         self.ended = asyncio.Event()
@@ -78,11 +82,28 @@ class Editor:
         arguments = _object(params.command, given[0] if given else None)
         if params.work_done_token is not None:
             arguments.setdefault("workDoneToken", params.work_done_token)
-        return await self.answer(work, arguments)
+        if arguments.pop("show", False):
+            # Editors wait seconds for a command, and a model may write for minutes.
+            self._background.create_task(self._show(work, arguments))
+            return None
+        return jsonable(await self.answer(work, arguments), camel=True)
+
+    async def _show(self, work: _Work, arguments: dict[str, object]) -> None:
+        """Run a command of a code action, and show its result or why there is none."""
+        token = str(uuid4())
+        if self.shows_progress:
+            params = types.WorkDoneProgressCreateParams(token)
+            if await self.request(types.WINDOW_WORK_DONE_PROGRESS_CREATE, params) is not False:
+                arguments["workDoneToken"] = token
+        try:
+            await show_result(self, await self.answer(work, arguments))
+        except JsonRpcException as exc:
+            params = types.ShowMessageParams(types.MessageType.Error, exc.message)
+            self.server.window_show_message(params)
 
     def _requested(self, work: _Work) -> Callable[[Any], Awaitable[Any]]:
         async def handler(params: Any) -> Any:
-            return await self.answer(work, _object("The request", params))
+            return jsonable(await self.answer(work, _object("The request", params)), camel=True)
 
         return handler
 
@@ -109,7 +130,7 @@ class Editor:
             try:
                 call = await self.context(progress)
                 result = await operation(call, arguments)
-                return jsonable(self.folders.with_notice(result), camel=True)
+                return self.folders.with_notice(result)
             except asyncio.CancelledError:
                 if progress.conversation_id is None:
                     raise
@@ -202,6 +223,17 @@ class Editor:
     def shows_progress(self) -> bool:
         window = self.server.client_capabilities.window
         return bool(window and window.work_done_progress)
+
+    @property
+    def shows_documents(self) -> bool:
+        window = self.server.client_capabilities.window
+        return bool(window and window.show_document and window.show_document.support)
+
+    @property
+    def opens_allma_documents(self) -> bool:
+        """Whether the client asks the server for the text behind an `allma:` URI."""
+        workspace = self.server.client_capabilities.workspace
+        return bool(workspace and workspace.text_document_content)
 
     def notify(self, method: str, params: Any) -> None:
         self.server.protocol.notify(method, params)

@@ -96,6 +96,7 @@ class Protocol(LanguageServerProtocol):
             result.capabilities.workspace.text_document_content = types.TextDocumentContentOptions(
                 schemes=["allma"]
             )
+        _leave_out_unsupported(result.capabilities, params.capabilities)
         return result
 
     @lsp_method(types.WORKSPACE_EXECUTE_COMMAND)
@@ -110,6 +111,23 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.EXIT)
     def lsp_exit(self, *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self._server.on_exit()
+
+
+def _leave_out_unsupported(
+    offered: types.ServerCapabilities, client: types.ClientCapabilities
+) -> None:
+    """Offer no search to a client without symbols, and no links and hovers where it has none.
+
+    A client would otherwise ask for a hover at each rest of the pointer, in every file.
+    """
+    workspace, document = client.workspace, client.text_document
+    shows_texts = workspace is not None and workspace.text_document_content is not None
+    if workspace is None or workspace.symbol is None:
+        offered.workspace_symbol_provider = None
+    if document is None or document.hover is None or not shows_texts:
+        offered.hover_provider = None
+    if document is None or document.document_link is None or not shows_texts:
+        offered.document_link_provider = None
 
 
 class Server(LanguageServer):

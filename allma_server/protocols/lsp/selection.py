@@ -1,4 +1,4 @@
-"""Code actions on a selection: explain it, or find related sources."""
+"""Code actions on a selection: ask about it, or find related passages."""
 
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
@@ -31,13 +31,13 @@ def code_actions(
     lines = f"{params.range.start.line + 1}-{params.range.end.line + 1}"
     question = f"Explain this selection from {name}, lines {lines}:\n\n{selected}"
     return [
-        _action("Allma: explain selection", "allma.ask", {"question": question}, literals),
-        _action("Allma: find related sources", "allma.search", {"query": selected}, literals),
+        _action("Ask Allma about this", "allma.ask", {"question": question}, literals),
+        _action("Find related passages", "allma.search", {"query": selected}, literals),
     ]
 
 
 def _action(
     title: str, name: str, argument: dict[str, object], literals: bool
 ) -> types.CodeAction | types.Command:
-    command = types.Command(title=title, command=name, arguments=[argument])
+    command = types.Command(title=title, command=name, arguments=[{**argument, "show": True}])
     return types.CodeAction(title=title, kind=KIND, command=command) if literals else command

@@ -45,7 +45,7 @@ async def serve_lsp(
         The exit status that LSP asks for: 0 after `shutdown`, else 1.
     """
     async with background_tasks() as background:
-        editor = Editor(engine, writer, client)
+        editor = Editor(engine, writer, client, background)
         sync = WorkspaceSync(editor, background)
         background.create_task(_read(editor, reader))
         try:

@@ -11,10 +11,12 @@ from lsprotocol import types
 from allma_server.errors import AllmaError
 from allma_server.operations import BY_NAME, Call
 from allma_server.protocols.folders import file_path
+from allma_server.protocols.lsp.citations import Citations
 from allma_server.protocols.lsp.connection import Editor, current_task, title
 from allma_server.protocols.lsp.parent_process import wait_for_exit
 from allma_server.protocols.lsp.progress import EditorProgress
 from allma_server.protocols.lsp.selection import KIND, code_actions
+from allma_server.protocols.lsp.symbols import Symbols
 from allma_server.protocols.settings import ClientSettings, apply
 
 IDLE_SECONDS = 0.5
@@ -46,6 +48,10 @@ class WorkspaceSync:
         on(types.WORKSPACE_TEXT_DOCUMENT_CONTENT, self.document_content)
         actions = types.CodeActionOptions(code_action_kinds=[KIND])
         on(types.TEXT_DOCUMENT_CODE_ACTION, self.code_actions, actions)
+        on(types.WORKSPACE_SYMBOL, Symbols(editor).find)
+        citations = Citations(editor)
+        on(types.TEXT_DOCUMENT_HOVER, citations.hover)
+        on(types.TEXT_DOCUMENT_DOCUMENT_LINK, citations.links)
 
     # --- initialization ---------------------------------------------------------------------
 
