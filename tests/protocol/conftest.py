@@ -45,6 +45,8 @@ async def engine(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Async
     )
     async with open_engine(config) as opened:
         await BY_NAME["ingest"](Call(opened, LOCAL), {"paths": [str(notes)]})
+        # Status and doctor tell of an index that is being written, and then no longer.
+        await opened.vectors.wait_until_current()
         yield opened
 
 
