@@ -442,24 +442,24 @@ def engine_config(directory: Path, embedder: str = f"local/{MODEL}") -> Config:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     everything = [*TARGETS, "pieces", "latency"]
-    parser.add_argument(
-        "sets", nargs="*", default=everything, choices=everything, metavar="SET",
-        help=", ".join(everything),
-    )  # fmt: skip
+    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(everything))
     parser.add_argument("--data", type=Path, help="keep the indexes here")
     parser.add_argument("--together", action="store_true", help="one index for all sets")
     parser.add_argument("--every", type=int, default=1, help="ask every N-th question only")
     parser.add_argument("--embedder", default=f"local/{MODEL}", help="as in the settings")
     options = parser.parse_args()
+    chosen: list[str] = options.sets or everything
+    if unknown := set(chosen).difference(everything):
+        parser.error(f"unknown sets: {', '.join(sorted(unknown))}")
     if not (SHARED_DATA / "retrieval").exists():
         raise SystemExit(f"There are no retrieval sets in {SHARED_DATA}.")
     with tempfile.TemporaryDirectory() as temporary:
         embedder: str = options.embedder
         data = (options.data or Path(temporary)) / embedder.replace("/", "_")
-        if sets := [name for name in options.sets if name in TARGETS]:
+        if sets := [name for name in chosen if name in TARGETS]:
             asyncio.run(run(sets, data, options.every, embedder, together=options.together))
         for name, measure in (("pieces", pieces), ("latency", latency)):
-            if name in options.sets:
+            if name in chosen:
                 asyncio.run(measure(data, embedder))
 
 
