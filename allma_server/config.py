@@ -80,11 +80,14 @@ class Config(BaseModel):
     )
     vector_store: str = Field(
         default="chroma",
-        description="What searches the vectors: chroma, or exact (compares all of them).",
+        description="What searches the vectors: chroma, exact (compares all of them), or weaviate "
+        "(a server or cluster at vector_store_url; it gets ids and vectors, no text).",
     )
     vector_store_url: str | None = Field(
         default=None,
-        description="Address of the vector store's server; none runs the store on this machine.",
+        description="Address of the vector store's server; none runs the store on this machine. "
+        "Nodes of a Weaviate cluster are separated by commas, and `/?grpc=PORT` follows where one "
+        "does not answer gRPC at 50051.",
     )
     chroma_url: str | None = Field(
         default=None,
@@ -194,10 +197,18 @@ class Config(BaseModel):
             raise ValueError("write a number and second, minute, hour or day, such as 600/minute")
         return value
 
-    @field_validator("openai_url", "vector_store_url", "chroma_url", mode="before")
+    @field_validator("openai_url", "chroma_url", mode="before")
     @classmethod
     def _other_address(cls, value: Any) -> Any:
         return _address(value, None)
+
+    @field_validator("vector_store_url", mode="before")
+    @classmethod
+    def _addresses(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        nodes = (_address(each, None) for each in value.split(","))
+        return ",".join(node for node in nodes if node) or None
 
 
 def load_config(client: Mapping[str, Any] | None = None) -> Config:

@@ -40,7 +40,8 @@ HOMES: dict[str, set[str]] = {
     "chromadb": {"storage/vectors/stores/chroma_worker.py"},
     "docx": {"documents/readers/docx.py"},
     "httpcore": {"providers/http"},
-    "httpx": {"providers/http"},
+    "grpc": {"storage/cluster"},
+    "httpx": {"providers/http", "storage/cluster/failures.py"},
     "httpx_sse": {"providers/http", "providers/chat/openai.py"},
     "keyring": {"providers/api_keys.py"},
     "h11": {"protocols/http/listener.py"},
@@ -71,6 +72,7 @@ HOMES: dict[str, set[str]] = {
     "typer": {"cli", "cli.py"},
     "yaml": {"integrations/yaml.py"},
     "uvicorn": {"protocols/http/listener.py"},
+    "weaviate": {"storage/cluster", "storage/vectors/stores/weaviate.py"},
     "watchfiles": {"indexing/watch.py"},
 }
 BANNED_NAMES = re.compile(r"(Manager|Service|Helper|Handler|Util|Utils|Wrapper|Impl)$")

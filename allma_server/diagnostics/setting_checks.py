@@ -131,6 +131,8 @@ def _why_unusable(path: Path) -> str | None:
 
 async def _vector_store(config: Config) -> str | None:
     check_store_name(config.vector_store)
+    if config.vector_store == "weaviate" and config.vector_store_url is None:
+        return "vector_store_url does not say yet where its server is."
     return None
 
 
@@ -138,21 +140,25 @@ def _vector_server(key: str) -> Callable[[Config], Awaitable[str | None]]:
     """Return the check of a vector store server's address."""
 
     async def check(config: Config) -> str | None:
-        url: str | None = getattr(config, key)
-        if url is None:
-            return None
-        _check_address(url)
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                _, writer = await asyncio.open_connection(parts.hostname, port)
-        except (OSError, TimeoutError):
-            return f"Nothing answers at {url}."
-        writer.close()
-        return None
+        written: str | None = getattr(config, key)
+        urls = written.split(",") if written else []
+        silent = [url for url in urls if not await _answers(url)]
+        return f"Nothing answers at {' or '.join(silent)}." if silent else None
 
     return check
+
+
+async def _answers(url: str) -> bool:
+    _check_address(url)
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def _reranker(config: Config) -> str | None:

@@ -19,6 +19,7 @@ from allma_server.storage.vectors.config import VectorStoreConfig
 from allma_server.storage.vectors.stores import VECTOR_STORES
 from allma_server.storage.vectors.stores.chroma import ChromaStore
 from allma_server.types import Hit
+from tests.cluster import KEY, run_cluster
 
 DIMENSIONS = 16
 RNG = np.random.default_rng(7)
@@ -54,13 +55,32 @@ def run_server(path: str, port: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.fixture(params=[*VECTOR_STORES, "chroma server"])
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Weaviate server."""
+    with run_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running.url
+
+
+IN_CLUSTER = pytest.param("weaviate", marks=pytest.mark.cluster)
+
+
+async def cluster_key() -> str:
+    return KEY
+
+
+@pytest.fixture(params=[*(VECTOR_STORES.keys() - {"weaviate"}), "chroma server", IN_CLUSTER])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[VectorStore]:
     name = request.param.split()[0]
-    url = request.getfixturevalue("server") if request.param.endswith("server") else None
+    served = {"chroma server": "server", "weaviate": "cluster"}.get(request.param)
+    url = request.getfixturevalue(served) if served else None
     async with asyncio.TaskGroup() as tasks:
         config = VectorStoreConfig(
-            tasks, tmp_path / "one", f"allma-{tmp_path.name[-30:]}-one", url=url
+            tasks,
+            tmp_path / "one",
+            f"allma-{tmp_path.name[-30:]}-one",
+            url=url,
+            api_key=cluster_key if served == "cluster" else None,
         )
         opened = VECTOR_STORES[name](config)
         try:

@@ -583,6 +583,6 @@ async def test_a_filter_inside_the_store_is_exact_too(
 async def test_a_store_that_does_not_exist_is_refused_with_the_names_of_those_that_do(
     config: Config,
 ):
-    with pytest.raises(InvalidArgument, match="no vector store 'croma'.*chroma, exact"):
+    with pytest.raises(InvalidArgument, match="no vector store 'croma'.*chroma, weaviate, exact"):
         async with open_engine(config.model_copy(update={"vector_store": "croma"})):
             pass

@@ -11,9 +11,11 @@ from allma_server.ports import VectorStore
 from allma_server.storage.vectors.config import VectorStoreConfig
 from allma_server.storage.vectors.exact_store import EXACT
 from allma_server.storage.vectors.stores.chroma import ChromaStore
+from allma_server.storage.vectors.stores.weaviate import WeaviateStore
 
 VECTOR_STORES: Mapping[str, Callable[[VectorStoreConfig], VectorStore]] = {
     "chroma": ChromaStore,
+    "weaviate": WeaviateStore,
 }
 
 

@@ -1,0 +1,1 @@
+"""Weaviate, one or several nodes: the only package that imports its client."""

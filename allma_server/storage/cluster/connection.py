@@ -1,0 +1,148 @@
+"""The connection to a cluster: calls go to the first node that answers."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from allma_server._internal.imports import imported
+from allma_server.errors import VectorStoreDown
+from allma_server.storage.cluster.addresses import Address, addresses
+from allma_server.storage.cluster.failures import failure_of, raised
+from allma_server.storage.vectors.config import ReadKey
+
+if TYPE_CHECKING:
+    from weaviate import WeaviateAsyncClient
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+"""For the first answer of a node."""
+
+T = TypeVar("T")
+
+
+class Cluster:
+    """Calls a cluster at the first of its addresses that answers.
+
+    A call that fails at one node is repeated at the next, so every call must be repeatable.
+    """
+
+    def __init__(self, url: str | None, api_key: ReadKey | None) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._connecting = asyncio.Lock()
+        self._client: WeaviateAsyncClient | None = None
+        self._node = 0
+
+    async def call(
+        self, work: Callable[["WeaviateAsyncClient"], Awaitable[T]], *, limit: float
+    ) -> T:
+        """Return what `work` returns within `limit` seconds, of which each node gets its share.
+
+        Raises:
+            VectorStoreDown: no node answers, or they refuse.
+        """
+        await _import_client()
+        nodes = self._nodes()
+        share = limit / len(nodes)
+        for left in reversed(range(len(nodes))):
+            number = self._node % len(nodes)
+            client = None
+            try:
+                # The client itself waits for a dead node to come back.
+                async with asyncio.timeout(share):
+                    client = await self._connected(nodes[number])
+                    return await work(client)
+            except raised() as exc:
+                failure = failure_of(exc, nodes[number], share)
+                await self._leave(client, number)
+                if failure.refused or not left:
+                    raise VectorStoreDown(failure.message, failure.hint) from exc
+                log.info("asking the next node: %s", failure.message)
+        raise AssertionError("there is at least one node")
+
+    async def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        async with self._connecting:
+            await self._close()
+
+    def _nodes(self) -> list[Address]:
+        try:
+            nodes = addresses(self._url or "")
+        except ValueError as exc:
+            raise VectorStoreDown(
+                f"vector_store_url is not the address of a cluster: {exc}.",
+                "It looks like http://host:8080.",
+            ) from exc
+        if not nodes:
+            raise VectorStoreDown(
+                "There is no address of a cluster.",
+                "`allma config set vector_store_url http://host:8080` sets it.",
+            )
+        return nodes
+
+    async def _connected(self, node: Address) -> "WeaviateAsyncClient":
+        async with self._connecting:
+            if self._client is None:
+                client = _client(node, await self._api_key() if self._api_key else None)
+                try:
+                    await client.connect()
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+            return self._client
+
+    async def _leave(self, client: "WeaviateAsyncClient | None", number: int) -> None:
+        """Let the next call begin at another node, unless one has moved on already."""
+        async with self._connecting:
+            if client is self._client:
+                self._node = number + 1
+                await self._close()
+
+    async def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+async def _import_client() -> None:
+    try:
+        await imported("weaviate")
+        _keep_poller()
+    except ImportError as exc:
+        raise VectorStoreDown(
+            f"The client of the cluster is not installed ({exc}).",
+            "Install Allma with the extra `weaviate`: pip install 'allma-server[weaviate]'.",
+        ) from exc
+
+
+@cache
+def _keep_poller() -> None:
+    """Keep gRPC's thread for as long as the process: to end it would block the event loop."""
+    import grpc.aio
+
+    aio: Any = grpc.aio  # its types do not name all that it exports
+    aio.init_grpc_aio()
+
+
+def _client(node: Address, key: str | None) -> "WeaviateAsyncClient":
+    import weaviate
+    from weaviate.classes.init import AdditionalConfig, Auth, Timeout
+
+    seconds = Timeout(init=CONNECT_SECONDS)
+    return weaviate.use_async_with_custom(
+        http_host=node.host,
+        http_port=node.port,
+        http_secure=node.secure,
+        grpc_host=node.host,
+        grpc_port=node.grpc_port,
+        grpc_secure=node.secure,
+        auth_credentials=Auth.api_key(key) if key else None,
+        # No proxies of the environment.
+        additional_config=AdditionalConfig(timeout=seconds, trust_env=False),
+        # Its checks include a look at PyPI for a newer version.
+        skip_init_checks=True,
+    )
