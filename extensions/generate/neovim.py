@@ -64,6 +64,17 @@ COMMANDS = (
     ),
     Command("chat", "[new]", "Open the chat: the latest one, or a new one."),
     Command(
+        "pin",
+        "[path...]",
+        "Answer questions in the chat only from these files and folders. Without a path: the "
+        "current file.",
+    ),
+    Command(
+        "unpin",
+        "[path...]",
+        "Answer from all documents again. With a path: remove only this one.",
+    ),
+    Command(
         "search",
         "[++option...] [words]",
         "Find passages. With a range, search for the text of those lines.",
@@ -77,6 +88,11 @@ COMMANDS = (
         "conversations",
         "[open|rename|delete|export] [words]",
         "Select an earlier chat that contains these words; open, rename, delete or export it.",
+    ),
+    Command(
+        "panel",
+        "",
+        "Open or close the panel of conversations, at the left. `g?` shows its keys.",
     ),
     Command(
         "ingest",
@@ -136,6 +152,8 @@ KEYS = (
     Key("regenerate", "gR", "repeat the last question; replaces its answer"),
     Key("edit", "gE", "edit the last question; replaces it"),
     Key("new", "gN", "open a new chat"),
+    Key("documents", "gD", "switch documents on or off"),
+    Key("pin", "gP", "pin a file or folder: questions are answered only from it"),
     Key("next", "]]", "next heading"),
     Key("previous", "[[", "previous heading"),
     Key("help", "g?", "show these keys"),
@@ -205,8 +223,8 @@ SETTINGS = (
         ("string", "function"),
         "auto",
         'Where search results are shown: in the `"quickfix"` list or in |vim.ui.select()| '
-        '(`"select"`). `"auto"` uses the quickfix list, shown in Telescope if that is installed. '
-        "A function is called with the passages and a title.",
+        '(`"select"`). `"auto"` uses the quickfix list, shown in Telescope, fzf-lua or snacks if '
+        "one of these is installed. A function is called with the passages and a title.",
         values=("auto", "quickfix", "select"),
     ),
     Setting(

@@ -24,6 +24,30 @@ function M.text(bufnr)
   return table.concat(vim.api.nvim_buf_get_lines(bufnr or 0, 0, -1, false), "\n")
 end
 
+--- Fails unless the current buffer has a text.
+---@param part string
+function M.shows(part)
+  local text = M.text()
+  assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
+end
+
+--- Waits until a number of answers have ended in the chat of the current buffer.
+---@param times? integer
+function M.answered(times)
+  M.eventually("the answer has ended", function()
+    local _, count = M.text():gsub("\n## You", "")
+    return count == (times or 1) + 1
+  end)
+end
+
+--- The floating window.
+---@return integer?
+function M.floating()
+  return vim.iter(vim.api.nvim_list_wins()):find(function(window)
+    return vim.api.nvim_win_get_config(window).relative ~= ""
+  end)
+end
+
 --- Creates a project; `files` are contents by name.
 ---@param files? table<string, string>
 ---@return string folder

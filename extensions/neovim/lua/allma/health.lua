@@ -18,10 +18,8 @@ local function check_neovim()
   if #vim.api.nvim_get_runtime_file("parser/markdown.*", false) == 0 then
     vim.health.warn("No Tree-sitter parser for Markdown: chats have basic highlighting only.")
   end
-  local has_telescope = pcall(require, "telescope.builtin")
-  vim.health.ok(
-    has_telescope and "Results open in Telescope" or "Results open in the quickfix list"
-  )
+  local picker = require("allma.ui.results").picker()
+  vim.health.ok("Results open in " .. (picker and picker.name or "the quickfix list"))
 end
 
 ---@return boolean

@@ -36,6 +36,16 @@ M.commands = {
   },
   { name = "chat", usage = "[new]", description = "Open the chat: the latest one, or a new one." },
   {
+    name = "pin",
+    usage = "[path...]",
+    description = "Answer questions in the chat only from these files and folders. Without a path: the current file.",
+  },
+  {
+    name = "unpin",
+    usage = "[path...]",
+    description = "Answer from all documents again. With a path: remove only this one.",
+  },
+  {
     name = "search",
     usage = "[++option...] [words]",
     description = "Find passages. With a range, search for the text of those lines.",
@@ -49,6 +59,11 @@ M.commands = {
     name = "conversations",
     usage = "[open|rename|delete|export] [words]",
     description = "Select an earlier chat that contains these words; open, rename, delete or export it.",
+  },
+  {
+    name = "panel",
+    usage = "",
+    description = "Open or close the panel of conversations, at the left. `g?` shows its keys.",
   },
   {
     name = "ingest",
@@ -125,6 +140,12 @@ M.keys = {
   },
   { name = "edit", default = "gE", description = "edit the last question; replaces it" },
   { name = "new", default = "gN", description = "open a new chat" },
+  { name = "documents", default = "gD", description = "switch documents on or off" },
+  {
+    name = "pin",
+    default = "gP",
+    description = "pin a file or folder: questions are answered only from it",
+  },
   { name = "next", default = "]]", description = "next heading" },
   { name = "previous", default = "[[", description = "previous heading" },
   { name = "help", default = "g?", description = "show these keys" },
@@ -171,6 +192,8 @@ M.settings = {
       regenerate = "gR",
       edit = "gE",
       new = "gN",
+      documents = "gD",
+      pin = "gP",
       next = "]]",
       previous = "[[",
       help = "g?",

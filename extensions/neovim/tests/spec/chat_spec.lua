@@ -1,16 +1,10 @@
 local client = require("allma.client")
 local editor = require("editor")
 
+local answered, shows = editor.answered, editor.shows
+
 local function ask(question)
   vim.cmd("Allma ask " .. question)
-end
-
---- Waits until a number of answers have ended.
-local function answered(times)
-  editor.eventually("the answer has ended", function()
-    local _, count = editor.text():gsub("\n## You", "")
-    return count == (times or 1) + 1
-  end)
 end
 
 local function line_with(part)
@@ -24,11 +18,6 @@ end
 
 local function go_to(part, column)
   vim.api.nvim_win_set_cursor(0, { line_with(part), column or 0 })
-end
-
-local function shows(part)
-  local text = editor.text()
-  assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
 end
 
 local function conversation()
@@ -91,11 +80,24 @@ describe("a chat", function()
     answered()
     go_to("[1] docs/retries.md")
     editor.press("K")
-    local float = vim.iter(vim.api.nvim_list_wins()):find(function(window)
-      return vim.api.nvim_win_get_config(window).relative ~= ""
-    end)
-    local text = editor.text(vim.api.nvim_win_get_buf(float))
+    local text = editor.text(vim.api.nvim_win_get_buf(editor.floating()))
     assert.truthy(text:find("seven attempts", 1, true), text)
+  end)
+
+  it("shows a passage as it is: brackets, stars and backticks are not concealed", function()
+    local row = "The kite [7] is *not* `blue` at all."
+    vim.fn.writefile({ "# Kites", "", row }, project .. "/kite.md")
+    editor.ingest(project)
+    vim.o.conceallevel = 2
+    ask("++path=kite.md which colour has the kite?")
+    answered()
+    go_to("[1] ")
+    editor.press("K")
+    local chat_window = vim.api.nvim_get_current_win()
+    local float = editor.floating()
+    assert.same({ 0, 0 }, { vim.wo[chat_window].conceallevel, vim.wo[float].conceallevel })
+    assert.truthy(editor.text(vim.api.nvim_win_get_buf(float)):find(row, 1, true))
+    vim.o.conceallevel = 0
   end)
 
   it("sends the text below the last heading, and continues the conversation", function()

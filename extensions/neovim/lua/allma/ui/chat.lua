@@ -3,6 +3,7 @@ local client = require("allma.client")
 local config = require("allma.config")
 local errors = require("allma.errors")
 local location = require("allma.ui.location")
+local scope = require("allma.scope")
 local steps = require("allma.steps")
 local transcript = require("allma.ui.transcript")
 
@@ -24,6 +25,8 @@ local transcript = require("allma.ui.transcript")
 ---@field buf integer
 ---@field id? string Id of the conversation; nil until the server stored the first question.
 ---@field call? allma.Call The running request.
+---@field documents boolean Whether answers come from documents.
+---@field pins string[] The files and folders that questions are restricted to.
 ---@field private text allma.Transcript
 ---@field private loading boolean
 ---@field private last? { question: string, options?: allma.AskOptions, message?: string }
@@ -85,6 +88,31 @@ local function answered_label(answer)
   return answer.stats.truncated and label .. ", cut off at the length limit" or label
 end
 
+--- The parameters of a request: the options, and what questions are restricted to.
+---@param question string
+---@param options? allma.AskOptions
+---@return table
+function Chat:params(question, options)
+  local params = vim.deepcopy(options or {})
+  if params.useRag == false then
+    self.documents = false
+  end
+  local paths, missing = scope.mentioned(question)
+  for _, name in ipairs(missing) do
+    local text = ("There is no file or folder %s; the question is asked without it."):format(name)
+    errors.notify(text, vim.log.levels.WARN)
+  end
+  if #paths > 0 then
+    self.documents = true
+  end
+  params.useRag = self.documents and params.useRag or self.documents
+  vim.list_extend(paths, self.pins)
+  if not params.workspace and not params.path then
+    params = vim.tbl_extend("force", params, scope.params(paths))
+  end
+  return params
+end
+
 --- Asks a question, and streams the answer into the buffer.
 ---@param question string
 ---@param options? allma.AskOptions
@@ -116,7 +144,7 @@ function Chat:ask(question, options, replaces)
   self.text:begin_answer(answering_label())
   local params = vim.tbl_extend(
     "force",
-    options or {},
+    self:params(question, options),
     { question = question, conversationId = self.id, replaces = replaces }
   )
   self.call = client.request("ask", params, function(err, answer)
@@ -194,6 +222,7 @@ function Chat:on_answer(err, answer, in_place)
   end
   self.text:begin_input(input_label(), self.draft)
   self.draft = ""
+  require("allma.ui.panel").refresh()
 end
 
 --- Sets the conversation's id, and names the buffer after it.
@@ -253,6 +282,57 @@ end
 function Chat:send()
   local last = self.last or {}
   self:ask(self.text:input(), last.options, self.editing and last.message or nil)
+end
+
+-- --- what questions are about ---------------------------------------------------------------
+
+--- Switches between answers from documents and answers without them.
+function Chat:toggle_documents()
+  self.documents = not self.documents
+  if self.last and self.last.options then
+    self.last.options.useRag = nil
+  end
+  vim.cmd.redrawstatus({ bang = true })
+end
+
+--- Restricts questions to a file or folder, beside those that are pinned already.
+---@param path string
+function Chat:pin(path)
+  if not vim.uv.fs_stat(path) then
+    return errors.notify(("There is no file or folder %s."):format(path), vim.log.levels.ERROR)
+  end
+  if not vim.list_contains(self.pins, path) then
+    table.insert(self.pins, path)
+  end
+  self.documents = true
+  self:tell_pins()
+end
+
+---@param path string
+function Chat:unpin(path)
+  self.pins = vim.tbl_filter(function(pinned)
+    return pinned ~= path
+  end, self.pins)
+  self:tell_pins()
+end
+
+---@private
+function Chat:tell_pins()
+  vim.cmd.redrawstatus({ bang = true })
+  local names = vim.tbl_map(function(path)
+    return vim.fn.fnamemodify(path, ":~:.")
+  end, self.pins)
+  local where = #names > 0 and "only from " .. table.concat(names, ", ") or "from all documents"
+  errors.notify(("Questions in the chat are answered %s."):format(where))
+end
+
+--- Asks which file or folder to pin.
+function Chat:ask_pin()
+  vim.ui.input({ prompt = "Answer only from: ", completion = "file" }, function(name)
+    if name and vim.trim(name) ~= "" then
+      self:pin(scope.absolute(vim.trim(name)))
+    end
+  end)
 end
 
 -- --- at the cursor -------------------------------------------------------------------------
@@ -363,6 +443,8 @@ function Chat.new(buf, id)
     buf = buf,
     id = id,
     text = transcript.new(buf),
+    documents = true,
+    pins = {},
     loading = false,
     draft = "",
     thought = "",

@@ -39,6 +39,8 @@ local actions = {
   new = function()
     M.new()
   end,
+  documents = Chat.toggle_documents,
+  pin = Chat.ask_pin,
   next = function()
     vim.fn.search("^## ", "W")
   end,
@@ -76,6 +78,7 @@ function M.attach(buf, id)
   vim.bo[buf].bufhidden = "hide"
   vim.bo[buf].swapfile = false
   vim.bo[buf].filetype = "allma"
+  vim.bo[buf].omnifunc = "v:lua.require'allma.scope'.complete"
   map_keys(buf)
   local group = vim.api.nvim_create_augroup("allma.chat." .. buf, {})
   vim.api.nvim_create_autocmd(
@@ -103,15 +106,43 @@ function M.attach(buf, id)
   return chat
 end
 
---- Opens a new chat.
 ---@return allma.Chat
-function M.new()
+local function create()
   count = count + 1
   local buf = vim.api.nvim_create_buf(false, true)
   vim.api.nvim_buf_set_name(buf, "allma://chat/" .. count)
-  local chat = M.attach(buf)
-  window.show(buf)
+  return M.attach(buf)
+end
+
+--- Opens a new chat.
+---@return allma.Chat
+function M.new()
+  local chat = create()
+  window.show(chat.buf)
   return chat
+end
+
+--- The latest chat, or a new one, which is not shown yet.
+---@return allma.Chat
+function M.latest()
+  return latest and vim.api.nvim_buf_is_valid(latest.buf) and latest or create()
+end
+
+--- Shows the new title of a conversation that was renamed.
+---@param id string
+function M.refresh_title(id)
+  for _, chat in pairs(chats) do
+    if chat.id == id then
+      chat:refresh_title()
+    end
+  end
+end
+
+--- The chat of a buffer.
+---@param buf integer
+---@return allma.Chat?
+function M.of(buf)
+  return chats[buf]
 end
 
 --- Shows the chat of a conversation; without `id`, the latest chat or a new one.

@@ -103,20 +103,26 @@ function M.open(source)
   edit(M.target(source), source.startLine)
 end
 
---- Shows a passage's text in a floating window.
+--- Shows a passage's text as it is in a floating window, with the colours of its file type.
 ---@param source allma.Source
 function M.preview(source)
-  local lines = { "**" .. M.label(source) .. "**" }
+  local lines = vim.split(source.text, "\r?\n")
   if #source.heading > 0 then
-    table.insert(lines, M.heading(source))
+    lines = vim.list_extend({ M.heading(source), "" }, lines)
   end
-  table.insert(lines, "")
-  vim.list_extend(lines, vim.split(source.text, "\r?\n"))
-  vim.lsp.util.open_floating_preview(lines, "markdown", {
+  local buf, window = vim.lsp.util.open_floating_preview(lines, "text", {
     border = vim.o.winborder ~= "" and vim.o.winborder or "rounded",
     focus_id = "allma.passage",
-    max_width = 90,
+    max_width = math.min(90, vim.o.columns - 4),
+    title = M.label(source),
   })
+  -- Not as Markdown that is concealed: that would hide brackets, backticks and stars.
+  vim.wo[window].conceallevel = 0
+  local filetype = vim.filetype.match({ filename = source.path }) or "text"
+  local language = vim.treesitter.language.get_lang(filetype)
+  if not language or not pcall(vim.treesitter.start, buf, language) then
+    vim.bo[buf].syntax = filetype
+  end
 end
 
 return M

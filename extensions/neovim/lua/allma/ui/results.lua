@@ -31,16 +31,56 @@ end
 
 ---@param passages allma.Passage[]
 ---@param title string
-local function in_quickfix(passages, title)
+---@param picker? { show: fun(title: string) }
+local function in_quickfix(passages, title, picker)
   vim.fn.setqflist({}, " ", { title = title, items = vim.tbl_map(entry, passages) })
-  vim.cmd("botright copen")
+  if picker then
+    picker.show(title)
+  else
+    vim.cmd("botright copen")
+  end
 end
 
----@param passages allma.Passage[]
----@param title string
-local function in_telescope(passages, title)
-  vim.fn.setqflist({}, " ", { title = title, items = vim.tbl_map(entry, passages) })
-  require("telescope.builtin").quickfix({ prompt_title = title })
+--- Pickers that show the quickfix list, with a preview, if they are installed.
+---@type { name: string, module: string, show: fun(picker: any, title: string) }[]
+M.PICKERS = {
+  {
+    name = "Telescope",
+    module = "telescope.builtin",
+    show = function(picker, title)
+      picker.quickfix({ prompt_title = title })
+    end,
+  },
+  {
+    name = "fzf-lua",
+    module = "fzf-lua",
+    show = function(picker, title)
+      picker.quickfix({ prompt = title .. "> " })
+    end,
+  },
+  {
+    name = "snacks",
+    module = "snacks.picker",
+    show = function(picker, title)
+      picker.qflist({ title = title })
+    end,
+  },
+}
+
+--- The first of the pickers that is installed.
+---@return { name: string, show: fun(title: string) }?
+function M.picker()
+  for _, known in ipairs(M.PICKERS) do
+    local is_installed, picker = pcall(require, known.module)
+    if is_installed then
+      return {
+        name = known.name,
+        show = function(title)
+          known.show(picker, title)
+        end,
+      }
+    end
+  end
 end
 
 ---@param passages allma.Passage[]
@@ -67,10 +107,8 @@ function M.show(passages, title)
     wanted(passages, title)
   elseif wanted == "select" then
     in_select(passages, title)
-  elseif wanted == "auto" and pcall(require, "telescope.builtin") then
-    in_telescope(passages, title)
   else
-    in_quickfix(passages, title)
+    in_quickfix(passages, title, wanted == "auto" and M.picker() or nil)
   end
 end
 

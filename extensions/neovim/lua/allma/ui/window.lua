@@ -43,6 +43,9 @@ function M.set_options(window)
   local options = vim.wo[type(window) == "number" and window or 0][0]
   options.wrap, options.linebreak, options.breakindent = true, true, true
   options.number, options.relativenumber, options.signcolumn = false, false, "no"
+  -- Concealed Markdown has no brackets, and [2] would be part of the text.
+  options.conceallevel = 0
+  options.winbar = require("allma.ui.winbar").EXPRESSION
 end
 
 --- Shows a chat's buffer, in its existing window if there is one, with the cursor at the end.

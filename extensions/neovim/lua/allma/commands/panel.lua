@@ -1,0 +1,6 @@
+---@type allma.Command
+return {
+  impl = function()
+    require("allma.ui.panel").toggle()
+  end,
+}
