@@ -13,6 +13,9 @@ export const COMMANDS: Record<Action, string> = {
   pullModel: "allma.vscode.pullModel",
   ingest: "allma.vscode.ingest",
   doctor: "allma.vscode.doctor",
+  newChat: "allma.vscode.newChat",
+  conversations: "allma.vscode.openConversation",
+  search: "allma.vscode.search",
   trust: "workbench.trust.manage",
   startOllama: "allma.vscode.startOllama",
 };

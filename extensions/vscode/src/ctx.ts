@@ -18,6 +18,7 @@ import { EngineMonitor, type Server } from "./engine";
 import { environments } from "./environments";
 import { NotRunning } from "./failures";
 import { locate, type ServerProgram } from "./locate";
+import { SourceMarks } from "./marks";
 import { serverCommands } from "./serverCommands";
 
 const CRASHES = 3;
@@ -26,11 +27,17 @@ const CRASH_WINDOW_MS = 3 * 60_000;
 export class Ctx implements Server, vscode.Disposable {
   readonly log = vscode.window.createOutputChannel("Allma", { log: true });
   readonly engine = new EngineMonitor(this);
+  readonly marks = new SourceMarks();
   connection: Connection = { state: "starting" };
 
   private readonly changed = new vscode.EventEmitter<Connection>();
   readonly onDidChangeConnection = this.changed.event;
-  private readonly disposables: vscode.Disposable[] = [this.log, this.engine, this.changed];
+  private readonly disposables: vscode.Disposable[] = [
+    this.log,
+    this.engine,
+    this.marks,
+    this.changed,
+  ];
   private client: LanguageClient | undefined;
   private restarting: Promise<void> | undefined;
   private restartAgain = false;

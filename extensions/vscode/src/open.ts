@@ -17,13 +17,14 @@ export interface SourceLocation {
 /** Sources open asynchronously; only the one selected last is shown. */
 const opening = new Latest();
 
+/** The source is marked in the editor, with the words of `query`. */
 export async function openSource(
   ctx: Ctx,
   location: SourceLocation,
-  options: vscode.TextDocumentShowOptions & { extracted?: boolean } = {},
+  options: vscode.TextDocumentShowOptions & { extracted?: boolean; query?: string } = {},
 ): Promise<vscode.TextEditor | undefined> {
   const isLatest = opening.begin();
-  const { extracted, ...show } = options;
+  const { extracted, query, ...show } = options;
   const file = vscode.Uri.file(location.path);
   const hasOwnLines = !extracted && (await hasFileLines(ctx, location));
   if (!isLatest()) return undefined;
@@ -35,13 +36,14 @@ export async function openSource(
   const uri = hasOwnLines ? file : extractedText(location.documentId);
   const document = await vscode.workspace.openTextDocument(uri);
   if (!isLatest()) return undefined;
-  const selection = linesOf(document, location);
+  const lines = linesOf(document, location);
   const editor = await vscode.window.showTextDocument(document, {
     viewColumn: activeColumn(),
     ...show,
-    selection,
+    selection: new vscode.Range(lines.start, lines.start),
   });
-  editor.revealRange(selection, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  editor.revealRange(lines, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  ctx.marks.show(editor, lines, query);
   return editor;
 }
 

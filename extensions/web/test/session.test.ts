@@ -260,9 +260,10 @@ describe("a session", () => {
     expect(session.snapshot().pending).toMatchObject({ question: "Why?", answer: "half" });
   });
 
-  test("asks about its attachments: one scope, any number of selections", () => {
-    session.attach({ kind: "scope", path: "/w/a", label: "a" });
+  test("asks about its attachments: a file or folder, and texts in the question", () => {
     session.attach({ kind: "scope", path: "/w/b", label: "b" });
+    session.attach({ kind: "scope", path: "/w/b", label: "b" });
+    session.attach({ kind: "text", label: "Pasted text, 1 line", text: "segmentation fault" });
     session.attach({
       kind: "selection",
       path: "/w/x.py",
@@ -273,9 +274,17 @@ describe("a session", () => {
       text: "x = 1",
     });
     void session.ask("What?", true);
-    expect(server.asked[0]?.workspace).toBe("/w/b");
-    expect(server.asked[0]?.question).toContain("x = 1");
+    expect(server.asked[0]).toMatchObject({ workspace: "/w/b" });
+    expect(server.asked[0]?.path).toBeUndefined();
+    expect(server.asked[0]?.question).toMatch(/segmentation fault[\s\S]*x = 1/);
     expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
+  });
+
+  test("asks about several files and folders at once", () => {
+    session.attach({ kind: "scope", path: "/w/a, b.md", label: "a, b.md" });
+    session.attach({ kind: "scope", path: "/w/docs", label: "docs" });
+    void session.ask("What?", true);
+    expect(server.asked[0]).toMatchObject({ workspace: "all", path: "/w/a? b.md, /w/docs" });
   });
 
   test("restores the conversation of an earlier window once the server is available", async () => {

@@ -1,21 +1,25 @@
-/** The chat view in the side bar: passes messages between the webview and the session. */
-import * as path from "node:path";
-import { type Attachment, basename, type FromView, type ToView } from "@allma/web/chat/messages";
+/** The chat, in the side bar and in an editor tab: passes messages between page and session. */
+import type { FromView, ToView } from "@allma/web/chat/messages";
 import { Session } from "@allma/web/chat/session";
 import * as vscode from "vscode";
 import { COMMANDS } from "../actions";
 import type { Ctx } from "../ctx";
-import { engineStatus } from "../engine";
 import { failureOf, isCancelled, showFailure } from "../failures";
 import { openSource } from "../open";
 import * as rpc from "../protocol";
+import { Attaching } from "./attach";
 import { page } from "./page";
 
 const SHOWN = "allma.conversation";
+const EDITOR = "allma.chat.editor";
 
-export class ChatView implements vscode.WebviewViewProvider {
+export class ChatView implements vscode.WebviewViewProvider, vscode.WebviewPanelSerializer {
   readonly session: Session;
+  readonly attaching: Attaching;
   private view: vscode.WebviewView | undefined;
+  private panel: vscode.WebviewPanel | undefined;
+  /** The page that was used last: texts for the input are sent to it. */
+  private used: vscode.Webview | undefined;
   private composing: string | null | undefined;
   private readonly written = new vscode.EventEmitter<void>();
   /** Fires when a conversation was started or continued. */
@@ -30,10 +34,12 @@ export class ChatView implements vscode.WebviewViewProvider {
       (message) => this.post(message),
       (kind) => this.onSessionChanged(kind),
     );
+    this.attaching = new Attaching(ctx, this.session);
     ctx.push(
       this.written,
       this.selected,
       vscode.window.registerWebviewViewProvider("allma.chat", this),
+      vscode.window.registerWebviewPanelSerializer(EDITOR, this),
       ctx.onDidChangeConnection(() => this.onConnection()),
       ctx.engine.onDidChange(() => this.onEngine()),
     );
@@ -41,20 +47,36 @@ export class ChatView implements vscode.WebviewViewProvider {
 
   resolveWebviewView(view: vscode.WebviewView): void {
     this.view = view;
-    const root = vscode.Uri.joinPath(this.ctx.extension.extensionUri, "dist");
-    view.webview.options = { enableScripts: true, localResourceRoots: [root] };
-    view.webview.onDidReceiveMessage((message: FromView) => this.receive(message));
     view.onDidDispose(() => {
       this.view = undefined;
     });
-    view.webview.html = page(view.webview, root);
-    view.description = this.session.title ?? undefined;
+    this.load(view.webview);
+    this.showTitle();
+  }
+
+  /** Shows the chat in an editor tab. It is the same chat as in the side bar. */
+  openEditor(): void {
+    const { Active } = vscode.ViewColumn;
+    if (this.panel) this.panel.reveal();
+    else this.adopt(vscode.window.createWebviewPanel(EDITOR, "Allma", Active));
+  }
+
+  /** Shows the chat in the tab of an earlier window. */
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
+    if (this.panel) panel.dispose();
+    else this.adopt(panel);
   }
 
   /** Shows the chat and focuses its input; `text` replaces what is typed there. */
   async focus(text: string | null = null): Promise<void> {
-    this.composing = text;
-    await vscode.commands.executeCommand("allma.chat.focus");
+    if (this.panel?.visible && !this.view?.visible) {
+      this.panel.reveal();
+      this.used = this.panel.webview;
+    } else {
+      this.composing = text;
+      this.used = this.view?.webview;
+      await vscode.commands.executeCommand("allma.chat.focus");
+    }
     this.post({ type: "compose", text });
   }
 
@@ -63,32 +85,22 @@ export class ChatView implements vscode.WebviewViewProvider {
     await Promise.all([this.session.ask(question, true), this.focus()]);
   }
 
-  attachSelection(editor: vscode.TextEditor): void {
-    const { document, selection } = editor;
-    const name = basename(document.fileName);
-    const { start, end } = selection;
-    const endsBeforeLine = end.character === 0 && end.line > start.line;
-    const startLine = start.line + 1;
-    const endLine = endsBeforeLine ? end.line : end.line + 1;
-    const lines = startLine === endLine ? `line ${startLine}` : `lines ${startLine}–${endLine}`;
-    this.session.attach({
-      kind: "selection",
-      path: document.fileName,
-      label: `${name}, ${lines}`,
-      startLine,
-      endLine,
-      language: document.languageId,
-      text: document.getText(selection),
+  private adopt(panel: vscode.WebviewPanel): void {
+    this.panel = panel;
+    this.used = panel.webview;
+    panel.iconPath = vscode.Uri.joinPath(this.ctx.extension.extensionUri, "media", "allma.svg");
+    panel.onDidDispose(() => {
+      this.panel = undefined;
     });
+    this.load(panel.webview);
+    this.showTitle();
   }
 
-  /** Restricts questions to a file or folder, and indexes it first if it is not indexed. */
-  async attachScope(uri: vscode.Uri): Promise<void> {
-    this.session.attach(scopeOf(uri));
-    const status = this.ctx.engine.status ?? (await engineStatus(this.ctx));
-    if (!status.workspaces.some((w) => isInside(uri.fsPath, w.path))) {
-      await vscode.commands.executeCommand("allma.vscode.ingestResource", uri);
-    }
+  private load(webview: vscode.Webview): void {
+    const root = vscode.Uri.joinPath(this.ctx.extension.extensionUri, "dist");
+    webview.options = { enableScripts: true, localResourceRoots: [root] };
+    webview.onDidReceiveMessage((message: FromView) => this.receive(message, webview));
+    webview.html = page(webview, root);
   }
 
   /** Restores the conversation that was shown before the window was reloaded. */
@@ -109,7 +121,7 @@ export class ChatView implements vscode.WebviewViewProvider {
   }
 
   private onSessionChanged(kind: "selected" | "written"): void {
-    if (this.view) this.view.description = this.session.title ?? undefined;
+    this.showTitle();
     void vscode.commands.executeCommand(
       "setContext",
       "allma.hasConversation",
@@ -120,88 +132,93 @@ export class ChatView implements vscode.WebviewViewProvider {
     else this.written.fire();
   }
 
+  private showTitle(): void {
+    const { title } = this.session;
+    if (this.view) this.view.description = title ?? undefined;
+    if (this.panel) this.panel.title = title ?? "Allma";
+  }
+
   private engineState() {
     const { connection, engine } = this.ctx;
     return { connection, engine: engine.summary, failure: engine.failure };
   }
 
   private post(message: ToView): void {
-    void this.view?.webview.postMessage(message);
+    const pages = [this.view?.webview, this.panel?.webview];
+    const isForOne = message.type === "compose" && pages.includes(this.used);
+    for (const webview of isForOne ? [this.used] : pages) void webview?.postMessage(message);
   }
 
-  private async receive(message: FromView): Promise<void> {
+  private async receive(message: FromView, from: vscode.Webview): Promise<void> {
+    if (message.type !== "ready") this.used = from;
     try {
-      await this.act(message);
+      await this.act(message, from);
     } catch (error) {
       await showFailure(this.ctx.log, error);
     }
   }
 
-  private async act(message: FromView): Promise<void> {
+  private async act(message: FromView, from: vscode.Webview): Promise<void> {
+    const { attaching, session, ctx } = this;
     switch (message.type) {
       case "ready":
-        this.post({
-          type: "state",
-          state: { ...this.engineState(), ...this.session.snapshot() },
-        });
-        if (this.composing !== undefined) this.post({ type: "compose", text: this.composing });
-        this.composing = undefined;
-        return;
+        return this.onReady(from);
       case "ask":
-        await this.session.askTyped(message);
-        return this.ctx.engine.refresh();
+        await session.askTyped(message);
+        return ctx.engine.refresh();
       case "reload":
-        return this.session.reload();
+        return session.reload();
       case "stop":
-        return this.session.stop();
+        return session.stop();
       case "open":
-        await openSource(this.ctx, message.source, { extracted: message.extracted });
+        await openSource(ctx, message.source, { extracted: message.extracted, ...this.beside() });
         return;
       case "copy":
         return vscode.env.clipboard.writeText(message.text);
       case "insert":
         return insertAtCursor(message.text);
       case "attach":
-        return this.pickAttachment();
+        if (await attaching.pick()) await this.focus();
+        return;
+      case "attachText":
+        return session.attach({ kind: "text", label: message.label, text: message.text });
+      case "suggest": {
+        const mentions = await attaching.suggest(message.query);
+        void from.postMessage({ type: "suggestions", number: message.number, mentions });
+        return;
+      }
+      case "mention":
+        return attaching.mention(message.mention);
+      case "drop":
+        return attaching.drop(message.uris);
       case "detach":
-        return this.session.detach(message.index);
+        return session.detach(message.index);
       case "model":
-        return this.ctx.engine.useModel(message.name);
+        return ctx.engine.useModel(message.name);
       case "refresh":
-        return this.ctx.engine.refresh();
+        return ctx.engine.refresh();
       case "action":
         await vscode.commands.executeCommand(COMMANDS[message.action]);
         return;
     }
   }
 
-  private async pickAttachment(): Promise<void> {
-    const editor = vscode.window.activeTextEditor;
-    const hasSelection = editor && !editor.selection.isEmpty;
-    const chosen = await vscode.window.showQuickPick(
-      [
-        ...(hasSelection
-          ? [{ label: "$(selection) The editor's selection", files: undefined }]
-          : []),
-        { label: "$(file) A file…", description: "answer from this file only", files: true },
-        { label: "$(folder) A folder…", description: "answer from this folder only", files: false },
-      ],
-      { title: "Attach to the Question" },
-    );
-    if (!chosen) return;
-    if (chosen.files !== undefined) await this.pickScope(chosen.files);
-    else if (editor) this.attachSelection(editor);
-    await this.focus();
+  /** Gives a page that was loaded the whole state. */
+  private onReady(from: vscode.Webview): void {
+    const send = (message: ToView) => void from.postMessage(message);
+    send({ type: "state", state: { ...this.engineState(), ...this.session.snapshot() } });
+    if (from !== this.view?.webview || this.composing === undefined) return;
+    send({ type: "compose", text: this.composing });
+    this.composing = undefined;
   }
 
-  private async pickScope(files: boolean): Promise<void> {
-    const picked = await vscode.window.showOpenDialog({
-      openLabel: "Attach",
-      canSelectFiles: files,
-      canSelectFolders: !files,
-      defaultUri: vscode.workspace.workspaceFolders?.[0]?.uri,
-    });
-    if (picked?.[0]) await this.attachScope(picked[0]);
+  /** The column for a source: not on top of a chat that is used in an editor tab. */
+  private beside(): { viewColumn?: vscode.ViewColumn } {
+    const { panel } = this;
+    if (!panel?.visible || this.used !== panel.webview) return {};
+    const isElsewhere = ({ viewColumn }: vscode.TextEditor) => viewColumn !== panel.viewColumn;
+    const other = vscode.window.visibleTextEditors.find(isElsewhere)?.viewColumn;
+    return { viewColumn: other ?? vscode.ViewColumn.Beside };
   }
 }
 
@@ -249,13 +266,4 @@ async function insertAtCursor(text: string): Promise<void> {
     for (const selection of editor.selections) edit.replace(selection, text);
   });
   await vscode.window.showTextDocument(editor.document, editor.viewColumn);
-}
-
-function scopeOf(uri: vscode.Uri): Attachment {
-  return { kind: "scope", path: uri.fsPath, label: vscode.workspace.asRelativePath(uri) };
-}
-
-function isInside(file: string, folder: string): boolean {
-  const relative = path.relative(folder, file);
-  return !relative.startsWith("..") && !path.isAbsolute(relative);
 }

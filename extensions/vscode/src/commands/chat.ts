@@ -19,15 +19,17 @@ export const askSelection = (context: CommandContext) => async () => {
     void vscode.window.showInformationMessage("Select the text to ask about first.");
     return;
   }
-  context.chat.attachSelection(editor);
+  context.chat.attaching.selection(editor);
   await context.chat.focus();
 };
 
 export const askFile = (context: CommandContext) => async (target?: vscode.Uri | DocumentItem) => {
   const uri = uriOf(target) ?? vscode.window.activeTextEditor?.document.uri;
   if (uri?.scheme !== "file") return;
-  await Promise.all([context.chat.attachScope(uri), context.chat.focus()]);
+  await Promise.all([context.chat.attaching.scope(uri), context.chat.focus()]);
 };
+
+export const openEditor = (context: CommandContext) => () => context.chat.openEditor();
 
 export const newChat = (context: CommandContext) => async () => {
   await Promise.all([context.chat.session.select(undefined), context.chat.focus()]);

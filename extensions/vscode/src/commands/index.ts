@@ -16,6 +16,7 @@ const COMMANDS: Record<string, Command> = {
   askSelection: chat.askSelection,
   askFile: chat.askFile,
   newChat: chat.newChat,
+  openEditor: chat.openEditor,
   openConversation: chat.openConversation,
   renameConversation: chat.renameConversation,
   deleteConversation: chat.deleteConversation,

@@ -29,7 +29,7 @@ export interface PickOptions<T> {
     token: vscode.CancellationToken,
   ): Promise<{ choices: Choice<T>[]; note?: PickNote }>;
   /** Called when an item becomes active. */
-  preview?(value: T): void;
+  preview?(value: T, query: string): void;
   buttons?: vscode.QuickInputButton[];
   onButton?(item: T): void;
   /** A button beside the title, which is passed the typed query. */
@@ -81,7 +81,7 @@ export function pickAsYouType<T>(options: PickOptions<T>): Promise<T | undefined
       timer = setTimeout(find, PAUSE_MS);
     });
     pick.onDidChangeActive(([item]) => {
-      if (item?.value !== undefined) options.preview?.(item.value);
+      if (item?.value !== undefined) options.preview?.(item.value, pick.value);
     });
     pick.onDidTriggerItemButton(({ item }) => {
       if (item.value !== undefined) options.onButton?.(item.value);

@@ -1,5 +1,6 @@
 /** The command that searches as you type, with a preview of the active result. */
 
+import { excerptOf } from "@allma/web/chat/excerpt";
 import { basename, locationLabel } from "@allma/web/chat/messages";
 import { type Remark, searchRemark } from "@allma/web/chat/steps";
 import * as vscode from "vscode";
@@ -29,23 +30,28 @@ export const search =
       find: async (text, token) => {
         if (!text.trim()) return { choices: [] };
         const found = await ctx.request(rpc.search, { query: text, topK: 20 }, token);
-        return { choices: found.passages.map(choice), note: noteItem(searchRemark(found), text) };
+        const choices = found.passages.map((passage) => choice(passage, text));
+        return { choices, note: noteItem(searchRemark(found), text) };
       },
-      preview: (passage) => preview.show(passage),
+      preview: (passage, text) => preview.show(passage, text),
       titleButton: EXPLAIN,
       onTitleButton: (text) => {
         toExplain = text;
       },
     });
     preview.dispose();
-    if (chosen) await openSource(ctx, chosen);
-    else if (before && preview.used) await returnTo(before, position);
+    if (chosen) await openSource(ctx, chosen, { query: preview.query });
+    else if (before && preview.used) {
+      ctx.marks.clear();
+      await returnTo(before, position);
+    }
     if (toExplain) await vscode.commands.executeCommand("allma.vscode.explain", toExplain);
   };
 
 /** Previews one passage at a time; skips those that were replaced before they opened. */
 class Preview implements vscode.Disposable {
   used = false;
+  query = "";
   private wanted: rpc.Passage | undefined;
   private ended = false;
 
@@ -55,7 +61,8 @@ class Preview implements vscode.Disposable {
     this.ended = true;
   }
 
-  async show(passage: rpc.Passage): Promise<void> {
+  async show(passage: rpc.Passage, query: string): Promise<void> {
+    this.query = query;
     const isShowing = this.wanted !== undefined;
     this.wanted = passage;
     if (isShowing) return;
@@ -69,6 +76,7 @@ class Preview implements vscode.Disposable {
           preview: true,
           preserveFocus: true,
           extracted: next.page !== null,
+          query: this.query,
         });
       } catch (error) {
         this.ctx.log.debug(`No preview of ${next.path}: ${error}`);
@@ -90,12 +98,12 @@ function noteItem(remark: Remark | null, query: string): PickNote | undefined {
   };
 }
 
-function choice(passage: rpc.Passage): Choice<rpc.Passage> {
+function choice(passage: rpc.Passage, query: string): Choice<rpc.Passage> {
   const folder = vscode.workspace.asRelativePath(passage.path).replace(/[\\/]?[^\\/]+$/, "");
   return {
     label: `${basename(passage.path)}  $(dash)  ${locationLabel(passage)}`,
     description: [folder, passage.heading.join(" › ")].filter(Boolean).join("  ·  "),
-    detail: passage.text.replace(/\s+/g, " ").trim().slice(0, 200),
+    detail: excerptOf(passage.text.replace(/\s+/g, " ").trim(), query, 120, 40),
     value: passage,
   };
 }

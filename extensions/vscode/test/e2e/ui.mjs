@@ -50,8 +50,10 @@ class Steps {
       ["a source opens at its line", () => this.opensSource()],
       ["a search previews the active result", () => this.searches()],
       ["a selection is attached to a question", () => this.attaches()],
+      ["a file and the selection are mentioned by keyboard", () => this.mentions()],
       ["a conversation is renamed", () => this.renames()],
       ["a search is explained", () => this.explains()],
+      ["the chat opens in an editor tab, with the same conversation", () => this.opensTab()],
       ["a model is downloaded and selected", () => this.switchesModel()],
       ["a reloaded window shows the same conversation", () => this.reloads()],
       ["a new chat starts empty, and the earlier one can be opened", () => this.returns()],
@@ -95,10 +97,15 @@ class Steps {
 
   async repeats() {
     const turns = this.chat.locator(".turn.assistant");
+    const pending = this.chat.locator(".pending");
+    const begun = pending.locator(".assistant .body > div");
+    // A small model may repeat itself at once, which ends its answer.
+    const ended = this.chat.getByRole("button", { name: "Answer again" });
     const stopped = async () => {
-      await this.chat.locator(".pending .assistant .body > div").first().waitFor({ timeout: SLOW });
+      await pending.waitFor({ timeout: SLOW });
+      await begun.or(ended).first().waitFor({ timeout: SLOW });
       await this.page.keyboard.press("Escape");
-      await this.chat.locator(".pending").waitFor({ state: "detached", timeout: SLOW });
+      await pending.waitFor({ state: "detached", timeout: SLOW });
       assert.equal(await turns.count(), 1);
     };
     await this.chat.getByRole("button", { name: "Answer again" }).last().click();
@@ -117,10 +124,9 @@ class Steps {
     const line = Number(/, (\d+)/.exec(await source.getAttribute("aria-label"))[1]);
     await source.click();
     await this.page.locator(".tab.active", { hasText: "retries.md" }).waitFor();
-    await this.page.locator(".statusbar-item", { hasText: /Ln \d+.*selected/ }).waitFor();
-    const first = this.page.locator(".monaco-editor .selected-text").first();
-    await first.waitFor();
-    assert.equal(line, 1);
+    await this.page.locator(".statusbar-item", { hasText: `Ln ${line}, Col 1` }).waitFor();
+    await this.page.locator('.monaco-editor .view-overlays [class*="ced-"]').first().waitFor();
+    assert.equal(await this.page.locator(".monaco-editor .selected-text").count(), 0);
     await this.workbench.screenshot("source");
   }
 
@@ -155,8 +161,58 @@ class Steps {
     await this.page.locator(".tab.active", { hasText: "harbor.py" }).waitFor();
   }
 
+  async mentions() {
+    await this.question.pressSequentially("what says @retr");
+    const option = (name) => this.chat.getByRole("option", { name });
+    await option("retries.md").waitFor();
+    await this.workbench.screenshot("mention");
+    await this.page.keyboard.press("Enter");
+    await this.chat.getByText("Only docs/retries.md").waitFor();
+    await this.question.pressSequentially("about #sel");
+    await option("harbor.py, lines").waitFor();
+    await this.page.keyboard.press("Tab");
+    await this.chat.getByText(/^harbor\.py, lines/).waitFor();
+    assert.equal(await this.question.inputValue(), "what says retries.md about ");
+    await this.workbench.screenshot("mentioned");
+    for (const name of [/^Remove harbor\.py/, /^Remove Only/]) {
+      await this.chat.getByRole("button", { name }).click();
+    }
+    await this.question.fill("/");
+    await option("/new").waitFor();
+    await this.workbench.screenshot("commands");
+    await this.page.keyboard.press("Escape");
+    await this.question.fill("");
+    await this.page.keyboard.press("ArrowUp");
+    assert.match(await this.question.inputValue(), /by radio\?$/);
+    await this.question.fill("");
+  }
+
+  async opensTab() {
+    await this.workbench.command("Allma: Open Chat in an Editor Tab");
+    const chat = this.workbench.editorChat;
+    await chat.getByText("How often is a silent ferry asked").waitFor();
+    await this.page.locator(".tab.active", { hasText: "Silent ferries" }).waitFor();
+    await this.workbench.screenshot("editor-tab");
+    await chat.getByText(/What was used: \d+ sources?/).click();
+    await chat.locator("button.source").first().click();
+    await this.page.locator(".tab.active", { hasText: "retries.md" }).waitFor();
+    assert.equal(await this.page.locator(".editor-group-container").count(), 2);
+    await this.workbench.screenshot("editor-tab-source");
+    await this.workbench.command("View: Close All Editors");
+    await this.page.locator(".tab").first().waitFor({ state: "detached" });
+  }
+
   async attaches() {
-    // The palette lists the command only if text is selected.
+    await this.selectAll();
+    await this.workbench.command("Allma: Ask About the Selection");
+    await this.chat.getByText(/^harbor\.py, lines/).waitFor();
+    await this.workbench.screenshot("attached");
+    await this.chat.getByRole("button", { name: /^Remove harbor\.py/ }).click();
+    await this.chat.getByText(/^harbor\.py, lines/).waitFor({ state: "detached" });
+  }
+
+  /** Selects the text of harbor.py. The palette lists some commands only then. */
+  async selectAll() {
     const selected = this.page.locator(".statusbar-item", { hasText: "selected" }).first();
     await this.waitFor(async () => {
       await this.page.locator(".tab.active", { hasText: "harbor.py" }).click();
@@ -164,11 +220,6 @@ class Steps {
       await this.page.keyboard.press("Control+a");
       return selected.isVisible();
     });
-    await this.workbench.command("Allma: Ask About the Selection");
-    await this.chat.getByText(/^harbor\.py, lines/).waitFor();
-    await this.workbench.screenshot("attached");
-    await this.chat.getByRole("button", { name: /^Remove harbor\.py/ }).click();
-    await this.chat.getByText(/^harbor\.py, lines/).waitFor({ state: "detached" });
   }
 
   async renames() {
@@ -199,7 +250,7 @@ class Steps {
 
   async reloads() {
     await this.question.fill("a half-written question");
-    await this.workbench.reload();
+    await this.workbench.reload("a half-written question");
     await this.workbench.openChat();
     await this.chat.getByText("How often is a silent ferry asked").waitFor({ timeout: SLOW });
     assert.equal(await this.question.inputValue(), "a half-written question");

@@ -175,8 +175,17 @@ export class Workbench {
 
   /** The chat view's webview. */
   get chat() {
+    return this.webview('[src*="purpose=webviewView"]');
+  }
+
+  /** The chat in an editor tab. */
+  get editorChat() {
+    return this.webview(':not([src*="purpose=webviewView"])');
+  }
+
+  webview(which) {
     return this.page
-      .frameLocator('iframe.webview.ready[src*="extensionId=allma.allma"]')
+      .frameLocator(`iframe.webview.ready[src*="extensionId=allma.allma"]${which}`)
       .frameLocator("iframe#active-frame");
   }
 
@@ -192,11 +201,17 @@ export class Workbench {
     return item;
   }
 
-  /** Reloads the window with the editor's command, so that the editor saves its state. */
-  async reload() {
-    const loaded = this.page.waitForEvent("domcontentloaded");
-    await this.command("Developer: Reload Window");
-    await loaded;
+  /**
+   * Reloads the window once the browser has stored a text. The workbench stores its state every few
+   * seconds, later under load; what it begins to store when the page is left may be lost.
+   */
+  async reload(text) {
+    const end = Date.now() + 120_000;
+    while (!(await this.page.evaluate(isStored, text))) {
+      if (Date.now() > end) throw new Error(`not stored: ${text}`);
+      await this.page.waitForTimeout(250);
+    }
+    await this.page.reload({ waitUntil: "domcontentloaded", timeout: 120_000 });
     await this.page.locator(".monaco-workbench").waitFor({ timeout: 120_000 });
   }
 
@@ -213,6 +228,23 @@ export class Workbench {
     }
     throw new Error(`code-server did not start:\n${this.log.slice(-2000)}`);
   }
+}
+
+/** Runs in the page: whether the workbench's state in the browser's storage has a text. */
+async function isStored(text) {
+  const done = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  for (const { name } of await indexedDB.databases()) {
+    if (!name.startsWith("vscode-web-state-db")) continue;
+    const database = await done(indexedDB.open(name));
+    const values = await done(database.transaction("ItemTable").objectStore("ItemTable").getAll());
+    database.close();
+    if (values.some((value) => String(value).includes(text))) return true;
+  }
+  return false;
 }
 
 function serverSettings() {

@@ -1,5 +1,13 @@
 /** Messages between the extension and the chat's webview, and the values they carry. */
-import type { Answer, AnswerStats, Citation, Failure, Grounding, MessageSource } from "../protocol";
+import type {
+  Answer,
+  AnswerStats,
+  AskParams,
+  Citation,
+  Failure,
+  Grounding,
+  MessageSource,
+} from "../protocol";
 import { type Action, NOTHING_FOUND, type Remark, type Step, stepForNotice } from "./steps";
 
 /** A numbered source, of a new answer or of a stored message. */
@@ -59,7 +67,13 @@ export type Attachment =
       language: string;
       text: string;
     }
+  | { kind: "text"; label: string; text: string }
   | { kind: "scope"; path: string; label: string };
+
+/** What can be attached by its name in the question. */
+export type Mention =
+  | { kind: "file" | "folder"; path: string; label: string; detail: string }
+  | { kind: "selection"; label: string; detail: string };
 
 export type Connection =
   | { state: "starting" }
@@ -111,7 +125,9 @@ export type ToView =
   | { type: "chunk"; text: string }
   | { type: "thinking"; text: string }
   | { type: "status"; text: string }
-  | { type: "compose"; text: string | null };
+  | { type: "compose"; text: string | null }
+  /** Answers the `suggest` of this number. */
+  | { type: "suggestions"; number: number; mentions: Mention[] };
 
 /** A question, with the conversation that was shown when it was sent. */
 export interface TypedQuestion {
@@ -132,6 +148,11 @@ export type FromView =
   | { type: "copy"; text: string }
   | { type: "insert"; text: string }
   | { type: "attach" }
+  | { type: "attachText"; label: string; text: string }
+  | { type: "suggest"; number: number; query: string }
+  | { type: "mention"; mention: Mention }
+  /** Files and folders that were dropped or pasted, as URIs. */
+  | { type: "drop"; uris: string[] }
   | { type: "detach"; index: number }
   | { type: "model"; name: string }
   | { type: "refresh" }
@@ -209,13 +230,22 @@ function isCited(number: number, content: string): boolean {
   return content.includes(`[${number}]`);
 }
 
-/** The question as it is sent to the model: its text, then the attached selections. */
+/** The part of the index that a question is restricted to. */
+export function scopeOf(attachments: readonly Attachment[]): Pick<AskParams, "workspace" | "path"> {
+  const paths = attachments.flatMap((a) => (a.kind === "scope" ? [a.path] : []));
+  if (paths.length < 2) return { workspace: paths[0] };
+  // In a list of patterns, commas and braces of a name are matched as any character.
+  return { workspace: "all", path: paths.map((path) => path.replace(/[,{}]/g, "?")).join(", ") };
+}
+
+/** The question as it is sent to the model: its text, then the attached texts. */
 export function withSelections(question: string, attachments: readonly Attachment[]): string {
   const parts = [question.trim()];
   for (const a of attachments) {
-    if (a.kind !== "selection") continue;
+    if (a.kind === "scope") continue;
     const fence = "`".repeat(Math.max(3, longestFence(a.text) + 1));
-    parts.push(`${a.label}:\n${fence}${a.language}\n${a.text}\n${fence}`);
+    const language = a.kind === "selection" ? a.language : "";
+    parts.push(`${a.label}:\n${fence}${language}\n${a.text}\n${fence}`);
   }
   return parts.filter(Boolean).join("\n\n");
 }

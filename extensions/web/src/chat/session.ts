@@ -12,6 +12,7 @@ import {
   noticeRemarks,
   type Opening,
   type Pending,
+  scopeOf,
   sourceOf,
   type ToView,
   type Turn,
@@ -95,7 +96,7 @@ export class Session {
     if (this.busy) return;
     const full = withSelections(question, this.attachments);
     if (!full) return;
-    const scope = this.attachments.find((a) => a.kind === "scope");
+    const scope = scopeOf(this.attachments);
     this.attachments = this.attachments.filter((a) => a.kind === "scope");
     const stopping = new AbortController();
     this.stopping = stopping;
@@ -118,7 +119,7 @@ export class Session {
           useRag,
           deep,
           replaces,
-          workspace: scope?.path,
+          ...scope,
         },
         (progress) => this.onProgress(stopping, progress),
         stopping.signal,
@@ -178,11 +179,9 @@ export class Session {
   }
 
   attach(attachment: Attachment): void {
-    // A question has at most one scope, and any number of selections.
-    const others = this.attachments.filter(
-      (a) => a.kind !== "scope" || attachment.kind !== "scope",
-    );
-    this.attachments = [...others, attachment];
+    const isSame = (a: Attachment) =>
+      a.kind === "scope" && attachment.kind === "scope" && a.path === attachment.path;
+    this.attachments = [...this.attachments.filter((a) => !isSame(a)), attachment];
     this.publish();
   }
 

@@ -31,6 +31,7 @@ export function reduce(state: ViewState, message: ToView): ViewState {
     case "status":
       return changed(state, () => ({ status: message.text }));
     case "compose":
+    case "suggestions":
       return state;
   }
 }

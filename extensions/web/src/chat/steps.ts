@@ -13,6 +13,9 @@ export type Action =
   | "ingest"
   | "doctor"
   | "trust"
+  | "newChat"
+  | "conversations"
+  | "search"
   | "startOllama";
 
 export interface Step {

@@ -1,6 +1,7 @@
 /** The chat: a conversation with its title, in the chat's components. */
 
-import type { Attachment, FromView, Source, ToView } from "../chat/messages";
+import { IndexedPaths } from "../chat/mentions";
+import type { Attachment, FromView, Mention, Source, ToView } from "../chat/messages";
 import { basename } from "../chat/messages";
 import { Session } from "../chat/session";
 import type { Action } from "../chat/steps";
@@ -26,6 +27,8 @@ export interface Surroundings {
 const ACTIONS = new Map<Action, string>([
   ["status", "#/documents"],
   ["documents", "#/documents"],
+  ["newChat", "#/"],
+  ["search", "#/search"],
   ["ingest", "#/documents"],
   ["models", "#/settings"],
   ["pullModel", "#/settings"],
@@ -38,6 +41,7 @@ export class ChatPane {
   private readonly title = h("h1", {}, "New chat");
   private readonly buttons = h("div", { class: "tools" });
   private readonly chat: Chat;
+  private readonly paths: IndexedPaths;
 
   constructor(
     private readonly server: Server,
@@ -53,6 +57,9 @@ export class ChatPane {
       },
       (message) => this.send(message),
       () => this.onSession(),
+    );
+    this.paths = new IndexedPaths((cursor, limit) =>
+      server.call("documents", { state: "indexed", cursor, limit }),
     );
     const body = h("div", { class: "chat-body" });
     this.element.append(h("header", {}, this.title, this.buttons), body);
@@ -83,8 +90,19 @@ export class ChatPane {
 
   /** Restricts questions to a file or folder. */
   attach(path: string): void {
-    this.session.attach({ kind: "scope", path, label: basename(path) } satisfies Attachment);
+    this.restrict(path);
     this.compose(null);
+  }
+
+  private restrict(path: string): void {
+    this.session.attach({ kind: "scope", path, label: basename(path) } satisfies Attachment);
+  }
+
+  private async suggest(number: number, query: string): Promise<void> {
+    const workspaces = this.monitor.status?.workspaces ?? [];
+    // A server that is away is told by the notice.
+    const mentions = await this.paths.find(query, workspaces).catch((): Mention[] => []);
+    this.send({ type: "suggestions", number, mentions });
   }
 
   private choices() {
@@ -136,6 +154,16 @@ export class ChatPane {
         return toast("Copied.");
       case "attach":
         return this.pickScope();
+      case "attachText":
+        return session.attach({ kind: "text", label: message.label, text: message.text });
+      case "suggest":
+        return this.suggest(message.number, message.query);
+      case "mention":
+        if (message.mention.kind !== "selection") this.restrict(message.mention.path);
+        return;
+      case "drop":
+        for (const uri of message.uris) this.restrict(decodeURIComponent(new URL(uri).pathname));
+        return;
       case "detach":
         return session.detach(message.index);
       case "model":

@@ -1,9 +1,10 @@
 /** The chat: renders the state it receives, and posts what the user does. */
-import type { FromView, ToView, Turn, ViewState } from "../chat/messages";
+import type { FromView, Source, ToView, Turn, ViewState } from "../chat/messages";
 import { INITIAL, indexText, noticeOf, reduce } from "../chat/state";
 import type { Action } from "../chat/steps";
 import { Composer, type Draft } from "./composer";
 import { codicon, h, withCode } from "./dom";
+import { PassageCard } from "./passageCard";
 import { openingElement, PendingElement, turnElement } from "./turns";
 
 /** Where the chat is shown: an editor's webview, or a page. */
@@ -22,6 +23,12 @@ const SUGGESTIONS = [
   "How are the tests run?",
 ];
 
+/** The questions of the conversation, the latest first, each once. */
+function questionsOf({ turns }: ViewState): string[] {
+  const asked = turns.filter((turn) => turn.role === "user").map((turn) => turn.text);
+  return [...new Set(asked.reverse())];
+}
+
 export class Chat {
   private state: ViewState = INITIAL;
   private scheduled = false;
@@ -38,6 +45,7 @@ export class Chat {
   });
   private readonly list = h("div");
   private readonly announcer = h("div", { class: "unseen", role: "status" });
+  private readonly card = new PassageCard(this.log, (citation) => this.sourceOf(citation));
   private readonly composer: Composer;
   private pending: PendingElement;
   private readonly actions;
@@ -53,15 +61,17 @@ export class Chat {
       ask: (question: string, replaces?: string) => this.ask(question, replaces),
       edit: (question: Turn) => this.composer.edit(question),
       askAgain: (question: string, replaces?: string) => this.ask(question, replaces),
-      lastQuestion: () => this.state.turns.findLast((turn) => turn.role === "user") ?? null,
+      questions: () => questionsOf(this.state),
       saveDraft: host.saveDraft,
     };
     this.composer = new Composer(this.actions, { draft: "", useRag: true, ...host.draft });
     this.pending = new PendingElement(this.actions);
     this.log.append(this.list);
-    element.append(this.notice, this.log, this.composer.element, this.announcer);
+    element.append(this.notice, this.log, this.composer.element, this.announcer, this.card.element);
     addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.state.pending) host.post({ type: "stop" });
+      if (event.key !== "Escape") return;
+      if (this.card.isOpen) this.card.close();
+      else if (this.state.pending) host.post({ type: "stop" });
     });
     new ResizeObserver(() => this.follow()).observe(this.log);
     this.render();
@@ -76,6 +86,7 @@ export class Chat {
     // The best passage comes first, so show the beginning of such an answer, not its end.
     if (before.pending && !this.state.pending && last?.passagesOnly) this.showFromQuestion = true;
     if (message.type === "compose") this.composer.compose(message.text);
+    if (message.type === "suggestions") this.composer.suggest(message);
     if (this.scheduled) return;
     this.scheduled = true;
     requestAnimationFrame(() => {
@@ -109,11 +120,17 @@ export class Chat {
       this.host.post({ type: button.dataset.code === "copy" ? "copy" : "insert", text });
       return;
     }
-    const turn = button.closest<HTMLElement>("[data-turn]")?.dataset.turn;
+    const source = this.sourceOf(button);
+    this.card.close();
+    if (source) this.host.post({ type: "open", source, extracted: false });
+  }
+
+  /** The source of a number in an answer. */
+  private sourceOf(citation: HTMLElement): Source | undefined {
+    const turn = citation.closest<HTMLElement>("[data-turn]")?.dataset.turn;
     const { turns, pending } = this.state;
     const sources = turns.find((t) => t.id === turn)?.sources ?? pending?.sources;
-    const source = sources?.find((s) => String(s.number) === button.dataset.source);
-    if (source) this.host.post({ type: "open", source, extracted: false });
+    return sources?.find((s) => String(s.number) === citation.dataset.source);
   }
 
   private render(): void {

@@ -1,11 +1,16 @@
 /** The input of the chat: text, attachments, use of documents, model. */
-import type { Attachment, FromView, Turn, ViewState } from "../chat/messages";
+import type { Attachment, FromView, ToView, Turn, ViewState } from "../chat/messages";
+import type { Action } from "../chat/steps";
+import { Completion } from "./completion";
 import { codicon, h, iconButton } from "./dom";
+import { isLong, pastedLabel, textOf, transferred } from "./transfer";
 
 export interface ComposerActions {
   post(message: FromView): void;
+  offers(action: Action): boolean;
   ask(question: string, replaces?: string): void;
-  lastQuestion(): Turn | null;
+  /** The questions of the conversation, the latest first. */
+  questions(): readonly string[];
   saveDraft(draft: Draft): void;
 }
 
@@ -28,17 +33,40 @@ export class Composer {
     placeholder: "Ask about your documents…",
     input: () => this.onInput(),
     keydown: (event) => this.onKey(event as KeyboardEvent),
+    paste: (event) => this.onPaste(event as ClipboardEvent),
   });
+  private readonly completion = new Completion(this.text, {
+    post: (message) => this.actions.post(message),
+    offers: (action) => this.actions.offers(action),
+    models: () => this.models,
+    toggle: (what) => (what === "deep" ? this.toggleDeep() : this.setRag(!this.useRag)),
+    useDocuments: () => this.setRag(true),
+    changed: () => this.onInput(),
+  });
+  /** Why something could not be attached. */
+  private readonly refusal = h("p", { class: "refusal", role: "alert", hidden: true });
   private readonly attachments = h("ul", { class: "attachments", "aria-label": "Attached" });
   private readonly rag = h(
     "button",
-    { type: "button", class: "switch", role: "switch", click: () => this.setRag(!this.useRag) },
+    {
+      type: "button",
+      class: "switch",
+      role: "switch",
+      "aria-label": "Documents",
+      click: () => this.setRag(!this.useRag),
+    },
     codicon("library"),
     h("span", {}, "Documents"),
   );
   private readonly deepSwitch = h(
     "button",
-    { type: "button", class: "switch", role: "switch", click: () => this.setDeep(!this.isDeep) },
+    {
+      type: "button",
+      class: "switch",
+      role: "switch",
+      "aria-label": "Deep",
+      click: () => this.setDeep(!this.isDeep),
+    },
     codicon("layers"),
     h("span", {}, "Deep"),
   );
@@ -48,6 +76,7 @@ export class Composer {
     change: () => this.onModel(),
   });
   private readonly send = h("button", { type: "submit", class: "send" });
+  private models: readonly string[] = [];
   private busy = false;
   private chosen = "";
   private useRag: boolean;
@@ -66,8 +95,17 @@ export class Composer {
     this.conversation = saved.conversation ?? null;
     this.element = h(
       "form",
-      { class: "composer", submit: (event) => this.onSubmit(event) },
+      {
+        class: "composer",
+        submit: (event) => this.onSubmit(event),
+        dragover: (event) => this.onDrag(event as DragEvent),
+        dragleave: () => this.element.classList.remove("dropping"),
+        drop: (event) => this.onDrop(event as DragEvent),
+      },
+      this.completion.suggestions.list,
+      this.completion.suggestions.announcer,
       this.attachments,
+      this.refusal,
       this.text,
       h(
         "div",
@@ -127,6 +165,10 @@ export class Composer {
     this.onInput();
   }
 
+  suggest({ number, mentions }: Extract<ToView, { type: "suggestions" }>): void {
+    this.completion.receive(number, mentions);
+  }
+
   grow(): void {
     this.text.style.height = "auto";
     this.text.style.height = `${this.text.scrollHeight + 2}px`;
@@ -155,11 +197,11 @@ export class Composer {
   }
 
   private attachment(attachment: Attachment, index: number): HTMLElement {
-    const icon = attachment.kind === "selection" ? "selection" : "filter";
-    const label = attachment.kind === "selection" ? attachment.label : `Only ${attachment.label}`;
+    const icon = { selection: "selection", text: "note", scope: "filter" }[attachment.kind];
+    const label = attachment.kind === "scope" ? `Only ${attachment.label}` : attachment.label;
     return h(
       "li",
-      { title: attachment.path },
+      { title: attachment.kind === "text" ? attachment.text.slice(0, 1_000) : attachment.path },
       codicon(icon),
       h("span", {}, label),
       iconButton("close", `Remove ${label}`, () => this.actions.post({ type: "detach", index })),
@@ -168,6 +210,7 @@ export class Composer {
 
   private showModels({ engine }: ViewState): void {
     const names = engine?.models ?? [];
+    this.models = names;
     this.chosen = engine?.model ?? "";
     this.model.hidden = names.length === 0;
     const options = names.map((name) => h("option", { value: name }, name));
@@ -211,7 +254,16 @@ export class Composer {
     } else this.actions.post({ type: "model", name });
   }
 
+  /** Also turns documents on: without them there is nothing to search. */
+  private toggleDeep(): void {
+    const on = !this.deep;
+    if (on) this.setRag(true);
+    this.setDeep(on);
+  }
+
   private onInput(): void {
+    this.refusal.hidden = true;
+    this.completion.update();
     this.grow();
     this.save();
   }
@@ -231,17 +283,67 @@ export class Composer {
   }
 
   private onKey(event: KeyboardEvent): void {
+    if (this.completion.onKey(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       if (!this.busy) this.element.requestSubmit();
-    } else if (event.key === "ArrowUp" && this.text.value === "") {
-      const last = this.actions.lastQuestion();
-      if (last === null) return;
-      event.preventDefault();
-      this.edit(last);
+    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      if (this.recall(event.key === "ArrowUp" ? 1 : -1)) event.preventDefault();
     } else if (event.key === "Escape" && this.replaces !== undefined) {
       this.text.value = "";
       this.stopEditing();
+    }
+  }
+
+  /** Replaces an empty input, or a recalled question, by an older or newer one. */
+  private recall(step: number): boolean {
+    const questions = this.actions.questions();
+    const { value, selectionEnd } = this.text;
+    const shown = value === "" ? -1 : questions.indexOf(value);
+    const isElsewhere = selectionEnd !== value.length || (step > 0 && value.includes("\n"));
+    if ((value !== "" && shown < 0) || isElsewhere) return false;
+    const next = shown + step;
+    if (next < -1 || next >= questions.length) return false;
+    this.compose(questions[next] ?? "");
+    return true;
+  }
+
+  private onPaste(event: ClipboardEvent): void {
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (this.take(event.clipboardData)) event.preventDefault();
+    else if (isLong(text)) {
+      event.preventDefault();
+      this.actions.post({ type: "attachText", label: pastedLabel(text), text });
+    }
+  }
+
+  private onDrag(event: DragEvent): void {
+    const types = event.dataTransfer?.types ?? [];
+    if (!types.includes("Files") && !types.some((type) => type.endsWith("uri-list"))) return;
+    event.preventDefault();
+    this.element.classList.add("dropping");
+  }
+
+  private onDrop(event: DragEvent): void {
+    this.element.classList.remove("dropping");
+    if (this.take(event.dataTransfer)) event.preventDefault();
+  }
+
+  /** Attaches the files that were dropped or pasted; returns whether there are any. */
+  private take(data: DataTransfer | null): boolean {
+    const { uris, files } = transferred(data);
+    if (uris.length) this.actions.post({ type: "drop", uris });
+    for (const file of files) void this.attachFile(file);
+    if (uris.length) this.setRag(true);
+    return uris.length + files.length > 0;
+  }
+
+  private async attachFile(file: File): Promise<void> {
+    try {
+      this.actions.post({ type: "attachText", label: file.name, text: await textOf(file) });
+    } catch (error) {
+      this.refusal.textContent = error instanceof Error ? error.message : String(error);
+      this.refusal.hidden = false;
     }
   }
 }

@@ -25,7 +25,7 @@ md.renderer.rules.cite = (tokens, index, _options, env) => {
   const source = sources.find((s) => s.number === Number(number));
   if (!source) return `<span class="cite">${number}</span>`;
   const name = escapeHtml(`Source ${number}: ${source.label}, ${source.location}`);
-  return `<button type="button" class="cite" data-source="${number}" title="${name}" aria-label="${name}">${number}</button>`;
+  return `<button type="button" class="cite" data-source="${number}" aria-label="${name}">${number}</button>`;
 };
 
 md.renderer.rules.fence = (tokens, index) => {

@@ -24,6 +24,7 @@ export class PageTests {
       ["files are uploaded, and hostile ones refused", () => this.uploads()],
       ["a model and colours are chosen", () => this.settings()],
       ["questions are restricted to a file", () => this.restricts()],
+      ["files are mentioned and commands typed, by keyboard", () => this.mentions()],
       ["a reader sees no way to change anything", () => this.reads()],
       ["every control has a name, and the keyboard reaches the question", () => this.keyboard()],
       ["a narrow page fits, and its menu opens", () => this.phone()],
@@ -243,6 +244,40 @@ export class PageTests {
     await this.page.getByText("What was used").click();
     const sources = await this.page.locator(".sources .file").allTextContents();
     assert.deepEqual([...new Set(sources)], ["manual.pdf"]);
+  }
+
+  async mentions() {
+    await this.go("");
+    await this.question.pressSequentially("what says @retr");
+    const option = this.page.getByRole("option", { name: "retries.md" });
+    await option.waitFor();
+    assert.equal(await option.getAttribute("aria-selected"), "true");
+    await this.site.screenshot(this.page, "mention");
+    await this.page.keyboard.press("Enter");
+    assert.equal(await this.question.inputValue(), "what says retries.md ");
+    await this.page.getByText("Only retries.md").waitFor();
+    await this.question.pressSequentially("and @man");
+    await this.page.getByRole("option", { name: "manual.pdf" }).click();
+    await this.page.getByText("Only manual.pdf").waitFor();
+    await this.question.pressSequentially("of the keeper and the silent ferry?");
+    await this.page.keyboard.press("Enter");
+    await this.page.getByRole("button", { name: "Answer again" }).waitFor();
+    await this.page.getByText("What was used").click();
+    const sources = await this.page.locator(".sources .file").allTextContents();
+    assert.deepEqual([...new Set(sources)].sort(), ["manual.pdf", "retries.md"]);
+    await this.question.pressSequentially("@gone.md");
+    await this.page.getByText("No indexed file or folder matches “gone.md”.").first().waitFor();
+    await this.site.screenshot(this.page, "mention-gone");
+    await this.question.fill("");
+    await this.page.keyboard.press("ArrowUp");
+    assert.match(await this.question.inputValue(), /silent ferry\?$/);
+    await this.question.fill("");
+    await this.question.pressSequentially("/");
+    await this.page.getByRole("option", { name: "/deep" }).waitFor();
+    await this.site.screenshot(this.page, "commands");
+    await this.question.pressSequentially("new");
+    await this.page.keyboard.press("Enter");
+    await this.page.getByText("Ask your folders and documents").waitFor();
   }
 
   async reads() {

@@ -51,6 +51,12 @@ export function suites(): void {
     const request: typeof context.ctx.request = (type, params, token) =>
       context.ctx.request(type, params, token);
 
+    /** The text of the source that is marked. */
+    const markedText = () => {
+      const { editor, range } = context.ctx.marks.shown ?? {};
+      return editor?.document.getText(range) ?? "";
+    };
+
     const find = async (query: string, file: string) => {
       const { passages } = await request(rpc.search, { query });
       const passage = passages.find((p) => path.basename(p.path) === file);
@@ -96,8 +102,12 @@ export function suites(): void {
       const passage = await find("asked seven times", "retries.md");
       const editor = await openSource(context.ctx, passage);
       assert.equal(editor?.document.uri.fsPath, path.join(project, "docs", "retries.md"));
-      assert.equal(editor?.selection.start.line, passage.startLine - 1);
-      assert.match(editor?.document.getText(editor.selection) ?? "", /seven times/);
+      assert.equal(editor?.selection.active.line, passage.startLine - 1);
+      assert.ok(editor?.selection.isEmpty);
+      assert.match(markedText(), /seven times/);
+      await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), "x"));
+      assert.equal(markedText(), "");
+      await vscode.commands.executeCommand("undo");
     });
 
     it("opens a source in a PDF as extracted text, where no viewer can open the page", async () => {
@@ -105,7 +115,7 @@ export function suites(): void {
       assert.equal(passage.page, 2);
       const editor = await openSource(context.ctx, passage);
       assert.equal(editor?.document.uri.scheme, "allma");
-      assert.match(editor?.document.getText(editor.selection) ?? "", /Edda Holm/);
+      assert.match(markedText(), /Edda Holm/);
     });
 
     it("shows the source that was opened last, however quickly", async () => {
