@@ -1,6 +1,7 @@
 """The README's instructions for VS Code, Neovim, Emacs and Vim, followed in these editors."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,31 @@ def test_neovim_has_the_plugin(
     [block] = blocks("sh", "Neovim")
     subprocess.run(["bash", "-euc", block], cwd=ROOT, check=True)
     run("nvim", "--headless", "+if exists(':Allma') != 2 | cquit | endif", "+qa!")
+
+
+def test_neovim_has_the_plugin_of_a_release_archive(
+    isolated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(isolated))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    readme = (ROOT / "extensions/neovim/README.md").read_text("utf-8")
+    [make] = [block for block in commands(readme) if "git archive" in block]
+    [install] = [block for block in commands(readme) if "tar -xzf" in block]
+    archive = tmp_path / "allma.nvim-0.1.0.tar.gz"
+    make = make.replace(f"--output={archive.name}", f"--output={archive}")
+    subprocess.run(["bash", "-euc", make], cwd=ROOT, check=True)
+    subprocess.run(["bash", "-euc", install], cwd=tmp_path, check=True)
+    [plugin] = isolated.glob(".local/share/nvim/site/pack/allma/start/*")
+    assert {"LICENSE", "README.md", "doc", "lua", "plugin"} <= set(os.listdir(plugin))
+    assert not set(os.listdir(plugin)) & {"tests", ".gitignore"}
+    topic = "empty(getcompletion('allma.setup()', 'help'))"
+    checks = f"+if exists(':Allma') != 2 || {topic} | cquit | endif"
+    run("nvim", "--headless", checks, "+qa!")
+
+
+def commands(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
 
 
 def test_vs_code_has_the_extension(

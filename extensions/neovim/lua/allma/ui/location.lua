@@ -118,6 +118,7 @@ function M.preview(source)
   })
   -- Not as Markdown that is concealed: that would hide brackets, backticks and stars.
   vim.wo[window].conceallevel = 0
+  vim.wo[window].linebreak = true
   local filetype = vim.filetype.match({ filename = source.path }) or "text"
   local language = vim.treesitter.language.get_lang(filetype)
   if not language or not pcall(vim.treesitter.start, buf, language) then
