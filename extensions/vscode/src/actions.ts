@@ -12,6 +12,7 @@ export const COMMANDS: Record<Action, string> = {
   models: "allma.vscode.models",
   pullModel: "allma.vscode.pullModel",
   ingest: "allma.vscode.ingest",
+  sync: "allma.vscode.sync",
   doctor: "allma.vscode.doctor",
   newChat: "allma.vscode.newChat",
   conversations: "allma.vscode.openConversation",

@@ -114,16 +114,27 @@ function folderItem(status: rpc.WorkspaceStatus): vscode.TreeItem {
   item.id = `workspace:${status.path}`;
   item.contextValue = "workspace";
   item.resourceUri = vscode.Uri.file(status.path);
-  item.iconPath = vscode.ThemeIcon.Folder;
-  const pending = status.pending ? `, ${status.pending} pending` : "";
-  item.description = `${status.documents} indexed${pending}`;
+  const isStopped = status.reason !== null;
+  item.iconPath = isStopped ? icon("warning", "list.warningForeground") : vscode.ThemeIcon.Folder;
+  item.description = folderText(status);
   item.tooltip = [
     status.path,
     `${status.documents} documents, ${status.chunks} passages`,
     `${status.failed} failed, ${status.skipped} skipped, ${status.pending} pending`,
     status.watching ? "Watching for changes." : "Not watching for changes.",
-  ].join("\n");
+    status.reason,
+    status.notice,
+  ]
+    .filter(Boolean)
+    .join("\n");
   return item;
+}
+
+/** What is being indexed, or why it is not, or what is indexed. */
+function folderText({ reason, done, total, documents, pending }: rpc.WorkspaceStatus): string {
+  if (reason !== null) return reason;
+  if (total !== null) return `indexing ${done ?? 0} of ${total}`;
+  return `${documents} indexed${pending ? `, ${pending} pending` : ""}`;
 }
 
 function groupItem(group: Group): vscode.TreeItem {

@@ -92,7 +92,10 @@ export class EngineMonitor implements vscode.Disposable {
     if (!this.status) return null;
     const model = this.model.pending ?? config.chatModel ?? null;
     const trusted = vscode.workspace.isTrusted;
-    const summary = summaryOf(this.status, this.models, { model, trusted });
+    const folders = vscode.workspace.workspaceFolders ?? [];
+    // The troubles of other projects are shown in the documents view.
+    const isShown = (path: string) => folders.some(({ uri }) => uri.fsPath === path);
+    const summary = summaryOf(this.status, this.models, { model, trusted }, isShown);
     return { ...summary, indexing: this.indexing };
   }
 

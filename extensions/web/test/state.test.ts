@@ -6,6 +6,8 @@ import { stepForModelServer } from "../src/chat/steps";
 const ENGINE: EngineSummary = {
   documents: 312,
   folders: 1,
+  failed: 0,
+  stopped: null,
   indexing: null,
   embedderReason: null,
   ollama: { reachable: true, reason: null, step: null },
@@ -50,6 +52,7 @@ describe("the notice", () => {
     [ready({ models: [] }), "pullModel"],
     [ready({ indexing: { done: 312, total: 585 } }), "status"],
     [ready({ embedderReason: "Nothing answers." }), "doctor"],
+    [ready({ stopped: "The disk is full." }), "sync"],
     [ready({ trusted: false }), "trust"],
     [ready({ documents: 0 }), "ingest"],
   ])("offers the step that helps (%#)", (state, action) => {
@@ -64,4 +67,5 @@ describe("the notice", () => {
 
 test("the size of the index is described in words", () => {
   expect(indexText({ ...ENGINE, documents: 1200 })).toBe("1,200 documents in 1 folder");
+  expect(indexText({ ...ENGINE, failed: 3 })).toBe("312 documents in 1 folder, 3 failed");
 });

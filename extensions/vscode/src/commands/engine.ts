@@ -45,6 +45,9 @@ export const showLog =
   () =>
     ctx.log.show();
 
+export const walkthrough = () => () =>
+  vscode.commands.executeCommand("workbench.action.openWalkthrough", "allma.allma#allma.start");
+
 export const install =
   ({ ctx, report }: CommandContext) =>
   async () => {
@@ -82,6 +85,7 @@ function entries(ctx: Ctx): Entry[] {
     command("$(search) Search", "search"),
     command("$(new-folder) Index files or folders…", "ingest"),
     command("$(server-environment) Choose or manage models…", "models"),
+    command("$(settings-gear) Change the server's settings…", "serverSettings"),
     command("$(pulse) Check everything", "doctor"),
     command("$(debug-restart) Restart the server", "restart"),
     command("$(output) Show the log", "showLog"),
@@ -105,6 +109,7 @@ function statusEntries(ctx: Ctx): Entry[] {
   const folders: Entry[] = status.workspaces.map((w) => ({
     label: `$(folder) ${w.path}`,
     description: `${w.documents} documents, ${w.failed} failed, ${w.skipped} skipped`,
+    detail: w.reason ?? w.notice ?? undefined,
     run: () => vscode.commands.executeCommand("allma.documents.focus"),
   }));
   const step = stepForModelServer(status.ollama);

@@ -8,6 +8,7 @@ import { explain } from "./explain";
 import * as index from "./indexing";
 import * as models from "./models";
 import { search } from "./search";
+import { serverSettings } from "./settings";
 
 type Command = (context: CommandContext) => (...args: never[]) => unknown;
 
@@ -38,6 +39,8 @@ const COMMANDS: Record<string, Command> = {
   pullModel: models.pull,
   status: engine.status,
   doctor: engine.doctor,
+  serverSettings,
+  walkthrough: engine.walkthrough,
   restart: engine.restart,
   showLog: engine.showLog,
   install: engine.install,

@@ -31,10 +31,12 @@ export const retryDocument = (context: CommandContext) => async (item: DocumentI
   if (item.kind === "document") await run(context, [vscode.Uri.file(item.row.path)]);
 };
 
-export const sync = (context: CommandContext) => async () => {
+/** Updates the index; of the folder that is given, or of all. */
+export const sync = (context: CommandContext) => async (folder?: DocumentItem) => {
   if (!isTrusted()) return;
+  const path = folder?.kind === "workspace" ? folder.status.path : undefined;
   const report = await withProgress(context.ctx, "Updating the index", (tokens, token) =>
-    context.ctx.request(rpc.sync, tokens, token),
+    context.ctx.request(rpc.sync, { path, ...tokens }, token),
   );
   await context.ctx.engine.refresh();
   await showReport(context.ctx, report);

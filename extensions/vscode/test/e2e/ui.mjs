@@ -1,5 +1,7 @@
 // The packaged extension in a browser, from the first index to a reload of the window.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Workbench } from "./workbench.mjs";
 
 const SLOW = 180_000;
@@ -56,11 +58,13 @@ class Steps {
       ["the chat opens in an editor tab, with the same conversation", () => this.opensTab()],
       ["a model is downloaded and selected", () => this.switchesModel()],
       ["a reloaded window shows the same conversation", () => this.reloads()],
+      ["a setting of the server is changed, and a wrong value refused", () => this.configures()],
       ["a new chat starts empty, and the earlier one can be opened", () => this.returns()],
       [
         "without Ollama, passages are shown with instructions to start it",
         () => this.withoutOllama(),
       ],
+      ["in high contrast, boxes and the active suggestion have borders", () => this.contrast()],
       ["the view works when it is narrow, and in a dark theme", () => this.narrowAndDark()],
     ];
   }
@@ -262,6 +266,36 @@ class Steps {
     await this.workbench.screenshot("reloaded");
   }
 
+  async configures() {
+    const input = this.page.locator(".quick-input-widget input.input");
+    const set = async (value) => {
+      await this.workbench.command("Allma: Server Settings");
+      await input.fill("max_file_mb");
+      await this.page.locator(".quick-input-list .monaco-list-row", { hasText: "(" }).waitFor();
+      await this.workbench.screenshot("server-settings");
+      await this.page.keyboard.press("Enter");
+      await this.page.locator(".quick-input-widget", { hasText: "Larger files" }).waitFor();
+      await input.fill(value);
+      await this.page.keyboard.press("Enter");
+    };
+    await set("40");
+    await this.page
+      .getByText("max_file_mb is changed. The running engine uses 50")
+      .first()
+      .waitFor();
+    const file = join(this.workbench.folder, "config.toml");
+    assert.match(readFileSync(file, "utf8"), /max_file_mb = 40/);
+    await set("-1");
+    await this.page
+      .getByText(/max_file_mb must be/)
+      .first()
+      .waitFor();
+    await this.workbench.command("Allma: Get Started");
+    await this.page.getByText("Get Started with Allma").first().waitFor();
+    await this.workbench.screenshot("walkthrough");
+    await this.workbench.command("View: Close All Editors");
+  }
+
   async returns() {
     await this.workbench.command("Allma: New Chat");
     await this.chat.getByText("Ask your folders and documents").waitFor();
@@ -286,6 +320,38 @@ class Steps {
     await this.chat.getByRole("button", { name: "How to start Ollama" }).click();
     await this.page.locator(".tab", { hasText: "Starting Ollama" }).waitFor({ timeout: 30_000 });
     await this.workbench.screenshot("start-ollama");
+  }
+
+  async contrast() {
+    await this.row("Silent ferries").click();
+    await this.chat.getByText("How often is a silent ferry asked").waitFor();
+    for (const [theme, name] of [
+      ["Dark High Contrast", "hc-black"],
+      ["Light High Contrast", "hc-light"],
+    ]) {
+      await this.theme(theme, name);
+      await this.question.fill("/");
+      await this.chat.getByRole("option", { name: "/new" }).waitFor();
+      for (const selector of [".composer", ".suggestions", ".suggestions [aria-selected=true]"]) {
+        const color = await this.chat
+          .locator(selector)
+          .first()
+          .evaluate((element) => getComputedStyle(element).borderTopColor);
+        assert.doesNotMatch(color, /, 0\)$|transparent/, `${selector}: ${color}`);
+      }
+      await this.workbench.screenshot(name);
+      await this.question.fill("");
+    }
+    await this.theme("Light Modern", "vs");
+  }
+
+  async theme(label, name) {
+    await this.workbench.command("Preferences: Color Theme");
+    await this.page.locator(".quick-input-widget input.input").fill(label);
+    const row = this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: label });
+    await row.waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(`.monaco-workbench.${name}`).waitFor();
   }
 
   async narrowAndDark() {

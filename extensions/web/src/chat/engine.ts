@@ -3,14 +3,21 @@ import type { Job, ModelInfo, ModelList, Status } from "../protocol";
 import type { EngineSummary } from "./messages";
 import { stepForModelServer } from "./steps";
 
-/** `model`: the one that answers; `trusted`: whether the host lets folders be indexed. */
+/**
+ * `model`: the one that answers; `trusted`: whether the host lets folders be indexed; `shown`: the
+ * folders that the host shows.
+ */
 export function summaryOf(
   status: Status,
   models: ModelList | undefined,
   { model, trusted }: Pick<EngineSummary, "model" | "trusted">,
+  shown: (path: string) => boolean = () => true,
 ): EngineSummary {
   const { reachable, reason } = status.ollama;
+  const workspaces = status.workspaces.filter(({ path }) => shown(path));
   return {
+    failed: workspaces.reduce((sum, w) => sum + w.failed, 0),
+    stopped: workspaces.find((w) => w.reason !== null)?.reason ?? null,
     documents: status.workspaces.reduce((sum, w) => sum + w.documents, 0),
     folders: status.workspaces.length,
     indexing: indexingOf(status.jobs),

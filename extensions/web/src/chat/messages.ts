@@ -85,6 +85,10 @@ export type Connection =
 export interface EngineSummary {
   documents: number;
   folders: number;
+  /** Files that could not be indexed. */
+  failed: number;
+  /** Why the indexing of a folder is stopped, as a sentence. */
+  stopped: string | null;
   indexing: { done: number; total: number | null } | null;
   /** Why texts cannot be embedded at present, as a sentence. */
   embedderReason: string | null;

@@ -117,6 +117,17 @@ function engineNotice(engine: EngineSummary): Notice | null {
       ],
     };
   }
+  if (engine.stopped !== null) {
+    return {
+      icon: "warning",
+      text: engine.stopped,
+      actions: [
+        { label: "Try again", action: "sync" },
+        { label: "Show documents", action: "documents" },
+        { label: "Check everything", action: "doctor" },
+      ],
+    };
+  }
   if (!engine.trusted) {
     return {
       icon: "workspace-untrusted",
@@ -147,5 +158,6 @@ export function indexingText(indexing: { done: number; total: number | null }): 
 export function indexText(engine: EngineSummary): string {
   const plural = (n: number, noun: string) =>
     `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-  return `${plural(engine.documents, "document")} in ${plural(engine.folders, "folder")}`;
+  const failed = engine.failed ? `, ${engine.failed.toLocaleString("en")} failed` : "";
+  return `${plural(engine.documents, "document")} in ${plural(engine.folders, "folder")}${failed}`;
 }

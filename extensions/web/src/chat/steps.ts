@@ -11,6 +11,7 @@ export type Action =
   | "models"
   | "pullModel"
   | "ingest"
+  | "sync"
   | "doctor"
   | "trust"
   | "newChat"

@@ -69,7 +69,7 @@ export class ChatPane {
       iconButton("trash", "Delete this conversation", () => void this.remove()),
     );
     this.chat = new Chat(body, {
-      actions: new Set<Action>([...ACTIONS.keys(), "startOllama"]),
+      actions: new Set<Action>([...ACTIONS.keys(), "startOllama", "sync"]),
       post: (message) => void this.receive(message).catch((error) => toast(sentence(error))),
       saveDraft: (draft) => preferences.set({ draft }),
       draft: preferences.draft,
@@ -176,6 +176,10 @@ export class ChatPane {
   }
 
   private async act(action: Action): Promise<void> {
+    if (action === "sync") {
+      await this.reported(this.server.call("sync", {}));
+      return this.monitor.refresh();
+    }
     if (action === "startOllama") return told("Start Ollama", ...ollamaHelp(this.monitor.status));
     const address = ACTIONS.get(action);
     if (address) this.surroundings.go(address);

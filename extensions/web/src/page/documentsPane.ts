@@ -238,6 +238,9 @@ export class DocumentsPane {
         iconButton("comment-discussion", `Ask about ${basename(row.path)}`, () =>
           this.actions.askAbout(row.path),
         ),
+      row.state !== "indexed" &&
+        this.monitor.may("index") &&
+        iconButton("refresh", `Try ${basename(row.path)} again`, () => void this.retry(row.path)),
       this.monitor.may("remove") &&
         iconButton(
           "trash",
@@ -270,6 +273,10 @@ export class DocumentsPane {
 
   private async sync(path: string): Promise<void> {
     this.tell(await this.reported(this.server.call("sync", { path })));
+  }
+
+  private async retry(path: string): Promise<void> {
+    this.tell(await this.reported(this.server.call("ingest", { paths: [path] })));
   }
 
   private async forget(path: string): Promise<void> {

@@ -66,7 +66,7 @@ class Page {
       this.reader.element,
     );
     this.server.onUnauthorized = () => this.onUnauthorized();
-    addEventListener("hashchange", () => this.route());
+    addEventListener("hashchange", () => this.onAddress());
     addEventListener("keydown", (event) => this.onKey(event));
     NARROW.addEventListener("change", () => this.showMenu(false));
     this.showMenu(false);
@@ -104,6 +104,11 @@ class Page {
     location.replace(location.pathname);
   }
 
+  private onAddress(): void {
+    this.showMenu(false);
+    this.route();
+  }
+
   /** Shows the part of the page that the address names. */
   private route(): void {
     if (location.hash.startsWith("#code=")) return void this.start();
@@ -112,7 +117,6 @@ class Page {
       { search: this.search, documents: this.documents, settings: this.settings }[part] ??
       this.chat;
     for (const each of this.panes) each.element.hidden = each !== pane;
-    this.showMenu(false);
     this.reader.close();
     const id = part === "chat" && rest ? decodeURIComponent(rest) : undefined;
     this.sidebar.mark(part === "chat" ? "" : `#/${part}`, id);
@@ -127,7 +131,7 @@ class Page {
   }
 
   private go(address: string): void {
-    if (location.hash === address) this.route();
+    if (location.hash === address) this.onAddress();
     else location.hash = address;
   }
 

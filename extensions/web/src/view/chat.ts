@@ -1,5 +1,5 @@
 /** The chat: renders the state it receives, and posts what the user does. */
-import type { FromView, Source, ToView, Turn, ViewState } from "../chat/messages";
+import type { EngineSummary, FromView, Source, ToView, Turn, ViewState } from "../chat/messages";
 import { INITIAL, indexText, noticeOf, reduce } from "../chat/state";
 import type { Action } from "../chat/steps";
 import { Composer, type Draft } from "./composer";
@@ -221,9 +221,21 @@ export class Chat {
       h("p", {}, "Answers come with sources that open at the exact line or page."),
       ready !== null &&
         ready.documents > 0 &&
-        h("p", { class: "facts" }, codicon("library"), ` ${indexText(ready)}`),
+        h(
+          "p",
+          { class: "facts" },
+          codicon("library"),
+          ` ${indexText(ready)} `,
+          this.whyFailed(ready),
+        ),
       ...(ready ? SUGGESTIONS.map(suggestion) : []),
     );
+  }
+
+  private whyFailed({ failed }: EngineSummary): HTMLElement | false {
+    if (!failed || !this.actions.offers("documents")) return false;
+    const click = () => this.host.post({ type: "action", action: "documents" });
+    return h("button", { type: "button", class: "link", click }, "Show why");
   }
 
   /** Announces the state of the answer to screen readers. */

@@ -53,7 +53,7 @@ export class PageTests {
     const [, code] = readFileSync(new URL(file), "utf8").match(/#code=([\w-]+)/);
     assert.ok(!file.includes(code));
     await page.goto(file);
-    await page.getByText("5 documents in 1 folder").waitFor();
+    await page.getByText("5 documents in 1 folder, 1 failed").waitFor();
     assert.equal(new URL(page.url()).hash, "#/");
     const [cookie] = await page.context().cookies();
     assert.deepEqual([cookie.httpOnly, cookie.sameSite], [true, "Strict"]);
@@ -70,6 +70,8 @@ export class PageTests {
     await this.go("documents");
     const broken = this.page.locator(".document", { hasText: "broken.pdf" });
     assert.match(await broken.textContent(), /damaged/);
+    await this.page.getByRole("button", { name: "Try broken.pdf again" }).click();
+    await this.page.locator(".toasts p", { hasText: "1 failed" }).waitFor();
     await this.page.getByRole("button", { name: "Skipped 1" }).click();
     await broken.waitFor({ state: "detached" });
     await this.page.locator(".document", { hasText: "empty.txt" }).waitFor();
@@ -90,6 +92,9 @@ export class PageTests {
     await this.page.getByRole("button", { name: "Answer again" }).waitFor();
     await this.waitFor(() => /#\/chat\/.+/.test(this.page.url()));
     this.conversation = this.page.url();
+    await this.page.locator("button.cite").first().hover();
+    await this.page.getByRole("tooltip").getByText("asked seven times").waitFor();
+    await this.site.screenshot(this.page, "card");
     await this.page
       .getByRole("button", { name: /^Source 1: / })
       .first()

@@ -98,6 +98,28 @@ export function suites(): void {
       }
     });
 
+    it("shows in its tree what is being indexed, or why it is not", async () => {
+      const [folder] = await context.documents.getChildren();
+      assert.ok(folder?.kind === "workspace");
+      const shown = (change: Partial<rpc.WorkspaceStatus>) => {
+        const status = { ...folder.status, ...change };
+        return context.documents.getTreeItem({ kind: "workspace", status }).description;
+      };
+      assert.equal(shown({ done: 3, total: 12 }), "indexing 3 of 12");
+      assert.equal(shown({ reason: "The disk is full." }), "The disk is full.");
+    });
+
+    it("has a walkthrough whose pages and commands exist", async () => {
+      const { extensionUri, packageJSON } = context.ctx.extension.extension;
+      const commands = await vscode.commands.getCommands(true);
+      for (const step of packageJSON.contributes.walkthroughs[0].steps) {
+        await vscode.workspace.fs.stat(vscode.Uri.joinPath(extensionUri, step.media.markdown));
+        for (const [, command] of step.description.matchAll(/\(command:([\w.]+)/g)) {
+          assert.ok(commands.includes(command), command);
+        }
+      }
+    });
+
     it("opens a source in its file, at its lines", async () => {
       const passage = await find("asked seven times", "retries.md");
       const editor = await openSource(context.ctx, passage);
@@ -183,9 +205,9 @@ export function suites(): void {
           document.uri,
           range,
         );
-        return found.filter((action) => action.title.startsWith("Allma:"));
+        return found.filter((action) => action.title === "Ask Allma about this");
       });
-      const explain = actions.find((action) => action.title.includes("explain"))?.command;
+      const explain = actions[0]?.command;
       assert.ok(explain);
       const running = vscode.commands.executeCommand(explain.command, ...(explain.arguments ?? []));
       await until(() => context.chat.session.snapshot().pending?.messageId);
