@@ -98,6 +98,12 @@ class Config(BaseModel):
         description="What the vector store keeps beside each vector: full (text and metadata) or "
         "ids (a quarter of the disk, for large indexes).",
     )
+    shared_url: str | None = Field(
+        default=None,
+        description="Address of the Weaviate cluster in which `allma share` publishes folders and "
+        "searches those of others, written like vector_store_url; without one it is that of "
+        "vector_store = weaviate.",
+    )
     chunk_size: int = Field(
         default=1000, ge=100, le=8000, description="Maximum size of a chunk, in characters."
     )
@@ -202,7 +208,7 @@ class Config(BaseModel):
     def _other_address(cls, value: Any) -> Any:
         return _address(value, None)
 
-    @field_validator("vector_store_url", mode="before")
+    @field_validator("vector_store_url", "shared_url", mode="before")
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         if not isinstance(value, str):

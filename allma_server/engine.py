@@ -24,13 +24,12 @@ from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.cache import AnswerCache
 from allma_server.answering.ongoing import OngoingConversations
 from allma_server.config import Config, LiveSettings
-from allma_server.documents.chunking import CHUNKER_VERSION
-from allma_server.documents.pool import open_parser_pool
+from allma_server.documents.parsers import Parsers
 from allma_server.errors import InvalidArgument, ProviderError, StorageError
 from allma_server.indexing.granted import GrantedIngestion
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
-from allma_server.ports import ChatModels, Embedder, Parser, Reranker
+from allma_server.ports import ChatModels, Embedder, Reranker
 from allma_server.providers.api_keys import ApiKey
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import (
@@ -44,12 +43,13 @@ from allma_server.providers.embedding.separation import measure_separation
 from allma_server.providers.reranking import open_reranker
 from allma_server.providers.reranking.listwise import Complete
 from allma_server.search.script_knowledge import ScriptKnowledge
-from allma_server.secrets import MASKED, masked
+from allma_server.secrets import masked
 from allma_server.storage.archive.archive import import_archive
 from allma_server.storage.archive.importer import ImportedData
 from allma_server.storage.archive.salvage import rescue_database
 from allma_server.storage.full_text.index import FullText, open_full_text
 from allma_server.storage.lock import data_directory_owned
+from allma_server.storage.shared.folders import Sharing, open_sharing
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
 from allma_server.storage.sqlite.database_file import refuse_emptied
@@ -265,8 +265,9 @@ class Engine:
 
     `settings` returns those last read, from `live` if given. `clients`: how many are connected.
     `tasks` owns work that outlives its call, and must not raise. `questions`: one object for each
-    in progress. `scripts`: known to the embedder. `urls`, `credential_uses`: of its HTTP server.
-    `answers`: to give again. `background`: requests. `ongoing`: state of conversations.
+    in progress. `scripts`: known to the embedder. `sharing`: with other engines. `urls`,
+    `credential_uses`: of its HTTP server. `answers`: to give again. `background`: requests.
+    `ongoing`: state of conversations.
     """
 
     settings: Callable[[], Config]
@@ -280,6 +281,7 @@ class Engine:
     tasks: asyncio.TaskGroup
     clients: Callable[[], int]
     scripts: ScriptKnowledge
+    sharing: Sharing
     live: LiveSettings | None = None
     questions: set[object] = field(default_factory=set[object])
     urls: list[str] = field(default_factory=list[str])
@@ -299,7 +301,8 @@ class Engine:
             return self
         catalog = GrantedCatalog(self.catalog, principal)
         ingestion = GrantedIngestion(self.ingestion, catalog, principal)
-        return replace(self, catalog=catalog, ingestion=ingestion)
+        sharing = self.sharing.seen_by(principal.workspaces)
+        return replace(self, catalog=catalog, ingestion=ingestion, sharing=sharing)
 
     async def refresh_settings(self) -> None:
         """Read the settings file again if it changed; each operation starts with this."""
@@ -340,8 +343,10 @@ async def open_engine(
         full_text = await _open_full_text(stack, config, database)
         vectors = await _open_vectors(stack, config, database)
         embedder = ActiveEmbedder(config, catalog, vectors, later)
+        sharing = await _open_sharing(stack, config, database, embedder)
         tasks = await stack.enter_async_context(background_tasks())
-        ingestion = _ingestion(config, catalog, embedder, later, full_text, tasks)
+        parsers = Parsers(config, embedder.resolved, later)
+        ingestion = _ingestion(config, catalog, embedder, parsers, full_text, tasks)
         yield Engine(
             settings,
             catalog,
@@ -354,6 +359,7 @@ async def open_engine(
             tasks,
             clients,
             ScriptKnowledge(tasks),
+            sharing,
             live,
         )
 
@@ -362,11 +368,10 @@ def _ingestion(
     config: Config,
     catalog: Catalog,
     embedder: ActiveEmbedder,
-    later: contextlib.AsyncExitStack,
+    parsers: Parsers,
     full_text: FullText,
     tasks: asyncio.TaskGroup,
 ) -> Ingestion:
-    parsers = _Parsers(config, embedder, later)
     return Ingestion(
         config,
         catalog,
@@ -401,6 +406,20 @@ async def _open_vectors(
     tasks = await stack.enter_async_context(background_tasks())
     options = vector_options(config, ApiKey("vector_store").get)
     opened = open_vectors(database, config.data_dir / VECTORS, tasks, options)
+    return await stack.enter_async_context(opened)
+
+
+async def _open_sharing(
+    stack: contextlib.AsyncExitStack, config: Config, database: Database, embedder: ActiveEmbedder
+) -> Sharing:
+    async def identity() -> str | None:
+        current = await embedder.current()
+        return current.identity if current is not None else None
+
+    url = config.shared_url
+    if url is None and config.vector_store == "weaviate":
+        url = config.vector_store_url
+    opened = open_sharing(database, url, ApiKey("vector_store").get, identity)
     return await stack.enter_async_context(opened)
 
 
@@ -465,36 +484,3 @@ def _refuse_import(taken: ImportedData, data_dir: Path) -> None:
         raise InvalidArgument(f"The format {min(unknown)!r} is unknown.", UPDATE_FIRST)
     if taken.embedder is not None and taken.embedder.partition("/")[0] not in EMBEDDERS:
         raise InvalidArgument(f"The embedder {taken.embedder[:80]!r} is unknown.", UPDATE_FIRST)
-
-
-class _Parsers:
-    """The parser pool for the current embedder, whose token limit bounds the chunk size."""
-
-    def __init__(
-        self, config: Config, embedder: ActiveEmbedder, stack: contextlib.AsyncExitStack
-    ) -> None:
-        self._config = config
-        self._embedder = embedder
-        self._stack = stack
-        self._opening = asyncio.Lock()
-        self._open: tuple[str, Parser] | None = None
-
-    async def opened(self) -> Parser:
-        """Return the pool for the current embedder; processes of a former one end when idle."""
-        async with self._opening:
-            embedder = await self._embedder.resolved()
-            if self._open is None or self._open[0] != embedder.identity:
-                pool = await self._stack.enter_async_context(
-                    open_parser_pool(self._config, embedder)
-                )
-                self._open = embedder.identity, pool
-            return self._open[1]
-
-    async def chunking_fingerprint(self) -> str:
-        """Return a value that changes with chunking; then all documents count as changed."""
-        embedder = await self._embedder.resolved()
-        config = self._config
-        parts = (CHUNKER_VERSION, config.chunk_size, config.chunk_overlap, embedder.max_tokens)
-        if config.mask_secrets:
-            parts += (MASKED,)
-        return ":".join(map(str, parts))

@@ -29,7 +29,8 @@
     │   ├── DiskFull             disk_full
     │   ├── DataReadOnly         data_read_only
     │   ├── VectorStoreDown      vector_store_down
-    │   └── FullTextDown         full_text_down
+    │   ├── FullTextDown         full_text_down
+    │   └── ShareFailed          share_failed
     ├── PermissionDenied         permission_denied
     ├── Unsupported              unsupported
     └── TookTooLong              took_too_long
@@ -267,6 +268,13 @@ class FullTextDown(StorageError):
 
     code = "full_text_down"
     next_step = "`allma doctor --repair` rebuilds it."
+
+
+class ShareFailed(StorageError):
+    """The cluster does not answer, or refuses to share a folder."""
+
+    code = "share_failed"
+    next_step = "`allma shares` shows what is shared; search in the folders here goes on."
 
 
 class PermissionDenied(AllmaError):

@@ -26,6 +26,8 @@ from allma_server.types import (
     Passage,
     PullProgress,
     ReplyEvent,
+    SharedHits,
+    SharedScope,
     Summary,
     Think,
     Turn,
@@ -372,4 +374,23 @@ class VectorSearch(Protocol):
     ) -> list[Hit]: ...
     async def vectors_of(self, chunk_ids: Collection[int]) -> dict[int, Vector]:
         """Return the vectors of these chunks, without those that have none."""
+        ...
+
+
+class SharedIndex(Protocol):
+    """Search in the folders that other engines share.
+
+    It never fails: what is not searched is a notice of the result.
+    """
+
+    async def nearest(
+        self, vector: Vector, embedder: str, k: int, scope: SharedScope
+    ) -> SharedHits:
+        """Return the passages nearest to a vector of this embedder, scored by cosine similarity."""
+        ...
+
+    async def search_words(
+        self, query: str, embedder: str | None, k: int, scope: SharedScope
+    ) -> SharedHits:
+        """Return the passages that match the words of a query best, scored by BM25."""
         ...

@@ -72,7 +72,7 @@ HOMES: dict[str, set[str]] = {
     "typer": {"cli", "cli.py"},
     "yaml": {"integrations/yaml.py"},
     "uvicorn": {"protocols/http/listener.py"},
-    "weaviate": {"storage/cluster", "storage/vectors/stores/weaviate.py"},
+    "weaviate": {"storage/cluster", "storage/shared", "storage/vectors/stores/weaviate.py"},
     "watchfiles": {"indexing/watch.py"},
 }
 BANNED_NAMES = re.compile(r"(Manager|Service|Helper|Handler|Util|Utils|Wrapper|Impl)$")

@@ -12,7 +12,14 @@ from allma_server.answering.models import can_chat
 from allma_server.diagnostics.scripts import USE_ANOTHER_MODEL, unknown_scripts
 from allma_server.diagnostics.setting_checks import CHECKS, check_setting
 from allma_server.engine import Engine
-from allma_server.errors import AllmaError, DataDamaged, FullTextDown, ProviderError, StorageError
+from allma_server.errors import (
+    AllmaError,
+    DataDamaged,
+    FullTextDown,
+    ProviderError,
+    ShareFailed,
+    StorageError,
+)
 from allma_server.ports import Progress
 from allma_server.providers.embedding.local import MODEL
 from allma_server.types import Check, Diagnosis, IngestReport
@@ -21,6 +28,7 @@ WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 MIN_WATCHES = 65_536
 MIN_FREE_BYTES = 1 << 30
 CHECK_SECONDS = 20.0
+SHARE_SECONDS = 600.0
 RAISE_WATCHES = (
     "Raise fs.inotify.max_user_watches; until then large folders are rescanned from time to time."
 )
@@ -101,12 +109,25 @@ async def _vectors(engine: Engine, progress: Progress) -> str:
     return "rebuilt"
 
 
+async def _shares(engine: Engine, progress: Progress) -> str:
+    sharing = engine.sharing
+    shares = await sharing.shares.shares()
+    if not shares or sharing.search is None:
+        return "none"
+    sharing.publisher.compare([share.name for share in shares])
+    for share in shares:
+        if not await sharing.publisher.wait(share.name, SHARE_SECONDS):
+            raise ShareFailed(sharing.publisher.failures.get(share.name) or "It takes long.")
+    return f"{len(shares)} compared with the cluster"
+
+
 REPAIRS: dict[str, Callable[[Engine, Progress], Awaitable[str]]] = {
     "Database": _whole_database,
     "Orphans": _orphans,
     "Documents": _documents,
     "Full-text index": _full_text,
     "Vector index": _vectors,
+    "Shared folders": _shares,
 }
 
 
@@ -205,6 +226,17 @@ async def _vector_store(engine: Engine) -> Check:
     return Check("Vector store", "ok", detail)
 
 
+async def _sharing(engine: Engine) -> Check:
+    listed = await engine.sharing.list()
+    failed = [f"{each.name}: {each.reason}" for each in listed.shares if each.reason]
+    if listed.notice or failed:
+        detail = " ".join(filter(None, (listed.notice, *failed)))
+        return Check("Shared folders", "warning", detail, "Search here goes on; see the log.")
+    if engine.sharing.search is None:
+        return Check("Shared folders", "ok", "no cluster is set")
+    return Check("Shared folders", "ok", f"{len(listed.shares)} in the cluster")
+
+
 async def _chat_provider(engine: Engine) -> Check:
     try:
         version = await engine.chat.version()
@@ -280,6 +312,7 @@ PROBES: dict[str, Probe] = {
     "Embedder": _embedder,
     "Languages": _languages,
     "Vector store": _vector_store,
+    "Shared folders": _sharing,
     "Chat provider": _chat_provider,
     "Chat models": _models,
     "File watching": _watching,

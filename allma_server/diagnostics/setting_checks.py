@@ -187,5 +187,6 @@ CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {
     "openai_url": _provider("openai", "openai_url"),
     "vector_store": _vector_store,
     "vector_store_url": _vector_server("vector_store_url"),
+    "shared_url": _vector_server("shared_url"),
     "chroma_url": _vector_server("chroma_url"),
 }

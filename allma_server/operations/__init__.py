@@ -24,6 +24,7 @@ from allma_server.operations.models import (
 )
 from allma_server.operations.read import read
 from allma_server.operations.search import search
+from allma_server.operations.share import list_shares, share, unshare
 from allma_server.operations.status import cancel_job, doctor, repair, status
 from allma_server.operations.tokens import (
     add_token,
@@ -50,6 +51,9 @@ OPERATIONS = (
         rebuildable=True,
         tool="index.remove",
     ),
+    Operation("share", share, Right.ADMIN, writes=True),
+    Operation("unshare", unshare, Right.ADMIN, writes=True),
+    Operation("shares", list_shares, Right.READ),
     Operation("documents", documents, Right.READ, tool="documents"),
     Operation(
         "conversations.list", list_conversations, Right.CONVERSATIONS, tool="conversations.list"

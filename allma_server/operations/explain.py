@@ -7,7 +7,13 @@ from pydantic import Field
 
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
-from allma_server.operations.scope import FileGlob, WorkspaceFolder, scope_of, sources_of
+from allma_server.operations.scope import (
+    FileGlob,
+    WorkspaceFolder,
+    scope_of,
+    sources_of,
+    with_shared,
+)
 from allma_server.operations.text import location, render
 from allma_server.search.explain import explain_passages
 from allma_server.types import Candidate, Explanation, RankedScore
@@ -32,7 +38,10 @@ async def explain(
     """
     scope = await scope_of(call, workspace, path)
     most = top_k or call.engine.config.top_k
-    found = await explain_passages(query, most, scope, sources_of(call))
+    sources, finds = with_shared(call, scope, sources_of(call))
+    found = await explain_passages(query, most, scope, sources)
+    if finds is not None:
+        found = replace(found, notice=finds.notice(found.notice))
     notice, code = await notice_of(call, scope, found)
     return replace(found, notice=notice, notice_code=code)
 

@@ -1,5 +1,6 @@
 """Remove files and folders from the index."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from allma_server._internal.path_text import readable
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
+from allma_server.operations.share import erase_shared
 from allma_server.operations.suggestions import suggest_similar
 from allma_server.operations.text import render
 from allma_server.types import ForgetReport
@@ -24,7 +26,8 @@ async def forget(
     async with suggest_similar(call, path):
         report = await call.engine.ingestion.forget(path)
     call.engine.answers.clear()
-    return report
+    erased = await erase_shared(call, report.path)
+    return replace(report, notice=" ".join(filter(None, (report.notice, erased))) or None)
 
 
 @render.register

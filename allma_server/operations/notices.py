@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from allma_server._internal.paths import is_inside
 from allma_server.operations.call import Call
 from allma_server.search.search import Scope
-from allma_server.types import Explanation, NoticeCode, SearchResult, Workspace
+from allma_server.types import SHARED, Explanation, NoticeCode, SearchResult, Workspace
 
 Notice = tuple[str, NoticeCode | None]
 
@@ -16,9 +16,13 @@ async def notice_of(
     call: Call, scope: Scope, found: SearchResult | Explanation
 ) -> tuple[str | None, NoticeCode | None]:
     """Return all reasons as sentences, and the code of the most important one."""
+    if scope.folders and all(folder.startswith(SHARED) for folder in scope.folders):
+        return found.notice, found.notice_code
     workspaces = await call.engine.catalog.workspaces(proposed=True)
+    if not workspaces and isinstance(found, SearchResult) and found.passages:
+        return found.notice, found.notice_code
     if not workspaces:
-        return EMPTY, "nothing_indexed"
+        return " ".join(filter(None, (EMPTY, found.notice))), "nothing_indexed"
     searched = [w for w in workspaces if _overlaps(w, scope.folders)]
     missing = await call.engine.ingestion.unavailable(searched)
     all_missing = bool(searched) and len(missing) == len(searched)

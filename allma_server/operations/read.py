@@ -10,8 +10,9 @@ from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
 from allma_server.operations.suggestions import suggest_similar
 from allma_server.operations.text import render
-from allma_server.search.read import read_excerpt
-from allma_server.types import Excerpt
+from allma_server.search.read import read_excerpt, read_shared
+from allma_server.storage.shared.folders import no_cluster
+from allma_server.types import SHARED, Excerpt
 
 PLAIN_FORMATS = frozenset(
     "text markdown rst asciidoc org latex subtitles po code csv json xml".split()
@@ -36,6 +37,10 @@ async def read(
 
     PDF, office documents and books are read as extracted text.
     """
+    if source.startswith(SHARED.strip()):
+        if (shared := call.engine.sharing.search) is None:
+            raise no_cluster()
+        return await read_shared(source, start_line, end_line, shared)
     async with suggest_similar(call, named[0] if (named := named_lines(source)) else source):
         return await read_excerpt(
             source,

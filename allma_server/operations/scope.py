@@ -14,7 +14,8 @@ from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import EVERYTHING, ClientPath
 from allma_server.search.search import Scope, Sources, find_passages
-from allma_server.types import Passage, SearchResult
+from allma_server.search.shared import SharedFinds, SharedPassages, SharedVectors, SharedWords
+from allma_server.types import SHARED, Passage, SearchResult, SharedScope
 
 WorkspaceFolder: TypeAlias = Annotated[
     str | None,
@@ -60,6 +61,8 @@ async def indexed_folder(call: Call, workspace: str) -> str:
     Raises:
         DocumentNotFound: the folder is not indexed; the message lists the workspaces.
     """
+    if workspace.startswith(SHARED.strip()):
+        return await _shared_folder(call, workspace)
     folder = await real(workspace)
     workspaces = await call.engine.catalog.workspaces(proposed=True)
     paths = [each.path for each in workspaces]
@@ -78,6 +81,17 @@ async def indexed_folder(call: Call, workspace: str) -> str:
         f"{workspace} {why}.",
         f"Indexed: {known}." if known else "No documents indexed. Run `allma index DIR`.",
     )
+
+
+async def _shared_folder(call: Call, named: str) -> str:
+    """Return what the paths of a shared folder begin with, given as `shared:NAME`."""
+    name = named.removeprefix(SHARED.strip()).strip()
+    listed = await call.engine.sharing.list()
+    others = [each.name for each in listed.shares if each.path is None]
+    if name not in others:
+        known = ", ".join(others) or "none"
+        raise DocumentNotFound(f"No engine shares {name}.", listed.notice or f"Shared: {known}.")
+    return f"{SHARED}{name}"
 
 
 async def _is_known(call: Call, folder: str) -> bool:
@@ -102,9 +116,28 @@ def sources_of(call: Call) -> Sources:
     )
 
 
+def with_shared(call: Call, scope: Scope, sources: Sources) -> tuple[Sources, SharedFinds | None]:
+    """Return the sources with what others share, where the scope has some of it."""
+    names = tuple(f.removeprefix(SHARED) for f in scope.folders if f.startswith(SHARED))
+    index = call.engine.sharing.search
+    if index is None or (scope.folders and not names):
+        return sources, None
+    wanted = SharedScope(names or None, scope.globs)
+    finds = SharedFinds(index, wanted, call.engine.embedder.current)
+    joined = replace(
+        sources,
+        passages=SharedPassages(sources.passages, finds),
+        full_text=SharedWords(sources.full_text, finds),
+        vectors=SharedVectors(sources.vectors, finds),
+    )
+    return joined, finds
+
+
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:
-    """Return the passages that best match a query."""
-    return await find_passages(query, top_k or call.engine.config.top_k, scope, sources_of(call))
+    """Return the passages that best match a query, here and in what others share."""
+    sources, finds = with_shared(call, scope, sources_of(call))
+    found = await find_passages(query, top_k or call.engine.config.top_k, scope, sources)
+    return found if finds is None else replace(found, notice=finds.notice(found.notice))
 
 
 async def find_by_words(call: Call, query: str, top_k: int, scope: Scope) -> list[Passage]:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import quote
 
 from allma_server._internal.lines import FileLines, named_lines, split_lines
 from allma_server._internal.path_text import path_of_uri
 from allma_server._internal.paths import real
 from allma_server.errors import DocumentNotFound, InvalidArgument, UnreadableDocument
 from allma_server.secrets import mask
-from allma_server.types import Document, Excerpt, Passage, chunk_id, row_id
+from allma_server.types import SHARED, Document, Excerpt, Passage, chunk_id, row_id
 
 _DOCUMENT_URI = "allma://document/"
 
@@ -89,7 +90,33 @@ async def read_excerpt(
                 return excerpt
         notice = await files.find_change(document)
     text, lines = await catalog.extracted_text(document.id)
-    return _excerpt(document, text, lines, start_line, end_line, "index", notice)
+    return _excerpt(document.path, text, lines, start_line, end_line, "index", notice)
+
+
+class SharedReader(Protocol):
+    """Reads documents of others: their text without overlaps, and each line's number."""
+
+    async def extracted_text(self, name: str, path: str) -> tuple[str, list[int]]: ...
+
+
+async def read_shared(
+    source: str, start_line: int | None, end_line: int | None, reader: SharedReader
+) -> Excerpt:
+    """Return lines of a document that another engine shares, as the cluster has it.
+
+    `source` is `shared: NAME/PATH`, and may end with line numbers.
+
+    Raises:
+        DocumentNotFound: nobody shares such a document.
+        ShareFailed: the cluster does not answer.
+        InvalidArgument: the lines are beyond the last one.
+    """
+    place, *rest = named_lines(source) or (source,)
+    if rest and start_line is None and end_line is None:
+        start_line, end_line = rest
+    name, _, path = place.removeprefix(SHARED.strip()).strip().partition("/")
+    text, lines = await reader.extracted_text(name, path)
+    return _excerpt(f"{SHARED}{name}/{path}", text, lines, start_line, end_line, "shared", None)
 
 
 async def _resolve(
@@ -149,7 +176,7 @@ def _decode(
     document: Document, found: FileLines, end_line: int | None, mask_secrets: bool
 ) -> Excerpt | None:
     """Return the lines as an excerpt; None if the file is not UTF-8, as the index has its text."""
-    _check_first(document, found.first, found.total)
+    _check_first(document.path, found.first, found.total)
     if found.head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         return None
     try:
@@ -169,7 +196,7 @@ def _decode(
     if end_line:
         lines = lines[: end_line - found.first + 1]
     numbers = range(found.first, found.first + len(lines))
-    return _limit(document, lines, numbers, found.total, "disk")
+    return _limit(document.path, lines, numbers, found.total, "disk")
 
 
 def _mask(before: list[bytes], lines: list[str]) -> list[str]:
@@ -178,10 +205,10 @@ def _mask(before: list[bytes], lines: list[str]) -> list[str]:
     return mask("\n".join([*above, *lines])).text.split("\n")[len(above) :]
 
 
-def _check_first(document: Document, first: int, last: int) -> None:
+def _check_first(path: str, first: int, last: int) -> None:
     if first > max(last, 1):
         raise InvalidArgument(
-            f"{document.path} ends at line {last}, before line {first}.",
+            f"{path} ends at line {last}, before line {first}.",
             "Read from an earlier line.",
         )
 
@@ -204,16 +231,16 @@ async def _around_chunk(
             notice = await files.find_change(document)
         except UnreadableDocument as exc:
             notice = exc.message
-    return _excerpt(document, text, lines, None, None, "index", notice)
+    return _excerpt(document.path, text, lines, None, None, "index", notice)
 
 
 def _excerpt(
-    document: Document,
+    path: str,
     text: str,
     lines: Sequence[int],
     start_line: int | None,
     end_line: int | None,
-    source: Literal["disk", "index"],
+    source: Literal["disk", "index", "shared"],
     notice: str | None,
 ) -> Excerpt:
     """Return lines `start_line` to `end_line` of `text`; `lines` has the number of each line."""
@@ -221,21 +248,21 @@ def _excerpt(
     lines = lines[: len(rows)] or [1]
     first, last = lines[0], lines[-1]
     if start_line is not None:
-        _check_first(document, start_line, last)
+        _check_first(path, start_line, last)
     begin = bisect_left(lines, max(start_line or first, first))
     stop = bisect_right(lines, min(end_line or last, last), begin)
     # The numbers are those of the file, so the requested lines may be between two of them.
     stop = max(stop, begin + 1)
-    excerpt = _limit(document, rows[begin:stop], lines[begin:stop], last, source)
+    excerpt = _limit(path, rows[begin:stop], lines[begin:stop], last, source)
     return replace(excerpt, notice=notice)
 
 
 def _limit(
-    document: Document,
+    path: str,
     rows: list[str],
     lines: Sequence[int],
     last: int,
-    source: Literal["disk", "index"],
+    source: Literal["disk", "index", "shared"],
 ) -> Excerpt:
     """Return as many of these rows as fit into an excerpt; `lines` has the number of each."""
     fitting: list[str] = []
@@ -247,11 +274,17 @@ def _limit(
         fitting.append(row[:MAX_EXCERPT_LENGTH])
     start, end = lines[0], lines[max(len(fitting) - 1, 0)]
     return Excerpt(
-        path=document.path,
+        path=path,
         text="\n".join(fitting),
         start_line=start,
         end_line=end,
         total_lines=last,
-        uri=f"{Path(document.path).as_uri()}#L{start}-L{end}",
+        uri=f"{_uri(path)}#L{start}-L{end}",
         source=source,
     )
+
+
+def _uri(path: str) -> str:
+    if path.startswith(SHARED):
+        return f"allma://shared/{quote(path.removeprefix(SHARED))}"
+    return Path(path).as_uri()

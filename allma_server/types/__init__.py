@@ -110,6 +110,14 @@ if TYPE_CHECKING:
         Separation,
         WordHits,
     )
+    from allma_server.types.shares import (
+        SHARED,
+        SharedFolder,
+        SharedFolders,
+        SharedHits,
+        SharedPassage,
+        SharedScope,
+    )
     from allma_server.types.status import (
         Check,
         ConnectedClient,
@@ -160,6 +168,7 @@ _MODULES = {
         "Candidate Explanation Hit NoticeCode Outcome Passage RankedScore SearchResult Separation "
         "WordHits"
     ),
+    "shares": "SHARED SharedFolder SharedFolders SharedHits SharedPassage SharedScope",
     "status": (
         "Check ConnectedClient DaemonStatus Diagnosis Done EmbedderStatus FullTextStatus "
         "ImportReport Listening OllamaStatus PageAddress Rescue Status VectorStatus "

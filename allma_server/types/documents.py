@@ -74,7 +74,8 @@ class DocumentPage:
 class Excerpt:
     """Lines of a document, `start_line` to `end_line` of `total_lines`.
 
-    `source`: `disk` for a text file as it is now, `index` for the text extracted from a format.
+    `source`: `disk` for a text file as it is now, `index` for the text extracted from a format,
+    `shared` for what another engine has published.
     `notice`: why the text may not be that of the file now.
     """
 
@@ -84,5 +85,5 @@ class Excerpt:
     end_line: int
     total_lines: int
     uri: str
-    source: Literal["disk", "index"]
+    source: Literal["disk", "index", "shared"]
     notice: str | None = None

@@ -62,6 +62,7 @@ class Passage:
 
     `stale`: the file has changed since it was indexed.
     `suspicious`: a possible prompt injection.
+    `shared`: the name of the folder in the cluster that it is from, if it is not from this engine.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Passage:
     uri: str
     stale: bool = False
     suspicious: bool = False
+    shared: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typer.main import get_command
 from allma_server.cli.commands import app
 from allma_server.config import Config
 from allma_server.integrations import AI_CLIENTS
+from tests.cluster import KEY, run_cluster
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -107,6 +108,34 @@ def test_the_commands_for_a_team_work_in_this_order(sample: Path) -> None:
             server.terminate()
             server.communicate(timeout=30)
             assert server.returncode == 0
+
+
+@pytest.mark.cluster
+def test_the_commands_for_several_machines_work_in_this_order(sample: Path, tmp_path: Path) -> None:
+    [block] = blocks("sh", "Across machines")
+    machines = [tmp_path / "here", tmp_path / "there"]
+    with run_cluster(tmp_path) as cluster:
+        for line in block.splitlines():
+            if line.startswith("#"):
+                machines.reverse()
+                continue
+            _, *arguments = shlex.split(line.replace("http://127.0.0.1:8080", cluster.url))
+            more = {"ALLMA_DATA_DIR": str(machines[0]), "ALLMA_VECTOR_STORE_API_KEY": KEY}
+            done = subprocess.run(
+                [sys.executable, "-m", "allma_server", *arguments],
+                cwd=sample if machines[0].name == "here" else tmp_path,
+                env={**os.environ, **more},  # noqa: TID251
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            if arguments[0] == "search":
+                assert "shared: handbook/guide.md" in done.stdout, done.stdout
+            if arguments[0] == "read":
+                assert "Requests are retried" in done.stdout
+            if arguments[0] in ("share", "unshare"):
+                assert "published" in done.stdout or "has erased it" in done.stdout
 
 
 def test_the_examples_for_services_are_valid() -> None:

@@ -73,12 +73,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 TOOL_OF = {o.name: (tool, action) for tool in TOOLS for action, o in tool.operations.items()}
 NOT_TOOLS = {
     "eval", "jobs.cancel", "doctor", "repair", "export", "tokens.add", "tokens.list",
-    "tokens.revoke", "login",
+    "tokens.revoke", "login", "share", "unshare", "shares",
 }  # fmt: skip
 """Operations that are no tool: the contract has eight, and people do these."""
 
 NOT_HTTP = {"login"}
 """What has no address: at /api/login a browser uses the code that this operation makes."""
+
+
+IN_CLUSTER = {"share", "unshare"}
+"""What needs a cluster: tests/unit/operations/test_share.py runs one."""
 
 
 def sampled(operation: Operation) -> dict[str, Any]:
@@ -186,7 +190,7 @@ async def test_the_compared_names_are_operations() -> None:
     assert not NOT_TOOLS & set(TOOL_OF)
 
 
-@pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
+@pytest.mark.parametrize("name", [o.name for o in OPERATIONS if o.name not in IN_CLUSTER])
 async def test_an_operation_returns_the_same_through_every_protocol(
     engine: Engine,
     provider: EngineProvider,
@@ -269,6 +273,22 @@ async def test_an_expected_error_is_the_same_through_every_protocol(
     over_http = await page.post(f"/api/{name}", json=arguments)
     assert over_http.status_code >= 400
     assert steady(over_http.json()) == expected
+
+
+@pytest.mark.parametrize("name", sorted(IN_CLUSTER))
+async def test_what_needs_a_cluster_says_so_through_every_protocol(
+    engine: Engine, provider: EngineProvider, page: httpx.AsyncClient, notes: Path, name: str
+) -> None:
+    arguments = {"path": str(notes)}
+    with pytest.raises(AllmaError) as failed:
+        await BY_NAME[name](Call(engine, LOCAL), arguments)
+    expected = as_dict(failed.value)
+    async with every(provider) as (lsp, _, client):
+        answer = await lsp.request(f"allma/{name}", arguments)
+        with pytest.raises(type(failed.value)) as reported:
+            await client.run(name, arguments)
+    assert answer["error"]["data"] == expected == as_dict(reported.value)
+    assert (await page.post(f"/api/{name}", json=arguments)).json() == expected
 
 
 async def test_an_unexpected_error_reveals_no_details_in_any_protocol(

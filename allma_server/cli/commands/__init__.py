@@ -12,6 +12,7 @@ from allma_server.cli.commands import (
     pages,
     searching,
     servers,
+    shares,
     tokens,
 )
 from allma_server.cli.commands.operations import add_commands
@@ -22,7 +23,7 @@ app = program(
     ["allma index .", "allma search retry limit", 'allma ask "How are requests retried?"'],
     {
         "Search and ask": "search ask chat open read explain conversations".split(),
-        "Index": "index sync documents forget status".split(),
+        "Index": "index sync documents forget status share unshare shares".split(),
         "Models and settings": "models config".split(),
         "Other programs": "install lsp mcp serve http tokens".split(),
         "Maintenance": "doctor daemon eval export import".split(),
@@ -40,6 +41,7 @@ for subject in (
     pages,
     tokens,
     servers,
+    shares,
 ):
     app.add_typer(subject.app)
 add_commands(app)

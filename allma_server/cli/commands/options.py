@@ -10,13 +10,13 @@ from allma_server.cli.completions import workspaces
 
 
 def absolute(path: str) -> str:
-    """Return an absolute path, since the engine runs in another folder.
+    """Return an absolute path, since the engine runs in another folder; `shared:NAME` is none.
 
     Raises:
         BadParameter: the path is relative, and the current folder no longer exists.
     """
     try:
-        return os.path.abspath(path)
+        return path if path.startswith("shared:") else os.path.abspath(path)
     except FileNotFoundError as exc:
         raise typer.BadParameter(
             "the current folder no longer exists; use an absolute path."

@@ -66,6 +66,8 @@ def _complete(draft: Path, path: Path, mask: Mask) -> int:
         # Who may use this engine concerns no other one.
         copy.execute("PRAGMA secure_delete = ON")
         copy.execute("DELETE FROM credentials")
+        copy.execute("DELETE FROM share_outbox")
+        copy.execute("DELETE FROM shares")
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
             "INSERT INTO manifest VALUES (?, ?)",

@@ -64,6 +64,7 @@ class Database:
         self.changed = asyncio.Event()
         self.document_listeners: list[DocumentListener] = []
         self.words_changed = asyncio.Event()
+        self.shares_changed = asyncio.Event()
 
     async def open(self) -> None:
         """Open the connections; `open_database` closes them.
@@ -121,10 +122,12 @@ class Database:
     def note_change(self) -> None:
         """Record that documents or vectors changed.
 
-        The indexer of vectors waits for `changed`, that of full text for `words_changed`.
+        The indexer of vectors waits for `changed`, that of full text for `words_changed`, and the
+        publisher of shares for `shares_changed`.
         """
         self.changed.set()
         self.words_changed.set()
+        self.shares_changed.set()
 
     async def rows(self, sql: str, values: Values = ()) -> list[sqlite3.Row]:
         """Return the rows of a SELECT, from the last committed state."""

@@ -10,6 +10,7 @@ from allma_server.ports import Vector
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import Database, Repository
+from allma_server.storage.sqlite.share_outbox import ENQUEUE_TEXT
 
 _HASHES_PER_QUERY = 500
 """Hashes in one statement; SQLite limits the number of parameters."""
@@ -75,6 +76,7 @@ class Embeddings(Repository):
                 "INSERT INTO vector_outbox (chunk_id) SELECT id FROM chunks WHERE text_hash = ?",
                 ((text_hash,) for text_hash in vectors),
             )
+            await tx.many(ENQUEUE_TEXT, ((text_hash,) for text_hash in vectors))
         self._db.note_change()
 
     async def drop_unused_vectors(

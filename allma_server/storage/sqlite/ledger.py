@@ -18,6 +18,7 @@ from allma_server.storage.sqlite.embeddings import (
     note_use,
     read_vectors,
 )
+from allma_server.storage.sqlite.share_outbox import enqueue_shared
 from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
 
 ChunkValues = tuple[Any, ...]
@@ -318,6 +319,8 @@ async def _replace_chunks(tx: Transaction, document_id: int, chunks: Sequence[Ch
     await _delete_chunks(tx, [*(old.keys() - set(ids)), *(w[0] for w in written if w[0])])
     await tx.many(f"INSERT INTO chunks (id, document_id, {_CHUNK}) VALUES (?{', ?' * 11})", written)
     await _enqueue(tx, {*old, *await _chunk_ids(tx, document_id)} - same)
+    # A share also has the places of chunks in their files.
+    await enqueue_shared(tx, same.intersection(w[0] for w in written))
 
 
 async def _chunk_ids(tx: Transaction, document_id: int) -> list[int]:
@@ -333,7 +336,7 @@ async def _delete_chunks(tx: Transaction, chunk_ids: Collection[int]) -> None:
 
 
 async def _enqueue(tx: Transaction, chunk_ids: Collection[int]) -> None:
-    """Note for both indexes that chunks change: their rows are what they read later."""
+    """Note for both indexes and all shares that chunks change: they read the rows later."""
     if not chunk_ids:
         return
     ids = rows.as_json(chunk_ids)
@@ -341,3 +344,4 @@ async def _enqueue(tx: Transaction, chunk_ids: Collection[int]) -> None:
         await tx.execute(
             f"INSERT INTO {outbox} (chunk_id) SELECT value FROM json_each(?) WHERE true", (ids,)
         )
+    await enqueue_shared(tx, chunk_ids)

@@ -241,6 +241,36 @@ async def users(tx: Migrating) -> None:
     await tx.execute("ALTER TABLE conversations ADD COLUMN user TEXT")
 
 
+async def shares(tx: Migrating) -> None:
+    """Add the folders that are shared in a cluster, and the outbox of their chunks.
+
+    `collection`: where the cluster has it; empty before it was published. `published`: the last
+    change that is there, as the cluster was told too.
+    """
+    await tx.execute(
+        """
+        CREATE TABLE shares (
+          id INTEGER PRIMARY KEY AUTOINCREMENT,
+          path TEXT NOT NULL UNIQUE,
+          name TEXT NOT NULL UNIQUE,
+          removed INTEGER NOT NULL DEFAULT 0,
+          collection TEXT NOT NULL DEFAULT '',
+          published INTEGER NOT NULL DEFAULT 0
+        )
+        """
+    )
+    await tx.execute(
+        """
+        CREATE TABLE share_outbox (
+          seq INTEGER PRIMARY KEY AUTOINCREMENT,
+          share_id INTEGER NOT NULL REFERENCES shares (id) ON DELETE CASCADE,
+          chunk_id INTEGER NOT NULL,
+          UNIQUE (share_id, chunk_id) ON CONFLICT REPLACE
+        )
+        """
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -252,4 +282,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     refused_chunks,
     full_text_outside,
     users,
+    shares,
 )

@@ -203,7 +203,7 @@ export interface Excerpt {
   endLine: number;
   totalLines: number;
   uri: string;
-  source: "disk" | "index";
+  source: "disk" | "index" | "shared";
   notice: string | null;
 }
 
@@ -317,6 +317,7 @@ export interface Passage {
   uri: string;
   stale: boolean;
   suspicious: boolean;
+  shared: string | null;
 }
 
 /** The rank of a candidate in one list, counted from 1, and its score there. */
@@ -331,6 +332,24 @@ export interface SearchResult {
   notice: string | null;
   retrievalMs: number;
   noticeCode: NoticeCode | null;
+}
+
+/** A folder that is shared in the cluster. */
+export interface SharedFolder {
+  name: string;
+  path: string | null;
+  documents: number;
+  chunks: number;
+  state: "published" | "publishing" | "removing";
+  pending: number;
+  reason: string | null;
+  wordsOnly: boolean;
+}
+
+/** All shared folders that the principal may see; `notice`: why some may be missing. */
+export interface SharedFolders {
+  shares: SharedFolder[];
+  notice: string | null;
 }
 
 /** One result of doctor; `next_step` is set if something should be done. */
@@ -554,6 +573,23 @@ export interface ForgetParams {
   path: string;
 }
 
+/** Share an indexed folder with all engines of a cluster: they find its passages with theirs. */
+export interface ShareParams {
+  /** An indexed folder. */
+  path: string;
+  /** Its name there; that of the folder without one. */
+  name?: string;
+}
+
+/** Stop sharing a folder, and erase it in the cluster; here nothing is removed. */
+export interface UnshareParams {
+  /** A shared folder, or its name there. */
+  path: string;
+}
+
+/** List the folders that this engine and others share. */
+export type SharesParams = Record<string, never>;
+
 /** List the workspaces' files, and why a file was skipped or failed. */
 export interface DocumentsParams {
   /** Only this workspace folder. */
@@ -693,6 +729,9 @@ export interface Operations {
   ingest: [IngestParams, IngestReport | Job];
   sync: [SyncParams, IngestReport | Job];
   forget: [ForgetParams, ForgetReport];
+  share: [ShareParams, Done];
+  unshare: [UnshareParams, Done];
+  shares: [SharesParams, SharedFolders];
   documents: [DocumentsParams, DocumentPage];
   "conversations.list": [ConversationsListParams, ConversationPage];
   "conversations.show": [ConversationsShowParams, Conversation];

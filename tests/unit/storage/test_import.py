@@ -344,8 +344,8 @@ async def test_the_checked_columns_are_those_of_the_schema(tmp_path: Path) -> No
             "SELECT name FROM pragma_table_list WHERE type = 'table' AND schema = 'main'"
         )
         # What is made anew, or belongs to the place.
-        outboxes = {"vector_outbox", "full_text_outbox"}
-        others = {"jobs", "credentials", "sqlite_schema", "sqlite_sequence"} | outboxes
+        outboxes = {"vector_outbox", "full_text_outbox", "share_outbox"}
+        others = {"jobs", "credentials", "shares", "sqlite_schema", "sqlite_sequence"} | outboxes
         assert {row["name"] for row in tables} == set(TABLES) | others
 
 

@@ -146,7 +146,7 @@
 ---@field endLine integer
 ---@field totalLines integer
 ---@field uri string
----@field source "disk"|"index"
+---@field source "disk"|"index"|"shared"
 ---@field notice? string
 
 ---@class allma.Evaluation
@@ -240,6 +240,7 @@
 ---@field uri string
 ---@field stale boolean
 ---@field suspicious boolean
+---@field shared? string
 
 ---@class allma.RankedScore
 ---@field rank integer
@@ -250,6 +251,20 @@
 ---@field notice? string
 ---@field retrievalMs integer
 ---@field noticeCode? "indexing"|"nothing_indexed"|"no_match_for_path"|"embedder_unavailable"|"full_text_down"
+
+---@class allma.SharedFolder
+---@field name string
+---@field path? string
+---@field documents integer
+---@field chunks integer
+---@field state "published"|"publishing"|"removing"
+---@field pending integer
+---@field reason? string
+---@field wordsOnly boolean
+
+---@class allma.SharedFolders
+---@field shares allma.SharedFolder[]
+---@field notice? string
 
 ---@class allma.Check
 ---@field name string
@@ -389,6 +404,15 @@
 
 ---@class allma.ForgetParams
 ---@field path string An indexed file, folder or workspace.
+
+---@class allma.ShareParams
+---@field path string An indexed folder.
+---@field name? string Its name there; that of the folder without one.
+
+---@class allma.UnshareParams
+---@field path string A shared folder, or its name there.
+
+---@class allma.SharesParams
 
 ---@class allma.DocumentsParams
 ---@field workspace? string Only this workspace folder.

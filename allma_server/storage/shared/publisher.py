@@ -1,0 +1,278 @@
+"""The one task that writes this engine's shares to the cluster, and erases them there.
+
+A change is written first and removed from the outbox after that: an engine that ends in between
+writes it once more. What a cluster lost (a backup that was restored, a tenant that was deleted) is
+found by the number of the last change, by counts, and then chunk by chunk by their hashes.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from allma_server.errors import AllmaError, ShareFailed
+from allma_server.storage.cluster.connection import Cluster
+from allma_server.storage.cluster.objects import (
+    chunk_id,
+    collection,
+    count_objects,
+    create_collection,
+    delete_objects,
+    write_objects,
+)
+from allma_server.storage.shared.chunks import VERSION, collection_name, object_of, properties
+from allma_server.storage.shared.registry import (
+    Entry,
+    create_registry,
+    delete_entry,
+    entry_of,
+    write_entry,
+)
+from allma_server.storage.sqlite.shares import PendingShare, Share, Shares
+
+if TYPE_CHECKING:
+    from weaviate import WeaviateAsyncClient
+
+log = logging.getLogger(__name__)
+
+BATCH, COMPARED = 500, 1_000
+"""Chunks written in one call, and chunks of SQLite compared at a time."""
+
+CALL_SECONDS, COMPARE_SECONDS = 60.0, 1_800.0
+RETRY_PAUSES = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Seconds before each retry after a failure; the last one repeats."""
+
+T = TypeVar("T")
+
+Identity = Callable[[], Awaitable[str | None]]
+"""Returns the identity of the current embedder; None before anything is indexed."""
+
+
+class Publisher:
+    """Keeps the cluster equal to SQLite for the shares of this engine.
+
+    `failures`: why a share is not published or erased, by its name.
+    """
+
+    def __init__(
+        self, shares: Shares, cluster: Cluster, embedder: Identity, changed: asyncio.Event
+    ) -> None:
+        self.failures: dict[str, str] = {}
+        self._shares = shares
+        self._cluster = cluster
+        self._embedder = embedder
+        self._changed = changed
+        self._hurried = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._checked: dict[int, str] = {}
+        self._doubted: set[str] = set()
+        self._stopping = False
+
+    def hurry(self, name: str) -> None:
+        """Publish now, also while a failure of this share would be waited out."""
+        self.failures.pop(name, None)
+        self._wake()
+
+    def compare(self, names: Collection[str]) -> None:
+        """Compare every chunk of these shares with what the cluster holds, and publish the rest."""
+        self._doubted.update(names)
+        self.failures.clear()
+        self._checked.clear()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._hurried.set()
+
+    def stop(self) -> None:
+        """Let `run` return after the call in progress."""
+        self._stopping = True
+        self._wake()
+
+    async def run(self) -> None:
+        """Publish after every change, until `stop`."""
+        failed = 0
+        self._changed.set()
+        while not self._stopping:
+            await self._changed.wait()
+            self._changed.clear()
+            self._hurried.clear()
+            failed = 0 if await self._publish_all() else failed + 1
+            async with self._settled:
+                self._settled.notify_all()
+            if failed and not self._stopping:
+                pause = RETRY_PAUSES[min(failed, len(RETRY_PAUSES)) - 1]
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._hurried.wait()
+                self._changed.set()
+
+    async def wait(self, name: str, seconds: float) -> bool:
+        """Return whether nothing of a share is pending, or it is erased, within so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._settled:
+                while not await self.is_settled(name) and name not in self.failures:
+                    await self._settled.wait()
+        return await self.is_settled(name)
+
+    async def is_settled(self, name: str) -> bool:
+        """Return whether the cluster holds all of a share, or nothing of it any longer."""
+        share = next((each for each in await self._shares.shares() if each.name == name), None)
+        if share is None:
+            return True
+        pending = (await self._shares.pending_shares()).get(share.id, 0)
+        return not share.removed and not pending and share.id in self._checked
+
+    async def _publish_all(self) -> bool:
+        """Publish what is pending of all shares; return whether all of it is."""
+        done = True
+        for share in await self._shares.shares():
+            if self._stopping:
+                return True
+            try:
+                await (self._erase(share) if share.removed else self._publish(share))
+                self.failures.pop(share.name, None)
+            except AllmaError as exc:
+                log.warning("sharing %s failed: %s", share.name, exc.message)
+                self.failures[share.name] = exc.message
+                self._checked.pop(share.id, None)
+                done = False
+            except Exception:
+                log.exception("sharing %s failed because of a bug", share.name)
+                self.failures[share.name] = "Unexpected error; the log has the details."
+                done = False
+        return done
+
+    # --- publishing -------------------------------------------------------------------------
+
+    async def _publish(self, share: Share) -> None:
+        embedder = await self._embedder()
+        name = collection_name(embedder)
+        is_new = self._checked.get(share.id) != name
+        if is_new:
+            check = partial(self._check, share, name)
+            await self._cluster.call(check, limit=COMPARE_SECONDS)
+            self._checked[share.id] = name
+        last = await self._write_pending(share, embedder, name)
+        if last is not None or is_new:
+            await self._complete(share, embedder, name, last or share.published)
+
+    async def _check(self, share: Share, name: str, client: "WeaviateAsyncClient") -> None:
+        """Make a share's place in the cluster; all is published again where it is not as known."""
+        await create_registry(client)
+        entry = await entry_of(client, share.name)
+        owner = await self._shares.owner()
+        if entry is not None and entry.owner != owner:
+            raise ShareFailed(
+                f"The name {share.name!r} is taken: another engine shares a folder under it.",
+                f"`allma unshare {share.path}`, then share it with `--as` another name.",
+            )
+        if entry is None:
+            await write_entry(client, Entry(share.name, owner, name, "", 0, 0, 0))
+        await create_collection(client, name, properties(), tenants=True)
+        tenants = client.collections.use(name).tenants
+        if not await tenants.exists(share.name):
+            await tenants.create(share.name)
+            await self._shares.enqueue_share(share.name)
+            return
+        known = entry is not None and entry.published == share.published
+        if share.name in self._doubted or not known or share.collection != name:
+            await self._compare(share, name, client)
+            self._doubted.discard(share.name)
+
+    async def _write_pending(self, share: Share, embedder: str | None, name: str) -> int | None:
+        """Write all pending changes; return the number of the last one."""
+        last = None
+        while not self._stopping:
+            batch = await self._shares.pending_for_share(share, embedder, BATCH)
+            if not batch:
+                return last
+            await self._call(partial(self._write, share.name, name, batch))
+            await self._acknowledge(batch)
+            last = batch[-1].seq
+        return last
+
+    async def _write(
+        self, share: str, name: str, batch: list[PendingShare], client: "WeaviateAsyncClient"
+    ) -> None:
+        chunks = [change.chunk for change in batch if change.chunk is not None]
+        objects = await asyncio.to_thread(lambda: [object_of(chunk, share) for chunk in chunks])
+        target = collection(client, name, share)
+        await delete_objects(target, [each.chunk_id for each in batch if each.chunk is None])
+        await write_objects(target, objects)
+
+    async def _acknowledge(self, batch: list[PendingShare]) -> None:
+        await self._shares.acknowledge_shares(batch)
+        async with self._settled:
+            self._settled.notify_all()
+
+    async def _complete(self, share: Share, embedder: str | None, name: str, last: int) -> None:
+        """Compare counts, and tell the cluster and SQLite what is published now."""
+        documents, chunks = await self._shares.share_size(share)
+
+        async def count(client: "WeaviateAsyncClient") -> int:
+            return await count_objects(collection(client, name, share.name))
+
+        if (found := await self._call(count)) != chunks:
+            log.info("the cluster holds %s of %s chunks of %s", found, chunks, share.name)
+            compare = partial(self._compare, share, name)
+            await self._cluster.call(compare, limit=COMPARE_SECONDS)
+            last = await self._write_pending(share, embedder, name) or last
+        owner = await self._shares.owner()
+        entry = Entry(share.name, owner, name, embedder or "", documents, chunks, last)
+        await self._call(lambda client: write_entry(client, entry))
+        await self._shares.note_published(share, name, last)
+        if share.collection and share.collection != name:
+            # Published with another embedder before.
+            await self._call(lambda client: _drop_tenant(client, share.collection, share.name))
+
+    async def _compare(self, share: Share, name: str, client: "WeaviateAsyncClient") -> None:
+        """Make pending what the cluster does not hold as SQLite does, by hashes."""
+        held: dict[int, str] = {}
+        target = collection(client, name, share.name)
+        async for each in target.iterator(return_properties=[VERSION]):
+            held[chunk_id(each.uuid)] = str(each.properties.get(VERSION))
+        embedder = await self._embedder()
+        differing: list[int] = []
+        after = -1
+        while chunks := await self._shares.chunks_after(share, embedder, after, COMPARED):
+            differing += [c.chunk_id for c in chunks if held.pop(c.chunk_id, None) != c.version]
+            after = chunks[-1].chunk_id
+        if differing or held:
+            log.info("%s: %s chunks differ in the cluster", share.name, len(differing) + len(held))
+            await self._shares.enqueue_share(share.name, [*differing, *held])
+
+    # --- erasing ----------------------------------------------------------------------------
+
+    async def _erase(self, share: Share) -> None:
+        """Erase a share in the cluster, and then here: its absence confirms it."""
+        owner = await self._shares.owner()
+
+        async def erase(client: "WeaviateAsyncClient") -> None:
+            await create_registry(client)
+            entry = await entry_of(client, share.name)
+            if entry is not None and entry.owner != owner:
+                return
+            for name in await client.collections.list_all(simple=True):
+                if name.startswith("AllmaShared"):
+                    await _drop_tenant(client, name, share.name)
+            await delete_entry(client, share.name)
+
+        await self._call(erase)
+        await self._shares.forget_share(share.id)
+        self._checked.pop(share.id, None)
+
+    async def _call(self, work: Callable[["WeaviateAsyncClient"], Awaitable[T]]) -> T:
+        return await self._cluster.call(work, limit=CALL_SECONDS)
+
+
+async def _drop_tenant(client: "WeaviateAsyncClient", name: str, tenant: str) -> None:
+    """Delete a tenant with all that it holds."""
+    if await client.collections.exists(name):
+        tenants = client.collections.use(name).tenants
+        if await tenants.exists(tenant):
+            await tenants.remove(tenant)
+            if await tenants.exists(tenant):
+                raise ShareFailed(f"The cluster has not erased {tenant}.")

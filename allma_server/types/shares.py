@@ -1,0 +1,71 @@
+"""Folders that engines share in a cluster."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from allma_server.types.search import Passage
+
+if TYPE_CHECKING:  # numpy takes longer to import than a client may wait
+    import numpy as np
+    from numpy.typing import NDArray
+
+SHARED = "shared: "
+"""What the path of a shared document begins with; its share's name and its path there follow."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedPassage:
+    """A passage of a shared document, as the cluster holds it.
+
+    The path of `passage` begins with `SHARED`; its ids are below zero, so that they are never those
+    of a document here. `start`, `end`: its place in the extracted text. `vector`: of its share's
+    embedder.
+    """
+
+    passage: Passage
+    start: int
+    end: int
+    vector: "NDArray[np.float32] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHits:
+    """What was found in the cluster, best first, and sentences about what was not searched."""
+
+    found: list[SharedPassage] = field(default_factory=list[SharedPassage])
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedScope:
+    """Where to search in the cluster: shares by name (None: all), and globs for paths in them."""
+
+    names: tuple[str, ...] | None = None
+    globs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """A folder that is shared in the cluster.
+
+    `path`: the folder, where this engine shares it; None where another does. `reason`: why it is
+    not published yet, or not removed. `pending`: changes that the cluster does not hold yet.
+    `words_only`: another embedder than here, so it is searched by words.
+    """
+
+    name: str
+    path: str | None
+    documents: int
+    chunks: int
+    state: Literal["published", "publishing", "removing"] = "published"
+    pending: int = 0
+    reason: str | None = None
+    words_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolders:
+    """All shared folders that the principal may see; `notice`: why some may be missing."""
+
+    shares: list[SharedFolder]
+    notice: str | None = None
