@@ -51,6 +51,10 @@ class Server implements Backend {
     });
   }
 
+  async check(path: string) {
+    if (path.endsWith("gone.md")) throw new Error(`${path} is not on the disk.`);
+  }
+
   async show(id: string): Promise<Conversation> {
     if (this.slow) await new Promise<void>((go) => this.waiting.push({ id, go }));
     return this.found(id);
@@ -280,10 +284,20 @@ describe("a session", () => {
     expect(view.attachments.map((a) => a.label)).toEqual(["b"]);
   });
 
-  test("asks about several files and folders at once", () => {
+  test("does not ask about files of which one is gone", async () => {
+    session.attach({ kind: "scope", path: "/w/gone.md", label: "gone.md" });
+    session.attach({ kind: "scope", path: "/w/docs", label: "docs" });
+    await session.ask("What?", true);
+    expect(server.asked).toEqual([]);
+    expect(view.pending?.failure?.message).toContain("/w/gone.md is not on the disk.");
+    expect(view.attachments.map((a) => a.label)).toEqual(["gone.md", "docs"]);
+  });
+
+  test("asks about several files and folders at once", async () => {
     session.attach({ kind: "scope", path: "/w/a, b.md", label: "a, b.md" });
     session.attach({ kind: "scope", path: "/w/docs", label: "docs" });
     void session.ask("What?", true);
+    await settled();
     expect(server.asked[0]).toMatchObject({ workspace: "all", path: "/w/a? b.md, /w/docs" });
   });
 

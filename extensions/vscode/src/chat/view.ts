@@ -228,6 +228,7 @@ function backend(ctx: Ctx) {
       return askWithProgress(ctx, params, onProgress, signal);
     },
     show: (id: string) => ctx.request(rpc.conversationsShow, { id }),
+    check: (path: string) => ctx.request(rpc.documents, { workspace: path, limit: 1 }),
     failure: (error: unknown) => (isCancelled(error) ? "cancelled" : failureOf(error)),
   } as const;
 }

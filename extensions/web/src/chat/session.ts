@@ -32,6 +32,8 @@ export interface Backend {
     signal: AbortSignal,
   ): Promise<rpc.Answer>;
   show(id: string): Promise<rpc.Conversation>;
+  /** Rejects if there is no such file or folder, neither on the disk nor in the index. */
+  check(path: string): Promise<unknown>;
   failure(error: unknown): Failure | "cancelled";
 }
 
@@ -97,6 +99,7 @@ export class Session {
     const full = withSelections(question, this.attachments);
     if (!full) return;
     const scope = scopeOf(this.attachments);
+    const named = this.attachments.flatMap((a) => (a.kind === "scope" ? [a.path] : []));
     this.attachments = this.attachments.filter((a) => a.kind === "scope");
     const stopping = new AbortController();
     this.stopping = stopping;
@@ -112,6 +115,8 @@ export class Session {
     };
     this.publish();
     try {
+      // As a pattern among others, a file that is gone would be left out silently.
+      if (named.length > 1) await Promise.all(named.map((path) => this.backend.check(path)));
       const answer = await this.backend.ask(
         {
           question: full,

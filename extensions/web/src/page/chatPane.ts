@@ -53,6 +53,7 @@ export class ChatPane {
         ask: (params, onProgress, signal) =>
           server.ask({ ...params, ...this.choices() }, onProgress, signal),
         show: (id) => server.call("conversations.show", { id }),
+        check: (path) => server.call("documents", { workspace: path, limit: 1 }),
         failure: failureOf,
       },
       (message) => this.send(message),

@@ -23,6 +23,7 @@ export interface Draft {
   conversation?: string | null;
 }
 
+const PLACEHOLDER = "Ask your documents… @ file, / command";
 const MANAGE = "\u0000manage";
 
 export class Composer {
@@ -30,7 +31,7 @@ export class Composer {
   private readonly text = h("textarea", {
     rows: "1",
     "aria-label": "Question",
-    placeholder: "Ask about your documents…",
+    placeholder: PLACEHOLDER,
     input: () => this.onInput(),
     keydown: (event) => this.onKey(event as KeyboardEvent),
     paste: (event) => this.onPaste(event as ClipboardEvent),
@@ -233,7 +234,7 @@ export class Composer {
       ? "Answers come from your documents. Click to chat without them."
       : "Documents are not used. Click to answer from them.";
     this.deepSwitch.hidden = !on;
-    this.text.placeholder = on ? "Ask about your documents…" : "Chat without documents…";
+    this.text.placeholder = on ? PLACEHOLDER : "Chat without documents…";
     this.save();
   }
 

@@ -336,6 +336,11 @@ export class PageTests {
       hasTouch: true,
     });
     await this.site.screenshot(page, "phone");
+    await page.emulateMedia({ contrast: "more" });
+    await this.site.screenshot(page, "phone-contrast");
+    await page.emulateMedia({ contrast: null, forcedColors: "active" });
+    await this.site.screenshot(page, "phone-forced-colors");
+    await page.emulateMedia({ forcedColors: null });
     await page.getByRole("button", { name: "Menu" }).click();
     await page.getByRole("link", { name: "Documents" }).waitFor();
     await this.site.screenshot(page, "phone-menu");
