@@ -130,6 +130,11 @@ class Config(BaseModel):
     parse_workers: int = Field(
         default=0, ge=0, le=32, description="Processes that read files; 0 chooses."
     )
+    ocr: str = Field(
+        default="auto",
+        description="What recognises text in pictures and scanned pages: rapidocr, off, or auto "
+        "(rapidocr if the extra `ocr` is installed, else off).",
+    )
     top_k: int = Field(
         default=5,
         ge=1,

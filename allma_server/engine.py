@@ -24,12 +24,13 @@ from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.cache import AnswerCache
 from allma_server.answering.ongoing import OngoingConversations
 from allma_server.config import Config, LiveSettings
+from allma_server.documents.ocr.client import open_recogniser
 from allma_server.documents.parsers import Parsers
 from allma_server.errors import InvalidArgument, ProviderError, StorageError
 from allma_server.indexing.granted import GrantedIngestion
 from allma_server.indexing.ingestion import Ingestion
 from allma_server.indexing.scope import refusal_reason
-from allma_server.ports import ChatModels, Embedder, Reranker
+from allma_server.ports import ChatModels, Embedder, Reranker, TextRecogniser
 from allma_server.providers.api_keys import ApiKey
 from allma_server.providers.chat import open_chat_models
 from allma_server.providers.embedding import (
@@ -58,7 +59,15 @@ from allma_server.storage.sqlite.granted import GrantedCatalog
 from allma_server.storage.vectors.config import vector_options
 from allma_server.storage.vectors.folders import delete_collections
 from allma_server.storage.vectors.index import VectorIndex, open_vectors
-from allma_server.types import FORMATS, ChatMessage, ImportReport, Principal, Rescue, Separation
+from allma_server.types import (
+    FORMATS,
+    PICTURE_FORMAT,
+    ChatMessage,
+    ImportReport,
+    Principal,
+    Rescue,
+    Separation,
+)
 
 DATABASE = "allma.sqlite3"
 VECTORS = "vectors"
@@ -346,7 +355,8 @@ async def open_engine(
         sharing = await _open_sharing(stack, config, database, embedder)
         tasks = await stack.enter_async_context(background_tasks())
         parsers = Parsers(config, embedder.resolved, later)
-        ingestion = _ingestion(config, catalog, embedder, parsers, full_text, tasks)
+        recogniser = await stack.enter_async_context(open_recogniser(config))
+        ingestion = _ingestion(config, catalog, embedder, parsers, recogniser, full_text, tasks)
         yield Engine(
             settings,
             catalog,
@@ -369,6 +379,7 @@ def _ingestion(
     catalog: Catalog,
     embedder: ActiveEmbedder,
     parsers: Parsers,
+    recogniser: TextRecogniser | None,
     full_text: FullText,
     tasks: asyncio.TaskGroup,
 ) -> Ingestion:
@@ -377,6 +388,7 @@ def _ingestion(
         catalog,
         parser=parsers.opened,
         embedders=embedder,
+        recogniser=recogniser,
         chunking_fingerprint=parsers.chunking_fingerprint,
         erase_words=full_text.erase_deleted,
         erase_vectors=embedder.erase_deleted_vectors,
@@ -480,7 +492,7 @@ def _refuse_import(taken: ImportedData, data_dir: Path) -> None:
                 f"The folder {path} cannot be imported: it is {why}.",
                 "Run `allma forget` on it where the file was exported, and export again.",
             )
-    if unknown := set(taken.formats) - FORMATS.keys() - {""}:
+    if unknown := set(taken.formats) - {*FORMATS, PICTURE_FORMAT, ""}:
         raise InvalidArgument(f"The format {min(unknown)!r} is unknown.", UPDATE_FIRST)
     if taken.embedder is not None and taken.embedder.partition("/")[0] not in EMBEDDERS:
         raise InvalidArgument(f"The embedder {taken.embedder[:80]!r} is unknown.", UPDATE_FIRST)

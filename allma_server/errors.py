@@ -11,6 +11,7 @@
     ├── FolderNotAllowed         folder_not_allowed
     ├── UnreadableDocument       unreadable_document
     │   ├── NothingToIndex       nothing_to_index
+    │   │   └── NotRecognised    not_recognised
     │   └── LimitReached         limit_reached
     ├── ProviderError            provider_error
     │   ├── ProviderUnreachable  provider_unreachable
@@ -39,6 +40,7 @@ Clients show `message` and `hint` to people; `code` is for programs. A test comp
 the classes.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, NotRequired, TypedDict
 
 from allma_server._internal.path_text import shown
@@ -129,6 +131,16 @@ class NothingToIndex(UnreadableDocument):
     """A valid file has no text to index; its ledger row becomes `skipped` with this reason."""
 
     code = "nothing_to_index"
+
+
+class NotRecognised(NothingToIndex):
+    """All text of a file is in pictures, and not recognised (yet); `pages` are those with it."""
+
+    code = "not_recognised"
+
+    def __init__(self, message: str, hint: str | None = None, pages: Sequence[int] = ()) -> None:
+        super().__init__(message, hint)
+        self.pages = pages
 
 
 class LimitReached(UnreadableDocument):

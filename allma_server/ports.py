@@ -25,6 +25,7 @@ from allma_server.types import (
     Parsed,
     Passage,
     PullProgress,
+    RecognisedPage,
     ReplyEvent,
     SharedHits,
     SharedScope,
@@ -81,13 +82,41 @@ class Parser(Protocol):
         NothingToIndex: the file contains no text.
     """
 
-    async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
-        """Return the chunks of a file.
+    async def parse(
+        self,
+        path: str,
+        size: int = 0,
+        *,
+        urgent: bool = False,
+        recognised: Mapping[int, RecognisedPage] | None = None,
+    ) -> Parsed:
+        """Return the chunks of a file; none while all of its text is to be recognised.
 
         Args:
             path: the file.
             size: its size in bytes; the time limit grows with it.
             urgent: whether it is read before files in the background.
+            recognised: the pages whose text was recognised; None if no text is recognised.
+        """
+        ...
+
+
+class TextRecogniser(Protocol):
+    """Recognises the text of pages that are pictures (OCR), in a process with limits.
+
+    `identity` names the recogniser and how its text is masked: pages are recognised again under
+    another one.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    async def recognise(self, path: str, page: int, file_hash: str) -> RecognisedPage:
+        """Return the text of a page, or why it could not be recognised.
+
+        `file_hash` is that of the file's content for `identity` (`_internal/file_hash.py`).
+
+        Raises:
+            DocumentNotFound: the file has another content, or cannot be opened.
         """
         ...
 
@@ -268,6 +297,7 @@ class Ledger(Protocol):
         refused: Mapping[bytes, str] | None = None,
     ) -> Document: ...
     async def record(self, workspace: Workspace, outcomes: Sequence[FileOutcome]) -> None: ...
+    async def recognised_pages(self, file_hash: str) -> dict[int, RecognisedPage]: ...
     async def touch(self, document_id: int, file: FileFacts) -> bool: ...
     async def move(self, document_id: int, workspace: Workspace, file: FileFacts) -> None: ...
     async def remove(self, document_ids: Sequence[int]) -> None: ...

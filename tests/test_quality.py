@@ -23,13 +23,14 @@ ALLOWED_UNUSED = {
         "log_severity_level", "lsp_exit", "lsp_shutdown", "lsp_workspace__execute_command",
         "model_config", "on_broken_pipe", "ordered_attributes", "pause_reading",
         "report_server_error", "resume_reading", "row_factory", "send_400_response", "should_exit",
-        "workspace_symbol_provider",
+        "workspace_symbol_provider", "MAX_IMAGE_PIXELS",
     },
     "what the language passes or calls": {"__getattr__", "tb"},
     "what the registry of protocols names": {"serve_shell"},
     "what clients read in a result": {"indexed_at", "relevance_score", "total_ms"},
     "what annotations in quotes name": {"Reader"},
-    "what tests observe": {"generating", "pids", "wait_until_embedded", "wait_until_ready"},
+    "what tests observe": {"generating", "pids", "wait_until_embedded", "wait_until_ready",
+        "wait_until_recognised"},
 }  # fmt: skip
 """Names without a use that is visible in the code, by who uses them."""
 

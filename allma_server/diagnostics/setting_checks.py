@@ -12,6 +12,7 @@ from allma_server._internal.addresses import server_address, without_password
 from allma_server._internal.private import make_private_folder
 from allma_server.answering.models import AUTO, can_chat, find_model
 from allma_server.config import Config
+from allma_server.documents.ocr.client import check_recogniser
 from allma_server.engine import DATABASE
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError
 from allma_server.providers.chat import open_chat_models
@@ -67,6 +68,10 @@ async def _embedder(config: Config) -> str | None:
     except ProviderError as exc:
         return str(exc)
     return None
+
+
+async def _ocr(config: Config) -> str | None:
+    return check_recogniser(config.ocr)
 
 
 def _provider(provider: str, key: str) -> Callable[[Config], Awaitable[str | None]]:
@@ -179,6 +184,7 @@ async def _no_reply(model: str | None, messages: Sequence[ChatMessage], max_toke
 
 CHECKS: Mapping[str, Callable[[Config], Awaitable[str | None]]] = {
     "data_dir": _data_dir,
+    "ocr": _ocr,
     "chat_provider": _provider("", "chat_provider"),
     "chat_model": _chat_model,
     "embedder": _embedder,

@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from allma_server._internal.child_process import Child, ChildFailed
 from allma_server.config import Config, child_environment
 from allma_server.documents import cpu_limit
 from allma_server.documents.chunking import ChunkSettings
-from allma_server.documents.worker import Limits, decode_chunks
+from allma_server.documents.worker import Limits, ParseCall, decode_chunks, encode_pages
 from allma_server.errors import LimitReached, UnreadableDocument
 from allma_server.ports import Embedder
-from allma_server.types import Chunk, Parsed
+from allma_server.types import Chunk, Parsed, RecognisedPage
 
 IDLE_SECONDS = 30.0
 FILES_PER_PROCESS = 2_000
@@ -72,14 +72,21 @@ class ParserPool:
         """The ids of the processes that are running."""
         return [pid for worker in self._workers if (pid := worker.child.pid)]
 
-    async def parse(self, path: str, size: int = 0, *, urgent: bool = False) -> Parsed:
+    async def parse(
+        self,
+        path: str,
+        size: int = 0,
+        *,
+        urgent: bool = False,
+        recognised: Mapping[int, RecognisedPage] | None = None,
+    ) -> Parsed:
         async with contextlib.nullcontext() if urgent else self._regular_slots, self._all_slots:
             cpu = self._cpu_seconds * (1 + size / DOUBLE_TIME_BYTES)
             wall = cpu * self._wall_factor
             # Reuse the most recent one, so that the others become idle and end.
             worker = self._free.pop()
             try:
-                return await worker.parse(path, cpu, wall)
+                return await worker.parse(path, cpu, wall, recognised)
             except ChildFailed as exc:
                 raise _failure(exc, path, cpu, wall) from exc
             finally:
@@ -122,10 +129,16 @@ class _Worker:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._files = 0
 
-    async def parse(self, path: str, cpu: float, wall: float) -> Parsed:
+    async def parse(
+        self, path: str, cpu: float, wall: float, recognised: Mapping[int, RecognisedPage] | None
+    ) -> Parsed:
         if self._idle_timer:
             self._idle_timer.cancel()
-        params = {"path": path, "cpu_seconds": cpu}
+        params = ParseCall(
+            path=path,
+            cpu_seconds=cpu,
+            recognised=encode_pages(recognised),
+        )
         try:
             head, blobs = await self.child.call("parse", params, limit=wall)
         finally:

@@ -5,25 +5,37 @@ a pipe (`_internal/child_process.py`). The worker enforces the limits of memory 
 the pool enforces the limit of elapsed time.
 """
 
-import contextlib
 import faulthandler
 import json
-import os
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Self, TypedDict
 
 from allma_server._internal.child_server import Reply, serve
+from allma_server._internal.resource_limits import limit_resources, peak_memory
 from allma_server._internal.workspace_files import open_file
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.cpu_limit import cpu_limit
+from allma_server.documents.pictures import count_pages
 from allma_server.documents.readers import reader_of
-from allma_server.errors import AllmaError, NothingToIndex, UnreadableDocument
+from allma_server.documents.recognised import with_recognised
+from allma_server.errors import AllmaError, NothingToIndex, NotRecognised, UnreadableDocument
 from allma_server.secrets import mask_extract
-from allma_server.types import Chunk, Parsed, format_of
+from allma_server.types import (
+    PICTURE_FORMAT,
+    SCANNED,
+    Chunk,
+    Extract,
+    Parsed,
+    RecognisedPage,
+    format_of,
+    is_picture,
+    page_ranges,
+)
 
 MAX_MEMORY = 2 << 30
 """The address space of a worker in bytes; a valid file needs a small part of it."""
@@ -53,18 +65,26 @@ class Limits:
         return cls(**values | {"chunks": chunks})
 
 
-def parse(path: str, limits: Limits) -> Parsed:
+def parse(
+    path: str, limits: Limits, recognised: Mapping[int, RecognisedPage] | None = None
+) -> Parsed:
     """Read the file at `path` and split it into chunks.
+
+    `recognised` has the text of its scanned pages, as far as it is known; None if no text is
+    recognised. There are no chunks while all of the text is in such pages and unknown.
 
     Raises:
         NothingToIndex: its format has no reader, it is too large, or it has no text but secrets.
         UnreadableDocument: it cannot be read, or its reader failed on it.
     """
     name = PurePath(path)
-    if (file_format := format_of(name)) is None:
+    file_format = PICTURE_FORMAT if is_picture(name) else format_of(name)
+    if file_format is None:
         raise NothingToIndex(f"Allma does not read files ending in {name.suffix}.")
     try:
-        extract = reader_of(file_format)(_read_file(path, limits.file_bytes), name)
+        extract = _extract(_read_file(path, limits.file_bytes), name, file_format)
+        if recognised is not None:
+            extract = with_recognised(extract, recognised)
         if limits.mask_secrets:
             extract = mask_extract(extract)
         chunks = chunk(extract, extract.title or "", limits.chunks)
@@ -80,9 +100,19 @@ def parse(path: str, limits: Limits) -> Parsed:
         raise UnreadableDocument(
             f"The {file_format} reader failed on it ({type(exc).__name__})."
         ) from exc
-    if not chunks:
+    if not chunks and SCANNED not in extract.metadata:
         raise NothingToIndex("It holds no text.")
     return Parsed(file_format, extract.title or name.name, extract.metadata, chunks)
+
+
+def _extract(data: bytes, path: PurePath, file_format: str) -> Extract:
+    """Read a file; one whose text is all in pictures has no text but names their pages."""
+    try:
+        if file_format == PICTURE_FORMAT:
+            return Extract("", (), metadata={SCANNED: page_ranges(range(1, 1 + count_pages(data)))})
+        return reader_of(file_format)(data, path)
+    except NotRecognised as exc:
+        return Extract("", (), metadata={SCANNED: page_ranges(exc.pages)})
 
 
 def _read_file(path: str, max_bytes: int) -> bytes:
@@ -97,16 +127,20 @@ def _read_file(path: str, max_bytes: int) -> bytes:
 
 
 class ParseCall(TypedDict):
-    """The parameters of a call: a file, and the processor time that reading it may take."""
+    """The parameters of a call: a file, and the processor time that reading it may take.
+
+    `recognised`: pages by their numbers, see `parse`.
+    """
 
     path: str
     cpu_seconds: float
+    recognised: Mapping[str, tuple[str, float, str]] | None
 
 
 def handle_parse(limits: Limits, params: ParseCall, _: list[bytes]) -> Reply:
     """Reply to one call with the parsed file; `decode_chunks` reads the blobs."""
     with cpu_limit(params["cpu_seconds"]):
-        parsed = parse(params["path"], limits)
+        parsed = parse(params["path"], limits, _decode_pages(params["recognised"]))
         rows = [_encode_chunk(chunk) for chunk in parsed.chunks]
         batches = [rows[i : i + CHUNKS_PER_BLOB] for i in range(0, len(rows), CHUNKS_PER_BLOB)]
         blobs = [json.dumps(batch).encode("ascii") for batch in batches]
@@ -114,9 +148,26 @@ def handle_parse(limits: Limits, params: ParseCall, _: list[bytes]) -> Reply:
         "format": parsed.format,
         "title": parsed.title,
         "metadata": parsed.metadata,
-        "peak": _peak_memory(),
+        "peak": peak_memory(),
     }
     return head, blobs
+
+
+def encode_pages(
+    pages: Mapping[int, RecognisedPage] | None,
+) -> dict[str, tuple[str, float, str]] | None:
+    """Return recognised pages as a call has them."""
+    if pages is None:
+        return None
+    return {str(n): (page.text, page.confidence, page.problem) for n, page in pages.items()}
+
+
+def _decode_pages(
+    pages: Mapping[str, tuple[str, float, str]] | None,
+) -> dict[int, RecognisedPage] | None:
+    if pages is None:
+        return None
+    return {int(n): RecognisedPage(*page) for n, page in pages.items()}
 
 
 def _encode_chunk(chunk: Chunk) -> list[Any]:
@@ -136,39 +187,11 @@ def decode_chunks(blob: bytes) -> list[Chunk]:
 # --- process ------------------------------------------------------------------------------------
 
 
-def _peak_memory() -> int:
-    """Return the peak memory of this process in bytes; 0 where the system does not report it."""
-    with contextlib.suppress(OSError):
-        # On Linux, `ru_maxrss` includes the memory of the parent before `exec`.
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _limit_resources(memory: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    os.nice(_NICENESS)
-    # macOS has the limit but may refuse to set it.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def main() -> None:
     """Answer `parse` calls until the pool closes the pipe."""
     faulthandler.enable()
     limits = Limits.from_json(sys.argv[1])
-    _limit_resources(limits.memory)
+    limit_resources(limits.memory, _NICENESS)
     serve({"parse": partial(handle_parse, limits)})
 
 

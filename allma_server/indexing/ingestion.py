@@ -23,18 +23,28 @@ from allma_server.errors import (
     PathNotFound,
     UnreadableDocument,
 )
-from allma_server.indexing import forgetting, jobs, maintenance, scope, update, vector_backfill
+from allma_server.indexing import (
+    forgetting,
+    jobs,
+    maintenance,
+    recognition,
+    scope,
+    update,
+    vector_backfill,
+)
 from allma_server.indexing.current_files import CurrentFiles
 from allma_server.indexing.forgetting import Forgetting
 from allma_server.indexing.jobs import INGEST, Jobs, Run
 from allma_server.indexing.maintenance import Maintenance
 from allma_server.indexing.monitor import ChangeMonitor
+from allma_server.indexing.recognition import Recognition
 from allma_server.indexing.scan import Retry, RunOptions
 from allma_server.indexing.schedule import Priority
 from allma_server.indexing.update import DISK_TIMEOUT_SECONDS, WorkspaceUpdater
 from allma_server.indexing.vector_backfill import VectorBackfill
-from allma_server.ports import Embedder, Parser, Progress
+from allma_server.ports import Embedder, Parser, Progress, TextRecogniser
 from allma_server.types import (
+    Document,
     ForgetReport,
     IngestReport,
     Job,
@@ -54,6 +64,7 @@ class Catalogue(
     forgetting.Catalogue,
     vector_backfill.Catalogue,
     maintenance.Catalogue,
+    recognition.Catalogue,
     jobs.JobStore,
     Protocol,
 ):
@@ -78,6 +89,7 @@ class Ingestion:
         *,
         parser: Callable[[], Awaitable[Parser]],
         embedders: Embedders,
+        recogniser: TextRecogniser | None,
         chunking_fingerprint: Callable[[], Awaitable[str]],
         erase_words: Callable[[], Awaitable[None]],
         erase_vectors: Callable[[], Awaitable[None]],
@@ -97,11 +109,15 @@ class Ingestion:
             catalogue,
             parser=parser,
             embedder=embedders.resolved,
+            recogniser=recogniser,
             chunking_fingerprint=chunking_fingerprint,
             forgetting=self._forgetting,
             jobs=self._jobs,
         )
         self._backfill = VectorBackfill(catalogue, embedders, self._jobs, self._retry_limited)
+        self._recognition = Recognition(
+            catalogue, recogniser, self._jobs, self._publish_recognised, max_bytes
+        )
         self.maintenance = Maintenance(
             catalogue, self._jobs, embedders.retained, self._retry_limited
         )
@@ -236,6 +252,11 @@ class Ingestion:
         return self._backfill.problem
 
     @property
+    def pages_to_recognise(self) -> int:
+        """The number of pages whose text is being recognised, before it can be found."""
+        return self._recognition.pages_left
+
+    @property
     def is_busy(self) -> bool:
         """Whether work is active or waits for its turn."""
         return self._monitor.is_busy or not all(run.is_waiting for run in self._jobs.runs())
@@ -253,6 +274,10 @@ class Ingestion:
     async def wait_until_embedded(self) -> None:
         """Wait until no vectors are missing, or none that can be made now."""
         await self._backfill.wait()
+
+    async def wait_until_recognised(self) -> None:
+        """Wait until the text of all pages that can be recognised now is in the index."""
+        await self._recognition.wait()
 
     async def wait_until_erased(self) -> None:
         """Wait until the copies of everything that was forgotten so far are erased."""
@@ -298,6 +323,7 @@ class Ingestion:
     async def _resume(self) -> None:
         await self._forgetting.resume()
         self._backfill.start()
+        self._recognition.start()
         workspaces = await self._catalogue.workspaces()
         for job in await self._catalogue.unfinished_jobs():
             # Keep the id: a client may ask for the result of the job.
@@ -332,8 +358,17 @@ class Ingestion:
         Raises:
             ProviderError, StorageError: the run failed; what it published stays.
         """
+        if retry is Retry.FAILED:
+            await self._recognition.retry_failed()
         run = self._start(workspaces, Priority.ASKED, RunOptions(only, retry, accept_empty))
         return await self._jobs.wait(run, progress, deadline=deadline)
+
+    async def _publish_recognised(self, document: Document) -> None:
+        workspaces = await self._catalogue.workspaces()
+        options = RunOptions([document.path], Retry.SCANNED)
+        inside = [w for w in workspaces if w.id == document.workspace_id]
+        if inside and (task := self._start(inside, Priority.SCAN, options).task) is not None:
+            await asyncio.wait({task})
 
     async def look(self, folders: Sequence[str], seconds: float) -> None:
         """Bring the workspaces of `folders`, or all, up to date before they are searched.
@@ -416,6 +451,8 @@ class Ingestion:
         if has_missing_vectors or await self._embedders.resolved() is not embedder:
             self._backfill.mark_needed()
         self._backfill.start()
+        if options.retry is not Retry.SCANNED:
+            self._recognition.start()
 
 
 def _overlaps(path: str, folders: Sequence[str]) -> bool:

@@ -16,14 +16,15 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
+from allma_server._internal.file_hash import file_hash
 from allma_server._internal.path_text import shown
 from allma_server._internal.workspace_files import open_file
 from allma_server.errors import (
     DocumentNotFound,
     InputRefused,
     NothingToIndex,
+    NotRecognised,
     UnreadableDocument,
 )
 from allma_server.indexing.batch_embedder import EMBED_BATCH, BatchEmbedder, Embedded
@@ -32,8 +33,10 @@ from allma_server.indexing.plan import NOT_OPENED, NOT_READABLE
 from allma_server.indexing.progress import Counts, Estimate
 from allma_server.indexing.scan_versions import ScanVersions
 from allma_server.indexing.schedule import Priority
-from allma_server.ports import Embedder, Ledger, Parser
+from allma_server.ports import Embedder, Ledger, Parser, TextRecogniser
 from allma_server.types import (
+    FAILED_PAGES,
+    SCANNED,
     Add,
     Change,
     Document,
@@ -44,10 +47,14 @@ from allma_server.types import (
     Keep,
     Move,
     Parsed,
+    RecognisedPage,
     Remove,
     Skip,
     Update,
     Workspace,
+    format_of,
+    is_picture,
+    recognition_note,
 )
 
 QUEUE_SIZE = 32
@@ -99,6 +106,7 @@ class Pipeline:
         ledger: Ledger,
         parser: Parser,
         embedder: Callable[[], Awaitable[Embedder]],
+        recogniser: TextRecogniser | None,
         chunking_fingerprint: str,
         max_bytes: int,
         run: Run,
@@ -109,6 +117,7 @@ class Pipeline:
         self._ledger = ledger
         self._parser = parser
         self._embedder = embedder
+        self._recogniser = recogniser
         self._chunking_fingerprint = chunking_fingerprint
         self._max_bytes = max_bytes
         self._run = run
@@ -242,9 +251,10 @@ class Pipeline:
                 if await self._ledger.touch(known.id, file):
                     self._counts.unchanged += 1
                     return None
-            urgent = self._run.priority <= Priority.SAVED
-            parsed = await self._parser.parse(file.path, file.size, urgent=urgent)
-            return _ParsedFile(file, version, digest, parsed, known is not None)
+            parsed = await self._parse(file)
+            if parsed.chunks:
+                return _ParsedFile(file, version, digest, parsed, known is not None)
+            await self._reject(_not_recognised(file, parsed.metadata), version)
         except NothingToIndex as exc:
             await self._reject(FileOutcome(file, "skipped", exc.message, exc.code), version)
         except UnreadableDocument as exc:
@@ -253,6 +263,16 @@ class Pipeline:
             reason = f"cannot be read: {exc.strerror or exc}"
             await self._reject(FileOutcome(file, "failed", reason, NOT_READABLE), version)
         return None
+
+    async def _parse(self, file: FileFacts) -> Parsed:
+        urgent = self._run.priority <= Priority.SAVED
+        known: dict[int, RecognisedPage] | None = None
+        if self._recogniser is not None and _may_be_scanned(file.path):
+            content = await asyncio.to_thread(
+                hash_file, file.path, self._recogniser.identity, self._max_bytes
+            )
+            known = await self._ledger.recognised_pages(content)
+        return await self._parser.parse(file.path, file.size, urgent=urgent, recognised=known)
 
     async def _reject(self, outcome: FileOutcome, version: int) -> None:
         """Record a file that is not indexed, unless it is gone or another run has read it since.
@@ -350,24 +370,33 @@ def _exists(path: str) -> bool:
 
 def _is_complete(document: Document) -> bool:
     """Whether an unchanged document needs no reading: it is indexed, with all its vectors."""
-    return document.state == "indexed" and document.reason_code != InputRefused.code
+    in_part = document.reason_code == InputRefused.code or (
+        {SCANNED, FAILED_PAGES} & document.metadata.keys()
+    )
+    return document.state == "indexed" and not in_part
 
 
-def hash_file(path: str, chunking_fingerprint: str, max_bytes: int) -> str:
-    """Return 32 hex digits for the content of a file and for how it is chunked; blocks.
+def _may_be_scanned(path: str) -> bool:
+    return is_picture(path) or format_of(path) == "pdf"
 
-    The fingerprint (chunker version and sizes) is included, so that other chunking makes every
-    document a changed one.
+
+def _not_recognised(file: FileFacts, metadata: dict[str, str]) -> FileOutcome:
+    note = recognition_note(metadata)
+    return FileOutcome(file, "skipped", note, NotRecognised.code, metadata)
+
+
+def hash_file(path: str, purpose: str, max_bytes: int) -> str:
+    """Return the hash of a file's content for a purpose (`_internal/file_hash.py`); blocks.
+
+    The purpose of most is the chunking fingerprint (chunker version and sizes), so that other
+    chunking makes every document a changed one.
 
     Raises:
         NothingToIndex: it is not a regular file of at most `max_bytes`, or a link leads to it.
         OSError: it cannot be read.
     """
-    digest = blake2b(chunking_fingerprint.encode(), digest_size=16)
     with open_file(path, max_bytes) as source:
-        for block in source.blocks():
-            digest.update(block)
-    return digest.hexdigest()
+        return file_hash(source.blocks(), purpose)
 
 
 def _first_exception(group: BaseExceptionGroup[BaseException]) -> BaseException:

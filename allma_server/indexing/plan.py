@@ -8,6 +8,8 @@ from pathlib import PurePath
 
 from allma_server.errors import InputRefused, LimitReached, NothingToIndex
 from allma_server.types import (
+    FAILED_PAGES,
+    SCANNED,
     Add,
     Change,
     Document,
@@ -37,13 +39,15 @@ def plan(
     *,
     retry_failed: bool = False,
     retry_limited: bool = False,
+    retry_scanned: bool = False,
     reread: bool = False,
 ) -> list[Change]:
     """Return one change for every known document and every file.
 
     A new file with the content of a missing one is a Move. `content_hash` reads a file; it is
     called only where the sizes make a move possible. `retry_failed` reads unchanged files again
-    that have failed at least in part, `retry_limited` those that a limit has stopped, `reread` all.
+    that have failed at least in part, `retry_limited` those that a limit has stopped,
+    `retry_scanned` those with text to recognise, `reread` all.
     Documents in an unreadable folder are kept, because their files may still be there.
     """
     by_path = {document.path: document for document in known}
@@ -63,6 +67,7 @@ def plan(
             or document.reason_code in _RECHECKED_CODES
             or (_has_failed(document) and retry_failed)
             or (document.reason_code in _LIMIT_CODES and retry_limited)
+            or (SCANNED in document.metadata and retry_scanned)
         ):
             changes.append(Keep(document))
         else:
@@ -87,7 +92,8 @@ def _skip(seen: SeenFile, reason: str, known: Document | None) -> Change:
 
 
 def _has_failed(document: Document) -> bool:
-    return document.state == "failed" or document.reason_code == InputRefused.code
+    in_part = document.reason_code == InputRefused.code or FAILED_PAGES in document.metadata
+    return document.state == "failed" or in_part
 
 
 def _is_in(path: str, folders: Collection[str]) -> bool:

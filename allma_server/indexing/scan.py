@@ -14,12 +14,13 @@ class Retry(Enum):
     """Which unchanged files a run reads again.
 
     `CHANGED`: those for which the settings or limits have changed. `LIMITED`: also those that a
-    limit has stopped. `FAILED`: all that failed.
+    limit has stopped. `FAILED`: all that failed. `SCANNED`: those with text to recognise.
     """
 
     CHANGED = 1
     LIMITED = 2
     FAILED = 3
+    SCANNED = 4
 
 
 @dataclass(frozen=True, slots=True)

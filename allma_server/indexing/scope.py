@@ -28,6 +28,7 @@ from allma_server.types import (
     FileFacts,
     SeenFile,
     format_of,
+    is_picture,
 )
 
 _SYSTEM = ("/bin /sbin /lib /lib32 /lib64 /boot /dev /proc /sys /run /etc /usr/bin /usr/sbin "
@@ -210,7 +211,7 @@ def _reason_to_skip(path: str, status: os.stat_result, max_bytes: int) -> str | 
         return "not a regular file"
     if is_secret_file(path):
         return "looks like a secret; such files are never read"
-    if format_of(path) is None:
+    if format_of(path) is None and not is_picture(path):
         return f"a {Path(path).suffix.lower()} file, which has no text that Allma can read"
     if status.st_size == 0:
         return "empty"

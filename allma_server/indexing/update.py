@@ -30,9 +30,19 @@ from allma_server.indexing.jobs import Jobs, Run
 from allma_server.indexing.pipeline import Pipeline, hash_file
 from allma_server.indexing.plan import plan
 from allma_server.indexing.scan import Retry, RunOptions, WorkspaceScan
-from allma_server.ports import Embedder, Ledger, Parser, Progress
+from allma_server.ports import Embedder, Ledger, Parser, Progress, TextRecogniser
 from allma_server.secrets import MASKED
-from allma_server.types import Add, Change, Document, IngestReport, SeenFile, Update, Workspace
+from allma_server.types import (
+    INSTALL_OCR,
+    Add,
+    Change,
+    Document,
+    IngestReport,
+    SeenFile,
+    Update,
+    Workspace,
+    is_picture,
+)
 
 COUNT_INTERVAL_SECONDS = 0.5
 """How often a run that is scanning reports how many files it has found."""
@@ -42,6 +52,9 @@ DISK_TIMEOUT_SECONDS = 10.0
 
 ROOT_TIMEOUT_SECONDS = 1.0
 """How long a search or the status waits to know whether a workspace's folder exists."""
+
+
+NOT_RECOGNISED = f"a picture; `{INSTALL_OCR}` makes its text searchable (OCR)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,7 @@ class WorkspaceUpdater:
         *,
         parser: Callable[[], Awaitable[Parser]],
         embedder: Callable[[], Awaitable[Embedder]],
+        recogniser: TextRecogniser | None,
         chunking_fingerprint: Callable[[], Awaitable[str]],
         forgetting: Forgetting,
         jobs: Jobs,
@@ -91,6 +105,7 @@ class WorkspaceUpdater:
         self._catalogue = catalogue
         self._parser = parser
         self._embedder = embedder
+        self._recogniser = recogniser
         self._chunking_fingerprint = chunking_fingerprint
         self._forgetting = forgetting
         self._jobs = jobs
@@ -156,6 +171,7 @@ class WorkspaceUpdater:
             ledger=self._catalogue,
             parser=await self._parser(),
             embedder=self._embedder,
+            recogniser=self._recogniser,
             chunking_fingerprint=fingerprints.chunking,
             max_bytes=self._max_bytes,
             run=run,
@@ -208,7 +224,7 @@ class WorkspaceUpdater:
         }
         scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, used, was_folder)
         forgotten = await self._forgetting.forgotten_paths()
-        files = _CountedFiles(skip_forgotten(scan.files(options), forgotten))
+        files = _CountedFiles(skip_forgotten(self._seen(scan.files(options)), forgotten))
         is_changed = fingerprints.previous != fingerprints.current
 
         def compare() -> list[Change]:
@@ -218,6 +234,7 @@ class WorkspaceUpdater:
                 lambda path: hash_file(path, fingerprints.chunking, self._max_bytes),
                 retry_failed=options.retry is Retry.FAILED,
                 retry_limited=options.retry is Retry.LIMITED or is_changed,
+                retry_scanned=options.retry is Retry.SCANNED,
                 reread=fingerprints.reread,
             )
 
@@ -227,6 +244,14 @@ class WorkspaceUpdater:
         if options.only is None and scan.disks != disks:
             await self._catalogue.set_workspace_disks(workspace.id, scan.disks)
         return changes
+
+    def _seen(self, files: Iterable[SeenFile]) -> Iterator[SeenFile]:
+        """Skip pictures while nothing recognises their text."""
+        for seen in files:
+            if self._recogniser is None and seen.reason is None and is_picture(seen.file.path):
+                yield SeenFile(seen.file, NOT_RECOGNISED)
+            else:
+                yield seen
 
     async def _run_on_disk(
         self, workspace: Workspace, compare: Callable[[], list[Change]]

@@ -137,6 +137,7 @@ class VectorBackfill:
         log.info("embedding is tried again in %g s: %s", seconds, exc)
         await run.report(run.job.done, run.job.total, f"waiting: {exc}")
         run.is_waiting = True
+        run.schedule.leave(run.priority)  # less urgent work need not wait for a server
         self._retry.clear()
         try:
             async with asyncio.timeout(seconds):
@@ -144,6 +145,7 @@ class VectorBackfill:
         except TimeoutError:
             pass
         finally:
+            run.schedule.enter(run.priority)
             run.is_waiting = False
 
     async def _has_missing_vectors(self) -> bool:

@@ -32,6 +32,7 @@ async def notice_of(
         await _without_documents(call, scope, all_missing=all_missing),
         *((reason, None) for reason in missing.values()),
         _without_vectors(call, found),
+        _without_recognition(call),
     ]
     given = [reason for reason in reasons if reason is not None]
     sentences = [sentence for sentence, _ in given]
@@ -90,3 +91,11 @@ def _without_vectors(call: Call, found: SearchResult | Explanation) -> Notice | 
         f"Some documents are found by keywords only: {why}",
         "embedder_unavailable",
     )
+
+
+def _without_recognition(call: Call) -> Notice | None:
+    pages = call.engine.ingestion.pages_to_recognise
+    if not pages:
+        return None
+    which = "1 scanned page" if pages == 1 else f"{pages:,} scanned pages"
+    return f"The text of {which} is being recognised (OCR); results may be incomplete.", None

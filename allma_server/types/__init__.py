@@ -80,8 +80,11 @@ if TYPE_CHECKING:
         FORMATS,
         LANGUAGE_BY_SUFFIX,
         LANGUAGES,
+        PICTURE_FORMAT,
+        PICTURE_SUFFIXES,
         SLIDE_SUFFIXES,
         format_of,
+        is_picture,
         page_label,
     )
     from allma_server.types.ignored_names import IGNORED_ENDINGS, IGNORED_FILES, IGNORED_FOLDERS
@@ -97,6 +100,19 @@ if TYPE_CHECKING:
         Right,
         Token,
         TokenList,
+    )
+    from allma_server.types.recognition import (
+        CONFIDENCE,
+        FAILED_PAGES,
+        FAILURE,
+        INSTALL_OCR,
+        PENDING,
+        RECOGNISED,
+        SCANNED,
+        RecognisedPage,
+        page_numbers,
+        page_ranges,
+        recognition_note,
     )
     from allma_server.types.search import (
         Candidate,
@@ -156,13 +172,17 @@ _MODULES = {
     "documents": "Document DocumentPage DocumentRow DocumentState Excerpt Workspace",
     "evaluation": "Evaluation QuestionRank StageScores",
     "file_types": (
-        "BINARY_SUFFIXES FORMAT_BY_SUFFIX FORMATS LANGUAGE_BY_SUFFIX LANGUAGES SLIDE_SUFFIXES "
-        "format_of page_label"
+        "BINARY_SUFFIXES FORMAT_BY_SUFFIX FORMATS LANGUAGE_BY_SUFFIX LANGUAGES PICTURE_FORMAT "
+        "PICTURE_SUFFIXES SLIDE_SUFFIXES format_of is_picture page_label"
     ),
     "ignored_names": "IGNORED_ENDINGS IGNORED_FILES IGNORED_FOLDERS",
     "names": "chunk_id is_text row_id",
     "principals": (
         "LOCAL RIGHTS Access Credential LoginCode NewToken Principal Right Token TokenList"
+    ),
+    "recognition": (
+        "CONFIDENCE FAILED_PAGES FAILURE INSTALL_OCR PENDING RECOGNISED SCANNED RecognisedPage "
+        "page_numbers page_ranges recognition_note"
     ),
     "search": (
         "Candidate Explanation Hit NoticeCode Outcome Passage RankedScore SearchResult Separation "

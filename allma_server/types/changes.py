@@ -85,13 +85,14 @@ Change = Add | Update | Move | Remove | Skip | Keep
 class FileOutcome:
     """The result for a file that is not indexed: `skipped` or `failed`, and why.
 
-    `reason_code`: the code of the error whose message is `reason`.
+    `reason_code`: the code of the error whose message is `reason`. `metadata` is stored with it.
     """
 
     file: FileFacts
     state: Literal["skipped", "failed"]
     reason: str
     reason_code: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

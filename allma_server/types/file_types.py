@@ -73,8 +73,12 @@ FORMATS = {
 SLIDE_SUFFIXES = frozenset((*FORMATS["pptx"], ".odp", ".otp", ".fodp"))
 """Documents whose pages are slides."""
 
+PICTURE_FORMAT = "image"
+PICTURE_SUFFIXES = frozenset(".png .jpg .jpeg .tif .tiff .webp .bmp .gif .avif".split())
+"""Pictures: they have no reader, and their text is recognised where that is possible (OCR)."""
+
 BINARY_SUFFIXES = frozenset(
-    ".png .jpg .jpeg .gif .bmp .ico .icns .tif .tiff .webp .avif .heic .psd .ai .eps .svgz .raw "
+    ".ico .icns .heic .psd .ai .eps .svgz .raw "
     ".mp3 .wav .flac .ogg .m4a .aac .mp4 .mkv .mov .avi .webm .wmv .mpg .mpeg "
     ".gz .bz2 .xz .zst .7z .rar .jar .war .whl .egg .deb .rpm .dmg .iso .img .apk "
     ".exe .dll .so .dylib .a .o .obj .lib .class .pyd .wasm .bin .dat .db .sqlite .sqlite3 .mdb "
@@ -98,7 +102,12 @@ def format_of(path: str | PurePath) -> str | None:
     for ending in (os.path.splitext(stem)[1] + suffix, suffix):
         if (name := FORMAT_BY_SUFFIX.get(ending)) is not None:
             return name
-    return None if suffix in BINARY_SUFFIXES else "text"
+    return None if suffix in BINARY_SUFFIXES or suffix in PICTURE_SUFFIXES else "text"
+
+
+def is_picture(path: str | PurePath) -> bool:
+    """Return whether a file is a picture, by the suffix of its name."""
+    return os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES
 
 
 def page_label(path: str, page: int) -> str:

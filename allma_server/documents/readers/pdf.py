@@ -4,11 +4,11 @@ pdfium extracts the text. pypdf reads form fields, annotations and attachments, 
 pdfium cannot read.
 """
 
+import ctypes
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import groupby
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,8 +23,8 @@ from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_for
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, split_by_headings
 from allma_server.documents.readers.pdf_text import page_text
-from allma_server.errors import NothingToIndex, UnreadableDocument
-from allma_server.types import Extract, Section
+from allma_server.errors import NothingToIndex, NotRecognised, UnreadableDocument
+from allma_server.types import SCANNED, Extract, Section, page_ranges
 
 if TYPE_CHECKING:
     from allma_server.documents.readers.pdf_fallback import FallbackDocument
@@ -34,17 +34,30 @@ OpenFallback: TypeAlias = Callable[[], "FallbackDocument"]
 _PROGRAM = re.compile(r"^Microsoft \w+ - |\.(?:docx?|pptx?|xlsx?|dvi|tex|indd|qxd|pdf)$", re.I)
 
 
+_MAX_STAMP = 100
+"""Characters of text on a page up to which it may be a stamp on a scan."""
+
+_MAX_OBJECTS = 50
+"""Objects on a page among which the picture of a scan is looked for."""
+
+_MIN_SCAN_SHARE = 0.6
+"""The share of a page that the picture of a scan covers."""
+
 _MAX_ATTACHED_BYTES = 32 << 20
 """Bytes of all attached files together that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The text of a page, None when it cannot be read; its annotations and headings."""
+    """The text of a page, None when it cannot be read; its annotations and headings.
+
+    `is_scan`: more text than that is probably in its pictures.
+    """
 
     text: str | None
     notes: tuple[str, ...] = ()
     headings: tuple[Heading, ...] = ()
+    is_scan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +83,26 @@ def read(data: bytes, path: PurePath) -> Extract:
     _add_pages(document, pages)
     if contents.has_attachments:
         _add_attachments(document, fallback)
+    numbered = list(enumerate(pages, start=1))
+    scans = [number for number, page in numbered if page.is_scan]
     if all(page.text is None for page in pages) and not any(page.notes for page in pages):
         raise UnreadableDocument("It is damaged: no page can be read.")
-    return document.build(
-        f"It has no text layer ({len(pages)} page{'s' * (len(pages) > 1)} without text): it "
-        "may be a scan, which text recognition (OCR) would make searchable.",
-        title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
-        metadata={
-            "pages": str(len(pages)),
-            "unreadable_pages": _page_ranges([page.text is None for page in pages]),
-            "pages_without_text": _page_ranges([page.text == "" for page in pages]),
-        },
-    )
+    count = f"{len(pages)} page{'s' * (len(pages) > 1)} without text"
+    try:
+        return document.build(
+            f"It has no text layer ({count}).",
+            title=_PROGRAM.sub("", title) if title.lower() != "untitled" else "",
+            metadata={
+                "pages": str(len(pages)),
+                "unreadable_pages": page_ranges(n for n, page in numbered if page.text is None),
+                "pages_without_text": page_ranges(n for n, page in numbered if page.text == ""),
+                SCANNED: page_ranges(scans),
+            },
+        )
+    except NothingToIndex as exc:
+        if not scans:
+            raise
+        raise NotRecognised(f"It is a scan without a text layer ({count}).", pages=scans) from exc
 
 
 def _open_fallback(data: bytes) -> "FallbackDocument":
@@ -145,11 +166,39 @@ def _read_pages(pdf: PdfDocument, fallback: OpenFallback) -> Iterator[_Page]:
             text = page_text(page)
         except PdfiumError:
             text = ""
-        handle: Any = page.raw
-        if not text and not pdfium.FPDFPage_CountObjects(handle):
+        if not text and not _count_objects(page):
             text = fallback().text(index)  # the page is empty or damaged
-        yield _Page(text, fallback().notes(index) if _has_notes(page) else (), begun)
+        notes = fallback().notes(index) if _has_notes(page) else ()
+        yield _Page(text, notes, begun, text is not None and _is_scan(page, text))
         page.close()
+
+
+def _is_scan(page: PdfPage, text: str) -> bool:
+    """Whether a page shows something but has no text, or a stamp on a picture of a page."""
+    if len(text) > _MAX_STAMP:
+        return False
+    handle: Any = page.raw
+    count = _count_objects(page)
+    if not text:
+        return count > 0
+    width, height = page.get_size()
+    shown = (pdfium.FPDFPage_GetObject(handle, i) for i in range(min(count, _MAX_OBJECTS)))
+    return any(_area(each) > _MIN_SCAN_SHARE * width * height for each in shown)
+
+
+def _count_objects(page: PdfPage) -> int:
+    handle: Any = page.raw
+    return pdfium.FPDFPage_CountObjects(handle)
+
+
+def _area(item: Any) -> float:
+    """Return the area of a picture on its page; 0 for anything else."""
+    if pdfium.FPDFPageObj_GetType(item) != pdfium.FPDF_PAGEOBJ_IMAGE:
+        return 0.0
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    edges = (ctypes.byref(edge) for edge in (left, bottom, right, top))
+    pdfium.FPDFPageObj_GetBounds(item, *edges)
+    return (right.value - left.value) * (top.value - bottom.value)
 
 
 def _has_notes(page: PdfPage) -> bool:
@@ -161,13 +210,3 @@ def _has_notes(page: PdfPage) -> bool:
         if kind not in (pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP):
             return True
     return False
-
-
-def _page_ranges(pages: list[bool]) -> str:
-    """Return the numbers of the pages that are True, such as `2, 5-9`."""
-    ranges: list[str] = []
-    for marked, group in groupby(enumerate(pages, start=1), key=lambda page: page[1]):
-        numbers = [number for number, _ in group]
-        if marked:
-            ranges.append(f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 1 else str(numbers[0]))
-    return ", ".join(ranges)

@@ -9,6 +9,7 @@ from allma_server.storage.sqlite.jobs import Jobs
 from allma_server.storage.sqlite.ledger import Ledger
 from allma_server.storage.sqlite.messages import ConversationMessages
 from allma_server.storage.sqlite.passages import Passages
+from allma_server.storage.sqlite.recognition import Recognition
 from allma_server.storage.sqlite.repair import Repair
 from allma_server.storage.sqlite.settings import Settings
 from allma_server.storage.sqlite.tokens import Tokens
@@ -19,6 +20,7 @@ class Catalog(
     Workspaces,
     Ledger,
     Embeddings,
+    Recognition,
     Documents,
     Passages,
     ConversationMessages,

@@ -19,7 +19,16 @@ from allma_server.storage.sqlite.embeddings import (
     read_vectors,
 )
 from allma_server.storage.sqlite.share_outbox import enqueue_shared
-from allma_server.types import Chunk, Document, FileFacts, FileOutcome, Parsed, Workspace, now
+from allma_server.types import (
+    Chunk,
+    Document,
+    FileFacts,
+    FileOutcome,
+    Parsed,
+    Workspace,
+    now,
+    recognition_note,
+)
 
 ChunkValues = tuple[Any, ...]
 """The columns of `_CHUNK`, in their order."""
@@ -73,7 +82,7 @@ class Ledger(Repository):
                 format=parsed.format,
                 content_hash=content_hash,
                 state="indexed",
-                reason=_masked(parsed.metadata),
+                reason=_note(parsed.metadata),
                 title=rows.storable(parsed.title),
                 metadata=rows.storable(json.dumps(parsed.metadata, ensure_ascii=False)),
                 chunks=len(chunks),
@@ -102,6 +111,7 @@ class Ledger(Repository):
                     state=outcome.state,
                     reason=rows.storable(outcome.reason),
                     reason_code=outcome.reason_code,
+                    metadata=rows.storable(json.dumps(outcome.metadata)),
                 )
                 await _replace_chunks(tx, document_id, [])
         self._db.note_change()
@@ -217,10 +227,11 @@ def _values(chunk: Chunk) -> ChunkValues:
     )
 
 
-def _masked(metadata: Mapping[str, str]) -> str | None:
-    """Return the ledger's note on an indexed document in which secrets were masked."""
+def _note(metadata: Mapping[str, str]) -> str | None:
+    """Return the ledger's note on an indexed document: masked secrets, and text recognition."""
     number = metadata.get(COUNT)
-    return number and f"{number} {'secret' if number == '1' else 'secrets'} masked"
+    masked = f"{number} {'secret' if number == '1' else 'secrets'} masked" if number else ""
+    return rows.storable("; ".join(filter(None, (masked, recognition_note(metadata))))) or None
 
 
 async def _note_refused(tx: Transaction, embedder: str, refused: Mapping[bytes, str]) -> None:
@@ -242,12 +253,12 @@ async def _note_refused(tx: Transaction, embedder: str, refused: Mapping[bytes, 
             (document_id, refusing),
         )
         assert row is not None
-        masked = _masked(rows.text_by_name(row["metadata"]))
+        other = _note(rows.text_by_name(row["metadata"]))
         note = _refused_note(embedder, row["refused"], why)
         await tx.execute(
             "UPDATE documents SET reason = ?, reason_code = ? WHERE id = ?",
             (
-                rows.storable("; ".join(filter(None, (masked, note)))),
+                rows.storable("; ".join(filter(None, (other, note)))),
                 InputRefused.code,
                 document_id,
             ),

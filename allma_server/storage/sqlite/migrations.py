@@ -271,6 +271,24 @@ async def shares(tx: Migrating) -> None:
     )
 
 
+async def recognised_pages(tx: Migrating) -> None:
+    """Add the text that was recognised in the pages of documents, by the hash of their content."""
+    await tx.execute(
+        """
+        CREATE TABLE recognised_pages (
+          document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+          file_hash TEXT NOT NULL,
+          page INTEGER NOT NULL,
+          text TEXT NOT NULL,
+          confidence REAL NOT NULL,
+          problem TEXT NOT NULL,
+          PRIMARY KEY (document_id, page)
+        )
+        """
+    )
+    await tx.execute("CREATE INDEX recognised_by_content ON recognised_pages (file_hash)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -283,4 +301,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     full_text_outside,
     users,
     shares,
+    recognised_pages,
 )

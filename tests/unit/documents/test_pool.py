@@ -79,7 +79,7 @@ async def test_processes_are_started_on_demand_up_to_the_limit(
     ("name", "content", "reason"),
     [
         ("empty.txt", b"", "empty"),
-        ("photo.jpg", b"\xff\xd8\xff", "does not read"),
+        ("song.mp3", b"ID3", "does not read"),
         ("binary.txt", bytes(range(256)) * 50, "binary"),
         ("huge.txt", b"x" * 5_000_001, "larger than 5 MB"),
     ],

@@ -82,13 +82,13 @@ def test_files_that_look_like_secrets_are_listed_but_never_read(tmp_path: Path, 
 
 def test_unreadable_files_are_listed_with_the_reason(tmp_path: Path) -> None:
     write(tmp_path, "big.txt", text="x" * (LIMIT + 1))
-    write(tmp_path, "photo.png", "real.md")
+    write(tmp_path, "song.mp3", "real.md")
     (tmp_path / "empty.md").touch()
     (tmp_path / "link.md").symlink_to(tmp_path / "real.md")
     reasons = seen(tmp_path)
     assert reasons["real.md"] is None
     assert "larger than the limit" in (reasons["big.txt"] or "")
-    assert ".png" in (reasons["photo.png"] or "")
+    assert ".mp3" in (reasons["song.mp3"] or "")
     assert reasons["empty.md"] == "empty"
     assert "symbolic link" in (reasons["link.md"] or "")
 
