@@ -24,7 +24,7 @@ def read(data: bytes, path: PurePath) -> Extract:
     # As in the standard library's parser of bytes: bytes that are not ASCII are preserved.
     raw = data.decode("ascii", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     starts = [match.span() for match in _SEPARATOR.finditer(raw)]
-    document = MailDocument()
+    document = MailDocument(is_mailbox=bool(starts))
     if not starts:
         message = _parse(raw)
         if message is None or not message.keys():

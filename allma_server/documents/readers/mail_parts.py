@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
@@ -70,9 +71,13 @@ class Source:
 
 
 class MailDocument:
-    """Collects messages in one document; the limits apply to all of them together."""
+    """Collects messages in one document; the limits apply to all of them together.
 
-    def __init__(self) -> None:
+    In a mailbox, the heading of a message also has its time: an exchange has one subject.
+    """
+
+    def __init__(self, *, is_mailbox: bool = False) -> None:
+        self._is_mailbox = is_mailbox
         self.builder = DocumentBuilder()
         self.attachments = 0
         self._bytes = 0
@@ -84,8 +89,10 @@ class MailDocument:
         line = source.line if depth == 0 else source.find(_first_header(message))
         parts = _Parts(self, source, depth)
         parts.collect(message)
-        subject = header(message, "Subject") or ("Message" if above else "")
-        heading = (*above, subject) if subject else above
+        name = header(message, "Subject") or ("Message" if above else "")
+        if self._is_mailbox and not above:
+            name = ", ".join(filter(None, (name or "Message", _time(message))))
+        heading = (*above, name) if name else above
         rows = [f"{name}: {value}" for name in _HEADERS if (value := header(message, name))]
         if parts.names:
             rows.append("Attachments: " + ", ".join(parts.names))
@@ -314,6 +321,14 @@ def _first_header(message: Message) -> str:
 
 
 # --- headers ------------------------------------------------------------------------------------
+
+
+def _time(message: Message) -> str:
+    """Return when a message was sent, as its sender's clock showed it; empty if it is not said."""
+    try:
+        return f"{parsedate_to_datetime(header(message, 'Date')):%Y-%m-%d %H:%M}"
+    except (ValueError, IndexError, OverflowError):
+        return ""
 
 
 def header(message: Message, name: str) -> str:

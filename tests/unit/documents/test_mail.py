@@ -110,6 +110,16 @@ def test_a_mailbox_has_a_section_for_each_message_on_its_lines() -> None:
     assert "From here" in extract.text and ">From" not in extract.text
 
 
+def test_messages_of_a_mailbox_are_told_apart_by_their_times() -> None:
+    dates = ("Mon, 1 Jan 2024 10:05:00 +0200", "Tue, 2 Jan 2024 09:00:00 GMT", "yesterday", "")
+    box = "".join(
+        f"From a@b Mon Jan  1 10:00:00 2024\nSubject: Tides\nDate: {date}\n\nText.\n\n"
+        for date in dates
+    )
+    headings = {section.heading for section in read(box, "box.mbox").sections}
+    assert headings == {("Tides, 2024-01-01 10:05",), ("Tides, 2024-01-02 09:00",), ("Tides",)}
+
+
 def test_a_message_nested_too_deeply_is_read_as_text_in_its_mailbox() -> None:
     head = "From a@b Mon Jan  1 10:00:00 2024\n"
     deep = HOSTILE["multiparts"].replace("needle", "innermost")
