@@ -9,7 +9,7 @@ from typing import Any
 
 from allma_server.documents.builder import DocumentBuilder, Outline
 from allma_server.documents.readers.docx_drawings import described
-from allma_server.documents.readers.elements import attribute, child, name
+from allma_server.documents.readers.elements import attribute, child, children, name
 from allma_server.documents.readers.odf_text import (
     block_text,
     numbered_levels,
@@ -26,6 +26,7 @@ _SKIPPED = frozenset(
     "tracked-changes sequence-decls forms user-field-decls variable-decls settings "
     "table-of-content-source alphabetical-index-source calculation-settings".split()
 )
+_PAGE_EDGES = ("header", "footer")
 _EMPTY = "The document has no text."
 _MAX_HEADING = 9
 
@@ -62,6 +63,7 @@ def read(data: bytes, path: PurePath) -> Extract:
         metadata["slides" if name(main) == "presentation" else "pages"] = str(len(pages))
     else:
         writer.add_blocks(main)
+        writer.add_page_edges(styles)
     return writer.outline.build(
         _EMPTY, title=properties["title"] or writer.title, metadata=metadata
     )
@@ -112,6 +114,16 @@ class _Writer:
     def add_blocks(self, container: _Element) -> None:
         for block in container:
             self._add_block(block)
+
+    def add_page_edges(self, styles: _Element) -> None:
+        """Add headers and footers, each text once; skip those without letters (page numbers)."""
+        pages = (part for part in children(styles, "master-styles") if name(part) == "master-page")
+        edges = (edge for page in pages for edge in page if name(edge).startswith(_PAGE_EDGES))
+        texts = dict.fromkeys(map(block_text, edges))
+        if texts := [text for text in texts if any(map(str.isalpha, text))]:
+            self.outline.add_heading(0, "Headers and footers")
+        for text in texts:
+            self.outline.add_paragraph(text)
 
     def _add_block(self, block: _Element) -> None:
         kind = name(block)

@@ -1,6 +1,7 @@
 """Rich Text Format: the text of the document; paragraphs with an outline level are headings."""
 
 import re
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import PurePath
 from typing import cast
@@ -23,11 +24,14 @@ _LEVEL = re.compile(r"\\outlinelevel([0-8])(?!\d) ?")
 _MARK = "\ue000"
 _LEVEL_MARK = r"{\\uc1\\u57344 ?}\1{\\uc1\\u57344 ?}"
 _MARKED = re.compile(rf"{_MARK}(\d){_MARK}")
+# It leaves headers and footers out, too.
+_PAGE_EDGE = re.compile(r"\{\\(?:header|footer)[lrf]?\b ?")
+_BRACE = re.compile(r"\\[\\{}]|[{}]")
 _CELL_END = re.compile(r"\n+\|")
 
 
 def read(data: bytes, path: PurePath) -> Extract:
-    """Read a document; pictures, embedded objects, headers and footers are ignored."""
+    """Read a document; pictures and embedded objects are ignored, headers and footers come last."""
     if not data.strip():
         raise NothingToIndex("The file is empty.")
     if not data.lstrip().startswith(b"{\\rtf"):
@@ -49,8 +53,23 @@ def read(data: bytes, path: PurePath) -> Extract:
             outline.add_table(line[:-1].split("|") for line in lines)
         else:
             _add_paragraphs(outline, list(lines))
+    edges = dict.fromkeys(_text(f"{begin} {group}}}").strip() for group in _page_edges(source))
+    if edges := [text for text in edges if any(map(str.isalpha, text))]:
+        outline.add_heading(0, "Headers and footers")
+        _add_paragraphs(outline, edges)
     metadata = {"author": found.get("author", "")}
     return outline.build("The document has no text.", title=found.get("title"), metadata=metadata)
+
+
+def _page_edges(source: str) -> Iterator[str]:
+    """Yield what is in the groups of headers and footers."""
+    for match in _PAGE_EDGE.finditer(source):
+        depth = 1
+        for brace in _BRACE.finditer(source, match.end()):
+            depth += {"{": 1, "}": -1}.get(brace[0], 0)
+            if not depth:
+                yield source[match.end() : brace.start()]
+                break
 
 
 def _text(source: str) -> str:

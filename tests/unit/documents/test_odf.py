@@ -46,6 +46,21 @@ def test_texts_are_read_in_sections_that_follow_the_headings(packed: bool) -> No
     }
 
 
+def test_headers_and_footers_come_last_each_once() -> None:
+    edges = "".join(
+        f"<style:master-page><style:{edge}><text:p>{text}</text:p></style:{edge}></style:master-page>"
+        for edge, text in (
+            ("header", "Tide report"),
+            ("header-first", "Tide report"),
+            ("footer", "<text:page-number>1</text:page-number>"),
+            ("footer-left", "Harbour office"),
+        )
+    )
+    styles = f"<office:master-styles>{edges}</office:master-styles>"
+    extract = read(flat_odf("text", "<text:p>Body</text:p>", styles).encode())
+    assert extract.text == "Body\n\nHeaders and footers\n\nTide report\n\nHarbour office"
+
+
 def cells(*texts: str) -> str:
     shown = (f"<table:table-cell><text:p>{t}</text:p></table:table-cell>" for t in texts)
     return f"<table:table-row>{''.join(shown)}</table:table-row>"

@@ -32,6 +32,14 @@ def test_text_headings_and_tables_are_read() -> None:
     }
 
 
+def test_headers_and_footers_come_last_each_once() -> None:
+    edge = r"{\header\pard Tide {\b report} \'fc\par}{\footerl {Page \{\chpgn\}}}{\headerf 1\par}"
+    extract = read(HEAD + edge + r"\pard Body\par\sect{\headerr\pard Tide {\b report} \'fc\par}}")
+    assert extract.text == "Body\n\nHeaders and footers\n\nTide report ü\n\nPage {}"
+    assert extract.sections[-1].heading == ("Headers and footers",)
+    assert "Body" in read(HEAD + r"Body\par{\header cut").text
+
+
 def test_pictures_and_many_links_take_little_time() -> None:
     picture = r"{\pict\pngblip " + "89504e47" * 200_000 + "}"
     link = r'{\field{\*\fldinst{HYPERLINK "http://a.example/"}}{\fldrslt{here}}} '
