@@ -125,6 +125,7 @@ describe("the input", () => {
       { draft: "", useRag: false },
     );
     document.body.replaceChildren(composer.element);
+    composer.dropsOn(composer.element);
     input = composer.element.querySelector("textarea") as HTMLTextAreaElement;
   });
 

@@ -171,28 +171,29 @@ end)
 describe("search results", function()
   after_each(editor.reset)
 
-  for module, call in pairs({
-    ["telescope.builtin"] = "quickfix",
-    ["fzf-lua"] = "quickfix",
-    ["snacks.picker"] = "qflist",
+  local opened
+  local function open()
+    opened = #vim.fn.getqflist()
+  end
+
+  for module, picker in pairs({
+    ["telescope.builtin"] = { quickfix = open },
+    ["fzf-lua"] = { quickfix = open },
+    snacks = { config = { picker = { enabled = true } }, picker = { qflist = open } },
   }) do
     it("open in " .. module .. " if it is installed", function()
       local project = editor.project()
       vim.cmd.cd(project)
       editor.setup()
       editor.ingest(project)
-      local opened
-      package.loaded[module] = {
-        [call] = function()
-          opened = #vim.fn.getqflist()
-        end,
-      }
+      package.loaded[module] = picker
       vim.cmd("Allma search retry limit")
       editor.eventually("the picker is opened", function()
         return opened
       end)
       package.loaded[module] = nil
       assert.truthy(opened > 0)
+      opened = nil
     end)
   end
 end)

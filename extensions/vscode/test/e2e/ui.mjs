@@ -181,10 +181,10 @@ class Steps {
     for (const name of [/^Remove harbor\.py/, /^Remove Only/]) {
       await this.chat.getByRole("button", { name }).click();
     }
-    await this.chat.locator("form.composer").evaluate((form, uri) => {
+    await this.chat.locator(".log").evaluate((log, uri) => {
       const dataTransfer = new DataTransfer();
       dataTransfer.setData("text/uri-list", uri);
-      form.dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+      log.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     }, `file://${this.workbench.project}/docs`);
     await this.chat.getByRole("button", { name: "Remove Only docs" }).click();
     await this.question.fill("/");

@@ -68,6 +68,7 @@ export class Chat {
     this.pending = new PendingElement(this.actions);
     this.log.append(this.list);
     element.append(this.notice, this.log, this.composer.element, this.announcer, this.card.element);
+    this.composer.dropsOn(element);
     addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       if (this.card.isOpen) this.card.close();

@@ -99,9 +99,6 @@ export class Composer {
       {
         class: "composer",
         submit: (event) => this.onSubmit(event),
-        dragover: (event) => this.onDrag(event as DragEvent),
-        dragleave: () => this.element.classList.remove("dropping"),
-        drop: (event) => this.onDrop(event as DragEvent),
       },
       this.completion.suggestions.list,
       this.completion.suggestions.announcer,
@@ -168,6 +165,13 @@ export class Composer {
 
   suggest({ number, mentions }: Extract<ToView, { type: "suggestions" }>): void {
     this.completion.receive(number, mentions);
+  }
+
+  /** Attaches files that are dropped on an element, such as the whole chat. */
+  dropsOn(element: HTMLElement): void {
+    element.addEventListener("dragover", (event) => this.onDrag(event));
+    element.addEventListener("dragleave", () => this.element.classList.remove("dropping"));
+    element.addEventListener("drop", (event) => this.onDrop(event));
   }
 
   grow(): void {

@@ -42,7 +42,13 @@ local function in_quickfix(passages, title, picker)
 end
 
 --- Pickers that show the quickfix list, with a preview, if they are installed.
----@type { name: string, module: string, show: fun(picker: any, title: string) }[]
+---@class allma.Picker
+---@field name string
+---@field module string
+---@field is_used? fun(picker: any): boolean?
+---@field show fun(picker: any, title: string)
+
+---@type allma.Picker[]
 M.PICKERS = {
   {
     name = "Telescope",
@@ -60,9 +66,13 @@ M.PICKERS = {
   },
   {
     name = "snacks",
-    module = "snacks.picker",
-    show = function(picker, title)
-      picker.qflist({ title = title })
+    module = "snacks",
+    -- Many have snacks without using its picker.
+    is_used = function(snacks)
+      return snacks.config.picker.enabled
+    end,
+    show = function(snacks, title)
+      snacks.picker.qflist({ title = title })
     end,
   },
 }
@@ -72,7 +82,7 @@ M.PICKERS = {
 function M.picker()
   for _, known in ipairs(M.PICKERS) do
     local is_installed, picker = pcall(require, known.module)
-    if is_installed then
+    if is_installed and (not known.is_used or known.is_used(picker)) then
       return {
         name = known.name,
         show = function(title)
