@@ -140,7 +140,9 @@ class Page {
     // loaded: its conversation is kept in the address then.
     queueMicrotask(() => {
       if (!this.wasSignedIn && id === undefined) return;
-      if (!this.chat.element.hidden) {
+      // A link may have been followed that is not shown yet.
+      const isChat = /^(#\/(chat\/.*)?)?$/.test(location.hash);
+      if (!this.chat.element.hidden && isChat) {
         const address = id === undefined ? "#/" : `#/chat/${encodeURIComponent(id)}`;
         replaceAddress(address);
         this.sidebar.mark(id === undefined ? address : "", id);
