@@ -58,7 +58,7 @@ def members(data: bytes, limit: int) -> Iterator[Member]:
     """
     found = False
     try:
-        if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        if _is_zip(data):
             yield from _zip_members(data)
         else:
             for member in _tar_members(data, limit):
@@ -70,6 +70,13 @@ def members(data: bytes, limit: int) -> Iterator[Member]:
         raise UnreadableDocument("It is not an archive, although its name says so.") from exc
     except _DAMAGED as exc:
         raise UnreadableDocument(f"The archive is damaged: {exc}.") from exc
+
+
+def _is_zip(data: bytes) -> bool:
+    """Whether it is a ZIP archive, also behind a program that unpacks it."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return True
+    return data[257:262] != b"ustar" and zipfile.is_zipfile(io.BytesIO(data))
 
 
 def _zip_members(data: bytes) -> Iterator[Member]:

@@ -32,6 +32,14 @@ def tar(files: Mapping[str, bytes], mode: str = "w:gz", *more: tarfile.TarInfo) 
     return file.getvalue()
 
 
+def test_an_archive_that_unpacks_itself_is_read() -> None:
+    program = b"MZ" + bytes(5_000)
+    extract = read(program + package({"a.txt": b"The needle lies in the haystack."}))
+    assert "needle" in extract.text
+    nested = tar({"b.zip": package({"a.txt": b"The needle lies in the haystack."})}, "w")
+    assert extract.metadata == read(nested, "a.tar").metadata
+
+
 FILES = {
     "b/notes.md": b"# Plan\n\nBuy a red lighthouse.\n",
     "b/report.pdf": pdf_with_pages("first page", "second page"),
