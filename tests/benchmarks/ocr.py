@@ -28,7 +28,7 @@ from allma_server.documents.ocr import client
 from allma_server.documents.ocr.client import OcrWorker, open_recogniser
 from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
-from allma_server.types import LOCAL, IngestReport, RecognisedPage
+from allma_server.types import LOCAL, IngestReport, RecognisedPage, SearchResult
 from tests.benchmarks.words import words
 
 KEPT_GOAL = 0.97
@@ -211,6 +211,30 @@ async def do(engine: Engine, operation: str, /, **arguments: object) -> object:
     return await BY_NAME[operation](Call(engine, LOCAL), arguments)
 
 
+async def measure_search(folder: Path) -> list[str]:
+    """Index a scan and a photograph; return what a search does not find in them."""
+    papers = folder / "papers"
+    papers.mkdir()
+    save(draw(Scan("English"))[0], papers / "tides.pdf", 200)
+    draw(Scan("German"))[0].convert("RGB").save(papers / "hafen.jpg", quality=60)
+    config = Config(data_dir=folder / "papers-data", embedder="hashing/words-256", ocr="rapidocr")
+    problems: list[str] = []
+    async with open_engine(config) as engine:
+        await do(engine, "ingest", paths=[str(papers)])
+        await engine.ingestion.wait_until_recognised()
+        for query, name, page in (
+            ("new breakwater crowns", "tides.pdf", 1),
+            ("Hafenmeister schreibt Wasser", "hafen.jpg", 1),
+        ):
+            result = await do(engine, "search", query=query)
+            assert isinstance(result, SearchResult)
+            best = result.passages[0] if result.passages else None
+            if best is None or (Path(best.path).name, best.page) != (name, page):
+                problems.append(f"{name} is not found by {query!r}: {best}")
+    print(f"search in recognised text: {2 - len(problems)} of 2 found")
+    return problems
+
+
 async def work(folder: Path, ocr: str, name: str) -> tuple[float, float, bool]:
     """Return seconds to index texts, the median of searches, and whether a scan was recognised."""
     config = Config(data_dir=folder / name, embedder="hashing/words-256", ocr=ocr)
@@ -261,6 +285,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         problems = await measure_scans(folder, verbose=given.verbose)
+        problems += await measure_search(folder)
         problems += await measure_others(folder)
     print("\n".join(problems) or "all as it must be")
     return bool(problems)
