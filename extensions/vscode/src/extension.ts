@@ -38,7 +38,7 @@ export async function activate(extension: vscode.ExtensionContext): Promise<Comm
     context.chat.onDidSelect((id) => context.conversations.onChat(id)),
     ctx.onDidChangeConnection(() => void context.ctx.engine.refresh()),
     vscode.window.onDidChangeWindowState(({ focused }) => {
-      if (focused) void context.ctx.engine.refresh();
+      if (focused) void onReturn(context.ctx);
     }),
   );
   void ctx.restart();
@@ -48,6 +48,12 @@ export async function activate(extension: vscode.ExtensionContext): Promise<Comm
 export async function deactivate(): Promise<void> {
   await ctx?.dispose();
   ctx = undefined;
+}
+
+/** The user returns to the window, perhaps from installing the server in a terminal. */
+async function onReturn(ctx: Ctx): Promise<void> {
+  if (ctx.connection.state === "missing" && (await ctx.locate())) await ctx.restart();
+  else await ctx.engine.refresh();
 }
 
 /** Shows once that the server was not found, with a button that explains how to install it. */

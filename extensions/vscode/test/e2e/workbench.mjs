@@ -70,6 +70,10 @@ export class Workbench {
     this.port = await freePort();
     const all = { ...SETTINGS, ...serverSettings(), ...settings };
     writeFileSync(join(this.folder, "ud/User/settings.json"), JSON.stringify(all));
+    // The user's settings come late, or not at all, to a window that is reloaded under load.
+    const own = Object.entries(all).filter(([name]) => name.startsWith("allma.server."));
+    const machine = JSON.stringify(Object.fromEntries(own));
+    writeFileSync(join(this.folder, "ud/Machine/settings.json"), machine);
     const common = [
       entry,
       "--user-data-dir",
