@@ -39,13 +39,13 @@ class Probability:
 async def measure_probability(
     model: AnswerModel, question: str, passages: Sequence[Passage], *, is_answerable: bool
 ) -> Probability | None:
-    """Ask a model whether passages answer a question; None if it says neither yes nor no.
+    """Ask a model whether passages answer a question; None if its first word does not tell.
 
     Raises:
         ProviderUnreachable: the provider does not answer.
     """
     prompt = build_prompt(question, [], passages, model.prompt_tokens)
-    value = await ask_answerable(model, prompt)
+    value = await ask_answerable(question, model, prompt)
     return None if value is None else Probability(value, is_answerable)
 
 

@@ -1,31 +1,54 @@
-"""Ask the model, before it answers, whether the passages contain the answer: one token.
+"""Ask the model, before it answers, for the first word of a short answer or "unknown": one token.
 
-A small model seldom refuses when it writes, but the probability that it gives to "yes" tells
-questions with an answer in the passages from those without (Kadavath et al., 2022: P(True)).
-The question about the question ends the same prompt as the answer's, so the provider reads the
-passages once. Where the boundary lies differs between models: see `calibration.py`. Without a
-calibration, or where a model cannot tell, no token is asked for.
+A small model seldom refuses when it writes, but how sure it is of that word tells questions with an
+answer in the passages from those without, and it tells something else than the words do that the
+question and a passage share. With a model of 1.5 billion parameters and the 66 questions of
+`tests/benchmarks/answers/sets/natural.txt`, the chance that an answerable one scores higher is .91
+by the word alone, .78 by the share alone and .94 by both. Asked for a "yes" or "no" instead
+(Kadavath et al., 2022: P(True)), it is .90, and .90 with the share.
+
+The instruction ends the same prompt as the answer's, so the provider reads the passages once. Where
+the boundary lies differs between models: see `calibration.py`. Without a calibration, or where a
+model cannot tell, no token is asked for.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from allma_server._internal.tokens import STOP_WORDS
 from allma_server.answering.answer_model import AnswerModel
+from allma_server.answering.evidence import content_words
 from allma_server.answering.prompts import Prompt
 from allma_server.answering.yes_or_no import find_deciding_sentence
 from allma_server.errors import ProviderError, ProviderUnreachable, Unsupported
 from allma_server.ports import SettingsStore
-from allma_server.types import GateStats
+from allma_server.types import GateStats, Passage
 
-SETTING = "answerability_gate"
+SETTING = "first_word_gate"
 """The stored calibrations, by the names of their models."""
 
 MIN_MASS = 0.2
-"""Probability that "yes" and "no" must have together, so that the first token is an answer."""
+"""Probability that the words which say something must have together with "unknown"."""
 
-_YES, _NO = ("yes", "true"), ("no", "false")
+USUAL_SHARED = 0.7
+"""Share of a question's words that the best passage has: with more of them an answer is likelier,
+with fewer less likely."""
+
+LEAST_SHARED = 0.4
+"""A smaller share counts as this one: the question may be in another language than the passage."""
+
+SHARED_WEIGHT = 5.0
+"""By which the share changes the log odds; 4 to 6 give nearly the same."""
+
+SMOOTHING = 2
+"""Usual words that are added to those of a question, for the share of few words says little."""
+
+_UNKNOWN = "unknown"
+_OPENINGS = STOP_WORDS - {"no"}
+"""Words that any sentence may begin with: they do not tell whether the answer follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,37 +108,61 @@ async def check_answerable(
         return None
     if find_deciding_sentence(question, prompt.passages) is not None:
         return None
-    probability = await ask_answerable(model, prompt)
+    probability = await ask_answerable(question, model, prompt)
     if probability is None:
         return None
     threshold = calibration.threshold
     return GateStats(round(probability, 3), threshold, probability <= threshold)
 
 
-async def ask_answerable(model: AnswerModel, prompt: Prompt) -> float | None:
-    """Return the probability that the passages contain the answer, as the model sees it.
+async def ask_answerable(question: str, model: AnswerModel, prompt: Prompt) -> float | None:
+    """Return the probability that the passages contain the answer, by the model and their words.
 
-    None if it answers with something else, or the provider reports no probabilities.
+    None if its first word does not tell, or the provider reports no probabilities.
 
     Raises:
         ProviderUnreachable: the provider does not answer.
     """
     try:
-        return probability_of_yes(await model.next_token(prompt.gate))
+        probability = probability_of_answer(await model.next_token(prompt.gate))
     except ProviderUnreachable:
         raise
     except (ProviderError, Unsupported):
         return None
+    return None if probability is None else adjust(probability, shared(question, prompt.passages))
 
 
-def probability_of_yes(tokens: Mapping[str, float]) -> float | None:
-    """Return the probability of "yes" where the answer is "yes" or "no".
+def probability_of_answer(tokens: Mapping[str, float]) -> float | None:
+    """Return the probability of the likeliest first word against that of "unknown".
+
+    Not of all words together: a model that guesses spreads its guesses over many.
 
     Args:
-        tokens: the likeliest first tokens with their probabilities. None is returned if they are
-            something else than an answer.
+        tokens: the likeliest first tokens with their probabilities. None is returned if nearly all
+            of them may begin any sentence.
     """
-    words = [(token.strip().strip("*\"'.").lower(), share) for token, share in tokens.items()]
-    yes = sum(share for word, share in words if word in _YES)
-    no = sum(share for word, share in words if word in _NO)
-    return yes / (yes + no) if yes + no >= MIN_MASS else None
+    words: dict[str, float] = {}
+    for token, share in tokens.items():
+        word = token.strip().strip("*\"'`.").lower()
+        # The token may be a piece of the word.
+        word = _UNKNOWN if len(word) > 1 and _UNKNOWN.startswith(word) else word
+        if word and word not in _OPENINGS:
+            words[word] = words.get(word, 0.0) + share
+    unknown = words.pop(_UNKNOWN, 0.0)
+    if sum(words.values()) + unknown < MIN_MASS:
+        return None
+    likeliest = max(words.values(), default=0.0)
+    return likeliest / (likeliest + unknown)
+
+
+def shared(question: str, passages: Sequence[Passage]) -> float:
+    """Return the share of a question's words that the best passage has, from 0 to 1, smoothed."""
+    words = content_words(question)
+    most = max((len(words & content_words(passage.text)) for passage in passages), default=0)
+    return (most + USUAL_SHARED * SMOOTHING) / (len(words) + SMOOTHING)
+
+
+def adjust(probability: float, share: float) -> float:
+    """Return the probability of an answer, given the share of the question's words."""
+    shift = SHARED_WEIGHT * (max(share, LEAST_SHARED) - USUAL_SHARED)
+    return probability / (probability + (1 - probability) * math.exp(-shift))

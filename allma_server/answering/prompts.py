@@ -43,9 +43,7 @@ refuses questions that it could answer, and one that is told last to cite writes
 an answer. Answers without a citation get their source from `evidence.py`.
 """
 
-GATE_QUESTION = (
-    "Is the answer to this question written in the sources? Reply with one word only, yes or no."
-)
+GATE_STYLE = "Reply with the answer in a few words, or with unknown if no source states it."
 """Ends the prompt of the gate, which is otherwise that of the answer; see `gate.py`."""
 
 SYSTEM_PLAIN = "You are a helpful assistant. Answer briefly and exactly."
@@ -55,7 +53,7 @@ SYSTEM_PLAIN = "You are a helpful assistant. Answer briefly and exactly."
 class Prompt:
     """Messages for the model, and the passages that fit, which are numbered from 1.
 
-    `gate`: the same messages with another end, which asks whether the sources have the answer.
+    `gate`: the same messages with another end, which asks for the first word of a short answer.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -103,7 +101,7 @@ def build_prompt(
     content = "\n".join([*reversed(blocks), "", closing]) if blocks else closing
     before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))
-    gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_QUESTION}"))
+    gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_STYLE}"))
     total = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
     return Prompt(messages, gate, tuple(passages[: len(blocks)]), total)
 

@@ -31,10 +31,10 @@ The harbour of Elm was opened in 1871 and has 14 berths. Its ferry crosses the b
 
 @dataclass
 class Model:
-    """What the scripted model writes, and the probability that it gives to "yes"."""
+    """What the scripted model writes, and how sure it is of its first word."""
 
     says: str = ""
-    yes: float = 1.0
+    sure: float = 1.0
     gates: list[str] = field(default_factory=list[str])
 
     async def serve(self, exchange: Exchange) -> None:
@@ -50,10 +50,10 @@ class Model:
             )
             return None
         self.gates.append(exchange.body["messages"][-1]["content"])
-        tokens = [("Yes", self.yes), ("No", 1 - self.yes)]
+        tokens = [("14", self.sure), ("unknown", 1 - self.sure)]
         top = [{"token": t, "logprob": math.log(max(p, 1e-9))} for t, p in tokens]
-        done = {"done": True, "logprobs": [{"token": "Yes", "logprob": 0, "top_logprobs": top}]}
-        return await exchange.answer({"message": {"content": "Yes"}, **done})
+        done = {"done": True, "logprobs": [{"token": "14", "logprob": 0, "top_logprobs": top}]}
+        return await exchange.answer({"message": {"content": "14"}, **done})
 
 
 @pytest.fixture(scope="module")
@@ -161,28 +161,28 @@ async def test_a_sentence_that_an_answer_overlooks_is_named(
 
 
 @pytest.mark.invariant(17)
-async def test_a_calibrated_model_is_asked_first_whether_the_passages_have_the_answer(
+async def test_a_calibrated_model_is_asked_first_how_sure_it_is(
     asked: Engine, provider: EngineProvider, model: Model
 ) -> None:
     measured = Calibration("m", None, None, 0.4, 0.95, 0.9, 0.0, 20)
     await save_calibration(asked.catalog, measured)
     try:
-        model.says, model.yes = "The harbour has| 14 berths [1].", 0.2
+        model.says, model.sure = "The harbour has| 14 berths [1].", 0.2
         refused = await same_everywhere(asked, provider, "How tall is the crane of the harbour?")
         assert (refused["text"], refused["grounding"]) == (REFUSAL, "declined")
-        gate = {"probability": 0.2, "threshold": 0.4, "refused": True}
-        assert refused["stats"]["gate"] == gate
-        model.yes = 0.9
+        gate = refused["stats"]["gate"]
+        assert gate["refused"] and gate["probability"] < gate["threshold"] == 0.4
+        model.sure = 0.9
         answered = await same_everywhere(asked, provider, "How many berths has the harbour?")
         assert answered["text"] == "The harbour has 14 berths [1]."
-        model.yes = 0.0
+        model.sure = 0.0
         parts = "Who built the harbour and how tall is its crane?"
         deep = await same_everywhere(asked, provider, parts, deep=True)
         assert deep["text"] == (
             "Not found in the documents: Who built the harbour; how tall is its crane?"
         )
         # A sentence decides this, so the model is not asked.
-        model.yes, model.says = 0.0, "No, the source code is not included [1]."
+        model.sure, model.says = 0.0, "No, the source code is not included [1]."
         model.gates.clear()
         sure = await same_everywhere(asked, provider, "Is the source code included?")
         assert sure["text"] == model.says

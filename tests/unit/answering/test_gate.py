@@ -16,8 +16,13 @@ from allma_server.answering.calibration import (
     calibrate,
     choose_threshold,
 )
-from allma_server.answering.gate import load_calibrations, probability_of_yes
-from allma_server.answering.prompts import ANSWER_STYLE, GATE_QUESTION, build_prompt
+from allma_server.answering.gate import (
+    adjust,
+    load_calibrations,
+    probability_of_answer,
+    shared,
+)
+from allma_server.answering.prompts import ANSWER_STYLE, GATE_STYLE, build_prompt
 from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call, calibrating
@@ -32,24 +37,37 @@ MODEL = AnswerModel(ScriptedChatModels(), "echo", 4096, 4096, modified_at="2026"
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        ({"Yes": 0.6, "No": 0.2}, 0.75),
-        ({" yes": 0.3, "YES": 0.3, "no": 0.2, "The": 0.1}, 0.75),
-        ({"**Yes": 0.5, "No.": 0.5}, 0.5),
-        ({"The": 0.9, "Yes": 0.05}, None),
+        ({"1871": 0.6, "unknown": 0.2}, 0.75),
+        ({" Kernow": 0.3, "kernow": 0.3, "Unknown": 0.1, "un": 0.1, "The": 0.2}, 0.75),
+        ({"**14": 0.5, "unknown.": 0.5}, 0.5),
+        ({"No": 0.6, "unknown": 0.2}, 0.75),  # the answer to a question for a yes or no
+        ({"$": 0.2, "12": 0.2, "9": 0.2, "unknown": 0.2}, 0.5),  # guesses do not add up
+        ({"unknown": 0.9}, 0.0),
+        ({"The": 0.9, "Kernow": 0.05}, None),
+        ({"**": 1.0}, None),
         ({}, None),
     ],
 )
-def test_the_first_token_is_read_as_yes_or_no(
+def test_the_first_word_is_compared_with_unknown(
     tokens: dict[str, float], expected: float | None
 ) -> None:
-    assert probability_of_yes(tokens) == pytest.approx(expected)
+    assert probability_of_answer(tokens) == pytest.approx(expected)
+
+
+def test_words_of_the_question_in_a_passage_make_an_answer_likelier() -> None:
+    passage = replace(PASSAGE, text="The harbour wall is twelve metres high.")
+    found, other = "How high is the harbour wall?", "Who paid for the tower of the castle?"
+    assert shared(other, [passage]) < 0.5 < 0.7 < shared(found, [passage]) <= 1
+    assert adjust(0.5, shared(other, [passage])) < 0.5 < adjust(0.5, shared(found, [passage]))
+    assert adjust(0.9, shared("Wie hoch ist die Hafenmauer?", [passage])) > 0.5
+    assert (adjust(0.0, 0.2), adjust(1.0, 0.2), adjust(0.5, 0.7)) == (0.0, 1.0, 0.5)
 
 
 def test_the_gate_and_the_answer_share_their_prompt_up_to_the_last_sentence() -> None:
     prompt = build_prompt("How deep?", [], [PASSAGE], 4000)
     assert prompt.gate[:-1] == prompt.messages[:-1]
     shared = prompt.messages[-1].content.removesuffix(ANSWER_STYLE)
-    assert prompt.gate[-1].content == shared + GATE_QUESTION
+    assert prompt.gate[-1].content == shared + GATE_STYLE
 
 
 def measured(positive: list[float], negative: list[float]) -> list[Probability]:
@@ -108,10 +126,10 @@ async def test_a_model_is_calibrated_on_the_documents_in_the_background(tmp_path
             end = {"message": {"content": ""}, "done": True, "done_reason": "stop"}
             return await exchange.lines({"message": {"content": question}}, end)
         asked = next(t for t in topics if t in content.rpartition("Question:")[2])
-        yes = 0.9 if f"The {asked} of" in content else 0.1
-        top = [{"token": "Yes", "logprob": math.log(yes)}]
-        top.append({"token": "No", "logprob": math.log(1 - yes)})
-        return await exchange.answer({"logprobs": [{"token": "Yes", "top_logprobs": top}]})
+        sure = 0.9 if f"The {asked} of" in content else 0.1
+        top = [{"token": "Visitors", "logprob": math.log(sure)}]
+        top.append({"token": "unknown", "logprob": math.log(1 - sure)})
+        return await exchange.answer({"logprobs": [{"token": "Visitors", "top_logprobs": top}]})
 
     async with serving(script) as wire:
         config = Config(
