@@ -9,6 +9,7 @@ import re
 from typing import Literal
 
 from allma_server.answering.evidence import content_words
+from allma_server.answering.statements import read_statement
 
 Dependence = Literal["none", "possible", "certain"]
 
@@ -82,7 +83,7 @@ _CONJUNCTION = re.compile(
 _MIN_CONTENT_WORDS = 2
 _FEW_CONTENT_WORDS = 2
 _REFERENT_WORDS = 2
-"""Content words before a pronoun, of which one may be what it stands for."""
+"""Content words before a pronoun, of which one may be what it stands for; one name is enough."""
 
 
 def dependence(question: str) -> Dependence:
@@ -97,8 +98,9 @@ def dependence(question: str) -> Dependence:
     if _BEGINS_IN_THE_MIDDLE.search(text) or _CJK_PRONOUNS.search(text):
         return "certain"
     if (pronoun := _PRONOUNS.search(text)) is not None:
-        before = _content(text[: pronoun.start()])
-        return "possible" if len(before) >= _REFERENT_WORDS else "certain"
+        before = text[: pronoun.start()]
+        has_referent = len(_content(before)) >= _REFERENT_WORDS or read_statement(before).names
+        return "possible" if has_referent else "certain"
     if _DOUBTFUL.search(text) or _CONJUNCTION.search(text):
         return "possible"
     return "possible" if not is_here and _is_bare(text) else "none"

@@ -22,7 +22,7 @@ from allma_server._internal.tokens import STOP_WORDS
 from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.evidence import content_words
 from allma_server.answering.prompts import Prompt
-from allma_server.answering.yes_or_no import find_deciding_sentence
+from allma_server.answering.yes_or_no import may_be_decided
 from allma_server.errors import ProviderError, ProviderUnreachable, Unsupported
 from allma_server.ports import SettingsStore
 from allma_server.types import GateStats, Passage
@@ -95,8 +95,8 @@ async def check_answerable(
 ) -> GateStats | None:
     """Return whether the model should answer; None if it was not asked, or did not say.
 
-    It is not asked a question for a yes or no that a sentence of a passage decides: a small model
-    confuses the "no" of the answer with that of the gate.
+    It is not asked a question for a yes or no that a sentence may decide: a small model is sure of
+    neither word, and "unknown" is as likely.
 
     Raises:
         ProviderUnreachable: the provider does not answer.
@@ -106,7 +106,7 @@ async def check_answerable(
         return None
     if calibration.modified_at != model.modified_at:
         return None
-    if find_deciding_sentence(question, prompt.passages) is not None:
+    if may_be_decided(question, prompt.passages):
         return None
     probability = await ask_answerable(question, model, prompt)
     if probability is None:

@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from allma_server._internal.tokens import STOP_WORDS, lexemes
 
+_STOP_STEMS = STOP_WORDS.union(*map(lexemes, STOP_WORDS))
+"""Stop words as `lexemes` returns them: "does" becomes "doe"."""
+
 # fmt: off
 _NEGATIONS = frozenset("""
 not no never neither nor none nothing nobody without cannot excluded excludes forbidden prohibited
@@ -77,7 +80,7 @@ def read_statement(text: str) -> Statement:
     """Return what a text states."""
     figures = frozenset(map(_normalize, _NUMBER.findall(text)))
     spelled = {_WORD_NUMBERS[w] for w in text.lower().split() if w in _WORD_NUMBERS}
-    terms = [t for t in lexemes(text) if t not in STOP_WORDS and t not in _WORD_NUMBERS]
+    terms = [t for t in lexemes(text) if t not in _STOP_STEMS and t not in _WORD_NUMBERS]
     words = frozenset(t for t in terms if t not in _NEGATIONS and not t[0].isdigit())
     names = {term for name in _NAME.findall(text) for term in lexemes(name)}
     names |= {term for name in _IDENTIFIER.findall(text) for term in lexemes(name)}

@@ -40,20 +40,41 @@ def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[
     None for other questions than those for a yes or no. The figures and names of the question must
     all be in the passage, and its first word, which is mostly what it is about, in the sentence.
     """
-    asked = read_statement(question)
-    if len(asked.terms) < 2 or _ASKED.match(question) is None:
-        return None
-    needed = MIN_WORDS * len(asked.terms)
-    subject = next((term for term in lexemes(question) if term in asked.words), "")
+    subject = next((t for t in lexemes(question) if t in read_statement(question).words), "")
     found = [
-        (len(asked.terms & read_statement(sentence).terms), -number, sentence)
-        for number, passage in enumerate(passages, start=1)
-        if (asked.figures | asked.names) <= read_statement(" ".join(_texts(passage))).terms
-        for sentence in _sentences(passage)
+        (shared, -number, sentence)
+        for shared, number, sentence in _matching_sentences(question, passages)
         if subject in read_statement(sentence).words
     ]
-    shared, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
-    return (-number, sentence) if shared >= needed else None
+    _, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
+    return (-number, sentence) if found else None
+
+
+def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:
+    """Return whether a sentence may decide a question for a yes or no.
+
+    What the question is about may be said before that sentence, so it does not suffice to quote it.
+    """
+    return any(_matching_sentences(question, passages))
+
+
+def _matching_sentences(
+    question: str, passages: Sequence[Passage]
+) -> Iterator[tuple[int, int, str]]:
+    """Yield how many words of a question for a yes or no a sentence has, its passage, and itself.
+
+    Only sentences with nearly all of them, in passages with all its figures and names.
+    """
+    asked = read_statement(question)
+    if len(asked.terms) < 2 or _ASKED.match(question) is None:
+        return
+    for number, passage in enumerate(passages, start=1):
+        if not (asked.figures | asked.names) <= read_statement(" ".join(_texts(passage))).terms:
+            continue
+        for sentence in _sentences(passage):
+            shared = len(asked.terms & read_statement(sentence).terms)
+            if shared >= MIN_WORDS * len(asked.terms):
+                yield shared, number, sentence
 
 
 def _texts(passage: Passage) -> Iterator[str]:

@@ -23,6 +23,7 @@ from allma_server.answering.gate import (
     shared,
 )
 from allma_server.answering.prompts import ANSWER_STYLE, GATE_STYLE, build_prompt
+from allma_server.answering.yes_or_no import find_deciding_sentence, may_be_decided
 from allma_server.config import Config
 from allma_server.engine import open_engine
 from allma_server.operations import BY_NAME, Call, calibrating
@@ -61,6 +62,24 @@ def test_words_of_the_question_in_a_passage_make_an_answer_likelier() -> None:
     assert adjust(0.5, shared(other, [passage])) < 0.5 < adjust(0.5, shared(found, [passage]))
     assert adjust(0.9, shared("Wie hoch ist die Hafenmauer?", [passage])) > 0.5
     assert (adjust(0.0, 0.2), adjust(1.0, 0.2), adjust(0.5, 0.7)) == (0.0, 1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("question", "may_decide", "decides"),
+    [
+        ("Does the warranty cover water damage?", True, False),
+        ("Is damage by water covered?", True, True),
+        ("Does the warranty cover theft?", False, False),
+        ("How is damage by water covered?", False, False),
+    ],
+)
+def test_a_sentence_may_decide_although_it_does_not_name_the_subject(
+    question: str, may_decide: bool, decides: bool
+) -> None:
+    text = "The warranty lasts 24 months. Damage by water is not covered."
+    passages = [replace(PASSAGE, text=text, heading=[])]
+    assert may_be_decided(question, passages) == may_decide
+    assert (find_deciding_sentence(question, passages) is not None) == decides
 
 
 def test_the_gate_and_the_answer_share_their_prompt_up_to_the_last_sentence() -> None:
