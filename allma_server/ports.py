@@ -89,6 +89,7 @@ class Parser(Protocol):
         *,
         urgent: bool = False,
         recognised: Mapping[int, RecognisedPage] | None = None,
+        content: bytes | None = None,
     ) -> Parsed:
         """Return the chunks of a file; none while all of its text is to be recognised.
 
@@ -97,6 +98,7 @@ class Parser(Protocol):
             size: its size in bytes; the time limit grows with it.
             urgent: whether it is read before files in the background.
             recognised: the pages whose text was recognised; None if no text is recognised.
+            content: what is read in place of the file, which then only gives the name.
         """
         ...
 

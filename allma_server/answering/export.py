@@ -23,4 +23,5 @@ def _location(source: MessageSource) -> str:
         where = page_label(source.path, source.page)
     separator = ", " if source.page else ":"
     heading = f" ({' › '.join(source.heading)})" if source.heading else ""
-    return f"`{source.path}`{separator}{where}{heading}"
+    unsaved = ", unsaved" if source.unsaved else ""
+    return f"`{source.path}`{separator}{where}{heading}{unsaved}"

@@ -79,6 +79,7 @@ class ParserPool:
         *,
         urgent: bool = False,
         recognised: Mapping[int, RecognisedPage] | None = None,
+        content: bytes | None = None,
     ) -> Parsed:
         async with contextlib.nullcontext() if urgent else self._regular_slots, self._all_slots:
             cpu = self._cpu_seconds * (1 + size / DOUBLE_TIME_BYTES)
@@ -86,7 +87,7 @@ class ParserPool:
             # Reuse the most recent one, so that the others become idle and end.
             worker = self._free.pop()
             try:
-                return await worker.parse(path, cpu, wall, recognised)
+                return await worker.parse(path, cpu, wall, recognised, content)
             except ChildFailed as exc:
                 raise _failure(exc, path, cpu, wall) from exc
             finally:
@@ -130,7 +131,12 @@ class _Worker:
         self._files = 0
 
     async def parse(
-        self, path: str, cpu: float, wall: float, recognised: Mapping[int, RecognisedPage] | None
+        self,
+        path: str,
+        cpu: float,
+        wall: float,
+        recognised: Mapping[int, RecognisedPage] | None,
+        content: bytes | None,
     ) -> Parsed:
         if self._idle_timer:
             self._idle_timer.cancel()
@@ -140,7 +146,8 @@ class _Worker:
             recognised=encode_pages(recognised),
         )
         try:
-            head, blobs = await self.child.call("parse", params, limit=wall)
+            given = () if content is None else (content,)
+            head, blobs = await self.child.call("parse", params, given, limit=wall)
         finally:
             self._idle_timer = asyncio.get_running_loop().call_later(
                 self._idle_seconds, self.child.dismiss

@@ -66,9 +66,12 @@ class Limits:
 
 
 def parse(
-    path: str, limits: Limits, recognised: Mapping[int, RecognisedPage] | None = None
+    path: str,
+    limits: Limits,
+    recognised: Mapping[int, RecognisedPage] | None = None,
+    content: bytes | None = None,
 ) -> Parsed:
-    """Read the file at `path` and split it into chunks.
+    """Read the file at `path`, or `content` in its place, and split it into chunks.
 
     `recognised` has the text of its scanned pages, as far as it is known; None if no text is
     recognised. There are no chunks while all of the text is in such pages and unknown.
@@ -82,7 +85,9 @@ def parse(
     if file_format is None:
         raise NothingToIndex(f"Allma does not read files ending in {name.suffix}.")
     try:
-        extract = _extract(_read_file(path, limits.file_bytes), name, file_format)
+        if content is None:
+            content = _read_file(path, limits.file_bytes)
+        extract = _extract(content, name, file_format)
         if recognised is not None:
             extract = with_recognised(extract, recognised)
         if limits.mask_secrets:
@@ -137,10 +142,13 @@ class ParseCall(TypedDict):
     recognised: Mapping[str, tuple[str, float, str]] | None
 
 
-def handle_parse(limits: Limits, params: ParseCall, _: list[bytes]) -> Reply:
-    """Reply to one call with the parsed file; `decode_chunks` reads the blobs."""
+def handle_parse(limits: Limits, params: ParseCall, content: list[bytes]) -> Reply:
+    """Reply to one call with the parsed file; `decode_chunks` reads the blobs.
+
+    `content`: what is read in place of the file, if anything.
+    """
     with cpu_limit(params["cpu_seconds"]):
-        parsed = parse(params["path"], limits, _decode_pages(params["recognised"]))
+        parsed = parse(params["path"], limits, _decode_pages(params["recognised"]), *content)
         rows = [_encode_chunk(chunk) for chunk in parsed.chunks]
         batches = [rows[i : i + CHUNKS_PER_BLOB] for i in range(0, len(rows), CHUNKS_PER_BLOB)]
         blobs = [json.dumps(batch).encode("ascii") for batch in batches]

@@ -29,6 +29,7 @@ from allma_server.indexing import (
     maintenance,
     recognition,
     scope,
+    unsaved,
     update,
     vector_backfill,
 )
@@ -65,6 +66,7 @@ class Catalogue(
     vector_backfill.Catalogue,
     maintenance.Catalogue,
     recognition.Catalogue,
+    unsaved.Catalogue,
     jobs.JobStore,
     Protocol,
 ):
@@ -100,6 +102,9 @@ class Ingestion:
         self._embedders = embedders
         max_bytes = config.max_file_mb * 1_000_000
         self.current_files = CurrentFiles(catalogue.workspaces, config.data_dir, max_bytes)
+        self.unsaved = unsaved.UnsavedTexts(
+            catalogue, self.current_files, parser, embedders.resolved
+        )
         self._tasks = tasks
         self._jobs = Jobs(catalogue, tasks)
         self._schedule = self._jobs.schedule

@@ -17,13 +17,14 @@ async def answer_key(
     """Return everything that an answer depends on; None if it must not be given again.
 
     That is the question without a conversation, its scope and the documents there as they are, the
-    grants of who asks, the model, and all settings.
+    grants of who asks, the model, and all settings. Unsaved texts change too often.
     """
     engine = call.engine
     if (
         not engine.config.response_cache_seconds
         or asked.conversation_id is not None
         or asked.replaces is not None
+        or engine.ingestion.unsaved.seen_by(call.principal)
     ):
         return None
     try:

@@ -7,13 +7,7 @@ from pydantic import Field
 
 from allma_server.operations.call import Call
 from allma_server.operations.notices import notice_of
-from allma_server.operations.scope import (
-    FileGlob,
-    WorkspaceFolder,
-    scope_of,
-    sources_of,
-    with_shared,
-)
+from allma_server.operations.scope import FileGlob, WorkspaceFolder, all_sources_of, scope_of
 from allma_server.operations.text import location, render
 from allma_server.search.explain import explain_passages
 from allma_server.types import Candidate, Explanation, RankedScore
@@ -38,7 +32,7 @@ async def explain(
     """
     scope = await scope_of(call, workspace, path)
     most = top_k or call.engine.config.top_k
-    sources, finds = with_shared(call, scope, sources_of(call))
+    sources, finds = await all_sources_of(call, scope)
     found = await explain_passages(query, most, scope, sources)
     if finds is not None:
         found = replace(found, notice=finds.notice(found.notice))

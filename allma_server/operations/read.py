@@ -1,5 +1,6 @@
 """Read a document, or the text around a passage."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -8,10 +9,12 @@ from allma_server._internal.lines import named_lines
 from allma_server._internal.path_text import readable
 from allma_server.operations.call import Call
 from allma_server.operations.paths import ClientPath
+from allma_server.operations.scope import unsaved_of
 from allma_server.operations.suggestions import suggest_similar
 from allma_server.operations.text import render
 from allma_server.search.read import read_excerpt, read_shared
 from allma_server.storage.shared.folders import no_cluster
+from allma_server.storage.unsaved import UnsavedFiles, UnsavedPassages
 from allma_server.types import SHARED, Excerpt
 
 PLAIN_FORMATS = frozenset(
@@ -41,17 +44,22 @@ async def read(
         if (shared := call.engine.sharing.search) is None:
             raise no_cluster()
         return await read_shared(source, start_line, end_line, shared)
+    catalog, files = call.engine.catalog, call.engine.ingestion.current_files
+    unsaved = await unsaved_of(call)
     async with suggest_similar(call, named[0] if (named := named_lines(source)) else source):
-        return await read_excerpt(
+        excerpt = await read_excerpt(
             source,
             start_line,
             end_line,
             neighbors,
-            catalog=call.engine.catalog,
-            files=call.engine.ingestion.current_files,
+            catalog=UnsavedPassages(catalog, unsaved) if unsaved else catalog,
+            files=UnsavedFiles(files, unsaved) if unsaved else files,
             live=PLAIN_FORMATS,
             mask_secrets=call.engine.config.mask_secrets,
         )
+    if unsaved is None or not unsaved.has(excerpt.path):
+        return excerpt
+    return replace(excerpt, source="unsaved", notice="This is the unsaved text of an open editor.")
 
 
 @render.register

@@ -15,6 +15,13 @@ from allma_server.operations.notices import notice_of
 from allma_server.operations.paths import EVERYTHING, ClientPath
 from allma_server.search.search import Scope, Sources, find_passages
 from allma_server.search.shared import SharedFinds, SharedPassages, SharedVectors, SharedWords
+from allma_server.storage.unsaved import (
+    UnsavedPassages,
+    UnsavedVectors,
+    UnsavedView,
+    UnsavedWords,
+    view_unsaved,
+)
 from allma_server.types import SHARED, Passage, SearchResult, SharedScope
 
 WorkspaceFolder: TypeAlias = Annotated[
@@ -102,7 +109,7 @@ async def _is_known(call: Call, folder: str) -> bool:
 
 
 def sources_of(call: Call) -> Sources:
-    """Return the stores and models that a search of this engine uses."""
+    """Return the stores and models of this engine."""
     engine = call.engine
     return Sources(
         engine.catalog,
@@ -116,7 +123,28 @@ def sources_of(call: Call) -> Sources:
     )
 
 
-def with_shared(call: Call, scope: Scope, sources: Sources) -> tuple[Sources, SharedFinds | None]:
+async def all_sources_of(call: Call, scope: Scope) -> tuple[Sources, SharedFinds | None]:
+    """Return what a search uses: passages that are not in the index join its stores here.
+
+    They are of unsaved texts, and of what others share; the second value has the notices of these.
+    """
+    return _with_shared(call, scope, await _local_sources(call))
+
+
+async def _local_sources(call: Call) -> Sources:
+    """Return the stores with the unsaved texts of open editors."""
+    sources = sources_of(call)
+    if (unsaved := await unsaved_of(call)) is None:
+        return sources
+    return replace(
+        sources,
+        passages=UnsavedPassages(call.engine.catalog, unsaved),
+        full_text=UnsavedWords(call.engine.full_text, unsaved),
+        vectors=UnsavedVectors(call.engine.vectors, unsaved, call.engine.embedder.current),
+    )
+
+
+def _with_shared(call: Call, scope: Scope, sources: Sources) -> tuple[Sources, SharedFinds | None]:
     """Return the sources with what others share, where the scope has some of it."""
     names = tuple(f.removeprefix(SHARED) for f in scope.folders if f.startswith(SHARED))
     index = call.engine.sharing.search
@@ -133,9 +161,15 @@ def with_shared(call: Call, scope: Scope, sources: Sources) -> tuple[Sources, Sh
     return joined, finds
 
 
+async def unsaved_of(call: Call) -> UnsavedView | None:
+    """Return the documents that the principal has open and changed; None without any."""
+    documents = call.engine.ingestion.unsaved.seen_by(call.principal)
+    return await view_unsaved(call.engine.catalog, documents) if documents else None
+
+
 async def find(call: Call, query: str, top_k: int | None, scope: Scope) -> SearchResult:
     """Return the passages that best match a query, here and in what others share."""
-    sources, finds = with_shared(call, scope, sources_of(call))
+    sources, finds = await all_sources_of(call, scope)
     found = await find_passages(query, top_k or call.engine.config.top_k, scope, sources)
     return found if finds is None else replace(found, notice=finds.notice(found.notice))
 
@@ -146,7 +180,7 @@ async def find_by_words(call: Call, query: str, top_k: int, scope: Scope) -> lis
     async def no_embedder() -> None:
         return None
 
-    sources = replace(sources_of(call), embedder=no_embedder, reranker=None)
+    sources = replace(await _local_sources(call), embedder=no_embedder, reranker=None)
     found = await find_passages(query, top_k, scope, sources)
     return mark_suspicious(found.passages)
 

@@ -153,6 +153,7 @@ if TYPE_CHECKING:
         WorkspaceStatus,
     )
     from allma_server.types.times import now
+    from allma_server.types.unsaved import FIRST_UNSAVED, UnsavedDocument, is_unsaved
 
 _MODULES = {
     "changes": (
@@ -195,6 +196,7 @@ _MODULES = {
         "VectorStoreHealth WorkspaceStatus"
     ),
     "times": "now",
+    "unsaved": "FIRST_UNSAVED UnsavedDocument is_unsaved",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 

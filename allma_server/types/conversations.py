@@ -89,7 +89,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class MessageSource:
-    """A copy of a source as it was when it was cited; later changes of the file do not alter it."""
+    """A copy of a source as it was when it was cited; later changes of the file do not alter it.
+
+    `unsaved`: it was the text of an open editor, which the file may never have had.
+    """
 
     number: int
     document_id: int
@@ -101,6 +104,7 @@ class MessageSource:
     page: int | None
     heading: list[str]
     text: str
+    unsaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Excerpt:
     """Lines of a document, `start_line` to `end_line` of `total_lines`.
 
     `source`: `disk` for a text file as it is now, `index` for the text extracted from a format,
-    `shared` for what another engine has published.
+    `shared` for what another engine has published, `unsaved` for the text of an open editor.
     `notice`: why the text may not be that of the file now.
     """
 
@@ -85,5 +85,5 @@ class Excerpt:
     end_line: int
     total_lines: int
     uri: str
-    source: Literal["disk", "index", "shared"]
+    source: Literal["disk", "index", "shared", "unsaved"]
     notice: str | None = None

@@ -63,6 +63,7 @@ class Passage:
     `stale`: the file has changed since it was indexed.
     `suspicious`: a possible prompt injection.
     `shared`: the name of the folder in the cluster that it is from, if it is not from this engine.
+    `unsaved`: the text is that of an open editor, not of the file.
     """
 
     path: str
@@ -80,6 +81,7 @@ class Passage:
     stale: bool = False
     suspicious: bool = False
     shared: str | None = None
+    unsaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

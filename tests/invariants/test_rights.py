@@ -57,8 +57,8 @@ NOT_NARROWED = {
     "damage", "quick_damage", "contradictions", "damage_behind", "drop_orphans",
     "mark_incomplete", "export", "add_token", "tokens", "revoke_token", "add_code", "is_code",
     "begin_visit", "end_visit", "credential",
-    # Of passages or candidates that are narrowed:
-    "passages", "shown",
+    # Of passages, candidates or documents that are narrowed:
+    "passages", "shown", "chunk_ids",
 }  # fmt: skip
 
 INGESTION_NOT_NARROWED = {

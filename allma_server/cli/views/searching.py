@@ -76,6 +76,8 @@ def source_line(
         text.append(f"  {page_label(source.path, source.page)}")
     if isinstance(source, Passage) and source.stale:
         text.append("  changed since it was indexed", "yellow")
+    if source.unsaved:
+        text.append("  unsaved, in an editor", "yellow")
     if isinstance(source, Passage) and source.suspicious:
         text.append("  possible prompt injection", "yellow")
     if source.heading:

@@ -1,25 +1,95 @@
-"""Open documents of an editor, with the line ends that LSP defines.
+"""Open documents of an editor, with the line ends and positions that LSP defines.
 
 pygls splits lines as Python does, also at form feeds and U+2028, so positions after one of these
-would be wrong.
+would be wrong; and it splits the whole text for each edit.
 """
+
+import logging
+import re
+from itertools import islice
+from urllib.parse import unquote
 
 from lsprotocol import types
 from pygls.workspace import TextDocument, Workspace
 
 from allma_server._internal.lines import lines_with_ends
 
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+_UNITS = {
+    types.PositionEncodingKind.Utf8: ("utf-8", 1),
+    types.PositionEncodingKind.Utf16: ("utf-16-le", 2),
+    types.PositionEncodingKind.Utf32: ("utf-32-le", 4),
+}
+"""How to encode a text so that a column is a number of bytes, and how many bytes a column has."""
+
+_log = logging.getLogger(__name__)
+
 
 class Buffer(TextDocument):
-    """An open document."""
+    """An open document.
+
+    `is_known`: False after an edit that cannot be applied, until the editor sends the whole text.
+    """
+
+    is_known = True
 
     @property
     def lines(self) -> tuple[str, ...]:
         return tuple(lines_with_ends(self.source))
 
+    def apply_change(self, change: types.TextDocumentContentChangeEvent) -> None:
+        if not isinstance(change, types.TextDocumentContentChangePartial):
+            self._source, self.is_known = change.text, True
+        elif self.is_known:
+            text = self.source
+            # As the protocol's own library does, the two ends may be in either order.
+            start, end = sorted(map(self._offset, (change.range.start, change.range.end)))
+            self._source = f"{text[:start]}{change.text}{text[end:]}"
+
+    def _offset(self, position: types.Position) -> int:
+        """Return the index of a position; one beyond its line or the text means the end of it."""
+        text = self.source
+        start = 0
+        if position.line > 0:
+            found = next(islice(_BREAK.finditer(text), position.line - 1, None), None)
+            if found is None:
+                return len(text)
+            start = found.end()
+        end = found.start() if (found := _BREAK.search(text, start)) else len(text)
+        line = text[start:end]
+        if line.isascii():
+            return start + min(position.character, len(line))
+        encoding, width = _UNITS[types.PositionEncodingKind(self.position_codec.encoding)]
+        before = line.encode(encoding, "surrogatepass")[: width * position.character]
+        return start + len(before.decode(encoding, "ignore"))
+
 
 class Buffers(Workspace):
     """The open documents of one editor."""
+
+    def find(self, uri: str) -> TextDocument | None:
+        """Return an open document; None if it is not open."""
+        return self.text_documents.get(unquote(uri))
+
+    def lose(self, uri: str) -> None:
+        """Note that an edit of a document cannot be applied."""
+        if isinstance(buffer := self.find(uri), Buffer):
+            buffer.is_known = False
+
+    def update_text_document(
+        self,
+        text_doc: types.VersionedTextDocumentIdentifier,
+        change: types.TextDocumentContentChangeEvent,
+    ) -> None:
+        known = self.find(text_doc.uri)
+        if known is None:
+            _log.info("an edit of a document that is not open: %s", text_doc.uri)
+            return
+        if known.version is not None and text_doc.version < known.version:
+            # It was made in a text that is no longer there.
+            self.lose(text_doc.uri)
+        super().update_text_document(text_doc, change)
 
     def _create_text_document(
         self,

@@ -12,7 +12,7 @@ from allma_server.answering.export import to_markdown
 from allma_server.protocols.lsp.connection import Editor
 from allma_server.protocols.lsp.places import place_of
 from allma_server.protocols.uris import SCHEME, messages
-from allma_server.types import Conversation, MessageSource
+from allma_server.types import SHARED, Conversation, MessageSource
 
 _CITED = re.compile(r"\[(\d{1,3})\]")
 _LISTED = re.compile(r"(\d{1,3})\. `.*")
@@ -38,6 +38,8 @@ class Citations:
         opens_texts = self._editor.opens_allma_documents
         links: list[types.DocumentLink] = []
         for each in found:
+            if each.source.path.startswith(SHARED):
+                continue  # it has no file here
             place = place_of(each.source, each.source.start_line, opens_texts=opens_texts)
             target = f"{place.uri}#L{place.range.start.line + 1}"
             links.append(types.DocumentLink(each.range, target, _where(each.source)))

@@ -65,7 +65,9 @@ class Protocol(LanguageServerProtocol):
         return JsonRPCNotification(method, "2.0", data.get("params"))
 
     def _structured(self, data: dict[str, Any]) -> Any:
-        declares = data["method"] == types.INITIALIZE or "id" not in data
+        # An edit without its invalid range would replace the whole text.
+        is_edit = data["method"] == types.TEXT_DOCUMENT_DID_CHANGE
+        declares = data["method"] == types.INITIALIZE or ("id" not in data and not is_edit)
         while True:
             try:
                 return super().structure_message(data)
@@ -74,6 +76,16 @@ class Protocol(LanguageServerProtocol):
                 if known == data:
                     raise
                 data = known
+
+    def _execute_handler(self, msg_id: str | int, *args: Any, **kwargs: Any) -> None:
+        super()._execute_handler(msg_id, *args, **kwargs)
+        if (future := self._request_futures.get(msg_id)) is not None:
+            # pygls forgets those of requests only, and an editor sends an edit for each key.
+            future.add_done_callback(lambda done: self._forget(msg_id, done))
+
+    def _forget(self, msg_id: str | int, future: Any) -> None:
+        if self._request_futures.get(msg_id) is future:
+            del self._request_futures[msg_id]
 
     def _send_response(
         self, msg_id: str | int, result: Any = None, error: types.ResponseError | None = None

@@ -21,7 +21,7 @@ def code_actions(
     wanted = params.context.only
     if wanted is not None and not any(f"{KIND}.".startswith(f"{kind}.") for kind in wanted if kind):
         return []
-    document = workspace.text_documents.get(params.text_document.uri)
+    document = workspace.text_documents.get(unquote(params.text_document.uri))
     if document is None:
         return []
     selected = document.text_in_client_range(params.range).strip()[:_LONGEST]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 import cattrs
 from lsprotocol import types
@@ -20,6 +20,7 @@ from allma_server.protocols.faults import (
 )
 from allma_server.protocols.framing import Frames, Malformed, Messages
 from allma_server.protocols.lsp.connection import Editor
+from allma_server.protocols.lsp.unsaved_buffers import UnsavedBuffers
 from allma_server.protocols.lsp.workspace_sync import WorkspaceSync
 from allma_server.protocols.stdio import Writer
 
@@ -47,7 +48,7 @@ async def serve_lsp(
     async with background_tasks() as background:
         editor = Editor(engine, writer, client, background)
         sync = WorkspaceSync(editor, background)
-        background.create_task(_read(editor, reader))
+        background.create_task(_read(editor, reader, sync.unsaved))
         try:
             await editor.ended.wait()
         finally:
@@ -57,8 +58,8 @@ async def serve_lsp(
     return editor.exit_code
 
 
-async def _read(editor: Editor, reader: asyncio.StreamReader) -> None:
-    lifecycle = _Lifecycle(editor)
+async def _read(editor: Editor, reader: asyncio.StreamReader, unsaved: UnsavedBuffers) -> None:
+    lifecycle = _Lifecycle(editor, unsaved)
     messages = Messages(reader, Frames())
     while not editor.ended.is_set() and (message := await messages.next()) is not None:
         refused = message if isinstance(message, Malformed) else lifecycle.handle(message)
@@ -71,8 +72,9 @@ async def _read(editor: Editor, reader: asyncio.StreamReader) -> None:
 class _Lifecycle:
     """Handles the messages that LSP allows in the current state, and refuses the others."""
 
-    def __init__(self, editor: Editor) -> None:
+    def __init__(self, editor: Editor, unsaved: UnsavedBuffers) -> None:
         self._editor = editor
+        self._unsaved = unsaved
         self._initialized = False
 
     def handle(self, data: Message) -> Malformed | None:
@@ -94,6 +96,8 @@ class _Lifecycle:
         except JsonRpcException as exc:
             if id is None or method is None:
                 _log.warning("cannot read %s: %s", method or "a response", _why(exc))
+                if method == types.TEXT_DOCUMENT_DID_CHANGE and (uri := _uri_of(data)):
+                    self._unsaved.lose(uri)
                 return None
             return Malformed(Fault(INVALID_PARAMS, f"{method}: {_why(exc)}."), (id,))
         try:
@@ -119,6 +123,15 @@ class _Lifecycle:
         if method != types.INITIALIZE and not self._initialized:
             return Fault(_NOT_INITIALIZED, "The first request must be initialize.")
         return None
+
+
+def _uri_of(data: Message) -> str | None:
+    """Return the document that a message names, which may be malformed."""
+    try:
+        uri: Any = cast(Any, data)["params"]["textDocument"]["uri"]
+    except (KeyError, TypeError):
+        return None
+    return uri if isinstance(uri, str) else None
 
 
 def _why(exc: JsonRpcException) -> str:

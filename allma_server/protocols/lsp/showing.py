@@ -19,8 +19,10 @@ _CHOICE_SECONDS = 600.0
 async def show_result(editor: "Editor", result: Any) -> None:
     """Show an answer as a document and passages as a choice, where the editor can; else as text."""
     if editor.shows_documents:
-        if isinstance(result, SearchResult) and result.passages:
-            if await _choose(editor, result.passages):
+        if isinstance(result, SearchResult):
+            # What others share has no file to open.
+            here = [passage for passage in result.passages if passage.shared is None]
+            if here and await _choose(editor, here):
                 return
         elif isinstance(result, Answer) and result.message_id and editor.opens_allma_documents:
             if await _open(editor, types.Location(f"allma://answer/{result.message_id}.md", _TOP)):

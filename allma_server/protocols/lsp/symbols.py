@@ -53,7 +53,9 @@ class Symbols:
         call = await self._editor.context()
         found = await _search(call, query)
         opens_texts = self._editor.opens_allma_documents
-        return [_symbol(each, query, opens_texts=opens_texts) for each in found]
+        # What others share has no file here.
+        here = [passage for passage in found if passage.shared is None]
+        return [_symbol(each, query, opens_texts=opens_texts) for each in here]
 
 
 async def _search(call: Call, query: str) -> list[Passage]:

@@ -1,4 +1,4 @@
-"""Follow the editor's settings, workspace folders and file changes."""
+"""Follow the editor's settings, workspace folders, and changes of files and documents."""
 
 import asyncio
 import logging
@@ -17,6 +17,7 @@ from allma_server.protocols.lsp.parent_process import wait_for_exit
 from allma_server.protocols.lsp.progress import EditorProgress
 from allma_server.protocols.lsp.selection import KIND, code_actions
 from allma_server.protocols.lsp.symbols import Symbols
+from allma_server.protocols.lsp.unsaved_buffers import UnsavedBuffers
 from allma_server.protocols.settings import ClientSettings, apply
 
 IDLE_SECONDS = 0.5
@@ -37,6 +38,7 @@ class WorkspaceSync:
         self._complaints: dict[str, bool] = {}
         self._elsewhere: dict[str, object] = {}
         self._bars: list[EditorProgress] = []
+        self.unsaved = UnsavedBuffers(editor, background)
         on = editor.server.on
         on(types.INITIALIZE, self.initialize)
         on(types.INITIALIZED, self.initialized)
@@ -182,11 +184,13 @@ class WorkspaceSync:
             self._editor.forget(task)
 
     def close(self) -> None:
-        """Stop sending progress after the editor disconnects."""
+        """Forget unsaved texts, and stop sending progress, after the editor disconnects."""
         for progress in self._bars:
             progress.end()
+        self.unsaved.close()
 
     async def saved(self, params: types.DidSaveTextDocumentParams) -> None:
+        self.unsaved.drop(params.text_document.uri)
         await self._hint([params.text_document.uri])
 
     async def files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:

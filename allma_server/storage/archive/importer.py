@@ -17,6 +17,7 @@ from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.full_text_outbox import FILL_OUTBOX
+from allma_server.types import FIRST_UNSAVED
 
 Batch = tuple[str, list[tuple[Any, ...]]]
 """A table and some of its rows, with columns in the order of `TABLES`."""
@@ -180,7 +181,10 @@ async def _refuse_contradictions(tx: Transaction) -> None:
 async def _reserve_cited_ids(tx: Transaction) -> None:
     """Make sure that no new document or chunk gets an id that an old answer cites."""
     for table, column in (("documents", "document_id"), ("chunks", "chunk_id")):
-        row = await tx.row(f"SELECT coalesce(max({column}), 0) AS id FROM message_sources")
+        row = await tx.row(
+            f"SELECT coalesce(max({column}), 0) AS id FROM message_sources WHERE {column} < ?",
+            (FIRST_UNSAVED,),
+        )
         cited = row["id"] if row else 0
         await tx.execute(
             "INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0 "

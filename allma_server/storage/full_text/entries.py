@@ -1,7 +1,7 @@
 """What the full-text index sees of a chunk: its terms in each field."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,10 +30,23 @@ def terms_of(chunk: ChunkText) -> dict[str, list[str]]:
     return {TEXT: [*title, *title, *index_terms(chunk.text)], PATH: lexemes(chunk.path)}
 
 
-# A saved chunk is scored by each search until the index holds it.
-@lru_cache(maxsize=256)
-def entry_of(chunk: ChunkText) -> Entry:
+def make_entry(chunk: ChunkText) -> Entry:
     """Return a chunk's entry; takes .1 ms."""
     terms = terms_of(chunk)
     counts = {field: Counter(found) for field, found in terms.items()}
     return Entry(chunk.chunk_id, chunk.document_id, terms, counts)
+
+
+# A saved chunk is scored by each search until the index holds it.
+entry_of = lru_cache(maxsize=256)(make_entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Chunks that one search has in place of stored ones.
+
+    `hidden`: the ids of the stored ones. `entries`: makes the others; called in a thread.
+    """
+
+    hidden: Collection[int] = ()
+    entries: Callable[[], Sequence[Entry]] = list[Entry]

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import FullTextDown, StorageError
-from allma_server.storage.full_text.entries import entry_of
+from allma_server.storage.full_text.entries import Replacement, entry_of
 from allma_server.storage.full_text.indexer import FullTextIndexer
 from allma_server.storage.full_text.scan import scan, words_in
 from allma_server.storage.path_terms import path_terms
@@ -37,6 +38,8 @@ MAX_SCANNED = 500
 
 SCAN_SECONDS = 1.5
 """How long a search looks for words in texts that the index does not hold."""
+
+NOTHING_REPLACED = Replacement()
 
 MAX_QUERY = 100_000
 """Characters of a query that are read."""
@@ -72,12 +75,17 @@ class FullText:
         self._indexer = indexer
 
     async def search_text(
-        self, query: str, k: int, documents: DocumentSet | None = None
+        self,
+        query: str,
+        k: int,
+        documents: DocumentSet | None = None,
+        replaced: Replacement = NOTHING_REPLACED,
     ) -> WordHits:
         """Return the `k` chunks that match best, of all documents or of these.
 
         What was saved before is found. While the index is rebuilt or cannot be written, texts that
-        it does not hold are searched one by one, and a notice says so.
+        it does not hold are searched one by one, and a notice says so. `replaced`: chunks that this
+        search has in place of stored ones.
         """
         query = storable(query[:MAX_QUERY])
         if k <= 0 or (documents is not None and not len(documents)):
@@ -87,21 +95,24 @@ class FullText:
         store = await self._indexer.opened()
         changes = await self._outbox.pending(MAX_SCORED + 1)
         if store is not None and len(changes) <= min(MAX_SCORED, MAX_SCORED_SHARE * store.entries):
-            found = await self._in_index(store, query, k, documents, changes)
+            found = await self._in_index(store, query, k, documents, replaced, changes)
             if found is not None:
                 return found
         pending = await self._written()
         current = await self._indexer.opened()
-        found = await self._in_index(current, query, k, documents)
+        found = await self._in_index(current, query, k, documents, replaced)
         if found is not None and not pending:
+            if current is store:
+                return found
             # One that replaced another meanwhile may not have held everything yet.
-            return found if current is store else await self.search_text(query, k, documents)
+            return await self.search_text(query, k, documents, replaced)
         notice = self._notice()
         if found is None:
-            return WordHits(await self._in_texts(query, k, documents), notice=notice)
+            return WordHits(await self._in_texts(query, k, documents, replaced), notice=notice)
         changed = await self._outbox.pending_ids()
         hits = [hit for hit in found.hits if hit.chunk_id not in changed]
-        hits += await self._in_texts(query, k, documents, pending=True)
+        stored_only = replace(NOTHING_REPLACED, hidden=replaced.hidden)
+        hits += await self._in_texts(query, k, documents, stored_only, pending=True)
         return WordHits(sorted(hits, key=lambda hit: -hit.score)[:k], found.similar, notice)
 
     async def documents_named(
@@ -182,16 +193,18 @@ class FullText:
         query: str,
         k: int,
         documents: DocumentSet | None,
+        replaced: Replacement,
         changes: Sequence[PendingText] = (),
     ) -> WordHits | None:
         """Return what an index and these changes contain; None if it is not the one in use."""
         if store is None:
             return None
-        changed = {change.chunk_id for change in changes}
+        changed = {change.chunk_id for change in changes}.union(replaced.hidden)
+        texts = [change.text for change in changes if change.chunk_id not in replaced.hidden]
 
         def search() -> WordHits:
-            entries = [entry_of(each.text) for each in changes if each.text is not None]
-            return store.search(query, k, documents, entries, changed)
+            entries = [entry_of(text) for text in texts if text is not None]
+            return store.search(query, k, documents, [*entries, *replaced.entries()], changed)
 
         try:
             found = await asyncio.to_thread(search)
@@ -201,7 +214,13 @@ class FullText:
         return found if store is self._indexer.store else None
 
     async def _in_texts(
-        self, query: str, k: int, documents: DocumentSet | None, *, pending: bool = False
+        self,
+        query: str,
+        k: int,
+        documents: DocumentSet | None,
+        replaced: Replacement,
+        *,
+        pending: bool = False,
     ) -> list[Hit]:
         """Return what all texts contain, or only those that changed; nothing after a time."""
         terms = query_terms(query)
@@ -212,8 +231,10 @@ class FullText:
                 texts = await self._outbox.texts_with(
                     words, documents, MAX_SCANNED, pending=pending
                 )
+                texts = [text for text in texts if text.chunk_id not in replaced.hidden]
                 total = await self._outbox.chunks()
-                return await asyncio.to_thread(scan, terms, k, texts, total)
+                others = await asyncio.to_thread(replaced.entries)
+                return await asyncio.to_thread(scan, terms, k, texts, total, others)
         except TimeoutError:
             return []
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from allma_server._internal.tokens import QueryTerms
-from allma_server.storage.full_text.entries import entry_of
+from allma_server.storage.full_text.entries import Entry, entry_of
 from allma_server.storage.full_text.parts import word_parts
 from allma_server.storage.full_text.scoring import Nothing, Scorer
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
@@ -26,12 +26,18 @@ def words_in(terms: QueryTerms) -> list[str]:
     return list(dict.fromkeys(longest))[:MAX_WORDS]
 
 
-def scan(terms: QueryTerms, k: int, texts: Sequence[ChunkText], total: int) -> list[Hit]:
+def scan(
+    terms: QueryTerms,
+    k: int,
+    texts: Sequence[ChunkText],
+    total: int,
+    others: Sequence[Entry] = (),
+) -> list[Hit]:
     """Return the `k` texts that match best, scored by BM25 as the index scores.
 
-    `texts`: those with words of the query, of `total` chunks.
+    `texts`: those with words of the query, of `total` chunks. `others`: more to search.
     """
-    entries = [entry_of(text) for text in texts]
-    scorer = Scorer(entries, Nothing(max(0, total - len(texts))))
+    entries = [*map(entry_of, texts), *others]
+    scorer = Scorer(entries, Nothing(max(0, total - len(entries))))
     hits = scorer.hits(word_parts(terms, scorer).parts, entries)
     return sorted(hits, key=lambda hit: -hit.score)[:k]

@@ -136,7 +136,7 @@ class WordStore:
             scorer = Scorer(pending, texts)
             words = word_parts(query_terms(query), scorer)
             hits = self._found(texts.searcher, words, k + len(changed), documents)
-            if changed:
+            if changed or pending:
                 hits = [hit for hit in hits if hit.chunk_id not in changed]
                 hits += scorer.hits(words.parts, _in_documents(pending, documents))
                 hits.sort(key=lambda hit: -hit.score)

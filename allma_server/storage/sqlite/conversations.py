@@ -5,7 +5,14 @@ import sqlite3
 from allma_server.errors import ConversationNotFound, InvalidArgument
 from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.rows import as_json, shown_path, storable, texts
-from allma_server.types import Conversation, ConversationPage, Message, MessageSource, row_id
+from allma_server.types import (
+    Conversation,
+    ConversationPage,
+    Message,
+    MessageSource,
+    is_unsaved,
+    row_id,
+)
 
 _CONVERSATION = """
     SELECT c.*, count(*) AS message_count, max(m.seq) AS latest
@@ -174,6 +181,7 @@ class Conversations(Repository):
             page=row["page"],
             heading=[self._shown(title) for title in texts(row["heading"])],
             text=self._shown(row["text"]),
+            unsaved=is_unsaved(row["chunk_id"]),
         )
 
 

@@ -78,6 +78,15 @@ class Passages(Repository):
         )
         return [row["id"] for row in found]
 
+    async def chunk_ids(self, document_ids: Collection[int]) -> dict[int, int]:
+        """Return the ids of the chunks of these documents, each with its document's."""
+        found = await self._db.rows(
+            "SELECT id, document_id FROM chunks "
+            "WHERE document_id IN (SELECT value FROM json_each(?))",
+            (rows.as_json(document_ids),),
+        )
+        return {row["id"]: row["document_id"] for row in found}
+
     async def chunks_of(self, document_id: int) -> list[Chunk]:
         """Return a document's chunks, in order."""
         found = await self._db.rows(

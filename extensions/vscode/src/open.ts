@@ -75,7 +75,7 @@ async function hasFileLines(ctx: Ctx, location: SourceLocation): Promise<boolean
   try {
     const { startLine, path } = location;
     const excerpt = await ctx.request(rpc.read, { source: path, startLine, endLine: startLine });
-    return excerpt.source === "disk";
+    return excerpt.source !== "index";
   } catch (error) {
     if (isCancelled(error)) throw error;
     return true; // no longer indexed: open the file

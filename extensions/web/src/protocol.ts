@@ -171,6 +171,7 @@ export interface MessageSource {
   page: number | null;
   heading: string[];
   text: string;
+  unsaved: boolean;
 }
 
 /** A page of the ledger; pass `next_cursor` to get the next one. */
@@ -203,7 +204,7 @@ export interface Excerpt {
   endLine: number;
   totalLines: number;
   uri: string;
-  source: "disk" | "index" | "shared";
+  source: "disk" | "index" | "shared" | "unsaved";
   notice: string | null;
 }
 
@@ -318,6 +319,7 @@ export interface Passage {
   stale: boolean;
   suspicious: boolean;
   shared: string | null;
+  unsaved: boolean;
 }
 
 /** The rank of a candidate in one list, counted from 1, and its score there. */

@@ -120,6 +120,7 @@
 ---@field page? integer
 ---@field heading string[]
 ---@field text string
+---@field unsaved boolean
 
 ---@class allma.DocumentPage
 ---@field documents allma.DocumentRow[]
@@ -146,7 +147,7 @@
 ---@field endLine integer
 ---@field totalLines integer
 ---@field uri string
----@field source "disk"|"index"|"shared"
+---@field source "disk"|"index"|"shared"|"unsaved"
 ---@field notice? string
 
 ---@class allma.Evaluation
@@ -241,6 +242,7 @@
 ---@field stale boolean
 ---@field suspicious boolean
 ---@field shared? string
+---@field unsaved boolean
 
 ---@class allma.RankedScore
 ---@field rank integer

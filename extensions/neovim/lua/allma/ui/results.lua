@@ -24,7 +24,8 @@ local function entry(passage)
     text = (passage.page and ("page %d: "):format(passage.page) or "")
       .. (heading ~= "" and heading .. ": " or "")
       .. summary_line(passage.text)
-      .. (passage.stale and " (changed since it was indexed)" or ""),
+      .. (passage.stale and " (changed since it was indexed)" or "")
+      .. (passage.unsaved and " (unsaved)" or ""),
     user_data = passage,
   }
 end

@@ -273,6 +273,7 @@ function Transcript:add_sources(sources, with_text)
       local line = ("- [%d] %s"):format(item.number, location.label(source))
         .. (heading ~= "" and " · " .. heading or "")
         .. (source.stale and " (changed since it was indexed)" or "")
+        .. (source.unsaved and " (unsaved)" or "")
         .. (source.suspicious and " (possible prompt injection)" or "")
       local row = self:append({ line })
       local mark = vim.api.nvim_buf_set_extmark(self.buf, NAMESPACE, row, 0, {
