@@ -170,6 +170,7 @@ def application_folders() -> dict[str, str]:
         "appdata": env.get("APPDATA") or os.path.join(home, "AppData", "Roaming"),
         "localappdata": env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local"),
         "claude": env.get("CLAUDE_CONFIG_DIR") or home,
+        "claude_files": env.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude"),
         "codex": env.get("CODEX_HOME") or os.path.join(home, ".codex"),
     }
 

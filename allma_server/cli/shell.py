@@ -188,6 +188,11 @@ class Shell:
         with LateBar(bar) as progress:
             yield progress
 
+    @property
+    def is_dialog(self) -> bool:
+        """Whether a user can be asked: both streams are terminals, and the result is no JSON."""
+        return sys.stdin.isatty() and self.out.is_interactive and not self.options.json
+
     def secret(self, what: str) -> str:
         """Read a secret without echo, or the first line of a pipe; at most 10,000 characters.
 

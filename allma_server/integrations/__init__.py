@@ -1,7 +1,8 @@
 """AI clients: where each keeps its MCP servers, how an entry looks, and how it connects.
 
-`AI_CLIENTS` is the list; `install.py` changes a client's file, and `handshake.py` connects to the
-server as the client does. The engine does not need this package.
+`AI_CLIENTS` is the list; `install.py` changes a client's file, `guide.py` tells it when to use the
+tools, and `handshake.py` connects to the server as the client does. The engine does not need this
+package.
 """
 
 from collections.abc import Mapping
@@ -73,6 +74,8 @@ class AIClient:
     is used if it exists, or, if it has a `*`, if its folder exists. `servers_key`: the member that
     has the MCP servers. `client_name`, `protocol_version` and `capabilities`: what the client sends
     in its handshake. `after_install`: what the user does so that the client loads the change.
+    `instructions`: the file with the user's instructions for every project. `skill`: the file of a
+    skill, which the client reads where its description fits.
     """
 
     name: str
@@ -85,6 +88,8 @@ class AIClient:
     after_install: str
     capabilities: tuple[str, ...] = ()
     entry_format: EntryFormat = EntryFormat()
+    instructions: str | None = None
+    skill: str | None = None
 
 
 def _everywhere(*paths: str) -> dict[str, tuple[str, ...]]:
@@ -136,6 +141,8 @@ AI_CLIENTS = (
         "Start a new session; `/mcp` shows the server.",
         ("roots", "elicitation"),
         EntryFormat(defaults=_STDIO),
+        instructions="{claude_files}/CLAUDE.md",
+        skill="{claude_files}/skills/allma/SKILL.md",
     ),
     AIClient(
         "cursor",
@@ -196,6 +203,8 @@ AI_CLIENTS = (
         ("elicitation",),
         # Its own limit of ten seconds can be too short for the first start after an update.
         EntryFormat(defaults={"startup_timeout_sec": 30}),
+        instructions="{codex}/AGENTS.md",
+        skill="{home}/.agents/skills/allma/SKILL.md",
     ),
     AIClient(
         "gemini",
@@ -207,6 +216,7 @@ AI_CLIENTS = (
         "2025-06-18",
         "Start a new session; `/mcp` shows the server.",
         ("roots",),
+        instructions="{home}/.gemini/GEMINI.md",
     ),
     AIClient(
         "goose",
@@ -243,5 +253,6 @@ AI_CLIENTS = (
             environment="environment",
             defaults={"type": "local", "enabled": True},
         ),
+        instructions="{config}/opencode/AGENTS.md",
     ),
 )

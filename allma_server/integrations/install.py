@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from glob import escape, glob
 from pathlib import Path
@@ -39,7 +39,8 @@ class Installation:
     """The state of Allma in a client's file, and the change that was made.
 
     `change` is a diff without context lines, which may contain secrets of other servers. `backup`
-    is the path of a copy of the old file.
+    is the path of a copy of the old file. `guide`: the same of the files that tell the client when
+    to use Allma.
     """
 
     client: str
@@ -50,6 +51,7 @@ class Installation:
     written: bool = False
     backup: str | None = None
     next_step: str | None = None
+    guide: list["Installation"] = field(default_factory=list["Installation"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def entry_of(client: AIClient) -> Mapping[str, object] | None:
     """
     path = client_file(client)
     try:
-        return _entry(_format(client.format).load(_read(path)), client)
+        return _entry(_format(client.format).load(read_file(path)), client)
     except Unreadable as exc:
         raise _unreadable(path, exc, "Correct the file and try again.") from exc
 
@@ -173,7 +175,7 @@ def install(client: AIClient, launch: Launch, *, write: bool = True) -> Installa
     file = client_file(client)
     snippet = form.set_value("", path, {**client.entry_format.defaults, **entry}).strip()
     try:
-        before = _read(file)
+        before = read_file(file)
         whole = form.load(before)
         present = _entry(whole, client)
         if present is None:
@@ -188,7 +190,7 @@ def install(client: AIClient, launch: Launch, *, write: bool = True) -> Installa
         _check(form, after, whole, client, expected)
     except Unreadable as exc:
         raise _unreadable(file, exc, f"Add this to the file yourself:\n{snippet}") from exc
-    return _change(client, file, before, after, "installed", write=write)
+    return change_file(client, file, before, after, "installed", write=write)
 
 
 def remove(client: AIClient, *, write: bool = True) -> Installation:
@@ -200,7 +202,7 @@ def remove(client: AIClient, *, write: bool = True) -> Installation:
     form = _format(client.format)
     file = client_file(client)
     try:
-        before = _read(file)
+        before = read_file(file)
         whole = form.load(before)
         after = (
             form.remove_value(before, (client.servers_key, SERVER))
@@ -212,7 +214,7 @@ def remove(client: AIClient, *, write: bool = True) -> Installation:
         raise _unreadable(
             file, exc, f"Remove {SERVER!r} from {client.servers_key!r} yourself."
         ) from exc
-    return _change(client, file, before, after, "absent", write=write)
+    return change_file(client, file, before, after, "absent", write=write)
 
 
 def _format(name: Format) -> FileFormat:
@@ -260,7 +262,7 @@ def _check(
         raise Unreadable("it is written in a way that cannot be changed safely")
 
 
-def _change(
+def change_file(
     client: AIClient,
     file: Path,
     before: str,
@@ -269,13 +271,18 @@ def _change(
     *,
     write: bool,
 ) -> Installation:
+    """Write a file of a client with a copy of the old one, or only return the change.
+
+    Raises:
+        StorageError: another program has changed the file meanwhile, or it cannot be written.
+    """
     lines = difflib.unified_diff(
         split_lines(before), split_lines(after), str(file), str(file), lineterm="", n=0
     )
     change = "\n".join(list(lines))
     if not change or not write:
         return Installation(client.name, client.title, str(file), state, change)
-    if _read(file) != before:
+    if read_file(file) != before:
         raise StorageError(f"Another program has just changed {file}.", "Try again.")
     backup = _write(file, after)
     next_step = client.after_install if state == "installed" else None
@@ -284,7 +291,12 @@ def _change(
     )
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """Return the text of a client's file; empty if there is none.
+
+    Raises:
+        StorageError, Unreadable: it cannot be used.
+    """
     try:
         # The file must belong to the user, or to the owner of its folder.
         folder = next(parent for parent in path.parents if parent.is_dir())

@@ -16,6 +16,13 @@ def _installations(result: Installations, page: Page) -> View:
 
 
 def _installation(result: Installation, page: Page) -> View:
+    yield from _file(result, page)
+    for each in result.guide:
+        if each.change:
+            yield from _file(each, page)
+
+
+def _file(result: Installation, page: Page) -> View:
     for line in result.change.split("\n")[2:]:
         style = {"+": "green", "-": "red", "@": "dim"}[line[0]]
         yield Text(line, style)

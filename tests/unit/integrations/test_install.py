@@ -15,7 +15,7 @@ import yaml
 from allma_server.errors import InvalidArgument, StorageError, Unsupported
 from allma_server.integrations import AI_CLIENTS, AIClient, Launch
 from allma_server.integrations.install import (
-    _change,
+    change_file,
     client_file,
     find_client,
     install,
@@ -265,7 +265,7 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten() -> None:
     path.parent.mkdir(parents=True)
     path.write_text('{"newer": 1}')
     with pytest.raises(StorageError, match="Another program"):
-        _change(client, path, '{"older": 1}', "{}", "installed", write=True)
+        change_file(client, path, '{"older": 1}', "{}", "installed", write=True)
     assert path.read_text() == '{"newer": 1}'
 
 
