@@ -52,7 +52,13 @@ def read(data: bytes, path: PurePath) -> Extract:
     document = DocumentBuilder()
     try:
         with calamine.CalamineWorkbook.from_filelike(BytesIO(data)) as book:
-            rows = sum(_add(document, book, name, formats.get(name)) for name in book.sheet_names)
+            names = [
+                sheet.name
+                for sheet in book.sheets_metadata
+                # It has no cells, and one in a .xlsb file cannot be read.
+                if sheet.typ != calamine.SheetTypeEnum.ChartSheet
+            ]
+            rows = sum(_add(document, book, name, formats.get(name)) for name in names)
             sheets = str(len(book.sheet_names))
     except calamine.PasswordError as exc:
         raise UnreadableDocument(PASSWORD) from exc

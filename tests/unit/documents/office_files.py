@@ -72,7 +72,7 @@ def row(number: int, *cells: str | float, left: int = 0, style: int = 0) -> str:
 
 
 def xlsb(name: str, *cells: str | float) -> bytes:
-    """A binary workbook with one sheet and one row."""
+    """A binary workbook with one sheet and one row, and a sheet that is only a chart."""
     rows = record(0, bytes(25)) + b"".join(
         record(6, number(at) + bytes(4) + wide(cell))
         if isinstance(cell, str)
@@ -80,12 +80,18 @@ def xlsb(name: str, *cells: str | float) -> bytes:
         for at, cell in enumerate(cells)
     )
     size = number(0) + number(0) + number(0) + number(len(cells) - 1)
-    bundle = bytes(4) + number(1) + wide("r1") + wide(name)
+    bundles = (
+        record(156, bytes(4) + number(i) + wide(f"r{i}") + wide(title))
+        for i, title in enumerate((name, "Chart"), 1)
+    )
     return package(
         {
             "_rels/.rels": relations(("officeDocument", "xl/workbook.bin")),
-            "xl/workbook.bin": record(143) + record(156, bundle) + record(144) + record(132),
-            "xl/_rels/workbook.bin.rels": relations(("worksheet", "worksheets/sheet1.bin")),
+            "xl/workbook.bin": record(143) + b"".join(bundles) + record(144) + record(132),
+            "xl/_rels/workbook.bin.rels": relations(
+                ("worksheet", "worksheets/sheet1.bin"), ("chartsheet", "chartsheets/sheet1.bin")
+            ),
+            "xl/chartsheets/sheet1.bin": record(129) + record(130),
             "xl/worksheets/sheet1.bin": record(129)
             + record(148, size)
             + record(145)
