@@ -55,8 +55,13 @@ test("a source from the history knows whether the answer cites it", () => {
     page: null,
     heading: ["A", "B"],
     text: "…",
+    unsaved: true,
   };
-  expect(sourceOf(stored, "See [2].")).toMatchObject({ cited: true, heading: "A › B" });
+  expect(sourceOf(stored, "See [2].")).toMatchObject({
+    cited: true,
+    heading: "A › B",
+    unsaved: true,
+  });
   expect(sourceOf(stored, "See [1].").cited).toBe(false);
 });
 

@@ -16,6 +16,7 @@ const SOURCE: Source = {
   cited: true,
   stale: false,
   suspicious: false,
+  unsaved: false,
 };
 
 let log: HTMLElement;

@@ -26,6 +26,7 @@ export interface Source {
   cited: boolean;
   stale: boolean;
   suspicious: boolean;
+  unsaved: boolean;
 }
 
 export interface Turn {
@@ -181,6 +182,7 @@ export function sourceOf(from: Citation | MessageSource, content = ""): Source {
     cited,
     stale,
     suspicious,
+    unsaved: "passage" in from ? from.passage.unsaved : from.unsaved,
   };
 }
 

@@ -146,6 +146,7 @@ export class SearchPane {
         h("span", { class: "location" }, locationLabel(passage)),
         h("span", { class: "heading" }, passage.heading.join(" › ")),
         passage.stale && codicon("history"),
+        passage.unsaved && h("span", { class: "heading" }, "unsaved"),
       ),
       h("span", { class: "snippet" }, ...marked(passage.text.trim(), query)),
     );

@@ -229,6 +229,8 @@ function sourceElement(
     source.heading !== "" && h("div", { class: "heading" }, source.heading),
     source.stale &&
       h("div", { class: "heading" }, codicon("history"), " The file changed since it was indexed"),
+    source.unsaved &&
+      h("div", { class: "heading" }, codicon("edit"), " Unsaved text of an open editor"),
     source.suspicious &&
       h("div", { class: "heading" }, codicon("shield"), " Possible prompt injection"),
     h("p", { class: quoted ? "quote long" : "quote" }, source.text.trim()),
