@@ -29,6 +29,9 @@ _ASKED = re.compile(
     r"peut-on|puis-je|y a-t-il|puedo|puede|es|está|hay|tiene)\b",
     re.I,
 )
+_ABOUT_PERSON = re.compile(
+    r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
+)
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
 _MARKS = re.compile(r"^[\s>*+#-]+|[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}")
@@ -38,13 +41,15 @@ def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[
     """Return the number of a passage, from 1, and its sentence that decides; None if none does.
 
     None for other questions than those for a yes or no. The figures and names of the question must
-    all be in the passage, and its first word, which is mostly what it is about, in the sentence.
+    all be in the passage, and its first word, which is mostly what it is about, in the sentence. A
+    question about a person, such as "May I", begins with a verb, whose form may differ.
     """
-    subject = next((t for t in lexemes(question) if t in read_statement(question).words), "")
+    words = read_statement(question).words
+    subject = next((term for term in lexemes(question) if term in words), "")
     found = [
         (shared, -number, sentence)
         for shared, number, sentence in _matching_sentences(question, passages)
-        if subject in read_statement(sentence).words
+        if _ABOUT_PERSON.match(question) or subject in read_statement(sentence).words
     ]
     _, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
     return (-number, sentence) if found else None
