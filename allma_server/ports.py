@@ -34,6 +34,8 @@ from allma_server.types import (
     Turn,
     VectorStoreHealth,
     WordHits,
+    WordStatistics,
+    WordUse,
     Workspace,
 )
 
@@ -424,5 +426,16 @@ class SharedIndex(Protocol):
     async def search_words(
         self, query: str, embedder: str | None, k: int, scope: SharedScope
     ) -> SharedHits:
-        """Return the passages that match the words of a query best, scored by BM25."""
+        """Return passages that have words of a query, with `statistics` to score them by."""
+        ...
+
+
+class WordFacts(Protocol):
+    """What an index of words knows of its texts, to compare its scores with those of others."""
+
+    async def statistics(self, terms: Collection[str]) -> WordStatistics: ...
+    async def uses(
+        self, chunk_ids: Collection[int], terms: Collection[str]
+    ) -> Mapping[int, WordUse]:
+        """Return how those of these chunks that it has use the terms."""
         ...

@@ -155,7 +155,7 @@ def _with_shared(call: Call, scope: Scope, sources: Sources) -> tuple[Sources, S
     joined = replace(
         sources,
         passages=SharedPassages(sources.passages, finds),
-        full_text=SharedWords(sources.full_text, finds),
+        full_text=SharedWords(sources.full_text, call.engine.full_text, finds),
         vectors=SharedVectors(sources.vectors, finds),
     )
     return joined, finds

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from allma_server._internal.tokens import query_terms
 from allma_server.errors import ProviderError
 from allma_server.ports import (
     Embedder,
@@ -16,7 +17,9 @@ from allma_server.ports import (
     SharedIndex,
     Vector,
     VectorSearch,
+    WordFacts,
 )
+from allma_server.search.shared_scores import score, together
 from allma_server.types import (
     DocumentSet,
     Hit,
@@ -79,10 +82,14 @@ class SharedVectors:
 
 
 class SharedWords:
-    """Words here and in the cluster; implements `ports.FullTextIndex`."""
+    """Words here and in the cluster; implements `ports.FullTextIndex`.
 
-    def __init__(self, local: FullTextIndex, finds: SharedFinds) -> None:
+    `facts`: of the texts in the index here.
+    """
+
+    def __init__(self, local: FullTextIndex, facts: WordFacts, finds: SharedFinds) -> None:
         self._local = local
+        self._facts = facts
         self._finds = finds
 
     async def search_text(
@@ -94,7 +101,34 @@ class SharedWords:
             self._local.search_text(query, k, documents),
             finds.index.search_words(query, embedder, k, finds.scope),
         )
-        return replace(words, hits=_best([*words.hits, *finds.add(shared)], k))
+        hits = [*words.hits, *finds.add(shared)]
+        if shared.found:
+            hits = await self._comparable(query, hits, shared)
+        return replace(words, hits=_best(hits, k))
+
+    async def _comparable(self, query: str, hits: Sequence[Hit], shared: SharedHits) -> list[Hit]:
+        """Return the hits with scores as of one index of all texts."""
+        weights = query_terms(query).searched
+        here, uses = await asyncio.gather(
+            self._facts.statistics(weights),
+            self._facts.uses([hit.chunk_id for hit in hits if hit.chunk_id >= 0], weights),
+        )
+        whole = together([here, *shared.statistics.values()])
+        # Not from `finds`: the search by vectors may have found the same passages since.
+        others = {each.passage.chunk_id: each for each in shared.found}
+        scored: list[Hit] = []
+        for hit in hits:
+            if (other := others.get(hit.chunk_id)) is not None:
+                own = shared.statistics[other.passage.shared or ""]
+                assert other.words is not None, "words found it"
+                worth = score(other.words, own.mean_length, whole, weights)
+            elif (use := uses.get(hit.chunk_id)) is not None:
+                before = score(use, here.mean_length, here, weights)
+                worth = hit.score + score(use, here.mean_length, whole, weights) - before
+            else:
+                worth = hit.score
+            scored.append(Hit(hit.chunk_id, max(worth, 0.0)))
+        return scored
 
     async def documents_named(
         self, names: Sequence[str], documents: DocumentSet | None = None

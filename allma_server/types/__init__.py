@@ -133,6 +133,8 @@ if TYPE_CHECKING:
         SharedHits,
         SharedPassage,
         SharedScope,
+        WordStatistics,
+        WordUse,
     )
     from allma_server.types.status import (
         Check,
@@ -189,7 +191,10 @@ _MODULES = {
         "Candidate Explanation Hit NoticeCode Outcome Passage RankedScore SearchResult Separation "
         "WordHits"
     ),
-    "shares": "SHARED SharedFolder SharedFolders SharedHits SharedPassage SharedScope",
+    "shares": (
+        "SHARED SharedFolder SharedFolders SharedHits SharedPassage SharedScope WordStatistics "
+        "WordUse"
+    ),
     "status": (
         "Check ConnectedClient DaemonStatus Diagnosis Done EmbedderStatus FullTextStatus "
         "ImportReport Listening OllamaStatus PageAddress Rescue Status VectorStatus "

@@ -1,5 +1,6 @@
 """Folders that engines share in a cluster."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -13,27 +14,49 @@ SHARED = "shared: "
 """What the path of a shared document begins with; its share's name and its path there follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class WordUse:
+    """How a text uses the terms of a query: how many terms it has, and how often each of these."""
+
+    length: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class WordStatistics:
+    """How many texts there are, how many terms they have on average, and texts with each term."""
+
+    total: int
+    mean_length: float
+    frequencies: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedPassage:
     """A passage of a shared document, as the cluster holds it.
 
     The path of `passage` begins with `SHARED`; its ids are below zero, so that they are never those
     of a document here. `start`, `end`: its place in the extracted text. `vector`: of its share's
-    embedder.
+    embedder. `words`: how it uses the query's terms, where words found it.
     """
 
     passage: Passage
     start: int
     end: int
     vector: "NDArray[np.float32] | None" = None
+    words: WordUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SharedHits:
-    """What was found in the cluster, best first, and sentences about what was not searched."""
+    """What was found in the cluster, best first, and sentences about what was not searched.
+
+    `statistics`: of the words in each folder that was searched for them, by its name.
+    """
 
     found: list[SharedPassage] = field(default_factory=list[SharedPassage])
     notices: tuple[str, ...] = ()
+    statistics: Mapping[str, WordStatistics] = field(default_factory=dict[str, WordStatistics])
 
 
 @dataclass(frozen=True, slots=True)

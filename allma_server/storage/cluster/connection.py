@@ -1,15 +1,16 @@
 """The connection to a cluster: calls go to the first node that answers."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from allma_server._internal.imports import imported
 from allma_server.errors import VectorStoreDown
 from allma_server.storage.cluster.addresses import Address, addresses
-from allma_server.storage.cluster.failures import failure_of, raised
+from allma_server.storage.cluster.failures import Refused, failure_of, raised
 from allma_server.storage.vectors.config import ReadKey
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 """For the first answer of a node."""
+
+CALL_SECONDS = 30
+"""For each request; a call of several may take longer."""
 
 T = TypeVar("T")
 
@@ -54,7 +58,8 @@ class Cluster:
                 # The client itself waits for a dead node to come back.
                 async with asyncio.timeout(share):
                     client = await self._connected(nodes[number])
-                    return await work(client)
+                    with _cancellation_of_calls():
+                        return await work(client)
             except raised() as exc:
                 failure = failure_of(exc, nodes[number], share)
                 await self._leave(client, number)
@@ -108,6 +113,21 @@ class Cluster:
             await client.close()
 
 
+@contextlib.contextmanager
+def _cancellation_of_calls() -> Generator[None]:
+    """Raise Refused where gRPC cancels a call because another one has closed the connection.
+
+    It raises what cancels a task, which would end the caller's.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Refused("the connection was closed") from exc
+
+
 async def _import_client() -> None:
     try:
         await imported("weaviate")
@@ -132,7 +152,7 @@ def _client(node: Address, key: str | None) -> "WeaviateAsyncClient":
     import weaviate
     from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 
-    seconds = Timeout(init=CONNECT_SECONDS)
+    seconds = Timeout(init=CONNECT_SECONDS, query=CALL_SECONDS, insert=CALL_SECONDS)
     return weaviate.use_async_with_custom(
         http_host=node.host,
         http_port=node.port,

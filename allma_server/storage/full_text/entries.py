@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from allma_server._internal.tokens import index_terms, lexemes
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
+from allma_server.types import WordUse
 
 TEXT = "text"
 """The terms of the file's name and the heading, twice, then those of the text, by their order."""
@@ -28,6 +29,12 @@ def terms_of(chunk: ChunkText) -> dict[str, list[str]]:
     """Return the terms of each field."""
     title = [*index_terms(chunk.name), *index_terms(chunk.heading)]
     return {TEXT: [*title, *title, *index_terms(chunk.text)], PATH: lexemes(chunk.path)}
+
+
+def use_of(words: Sequence[str], terms: Collection[str]) -> WordUse:
+    """Return how a text of these words uses the terms of a query."""
+    counts = Counter(words)
+    return WordUse(len(words), {term: counts[term] for term in terms if term in counts})
 
 
 def make_entry(chunk: ChunkText) -> Entry:

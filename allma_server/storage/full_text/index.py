@@ -3,21 +3,34 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import FullTextDown, StorageError
-from allma_server.storage.full_text.entries import Replacement, entry_of
+from allma_server.storage.full_text.entries import (
+    TEXT,
+    Replacement,
+    entry_of,
+    terms_of,
+    use_of,
+)
 from allma_server.storage.full_text.indexer import FullTextIndexer
 from allma_server.storage.full_text.scan import scan, words_in
 from allma_server.storage.path_terms import path_terms
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.full_text_outbox import ChunkText, FullTextOutbox, PendingText
 from allma_server.storage.sqlite.rows import storable
-from allma_server.types import DocumentSet, FullTextStatus, Hit, WordHits
+from allma_server.types import (
+    DocumentSet,
+    FullTextStatus,
+    Hit,
+    WordHits,
+    WordStatistics,
+    WordUse,
+)
 
 if TYPE_CHECKING:
     from allma_server.storage.full_text.store import WordStore
@@ -177,6 +190,20 @@ class FullText:
     async def wait_until_current(self) -> None:
         """Return once the index holds all that SQLite holds, or cannot be written."""
         await self._indexer.wait_until_current()
+
+    async def statistics(self, terms: Collection[str]) -> WordStatistics:
+        """Return how many texts have these terms; implements `ports.WordFacts` with `uses`."""
+        store = await self._indexer.opened()
+        if store is None:
+            return WordStatistics(0, 0.0, {})
+        return await asyncio.to_thread(store.statistics, terms)
+
+    async def uses(self, chunk_ids: Collection[int], terms: Collection[str]) -> dict[int, WordUse]:
+        """Return how these chunks use the terms."""
+        texts = await self._outbox.texts(chunk_ids)
+        return await asyncio.to_thread(
+            lambda: {text.chunk_id: use_of(terms_of(text)[TEXT], terms) for text in texts}
+        )
 
     async def _written(self) -> int:
         """Have few pending changes written now; return how many are left."""

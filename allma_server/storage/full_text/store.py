@@ -14,7 +14,7 @@ import tantivy
 from allma_server._internal.private import make_private_folder
 from allma_server._internal.tokens import query_terms
 from allma_server.errors import DiskFull, FullTextDown
-from allma_server.storage.full_text.entries import Entry
+from allma_server.storage.full_text.entries import TEXT, Entry
 from allma_server.storage.full_text.fields import (
     CHUNK,
     DOCUMENT,
@@ -29,7 +29,7 @@ from allma_server.storage.full_text.queries import named, narrowed, of_ids, of_p
 from allma_server.storage.full_text.scoring import Scorer
 from allma_server.storage.full_text.statistics import IndexedTexts
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
-from allma_server.types import DocumentSet, Hit, WordHits
+from allma_server.types import DocumentSet, Hit, WordHits, WordStatistics
 
 WRITER_BYTES = 32_000_000
 """Memory in which new entries are collected before they become a part of the index."""
@@ -156,6 +156,13 @@ class WordStore:
         if documents is None:
             return _hits(searcher, query, k)
         return self._narrowed(searcher, query, k, documents)
+
+    def statistics(self, terms: Collection[str]) -> WordStatistics:
+        """Return how many texts there are, their mean length, and how many have each term."""
+        with _failures():
+            texts = self._texts
+            known = {term: texts.frequency(TEXT, term) for term in terms}
+            return WordStatistics(texts.total, texts.mean_length(TEXT), known)
 
     def documents_named(self, names: Sequence[str], documents: DocumentSet | None) -> set[int]:
         """Return documents with these file names, without or with any suffix."""

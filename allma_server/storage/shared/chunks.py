@@ -11,7 +11,7 @@ from allma_server._internal.tokens import index_terms
 from allma_server.storage.cluster.objects import ChunkObject
 from allma_server.storage.path_terms import path_terms
 from allma_server.storage.sqlite.shares import SharedChunk
-from allma_server.types import SHARED, Chunk, Passage, SharedPassage
+from allma_server.types import SHARED, Chunk, Passage, SharedPassage, WordUse
 
 if TYPE_CHECKING:
     from weaviate.classes.config import Property
@@ -54,7 +54,8 @@ def properties() -> list["Property"]:
         data_type=DataType.TEXT,
         tokenization=Tokenization.WHITESPACE,
         index_searchable=True,
-        index_filterable=False,
+        # To count the texts that have a term.
+        index_filterable=True,
     )
     return [
         terms,
@@ -96,6 +97,7 @@ def passage_of(
     found: Mapping[str, Any],
     score: float,
     vector: object = None,
+    words: WordUse | None = None,
 ) -> SharedPassage:
     """Return a published chunk as a passage."""
     start, end = found["start_line"], found["end_line"]
@@ -119,6 +121,7 @@ def passage_of(
         found["start_offset"],
         found["end_offset"],
         np.array(vector, np.float32) if vector else None,
+        words,
     )
 
 

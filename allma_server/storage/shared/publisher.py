@@ -152,15 +152,17 @@ class Publisher:
         name = collection_name(embedder)
         is_new = self._checked.get(share.id) != name
         if is_new:
-            check = partial(self._check, share, name)
-            await self._cluster.call(check, limit=COMPARE_SECONDS)
+            if await self._call(partial(self._check, share, name)):
+                compare = partial(self._compare, share, name)
+                await self._cluster.call(compare, limit=COMPARE_SECONDS)
+                self._doubted.discard(share.name)
             self._checked[share.id] = name
         last = await self._write_pending(share, embedder, name)
         if last is not None or is_new:
             await self._complete(share, embedder, name, last or share.published)
 
-    async def _check(self, share: Share, name: str, client: "WeaviateAsyncClient") -> None:
-        """Make a share's place in the cluster; all is published again where it is not as known."""
+    async def _check(self, share: Share, name: str, client: "WeaviateAsyncClient") -> bool:
+        """Make a share's place in the cluster; return whether it may not hold what it should."""
         await create_registry(client)
         entry = await entry_of(client, share.name)
         owner = await self._shares.owner()
@@ -176,11 +178,9 @@ class Publisher:
         if not await tenants.exists(share.name):
             await tenants.create(share.name)
             await self._shares.enqueue_share(share.name)
-            return
+            return False
         known = entry is not None and entry.published == share.published
-        if share.name in self._doubted or not known or share.collection != name:
-            await self._compare(share, name, client)
-            self._doubted.discard(share.name)
+        return share.name in self._doubted or not known or share.collection != name
 
     async def _write_pending(self, share: Share, embedder: str | None, name: str) -> int | None:
         """Write all pending changes; return the number of the last one."""

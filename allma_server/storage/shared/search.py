@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Collection as Names
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from allma_server.errors import DocumentNotFound, ShareFailed, VectorStoreDown
 from allma_server.ports import Vector
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.objects import chunk_id, collection
+from allma_server.storage.full_text.entries import use_of
 from allma_server.storage.path_terms import glob_filter
 from allma_server.storage.shared.chunks import (
     INDEX,
@@ -26,11 +28,21 @@ from allma_server.storage.shared.chunks import (
 from allma_server.storage.shared.registry import Entry, entries
 from allma_server.storage.sqlite.globs import PathGlobs
 from allma_server.storage.sqlite.passages import joined, lines_of
-from allma_server.types import Chunk, SharedHits, SharedPassage, SharedScope, TermFilter
+from allma_server.types import (
+    Chunk,
+    SharedHits,
+    SharedPassage,
+    SharedScope,
+    TermFilter,
+    WordStatistics,
+    WordUse,
+)
 
 if TYPE_CHECKING:
     from weaviate import WeaviateAsyncClient
     from weaviate.collections.classes.filters import FilterReturn as Condition
+
+    from allma_server.storage.cluster.objects import Collection
 
 SEARCH_SECONDS, READ_SECONDS = 3.0, 15.0
 """Time limits; a search shows what is here when the cluster takes longer."""
@@ -43,6 +55,12 @@ KNOWN_SECONDS = 2.0
 
 AT_ONCE = 8
 """Folders searched at the same time."""
+
+MAX_ALONE, ALONE = 4, 30
+"""Terms that are searched alone too, and how many hits of each."""
+
+MAX_FREQUENCIES = 100_000
+"""Numbers of texts with a term that are kept."""
 
 MAX_CHUNKS = 5_000
 """Chunks of a document that are read."""
@@ -61,14 +79,14 @@ class SharedSearch:
         self,
         cluster: Cluster,
         owner: Callable[[], Awaitable[str]],
-        names: Collection[str] | None = None,
+        names: Names[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._owner = owner
         self._names = names
         self._known = _Known()
 
-    def seen_by(self, names: Collection[str] | None) -> "SharedSearch":
+    def seen_by(self, names: Names[str] | None) -> "SharedSearch":
         """Return the same without the shares that are not named."""
         seen = SharedSearch(self._cluster, self._owner, names)
         seen._known = self._known
@@ -119,26 +137,47 @@ class SharedSearch:
     async def search_words(
         self, query: str, embedder: str | None, k: int, scope: SharedScope
     ) -> SharedHits:
-        """Return the passages that match the words of a query best, scored by BM25."""
-        terms = [t for t, n in query_terms(query).searched.items() for _ in range(n)]
+        """Return passages that have words of a query, and what it takes to score them."""
+        weights = query_terms(query).searched
+        statistics: dict[str, WordStatistics] = {}
         wanted = collection_name(embedder)
 
         async def search(client: "WeaviateAsyncClient", entry: Entry) -> list[SharedPassage]:
-            from weaviate.classes.query import MetadataQuery
-
-            found = await collection(client, entry.collection, entry.name).query.bm25(
-                " ".join(terms),
-                query_properties=[TERMS],
-                limit=k,
-                filters=_condition(scope),
-                include_vector=entry.collection == wanted,
-                return_metadata=MetadataQuery(score=True),
+            target = collection(client, entry.collection, entry.name)
+            counts = await self._frequencies(target, entry, list(weights))
+            vectors = entry.collection == wanted
+            found = await asyncio.gather(
+                *(
+                    _matching(target, terms, limit, scope, vectors=vectors)
+                    for terms, limit in _queries(weights, counts, k)
+                )
             )
-            return [_passage(entry, o, o.metadata.score or 0.0) for o in found.objects]
+            objects = {each.uuid: each for objects in found for each in objects}.values()
+            uses = [use_of(str(each.properties[TERMS]).split(), weights) for each in objects]
+            length = sum(use.length for use in uses) / (len(uses) or 1)
+            total = max(entry.chunks, *counts.values())
+            statistics[entry.name] = WordStatistics(total, length, counts)
+            return [
+                _passage(entry, each, 0.0, use) for each, use in zip(objects, uses, strict=True)
+            ]
 
-        hits = await self._search(search, k, scope) if terms else SharedHits()
+        hits = await self._search(search, None, scope) if weights else SharedHits()
         others = [e for e in self._in_scope(await self._owner(), scope) if e.collection != wanted]
-        return replace(hits, notices=(*hits.notices, *_by_words_only(others, embedder)))
+        notices = (*hits.notices, *_by_words_only(others, embedder))
+        return SharedHits(hits.found, notices, statistics)
+
+    async def _frequencies(
+        self, target: "Collection", entry: Entry, terms: Sequence[str]
+    ) -> dict[str, int]:
+        """Return how many chunks of a folder have each term; known ones until it changes."""
+        known = self._known.frequencies
+        if len(known) > MAX_FREQUENCIES:
+            known.clear()
+        keys = {term: (entry.name, entry.published, term) for term in terms}
+        missing = [term for term, key in keys.items() if key not in known]
+        found = await asyncio.gather(*(_count(target, term) for term in missing))
+        known.update({keys[term]: n for term, n in zip(missing, found, strict=True)})
+        return {term: known[key] for term, key in keys.items() if key in known}
 
     async def extracted_text(self, name: str, path: str) -> tuple[str, list[int]]:
         """Return the text of a shared document without overlaps, and each line's number.
@@ -170,8 +209,8 @@ class SharedSearch:
             and is_current(each.collection)
         ]
 
-    async def _search(self, search: Search, k: int, scope: SharedScope) -> SharedHits:
-        """Search all folders in scope, and return the `k` best passages."""
+    async def _search(self, search: Search, k: int | None, scope: SharedScope) -> SharedHits:
+        """Search all folders in scope, and return the `k` best passages; None: all found."""
         known = self._known
         if time.monotonic() < known.rest_until:
             return SharedHits(notices=(known.failure,))
@@ -200,6 +239,43 @@ class _Known:
     at: float = float("-inf")
     failure: str = ""
     rest_until: float = float("-inf")
+    frequencies: dict[tuple[str, int, str], int] = field(
+        default_factory=dict[tuple[str, int, str], int]
+    )
+
+
+def _queries(
+    weights: Mapping[str, float], counts: Mapping[str, int], k: int
+) -> list[tuple[str, int]]:
+    """Return what to search for in a folder, and how many hits of each.
+
+    Of several terms, Weaviate before 1.38 may leave out the best match while it is not yet written
+    to a segment (weaviate/weaviate#11780), so the rarest are searched alone as well.
+    """
+    there = sorted((t for t in weights if counts.get(t)), key=lambda term: counts[term])
+    if len(there) < 2:
+        return [(term, k) for term in there]
+    return [(" ".join(there), k), *((term, ALONE) for term in there[:MAX_ALONE])]
+
+
+async def _matching(
+    target: "Collection", terms: str, limit: int, scope: SharedScope, *, vectors: bool
+) -> list[Any]:
+    found = await target.query.bm25(
+        terms,
+        query_properties=[TERMS],
+        limit=limit,
+        filters=_condition(scope),
+        include_vector=vectors,
+    )
+    return found.objects
+
+
+async def _count(target: "Collection", term: str) -> int:
+    from weaviate.classes.query import Filter
+
+    where = Filter.by_property(TERMS).equal(term)
+    return (await target.aggregate.over_all(filters=where, total_count=True)).total_count or 0
 
 
 async def _search_every(
@@ -236,9 +312,9 @@ async def _chunks_of(entry: Entry, path: str, client: "WeaviateAsyncClient") -> 
     return [chunk_of(each.properties) for each in found.objects]
 
 
-def _passage(entry: Entry, found: Any, score: float) -> SharedPassage:
+def _passage(entry: Entry, found: Any, score: float, words: WordUse | None = None) -> SharedPassage:
     vector = found.vector.get("default") if found.vector else None
-    return passage_of(entry.name, chunk_id(found.uuid), found.properties, score, vector)
+    return passage_of(entry.name, chunk_id(found.uuid), found.properties, score, vector, words)
 
 
 def _place(found: SharedPassage) -> str:
