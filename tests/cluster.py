@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -140,21 +142,20 @@ def run_cluster(directory: Path, size: int = 1) -> Generator[RunningCluster]:
 
 
 def _free_ports(nodes: int) -> list[tuple[int, ...]]:
-    """Return free ports for each node: two, and two pairs of which the second follows the first.
+    """Return three pairs of free ports for each node; the second port of a pair follows the first.
 
-    All are held until all are known, so that none is given twice.
+    They are below those that systems choose for outgoing connections, which would take one before
+    its node does. All are held until all are known, so that none is given twice.
     """
     with contextlib.ExitStack() as held:
 
-        def take(port: int = 0) -> int:
+        def is_free(port: int) -> bool:
             taken = held.enter_context(socket.socket())
-            taken.bind(("127.0.0.1", port))
-            return taken.getsockname()[1]
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                return True
+            return False
 
-        def pair() -> tuple[int, int]:
-            while True:
-                first = take()
-                with contextlib.suppress(OSError, OverflowError):
-                    return first, take(first + 1)
-
-        return [(take(), take(), *pair(), *pair()) for _ in range(nodes)]
+        firsts = random.sample(range(20_000, 32_000, 2), 6_000)
+        pairs = ((n, n + 1) for n in firsts if is_free(n) and is_free(n + 1))
+        return [tuple(chain.from_iterable(islice(pairs, 3))) for _ in range(nodes)]

@@ -162,8 +162,10 @@ class SharedSearch:
             ]
 
         hits = await self._search(search, None, scope) if weights else SharedHits()
-        others = [e for e in self._in_scope(await self._owner(), scope) if e.collection != wanted]
-        notices = (*hits.notices, *_by_words_only(others, embedder))
+        seen = self._in_scope(await self._owner(), scope)
+        others = [e for e in seen if is_current(e.collection) and e.collection != wanted]
+        unread = [each for each in seen if not is_current(each.collection)]
+        notices = (*hits.notices, *_by_words_only(others, embedder), *_of_another_version(unread))
         return SharedHits(hits.found, notices, statistics)
 
     async def _frequencies(
@@ -199,14 +201,13 @@ class SharedSearch:
         return joined(chunks), lines_of(chunks)
 
     def _in_scope(self, owner: str, scope: SharedScope) -> list[Entry]:
-        """Return the known folders of others that are seen and in scope, of this version."""
+        """Return the known folders of others that are seen and in scope, of any version."""
         return [
             each
             for each in self._known.entries
             if each.owner != owner
             and (self._names is None or each.name in self._names)
             and (scope.names is None or each.name in scope.names)
-            and is_current(each.collection)
         ]
 
     async def _search(self, search: Search, k: int | None, scope: SharedScope) -> SharedHits:
@@ -216,7 +217,8 @@ class SharedSearch:
             return SharedHits(notices=(known.failure,))
         try:
             await self.folders()
-            folders = self._in_scope(await self._owner(), scope)
+            seen = self._in_scope(await self._owner(), scope)
+            folders = [each for each in seen if is_current(each.collection)]
             if not folders:
                 return SharedHits()
             every = partial(_search_every, search, folders)
@@ -329,6 +331,14 @@ def _by_words_only(others: Sequence[Entry], embedder: str | None) -> list[str]:
     names = ", ".join(each.name for each in others)
     why = "they have vectors of another embedder" if embedder else "nothing is indexed here yet"
     return [f"Keyword search only in {names}: {why}."]
+
+
+def _of_another_version(folders: Sequence[Entry]) -> list[str]:
+    """Return a sentence about folders whose chunks have another form than this version's."""
+    if not folders:
+        return []
+    names = ", ".join(each.name for each in folders)
+    return [f"Not searched: {names}, published by another version of Allma. Use the same version."]
 
 
 def _condition(scope: SharedScope) -> "Condition | None":

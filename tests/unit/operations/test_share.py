@@ -13,7 +13,7 @@ from allma_server.errors import DocumentNotFound, InvalidArgument, ShareFailed
 from allma_server.operations import BY_NAME, Call
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.objects import collection
-from allma_server.storage.shared import search
+from allma_server.storage.shared import chunks, search
 from allma_server.storage.shared.chunks import collection_name
 from allma_server.types import LOCAL, RIGHTS, Principal, SharedFolder
 from tests.cluster import KEY, RunningCluster, run_cluster
@@ -304,3 +304,19 @@ async def test_what_the_cluster_lost_is_published_again(
         assert "Number 7 " in (await run(cid, "read", source="shared: book/page7.md")).text
         await run(ann, "unshare", path=book)
     await admin.close()
+
+
+async def test_a_folder_of_another_version_is_named(
+    opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opens("ann") as ann, opens("bob") as bob:
+        harbour = folder(tmp_path, "harbour", keeper=HARBOUR)
+        await indexed(ann, harbour)
+        await indexed(bob, folder(tmp_path, "kitchen", soup=KITCHEN))
+        await run(ann, "share", path=harbour, name="older")
+        with monkeypatch.context() as newer:
+            newer.setattr(chunks, "SCHEMA", chunks.SCHEMA + 1)
+            result = await run(bob, "search", query="lighthouse soup")
+        assert [each.path for each in result.passages] == [f"{tmp_path}/kitchen/soup.md"]
+        assert "Not searched: older, published by another version of Allma." in result.notice
+        await run(ann, "unshare", path=harbour)
