@@ -62,6 +62,7 @@ class FullTextIndexer:
         self._stopping = asyncio.Event()
         self._opened_seq = opened_seq
         self._last_commit = float("-inf")
+        self._is_counted = True
 
     # --- the task ---------------------------------------------------------------------------
 
@@ -124,8 +125,11 @@ class FullTextIndexer:
         while not self._stopping.is_set():
             async with self._writing:
                 if not await self._outbox.size(1) and self.store is not None:
-                    self.total, self.failure = 0, None
-                    break
+                    if await self._is_complete(self.store):
+                        self.total, self.failure = 0, None
+                        break
+                    log.warning("rebuilding the full-text index: it does not hold each chunk once")
+                    await self._start_over()
                 await self._write_some()
             await self._notify()
         await self._notify()
@@ -205,11 +209,14 @@ class FullTextIndexer:
     async def wait_until_current(self) -> None:
         """Return once nothing is pending, or writing has failed."""
         async with self._progress:
-            while await self._outbox.size(1) and not self._stopping.is_set():
+            while not await self._is_current_now() and not self._stopping.is_set():
                 if self.failure is not None:
                     return
                 self._changed.set()
                 await self._progress.wait()
+
+    async def _is_current_now(self) -> bool:
+        return self._is_counted and not await self._outbox.size(1)
 
     async def note_damage(self, store: "WordStore", failure: StorageError) -> None:
         """Replace an index that failed a search."""
@@ -279,7 +286,21 @@ class FullTextIndexer:
             if before != state.commit or not state.seq <= seq <= self._opened_seq:
                 return False
         pending, chunks = await self._outbox.size(), await self._outbox.chunks()
+        self._is_counted = not pending
         return abs(store.entries - chunks) <= pending
+
+    async def _is_complete(self, store: "WordStore") -> bool:
+        """Return whether an index has as many entries as there are chunks; nothing is pending.
+
+        Only once after it was opened with pending changes: its writer may have been killed.
+        """
+        if self._is_counted:
+            return True
+        chunks = await self._outbox.chunks()
+        if await self._outbox.size(1):
+            return True  # what was counted is not what it holds; it is counted later
+        self._is_counted = True
+        return store.entries == chunks
 
     async def _start_over(self) -> None:
         """Replace the index by an empty one, with every chunk pending; `_writing` is held."""

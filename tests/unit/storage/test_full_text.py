@@ -22,7 +22,7 @@ from allma_server.storage.full_text.index import FullText, open_full_text
 from allma_server.storage.full_text.store import WordStore
 from allma_server.storage.sqlite.catalog import Catalog
 from allma_server.storage.sqlite.database import Database, open_database
-from allma_server.storage.sqlite.full_text_outbox import FullTextOutbox
+from allma_server.storage.sqlite.full_text_outbox import ChunkText, FullTextOutbox
 from tests.seeds import FULL, seeds
 from tests.unit.storage.corpus import chunk_ids, publish
 
@@ -344,6 +344,28 @@ async def test_a_killed_writer_loses_nothing(data: Path):
             await words.wait_until_current()
             ids = [r["id"] for r in await catalog._db.rows("SELECT id FROM chunks ORDER BY id")]
         assert await asyncio.to_thread(held, data) == ids
+
+
+def write_again(data: Path, texts: Sequence[ChunkText], seq: int) -> None:
+    store = WordStore.open(index_folder(data))
+    store.write([], texts)
+    store.commit(seq)
+    store.close()
+
+
+async def test_an_entry_that_a_crash_left_twice_is_removed(data: Path):
+    async with open_database(data / DATABASE) as database:
+        outbox = FullTextOutbox(database)
+        state = await outbox.state()
+        assert state is not None
+        [row, *_] = await database.rows("SELECT id FROM chunks ORDER BY id")
+        texts = await outbox.texts([row["id"]])
+        await asyncio.to_thread(write_again, data, texts, state.seq)
+        assert (await asyncio.to_thread(held, data)).count(row["id"]) == 2
+        await publish(Catalog(database), "/w/new.md", ["saved, and not yet written"])
+    async with opened(data) as (_, words):
+        await words.wait_until_current()
+    assert (await asyncio.to_thread(held, data)).count(row["id"]) == 1
 
 
 # --- erasing ------------------------------------------------------------------------------------
