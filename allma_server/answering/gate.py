@@ -33,14 +33,14 @@ SETTING = "first_word_gate"
 MIN_MASS = 0.2
 """Probability that the words which say something must have together with "unknown"."""
 
-USUAL_SHARED = 0.7
+USUAL_SHARE = 0.7
 """Share of a question's words that the best passage has: with more of them an answer is likelier,
 with fewer less likely."""
 
-LEAST_SHARED = 0.4
+LEAST_SHARE = 0.4
 """A smaller share counts as this one: the question may be in another language than the passage."""
 
-SHARED_WEIGHT = 5.0
+SHARE_WEIGHT = 5.0
 """By which the share changes the log odds; 4 to 6 give nearly the same."""
 
 SMOOTHING = 2
@@ -129,7 +129,9 @@ async def ask_answerable(question: str, model: AnswerModel, prompt: Prompt) -> f
         raise
     except (ProviderError, Unsupported):
         return None
-    return None if probability is None else adjust(probability, shared(question, prompt.passages))
+    if probability is None:
+        return None
+    return adjust(probability, share_of_words(question, prompt.passages))
 
 
 def probability_of_answer(tokens: Mapping[str, float]) -> float | None:
@@ -155,14 +157,14 @@ def probability_of_answer(tokens: Mapping[str, float]) -> float | None:
     return likeliest / (likeliest + unknown)
 
 
-def shared(question: str, passages: Sequence[Passage]) -> float:
+def share_of_words(question: str, passages: Sequence[Passage]) -> float:
     """Return the share of a question's words that the best passage has, from 0 to 1, smoothed."""
     words = content_words(question)
     most = max((len(words & content_words(passage.text)) for passage in passages), default=0)
-    return (most + USUAL_SHARED * SMOOTHING) / (len(words) + SMOOTHING)
+    return (most + USUAL_SHARE * SMOOTHING) / (len(words) + SMOOTHING)
 
 
 def adjust(probability: float, share: float) -> float:
     """Return the probability of an answer, given the share of the question's words."""
-    shift = SHARED_WEIGHT * (max(share, LEAST_SHARED) - USUAL_SHARED)
+    shift = SHARE_WEIGHT * (max(share, LEAST_SHARE) - USUAL_SHARE)
     return probability / (probability + (1 - probability) * math.exp(-shift))

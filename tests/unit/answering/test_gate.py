@@ -20,7 +20,7 @@ from allma_server.answering.gate import (
     adjust,
     load_calibrations,
     probability_of_answer,
-    shared,
+    share_of_words,
 )
 from allma_server.answering.prompts import ANSWER_STYLE, GATE_STYLE, build_prompt
 from allma_server.answering.yes_or_no import find_deciding_sentence, may_be_decided
@@ -58,9 +58,13 @@ def test_the_first_word_is_compared_with_unknown(
 def test_words_of_the_question_in_a_passage_make_an_answer_likelier() -> None:
     passage = replace(PASSAGE, text="The harbour wall is twelve metres high.")
     found, other = "How high is the harbour wall?", "Who paid for the tower of the castle?"
-    assert shared(other, [passage]) < 0.5 < 0.7 < shared(found, [passage]) <= 1
-    assert adjust(0.5, shared(other, [passage])) < 0.5 < adjust(0.5, shared(found, [passage]))
-    assert adjust(0.9, shared("Wie hoch ist die Hafenmauer?", [passage])) > 0.5
+    assert share_of_words(other, [passage]) < 0.5 < 0.7 < share_of_words(found, [passage]) <= 1
+    assert (
+        adjust(0.5, share_of_words(other, [passage]))
+        < 0.5
+        < adjust(0.5, share_of_words(found, [passage]))
+    )
+    assert adjust(0.9, share_of_words("Wie hoch ist die Hafenmauer?", [passage])) > 0.5
     assert (adjust(0.0, 0.2), adjust(1.0, 0.2), adjust(0.5, 0.7)) == (0.0, 1.0, 0.5)
 
 
