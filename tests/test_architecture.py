@@ -65,6 +65,7 @@ HOMES: dict[str, set[str]] = {
     "rapidocr": {"documents/ocr/recognisers/rapidocr.py"},
     "starlette": {"protocols/http"},
     "tantivy": {"storage/full_text"},
+    "olefile": {"documents/readers/spreadsheet_records.py"},
     "oxmsg": {"documents/readers/msg.py"},
     "python_calamine": {"documents/readers/spreadsheet.py"},
     "striprtf": {"documents/readers/rtf.py"},

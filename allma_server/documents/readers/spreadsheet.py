@@ -1,7 +1,8 @@
 """Excel workbooks: each sheet below its name, a line for each row, with cells as they are shown.
 
-calamine reads the values. It does not tell how a cell is formatted, so percentages are recognised
-in the parts of an .xlsx file itself. Formulas are represented by their last result.
+calamine reads the values, and knows which are dates. It does not tell how numbers are formatted and
+which cells are errors: that is looked up in the file itself. Formulas are represented by their last
+result.
 """
 
 import datetime
@@ -13,8 +14,10 @@ from typing import TypeAlias
 import python_calamine as calamine
 
 from allma_server.documents.builder import DocumentBuilder
+from allma_server.documents.readers.number_format import NumberFormat
 from allma_server.documents.readers.sheet_rows import Row, add_sheet, trimmed
-from allma_server.documents.readers.spreadsheet_formats import SheetFormats, sheet_formats
+from allma_server.documents.readers.spreadsheet_formats import SheetFormats, xlsx_formats
+from allma_server.documents.readers.spreadsheet_records import xls_formats, xlsb_formats
 from allma_server.documents.readers.zip_package import (
     OLE,
     PASSWORD,
@@ -35,6 +38,9 @@ _Value: TypeAlias = (
     | datetime.timedelta
 )
 
+_EXCEL_4 = tuple(bytes((9, version, size, 0)) for version, size in ((0, 4), (2, 6), (4, 6)))
+"""How files of Excel 2, 3 and 4 begin."""
+
 _MAX_CELLS = 20_000_000
 """Cells that the used range of a sheet may have: the library allocates all, also empty ones."""
 
@@ -46,8 +52,12 @@ def read(data: bytes, path: PurePath) -> Extract:
     is_old = data.startswith(OLE)
     if is_old:
         check_password(data)
+    if data.startswith(_EXCEL_4):
+        raise UnreadableDocument(
+            "It is of Excel 4 or an older version.", "Save it as .xlsx to have it indexed."
+        )
     package = None if is_old else ZipPackage(data, "an Excel", ".xlsx")
-    formats = sheet_formats(package) if package else {}
+    formats = xlsx_formats(package) or xlsb_formats(package) if package else xls_formats(data)
     _check_sizes(formats)
     document = DocumentBuilder()
     try:
@@ -58,7 +68,9 @@ def read(data: bytes, path: PurePath) -> Extract:
                 # It has no cells, and one in a .xlsb file cannot be read.
                 if sheet.typ != calamine.SheetTypeEnum.ChartSheet
             ]
-            rows = sum(_add(document, book, name, formats.get(name)) for name in names)
+            rows = sum(
+                _add(document, book, name, formats.get(name) or SheetFormats({})) for name in names
+            )
             sheets = str(len(book.sheet_names))
     except calamine.PasswordError as exc:
         raise UnreadableDocument(PASSWORD) from exc
@@ -92,7 +104,7 @@ def _add(
     document: DocumentBuilder,
     book: calamine.CalamineWorkbook,
     name: str,
-    formats: SheetFormats | None,
+    formats: SheetFormats,
 ) -> int:
     try:
         sheet = book.get_sheet_by_name(name)
@@ -101,38 +113,40 @@ def _add(
     return add_sheet(document, name, _rows(sheet, formats))
 
 
-def _rows(sheet: calamine.CalamineSheet, formats: SheetFormats | None) -> Iterator[Row]:
+def _rows(sheet: calamine.CalamineSheet, formats: SheetFormats) -> Iterator[Row]:
     if sheet.start is None:
         return
-    percentages = formats.percentages if formats else {}
     # Rows begin at the first used row, cells at the first used column.
     first, left = sheet.start[0] + 1, sheet.start[1] + 1
     for number, values in enumerate(sheet.to_python(), start=first):
-        if values.count("") == len(values):
+        errors = formats.errors(number)
+        if values.count("") == len(values) and not errors:
             continue  # there may be a million of them
+        of_row = formats.of_row(number)
         cells = [
-            "" if value == "" else shown(value, percentages.get((number, column)))
+            errors.get(column, "") if value == "" else shown(value, of_row.get(column))
             for column, value in enumerate(values, start=left)
         ]
         if (row := trimmed(number, left, cells)) is not None:
             yield row
 
 
-def shown(value: _Value, percent_digits: int | None = None) -> str:
-    """Return a value as a spreadsheet shows it; with `percent_digits`, as a percentage."""
+def shown(value: _Value, number_format: NumberFormat | None = None) -> str:
+    """Return a value as a spreadsheet shows it."""
     match value:
         case bool():
             return str(value).upper()
         case int() | float():
-            if percent_digits is not None:
-                return f"{value * 100:.{percent_digits}f}%"
-            return f"{value:.15g}" if abs(value) < 1e15 else f"{value:g}"
+            if abs(value) >= 1e15:
+                return f"{value:.0f}" if abs(value) < 1e18 else f"{value:g}"
+            return number_format.shown(value) if number_format else f"{value:.15g}"
         case datetime.datetime():
             at_midnight = value.time() == datetime.time()
             return value.date().isoformat() if at_midnight else f"{value:%Y-%m-%d %H:%M:%S}"
         case datetime.date() | datetime.time():
             return value.isoformat()
         case datetime.timedelta():
-            return str(value)
+            minutes, seconds = divmod(round(value.total_seconds()), 60)
+            return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
         case _:
             return value

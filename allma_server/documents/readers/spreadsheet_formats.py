@@ -1,67 +1,114 @@
-"""What the parts of an .xlsx file tell about its sheets: their extent, and which cells are percent.
+"""What the parts of an .xlsx file tell about its sheets: their extent, formats and errors.
 
 A search with regular expressions is used, because sheets have millions of cells, and a parser of
 XML would take several times longer than the library that reads the values.
 """
 
 import re
-from dataclasses import dataclass, field
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 
 from allma_server.documents.readers.elements import attribute, children, name
+from allma_server.documents.readers.number_format import BUILT_IN, NumberFormat, number_format
 from allma_server.documents.readers.zip_package import ZipPackage
 
 _CELL = re.compile(rb'<(?:\w+:)?c\s(?=[^>]*?\br="([A-Z]{1,3})(\d{1,7})")(?:[^>]*?\bs="(\d{1,6})")?')
-_PERCENT = re.compile(r"0(?:\.(0+))?%")
-_BUILT_IN = {9: 0, 10: 2}
-"""Number formats without a definition in the file: `0%` and `0.00%`."""
+_ERROR = re.compile(
+    rb'<(?:\w+:)?c\s(?=[^>]*?\bt="e")[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>'
+    rb"(?:(?!</(?:\w+:)?c>).){0,2000}?<(?:\w+:)?v>(#[A-Z0-9/?!_]{1,20})<",
+    re.DOTALL,
+)
+_ROW_BITS, _COLUMN_BITS = 40, 20
+_MAX = 1 << _COLUMN_BITS
 
 
-@dataclass(slots=True)
 class SheetFormats:
-    """The highest row and column used, and the decimals of percentages by row and column."""
+    """The highest row and column that cells are in, how numbers are shown, and which are errors.
 
-    rows: int = 0
-    columns: int = 0
-    percentages: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    `styles` has the format of each style that has one. The library that reads the values leaves out
+    errors.
+    """
+
+    def __init__(self, styles: Mapping[int, NumberFormat]) -> None:
+        self.rows = self.columns = 0
+        self._styles = styles
+        # A dictionary would take as much memory as all values of the sheet.
+        self._cells = array("Q")
+        self._is_sorted = True
+        self._errors: dict[int, dict[int, str]] = {}
+
+    def add(self, row: int, column: int, style: int) -> None:
+        """Add a cell by its row and column, from 1."""
+        self.rows, self.columns = max(self.rows, row), max(self.columns, column)
+        if style in self._styles and row <= _MAX and column < _MAX:
+            key = row << _ROW_BITS | column << _COLUMN_BITS | style
+            self._is_sorted &= not self._cells or self._cells[-1] <= key
+            self._cells.append(key)
+
+    def add_error(self, row: int, column: int, text: str) -> None:
+        """Add the error in a cell, such as `#DIV/0!`."""
+        self._errors.setdefault(row, {})[column] = text
+
+    def errors(self, row: int) -> Mapping[int, str]:
+        """Return the errors in a row, by their columns."""
+        return self._errors.get(row, {})
+
+    def of_row(self, row: int) -> dict[int, NumberFormat]:
+        """Return the formats of the cells in a row, by their columns."""
+        if not self._is_sorted:
+            self._cells, self._is_sorted = array("Q", sorted(self._cells)), True
+        first = bisect_left(self._cells, row << _ROW_BITS)
+        end = bisect_left(self._cells, (row + 1) << _ROW_BITS, first)
+        columns, styles = (1 << _ROW_BITS - _COLUMN_BITS) - 1, (1 << _COLUMN_BITS) - 1
+        return {
+            key >> _COLUMN_BITS & columns: self._styles[key & styles]
+            for key in self._cells[first:end]
+        }
 
 
-def sheet_formats(package: ZipPackage) -> dict[str, SheetFormats]:
-    """Return the formats of each sheet by its name; empty for other kinds of workbooks."""
+def styles_of(used: Iterable[int], codes: Mapping[int, str]) -> dict[int, NumberFormat]:
+    """Return the format of each style; `used` are the numbers of the formats of all styles."""
+    formats = {key: number_format(code) for key, code in (BUILT_IN | dict(codes)).items()}
+    found = ((style, formats.get(number)) for style, number in enumerate(used))
+    return {style: each for style, each in found if each is not None}
+
+
+def xlsx_formats(package: ZipPackage) -> dict[str, SheetFormats]:
+    """Return the formats of each sheet by its name."""
     workbook = package.root("xl/workbook.xml")
     if workbook is None:
         return {}
-    styles = _percent_styles(package)
+    styles = _xlsx_styles(package)
     found: dict[str, SheetFormats] = {}
     for sheet in children(workbook, "sheets"):
         part = package.target("xl/workbook.xml", attribute(sheet, "id"))
         if name(sheet) == "sheet" and part in package.names:
-            found[sheet.get("name", "")] = _formats(package.read(part), styles)
+            found[sheet.get("name", "")] = _of_part(package.read(part), styles)
     return found
 
 
-def _percent_styles(package: ZipPackage) -> dict[int, int]:
-    """Return the decimals of each style of cells that is a percentage."""
+def _xlsx_styles(package: ZipPackage) -> dict[int, NumberFormat]:
     root = package.root("xl/styles.xml")
-    formats = dict(_BUILT_IN)
-    for each in children(root, "numFmts"):
-        if match := _PERCENT.search(attribute(each, "formatCode")):
-            formats[_integer(attribute(each, "numFmtId"))] = len(match[1] or "")
-    styles = (_integer(attribute(each, "numFmtId")) for each in children(root, "cellXfs"))
-    return {at: formats[number] for at, number in enumerate(styles) if number in formats}
+    codes = {
+        _integer(attribute(each, "numFmtId")): attribute(each, "formatCode")
+        for each in children(root, "numFmts")
+    }
+    used = [_integer(attribute(each, "numFmtId")) for each in children(root, "cellXfs")]
+    return styles_of(used, codes)
 
 
-def _formats(part: bytes, styles: dict[int, int]) -> SheetFormats:
-    found = SheetFormats()
+def _of_part(part: bytes, styles: Mapping[int, NumberFormat]) -> SheetFormats:
+    found = SheetFormats(styles)
     columns: dict[bytes, int] = {}
-    for letters, digits, style in _CELL.findall(part):
-        row = int(digits)
+    for cell in _CELL.finditer(part):
+        letters, digits, style = cell.groups()
         if (column := columns.get(letters)) is None:
             column = columns[letters] = _column(letters)
-            found.columns = max(found.columns, column)
-        if row > found.rows:
-            found.rows = row
-        if style and (decimals := styles.get(int(style))) is not None:
-            found.percentages[row, column] = decimals
+        found.add(int(digits), column, int(style or 0))
+    if b't="e"' in part:
+        for letters, digits, text in _ERROR.findall(part):
+            found.add_error(int(digits), _column(letters), text.decode("ascii"))
     return found
 
 

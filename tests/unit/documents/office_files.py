@@ -5,6 +5,8 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 
+from tests.unit.documents.ole_files import ole
+
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
 ODF = "urn:oasis:names:tc:opendocument:xmlns"
@@ -71,15 +73,24 @@ def row(number: int, *cells: str | float, left: int = 0, style: int = 0) -> str:
     return f'<row r="{number}">{"".join(made)}</row>'
 
 
-def xlsb(name: str, *cells: str | float) -> bytes:
-    """A binary workbook with one sheet and one row, and a sheet that is only a chart."""
-    rows = record(0, bytes(25)) + b"".join(
-        record(6, number(at) + bytes(4) + wide(cell))
-        if isinstance(cell, str)
-        else record(5, number(at) + bytes(4) + struct.pack("<d", cell))
-        for at, cell in enumerate(cells)
-    )
-    size = number(0) + number(0) + number(0) + number(len(cells) - 1)
+def xlsb(name: str, *cells: str | float | bytes, code: str = "General", at: int = 0) -> bytes:
+    """A binary workbook with one sheet and one row, and a sheet that is only a chart.
+
+    A number has the format `code`; one byte is an error. `at` is the index of the row.
+    """
+    rows = record(0, number(at) + bytes(21))
+    for column, cell in enumerate(cells):
+        place = number(column) + number(not isinstance(cell, str))
+        if isinstance(cell, str):
+            rows += record(6, place + wide(cell))
+        elif isinstance(cell, bytes):
+            rows += record(3, place + cell)
+        else:
+            rows += record(5, place + struct.pack("<d", cell))
+    styles = record(615, number(1)) + record(44, b"\xa4\0" + wide(code)) + record(616)
+    styles += record(47, bytes(16)) + record(617, number(2))
+    styles += record(47, bytes(16)) + record(47, b"\0\0\xa4\0" + bytes(12))
+    size = number(at) + number(at) + number(0) + number(len(cells) - 1)
     bundles = (
         record(156, bytes(4) + number(i) + wide(f"r{i}") + wide(title))
         for i, title in enumerate((name, "Chart"), 1)
@@ -91,6 +102,7 @@ def xlsb(name: str, *cells: str | float) -> bytes:
             "xl/_rels/workbook.bin.rels": relations(
                 ("worksheet", "worksheets/sheet1.bin"), ("chartsheet", "chartsheets/sheet1.bin")
             ),
+            "xl/styles.bin": styles + record(618),
             "xl/chartsheets/sheet1.bin": record(129) + record(130),
             "xl/worksheets/sheet1.bin": record(129)
             + record(148, size)
@@ -100,6 +112,32 @@ def xlsb(name: str, *cells: str | float) -> bytes:
             + record(130),
         }
     )
+
+
+def xls(name: str, *cells: str | float | bytes, code: str = "General") -> bytes:
+    """A workbook of Excel 97 with one sheet and one row; numbers and errors as in `xlsb`."""
+    text = struct.pack("<HHB", 164, len(code), 0) + code.encode("latin-1")
+    head = biff(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0)) + biff(0x041E, text)
+    head += biff(0x00E0, bytes(20)) + biff(0x00E0, struct.pack("<HH", 0, 164) + bytes(16))
+    begin = len(head) + 12 + len(name) + 4
+    head += biff(0x0085, struct.pack("<IHBB", begin, 0, len(name), 0) + name.encode("latin-1"))
+    sheet = biff(0x0809, struct.pack("<HHHHII", 0x0600, 16, 0, 0, 0, 0))
+    sheet += biff(0x0200, struct.pack("<IIHHH", 0, 1, 0, len(cells), 0))
+    for column, cell in enumerate(cells):
+        place = struct.pack("<HHH", 0, column, not isinstance(cell, str))
+        if isinstance(cell, str):
+            content = struct.pack("<HB", len(cell), 0) + cell.encode("latin-1")
+            sheet += biff(0x0204, place + content)
+        elif isinstance(cell, bytes):
+            sheet += biff(0x0205, place + cell + b"\1")
+        else:
+            sheet += biff(0x0203, place + struct.pack("<d", cell))
+    return ole({"Workbook": head + biff(0x000A) + sheet + biff(0x000A)})
+
+
+def biff(kind: int, content: bytes = b"") -> bytes:
+    """A record of a workbook of Excel 97."""
+    return struct.pack("<HH", kind, len(content)) + content
 
 
 def record(kind: int, content: bytes = b"") -> bytes:

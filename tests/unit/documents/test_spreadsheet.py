@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
 
@@ -6,11 +7,12 @@ import pytest
 
 from allma_server.documents.chunking import ChunkSettings, chunk
 from allma_server.documents.readers import spreadsheet
+from allma_server.documents.readers.number_format import number_format
 from allma_server.documents.readers.zip_package import OLE
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
 from allma_server.types import Extract, common_heading
-from tests.unit.documents.office_files import package, row, xlsb, xlsx
+from tests.unit.documents.office_files import package, row, xls, xlsb, xlsx
 
 PERCENT = (
     '<numFmts><numFmt numFmtId="170" formatCode="0.0%"/></numFmts>'
@@ -60,16 +62,46 @@ def test_values_are_those_that_the_sheet_shows() -> None:
     bits = '<row r="4"><c r="A4" t="b"><v>1</v></c><c r="B4" t="e"><v>#DIV/0!</v></c></row>'
     text = read(xlsx({"S": cells + bits}, PERCENT)).text
     assert text.split("\n")[:3] == ["25.5% | 50.0%", "2024-01-01", "3 | 0.1 | 1e+20"]
-    assert text.split("\n")[3].startswith("TRUE")
+    assert text.split("\n")[3] == "TRUE | #DIV/0!"
     assert spreadsheet.shown(datetime(2024, 5, 6, 7, 8)) == "2024-05-06 07:08:00"
     assert spreadsheet.shown(date(2024, 5, 6)) == "2024-05-06"
-    assert spreadsheet.shown(timedelta(hours=30)) == "1 day, 6:00:00"
+    assert spreadsheet.shown(timedelta(hours=30)) == "30:00:00"
     assert spreadsheet.shown(0.1 + 0.2) == "0.3"
+    assert spreadsheet.shown(1234567890123451.0) == "1234567890123451"
 
 
 def test_binary_workbooks_are_read() -> None:
     extract = read(xlsb("Täglich", "Größe", 4.5), "book.xlsb")
     assert (extract.text, extract.sections[0].heading) == ("Größe | 4.5", ("Täglich",))
+
+
+@pytest.mark.parametrize(("saved", "name"), [(xlsb, "a.xlsb"), (xls, "a.xls")])
+def test_numbers_and_errors_of_binary_workbooks_are_as_shown(
+    saved: Callable[..., bytes], name: str
+) -> None:
+    extract = read(saved("Sales", "Total", 1234.5, 0.25, b"\x2a", code='#,##0.00 "kg"'), name)
+    assert extract.text == "Total | 1,234.50 kg | 0.25 kg | #N/A"
+    assert read(saved("Sales", 0.255, code="0.0%"), name).text == "25.5%"
+    assert read(saved("Sales", 45292.5, code="yyyy-mm-dd"), name).text == "2024-01-01 12:00:00"
+    assert extract.sections[0].heading == ("Sales",)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown"),
+    [
+        ("0%", 0.255, "26%"),
+        ("#,##0.00", 2.675, "2.68"),
+        ('"$"#,##0.00_);\\("$"#,##0.00\\)', -1234.5, "-$1,234.50"),
+        ('_-* #,##0.00\\ "€"_-;-* #,##0.00\\ "€"_-', 9.999, "10.00 €"),
+        ("[$EUR-407] 0", 5, "EUR5"),
+        ("[Red]0.###", 2.5, "2.5"),
+        ("0.0", -0.01, "0.0"),
+        ("00000", 501, "00501"),
+        *((code, 3, "3") for code in ("General", "# ?/?", "0.00E+00", "[>9]0.0", "#,##0,", "@")),
+    ],
+)
+def test_a_number_is_shown_by_its_format(code: str, value: float, shown: str) -> None:
+    assert spreadsheet.shown(value, number_format(code)) == shown
 
 
 def test_a_place_stays_with_its_row_when_a_secret_is_masked() -> None:
@@ -96,6 +128,9 @@ def test_a_sheet_of_a_million_empty_rows_is_read_in_bounded_time() -> None:
         (xlsx({"Far": row(1, "x") + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'}),
          "'Far' spans 1048576 rows and 16384 columns"),
         (OLE + "EncryptedPackage".encode("utf-16-le"), "password"),
+        (xlsb("Far", 1.0, at=4_000_000_000), "spans 4000000001 rows|damaged"),
+        (xls("S", 1.0)[:1500], "damaged"),
+        (b"\x09\x04\x06\x00" + bytes(80), "Excel 4"),
         (b"name,age\nAnn,7\n", "not an Excel document"),
         (package({"word/document.xml": "<a/>"}), "damaged"),
         (xlsx({"S": row(1, "x")})[:-40], "damaged"),
