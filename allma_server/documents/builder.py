@@ -112,8 +112,11 @@ class Outline:
         self._page: int | None = None
         self._blocks: list[_Block] = []
 
-    def begin_page(self, number: int) -> None:
-        """Begin a page or slide; the headings before it are not those of its text."""
+    def begin_page(self, number: int | None) -> None:
+        """Begin a page or slide; the headings before it are not those of its text.
+
+        None begins what is on no page.
+        """
         self._end_section()
         self._page = number
         self._path.clear()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allma_server.documents.readers.elements import attribute, child, name, without_alternatives
+from allma_server.documents.readers.numerals import numeral
 
 # lxml has no type annotations.
 _Element = Any
@@ -20,9 +21,7 @@ IGNORED_ELEMENTS = frozenset(
 """Elements without text, or with text that is not visible (deleted, moved away, instructions)."""
 
 _HEADING = re.compile(r"heading (\d)$", re.IGNORECASE)
-_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")) + (
-    (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"),
-)  # fmt: skip
+_NUMERALS = {"lowerLetter": "a", "upperLetter": "A", "lowerRoman": "i", "upperRoman": "I"}
 _LEVEL_REFERENCE = re.compile(r"%(\d)")
 _MAX_LEVELS = 9
 
@@ -147,7 +146,8 @@ class ListLabels:
         def number_of(match: re.Match[str]) -> str:
             depth = int(match[1]) - 1
             referenced = levels.get(depth, level)
-            return _numeral(counts.get(depth, referenced.start), referenced.format)
+            count = counts.get(depth, referenced.start)
+            return numeral(count, _NUMERALS.get(referenced.format, "1"))
 
         return _LEVEL_REFERENCE.sub(number_of, level.text)
 
@@ -166,16 +166,3 @@ def _levels(definition: _Element) -> dict[int, _Level]:
 
 def _integer(text: str, default: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else default
-
-
-def _numeral(count: int, format: str) -> str:
-    if format in ("lowerLetter", "upperLetter") and count > 0:
-        letter = chr(ord("a") + (count - 1) % 26) * ((count - 1) // 26 % 10 + 1)
-        return letter.upper() if format == "upperLetter" else letter
-    if format in ("lowerRoman", "upperRoman") and 0 < count < 4000:
-        roman = ""
-        for worth, sign in _ROMAN:
-            roman += sign * (count // worth)
-            count %= worth
-        return roman.upper() if format == "upperRoman" else roman
-    return str(count)

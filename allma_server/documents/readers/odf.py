@@ -4,21 +4,24 @@ Cells of tables have the text that the program displayed. Deleted text is not re
 footnotes and descriptions of pictures are.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
 from allma_server.documents.builder import DocumentBuilder, Outline
 from allma_server.documents.readers.docx_drawings import described
 from allma_server.documents.readers.elements import attribute, child, children, name
+from allma_server.documents.readers.odf_numbering import HeadingNumbers, numbered_levels
 from allma_server.documents.readers.odf_text import (
     block_text,
-    numbered_levels,
+    formula_source,
     paragraph_text,
+    repeated,
     sheet_rows,
     table_rows,
 )
 from allma_server.documents.readers.sheet_rows import add_sheet
-from allma_server.documents.readers.zip_package import PASSWORD, ZipPackage, parse_part
+from allma_server.documents.readers.zip_package import PASSWORD, ZipPackage, parse_part, resolve
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
@@ -26,7 +29,7 @@ _SKIPPED = frozenset(
     "tracked-changes sequence-decls forms user-field-decls variable-decls settings "
     "table-of-content-source alphabetical-index-source calculation-settings".split()
 )
-_PAGE_EDGES = ("header", "footer")
+_SHAPES = ("frame", "custom-shape", "text-box")
 _EMPTY = "The document has no text."
 _MAX_HEADING = 9
 
@@ -40,7 +43,8 @@ def read(data: bytes, path: PurePath) -> Extract:
         raise NothingToIndex("LibreOffice keeps it while a document is open.")
     if not data.strip():
         raise NothingToIndex("The file is empty.")
-    content, styles, properties = _parts(data)
+    package = None if data.lstrip()[:1] == b"<" else ZipPackage(data, "an OpenDocument", ".odt")
+    content, styles, properties = _parts(data, package)
     body = child(content, "body")
     main = next((part for part in (body if body is not None else ()) if name(part)), None)
     if main is None:
@@ -55,26 +59,27 @@ def read(data: bytes, path: PurePath) -> Extract:
         return document.build(
             "The workbook has no values.", title=properties["title"], metadata=metadata
         )
-    writer = _Writer(numbered_levels(content, styles))
+    writer = _Writer(numbered_levels(content, styles), HeadingNumbers(styles), package)
     pages = [part for part in main if name(part) == "page"]
     for number, page in enumerate(pages, start=1):
         writer.add_page(number, page)
     if pages:
         metadata["slides" if name(main) == "presentation" else "pages"] = str(len(pages))
+        writer.outline.begin_page(None)
+        writer.add_page_edges([*_declared_edges(main), *_master_shapes(styles)])
     else:
         writer.add_blocks(main)
-        writer.add_page_edges(styles)
+        writer.add_page_edges(_page_edges(styles))
     return writer.outline.build(
         _EMPTY, title=properties["title"] or writer.title, metadata=metadata
     )
 
 
-def _parts(data: bytes) -> tuple[_Element, _Element, dict[str, str]]:
+def _parts(data: bytes, package: ZipPackage | None) -> tuple[_Element, _Element, dict[str, str]]:
     """Return the content, the styles, and the title, creator and language of the document."""
-    if data.lstrip()[:1] == b"<":
+    if package is None:
         content = styles = meta = parse_part(data)
     else:
-        package = ZipPackage(data, "an OpenDocument", ".odt")
         manifest = package.root("META-INF/manifest.xml")
         if manifest is not None and next(manifest.iter("{*}encryption-data"), None) is not None:
             raise UnreadableDocument(PASSWORD)
@@ -88,13 +93,41 @@ def _parts(data: bytes) -> tuple[_Element, _Element, dict[str, str]]:
     return content, styles, properties
 
 
-class _Writer:
-    """Collects the text of a document or of slides."""
+def _page_edges(styles: _Element) -> Iterator[_Element]:
+    """Yield the headers and footers of a text."""
+    for page in children(styles, "master-styles"):
+        if name(page) == "master-page":
+            yield from (part for part in page if name(part).startswith(("header", "footer")))
 
-    def __init__(self, numbered: frozenset[tuple[str, int]]) -> None:
+
+def _declared_edges(main: _Element) -> Iterator[_Element]:
+    """Yield the headers and footers of slides."""
+    return (part for part in main if name(part) in ("header-decl", "footer-decl"))
+
+
+def _master_shapes(styles: _Element) -> Iterator[_Element]:
+    """Yield what is on the masters of slides besides the places for their own text."""
+    for page in children(styles, "master-styles"):
+        if name(page) == "master-page":
+            shapes = (part for part in page if name(part) in _SHAPES)
+            yield from (each for each in shapes if attribute(each, "placeholder") != "true")
+
+
+class _Writer:
+    """Collects the text of a document or of slides; `package` has the objects embedded in it."""
+
+    def __init__(
+        self,
+        numbered: frozenset[tuple[str, int]],
+        numbers: HeadingNumbers,
+        package: ZipPackage | None,
+    ) -> None:
         self.outline = Outline()
         self.title = ""
         self._numbered = numbered
+        self._numbers = numbers
+        self._package = package
+        self._objects: set[str] = set()
 
     def add_page(self, number: int, page: _Element) -> None:
         self.outline.begin_page(number)
@@ -115,10 +148,8 @@ class _Writer:
         for block in container:
             self._add_block(block)
 
-    def add_page_edges(self, styles: _Element) -> None:
+    def add_page_edges(self, edges: Iterable[_Element]) -> None:
         """Add headers and footers, each text once; skip those without letters (page numbers)."""
-        pages = (part for part in children(styles, "master-styles") if name(part) == "master-page")
-        edges = (edge for page in pages for edge in page if name(edge).startswith(_PAGE_EDGES))
         texts = dict.fromkeys(map(block_text, edges))
         if texts := [text for text in texts if any(map(str.isalpha, text))]:
             self.outline.add_heading(0, "Headers and footers")
@@ -128,10 +159,10 @@ class _Writer:
     def _add_block(self, block: _Element) -> None:
         kind = name(block)
         if kind == "h":
-            level = attribute(block, "outline-level")
             text = paragraph_text(block)
-            depth = int(level) if level.isascii() and level.isdigit() and len(level) < 3 else 1
-            self.outline.add_heading(min(depth, _MAX_HEADING), text.text)
+            depth = min(repeated(block, "outline-level"), _MAX_HEADING)
+            number = self._numbers.next(block, depth) if text.text.strip() else ""
+            self.outline.add_heading(depth, f"{number} {text.text}")
             self._add_deferred(text.deferred)
         elif kind == "p":
             text = paragraph_text(block)
@@ -143,8 +174,12 @@ class _Writer:
             self._add_table(block)
         elif kind == "list":
             self._add_list(block, attribute(block, "style-name"), 0)
-        elif kind in ("frame", "custom-shape", "text-box"):
+        elif kind in _SHAPES:
             self._add_frame(block)
+        elif kind == "object":
+            self._add_object(block)
+        elif kind == "math":
+            self.outline.add_paragraph(formula_source(block))
         elif kind and kind not in _SKIPPED:
             self.add_blocks(block)
 
@@ -186,6 +221,18 @@ class _Writer:
         for part in frame:
             if name(part) not in ("title", "desc"):
                 self._add_block(part)
+
+    def _add_object(self, element: _Element) -> None:
+        """Add an embedded sheet, chart, formula or text; each of them once."""
+        self.add_blocks(element)
+        part = resolve("", f"{attribute(element, 'href')}/content.xml")
+        if self._package is None or part in self._objects:
+            return
+        self._objects.add(part)
+        root = self._package.root(part)
+        body = child(root, "body")
+        if root is not None:
+            self._add_block(root if body is None else body)
 
     def _add_deferred(self, blocks: list[_Element]) -> None:
         """Add frames, notes and comments after the paragraph that they are anchored in."""

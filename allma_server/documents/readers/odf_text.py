@@ -9,6 +9,7 @@ from allma_server.documents.readers.sheet_rows import Row, trimmed
 
 _DEFERRED = frozenset({"note", "annotation", "frame", "custom-shape", "text-box", "g"})
 _NOT_SHOWN = frozenset({"tracked-changes", "ruby-text", "annotation-end", "script", "bookmark"})
+_WITH_TEXT = frozenset({"note-citation", "desc", "header-decl", "footer-decl"})
 _MAX_SPACES = 200
 _MAX_COLUMNS = 16_384
 _MAX_REPEATED_ROWS, _MAX_REPEATED_CELLS = 1_000, 100
@@ -43,7 +44,7 @@ def block_text(container: _Element) -> str:
     else:
         skipped = ("tracked-changes", "date", "creator", "date-string", "note-citation")
         lines = [block_text(part) for part in container if name(part) not in skipped]
-        lines[:0] = [container.text or ""] if name(container) in ("note-citation", "desc") else []
+        lines[:0] = [container.text or ""] if name(container) in _WITH_TEXT else []
     return "\n".join(line for line in lines if line.strip())
 
 
@@ -70,6 +71,12 @@ def _spaced(text: str | None) -> str:
         return text or ""
     words = " ".join(text.split())
     return f"{' ' * text[0].isspace()}{words}{' ' * (text[-1].isspace() and bool(words))}"
+
+
+def formula_source(formula: _Element) -> str:
+    """Return a formula as its author typed it, or else its signs in their order."""
+    typed = next((each.text for each in formula.iter("{*}annotation")), None)
+    return " ".join((typed or " ".join(formula.itertext())).split())
 
 
 def table_rows(table: _Element) -> Iterator[list[_Element]]:
@@ -110,15 +117,3 @@ def repeated(element: _Element, kind: str) -> int:
     """Return how often an element counts; 1 unless it says so."""
     count = attribute(element, kind)
     return int(count) if count.isascii() and count.isdigit() and len(count) < 8 else 1
-
-
-def numbered_levels(*roots: _Element) -> frozenset[tuple[str, int]]:
-    """Return which levels of which list styles have numbers instead of bullets."""
-    return frozenset(
-        (attribute(style, "name"), repeated(level, "level"))
-        for root in roots
-        if root is not None
-        for style in root.iter("{*}list-style")
-        for level in style
-        if name(level) == "list-level-style-number" and attribute(level, "num-format")
-    )

@@ -61,6 +61,34 @@ def test_headers_and_footers_come_last_each_once() -> None:
     assert extract.text == "Body\n\nHeaders and footers\n\nTide report\n\nHarbour office"
 
 
+def test_headings_have_the_numbers_of_the_outline() -> None:
+    levels = (
+        '<text:outline-level-style text:level="1" style:num-format="I" style:num-suffix="."/>'
+        '<text:outline-level-style text:level="2" style:num-format="1" text:display-levels="2"/>'
+        '<text:outline-level-style text:level="3" style:num-format=""/>'
+    )
+    styles = f"<text:outline-style>{levels}</text:outline-style>"
+    body = "".join(
+        f'<text:h text:outline-level="{level}">{title}</text:h>'
+        for level, title in ((1, "A"), (2, "B"), (2, "C"), (3, "D"), (1, "E"), (2, "F"))
+    )
+    text = read(flat_odf("text", body, styles).encode()).text
+    assert text.split() == "I. A I.1 B I.2 C D II. E II.1 F".split()
+
+
+def test_embedded_sheets_and_formulas_are_read_once() -> None:
+    def embedded(name: str) -> str:
+        href = f'xmlns:xlink="urn:x" xlink:href="./{name}"'
+        return f"<text:p><draw:frame><draw:object {href}/></draw:frame></text:p>"
+
+    sheet = f"<table:table>{cells('Year', 'Sales')}</table:table>{embedded('Sheet')}"
+    formula = "<math><mi>E</mi><annotation>E = m c^2</annotation></math>"
+    parts = {"Sheet/content.xml": flat_odf("spreadsheet", sheet), "Formula/content.xml": formula}
+    outside = embedded("../../etc/passwd") + embedded("Gone")
+    body = embedded("Sheet") + embedded("Formula") + embedded("Sheet") + outside
+    assert read(saved("text", body, **parts)).text == "Year | Sales\n\nE = m c^2"
+
+
 def cells(*texts: str) -> str:
     shown = (f"<table:table-cell><text:p>{t}</text:p></table:table-cell>" for t in texts)
     return f"<table:table-row>{''.join(shown)}</table:table-row>"
@@ -101,9 +129,17 @@ def test_each_slide_is_a_page() -> None:
         "</draw:text-box></draw:frame><presentation:notes><draw:frame><draw:text-box>"
         "<text:p>say hello</text:p></draw:text-box></draw:frame></presentation:notes></draw:page>"
     )
-    extract = read(saved("presentation", page.format("One") + page.format("Two")), "a.odp")
-    assert [(s.page, s.heading) for s in extract.sections] == [(1, ("One",)), (2, ("Two",))]
-    assert extract.text.endswith("Two\n\nbody\n\nNotes: say hello")
+    footer = "<presentation:footer-decl>Harbour office</presentation:footer-decl>"
+    frame = "<draw:frame{}><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
+    hint = frame.format(' presentation:placeholder="true"', "Click to edit")
+    master = f"<style:master-page>{hint}{frame.format('', 'Tides')}</style:master-page>"
+    styles = f"<office:master-styles>{master}</office:master-styles>"
+    pages = footer + page.format("One") + page.format("Two")
+    extract = read(flat_odf("presentation", pages, styles).encode(), "a.fodp")
+    found = [(s.page, s.heading) for s in extract.sections]
+    assert found == [(1, ("One",)), (2, ("Two",)), (None, ("Headers and footers",))]
+    assert "Two\n\nbody\n\nNotes: say hello" in extract.text
+    assert extract.text.endswith("Headers and footers\n\nHarbour office\n\nTides")
 
 
 MANIFEST = '<m xmlns:m="urn:m"><m:file-entry><m:encryption-data/></m:file-entry></m>'
