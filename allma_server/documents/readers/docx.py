@@ -23,7 +23,8 @@ from docx.oxml.parser import parse_xml
 from docx.package import Package
 
 from allma_server.documents.builder import Outline
-from allma_server.documents.readers.docx_drawings import chart_rows, description, symbol
+from allma_server.documents.readers.charts import chart_rows
+from allma_server.documents.readers.docx_drawings import description, symbol
 from allma_server.documents.readers.docx_math import formula_text
 from allma_server.documents.readers.docx_parts import (
     IGNORED_ELEMENTS,

@@ -1,16 +1,12 @@
-"""Text of drawings in Word documents: charts as tables, descriptions of pictures, symbols."""
+"""Text of drawings in Word documents: descriptions of pictures, symbols."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from allma_server.documents.readers.elements import attribute, child, name
+from allma_server.documents.readers.elements import attribute
 
 # lxml has no type annotations.
 _Element = Any
-
-_MAX_POINTS = 1000
-"""Points of a series that are indexed."""
 
 _FILE_NAME = re.compile(
     r"\S+\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg)|(?:Picture|Image) ?\d+", re.I
@@ -51,44 +47,3 @@ def described(text: str) -> str:
     """Return an alternative text; empty if it is only a generated file name."""
     text = _GENERATED.sub("", " ".join(text.split()))
     return "" if _FILE_NAME.fullmatch(text) else text
-
-
-def chart_rows(chart: _Element) -> Iterator[list[str]]:
-    """Yield titles, each as a row, then the categories with one column for each series."""
-    for title in chart.iter("{*}title"):
-        if text := "".join(part.text or "" for part in title.iter("{*}t", "{*}v")):
-            yield [text]
-    series = list(chart.iter("{*}ser", "{*}series"))
-    columns = [_column(one) for one in series]
-    if not columns:
-        return
-    labels = max((_points(one, _LABELS) for one in series), key=len)
-    if any(name for name, _ in columns):
-        yield ["", *(name for name, _ in columns)]
-    for row in range(min(_MAX_POINTS, max(len(values) for _, values in columns))):
-        cells = [values[row] if row < len(values) else "" for _, values in columns]
-        yield [labels[row] if row < len(labels) else "", *cells]
-
-
-_LABELS, _VALUES = ("cat", "xVal"), ("val", "yVal")
-
-
-def _column(series: _Element) -> tuple[str, list[str]]:
-    """Return the name of a series and its values."""
-    called = child(series, "tx")
-    texts = called.iter("{*}v", "{*}t") if called is not None else ()
-    return "".join(part.text or "" for part in texts), _points(series, _VALUES)
-
-
-def _points(series: _Element, kinds: tuple[str, ...]) -> list[str]:
-    """Return the values of a series in order; missing ones are empty."""
-    source = next((part for part in series if name(part) in kinds), None)
-    values: dict[int, str] = {}
-    for point in source.iter("{*}pt") if source is not None else ():
-        index = attribute(point, "idx")
-        text = child(point, "v")
-        if index.isascii() and index.isdigit() and len(index) < 7 and text is not None:
-            # Multi-level categories have several texts for a point, the innermost first.
-            values.setdefault(int(index), text.text or "")
-    highest = min(max(values, default=-1), _MAX_POINTS)
-    return [values.get(i, "") for i in range(highest + 1)]

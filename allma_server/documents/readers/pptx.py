@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from allma_server.documents.builder import Outline
-from allma_server.documents.readers.docx_drawings import chart_rows, description
+from allma_server.documents.readers.charts import chart_rows
+from allma_server.documents.readers.docx_drawings import description
 from allma_server.documents.readers.docx_math import formula_text
 from allma_server.documents.readers.elements import (
     attribute,
@@ -24,7 +25,8 @@ from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
 _TITLES = frozenset({"title", "ctrTitle"})
-_NOT_TEXT = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
+_EDGES = ("ftr", "hdr")
+_NOT_TEXT = frozenset({"sldNum", "dt", "sldImg", *_EDGES})
 _PROPERTIES = frozenset("rPr pPr endParaRPr bodyPr lstStyle spPr style tblPr tcPr".split())
 _MAX_LEVEL = 8
 _NUMBERED = re.compile(r"(?:slide|folie|diapositive)\s*\d+", re.I)
@@ -46,6 +48,7 @@ def read(data: bytes, path: PurePath) -> Extract:
     slides = [package.target(main, _relation(each)) for each in children(root, "sldIdLst")]
     for number, slide in enumerate(slides, start=1):
         presentation.add_slide(number, slide)
+    presentation.add_page_edges()
     properties = package.properties()
     return presentation.outline.build(
         "The presentation has no text.",
@@ -66,6 +69,8 @@ class _Presentation:
         self.title = ""
         self._package = package
         self._part = ""
+        self._masters: dict[str, None] = {}
+        self._footers: dict[str, None] = {}
 
     def add_slide(self, number: int, part: str) -> None:
         root = self._package.root(part)
@@ -79,11 +84,30 @@ class _Presentation:
         self.outline.add_heading(1, title)
         self.title = self.title or (" ".join(title.split()) if number == 1 else "")
         for shape in shapes:
-            if shape not in titles:
+            if _placeholder(shape) in _EDGES:
+                self._footers["\n".join(_paragraphs(shape))] = None
+            elif shape not in titles:
                 self._add_shape(shape)
+        for layout in self._package.related(part, "slideLayout"):
+            masters = self._package.related(layout, "slideMaster")
+            self._masters |= dict.fromkeys([*masters, layout])
         for notes in self._package.related(part, "notesSlide"):
             self._add_notes(self._package.root(notes))
         self._add_comments(part)
+
+    def add_page_edges(self) -> None:
+        """Add footers, and what the masters of the slides show, each text once."""
+        for part in self._masters:
+            root = self._package.root(part)
+            for shape in _shapes(child(child(root, "cSld"), "spTree")):
+                # The other placeholders have a hint for authors, as "Click to edit".
+                if _place(shape) is None or _placeholder(shape) in _EDGES:
+                    self._footers["\n".join(_paragraphs(shape))] = None
+        if texts := [text for text in self._footers if any(map(str.isalpha, text))]:
+            self.outline.begin_page(None)
+            self.outline.add_heading(0, "Headers and footers")
+        for text in texts:
+            self.outline.add_paragraph(text)
 
     def _add_shape(self, shape: _Element) -> None:
         kind = name(shape)
@@ -149,10 +173,15 @@ def _own_properties(shape: _Element) -> _Element:
     return next((child(part, "cNvPr") for part in shape if name(part).startswith("nv")), None)
 
 
+def _place(shape: _Element) -> _Element:
+    """Return the element that makes a shape a placeholder, or None."""
+    parts = (child(part, "nvPr") for part in shape if name(part).startswith("nv"))
+    return child(next(parts, None), "ph")
+
+
 def _placeholder(shape: _Element) -> str:
     """Return the type of a placeholder such as `title`; empty for other shapes."""
-    parts = (child(part, "nvPr") for part in shape if name(part).startswith("nv"))
-    return attribute(child(next(parts, None), "ph"), "type")
+    return attribute(_place(shape), "type")
 
 
 def _paragraphs(container: _Element) -> Iterator[str]:

@@ -54,6 +54,40 @@ def test_tables_pictures_and_lists_are_read() -> None:
     assert text.endswith("1. one\n2. two\n  - deep")
 
 
+def test_footers_and_what_masters_show_come_last_each_once() -> None:
+    names = 'xmlns:a="urn:a" xmlns:p="urn:p"'
+    shapes = shape("Click to edit", "title") + shape("Tides") + shape("Harbour office", "ftr")
+    layout = f"<p:sldLayout {names}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sldLayout>"
+    uses = {
+        f"ppt/slides/_rels/slide{i}.xml.rels": relations(("slideLayout", "../layouts/a.xml"))
+        for i in (1, 2)
+    }
+    slide = shape("One") + shape("Harbour office", "ftr")
+    extract = read(saved(slide, slide, parts={"ppt/layouts/a.xml": layout, **uses}))
+    assert extract.text == "One\n\nOne\n\nHeaders and footers\n\nHarbour office\n\nTides"
+    assert [section.page for section in extract.sections] == [1, 2, None]
+
+
+def test_charts_have_their_categories_and_values_as_shown() -> None:
+    def points(*texts: str) -> str:
+        return "".join(f'<c:pt idx="{i}"><c:v>{t}</c:v></c:pt>' for i, t in enumerate(texts) if t)
+
+    cities, countries = points("Rome", "Milan", "Paris"), points("IT", "", "FR")
+    levels = f"<c:lvl>{cities}</c:lvl><c:lvl>{countries}</c:lvl>"
+    values = f"<c:formatCode>0%</c:formatCode>{points('0.5', '0.25', '1')}"
+    chart = (
+        f'<c:chartSpace xmlns:c="urn:c"><c:ser><c:tx><c:v>Share</c:v></c:tx><c:cat>{levels}</c:cat>'
+        f"<c:val>{values}</c:val></c:ser></c:chartSpace>"
+    )
+    frame = '<p:graphicFrame><c:chart xmlns:c="urn:c" r:id="r1"/></p:graphicFrame>'
+    parts = {
+        "ppt/slides/_rels/slide1.xml.rels": relations(("chart", "../charts/a.xml")),
+        "ppt/charts/a.xml": chart,
+    }
+    rows = read(saved(frame, parts=parts)).text.split("\n")
+    assert rows == [" | Share", "IT Rome | 50%", "IT Milan | 25%", "FR Paris | 100%"]
+
+
 def test_nothing_outside_the_package_is_opened() -> None:
     outside = relations(("notesSlide", "../../../../etc/passwd")).replace(
         "</Relationships>",
