@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import groupby
+from locale import windows_locale
 from pathlib import PurePath
 from typing import cast
 
@@ -24,19 +25,28 @@ _LEVEL = re.compile(r"\\outlinelevel([0-8])(?!\d) ?")
 _MARK = "\ue000"
 _LEVEL_MARK = r"{\\uc1\\u57344 ?}\1{\\uc1\\u57344 ?}"
 _MARKED = re.compile(rf"{_MARK}(\d){_MARK}")
-# It leaves headers and footers out, too.
+# It leaves out headers, footers, comments and text boxes, too.
 _PAGE_EDGE = re.compile(r"\{\\(?:header|footer)[lrf]?\b ?")
+_TEXT_BOX = re.compile(r"\{\\shptxt\b ?")
+_COMMENT = re.compile(r"\{\\\*\\annotation\b ?")
+# It takes the mark of groups that may be ignored for one also where it begins no group.
+_STRAY_MARK = re.compile(r"(\\[\\{}]|\{\s*\\\*)|\\\*")
+_LAST = {"Headers and footers": _PAGE_EDGE, "Text boxes": _TEXT_BOX, "Comments": _COMMENT}
 _BRACE = re.compile(r"\\[\\{}]|[{}]")
+_LANGUAGE = re.compile(r"\\deflang(\d{1,5})(?!\d)")
 _CELL_END = re.compile(r"\n+\|")
 
 
 def read(data: bytes, path: PurePath) -> Extract:
-    """Read a document; pictures and embedded objects are ignored, headers and footers come last."""
+    """Read a document; headers, footers, text boxes and comments come last.
+
+    Pictures and embedded objects are ignored.
+    """
     if not data.strip():
         raise NothingToIndex("The file is empty.")
     if not data.lstrip().startswith(b"{\\rtf"):
         raise UnreadableDocument("It is not an RTF document, although its name says so.")
-    source = data.decode("latin-1")
+    source = _STRAY_MARK.sub(r"\1", data.decode("latin-1"))
     page = _CODE_PAGE.search(source)
     begin = "{\\rtf1" + (page[0] if page else "")
     found = {
@@ -53,23 +63,31 @@ def read(data: bytes, path: PurePath) -> Extract:
             outline.add_table(line[:-1].split("|") for line in lines)
         else:
             _add_paragraphs(outline, list(lines))
-    edges = dict.fromkeys(_text(f"{begin} {group}}}").strip() for group in _page_edges(source))
-    if edges := [text for text in edges if any(map(str.isalpha, text))]:
-        outline.add_heading(0, "Headers and footers")
-        _add_paragraphs(outline, edges)
-    metadata = {"author": found.get("author", "")}
+    for heading, pattern in _LAST.items():
+        groups = (_text(f"{begin} {group}}}").strip() for group in _groups(source, pattern))
+        if texts := [text for text in dict.fromkeys(groups) if any(map(str.isalpha, text))]:
+            outline.add_heading(0, heading)
+            _add_paragraphs(outline, texts)
+    language = _LANGUAGE.search(source[:_MAX_INFORMATION])
+    metadata = {
+        "author": found.get("author", ""),
+        "language": windows_locale.get(int(language[1]), "").replace("_", "-") if language else "",
+    }
     return outline.build("The document has no text.", title=found.get("title"), metadata=metadata)
 
 
-def _page_edges(source: str) -> Iterator[str]:
-    """Yield what is in the groups of headers and footers."""
-    for match in _PAGE_EDGE.finditer(source):
-        depth = 1
+def _groups(source: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    """Yield what is in the outermost groups that begin with a pattern."""
+    match = pattern.search(source)
+    while match:
+        depth, end = 1, len(source)
         for brace in _BRACE.finditer(source, match.end()):
             depth += {"{": 1, "}": -1}.get(brace[0], 0)
             if not depth:
-                yield source[match.end() : brace.start()]
+                end = brace.start()
+                yield source[match.end() : end]
                 break
+        match = pattern.search(source, end)
 
 
 def _text(source: str) -> str:

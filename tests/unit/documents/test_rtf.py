@@ -40,12 +40,21 @@ def test_headers_and_footers_come_last_each_once() -> None:
     assert "Body" in read(HEAD + r"Body\par{\header cut").text
 
 
+def test_text_boxes_and_comments_come_last() -> None:
+    box = r"{\shp{\*\shpinst\shpleft1{\sp{\sn x}{\sv 1}}{\shptxt\pard Inside\par}}}"
+    comment = r"{\*\atnauthor Bo}\chatn{\*\annotation{\*\atnref 1}\pard Why?\par}"
+    extract = read(HEAD + rf"\deflang1031 \pard Body{comment}{box}{{\f0\*\cs7  More}}\par}}")
+    assert extract.text == "Body More\n\nText boxes\n\nInside\n\nComments\n\nWhy?"
+    assert extract.metadata["language"] == "de-DE"
+
+
 def test_pictures_and_many_links_take_little_time() -> None:
     picture = r"{\pict\pngblip " + "89504e47" * 200_000 + "}"
     link = r'{\field{\*\fldinst{HYPERLINK "http://a.example/"}}{\fldrslt{here}}} '
     began = time.process_time()
     text = read(HEAD + picture + link * 2_000 + "}").text
     assert text.count("here") == 2_000 and "89504e47" not in text
+    read(HEAD + "Body" + r"{\header " * 20_000 + r"{\shptxt " * 20_000)
     assert time.process_time() - began < 5
 
 
