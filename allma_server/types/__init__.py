@@ -18,10 +18,6 @@ if TYPE_CHECKING:
         Change,
         FileFacts,
         FileOutcome,
-        FileReason,
-        ForgetReport,
-        IngestReport,
-        Job,
         Keep,
         Move,
         Remove,
@@ -88,6 +84,7 @@ if TYPE_CHECKING:
         page_label,
     )
     from allma_server.types.ignored_names import IGNORED_ENDINGS, IGNORED_FILES, IGNORED_FOLDERS
+    from allma_server.types.jobs import FileReason, ForgetReport, IngestReport, Job
     from allma_server.types.names import chunk_id, is_text, row_id
     from allma_server.types.principals import (
         LOCAL,
@@ -158,10 +155,7 @@ if TYPE_CHECKING:
     from allma_server.types.unsaved import FIRST_UNSAVED, UnsavedDocument, is_unsaved
 
 _MODULES = {
-    "changes": (
-        "Add Change FileFacts FileOutcome FileReason ForgetReport IngestReport Job Keep Move "
-        "Remove SeenFile Skip Update"
-    ),
+    "changes": "Add Change FileFacts FileOutcome Keep Move Remove SeenFile Skip Update",
     "chat": (
         "ChatMessage Finish ModelInfo ModelList PullProgress ReplyEvent Role TextDelta Think "
         "ThoughtDelta"
@@ -179,6 +173,7 @@ _MODULES = {
         "PICTURE_SUFFIXES SLIDE_SUFFIXES format_of is_picture page_label"
     ),
     "ignored_names": "IGNORED_ENDINGS IGNORED_FILES IGNORED_FOLDERS",
+    "jobs": "FileReason ForgetReport IngestReport Job",
     "names": "chunk_id is_text row_id",
     "principals": (
         "LOCAL RIGHTS Access Credential LoginCode NewToken Principal Right Token TokenList"

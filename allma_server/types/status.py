@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from allma_server.types.changes import Job
+from allma_server.types.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)

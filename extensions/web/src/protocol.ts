@@ -24,47 +24,6 @@ export type NoticeCode = "indexing" | "nothing_indexed" | "no_match_for_path" | 
 
 export type Outcome = "shown" | "joined" | "repeats" | "overlaps" | "below_threshold" | "same_document" | "over_limit" | "not_rescored";
 
-/** A file and why it was skipped or failed. */
-export interface FileReason {
-  path: string;
-  reason: string;
-}
-
-/** What was removed from the index; no file is deleted. */
-export interface ForgetReport {
-  path: string;
-  documents: number;
-  chunks: number;
-  workspaceRemoved: boolean;
-  notice: string | null;
-}
-
-/** The result of an ingestion, in numbers of documents; `chunks` counts the chunks written. */
-export interface IngestReport {
-  indexed: number;
-  updated: number;
-  unchanged: number;
-  removed: number;
-  skipped: FileReason[];
-  failed: FileReason[];
-  chunks: number;
-  seconds: number;
-  notice: string | null;
-}
-
-/** Work that continues after the call that started it. */
-export interface Job {
-  id: string;
-  kind: string;
-  state: "queued" | "running" | "done" | "failed" | "cancelled";
-  path: string;
-  done: number;
-  total: number | null;
-  message: string;
-  createdAt: string;
-  report: IngestReport | null;
-}
-
 /** A model of the provider. `context_length` in tokens, `size` in bytes, None if unknown. */
 export interface ModelInfo {
   name: string;
@@ -235,6 +194,47 @@ export interface StageScores {
   hit: number;
   mrr: number;
   ndcg: number;
+}
+
+/** A file and why it was skipped or failed. */
+export interface FileReason {
+  path: string;
+  reason: string;
+}
+
+/** What was removed from the index; no file is deleted. */
+export interface ForgetReport {
+  path: string;
+  documents: number;
+  chunks: number;
+  workspaceRemoved: boolean;
+  notice: string | null;
+}
+
+/** The result of an ingestion, in numbers of documents; `chunks` counts the chunks written. */
+export interface IngestReport {
+  indexed: number;
+  updated: number;
+  unchanged: number;
+  removed: number;
+  skipped: FileReason[];
+  failed: FileReason[];
+  chunks: number;
+  seconds: number;
+  notice: string | null;
+}
+
+/** Work that continues after the call that started it. */
+export interface Job {
+  id: string;
+  kind: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  path: string;
+  done: number;
+  total: number | null;
+  message: string;
+  createdAt: string;
+  report: IngestReport | null;
 }
 
 /** A code that a browser exchanges once for a cookie, within `seconds`. */
