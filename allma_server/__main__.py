@@ -4,10 +4,12 @@ Standard library only until the command is known: a protocol must own standard o
 anything is imported that might print.
 """
 
-import argparse
 import os
 import sys
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main() -> None:
@@ -21,7 +23,9 @@ def main() -> None:
             shell()
 
 
-def _options(protocol: str, arguments: list[str]) -> argparse.Namespace:
+def _options(protocol: str, arguments: list[str]) -> "argparse.Namespace":
+    import argparse  # late: not for the shell
+
     parser = argparse.ArgumentParser(
         prog=f"allma-server {protocol}",
         description="Serve the protocol on standard input and output.",

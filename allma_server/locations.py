@@ -9,7 +9,6 @@ import os
 import re
 import stat
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -115,7 +114,10 @@ def data_dir(named: str | None = None) -> Path:
     chosen = named or os.environ.get("ALLMA_DATA_DIR", "").strip()  # noqa: TID251
     if not chosen:
         try:
-            value = tomllib.loads(read_config(config_file())).get("data_dir")
+            text = read_config(config_file())
+            import tomllib  # late: most users have no such file
+
+            value = tomllib.loads(text).get("data_dir")
             chosen = value.strip() if isinstance(value, str) else None
         except (OSError, ValueError):
             chosen = None
@@ -182,6 +184,19 @@ def editor() -> str:
     # A terminal inside an editor belongs to it.
     inside = {"vscode": "code", "zed": "zed"}.get(env.get("TERM_PROGRAM", ""), "")
     return named or inside
+
+
+def is_dumb_terminal() -> bool:
+    """Return whether the terminal can only print, as those inside of editors."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")  # noqa: TID251
+
+
+def terminal_styles(*, is_terminal: bool) -> Literal["none", "grey", "colors"]:
+    """Return which styles an output may have: none, bold and dim, or colours too."""
+    env = os.environ  # noqa: TID251
+    if is_dumb_terminal() or not (is_terminal or env.get("FORCE_COLOR")):
+        return "none"
+    return "grey" if env.get("NO_COLOR") else "colors"
 
 
 def terminal_links() -> Literal["none", "file", "line", "number"]:

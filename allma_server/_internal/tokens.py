@@ -49,7 +49,9 @@ _LANGUAGE = r"[A-Za-z](?:\+\+|\#(?!\w))"
 # Nearly all words begin with two letters, and none of the above does, so this is tried first.
 _PLAIN = r"[A-Za-z_]{2}\w*(?:'\w+)?"
 _ASCII_WORD = re.compile(rf"{_PLAIN}|{_VERSION}|{_NUMBER}|{_LANGUAGE}|\w+(?:'\w+)?", re.ASCII)
-_WORD = re.compile(
+# The patterns of other scripts are compiled when a text needs them: that takes as long as the rest
+# of this module's import, which a search in the shell would wait for.
+_WORD = (
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[{_CJK}]+|[{_UNSPACED}]+|[{_EMOJI}]"
     rf"|(?:(?![{_CJK}{_UNSPACED}])[\w{_MARKS}])+(?:['\u2019][\w{_MARKS}]+)?"
 )
@@ -58,8 +60,8 @@ _LETTERS_ONLY = re.compile("[\x00-\u058f\u1e00-\u25ff]*")
 _EUROPEAN_WORD = re.compile(
     rf"{_VERSION}|{_NUMBER}|{_LANGUAGE}|[\w{_ACCENTS}]+(?:['\u2019][\w{_ACCENTS}]+)?"
 )
-_CJK_RUN = re.compile(f"[{_CJK}]+")
-_UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+_CJK_RUN = f"[{_CJK}]+"
+_UNSPACED_RUN = f"[{_UNSPACED}]+"
 # Where an identifier is split: HTTP|Server, get|HTTP, utf|8, snake|_case.
 _SPLIT = re.compile(
     r"_+|(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
@@ -232,7 +234,7 @@ def _words(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(text)
     text = unicodedata.normalize("NFKC", text)
-    return (_EUROPEAN_WORD if _LETTERS_ONLY.fullmatch(text) else _WORD).findall(text)
+    return re.findall(_EUROPEAN_WORD if _LETTERS_ONLY.fullmatch(text) else _WORD, text)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -241,9 +243,9 @@ def _expand(word: str) -> tuple[str, ...]:
     if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower()):
         return tuple(_stems((word.lower(),)))
     if not word.isascii():
-        if _CJK_RUN.fullmatch(word):
+        if re.fullmatch(_CJK_RUN, word):
             return tuple(_characters_and_pairs(word))
-        if _UNSPACED_RUN.fullmatch(word):
+        if re.fullmatch(_UNSPACED_RUN, word):
             return tuple(word[i : i + 3] for i in range(max(1, len(word) - 2)))
     if word[-1] in "+#":
         return (word.lower(),)
@@ -262,7 +264,9 @@ def _expand(word: str) -> tuple[str, ...]:
 
 def _is_unspaced(word: str) -> bool:
     """Return whether a word is a run of a script without spaces, whose terms overlap."""
-    return not word.isascii() and bool(_CJK_RUN.fullmatch(word) or _UNSPACED_RUN.fullmatch(word))
+    return not word.isascii() and bool(
+        re.fullmatch(_CJK_RUN, word) or re.fullmatch(_UNSPACED_RUN, word)
+    )
 
 
 def _characters_and_pairs(run: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from allma_server._internal.paths import absolute
 from allma_server._internal.tasks import background_tasks
 from allma_server.cli.editor import open_source
 from allma_server.cli.last_sources import Source, find_source, recall
+from allma_server.cli.output import Text
 from allma_server.cli.shell import Shell, given
 from allma_server.errors import AllmaError, InvalidArgument
 
@@ -82,7 +83,7 @@ class Chat:
 
     async def _help(self, _: str) -> None:
         for name, about in self.help.items():
-            self.shell.out.print(f"  {name:<12}{about}", soft_wrap=True)
+            self.shell.out.print(Text(f"  {name:<12}{about}"))
         self.shell.out.print(
             "\nAlt-Enter, or \\ at the end of a line, begins another line. Tab completes commands "
             "and paths. Ctrl-C stops an answer."

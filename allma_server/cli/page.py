@@ -1,7 +1,7 @@
 """Layout of results: paths, columns and snippets for any terminal width.
 
-Lines are `Text`, which rich neither wraps nor crops here, so a path stays whole and can be copied
-and clicked.
+Lines are `Text`, which is neither wrapped nor cropped, so a path stays whole and can be copied and
+clicked.
 """
 
 import os
@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
-from rich.style import Style
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from allma_server._internal.path_text import actual, readable
+from allma_server.cli.output import Output, Text
 from allma_server.cli.streams import CONTROLS
 from allma_server.locations import terminal_links
-from allma_server.search.snippets import Row, best_rows, rows_of, terms_of
-from allma_server.types import Passage
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from allma_server.search.snippets import Row
+    from allma_server.types import Passage
 
 MAX_LINE_WIDTH = 100
 """Longer lines of prose are hard to read, even on a wide terminal."""
@@ -34,7 +36,7 @@ class Page:
     `whole`: passages are not cut.
     """
 
-    console: Console
+    output: Output
     cwd: str = ""
     words: str = ""
     whole: bool = False
@@ -42,24 +44,22 @@ class Page:
     @property
     def terminal(self) -> bool:
         """Whether the output goes to a terminal instead of a file or pipe."""
-        return self.console.is_interactive
+        return self.output.is_interactive
 
     @property
     def width(self) -> int:
-        return self.console.width
+        return self.output.width
 
     @property
     def indent(self) -> str:
         """What is before the text of a passage."""
         return "    " if self.width >= 40 else " "
 
-    def print(self, item: RenderableType) -> None:
+    def print(self, item: "Text | RenderableType") -> None:
         """Print a `Text` unwrapped, and anything else wrapped to the width."""
-        if not isinstance(item, Text):
-            self.console.print(item)
-            return
-        item.plain = item.plain.translate(CONTROLS)
-        self.console.print(item, soft_wrap=True)
+        if isinstance(item, Text):
+            item.parts = [part._replace(text=part.text.translate(CONTROLS)) for part in item.parts]
+        self.output.print(item)
 
     def location(
         self, path: str, line: int | None = None, style: str = "bold cyan", *, whole: bool = False
@@ -67,10 +67,9 @@ class Page:
         """Return `path` or `path:line`, as editors open it; on a terminal it is a link."""
         relative = self.cwd and not whole
         name = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if relative else path
-        text = Text(readable(f"{name}:{line}" if line else name), style=style)
-        if self.terminal and Path(path).is_absolute():
-            text.stylize(Style(link=link(actual(path), line)))
-        return text
+        is_link = self.terminal and Path(path).is_absolute()
+        address = link(actual(path), line) if is_link else None
+        return Text(readable(f"{name}:{line}" if line else name), style, address)
 
     def columns(self, rows: Sequence[Sequence[str | Text]]) -> Iterator[Text]:
         """Align rows in columns; the last cell goes on its own line where it does not fit."""
@@ -83,12 +82,11 @@ class Page:
         below = self.terminal and fixed + min(last, 24) > self.width
         for row in cells:
             line = Text()
-            for cell, width in zip(row[:-1], widths, strict=False):
-                line += cell + Text(" " * (width - cell.cell_len + 2))
-            if below:
-                line.rstrip()
-                line.append("\n    ")
-            yield line + row[-1]
+            for at, (cell, width) in enumerate(zip(row[:-1], widths, strict=False), start=2):
+                line += cell
+                if not below or at < len(row):
+                    line.append(" " * (width - cell.cell_len + 2))
+            yield Text.of(line, "\n    " if below else "", row[-1])
 
     def facts(self, *facts: tuple[str, str | Text | None]) -> Iterator[Text]:
         """Align labels and values, leaving out values that are None."""
@@ -97,39 +95,47 @@ class Page:
     @cached_property
     def terms(self) -> frozenset[str]:
         """What the page's words look for."""
+        from allma_server.search.snippets import terms_of  # late: only for passages
+
         return terms_of(self.words)
 
-    def rows(self, passage: Passage) -> Sequence[Row]:
+    def rows(self, passage: "Passage") -> "Sequence[Row]":
         """Return the rows of a passage to show: those with most of the page's words."""
+        from allma_server.search.snippets import best_rows, rows_of  # late: only for passages
+
         width = min(self.width, MAX_LINE_WIDTH) - len(self.indent) - len(f"{passage.end_line}  ")
         rows = rows_of(passage, self.terms, width)
         return rows if self.whole else best_rows(rows)
 
-    def snippet(self, rows: Sequence[Row]) -> Iterator[Text]:
+    def snippet(self, rows: "Sequence[Row]") -> Iterator[Text]:
         """Render rows with the numbers of their lines, and the page's words highlighted."""
         digits = max((len(str(row.number)) for row in rows if row.number is not None), default=0)
         for row in rows:
             number = f"{row.number if row.begins else '':>{digits}}  " if digits else ""
-            line = Text(row.text)
-            for start, end, _ in row.words:
-                line.stylize("bold yellow", start, end)
-            yield Text.assemble(self.indent, (number, "dim"), line)
+            line = Text.of(self.indent, (number, "dim"))
+            at = 0
+            for start, end in sorted({(start, end) for start, end, _ in row.words}):
+                line.append(row.text[at:start])
+                line.append(row.text[start:end], "bold yellow")
+                at = end
+            line.append(row.text[at:])
+            yield line
 
 
-View = Iterable[RenderableType]
+View = Iterable["Text | RenderableType"]
 """A rendered result: items to print one after another."""
 
 Views = dict[str, Callable[[Any, Page], View]]
 """Functions that render a result, by the name of its type."""
 
 
-def page_of(console: Console, words: str = "", *, whole: bool = False) -> Page:
-    """Return the page of a console, with paths relative to the current directory."""
+def page_of(output: Output, words: str = "", *, whole: bool = False) -> Page:
+    """Return the page of an output, with paths relative to the current directory."""
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
         cwd = ""
-    return Page(console, cwd, words, whole)
+    return Page(output, cwd, words, whole)
 
 
 def link(path: str, line: int | None) -> str | None:
@@ -153,6 +159,7 @@ def count(number: int, noun: str) -> str:
 
 def shorten(text: str, width: int) -> str:
     """Shorten a title to a width, with an ellipsis."""
-    line = Text(" ".join(text.split()))
-    line.truncate(width, overflow="ellipsis")
-    return line.plain if cell_len(line.plain) else "(untitled)"
+    line = " ".join(text.split())
+    if cell_len(line) > width:
+        line = set_cell_size(line, width - 1) + "…"
+    return line if cell_len(line) else "(untitled)"

@@ -3,19 +3,46 @@
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.main import get_group
 
 from allma_server import __version__
 from allma_server.cli.shell import Command, Options, complete
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NEGATIVE = re.compile(r"-\.?[0-9][0-9.eE+-]*")
+
+
+Load = Callable[[str], typer.Typer]
+"""Imports a module of commands by its name, and returns its commands."""
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands of the program by name; only the module of one that is used is imported."""
+
+    def __init__(self, modules: Mapping[str, str], load: Load) -> None:
+        self._modules = {name: module for module in modules for name in modules[module].split()}
+        self._load = load
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            module = typer.Typer(rich_markup_mode=None)
+            module.add_typer(self._load(self._modules[name]))
+            self._loaded |= get_group(module).commands
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 class _Program(TyperGroup):
@@ -79,18 +106,24 @@ def _write_examples(lines: str | None, formatter: Any) -> None:
 
 def program(
     summary: str,
+    modules: Mapping[str, str],
+    load: Load,
+    *,
     examples: Sequence[str] = (),
     sections: Mapping[str, Sequence[str]] | None = None,
 ) -> typer.Typer:
-    """Return the program without its commands.
+    """Return the program.
 
-    `sections`: the names of its commands under the titles of the help; the others come last.
+    `modules`: the names of the commands of each module, which `load` imports. `sections`: the names
+    of the commands under the titles of the help; the others come last.
     """
 
     class Sectioned(_Program):
-        pass
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.commands: Any = _Commands(modules, load)
+            self.sections = sections or {}
 
-    Sectioned.sections = sections or {}
     # Plain help needs no import of rich, and fits every terminal.
     app = typer.Typer(
         cls=Sectioned,

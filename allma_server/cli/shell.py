@@ -19,8 +19,7 @@ from allma_server.cli.last_sources import Source, remember
 from allma_server.errors import AllmaError, PathNotFound, as_dict
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from allma_server.cli.output import Output
     from allma_server.cli.progress import Bar
     from allma_server.config import Config
     from allma_server.ports import Progress
@@ -96,14 +95,18 @@ class Shell:
         return self.config.data_dir if settings_after(started(data)) else data
 
     @cached_property
-    def out(self) -> "Console":
+    def out(self) -> "Output":
         """Standard output."""
-        return _console(stderr=False)
+        from allma_server.cli.output import Output  # late: not for the help
+
+        return Output(sys.stdout)
 
     @cached_property
-    def err(self) -> "Console":
+    def err(self) -> "Output":
         """Standard error."""
-        return _console(stderr=True)
+        from allma_server.cli.output import Output  # late: not for the help
+
+        return Output(sys.stderr)
 
     @asynccontextmanager
     async def session(self) -> "AsyncGenerator[Session]":
@@ -170,7 +173,7 @@ class Shell:
             return
         from allma_server.cli.progress import Bar  # late: not for the help
 
-        with Bar(self.err, doing, unit) as bar:
+        with Bar(self.err.console, doing, unit) as bar:
             yield bar
 
     @contextmanager
@@ -183,7 +186,7 @@ class Shell:
         def bar() -> "Bar":
             from allma_server.cli.progress import Bar  # late: imported if it takes long
 
-            return Bar(self.err, doing)
+            return Bar(self.err.console, doing)
 
         with LateBar(bar) as progress:
             yield progress
@@ -216,7 +219,7 @@ class Shell:
                 return
             from allma_server.cli.progress import AnswerStream  # late: not for the help
 
-            with streams.hidden_interrupt(), AnswerStream(self.out, bar) as stream:
+            with streams.hidden_interrupt(), AnswerStream(self.out.console, bar) as stream:
                 yield stream
 
     def show(self, result: object, words: str = "", *, whole: bool = False) -> None:
@@ -253,14 +256,15 @@ class Shell:
         if self.options.json:
             self.json(paths)
             return
-        from allma_server.cli.page import page_of  # late: not for the help
+        from allma_server.cli.output import Text  # late: not for the help
+        from allma_server.cli.page import page_of
 
         page = page_of(self.out)
         for path in paths:
             name = page.location(path, style="")
             # A name with line ends would look like several.
             if not page.terminal and readable(actual(path)) == shown(path):
-                name.plain = actual(name.plain)
+                name = Text(actual(name.plain))
             page.print(name)
 
     def json(self, data: object) -> None:
@@ -292,9 +296,11 @@ class Shell:
         return FAILED
 
     def _print(self, sentence: str, style: str = "") -> None:
+        from allma_server.cli.output import Text  # late: not for the help
+
         # File names in a sentence must not add lines to it.
         sentence = "\n".join(readable(line) for line in sentence.split("\n"))
-        self.err.print(sentence, style=style, soft_wrap=True)
+        self.err.print(Text(sentence, style))
 
 
 Command = Callable[..., Coroutine[Any, Any, int | None]]
@@ -367,21 +373,3 @@ def _fields(value: object) -> dict[str, object]:
 def given(arguments: Mapping[str, object]) -> dict[str, object]:
     """Return the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
-
-    class Terminal(Console):
-        def on_broken_pipe(self) -> None:
-            streams.exit_on_closed_pipe()
-
-    # FORCE_COLOR asks for colours in a pipe, but not for cursor movements.
-    stream = sys.stderr if stderr else sys.stdout
-    interactive = None if stream and stream.isatty() else False
-    terminal = Terminal(
-        stderr=stderr, force_interactive=interactive, highlight=False, markup=False, emoji=False
-    )
-    if terminal.width < 1:
-        terminal.width = 80  # rich accepts COLUMNS=0
-    return terminal

@@ -65,13 +65,14 @@ def hidden_interrupt() -> Generator[None]:
             termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
-def write(text: str) -> None:
-    """Write text to standard output unchanged, and flush it."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - None when it is closed
+def write(text: str, stream: TextIO | None = None) -> None:
+    """Write text unchanged to a stream, by default standard output, and flush it."""
+    stream = stream or sys.stdout
+    if stream is None:  # pyright: ignore[reportUnnecessaryComparison] - None when it is closed
         return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except BrokenPipeError:
         exit_on_closed_pipe()
 

@@ -1,5 +1,7 @@
 """Generate the shell's `generated.py`: operations without a handwritten command."""
 
+from typer.main import get_group
+
 from allma_server.cli.commands import app
 from allma_server.cli.commands.operations import without_command
 
@@ -14,7 +16,7 @@ def generated() -> str:
     """Return the content of the file."""
     lines = [
         f'    "{name}": {_quoted(description)},\n'
-        for name, description in without_command(app).items()
+        for name, description in without_command(get_group(app).commands).items()
     ]
     return f"{HEAD}{''.join(lines)}}}\n"
 

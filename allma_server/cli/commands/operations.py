@@ -5,12 +5,11 @@ output from the type of its result. A dotted name becomes a command with a subco
 """
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from allma_server.cli.commands.generated import OPERATIONS
 from allma_server.cli.program import command
 from allma_server.cli.shell import Command, Shell
 
@@ -29,26 +28,32 @@ _SHORT = {"top_k": ("--top-k", "-k")}
 _SIMPLE = {str, int, float, bool}
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Register a command for each operation in `generated.OPERATIONS`.
+app = typer.Typer()
 
-    Their names and summaries are enough for the help, which would take a second with the
-    operations themselves.
+
+def add_commands(subject: typer.Typer, operations: Mapping[str, str]) -> None:
+    """Register a command for each of some operations, given by names and summaries.
+
+    These are enough for the help, which would take a second with the operations themselves.
     """
-    groups = dict(_groups(app))
-    for name, summary in OPERATIONS.items():
+    groups = {
+        each.name: each.typer_instance
+        for each in subject.registered_groups
+        if isinstance(each.name, str) and each.typer_instance is not None
+    }
+    for name, summary in operations.items():
         group, _, last = name.rpartition(".")
         if group and group not in groups:
             groups[group] = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-            app.add_typer(groups[group], name=group, help=f"Commands for {group}.")
-        _add(groups[group] if group else app, name, last, summary)
+            subject.add_typer(groups[group], name=group, help=f"Commands for {group}.")
+        _add(groups[group] if group else subject, name, last, summary)
 
 
-def without_command(app: typer.Typer) -> dict[str, str]:
+def without_command(commands: Mapping[str, Any]) -> dict[str, str]:
     """Return the value of `generated.OPERATIONS`: operations without a handwritten command."""
     from allma_server.operations import OPERATIONS as ALL  # late: not for the help
 
-    known = set(_handwritten(app))
+    known = set(_handwritten(commands))
     return {
         operation.name: operation.summary.partition(". ")[0].rstrip(".") + "."
         for operation in ALL
@@ -56,24 +61,13 @@ def without_command(app: typer.Typer) -> dict[str, str]:
     }
 
 
-def _groups(app: typer.Typer) -> Iterator[tuple[str, typer.Typer]]:
-    for each in app.registered_groups:
-        if each.typer_instance is None:
-            continue
-        if isinstance(each.name, str):
-            yield each.name, each.typer_instance
-        yield from _groups(each.typer_instance)
-
-
-def _handwritten(app: typer.Typer, prefix: str = "") -> Iterator[str]:
-    """Return the handwritten commands, by the names of their operations."""
-    for each in app.registered_commands:
-        if each.callback is not None and each.callback.__module__ != __name__:
-            yield f"{prefix}{each.name}"
-    for each in app.registered_groups:
-        if each.typer_instance is not None:
-            named = f"{prefix}{each.name}." if isinstance(each.name, str) else prefix
-            yield from _handwritten(each.typer_instance, named)
+def _handwritten(commands: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Return the names of the handwritten commands, as operations have them."""
+    for name, each in commands.items():
+        if inner := getattr(each, "commands", None):
+            yield from _handwritten(inner, f"{prefix}{name}.")
+        elif each.callback.__module__ != __name__:
+            yield f"{prefix}{name}"
 
 
 def _add(parent: typer.Typer, name: str, last: str, summary: str) -> None:

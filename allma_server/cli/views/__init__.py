@@ -2,8 +2,7 @@
 
 from importlib import import_module
 
-from allma_server.cli.page import Page, View, Views
-from allma_server.cli.views.record import record
+from allma_server.cli.page import Page, View
 
 MODULES = {
     "clients": "Installation Installations",
@@ -20,11 +19,9 @@ would take as long as the rest of a search in a running engine."""
 def view(result: object, page: Page) -> View:
     """Render a result, item by item."""
     name = type(result).__name__
-    return _views_of(name).get(name, record)(result, page)
-
-
-def _views_of(name: str) -> Views:
     for module, names in MODULES.items():
         if name in names.split():
-            return import_module(f"allma_server.cli.views.{module}").VIEWS
-    return {}
+            return import_module(f"{__name__}.{module}").VIEWS[name](result, page)
+    from allma_server.cli.views.record import record
+
+    return record(result, page)

@@ -1,7 +1,6 @@
 """AI clients and their configuration files."""
 
-from rich.text import Text
-
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views
 from allma_server.integrations.install import Installation, Installations
 

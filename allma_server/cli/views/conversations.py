@@ -1,15 +1,18 @@
 """Answers and conversations."""
 
-from rich.console import RenderableType
-from rich.text import Text
+from typing import TYPE_CHECKING
 
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views, local_time, shorten
 from allma_server.cli.streams import CONTROLS
-from allma_server.cli.views.searching import passages, source_line
-from allma_server.types import Answer, Conversation, ConversationPage, Export
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from allma_server.types import Answer, Conversation, ConversationPage, Export
 
 
-def _answer(result: Answer, page: Page) -> View:
+def _answer(result: "Answer", page: Page) -> View:
     """Render only the sources and the gate; the text has already been streamed."""
     if not result.citations:
         return
@@ -22,7 +25,9 @@ def _answer(result: Answer, page: Page) -> View:
         )
 
 
-def _sources(result: Answer, page: Page) -> View:
+def _sources(result: "Answer", page: Page) -> View:
+    from allma_server.cli.views.searching import passages, source_line  # late: not for the list
+
     yield Text()
     if result.mode == "passages_only":
         yield from passages([c.passage for c in result.citations], page)
@@ -34,7 +39,7 @@ def _sources(result: Answer, page: Page) -> View:
         yield source_line(f"[{citation.number}]", citation.passage, page, style)
 
 
-def _conversations(result: ConversationPage, page: Page) -> View:
+def _conversations(result: "ConversationPage", page: Page) -> View:
     rows = [
         (
             Text(c.id, "cyan"),
@@ -47,7 +52,9 @@ def _conversations(result: ConversationPage, page: Page) -> View:
     yield from page.columns(rows)
 
 
-def _conversation(result: Conversation, page: Page) -> View:
+def _conversation(result: "Conversation", page: Page) -> View:
+    from allma_server.cli.views.searching import source_line  # late: not for the list
+
     yield Text(result.title, "bold")
     yield Text(f"{result.id}  {local_time(result.created_at)}", "dim")
     for message in result.messages:
@@ -64,7 +71,7 @@ def _conversation(result: Conversation, page: Page) -> View:
             yield source_line(f"[{source.number}]", source, page)
 
 
-def _prose(text: str, page: Page) -> RenderableType:
+def _prose(text: str, page: Page) -> "Text | RenderableType":
     if page.terminal:
         from rich.markdown import Markdown  # late: slow to import, and searches do not need it
 
@@ -72,7 +79,7 @@ def _prose(text: str, page: Page) -> RenderableType:
     return Text(text)
 
 
-def _export(result: Export, page: Page) -> View:
+def _export(result: "Export", page: Page) -> View:
     yield Text(result.markdown.removesuffix("\n"))
 
 

@@ -1,25 +1,28 @@
 """The engine's state, process, checks and settings."""
 
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from allma_server._internal.path_text import readable
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views.indexing import job
-from allma_server.types import (
-    DaemonStatus,
-    Diagnosis,
-    Done,
-    ImportReport,
-    PageAddress,
-    Status,
-    WorkspaceStatus,
-)
+
+if TYPE_CHECKING:
+    from allma_server.types import (
+        DaemonStatus,
+        Diagnosis,
+        Done,
+        ImportReport,
+        PageAddress,
+        Status,
+        WorkspaceStatus,
+    )
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
 
-def _status(result: Status, page: Page) -> View:
+def _status(result: "Status", page: Page) -> View:
     embedder, ollama, vectors = result.embedder, result.ollama, result.vectors
     dimensions = f" ({embedder.dimensions} dimensions)" if embedder.dimensions else ""
     answers = f"{ollama.url} {ollama.version or ''}" if ollama.reachable else ollama.reason or ""
@@ -47,7 +50,7 @@ def _status(result: Status, page: Page) -> View:
         yield from job(each, page)
 
 
-def _numbers(workspace: WorkspaceStatus) -> str:
+def _numbers(workspace: "WorkspaceStatus") -> str:
     parts = [count(workspace.documents, "document"), count(workspace.chunks, "chunk")]
     for number, word in (
         (workspace.pending, "pending"),
@@ -64,7 +67,7 @@ def _numbers(workspace: WorkspaceStatus) -> str:
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
 
 
-def _address(result: PageAddress, page: Page) -> View:
+def _address(result: "PageAddress", page: Page) -> View:
     if result.opened:
         yield f"Opened {result.url} in the browser."
     else:
@@ -72,7 +75,7 @@ def _address(result: PageAddress, page: Page) -> View:
         yield result.url
 
 
-def _daemon(result: DaemonStatus, page: Page) -> View:
+def _daemon(result: "DaemonStatus", page: Page) -> View:
     if not result.running:
         yield (result.notice or "The engine is not running; it starts when a client needs it.")
         return
@@ -86,19 +89,19 @@ def _daemon(result: DaemonStatus, page: Page) -> View:
     )
 
 
-def _diagnosis(result: Diagnosis, page: Page) -> View:
+def _diagnosis(result: "Diagnosis", page: Page) -> View:
     for check in result.checks:
         sign, style = SIGNS[check.state]
-        yield Text.assemble((f"{sign} ", style), (f"{check.name}: ", "bold"), check.detail)
+        yield Text.of((f"{sign} ", style), (f"{check.name}: ", "bold"), check.detail)
         if check.next_step:
             yield Text(f"  → {check.next_step}", style)
 
 
-def _done(result: Done, page: Page) -> View:
+def _done(result: "Done", page: Page) -> View:
     yield Text(result.message)
 
 
-def _import(result: ImportReport, page: Page) -> View:
+def _import(result: "ImportReport", page: Page) -> View:
     documents = count(result.documents, "document")
     conversations = count(result.conversations, "conversation")
     file, data = readable(result.file), readable(result.data_dir)
@@ -111,7 +114,7 @@ def _import(result: ImportReport, page: Page) -> View:
 
 def _settings(result: Settings, page: Page) -> View:
     for each in result.settings:
-        yield Text.assemble((f"{each.key} = ", "cyan"), (each.text, "bold"), _origin(each))
+        yield Text.of((f"{each.key} = ", "cyan"), (each.text, "bold"), _origin(each))
         if each.notice:
             yield Text(f"    {each.notice}", "yellow")
         if page.terminal:

@@ -1,11 +1,13 @@
 """Reports of indexing, jobs and the list of documents."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views, count
-from allma_server.types import DocumentPage, FileReason, ForgetReport, IngestReport, Job
+
+if TYPE_CHECKING:
+    from allma_server.types import DocumentPage, FileReason, ForgetReport, IngestReport, Job
 
 MAX_SKIPPED = 10
 """Skipped files that a report lists; `allma documents` lists all."""
@@ -13,7 +15,7 @@ MAX_SKIPPED = 10
 STATE_STYLES = {"indexed": "green", "skipped": "yellow", "failed": "red"}
 
 
-def _ingest_report(report: IngestReport, page: Page) -> View:
+def _ingest_report(report: "IngestReport", page: Page) -> View:
     rows = [
         ("new", report.indexed, "green"),
         ("changed", report.updated, "green"),
@@ -32,7 +34,7 @@ def _ingest_report(report: IngestReport, page: Page) -> View:
     yield from _reasons("Skipped", report.skipped, page, MAX_SKIPPED)
 
 
-def _reasons(title: str, files: Sequence[FileReason], page: Page, most: int) -> Iterator[Text]:
+def _reasons(title: str, files: "Sequence[FileReason]", page: Page, most: int) -> Iterator[Text]:
     if not files:
         return
     yield Text(f"\n{title}", "bold")
@@ -44,7 +46,7 @@ def _reasons(title: str, files: Sequence[FileReason], page: Page, most: int) -> 
         yield Text(f"  and {more}: allma documents --state {title.lower()}", "dim")
 
 
-def job(result: Job, page: Page) -> View:
+def job(result: "Job", page: Page) -> View:
     """Render a job: its progress, and its report when it is done."""
     of = f"{result.done} of {result.total}" if result.total else str(result.done)
     yield Text(f"{result.kind} {result.state}: {of}  ") + page.location(result.path)
@@ -54,7 +56,7 @@ def job(result: Job, page: Page) -> View:
         yield from _ingest_report(result.report, page)
 
 
-def _documents(result: DocumentPage, page: Page) -> View:
+def _documents(result: "DocumentPage", page: Page) -> View:
     rows = [
         (Text(d.state, STATE_STYLES[d.state]), d.format, f"{d.chunks:>4}", page.location(d.path))
         for d in result.documents
@@ -65,7 +67,7 @@ def _documents(result: DocumentPage, page: Page) -> View:
             yield Text(f"    {document.reason}", "dim")
 
 
-def _forget_report(report: ForgetReport, page: Page) -> View:
+def _forget_report(report: "ForgetReport", page: Page) -> View:
     number = count(report.documents, "document")
     yield Text(f"Forgot {number} ({count(report.chunks, 'chunk')}): ") + page.location(report.path)
     if report.workspace_removed:

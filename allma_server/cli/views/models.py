@@ -1,8 +1,8 @@
 """Chat models."""
 
 from rich.filesize import decimal
-from rich.text import Text
 
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views
 from allma_server.types import ModelInfo, ModelList
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
-from rich.text import Text
-
 from allma_server._internal.path_text import readable
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, shorten
 from allma_server.cli.views.searching import passages
 from allma_server.types import Passage

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from allma_server.cli.output import Text
 from allma_server.cli.page import Page, View, Views, count
 from allma_server.search.snippets import best_row, lines_of
 from allma_server.types import Passage, page_label
@@ -168,7 +167,7 @@ def _excerpt(result: "Excerpt", page: Page) -> View:
         return
     digits = len(str(result.end_line))
     for number, line in enumerate(lines, start=result.start_line):
-        yield Text.assemble((f"{number:>{digits}}  ", "dim"), line)
+        yield Text.of((f"{number:>{digits}}  ", "dim"), line)
 
 
 VIEWS: Views = {

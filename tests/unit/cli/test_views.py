@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from rich.console import Console
 
 from allma_server import types
 from allma_server.cli import streams
 from allma_server.cli.commands.indexing import State
+from allma_server.cli.output import Output
 from allma_server.cli.page import Page
 from allma_server.cli.settings import Setting, Settings
 from allma_server.cli.views import MODULES, view
@@ -145,21 +145,11 @@ RESULTS: list[object] = [
 
 
 def shown(result: object, *, terminal: bool = False, width: int = 80, words: str = "") -> str:
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=terminal,
-        force_interactive=terminal,
-        width=width,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        color_system="truecolor" if terminal else None,
-    )
-    page = Page(console, "/work", words)
+    file = io.StringIO()
+    page = Page(Output(file, is_terminal=terminal, width=width), "/work", words)
     for item in view(result, page):
         page.print(item)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 def plain(text: str) -> str:
@@ -326,8 +316,7 @@ def _spoil(value: Any, evil: str) -> Any:
 def test_a_terminal_without_unicode_shows_ascii_symbols(result: object) -> None:
     buffer = io.BytesIO()
     with io.TextIOWrapper(buffer, encoding="ascii", errors="allma") as file:
-        console = Console(file=file, force_terminal=True, width=40, markup=False)
-        page = Page(console, "/work", "engine")
+        page = Page(Output(file, is_terminal=True, width=40), "/work", "engine")
         for item in view(result, page):
             page.print(item)
         file.flush()
