@@ -3,13 +3,15 @@
 import inspect
 import itertools
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.exceptions import TyperException
 from typer.main import get_group
 
 from allma_server import __version__
@@ -17,6 +19,20 @@ from allma_server.cli.shell import Command, Options, complete
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NEGATIVE = re.compile(r"-\.?[0-9][0-9.eE+-]*")
+_REQUIRED = re.compile(r"\{(.*)\}")
+
+OTHER_NAMES = {
+    "find grep rg query": "search",
+    "prompt question": "ask",
+    "add scan": "index",
+    "files list ls": "documents",
+    "delete remove rm": "forget",
+    "history log logs": "conversations",
+    "set settings": "config",
+    "keys": "config set-key",
+    "server web": "serve",
+}
+"""Names that other programs have for the commands here."""
 
 
 Load = Callable[[str], typer.Typer]
@@ -64,9 +80,41 @@ class _Program(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         _write_examples(self.epilog, formatter)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except TyperException as error:
+            unknown, *_ = error.message.partition(" Did you mean")
+            if hint := _meant(args, is_similar=unknown != error.message):
+                error.message = f"{unknown} Did you mean `allma {hint}`?"
+            raise
+
+
+def _meant(words: Sequence[str], *, is_similar: bool) -> str | None:
+    """Return the command that was meant by words that begin with none.
+
+    Several are a question, unless the first one is similar to a command.
+    """
+    for others, name in OTHER_NAMES.items():
+        if words[0] in others.split():
+            return name
+    is_question = " " in " ".join(words) and not is_similar
+    return f"ask {shlex.join(words)}" if is_question else None
+
 
 class _Command(TyperCommand):
     """A command with examples, to which a word such as `-1` is a value, not an option."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for each in self.params:
+            if isinstance(each, TyperArgument) and each.name and not each.metavar:
+                each.metavar = each.name.upper() + ("" if each.nargs == 1 else "...")
+            elif isinstance(each, TyperOption) and each.type.name.startswith("int"):
+                each.metavar = each.metavar or "N"
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [_REQUIRED.sub(r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         _write_examples(self.epilog, formatter)

@@ -37,6 +37,8 @@ class How:
     model: Annotated[
         str | None,
         typer.Option(
+            "--model",
+            "-m",
             metavar="MODEL",
             help="Use this model for the answer.",
             autocompletion=completions.models,
@@ -144,6 +146,8 @@ async def ask(
         with shell.answering("Reading") as stream:
             answer: Answer = await session.run("ask", given({**asked, **how.arguments()}), stream)
     shell.show_answer(answer, question)
+    scope = Scope(path, folder, everything)
+    shell.warn(scope.notice(citation.passage for citation in answer.citations))
     if answer.conversation_id:
         shell.say(f'\nContinue: allma ask --conversation {answer.conversation_id} "…"', "dim")
 

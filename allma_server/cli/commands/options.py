@@ -1,12 +1,16 @@
 """Arguments that several commands share."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from allma_server.cli.completions import workspaces
+
+if TYPE_CHECKING:
+    from allma_server.types import Passage
 
 
 def absolute(path: str) -> str:
@@ -39,7 +43,9 @@ Folder = Annotated[
 ]
 Glob = Annotated[
     str | None,
-    typer.Option("--path", metavar="GLOB", help="Only files that match, such as src/**/*.py."),
+    typer.Option(
+        "--path", "-g", metavar="GLOB", help="Only files that match, such as src/**/*.py."
+    ),
 ]
 Everything = Annotated[
     bool, typer.Option("--all", help="Everything, not only the current folder's workspace.")
@@ -73,3 +79,17 @@ class Scope:
         if self.everything and self.workspace:
             raise typer.BadParameter("choose one of --workspace and --all.")
         return {"path": self.path, "workspace": "all" if self.everything else self.workspace}
+
+    def notice(self, passages: "Iterable[Passage]") -> str | None:
+        """Return a sentence if the current folder was not searched, as it is in no workspace."""
+        if self.everything or self.workspace:
+            return None
+        here = os.getcwd()
+        folders = {each.workspace for each in passages}
+        if not folders or any(_contains(here, f) or _contains(f, here) for f in folders):
+            return None
+        return "This folder is not indexed: all others were searched. `allma index .` adds it."
+
+
+def _contains(folder: str, path: str) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))

@@ -65,10 +65,24 @@ async def search(
     else:
         shell.show(result, words)
     shell.remember(_places(result, words))
+    if result.passages and not _has_words(result, words):
+        shell.say("No passage has these words; these are the closest in meaning.")
     if not result.passages and not result.notice_code:
         shell.say("No passages found. `allma status` shows what is indexed, --all searches it.")
+    shell.warn(scope.notice(result.passages))
     shell.warn(result.notice)
     return DONE if result.passages else FAILED
+
+
+def _has_words(result: "SearchResult", words: str) -> bool:
+    """Return whether some word of the query is in some passage, its headings or its path."""
+    from allma_server._internal.tokens import lexemes, query_terms  # late: not for the help
+
+    wanted = query_terms(words)
+    if not wanted.terms or wanted.prefixes:
+        return True
+    texts = (f"{each.path} {' '.join(each.heading)} {each.text}" for each in result.passages)
+    return any(not set(wanted.terms).isdisjoint(lexemes(text)) for text in texts)
 
 
 def _places(result: "SearchResult", words: str) -> list[Source]:

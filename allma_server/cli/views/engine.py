@@ -35,7 +35,7 @@ def _status(result: "Status", page: Page) -> View:
         ("embedder", (embedder.name or "not chosen yet") + dimensions),
         ("", Text(embedder.notice, "yellow") if embedder.notice else None),
         ("model", result.chat_model or Text("none", "yellow")),
-        ("ollama", Text(answers.strip(), "" if ollama.reachable else "yellow")),
+        (ollama.provider, Text(answers.strip(), "" if ollama.reachable else "yellow")),
         ("vectors", f"{vectors.store} {vectors.state}{pending}"),
         ("", vectors.reason),
         ("full text", f"{words.state}{unwritten}"),
@@ -63,7 +63,7 @@ def _numbers(workspace: "WorkspaceStatus") -> str:
         return ", ".join([*parts, "imported, not watched; run `allma index` with its path"])
     if workspace.total is not None:
         parts.append(f"{workspace.done:,} of {workspace.total:,} files indexed")
-    parts += filter(None, (workspace.notice, workspace.reason))
+    parts += (each.rstrip(".") for each in (workspace.notice, workspace.reason) if each)
     return ", ".join([*parts, "watched"] if workspace.watching else parts)
 
 

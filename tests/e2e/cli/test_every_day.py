@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,42 @@ def test_a_search_that_finds_nothing_fails_as_grep_does(talking: Allma, zoo: Pat
     assert result.stdout == ""
     found = talking.json("search", "zebras", "--workspace", str(zoo / "empty"), code=1)
     assert found["passages"] == []
+
+
+def test_a_search_says_when_it_has_no_better_passages_than_these(
+    talking: Allma, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearest = "No passage has these words; these are the closest in meaning.\n"
+    assert talking("search", "qzxvwk").stderr == nearest
+    for words in ("zebras", "guide.md", "zeb*", "what is it"):
+        assert talking("search", words).stderr == ""
+    monkeypatch.chdir(tmp_path)
+    assert talking("search", "hay").stderr == ""  # the folder contains an indexed one
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    for command in (["search"], ["ask"]):
+        assert "This folder is not indexed" in talking(*command, "zebras").stderr
+        assert "not indexed" not in talking(*command, "zebras", "--all").stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("how are requests retried", "ask how are requests retried"),
+        ("'why is it slow?'", "ask 'why is it slow?'"),
+        ("grep zebras", "search"),
+        ("logs", "conversations"),
+    ],
+)
+def test_a_habit_of_other_programs_is_answered_with_the_command(
+    bare: Allma, line: str, meant: str
+) -> None:
+    assert f"Did you mean `allma {meant}`?" in bare(*shlex.split(line), code=2).stderr
+
+
+def test_short_options_are_those_of_other_programs(talking: Allma) -> None:
+    assert "engine.py" not in talking("search", "engine", "-g", "*.md").stdout
+    assert talking.json("ask", "-m", "echo", "zebras")["model"] == "echo"
 
 
 def test_each_line_of_a_piped_search_is_a_line_of_a_file(talking: Allma, zoo: Path) -> None:

@@ -102,7 +102,7 @@ def test_an_expected_error_is_a_sentence_and_exit_code_1(
         (["serch", "x"], "'search'"),
         (["conversations", "shwo", "1"], "Did you mean 'show'?"),
         (["search", "x", "-k", "99"], "-k"),
-        (["search"], "query"),
+        (["search"], "QUERY"),
         (["search", "x", "--jsno"], "--json"),
         (["documents", "--state", "lost"], "indexed"),
         (["read", "x.md", "--lines", "a:b"], "10:20"),
