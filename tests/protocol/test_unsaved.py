@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -13,8 +13,10 @@ from allma_server.engine import Engine
 from allma_server.errors import DocumentNotFound
 from allma_server.indexing import unsaved
 from allma_server.operations import BY_NAME, Call
+from allma_server.protocols.client import ClientContext
 from allma_server.protocols.engine_provider import EngineProvider
 from allma_server.protocols.lsp import unsaved_buffers
+from allma_server.protocols.lsp.connection import Editor
 from allma_server.types import LOCAL, RIGHTS, Passage, Principal
 from tests.protocol.ai_client import legacy
 from tests.protocol.editor import editor, shown
@@ -258,6 +260,29 @@ async def test_an_edit_out_of_order_drops_the_text_until_it_is_whole_again(
     assert not any(p.unsaved for p in await search(engine, "fifty"))
     edit(wire, path, SAVED.replace("forty", "eighty"), version=8)
     await until_found(engine, "eighty")
+
+
+async def test_an_edit_right_after_a_save_is_found(
+    wire: Frames, engine: Engine, path: Path
+) -> None:
+    begin(wire, path)
+    edit(wire, path, "sixty", at=(2, 16, 2, 21), version=2)
+    await until_found(engine, "sixty")
+    wire.notify("textDocument/didSave", {"textDocument": {"uri": path.as_uri()}})
+    edit(wire, path, "ninety", at=(2, 16, 2, 21), version=3)
+    assert (await until_found(engine, "ninety")).unsaved
+
+
+async def test_nothing_is_taken_over_when_the_editor_has_ended(
+    provider: EngineProvider, engine: Engine, path: Path
+) -> None:
+    async with asyncio.TaskGroup() as background:
+        opened = Editor(provider, cast(Any, None), ClientContext(LOCAL), background)
+        buffers = unsaved_buffers.UnsavedBuffers(opened, background)
+        buffers.changed(path.as_uri())
+        buffers.close()
+        buffers.changed(path.as_uri())
+    assert engine.ingestion.unsaved.seen_by(LOCAL) == []
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,16 @@
 """Open documents of an editor, with the line ends and positions that LSP defines.
 
 pygls splits lines as Python does, also at form feeds and U+2028, so positions after one of these
-would be wrong; and it splits the whole text for each edit.
+would be wrong; and it splits and joins the whole text for each edit.
 """
 
 import logging
-import re
-from itertools import islice
 from urllib.parse import unquote
 
 from lsprotocol import types
 from pygls.workspace import TextDocument, Workspace
 
 from allma_server._internal.lines import lines_with_ends
-
-_BREAK = re.compile(r"\r\n|\r|\n")
 
 _UNITS = {
     types.PositionEncodingKind.Utf8: ("utf-8", 1),
@@ -29,40 +25,49 @@ _log = logging.getLogger(__name__)
 class Buffer(TextDocument):
     """An open document.
 
+    It is kept as lines, so that an edit costs what it changes, and not what the document has.
     `is_known`: False after an edit that cannot be applied, until the editor sends the whole text.
     """
 
     is_known = True
+    _rows: list[str] | None = None  # with their ends; made from the text by the first edit
+
+    @property
+    def source(self) -> str:
+        if self._source is None and self._rows is not None:
+            self._source = "".join(self._rows)
+        return super().source
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(lines_with_ends(self.source))
+        return tuple(self._rows or lines_with_ends(self.source))
 
     def apply_change(self, change: types.TextDocumentContentChangeEvent) -> None:
         if not isinstance(change, types.TextDocumentContentChangePartial):
-            self._source, self.is_known = change.text, True
+            self._source, self._rows, self.is_known = change.text, None, True
         elif self.is_known:
-            text = self.source
+            rows = self._rows = self._rows or lines_with_ends(self.source)
             # As the protocol's own library does, the two ends may be in either order.
-            start, end = sorted(map(self._offset, (change.range.start, change.range.end)))
-            self._source = f"{text[:start]}{change.text}{text[end:]}"
+            places = (self._place(rows, at) for at in (change.range.start, change.range.end))
+            (first, start), (last, end) = sorted(places)
+            before = "".join(rows[first : first + 1])[:start]
+            after = "".join(rows[last : last + 1])[end:]
+            if first and not rows[first - 1].endswith("\n"):
+                first -= 1  # what follows may belong to it: after a \r, or at the end of the text
+                before = rows[first] + before
+            rows[first : last + 1] = lines_with_ends(f"{before}{change.text}{after}")
+            self._source = None
 
-    def _offset(self, position: types.Position) -> int:
-        """Return the index of a position; one beyond its line or the text means the end of it."""
-        text = self.source
-        start = 0
-        if position.line > 0:
-            found = next(islice(_BREAK.finditer(text), position.line - 1, None), None)
-            if found is None:
-                return len(text)
-            start = found.end()
-        end = found.start() if (found := _BREAK.search(text, start)) else len(text)
-        line = text[start:end]
+    def _place(self, rows: list[str], position: types.Position) -> tuple[int, int]:
+        """Return the row and index of a position; one beyond its line or the text is its end."""
+        if position.line >= len(rows):
+            return len(rows), 0
+        line = rows[position.line].rstrip("\r\n")
         if line.isascii():
-            return start + min(position.character, len(line))
+            return position.line, min(position.character, len(line))
         encoding, width = _UNITS[types.PositionEncodingKind(self.position_codec.encoding)]
         before = line.encode(encoding, "surrogatepass")[: width * position.character]
-        return start + len(before.decode(encoding, "ignore"))
+        return position.line, len(before.decode(encoding, "ignore"))
 
 
 class Buffers(Workspace):

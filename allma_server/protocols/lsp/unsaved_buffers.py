@@ -28,6 +28,7 @@ class UnsavedBuffers:
         self._engines: UnsavedTexts | None = None
         self._dirty: dict[str, object] = {}  # a new object for each time that a document begins
         self._following: set[str] = set()
+        self._is_closed = False
         self._reported: set[str] = set()
         on = editor.server.on
         on(types.TEXT_DOCUMENT_DID_OPEN, lambda params: self.changed(params.text_document.uri))
@@ -36,7 +37,7 @@ class UnsavedBuffers:
 
     def changed(self, uri: str) -> None:
         """Take over the text of a document soon."""
-        if file_path(uri) is None:
+        if file_path(uri) is None or self._is_closed:
             return
         self._dirty[uri] = object()
         if uri not in self._following:
@@ -57,6 +58,8 @@ class UnsavedBuffers:
 
     def close(self) -> None:
         """Forget all texts; the connection has ended."""
+        self._is_closed = True
+        self._dirty.clear()  # an edit that waits for its turn would come after this
         if self._engines is not None:
             self._engines.close(self._editor)
 
@@ -100,6 +103,9 @@ class UnsavedBuffers:
             why = await self._engines.change(self._editor, user, path, buffer.source)
         except AllmaError as exc:
             why = str(exc)
+        except Exception:
+            _log.exception("cannot take over an unsaved text")  # the connection goes on
+            why = "Unexpected error; the log has more."
         if why is not None:
             self._report(uri, path, why)
 

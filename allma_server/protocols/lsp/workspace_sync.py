@@ -189,9 +189,10 @@ class WorkspaceSync:
             progress.end()
         self.unsaved.close()
 
-    async def saved(self, params: types.DidSaveTextDocumentParams) -> None:
+    def saved(self, params: types.DidSaveTextDocumentParams) -> None:
+        # At once, and not in a task: that would drop the next edit, which may already be here.
         self.unsaved.drop(params.text_document.uri)
-        await self._hint([params.text_document.uri])
+        self._background.create_task(self._hint([params.text_document.uri]))
 
     async def files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:
         await self._hint([change.uri for change in params.changes])
