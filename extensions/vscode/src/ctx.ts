@@ -154,6 +154,9 @@ export class Ctx implements Server, vscode.Disposable {
         closed: () => this.afterCrash(),
       },
       middleware: {
+        // Nearly every word is in some passage: they would hide the symbols of the languages.
+        // Allma has a search of its own here.
+        provideWorkspaceSymbols: () => [],
         executeCommand: (command, args, next) => serverCommands(command, args, next),
         handleWorkDoneProgress: (token, params, next) =>
           this.engine.handleProgress(token, params) || next(token, params),
