@@ -65,6 +65,33 @@ describe("the server", function()
     assert.equal(other .. "/notes.md", vim.api.nvim_buf_get_name(found().items[1].bufnr))
   end)
 
+  it("finds what is typed, until it is undone or its buffer is closed", function()
+    editor.setup()
+    vim.cmd.edit("docs/retries.md")
+    editor.ingest(project)
+    local function unsaved(word)
+      local _, result = client.request_sync("search", { query = word }, 20)
+      return vim.iter(result and result.passages or {}):any(function(passage)
+        return passage.unsaved == true and passage.text:find(word, 1, true) ~= nil
+      end)
+    end
+    local function is_gone()
+      return not unsaved("heron")
+    end
+    vim.api.nvim_buf_set_lines(0, 0, 0, false, { "The heron is typed." })
+    editor.eventually("the edit is found", function()
+      return unsaved("heron")
+    end)
+    vim.cmd("silent undo")
+    editor.eventually("the edit is undone", is_gone)
+    vim.cmd("silent redo")
+    editor.eventually("the edit is found again", function()
+      return unsaved("heron")
+    end)
+    vim.cmd("bdelete!")
+    editor.eventually("the buffer is closed", is_gone)
+  end)
+
   it("ignores files outside of projects", function()
     editor.setup()
     local file = vim.fn.tempname() .. ".txt"

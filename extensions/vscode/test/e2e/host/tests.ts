@@ -276,6 +276,34 @@ export function suites(): void {
       }, 60 * SECONDS);
     });
 
+    it("finds what is typed, until it is undone or its editor is closed", async () => {
+      const file = vscode.Uri.file(path.join(project, "docs", "retries.md"));
+      const unsaved = async (word: string) => {
+        const { passages } = await request(rpc.search, { query: word });
+        return passages.some((passage) => passage.unsaved && passage.text.includes(word));
+      };
+      const type = async (text: string) => {
+        const editor = await vscode.window.showTextDocument(file);
+        await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), text));
+      };
+      await type("The heron is typed.\n");
+      await until(() => unsaved("heron"));
+      await vscode.commands.executeCommand("undo");
+      await until(async () => !(await unsaved("heron")));
+      await type("The stork is typed.\n");
+      await until(() => unsaved("stork"));
+      await vscode.commands.executeCommand("workbench.action.revertAndCloseActiveEditor");
+      await until(async () => !(await unsaved("stork")));
+    });
+
+    it("leaves the list of symbols to the languages", async () => {
+      const found = await vscode.commands.executeCommand<vscode.SymbolInformation[]>(
+        "vscode.executeWorkspaceSymbolProvider",
+        "silent ferry retry limit",
+      );
+      assert.deepEqual(found, []);
+    });
+
     it("restarts once for many restart requests", async () => {
       await Promise.all([context.ctx.restart(), context.ctx.restart(), context.ctx.restart()]);
       assert.equal(context.ctx.connection.state, "ready");
