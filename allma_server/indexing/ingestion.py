@@ -218,6 +218,10 @@ class Ingestion:
         totals = [run.job.total for run in reading if run.job.total is not None]
         return sum(run.job.done for run in reading), sum(totals) if totals else None
 
+    def is_updating(self, workspace: Workspace) -> bool:
+        """Whether a run over a workspace is at work, or waits for its turn."""
+        return bool(self._runs_over(workspace))
+
     @property
     def is_indexing(self) -> bool:
         """Whether files are being read, embedded or stored."""

@@ -26,10 +26,12 @@ async def notice_of(
     searched = [w for w in workspaces if _overlaps(w, scope.folders)]
     missing = await call.engine.ingestion.unavailable(searched)
     all_missing = bool(searched) and len(missing) == len(searched)
+    is_empty = not len(await call.engine.catalog.select_documents(scope.folders))
+    indexing = _indexing(call, searched, is_empty=is_empty)
     reasons: list[Notice | None] = [
         _unwritable(call),
-        _indexing(call, searched),
-        await _without_documents(call, scope, all_missing=all_missing),
+        indexing,
+        None if is_empty and (indexing or all_missing) else await _without_documents(call, scope),
         *((reason, None) for reason in missing.values()),
         _without_vectors(call, found),
         _without_recognition(call),
@@ -50,10 +52,11 @@ def _overlaps(workspace: Workspace, folders: Sequence[str]) -> bool:
     )
 
 
-def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
-    running = [call.engine.ingestion.progress(workspace) for workspace in workspaces]
-    known = [each for each in running if each is not None]
-    if not known:
+def _indexing(call: Call, workspaces: Sequence[Workspace], *, is_empty: bool) -> Notice | None:
+    ingestion = call.engine.ingestion
+    known = [each for workspace in workspaces if (each := ingestion.progress(workspace))]
+    # What fills an empty folder may still wait for its turn, for example after this question.
+    if not known and not (is_empty and any(map(ingestion.is_updating, workspaces))):
         return None
     done = sum(done for done, _ in known)
     totals = [total for _, total in known if total is not None]
@@ -61,12 +64,10 @@ def _indexing(call: Call, workspaces: Sequence[Workspace]) -> Notice | None:
     return (f"Indexing is in progress ({how_far}); results may be incomplete.", "indexing")
 
 
-async def _without_documents(call: Call, scope: Scope, *, all_missing: bool) -> Notice | None:
-    """Return why no document is in scope; missing folders are a reason of their own."""
+async def _without_documents(call: Call, scope: Scope) -> Notice | None:
+    """Return why no document is in scope."""
     select = call.engine.catalog.select_documents
     if not len(await select(scope.folders)):
-        if all_missing:
-            return None
         where = f" in {', '.join(scope.folders)}" if scope.folders else ""
         sentence = f"No documents indexed{where}. `allma documents` lists the skipped files."
         return sentence, "nothing_indexed"

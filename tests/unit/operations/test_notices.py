@@ -1,5 +1,6 @@
 """A notice and its code say what limited a search."""
 
+import asyncio
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,28 @@ async def test_a_pattern_without_files_is_distinguished_from_no_passage(
     assert all_say(found, "no_match_for_path", "No indexed file matches 'docs/**/*.rst'")
     found = await do(engine, "search", query="salty sea", path="*.md")
     assert (found.notice, found.notice_code) == (None, None)
+
+
+@pytest.mark.invariant(17)
+async def test_a_folder_that_waits_to_be_indexed_is_not_called_empty(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, resolved = asyncio.Event(), engine.embedder.resolved
+
+    async def resolved_later() -> Any:
+        await turn.wait()
+        return await resolved()
+
+    monkeypatch.setattr(engine.embedder, "resolved", resolved_later)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(do(engine, "ingest", paths=[str(folder)]))
+        while not (await do(engine, "status")).workspaces:
+            pass
+        found = await do(engine, "search", query="salty sea")
+        turn.set()
+    assert found.notice_code == "indexing"
+    assert found.notice.startswith("Indexing is in progress (looking for files)")
+    assert "No documents indexed" not in found.notice
 
 
 @pytest.mark.invariant(17)
