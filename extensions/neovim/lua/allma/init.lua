@@ -49,7 +49,7 @@ function M.search(query, options)
     if #found.passages == 0 then
       return
     end
-    require("allma.ui.results").show(found.passages, "Allma: " .. query)
+    require("allma.ui.results").show(found.passages, query)
   end, { title = "searching", slot = "list" })
 end
 

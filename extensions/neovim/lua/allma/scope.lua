@@ -45,7 +45,25 @@ function M.params(paths)
   return { workspace = "all", path = table.concat(patterns, ", ") }
 end
 
---- Completes the `@name` before the cursor ('omnifunc').
+--- The files of open buffers inside the current folder whose path contains a part.
+---@param part string
+---@return string[]
+local function open_files(part)
+  return vim
+    .iter(vim.api.nvim_list_bufs())
+    :filter(function(buf)
+      return vim.bo[buf].buflisted and vim.bo[buf].buftype == ""
+    end)
+    :map(function(buf)
+      return vim.fn.fnamemodify(vim.api.nvim_buf_get_name(buf), ":.")
+    end)
+    :filter(function(name)
+      return name ~= "" and not vim.startswith(name, "/") and name:find(part, 1, true) ~= nil
+    end)
+    :totable()
+end
+
+--- Completes the `@name` before the cursor ('omnifunc'): paths, and parts of names of open files.
 ---@param findstart 0|1
 ---@param base string
 ---@return integer|string[]
@@ -55,9 +73,16 @@ function M.complete(findstart, base)
     local start = before:find("@%S*$")
     return start and start - 1 or -3
   end
+  local part = base:gsub("^@", "")
+  local names = vim.fn.getcompletion(part, "file")
+  for _, name in ipairs(open_files(part)) do
+    if not vim.list_contains(names, name) then
+      table.insert(names, name)
+    end
+  end
   return vim.tbl_map(function(name)
     return "@" .. name
-  end, vim.fn.getcompletion(base:gsub("^@", ""), "file"))
+  end, names)
 end
 
 return M

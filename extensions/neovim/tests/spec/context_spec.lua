@@ -90,6 +90,10 @@ describe("what a question is about", function()
     vim.cmd("normal! G$")
     editor.press("a<C-x><C-o><Esc>")
     assert.equal("what says @src/cache.py", vim.fn.getline("."))
+    vim.cmd.badd("docs/retries.md")
+    vim.bo[vim.fn.bufnr("docs/retries.md")].buflisted = true
+    editor.press("a and @retr<C-x><C-o><Esc>")
+    assert.equal("what says @src/cache.py and @docs/retries.md", vim.fn.getline("."))
   end)
 end)
 

@@ -13,13 +13,13 @@ local count = 0
 
 local function show_keys()
   local keys = config.get().keys
-  local lines = {}
+  local shown = { { "<C-x><C-o>", "complete @ and the name of a file or folder, in insert mode" } }
   for _, name in ipairs(vim.fn.sort(vim.tbl_keys(keys))) do
     if keys[name] then
-      table.insert(lines, ("%-8s %s"):format(keys[name], config.key_descriptions[name]))
+      table.insert(shown, { keys[name], config.key_descriptions[name] })
     end
   end
-  vim.lsp.util.open_floating_preview(lines, "text", { border = "rounded", focus_id = "allma.keys" })
+  window.show_keys(shown)
 end
 
 local INSERT_MODES = { send_insert = { "i" }, stop = { "n", "i" } }

@@ -10,7 +10,15 @@ local WIDTH = 32
 local PAGE = 100
 local NAMESPACE = vim.api.nvim_create_namespace("allma.panel")
 local OLDER = "Older conversations…"
-local HELP = { "<CR> open", "gN new", "r rename", "d delete", "x export", "R refresh", "q close" }
+local HELP = {
+  { "<CR>", "open" },
+  { "gN", "new" },
+  { "r", "rename" },
+  { "d", "delete" },
+  { "x", "export" },
+  { "R", "refresh" },
+  { "q", "close" },
+}
 
 ---@type integer?
 local buf
@@ -101,7 +109,7 @@ local KEYS = {
     M.toggle()
   end,
   ["g?"] = function()
-    vim.lsp.util.open_floating_preview(HELP, "text", { border = "rounded" })
+    require("allma.ui.window").show_keys(HELP)
   end,
 }
 

@@ -4,26 +4,48 @@ local location = require("allma.ui.location")
 
 local M = {}
 
---- The first line of a passage that has a letter or digit.
 ---@param text string
 ---@return string
-local function summary_line(text)
-  local line = text:match("[^\r\n]*%w[^\r\n]*") or text
-  return (vim.trim(line):gsub("%s+", " "):sub(1, 120))
+local function summary(text)
+  return (vim.trim(text):gsub("%s+", " "):sub(1, 120))
+end
+
+--- The line of a passage that has most of the words; else the first one with a letter or digit.
+---@param passage allma.Passage
+---@param words string[]
+---@return string text
+---@return integer number Of the line in the file.
+local function best_line(passage, words)
+  local lines = vim.split(passage.text, "\r?\n")
+  -- The lines of a part of a table or of a PDF are not those of the file.
+  local is_exact = #lines == passage.endLine - passage.startLine + 1
+  local best, found, most = nil, nil, -1
+  for number, line in ipairs(lines) do
+    local lower, count = vim.fn.tolower(line), 0
+    for _, word in ipairs(words) do
+      count = count + (lower:find(word, 1, true) and 1 or 0)
+    end
+    if line:find("%w") and count > most then
+      best, found, most = line, number, count
+    end
+  end
+  return best or passage.text, passage.startLine + (is_exact and found and found - 1 or 0)
 end
 
 ---@param passage allma.Passage
+---@param words string[]
 ---@return table
-local function entry(passage)
+local function entry(passage, words)
   local heading = location.heading(passage)
+  local line, number = best_line(passage, words)
   return {
     filename = location.target(passage),
     module = vim.fn.fnamemodify(passage.path, ":~:."),
-    lnum = passage.startLine,
+    lnum = number,
     end_lnum = passage.endLine,
     text = (passage.page and ("page %d: "):format(passage.page) or "")
       .. (heading ~= "" and heading .. ": " or "")
-      .. summary_line(passage.text)
+      .. summary(line)
       .. (passage.stale and " (changed since it was indexed)" or "")
       .. (passage.unsaved and " (unsaved)" or ""),
     user_data = passage,
@@ -32,9 +54,13 @@ end
 
 ---@param passages allma.Passage[]
 ---@param title string
+---@param words string[]
 ---@param picker? { show: fun(title: string) }
-local function in_quickfix(passages, title, picker)
-  vim.fn.setqflist({}, " ", { title = title, items = vim.tbl_map(entry, passages) })
+local function in_quickfix(passages, title, words, picker)
+  local items = vim.tbl_map(function(passage)
+    return entry(passage, words)
+  end, passages)
+  vim.fn.setqflist({}, " ", { title = title, items = items })
   if picker then
     picker.show(title)
   else
@@ -96,12 +122,13 @@ end
 
 ---@param passages allma.Passage[]
 ---@param title string
-local function in_select(passages, title)
+---@param words string[]
+local function in_select(passages, title, words)
   vim.ui.select(passages, {
     prompt = title,
     kind = "allma.passage",
     format_item = function(passage)
-      return location.label(passage) .. "  " .. summary_line(passage.text)
+      return location.label(passage) .. "  " .. summary((best_line(passage, words)))
     end,
   }, function(chosen)
     if chosen then
@@ -111,15 +138,16 @@ local function in_select(passages, title)
 end
 
 ---@param passages allma.Passage[]
----@param title string
-function M.show(passages, title)
-  local wanted = config.get().results
+---@param query string
+function M.show(passages, query)
+  local wanted, title = config.get().results, "Allma: " .. query
+  local words = vim.fn.split(vim.fn.tolower(query), [[\W\+]])
   if type(wanted) == "function" then
     wanted(passages, title)
   elseif wanted == "select" then
-    in_select(passages, title)
+    in_select(passages, title, words)
   else
-    in_quickfix(passages, title, wanted == "auto" and M.picker() or nil)
+    in_quickfix(passages, title, words, wanted == "auto" and M.picker() or nil)
   end
 end
 

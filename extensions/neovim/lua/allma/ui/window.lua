@@ -63,4 +63,40 @@ function M.show(buf)
   vim.api.nvim_win_set_cursor(0, { vim.api.nvim_buf_line_count(buf), 0 })
 end
 
+--- Shows keys in a floating window, which `q` and leaving it close.
+---@param keys [string, string][] Each with its description.
+function M.show_keys(keys)
+  local widest = 0
+  for _, key in ipairs(keys) do
+    widest = math.max(widest, vim.fn.strdisplaywidth(key[1]))
+  end
+  local lines = vim.tbl_map(function(key)
+    return (" %s%s  %s "):format(key[1], (" "):rep(widest - #key[1]), key[2])
+  end, keys)
+  local buf = vim.api.nvim_create_buf(false, true)
+  vim.bo[buf].bufhidden = "wipe"
+  vim.api.nvim_buf_set_lines(buf, 0, -1, false, lines)
+  vim.bo[buf].modifiable = false
+  local width = math.max(unpack(vim.tbl_map(vim.fn.strdisplaywidth, lines)))
+  -- Not `open_floating_preview`: it is no wider than the window, and a chat is narrow.
+  local window = vim.api.nvim_open_win(buf, true, {
+    relative = "editor",
+    anchor = "SE",
+    row = vim.o.lines - vim.o.cmdheight - 1,
+    col = vim.o.columns,
+    width = math.min(width, vim.o.columns - 2),
+    height = math.min(#lines, math.max(1, vim.o.lines - 4)),
+    style = "minimal",
+    border = vim.o.winborder ~= "" and vim.o.winborder or "rounded",
+    title = " Keys ",
+  })
+  local function close()
+    pcall(vim.api.nvim_win_close, window, true)
+  end
+  for _, key in ipairs({ "q", "<Esc>", "g?" }) do
+    vim.keymap.set("n", key, close, { buffer = buf, nowait = true })
+  end
+  vim.api.nvim_create_autocmd("WinLeave", { buffer = buf, once = true, callback = close })
+end
+
 return M
