@@ -23,7 +23,7 @@ export interface Draft {
   conversation?: string | null;
 }
 
-const PLACEHOLDER = "Ask your documents… @ file, / command";
+const PLACEHOLDER = "Ask… @ for a file, / for a command";
 const MANAGE = "\u0000manage";
 
 export class Composer {
