@@ -43,7 +43,7 @@ def test_a_chat_answers_shows_sources_and_opens_them(
         chat.send("What do zebras eat?\r")
         chat.expect(r"You asked.*Sources\n\[1\] docs/guide.md:\d+.*> ")
         chat.send("/open 1\r")
-        chat.expect("/open 1.*> ")
+        chat.expect(r"/open 1 *\n.*> ")  # the line with the command is drawn again
         assert opened(editor)[0].startswith("+") and opened(editor)[1].endswith("docs/guide.md")
         chat.send("And when?\\\rAt noon?\x1b\rOr later?\r")
         chat.expect("You asked.*> ")
