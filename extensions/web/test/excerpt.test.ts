@@ -9,6 +9,11 @@ test("an excerpt begins shortly before the first word of the query", () => {
   expect(excerptOf("short", "???", 100)).toBe("short");
 });
 
+test("an excerpt shows where most words of the query are together", () => {
+  const text = `The limit is told below. ${"Nothing here. ".repeat(40)}Retry limit: seven.`;
+  expect(excerptOf(text, "retry limit", 100)).toMatch(/Retry limit: seven\.$/);
+});
+
 test("the words of a query are marked, and markup is shown as text", () => {
   const parts = marked("The <b>retry</b> limit", "RETRY limit");
   const box = document.createElement("p");

@@ -6,11 +6,23 @@ export function wordPattern(query: string): RegExp | null {
   return words.length ? new RegExp(words.join("|"), "giu") : null;
 }
 
-/** The part of a text, of about this length, that begins shortly before the first word. */
+/** The part of a text, of about this length, that has most of the words, with a bit before them. */
 export function excerptOf(text: string, query: string, length: number, before = 60): string {
-  const pattern = wordPattern(query);
-  const first = pattern ? text.search(pattern) : 0;
+  const first = firstOfMost(text, wordPattern(query), length - before);
   const start = first > length - before ? first - before : 0;
   const end = start + length;
   return `${start > 0 ? "…" : ""}${text.slice(start, end)}${end < text.length ? "…" : ""}`;
+}
+
+/** Where the stretch of a length begins that has most different words; 0 without any. */
+function firstOfMost(text: string, pattern: RegExp | null, length: number): number {
+  const found = pattern ? [...text.matchAll(pattern)] : [];
+  let best = 0;
+  let most = 0;
+  for (const [at, { index }] of found.entries()) {
+    const near = found.slice(at).filter((each) => each.index < index + length);
+    const words = new Set(near.map(([word]) => word.toLowerCase()));
+    if (words.size > most) [best, most] = [index, words.size];
+  }
+  return best;
 }
