@@ -182,6 +182,7 @@ class ActiveEmbedder:
             facts = EmbedderFacts.of(name, embedder)
             await self._catalog.set_setting(FACTS, facts.model_dump_json())
             self._current, self._replacement, self._separation = embedder, None, None
+            self._catalog.note_switch()
             if former is not None:
                 await self._note_former(former.identity)
 

@@ -30,6 +30,7 @@
     │   ├── DiskFull             disk_full
     │   ├── DataReadOnly         data_read_only
     │   ├── VectorStoreDown      vector_store_down
+    │   │   └── OtherVectors     other_vectors
     │   ├── FullTextDown         full_text_down
     │   └── ShareFailed          share_failed
     ├── PermissionDenied         permission_denied
@@ -273,6 +274,12 @@ class VectorStoreDown(StorageError):
 
     code = "vector_store_down"
     next_step = "Exact search is used until it answers again."
+
+
+class OtherVectors(VectorStoreDown):
+    """The vector store holds vectors of another length where these belong."""
+
+    code = "other_vectors"
 
 
 class FullTextDown(StorageError):

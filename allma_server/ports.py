@@ -27,6 +27,7 @@ from allma_server.types import (
     PullProgress,
     RecognisedPage,
     ReplyEvent,
+    Run,
     SharedHits,
     SharedScope,
     Summary,
@@ -424,9 +425,21 @@ class SharedIndex(Protocol):
         ...
 
     async def search_words(
-        self, query: str, embedder: str | None, k: int, scope: SharedScope
+        self,
+        query: str,
+        embedder: str | None,
+        k: int,
+        scope: SharedScope,
+        here: WordStatistics | None = None,
     ) -> SharedHits:
-        """Return passages that have words of a query, with `statistics` to score them by."""
+        """Return passages that have words of a query, with `statistics` and `parts` to score them.
+
+        `here`: of the terms in the index here, which are not taken for misspelt.
+        """
+        ...
+
+    async def named(self, names: Sequence[str], scope: SharedScope) -> SharedHits:
+        """Return the beginnings of documents with these file names, without or with any suffix."""
         ...
 
 
@@ -435,7 +448,7 @@ class WordFacts(Protocol):
 
     async def statistics(self, terms: Collection[str]) -> WordStatistics: ...
     async def uses(
-        self, chunk_ids: Collection[int], terms: Collection[str]
+        self, chunk_ids: Collection[int], runs: Collection[Run]
     ) -> Mapping[int, WordUse]:
-        """Return how those of these chunks that it has use the terms."""
+        """Return how those of these chunks that it has use runs of terms."""
         ...

@@ -12,10 +12,10 @@ from allma_server.operations.paths import ClientPath
 from allma_server.operations.scope import unsaved_of
 from allma_server.operations.suggestions import suggest_similar
 from allma_server.operations.text import render
-from allma_server.search.read import read_excerpt, read_shared
+from allma_server.search.read import is_shared, read_excerpt, read_shared
 from allma_server.storage.shared.folders import no_cluster
 from allma_server.storage.unsaved import UnsavedFiles, UnsavedPassages
-from allma_server.types import SHARED, Excerpt
+from allma_server.types import Excerpt
 
 PLAIN_FORMATS = frozenset(
     "text markdown rst asciidoc org latex subtitles po code csv json xml".split()
@@ -40,7 +40,7 @@ async def read(
 
     PDF, office documents and books are read as extracted text.
     """
-    if source.startswith(SHARED.strip()):
+    if is_shared(source):
         if (shared := call.engine.sharing.search) is None:
             raise no_cluster()
         return await read_shared(source, start_line, end_line, shared)

@@ -46,9 +46,8 @@ async def unshare(
 ) -> Done:
     """Stop sharing a folder, and erase it in the cluster; here nothing is removed."""
     sharing = call.engine.sharing
-    names = [share.name for share in await sharing.shares.shares()]
-    base = os.path.basename(path)
-    ended = await sharing.unshare(base if base in names else path)
+    # A name has become a path in the client's folder.
+    ended = await sharing.unshare(path, os.path.basename(path))
     if await sharing.publisher.wait(ended.name, WAIT_SECONDS):
         return Done(f"{ended.name} is no longer shared. The cluster has erased it.")
     return Done(f"{ended.name} is no longer published. {await _not_erased(call, ended.name)}")

@@ -1,7 +1,8 @@
 """Texts behind `allma:` URIs, for editors (virtual documents) and MCP clients (resources).
 
-`allma://document/ID`, `allma://conversation/ID`, `allma://answer/MESSAGE_ID` and `allma://status`;
-a name may end in `.md`.
+`allma://document/ID`, `allma://shared/NAME/PATH`, `allma://conversation/ID`,
+`allma://answer/MESSAGE_ID` and `allma://status`; a name, except that of a shared document, may end
+in `.md`.
 """
 
 import json
@@ -11,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 from allma_server.answering.export import to_markdown
 from allma_server.errors import DocumentNotFound, NotFound
 from allma_server.operations import BY_NAME, Call, jsonable
-from allma_server.types import Conversation, Excerpt, Principal, is_text, row_id
+from allma_server.types import SHARED, Conversation, Excerpt, Principal, is_text, row_id
 
 SCHEME = "allma"
 
 _READ_BY = {
     "status": BY_NAME["status"],
     "document": BY_NAME["read"],
+    "shared": BY_NAME["read"],
     "conversation": BY_NAME["conversations.export"],
     "answer": BY_NAME["conversations.show"],
 }
@@ -57,6 +59,8 @@ async def content(call: Call, uri: str) -> Content:
             return Content(text, "application/json")
         case "document", name:
             return Content(await _document(call, name), "text/plain")
+        case "shared", name:
+            return Content((await _whole(call, f"{SHARED}{name}"))[0], "text/plain")
         case "conversation", name:
             exported = await _READ_BY["conversation"](call, {"id": name})
             return Content(exported.markdown, "text/markdown")
@@ -71,14 +75,14 @@ def _parsed(uri: str) -> tuple[str, str]:
     except ValueError:
         parts = urlsplit("")
     kind, _, rest = f"{parts.netloc}{parts.path}".strip("/").partition("/")
-    name = unquote(rest).removesuffix(".md")
+    name = unquote(rest) if kind == "shared" else unquote(rest).removesuffix(".md")
     if parts.scheme != SCHEME or not is_text(name):
         raise NotFound(f"{uri!r} is not an allma: URI.")
     if kind not in _READ_BY or (kind == "status") == bool(name):
         raise NotFound(
             f"Nothing has the URI {uri!r}.",
-            "Known are allma://document/ID, allma://conversation/ID, allma://answer/MESSAGE_ID "
-            "and allma://status.",
+            "Known are allma://document/ID, allma://shared/NAME/PATH, allma://conversation/ID, "
+            "allma://answer/MESSAGE_ID and allma://status.",
         )
     return kind, name
 
@@ -109,15 +113,20 @@ async def _turn(call: Call, message_id: str) -> Conversation:
 
 async def _document(call: Call, name: str) -> str:
     """Return a whole document, read in as many excerpts as it takes."""
-    source, text, line = f"{SCHEME}://document/{name}", "", 1
+    source = f"{SCHEME}://document/{name}"
     if (id := row_id(name)) is None:
         raise DocumentNotFound(f"{source!r} names no document.", "The id is a number.")
+    text, is_of_index = await _whole(call, source)
+    # Its lines may be too long for an excerpt.
+    return (await call.engine.catalog.extracted_text(id))[0] if is_of_index else text
+
+
+async def _whole(call: Call, source: str) -> tuple[str, bool]:
+    """Return all lines of a source, or one excerpt and True where the index has its text."""
+    text, line = "", 1
     while True:
         part: Excerpt = await _READ_BY["document"](call, {"source": source, "start_line": line})
-        if part.source == "index":
-            # Its lines may be too long for an excerpt.
-            return (await call.engine.catalog.extracted_text(id))[0]
         text += part.text + "\n"
-        if part.end_line >= part.total_lines or part.end_line < line:
-            return text
+        if part.source == "index" or part.end_line >= part.total_lines or part.end_line < line:
+            return text, part.source == "index"
         line = part.end_line + 1

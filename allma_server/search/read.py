@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from allma_server._internal.lines import FileLines, named_lines, split_lines
 from allma_server._internal.path_text import path_of_uri
@@ -93,10 +93,18 @@ async def read_excerpt(
     return _excerpt(document.path, text, lines, start_line, end_line, "index", notice)
 
 
-class SharedReader(Protocol):
-    """Reads documents of others: their text without overlaps, and each line's number."""
+SHARED_URI = "allma://shared/"
 
-    async def extracted_text(self, name: str, path: str) -> tuple[str, list[int]]: ...
+
+def is_shared(source: str) -> bool:
+    """Return whether a source names a document that another engine shares."""
+    return source.startswith((SHARED.strip(), SHARED_URI))
+
+
+class SharedReader(Protocol):
+    """Reads documents of others: their text without overlaps, each line's number, if it is cut."""
+
+    async def extracted_text(self, name: str, path: str) -> tuple[str, list[int], bool]: ...
 
 
 async def read_shared(
@@ -104,7 +112,7 @@ async def read_shared(
 ) -> Excerpt:
     """Return lines of a document that another engine shares, as the cluster has it.
 
-    `source` is `shared: NAME/PATH`, and may end with line numbers.
+    `source` is `shared: NAME/PATH` or `allma://shared/NAME/PATH`, and may end with line numbers.
 
     Raises:
         DocumentNotFound: nobody shares such a document.
@@ -114,9 +122,12 @@ async def read_shared(
     place, *rest = named_lines(source) or (source,)
     if rest and start_line is None and end_line is None:
         start_line, end_line = rest
+    if place.startswith(SHARED_URI):
+        place = unquote(place.removeprefix(SHARED_URI).partition("#")[0])
     name, _, path = place.removeprefix(SHARED.strip()).strip().partition("/")
-    text, lines = await reader.extracted_text(name, path)
-    return _excerpt(f"{SHARED}{name}/{path}", text, lines, start_line, end_line, "shared", None)
+    text, lines, is_cut = await reader.extracted_text(name, path)
+    notice = "Only its beginning: a cluster returns no more of a document." if is_cut else None
+    return _excerpt(f"{SHARED}{name}/{path}", text, lines, start_line, end_line, "shared", notice)
 
 
 async def _resolve(
@@ -286,5 +297,5 @@ def _limit(
 
 def _uri(path: str) -> str:
     if path.startswith(SHARED):
-        return f"allma://shared/{quote(path.removeprefix(SHARED))}"
+        return f"{SHARED_URI}{quote(path.removeprefix(SHARED))}"
     return Path(path).as_uri()

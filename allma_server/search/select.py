@@ -171,7 +171,7 @@ def prefer_originals(query: str, passages: Sequence[Passage]) -> list[Passage]:
     """Return the passages with copies reordered: the one that is meant gets the best copy's rank.
 
     Of the same text, that is the one whose headings have the most words of the query (the report of
-    that year), and else the one with the shortest path.
+    that year), else one that is here and not only shared, and else the one with the shortest path.
     """
     ordered = list(passages)
     wanted = frozenset(query_terms(query).terms)
@@ -185,9 +185,10 @@ def prefer_originals(query: str, passages: Sequence[Passage]) -> list[Passage]:
     return ordered
 
 
-def _distance(wanted: Collection[str], passage: Passage) -> tuple[int, int, int]:
+def _distance(wanted: Collection[str], passage: Passage) -> tuple[int, bool, int, int]:
     named = len(set(wanted).intersection(lexemes("\n".join(passage.heading))))
-    return -named, len(PurePath(passage.path).parts), len(passage.path)
+    is_shared = passage.shared is not None
+    return -named, is_shared, len(PurePath(passage.path).parts), len(passage.path)
 
 
 def _first(

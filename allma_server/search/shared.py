@@ -28,8 +28,12 @@ from allma_server.types import (
     SharedPassage,
     SharedScope,
     WordHits,
+    WordStatistics,
     common_heading,
 )
+
+LISTED = 5
+"""Folders that a notice names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,21 @@ class SharedFinds:
     embedder: Callable[[], Awaitable[Embedder | None]]
     found: dict[int, SharedPassage] = field(default_factory=dict[int, SharedPassage])
     notices: dict[str, None] = field(default_factory=dict[str, None])
+    late: dict[str, None] = field(default_factory=dict[str, None])
 
     def add(self, hits: SharedHits) -> list[Hit]:
         """Remember passages, and return them as hits."""
         self.notices.update(dict.fromkeys(hits.notices))
-        self.found.update({each.passage.chunk_id: each for each in hits.found})
+        self.late.update(dict.fromkeys(hits.late))
+        for each in hits.found:
+            known = self.found.get(each.passage.chunk_id)
+            if known is None or known.vector is None:
+                self.found[each.passage.chunk_id] = each
         return [Hit(each.passage.chunk_id, each.passage.score) for each in hits.found]
 
     def notice(self, before: str | None) -> str | None:
         """Return the notice of a search with those about what is shared."""
-        return " ".join(filter(None, (before, *self.notices))) or None
+        return " ".join(filter(None, (before, *self.notices, _late(list(self.late))))) or None
 
 
 class SharedVectors:
@@ -96,24 +105,33 @@ class SharedWords:
         self, query: str, k: int, documents: DocumentSet | None = None
     ) -> WordHits:
         finds = self._finds
-        embedder = await _identity(finds)
+        embedder, here = await asyncio.gather(
+            _identity(finds), self._facts.statistics(query_terms(query).searched)
+        )
         words, shared = await asyncio.gather(
             self._local.search_text(query, k, documents),
-            finds.index.search_words(query, embedder, k, finds.scope),
+            finds.index.search_words(query, embedder, k, finds.scope, here),
         )
         hits = [*words.hits, *finds.add(shared)]
-        if shared.found:
-            hits = await self._comparable(query, hits, shared)
+        if shared.parts:
+            terms = {term for part in shared.parts for run in part.runs for term in run}
+            here = await self._facts.statistics(terms)
+            whole = together([here, *shared.statistics.values()])
+            hits = await self._comparable(hits, shared, here, whole)
+            similar = dict.fromkeys((*words.similar, *shared.similar))
+            nowhere = tuple(term for term in similar if not whole.frequencies.get(term))
+            words = replace(words, similar=nowhere)
         return replace(words, hits=_best(hits, k))
 
-    async def _comparable(self, query: str, hits: Sequence[Hit], shared: SharedHits) -> list[Hit]:
+    async def _comparable(
+        self, hits: Sequence[Hit], shared: SharedHits, here: WordStatistics, whole: WordStatistics
+    ) -> list[Hit]:
         """Return the hits with scores as of one index of all texts."""
-        weights = query_terms(query).searched
-        here, uses = await asyncio.gather(
-            self._facts.statistics(weights),
-            self._facts.uses([hit.chunk_id for hit in hits if hit.chunk_id >= 0], weights),
-        )
-        whole = together([here, *shared.statistics.values()])
+        # What else the index here has scored, such as phrases, stays as it is.
+        terms = [part for part in shared.parts if list(map(len, part.runs)) == [1]]
+        runs = [part.runs[0] for part in terms]
+        ids = [hit.chunk_id for hit in hits if hit.chunk_id >= 0]
+        uses = await self._facts.uses(ids, runs)
         # Not from `finds`: the search by vectors may have found the same passages since.
         others = {each.passage.chunk_id: each for each in shared.found}
         scored: list[Hit] = []
@@ -121,19 +139,24 @@ class SharedWords:
             if (other := others.get(hit.chunk_id)) is not None:
                 own = shared.statistics[other.passage.shared or ""]
                 assert other.words is not None, "words found it"
-                worth = score(other.words, own.mean_length, whole, weights)
+                worth = score(other.words, own.mean_length, whole, shared.parts)
             elif (use := uses.get(hit.chunk_id)) is not None:
-                before = score(use, here.mean_length, here, weights)
-                worth = hit.score + score(use, here.mean_length, whole, weights) - before
+                before = score(use, here.mean_length, here, terms)
+                worth = hit.score + score(use, here.mean_length, whole, terms) - before
             else:
                 worth = hit.score
             scored.append(Hit(hit.chunk_id, max(worth, 0.0)))
-        return scored
+        return [hit for hit in scored if hit.score > 0]
 
     async def documents_named(
         self, names: Sequence[str], documents: DocumentSet | None = None
     ) -> set[int]:
-        return await self._local.documents_named(names, documents)
+        local, shared = await asyncio.gather(
+            self._local.documents_named(names, documents),
+            self._finds.index.named(names, self._finds.scope),
+        )
+        self._finds.add(shared)
+        return local | {each.passage.document_id for each in shared.found}
 
 
 class SharedPassages:
@@ -143,7 +166,6 @@ class SharedPassages:
         self._local = local
         self._found = finds.found
         self.select_documents = local.select_documents
-        self.first_chunks = local.first_chunks
         self.shown = local.shown
 
     async def passages(self, hits: Sequence[Hit]) -> list[Passage]:
@@ -156,6 +178,18 @@ class SharedPassages:
         return [
             replace(known[hit.chunk_id], score=hit.score) for hit in hits if hit.chunk_id in known
         ]
+
+    async def first_chunks(self, document_ids: Collection[int], count: int) -> list[int]:
+        firsts: dict[int, Passage] = {}
+        for each in self._found.values():
+            known = firsts.get(each.passage.document_id)
+            if known is None or each.passage.chunk_index < known.chunk_index:
+                firsts[each.passage.document_id] = each.passage
+        others = [firsts[id] for id in document_ids if id in firsts]
+        others.sort(key=lambda p: (p.path.count("/"), p.path))
+        local = [id for id in document_ids if id >= 0]
+        own = await self._local.first_chunks(local, count) if local else []
+        return [*own, *(each.chunk_id for each in others)][:count]
 
     async def joined(self, passage: Passage, neighbour: Passage) -> Passage:
         if passage.chunk_id >= 0:
@@ -180,6 +214,17 @@ class SharedPassages:
         """Return the facts of local documents; the files of others cannot be looked at."""
         local = await self._local.facts([each for each in passages if each.document_id >= 0])
         return {**{p.document_id: None for p in passages if p.document_id < 0}, **local}
+
+
+def _late(names: Sequence[str]) -> str:
+    """Return a sentence about folders that took too long."""
+    if not names:
+        return ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (
+        f"Not searched in time: {', '.join(names[:LISTED])}{more}. Search in one of them with "
+        f"`--workspace shared:{names[0]}`."
+    )
 
 
 def _best(hits: Sequence[Hit], k: int) -> list[Hit]:

@@ -6,10 +6,10 @@ others share is scored here, and a score of the index here gets what the rarity 
 texts adds to it or takes from it. What else is in it, such as phrases, stays.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from math import log
 
-from allma_server.types import WordStatistics, WordUse
+from allma_server.types import Run, WordPart, WordStatistics, WordUse
 
 K1, B = 1.2, 0.75
 """BM25's constants, those of the indexes here and in the cluster."""
@@ -25,18 +25,20 @@ def together(parts: Collection[WordStatistics]) -> WordStatistics:
 
 
 def score(
-    use: WordUse, mean_length: float, known: WordStatistics, weights: Mapping[str, float]
+    use: WordUse, mean_length: float, known: WordStatistics, parts: Sequence[WordPart]
 ) -> float:
     """Return the BM25 of a text among texts of a mean length, with terms as rare as is `known`.
 
-    `weights`: how much each term of the query counts.
+    A run of terms is as rare as all of them together, as in the index here.
     """
     norm = K1 * (1 - B + B * use.length / (mean_length or 1.0))
-    return sum(
-        weights[term] * _rarity(known, term) * (K1 + 1) * n / (n + norm)
-        for term, n in use.counts.items()
-        if term in weights
-    )
+
+    def worth(run: Run) -> float:
+        n = use.counts[run]
+        return sum(_rarity(known, term) for term in run) * (K1 + 1) * n / (n + norm)
+
+    found = ((part.weight, [run for run in part.runs if run in use.counts]) for part in parts)
+    return sum(weight * max(map(worth, runs)) for weight, runs in found if runs)
 
 
 def _rarity(known: WordStatistics, term: str) -> float:

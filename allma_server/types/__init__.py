@@ -125,11 +125,13 @@ if TYPE_CHECKING:
     )
     from allma_server.types.shares import (
         SHARED,
+        Run,
         SharedFolder,
         SharedFolders,
         SharedHits,
         SharedPassage,
         SharedScope,
+        WordPart,
         WordStatistics,
         WordUse,
     )
@@ -187,8 +189,8 @@ _MODULES = {
         "WordHits"
     ),
     "shares": (
-        "SHARED SharedFolder SharedFolders SharedHits SharedPassage SharedScope WordStatistics "
-        "WordUse"
+        "SHARED Run SharedFolder SharedFolders SharedHits SharedPassage SharedScope WordPart "
+        "WordStatistics WordUse"
     ),
     "status": (
         "Check ConnectedClient DaemonStatus Diagnosis Done EmbedderStatus FullTextStatus "

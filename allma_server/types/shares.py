@@ -14,12 +14,24 @@ SHARED = "shared: "
 """What the path of a shared document begins with; its share's name and its path there follow."""
 
 
+Run = tuple[str, ...]
+"""Terms that follow each other; a single one is a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordPart:
+    """What a text may match: one of these runs, of which the best one counts, with a weight."""
+
+    runs: tuple[Run, ...]
+    weight: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class WordUse:
-    """How a text uses the terms of a query: how many terms it has, and how often each of these."""
+    """How a text uses the runs of a query: how many terms it has, and how often each run."""
 
     length: int
-    counts: Mapping[str, int]
+    counts: Mapping[Run, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +63,17 @@ class SharedPassage:
 class SharedHits:
     """What was found in the cluster, best first, and sentences about what was not searched.
 
-    `statistics`: of the words in each folder that was searched for them, by its name.
+    `late`: folders that were not searched in time. Of a search for words: `statistics` of each
+    folder, by its name, the `parts` that texts are scored by, and the terms that nothing contains,
+    for which `similar` words were searched.
     """
 
     found: list[SharedPassage] = field(default_factory=list[SharedPassage])
     notices: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     statistics: Mapping[str, WordStatistics] = field(default_factory=dict[str, WordStatistics])
+    parts: tuple[WordPart, ...] = ()
+    similar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

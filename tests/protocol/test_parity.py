@@ -82,7 +82,7 @@ NOT_HTTP = {"login"}
 
 
 IN_CLUSTER = {"share", "unshare"}
-"""What needs a cluster: tests/unit/operations/test_share.py runs one."""
+"""What needs a cluster: tests/unit/sharing/ runs one."""
 
 
 def sampled(operation: Operation) -> dict[str, Any]:

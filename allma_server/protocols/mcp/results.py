@@ -45,10 +45,16 @@ def _links(result: Any) -> list[types.ResourceLink]:
             passages = [c.passage for c in citations if c.cited]
         case _:
             pass
-    paths = {p.document_id: readable(p.path) for p in passages}
     return [
-        types.ResourceLink(name=path, uri=f"allma://document/{id}") for id, path in paths.items()
+        types.ResourceLink(name=path, uri=uri)
+        for uri, path in {_resource(p): readable(p.path) for p in passages}.items()
     ]
+
+
+def _resource(passage: Passage) -> str:
+    if passage.shared is not None:
+        return passage.uri.partition("#")[0]
+    return f"allma://document/{passage.document_id}"
 
 
 def failed(fault: Fault) -> types.CallToolResult:

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Generator
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from allma_server._internal.imports import imported
-from allma_server.errors import VectorStoreDown
+from allma_server.errors import OtherVectors, VectorStoreDown
 from allma_server.storage.cluster.addresses import Address, addresses
 from allma_server.storage.cluster.failures import Refused, failure_of, raised
 from allma_server.storage.vectors.config import ReadKey
@@ -23,6 +24,9 @@ CONNECT_SECONDS = 5.0
 
 CALL_SECONDS = 30
 """For each request; a call of several may take longer."""
+
+FIRST_SHARE = 2 / 3
+"""Of the time of a call, what a node gets that has connected, while there are others."""
 
 T = TypeVar("T")
 
@@ -50,23 +54,32 @@ class Cluster:
         """
         await _import_client()
         nodes = self._nodes()
-        share = limit / len(nodes)
+        until = time.monotonic() + limit
         for left in reversed(range(len(nodes))):
             number = self._node % len(nodes)
             client = None
+            share = (until - time.monotonic()) / (left + 1)
             try:
                 # The client itself waits for a dead node to come back.
                 async with asyncio.timeout(share):
                     client = await self._connected(nodes[number])
-                    with _cancellation_of_calls():
+                # One that answers gets more, because it hardly ever stops.
+                share = _first_part(until - time.monotonic(), left)
+                async with asyncio.timeout(share):
+                    with cancellation_of_calls():
                         return await work(client)
             except raised() as exc:
                 failure = failure_of(exc, nodes[number], share)
                 await self._leave(client, number)
                 if failure.refused or not left:
-                    raise VectorStoreDown(failure.message, failure.hint) from exc
+                    kind = OtherVectors if failure.other_vectors else VectorStoreDown
+                    raise kind(failure.message, failure.hint) from exc
                 log.info("asking the next node: %s", failure.message)
         raise AssertionError("there is at least one node")
+
+    def first_part(self, limit: float) -> float:
+        """Return how many seconds of a limit the first node has, if it is connected."""
+        return _first_part(limit, len(self._nodes()) - 1)
 
     async def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -113,8 +126,12 @@ class Cluster:
             await client.close()
 
 
+def _first_part(limit: float, others: int) -> float:
+    return limit * FIRST_SHARE if others else limit
+
+
 @contextlib.contextmanager
-def _cancellation_of_calls() -> Generator[None]:
+def cancellation_of_calls() -> Generator[None]:
     """Raise Refused where gRPC cancels a call because another one has closed the connection.
 
     It raises what cancels a task, which would end the caller's.

@@ -12,6 +12,7 @@ _KNOWN = (
     (("401", "unauthorized", "unauthenticated", "403", "permission_denied", "forbidden"), "key"),
     (("vector lengths", "vector dim", "dimensions", "different length"), "dimensions"),
     (("read-only", "readonly", "disk usage", "no space"), "full"),
+    (("tenant not found", "could not find class"), "lost"),
     (("resource_exhausted", "too large", "413"), "large"),
 )
 LONGEST = 200
@@ -20,11 +21,15 @@ LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What failed; `refused`: another node would say the same."""
+    """What failed; `refused`: another node would say the same.
+
+    `other_vectors`: vectors of another length are where these belong.
+    """
 
     message: str
     hint: str | None = None
     refused: bool = False
+    other_vectors: bool = False
 
 
 class Refused(Exception):
@@ -47,11 +52,27 @@ def raised() -> tuple[type[Exception], ...]:
     )
 
 
+def is_of_one_call(exc: Exception) -> bool:
+    """Return whether a node answers and only this call failed: other calls may succeed there."""
+    from weaviate.exceptions import WeaviateBaseError
+
+    said = str(exc)
+    return isinstance(exc, WeaviateBaseError) and not (_is_silent(said) or _kind(said) == "key")
+
+
+def is_of_lost_data(exc: Exception) -> bool:
+    """Return whether a call failed because what it asked for is not in the cluster any longer."""
+    return _kind(str(exc)) == "lost"
+
+
+def _kind(said: str) -> str:
+    return next((kind for words, kind in _KNOWN if any(w in said.lower() for w in words)), "")
+
+
 def failure_of(exc: Exception, node: Address, seconds: float) -> Failure:
     """Return what an exception means to a user."""
     said = " ".join(str(exc).split())
-    kind = next((kind for words, kind in _KNOWN if any(w in said.lower() for w in words)), "")
-    match kind:
+    match _kind(said):
         case "key":
             return Failure(f"The cluster at {node} refuses the API key.", KEY_HINT, refused=True)
         case "dimensions":
@@ -59,12 +80,16 @@ def failure_of(exc: Exception, node: Address, seconds: float) -> Failure:
                 f"The cluster at {node} holds vectors of another length under this name.",
                 "Another program may have written them: `allma doctor --repair` rebuilds them.",
                 refused=True,
+                other_vectors=True,
             )
         case "full":
             return Failure(
-                f"The disk of the cluster at {node} is full: it only reads.",
-                "Free space there; what is pending is written then.",
+                f"The cluster at {node} only reads, because its disk or memory is full.",
+                "Make space there, and restart its node: it writes again after that.",
             )
+        case "lost":
+            message = f"The cluster at {node} has lost what was published."
+            return Failure(message, "It is published again.", refused=True)
         case "large":
             return Failure(f"The cluster at {node} does not take so large a message.")
         case _ if isinstance(exc, TimeoutError):

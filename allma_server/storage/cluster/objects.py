@@ -60,6 +60,7 @@ async def create_collection(
     if await client.collections.exists(name):
         return
     nodes = len(await client.cluster.nodes())
+    tenancy = Configure.multi_tenancy(enabled=tenants, auto_tenant_activation=tenants)
     hnsw = Configure.VectorIndex.hnsw(distance_metric=VectorDistances.COSINE)
     # Ids of chunks hardly ever come back, so a deletion wins without looking at clocks.
     with warnings.catch_warnings():
@@ -76,7 +77,7 @@ async def create_collection(
         vector_config=Configure.Vectors.self_provided(vector_index_config=hnsw),
         # Allma's own terms have no stop words.
         inverted_index_config=Configure.inverted_index(stopwords_preset=StopwordsPreset.NONE),
-        multi_tenancy_config=Configure.multi_tenancy(enabled=tenants),
+        multi_tenancy_config=tenancy,
         replication_config=replication,
     )
 

@@ -1,13 +1,13 @@
 """What the full-text index sees of a chunk: its terms in each field."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from allma_server._internal.tokens import index_terms, lexemes
 from allma_server.storage.sqlite.full_text_outbox import ChunkText
-from allma_server.types import WordUse
+from allma_server.types import Run, WordUse
 
 TEXT = "text"
 """The terms of the file's name and the heading, twice, then those of the text, by their order."""
@@ -31,10 +31,17 @@ def terms_of(chunk: ChunkText) -> dict[str, list[str]]:
     return {TEXT: [*title, *title, *index_terms(chunk.text)], PATH: lexemes(chunk.path)}
 
 
-def use_of(words: Sequence[str], terms: Collection[str]) -> WordUse:
-    """Return how a text of these words uses the terms of a query."""
+def use_of(words: Sequence[str], runs: Iterable[Run]) -> WordUse:
+    """Return how a text of these words uses the runs of a query."""
     counts = Counter(words)
-    return WordUse(len(words), {term: counts[term] for term in terms if term in counts})
+    uses = {run: counts[run[0]] if len(run) == 1 else occurrences(words, run) for run in runs}
+    return WordUse(len(words), {run: n for run, n in uses.items() if n})
+
+
+def occurrences(terms: Sequence[str], run: Sequence[str]) -> int:
+    """Return how often terms follow each other like this."""
+    wanted, starts = list(run), range(len(terms) - len(run) + 1)
+    return sum(terms[at] == run[0] and list(terms[at : at + len(run)]) == wanted for at in starts)
 
 
 def make_entry(chunk: ChunkText) -> Entry:

@@ -27,6 +27,7 @@ from allma_server.types import (
     DocumentSet,
     FullTextStatus,
     Hit,
+    Run,
     WordHits,
     WordStatistics,
     WordUse,
@@ -198,11 +199,11 @@ class FullText:
             return WordStatistics(0, 0.0, {})
         return await asyncio.to_thread(store.statistics, terms)
 
-    async def uses(self, chunk_ids: Collection[int], terms: Collection[str]) -> dict[int, WordUse]:
-        """Return how these chunks use the terms."""
+    async def uses(self, chunk_ids: Collection[int], runs: Collection[Run]) -> dict[int, WordUse]:
+        """Return how these chunks use runs of terms."""
         texts = await self._outbox.texts(chunk_ids)
         return await asyncio.to_thread(
-            lambda: {text.chunk_id: use_of(terms_of(text)[TEXT], terms) for text in texts}
+            lambda: {text.chunk_id: use_of(terms_of(text)[TEXT], runs) for text in texts}
         )
 
     async def _written(self) -> int:

@@ -77,7 +77,7 @@ def word_parts(terms: QueryTerms, vocabulary: Vocabulary) -> WordParts:
     counts = terms.searched
     frequencies = {term: vocabulary.frequency(TEXT, term) for term in counts}
     known = sorted(filter(frequencies.get, counts), key=frequencies.__getitem__)
-    parts = [Part(Kind.RUN, (t,), weight=_times(counts[t])) for t in known[:MAX_TERMS]]
+    parts = [Part(Kind.RUN, (t,), weight=weight_of(counts[t])) for t in known[:MAX_TERMS]]
     unknown = [t for t in counts if not frequencies[t] and t not in terms.prefixes]
     similar: list[str] = []
     for term in unknown[:MAX_SIMILAR]:
@@ -92,7 +92,7 @@ def word_parts(terms: QueryTerms, vocabulary: Vocabulary) -> WordParts:
     return WordParts(tuple(parts), tuple(similar))
 
 
-def _times(count: int) -> float:
+def weight_of(count: int) -> float:
     """Return how often a term counts that is in the question so many times."""
     return (K3 + 1) * count / (K3 + count)
 

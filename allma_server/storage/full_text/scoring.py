@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import Protocol
 
-from allma_server.storage.full_text.entries import PATH, TEXT, Entry
+from allma_server.storage.full_text.entries import PATH, TEXT, Entry, occurrences
 from allma_server.storage.full_text.parts import Kind, Part, Vocabulary, most_frequent
 from allma_server.types import Hit
 
@@ -83,7 +83,7 @@ class Scorer:
 
     def _bm25(self, run: Sequence[str], field: str, entry: Entry) -> float:
         terms = entry.terms[field]
-        count = entry.counts[field][run[0]] if len(run) == 1 else _occurrences(terms, run)
+        count = entry.counts[field][run[0]] if len(run) == 1 else occurrences(terms, run)
         k = K1 * (1 - B + B * stored_length(len(terms)) / self._means[field])
         weight = sum(self._weight(field, term) for term in run)
         return weight * (K1 + 1) * count / (count + k)
@@ -105,13 +105,6 @@ class Scorer:
 
 def _frequencies(entries: Sequence[Entry], field: str) -> Counter[str]:
     return Counter(term for entry in entries for term in entry.counts[field])
-
-
-def _occurrences(terms: Sequence[str], run: Sequence[str]) -> int:
-    """Return how often terms follow each other like this."""
-    starts = range(len(terms) - len(run) + 1)
-    return sum(terms[start] == run[0] and terms[start : start + len(run)] == list(run)
-               for start in starts)  # fmt: skip
 
 
 def _differ_in_a_letter(word: str, other: str) -> bool:

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from allma_server._internal.paths import is_inside
 from allma_server._internal.tasks import background_tasks
 from allma_server.errors import DocumentNotFound, InvalidArgument, ShareFailed, VectorStoreDown
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.failures import KEY_HINT
-from allma_server.storage.shared.chunks import collection_name
+from allma_server.storage.shared.chunks import collection_name, is_current
 from allma_server.storage.shared.publisher import CALL_SECONDS, Identity, Publisher
-from allma_server.storage.shared.registry import create_registry, entry_of
+from allma_server.storage.shared.registry import Entry, create_registry, entry_of
 from allma_server.storage.shared.search import SharedSearch
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.shares import Share, Shares
@@ -59,13 +60,17 @@ async def open_sharing(
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Folders shared by this engine, and `search` in those of others; None without a cluster."""
+    """Folders shared by this engine, and `search` in those of others; None without a cluster.
+
+    `granted`: folders that the principal may see; None for all.
+    """
 
     shares: Shares
     cluster: Cluster
     publisher: Publisher
     embedder: Identity
     search: SharedSearch | None
+    granted: Collection[str] | None = None
 
     async def share(self, folder: str, name: str) -> None:
         """Share an indexed folder under a name; it is published in the background.
@@ -98,52 +103,69 @@ class Sharing:
         await self.shares.add_share(folder, name)
         self.publisher.hurry(name)
 
-    async def unshare(self, named: str) -> Share:
-        """Begin to erase a share, given by its folder or name, in the cluster.
+    async def unshare(self, path: str, name: str | None = None) -> Share:
+        """Begin to erase a share, given by its folder or else by its name, in the cluster.
 
         Raises:
             DocumentNotFound: no such folder is shared.
         """
-        for share in await self.shares.shares():
-            if named in (share.path, share.name, f"{SHARED}{share.name}"):
-                await self.shares.end_share(share.id)
-                self.publisher.hurry(share.name)
-                return share
-        raise DocumentNotFound(f"{named} is not shared.", "`allma shares` lists what is.")
+        seen = await self._seen()
+        known = [s for s in seen if s.path == path] or [s for s in seen if s.name == name]
+        if known:
+            await self.shares.end_share(known[0].id)
+            ended = known[0]
+        else:
+            with contextlib.suppress(VectorStoreDown):
+                known = [each for each in await self._unknown() if each.name == name]
+            if not known or not name:
+                raise DocumentNotFound(f"{path} is not shared.", "`allma shares` lists what is.")
+            ended = await self.shares.end_unknown(name)
+        self.publisher.hurry(ended.name)
+        return ended
 
     async def list(self) -> SharedFolders:
         """Return the folders that this engine and others share."""
-        own = [await self._own(share) for share in await self.shares.shares()]
+        own = [await self._own(share) for share in await self._seen()]
         if self.search is None:
             notice = "There is no cluster: the setting shared_url is empty." if own else None
             return SharedFolders(own, notice)
         try:
-            others = await self.search.folders()
+            unknown, others = await self._unknown(), await self.search.folders()
         except VectorStoreDown as exc:
             return SharedFolders(own, f"What others share is not known now: {exc.message}")
         wanted = collection_name(await self.embedder())
-        return SharedFolders(
-            [
-                *own,
-                *(
-                    SharedFolder(
-                        each.name,
-                        None,
-                        each.documents,
-                        each.chunks,
-                        words_only=each.collection != wanted,
-                    )
-                    for each in others
-                ),
-            ]
-        )
+        own += [_own_unknown(each) for each in unknown]
+        return SharedFolders([*own, *(_of_another(each, wanted) for each in others)])
 
     def seen_by(self, workspaces: Collection[str] | None) -> "Sharing":
         """Return the same as it exists for who may use these workspaces only; None: all."""
-        if self.search is None or workspaces is None:
+        if workspaces is None:
             return self
         names = [w.removeprefix(SHARED) for w in workspaces if w.startswith(SHARED)]
-        return replace(self, search=self.search.seen_by(names))
+        search = self.search.seen_by(names) if self.search is not None else None
+        return replace(self, search=search, granted=workspaces)
+
+    async def _seen(self) -> "Sequence[Share]":
+        """Return the shares of this engine that the principal may see."""
+        known = await self.shares.shares()
+        if self.granted is None:
+            return known
+        return [s for s in known if any(is_inside(s.path, each) for each in self.granted)]
+
+    async def _unknown(self) -> Sequence[Entry]:
+        """Return what this engine has in the cluster without knowing it.
+
+        It shared that after the time of its data, which has been restored from a copy.
+
+        Raises:
+            VectorStoreDown: the cluster does not answer.
+        """
+        if self.search is None or self.granted is not None:
+            return []
+        owner, known = await self.shares.owner(), await self.shares.shares()
+        names = {each.name for each in known}
+        entries = await self.search.all_folders()
+        return [each for each in entries if each.owner == owner and each.name not in names]
 
     async def _own(self, share: Share) -> SharedFolder:
         documents, chunks = await self.shares.share_size(share)
@@ -167,3 +189,23 @@ class Sharing:
                 f"The name {name!r} is taken: another engine shares a folder under it.",
                 "Use `--as` another name.",
             )
+
+
+def _own_unknown(entry: Entry) -> SharedFolder:
+    reason = (
+        "The data here has been restored, and does not know it any longer: `allma unshare "
+        f"{entry.name}` erases it in the cluster, `allma share DIR --as {entry.name}` takes it up."
+    )
+    path = f"{SHARED}{entry.name}"
+    return SharedFolder(entry.name, path, entry.documents, entry.chunks, reason=reason)
+
+
+def _of_another(entry: Entry, wanted: str) -> SharedFolder:
+    """Return a folder of another engine; `wanted`: the collection of the embedder here."""
+    if is_current(entry.collection):
+        by_words, reason = entry.collection != wanted, None
+    else:
+        by_words, reason = False, "Another version of Allma published it: it is not searched here."
+    return SharedFolder(
+        entry.name, None, entry.documents, entry.chunks, reason=reason, words_only=by_words
+    )

@@ -2,50 +2,31 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Collection as Names
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from allma_server._internal.tokens import query_terms
 from allma_server.errors import DocumentNotFound, ShareFailed, VectorStoreDown
 from allma_server.ports import Vector
 from allma_server.storage.cluster.connection import Cluster
-from allma_server.storage.cluster.objects import chunk_id, collection
-from allma_server.storage.full_text.entries import use_of
-from allma_server.storage.path_terms import glob_filter
-from allma_server.storage.shared.chunks import (
-    INDEX,
-    PATH,
-    PLACE,
-    TERMS,
-    chunk_of,
-    collection_name,
-    is_current,
-    passage_of,
-)
+from allma_server.storage.shared.chunks import collection_name, is_current
+from allma_server.storage.shared.many import AT_ONCE, Searched, search_folders
 from allma_server.storage.shared.registry import Entry, entries
+from allma_server.storage.shared.tenant import MAX_CHUNKS, Tenant
+from allma_server.storage.shared.words import FolderWords, WordQuery, find_words, scored, word_query
 from allma_server.storage.sqlite.globs import PathGlobs
 from allma_server.storage.sqlite.passages import joined, lines_of
-from allma_server.types import (
-    Chunk,
-    SharedHits,
-    SharedPassage,
-    SharedScope,
-    TermFilter,
-    WordStatistics,
-    WordUse,
-)
+from allma_server.types import Chunk, SharedHits, SharedPassage, SharedScope, WordStatistics
 
 if TYPE_CHECKING:
     from weaviate import WeaviateAsyncClient
-    from weaviate.collections.classes.filters import FilterReturn as Condition
-
-    from allma_server.storage.cluster.objects import Collection
 
 SEARCH_SECONDS, READ_SECONDS = 3.0, 15.0
 """Time limits; a search shows what is here when the cluster takes longer."""
+
+SEARCHED_SHARE = 0.9
+"""Of the time of a search, when it ends with what it has: some folders are late."""
 
 REST_SECONDS = 15.0
 """After a failure, searches leave the cluster alone for so long: each would wait for it."""
@@ -53,19 +34,17 @@ REST_SECONDS = 15.0
 KNOWN_SECONDS = 2.0
 """How long the list of shared folders is used again."""
 
-AT_ONCE = 8
-"""Folders searched at the same time."""
+MANY, FEWER = AT_ONCE, 30
+"""Of more folders, the largest are asked how frequent words are, and each for fewer hits: its best
+ones are nearly always among them."""
 
-MAX_ALONE, ALONE = 4, 30
-"""Terms that are searched alone too, and how many hits of each."""
+MAX_NAMED = 10
+"""Beginnings of files that are read because of their names, in each folder."""
 
 MAX_FREQUENCIES = 100_000
 """Numbers of texts with a term that are kept."""
 
-MAX_CHUNKS = 5_000
-"""Chunks of a document that are read."""
-
-Search = Callable[["WeaviateAsyncClient", Entry], Awaitable[list[SharedPassage]]]
+T = TypeVar("T")
 
 
 class SharedSearch:
@@ -98,16 +77,24 @@ class SharedSearch:
         Raises:
             VectorStoreDown: the cluster does not answer.
         """
+        owner = await self._owner()
+        return [
+            each
+            for each in await self.all_folders()
+            if each.owner != owner and (self._names is None or each.name in self._names)
+        ]
+
+    async def all_folders(self) -> list[Entry]:
+        """Return all folders in the cluster, whosoever they are.
+
+        Raises:
+            VectorStoreDown: the cluster does not answer.
+        """
         known = self._known
         if time.monotonic() - known.at > KNOWN_SECONDS:
             listed = await self._cluster.call(entries, limit=SEARCH_SECONDS)
             known.at, known.entries = time.monotonic(), listed
-        owner = await self._owner()
-        return [
-            each
-            for each in known.entries
-            if each.owner != owner and (self._names is None or each.name in self._names)
-        ]
+        return known.entries
 
     async def nearest(
         self, vector: Vector, embedder: str, k: int, scope: SharedScope
@@ -118,124 +105,185 @@ class SharedSearch:
         """
         wanted = collection_name(embedder)
 
-        async def search(client: "WeaviateAsyncClient", entry: Entry) -> list[SharedPassage]:
-            from weaviate.classes.query import MetadataQuery
+        async def search(
+            folders: Sequence[Entry], client: "WeaviateAsyncClient", until: float
+        ) -> Searched[list[SharedPassage]]:
+            comparable = [each for each in folders if each.collection == wanted]
+            limit = k if len(comparable) <= MANY else min(k, FEWER)
 
-            if entry.collection != wanted:
-                return []
-            found = await collection(client, entry.collection, entry.name).query.near_vector(
-                vector.tolist(),
-                limit=k,
-                filters=_condition(scope),
-                include_vector=True,
-                return_metadata=MetadataQuery(distance=True),
-            )
-            return [_passage(entry, o, 1.0 - (o.metadata.distance or 0.0)) for o in found.objects]
+            async def one(entry: Entry) -> list[SharedPassage]:
+                return await Tenant(client, entry, scope, vectors=True).nearest(vector, limit)
 
-        return await self._search(search, k, scope)
+            return await search_folders(one, comparable, until)
+
+        searched, notices = await self._search(search, scope)
+        found = [passage for passages in searched.found for passage in passages]
+        return self._hits(found, k, scope, searched, notices)
 
     async def search_words(
-        self, query: str, embedder: str | None, k: int, scope: SharedScope
+        self,
+        query: str,
+        embedder: str | None,
+        k: int,
+        scope: SharedScope,
+        here: WordStatistics | None = None,
     ) -> SharedHits:
-        """Return passages that have words of a query, and what it takes to score them."""
-        weights = query_terms(query).searched
-        statistics: dict[str, WordStatistics] = {}
-        wanted = collection_name(embedder)
+        """Return passages that have words of a query, and what it takes to score them.
 
-        async def search(client: "WeaviateAsyncClient", entry: Entry) -> list[SharedPassage]:
-            target = collection(client, entry.collection, entry.name)
-            counts = await self._frequencies(target, entry, list(weights))
-            vectors = entry.collection == wanted
-            found = await asyncio.gather(
-                *(
-                    _matching(target, terms, limit, scope, vectors=vectors)
-                    for terms, limit in _queries(weights, counts, k)
+        `here`: of the terms in the index here, which are not taken for misspelt.
+        """
+        wanted, words = collection_name(embedder), word_query(query)
+        unknown: dict[str, set[str]] = {}
+        others: list[Entry] = []
+
+        async def search(
+            folders: Sequence[Entry], client: "WeaviateAsyncClient", until: float
+        ) -> Searched[FolderWords]:
+            def tenant(entry: Entry) -> Tenant:
+                return Tenant(client, entry, scope, vectors=entry.collection == wanted)
+
+            others.extend(each for each in folders if each.collection != wanted)
+            counts = await self._count(words, [tenant(each) for each in folders], until)
+            known = [WordStatistics(0, 0.0, each) for each in counts.values()]
+            unknown.update(words.unknown([*known, *([here] if here else [])]))
+            limit = k if len(folders) <= MANY else min(k, FEWER)
+
+            async def one(entry: Entry) -> FolderWords:
+                return await find_words(
+                    tenant(entry), words, limit, counts.get(entry.name), unknown
                 )
-            )
-            objects = {each.uuid: each for objects in found for each in objects}.values()
-            uses = [use_of(str(each.properties[TERMS]).split(), weights) for each in objects]
-            length = sum(use.length for use in uses) / (len(uses) or 1)
-            total = max(entry.chunks, *counts.values())
-            statistics[entry.name] = WordStatistics(total, length, counts)
-            return [
-                _passage(entry, each, 0.0, use) for each, use in zip(objects, uses, strict=True)
-            ]
 
-        hits = await self._search(search, None, scope) if weights else SharedHits()
-        seen = self._in_scope(await self._owner(), scope)
-        others = [e for e in seen if is_current(e.collection) and e.collection != wanted]
-        unread = [each for each in seen if not is_current(each.collection)]
-        notices = (*hits.notices, *_by_words_only(others, embedder), *_of_another_version(unread))
-        return SharedHits(hits.found, notices, statistics)
+            return await search_folders(one, folders, until)
 
-    async def _frequencies(
-        self, target: "Collection", entry: Entry, terms: Sequence[str]
-    ) -> dict[str, int]:
-        """Return how many chunks of a folder have each term; known ones until it changes."""
+        if not words.weights and not words.prefixes:
+            return SharedHits()
+        searched, notices = await self._search(search, scope)
+        found, statistics, parts = await asyncio.to_thread(scored, words, searched.found, unknown)
+        notices = (*notices, *_by_words_only(others, embedder))
+        hits = self._hits(found, None, scope, searched, notices)
+        similar = tuple(t for t in unknown if any(each.similar.get(t) for each in searched.found))
+        return SharedHits(hits.found, hits.notices, hits.late, statistics, parts, similar)
+
+    async def named(self, names: Sequence[str], scope: SharedScope) -> SharedHits:
+        """Return the beginnings of documents with these file names, without or with any suffix."""
+
+        async def search(
+            folders: Sequence[Entry], client: "WeaviateAsyncClient", until: float
+        ) -> Searched[list[SharedPassage]]:
+            async def one(entry: Entry) -> list[SharedPassage]:
+                tenant = Tenant(client, entry, scope, vectors=False)
+                return await tenant.named(names, MAX_NAMED)
+
+            return await search_folders(one, folders, until)
+
+        searched, notices = await self._search(search, scope)
+        found = [passage for passages in searched.found for passage in passages]
+        return self._hits(found, None, scope, searched, notices)
+
+    async def _count(
+        self, words: WordQuery, tenants: Sequence[Tenant], until: float
+    ) -> dict[str, dict[str, int]]:
+        """Return how many chunks have each term, of the largest folders; known ones until then."""
         known = self._known.frequencies
         if len(known) > MAX_FREQUENCIES:
             known.clear()
-        keys = {term: (entry.name, entry.published, term) for term in terms}
-        missing = [term for term, key in keys.items() if key not in known]
-        found = await asyncio.gather(*(_count(target, term) for term in missing))
-        known.update({keys[term]: n for term, n in zip(missing, found, strict=True)})
-        return {term: known[key] for term, key in keys.items() if key in known}
+        largest = sorted(tenants, key=lambda each: -each.entry.chunks)[:MANY]
+        by_name = {each.entry.name: each for each in largest}
 
-    async def extracted_text(self, name: str, path: str) -> tuple[str, list[int]]:
-        """Return the text of a shared document without overlaps, and each line's number.
+        async def count(entry: Entry) -> tuple[str, dict[str, int]]:
+            keys = {term: (entry.name, entry.published, term) for term in words.counted}
+            missing = [term for term, key in keys.items() if key not in known]
+            found = await by_name[entry.name].frequencies(missing)
+            known.update({keys[term]: n for term, n in found.items()})
+            return entry.name, {term: known[key] for term, key in keys.items() if key in known}
+
+        counted = await search_folders(count, [each.entry for each in largest], until)
+        return dict(counted.found)
+
+    async def extracted_text(self, name: str, path: str) -> tuple[str, list[int], bool]:
+        """Return the text of a shared document without overlaps, each line's number, and if it is
+        cut at the end.
 
         Raises:
             DocumentNotFound: there is no such document that the principal may see.
-            ShareFailed: the cluster does not answer.
+            ShareFailed: the cluster does not answer, or another version of Allma has published it.
         """
         try:
             entry = next((each for each in await self.folders() if each.name == name), None)
-            read = partial(_chunks_of, entry, path) if entry is not None else None
-            chunks = await self._cluster.call(read, limit=READ_SECONDS) if read else []
+            chunks = await self._document(entry, path) if entry is not None else []
         except VectorStoreDown as exc:
             raise ShareFailed(exc.message, exc.hint) from exc
         if not chunks:
             raise DocumentNotFound(
                 f"No shared document is called {name}/{path}.", "`allma shares` lists the folders."
             )
-        return joined(chunks), lines_of(chunks)
+        return joined(chunks), lines_of(chunks), len(chunks) >= MAX_CHUNKS
 
-    def _in_scope(self, owner: str, scope: SharedScope) -> list[Entry]:
-        """Return the known folders of others that are seen and in scope, of any version."""
-        return [
-            each
-            for each in self._known.entries
-            if each.owner != owner
-            and (self._names is None or each.name in self._names)
-            and (scope.names is None or each.name in scope.names)
-        ]
+    async def _document(self, entry: Entry, path: str) -> list[Chunk]:
+        if not is_current(entry.collection):
+            raise ShareFailed(
+                f"{entry.name} was published by another version of Allma, which stores it "
+                "differently.",
+                "Use the same version on both machines.",
+            )
 
-    async def _search(self, search: Search, k: int | None, scope: SharedScope) -> SharedHits:
-        """Search all folders in scope, and return the `k` best passages; None: all found."""
+        async def read(client: "WeaviateAsyncClient") -> list[Chunk]:
+            return await Tenant(client, entry, SharedScope(), vectors=False).document(path)
+
+        return await self._cluster.call(read, limit=READ_SECONDS)
+
+    async def _search(
+        self,
+        search: Callable[[Sequence[Entry], "WeaviateAsyncClient", float], Awaitable[Searched[T]]],
+        scope: SharedScope,
+    ) -> tuple[Searched[T], tuple[str, ...]]:
+        """Search the folders in scope, and return sentences about what was not searched."""
         known = self._known
         if time.monotonic() < known.rest_until:
-            return SharedHits(notices=(known.failure,))
+            return Searched([], [], []), (known.failure,)
+
+        async def within_time(client: "WeaviateAsyncClient") -> Searched[T]:
+            seconds = self._cluster.first_part(SEARCH_SECONDS) * SEARCHED_SHARE
+            return await search(folders, client, asyncio.get_running_loop().time() + seconds)
+
         try:
-            await self.folders()
-            seen = self._in_scope(await self._owner(), scope)
-            folders = [each for each in seen if is_current(each.collection)]
+            seen = await self.folders()
+            if scope.names is not None:
+                seen = [each for each in seen if each.name in scope.names]
+            folders = sorted((e for e in seen if is_current(e.collection)), key=known.order)
+            unread = [each.name for each in seen if not is_current(each.collection)]
+            notices = _of_another_version(unread)
             if not folders:
-                return SharedHits()
-            every = partial(_search_every, search, folders)
-            found, lost = await self._cluster.call(every, limit=SEARCH_SECONDS)
+                return Searched([], [], []), notices
+            return await self._cluster.call(within_time, limit=SEARCH_SECONDS), notices
         except VectorStoreDown as exc:
             known.failure = f"Shared folders are not searched: {exc.message}"
             known.rest_until = time.monotonic() + REST_SECONDS
-            return SharedHits(notices=(known.failure,))
+            return Searched([], [], []), (known.failure,)
+
+    def _hits(
+        self,
+        found: Sequence[SharedPassage],
+        k: int | None,
+        scope: SharedScope,
+        searched: Searched[T],
+        notices: Sequence[str],
+    ) -> SharedHits:
+        """Return the `k` best passages, all for None, and note which folders had the best."""
         globs = PathGlobs(scope.globs)
-        passages = [p for p in found if not globs or globs.matches(_place(p))]
-        notices = tuple(f"The cluster has lost {name}, which is not searched." for name in lost)
-        return SharedHits(sorted(passages, key=lambda p: -p.passage.score)[:k], notices)
+        wanted = [p for p in found if not globs or globs.matches(_place(p))]
+        best = sorted(wanted, key=lambda p: -p.passage.score)[:k]
+        self._known.note_found(p.passage.shared or "" for p in best[:MANY])
+        late = tuple(each.name for each in searched.late)
+        return SharedHits(best, (*notices, *searched.failed), late)
 
 
 @dataclass
 class _Known:
-    """What was last read of the cluster, and when; `failure`: why searches leave it alone."""
+    """What was last read of the cluster, and when; `failure`: why searches leave it alone.
+
+    `found`: when a folder was last among the best, counted in searches.
+    """
 
     entries: list[Entry] = field(default_factory=list[Entry])
     at: float = float("-inf")
@@ -244,79 +292,16 @@ class _Known:
     frequencies: dict[tuple[str, int, str], int] = field(
         default_factory=dict[tuple[str, int, str], int]
     )
+    found: dict[str, int] = field(default_factory=dict[str, int])
+    searches: int = 0
 
+    def order(self, entry: Entry) -> tuple[int, int]:
+        """Return what folders are ordered by: found recently first, then large ones."""
+        return -self.found.get(entry.name, 0), -entry.chunks
 
-def _queries(
-    weights: Mapping[str, float], counts: Mapping[str, int], k: int
-) -> list[tuple[str, int]]:
-    """Return what to search for in a folder, and how many hits of each.
-
-    Of several terms, Weaviate before 1.38 may leave out the best match while it is not yet written
-    to a segment (weaviate/weaviate#11780), so the rarest are searched alone as well.
-    """
-    there = sorted((t for t in weights if counts.get(t)), key=lambda term: counts[term])
-    if len(there) < 2:
-        return [(term, k) for term in there]
-    return [(" ".join(there), k), *((term, ALONE) for term in there[:MAX_ALONE])]
-
-
-async def _matching(
-    target: "Collection", terms: str, limit: int, scope: SharedScope, *, vectors: bool
-) -> list[Any]:
-    found = await target.query.bm25(
-        terms,
-        query_properties=[TERMS],
-        limit=limit,
-        filters=_condition(scope),
-        include_vector=vectors,
-    )
-    return found.objects
-
-
-async def _count(target: "Collection", term: str) -> int:
-    from weaviate.classes.query import Filter
-
-    where = Filter.by_property(TERMS).equal(term)
-    return (await target.aggregate.over_all(filters=where, total_count=True)).total_count or 0
-
-
-async def _search_every(
-    search: Search, folders: Sequence[Entry], client: "WeaviateAsyncClient"
-) -> tuple[list[SharedPassage], list[str]]:
-    """Return what all folders have, and the names of those that the cluster has lost."""
-    at_once = asyncio.Semaphore(AT_ONCE)
-
-    async def one(entry: Entry) -> list[SharedPassage]:
-        async with at_once:
-            return await search(client, entry)
-
-    results = await asyncio.gather(*map(one, folders), return_exceptions=True)
-    found: list[SharedPassage] = []
-    lost: list[str] = []
-    for entry, result in zip(folders, results, strict=True):
-        if isinstance(result, list):
-            found += result
-        elif any(text in str(result) for text in ("tenant not found", "could not find class")):
-            lost.append(entry.name)
-        else:
-            raise result
-    return found, lost
-
-
-async def _chunks_of(entry: Entry, path: str, client: "WeaviateAsyncClient") -> list[Chunk]:
-    from weaviate.classes.query import Filter, Sort
-
-    found = await collection(client, entry.collection, entry.name).query.fetch_objects(
-        filters=Filter.by_property(PATH).equal(path),
-        sort=Sort.by_property(INDEX),
-        limit=MAX_CHUNKS,
-    )
-    return [chunk_of(each.properties) for each in found.objects]
-
-
-def _passage(entry: Entry, found: Any, score: float, words: WordUse | None = None) -> SharedPassage:
-    vector = found.vector.get("default") if found.vector else None
-    return passage_of(entry.name, chunk_id(found.uuid), found.properties, score, vector, words)
+    def note_found(self, names: Iterable[str]) -> None:
+        self.searches += 1
+        self.found.update(dict.fromkeys(names, self.searches))
 
 
 def _place(found: SharedPassage) -> str:
@@ -328,30 +313,14 @@ def _by_words_only(others: Sequence[Entry], embedder: str | None) -> list[str]:
     """Return a sentence about folders whose vectors do not fit those of the query."""
     if not others:
         return []
-    names = ", ".join(each.name for each in others)
+    names = ", ".join(sorted(each.name for each in others))
     why = "they have vectors of another embedder" if embedder else "nothing is indexed here yet"
     return [f"Keyword search only in {names}: {why}."]
 
 
-def _of_another_version(folders: Sequence[Entry]) -> list[str]:
+def _of_another_version(names: Sequence[str]) -> tuple[str, ...]:
     """Return a sentence about folders whose chunks have another form than this version's."""
-    if not folders:
-        return []
-    names = ", ".join(each.name for each in folders)
-    return [f"Not searched: {names}, published by another version of Allma. Use the same version."]
-
-
-def _condition(scope: SharedScope) -> "Condition | None":
-    """Return what follows from the globs of a scope, as the cluster can filter by it."""
-    globs = PathGlobs(scope.globs)
-    return _filter(glob_filter(globs.included, globs.excluded, ("/",))) if globs else None
-
-
-def _filter(terms: TermFilter) -> "Condition | None":
-    from weaviate.classes.query import Filter
-
-    place = Filter.by_property(PLACE)
-    wanted = [place.contains_all(sorted(each)) for each in terms.any_of]
-    refused = [Filter.not_(place.contains_all(sorted(each))) for each in terms.none_of]
-    parts = [*([Filter.any_of(wanted)] if wanted else []), *refused]
-    return Filter.all_of(parts) if parts else None
+    if not names:
+        return ()
+    why = "published by another version of Allma. Use the same version."
+    return (f"Not searched: {', '.join(names)}, {why}",)

@@ -68,6 +68,10 @@ class Embeddings(Repository):
         )
         return row["dimensions"] if row else None
 
+    def note_switch(self) -> None:
+        """Wake the publisher of shares, which follow to another embedder."""
+        self._db.shares_changed.set()
+
     async def add_vectors(self, embedder: str, vectors: Mapping[bytes, Vector]) -> None:
         """Store the vectors of chunks that were published without them."""
         async with self._db.transaction() as tx:

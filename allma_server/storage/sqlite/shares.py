@@ -16,6 +16,7 @@ from allma_server.storage.sqlite.database import Repository
 from allma_server.storage.sqlite.documents import inside
 from allma_server.storage.sqlite.embeddings import vector_of
 from allma_server.storage.sqlite.rows import as_json, shown_path, storable, stored_path, texts
+from allma_server.types import SHARED
 
 _OWNER = "share_owner"
 """The setting with the id by which a cluster knows this data directory."""
@@ -129,6 +130,16 @@ class Shares(Repository):
             await tx.execute("UPDATE shares SET removed = 1 WHERE id = ?", (share_id,))
             await tx.execute("DELETE FROM share_outbox WHERE share_id = ?", (share_id,))
         self._db.shares_changed.set()
+
+    async def end_unknown(self, name: str) -> Share:
+        """Note that a share is to be erased in the cluster which this catalogue does not know."""
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO shares (path, name, removed) VALUES (?, ?, 1)",
+                (stored_path(f"{SHARED}{name}"), name),
+            )
+        self._db.shares_changed.set()
+        return next(each for each in await self.shares() if each.name == name)
 
     async def forget_share(self, share_id: int) -> None:
         """Remove a share that the cluster has erased."""

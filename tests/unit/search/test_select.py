@@ -36,6 +36,12 @@ def test_the_copy_with_the_shortest_path_comes_first() -> None:
     assert prefer_originals("one", [FIRST, below, copy]) == [FIRST, below, copy]
 
 
+def test_of_the_same_text_the_one_here_is_shown_and_not_the_shared_one() -> None:
+    shared = replace(FIRST, chunk_id=-2, document_id=-2, path="shared: a/b", shared="a")
+    first, second = prefer_originals("one", [replace(shared, score=9.0), FIRST])
+    assert (first.path, first.score, second.path) == (FIRST.path, 9.0, "shared: a/b")
+
+
 def test_of_copies_the_one_under_the_headings_that_are_asked_for_comes_first() -> None:
     earlier = replace(FIRST, heading=["Report 2031"], score=9.5)
     later = replace(FIRST, chunk_id=2, document_id=2, path="/w/x/b.txt", heading=["Report 2032"])

@@ -253,6 +253,15 @@ async def test_a_newer_archive_is_refused(archive: Path, tmp_path: Path) -> None
         await convert_here(archive, tmp_path / "draft")
 
 
+async def test_what_is_imported_is_another_engine_for_a_cluster(
+    archive: Path, config: Config
+) -> None:
+    spoil(archive, "INSERT INTO settings VALUES ('share_owner', 'of the exporting engine')")
+    await import_data(str(archive), config.data_dir, replace=False)
+    async with open_engine(config) as engine:
+        assert await engine.sharing.shares.owner() != "of the exporting engine"
+
+
 async def test_unknown_contents_of_an_archive_are_ignored(archive: Path, config: Config) -> None:
     spoil(
         archive,

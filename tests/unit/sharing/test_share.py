@@ -1,88 +1,32 @@
 """Folders shared through a cluster: found by others, read, kept equal to SQLite, and erased."""
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from allma_server.config import Config
-from allma_server.engine import Engine, open_engine
+from allma_server.engine import open_engine
 from allma_server.errors import DocumentNotFound, InvalidArgument, ShareFailed
-from allma_server.operations import BY_NAME, Call
-from allma_server.storage.cluster.connection import Cluster
-from allma_server.storage.cluster.objects import collection
-from allma_server.storage.shared import chunks, search
-from allma_server.storage.shared.chunks import collection_name
-from allma_server.types import LOCAL, RIGHTS, Principal, SharedFolder
-from tests.cluster import KEY, RunningCluster, run_cluster
+from allma_server.operations import Call
+from allma_server.protocols.mcp.results import succeeded
+from allma_server.protocols.uris import content
+from allma_server.storage.shared import publisher
+from allma_server.types import LOCAL, RIGHTS, Principal
+from tests.cluster import RunningCluster
+from tests.unit.sharing.engines import (
+    EMBEDDER,
+    HARBOUR,
+    KITCHEN,
+    MOUNTAIN,
+    Opens,
+    folder,
+    found,
+    indexed,
+    run,
+    share_of,
+)
 
 pytestmark = pytest.mark.cluster
-
-EMBEDDER = "hashing/words-256"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    with run_cluster(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
-
-
-Opens = Callable[..., contextlib.AbstractAsyncContextManager[Engine]]
-
-
-@pytest.fixture
-def opens(cluster: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
-    """Return what opens an engine, by its name; each has data of its own."""
-    monkeypatch.setenv("ALLMA_VECTOR_STORE_API_KEY", KEY)
-    monkeypatch.setattr(search, "KNOWN_SECONDS", 0.0)
-
-    def opened(name: str, url: str | None = None, embedder: str = EMBEDDER) -> Any:
-        return open_engine(
-            Config(
-                data_dir=tmp_path / f"data of {name}",
-                embedder=embedder,
-                chat_provider="scripted",
-                vector_store="exact",
-                shared_url=url or cluster.url,
-            )
-        )
-
-    return opened
-
-
-async def run(
-    engine: Engine, operation: str, principal: Principal = LOCAL, /, **arguments: Any
-) -> Any:
-    return await BY_NAME[operation](Call(engine, principal), arguments)
-
-
-def folder(tmp_path: Path, name: str, **files: str) -> str:
-    made = tmp_path / name
-    made.mkdir(exist_ok=True)
-    for stem, text in files.items():
-        (made / f"{stem}.md").write_text(text)
-    return str(made)
-
-
-async def indexed(engine: Engine, path: str) -> None:
-    await run(engine, "ingest", paths=[path])
-
-
-async def found(engine: Engine, query: str, principal: Principal = LOCAL, **more: Any) -> list[str]:
-    result = await run(engine, "search", principal, query=query, **more)
-    return [f"{each.path}:{each.start_line}" for each in result.passages]
-
-
-async def share_of(engine: Engine, name: str) -> SharedFolder | None:
-    listed = await run(engine, "shares")
-    return next((each for each in listed.shares if each.name == name), None)
-
-
-HARBOUR = "# Harbour\n\nThe lighthouse keeper is called Edda Holm.\n"
-KITCHEN = "# Kitchen\n\nThe soup of the day is made of leeks and potatoes.\n"
-MOUNTAIN = "# Mountain\n\nThe hut below the summit has twelve beds.\n"
 
 
 async def test_what_others_share_is_found_read_and_gone_again(opens: Opens, tmp_path: Path) -> None:
@@ -219,104 +163,72 @@ async def test_a_name_belongs_to_the_engine_that_took_it(opens: Opens, tmp_path:
         await run(ann, "unshare", path=mine)
 
 
-async def test_local_search_goes_on_while_the_cluster_is_away_and_pending_is_published_later(
-    opens: Opens, unused_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_user_does_not_see_what_is_shared_outside_the_granted_folders(
+    opens: Opens, tmp_path: Path
 ) -> None:
-    port = folder(tmp_path, "port", keeper=HARBOUR)
     async with opens("ann") as ann:
-        await indexed(ann, port)
-        await run(ann, "share", path=port)
-    async with opens("ann", unused_url) as ann:
-        with pytest.raises(ShareFailed, match="Nothing was shared. The cluster at"):
-            await indexed(ann, folder(tmp_path, "more", soup=KITCHEN))
-            await run(ann, "share", path=str(tmp_path / "more"))
-        folder(tmp_path, "port", keeper=HARBOUR.replace("Edda Holm", "Jon Berg"))
-        await run(ann, "sync")
-        result = await run(ann, "search", query="lighthouse keeper")
-        assert "Jon Berg" in result.passages[0].text
-        assert "Shared folders are not searched: The cluster at" in result.notice
-        share = await share_of(ann, "port")
-        assert share is not None and share.pending == 1 and "does not answer" in str(share.reason)
-        done = await run(ann, "unshare", path=str(tmp_path / "port"))
-        assert "The cluster has not erased it yet: The cluster at" in done.message
+        for name, text in (("open", HARBOUR), ("closed", KITCHEN)):
+            await indexed(ann, folder(tmp_path, name, page=text))
+            await run(ann, "share", path=str(tmp_path / name))
+        eve = Principal("eve", RIGHTS["read"], "eve", (str(tmp_path / "open"),))
+        assert [each.name for each in (await run(ann, "shares", eve)).shares] == ["open"]
+        for name in ("open", "closed"):
+            await run(ann, "unshare", path=str(tmp_path / name))
+
+
+async def test_the_uri_of_a_shared_passage_leads_to_its_text(opens: Opens, tmp_path: Path) -> None:
     async with opens("ann") as ann, opens("cid") as cid:
-        assert await ann.sharing.publisher.wait("port", 30)
-        assert await share_of(cid, "port") is None
-        await run(ann, "share", path=port)
-        assert "Jon Berg" in (await run(cid, "read", source="shared: port/keeper.md")).text
-        await run(ann, "unshare", path=port)
+        odd = tmp_path / "odd"
+        odd.mkdir()
+        (odd / "hash # and 100 %.md").write_text(HARBOUR)
+        await indexed(ann, str(odd))
+        await run(ann, "share", path=str(odd))
+        result = await run(cid, "search", query="lighthouse keeper", workspace="shared:odd")
+        [passage] = result.passages
+        excerpt = await run(cid, "read", source=passage.uri)
+        assert (excerpt.path, excerpt.uri) == (passage.path, passage.uri)
+        assert "Edda Holm" in excerpt.text
+        links = [block for block in succeeded(result, links=True).content if block.type != "text"]
+        [uri] = [str(link.uri) for link in links if link.type == "resource_link"]
+        assert (await content(Call(cid, LOCAL), uri)).text.rstrip("\n") == HARBOUR.rstrip("\n")
+        await run(ann, "unshare", path=str(odd))
 
 
-async def test_a_wrong_key_stops_nothing_here(
+async def test_a_long_publishing_does_not_delay_what_is_to_be_erased(
     opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publisher, "BATCH", 1)
+    files = {f"page{n}": f"# Page {n}\n\nNumber {n} of the pages.\n" for n in range(300)}
     async with opens("ann") as ann:
-        monkeypatch.setenv("ALLMA_VECTOR_STORE_API_KEY", "wrong")
-        bay = folder(tmp_path, "bay", keeper=HARBOUR)
+        await indexed(ann, folder(tmp_path, "long", **files))
+        await indexed(ann, folder(tmp_path, "secret", keeper=HARBOUR))
+        await run(ann, "share", path=str(tmp_path / "secret"))
+        await ann.sharing.share(str(tmp_path / "long"), "long")
+        done = await run(ann, "unshare", path=str(tmp_path / "secret"))
+        assert done.message == "secret is no longer shared. The cluster has erased it."
+        share = await share_of(ann, "long")
+        assert share is not None and share.state == "publishing" and share.pending
+        monkeypatch.setattr(publisher, "BATCH", 500)
+        assert await ann.sharing.publisher.wait("long", 60)
+        share = await share_of(ann, "long")
+        assert share is not None and (share.chunks, share.pending) == (300, 0)
+        await run(ann, "unshare", path=str(tmp_path / "long"))
+
+
+async def test_a_share_follows_to_the_next_embedder(opens: Opens, tmp_path: Path) -> None:
+    bay = folder(tmp_path, "bay", keeper=HARBOUR)
+    async with opens("ann", embedder="hashing/words-256") as ann:
         await indexed(ann, bay)
-        with pytest.raises(ShareFailed, match="refuses the API key") as failed:
-            await run(ann, "share", path=bay)
-        assert "config set-key vector_store" in (failed.value.hint or "")
-        result = await run(ann, "search", query="lighthouse")
-        assert result.passages and "refuses the API key" in result.notice
-
-
-async def test_what_the_cluster_lost_is_published_again(
-    opens: Opens, cluster: RunningCluster, tmp_path: Path
-) -> None:
-    files = {f"page{n}": f"# Page {n}\n\nNumber {n} of the pages.\n" for n in range(20)}
-    book = folder(tmp_path, "book", **files)
-    async with opens("ann") as ann:
-        await indexed(ann, book)
-        await run(ann, "share", path=book)
-        identity = await ann.sharing.embedder()
-
-    async def key() -> str:
-        return KEY
-
-    admin = Cluster(cluster.url, key)
-    name = collection_name(identity)
-
-    async def spoil(client: Any) -> None:
-        found = await collection(client, name, "book").query.fetch_objects(limit=3)
-        first, second, _ = found.objects
-        target = collection(client, name, "book")
-        await target.data.delete_by_id(first.uuid)
-        await target.data.update(second.uuid, properties={"version": "of another time"})
-
-    await admin.call(spoil, limit=30)
-    async with opens("ann") as ann, opens("cid") as cid:
-        assert await ann.sharing.publisher.wait("book", 30)
-        for n in (0, 7, 19):
-            assert (
-                f"Number {n} " in (await run(cid, "read", source=f"shared: book/page{n}.md")).text
-            )
-
-        async def drop(client: Any) -> None:
-            await client.collections.use(name).tenants.remove("book")
-
-        await admin.call(drop, limit=30)
-        result = await run(cid, "search", query="Number 7 of the pages")
-        assert "The cluster has lost book" in result.notice
-        repaired = await run(ann, "repair")
-        [check] = [each for each in repaired.checks if each.name == "Shared folders"]
-        assert check.detail == "1 compared with the cluster"
-        assert "Number 7 " in (await run(cid, "read", source="shared: book/page7.md")).text
-        await run(ann, "unshare", path=book)
-    await admin.close()
-
-
-async def test_a_folder_of_another_version_is_named(
-    opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with opens("ann") as ann, opens("bob") as bob:
-        harbour = folder(tmp_path, "harbour", keeper=HARBOUR)
-        await indexed(ann, harbour)
-        await indexed(bob, folder(tmp_path, "kitchen", soup=KITCHEN))
-        await run(ann, "share", path=harbour, name="older")
-        with monkeypatch.context() as newer:
-            newer.setattr(chunks, "SCHEMA", chunks.SCHEMA + 1)
-            result = await run(bob, "search", query="lighthouse soup")
-        assert [each.path for each in result.passages] == [f"{tmp_path}/kitchen/soup.md"]
-        assert "Not searched: older, published by another version of Allma." in result.notice
-        await run(ann, "unshare", path=harbour)
+        await run(ann, "share", path=bay)
+    local = "local/all-MiniLM-L6-v2-int7"
+    async with opens("ann", embedder=local) as ann, opens("cid", embedder=local) as cid:
+        await indexed(cid, folder(tmp_path, "hill", hut=MOUNTAIN))
+        await indexed(ann, bay)
+        await ann.ingestion.wait_until_embedded()
+        assert await ann.embedder.name() == local
+        assert await ann.sharing.publisher.wait("bay", 30)
+        share = await share_of(cid, "bay")
+        assert share is not None and not share.words_only
+        result = await run(cid, "search", query="who looks after the beacon")
+        assert result.passages[0].path == "shared: bay/keeper.md" and not result.notice
+        await run(ann, "unshare", path=bay)
