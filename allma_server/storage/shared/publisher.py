@@ -255,13 +255,14 @@ class Publisher:
         async def count(client: "WeaviateAsyncClient") -> int:
             return await count_objects(collection(client, name, share.name))
 
+        if progress.chunks >= MANY_WRITTEN:
+            await self._call(partial(_write_to_disk, name, share.name))
+        # It also has the cluster open the folder again before anybody searches there.
         if (found := await self._call(count)) != chunks:
             log.info("the cluster holds %s of %s chunks of %s", found, chunks, share.name)
             compare = partial(self._compare, share, name)
             await self._cluster.call(compare, limit=COMPARE_SECONDS)
             await self._write_pending(share, embedder, name)
-        if progress.chunks >= MANY_WRITTEN:
-            await self._call(partial(_write_to_disk, name, share.name))
         owner = await self._shares.owner()
         last = progress.last or share.published
         entry = Entry(share.name, owner, name, embedder or "", documents, chunks, last)

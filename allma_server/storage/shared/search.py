@@ -28,7 +28,7 @@ SEARCH_SECONDS, READ_SECONDS = 3.0, 15.0
 SEARCHED_SHARE = 0.9
 """Of the time of a search, when it ends with what it has: some folders are late."""
 
-REST_SECONDS = 15.0
+REST_SECONDS = 5.0
 """After a failure, searches leave the cluster alone for so long: each would wait for it."""
 
 KNOWN_SECONDS = 2.0

@@ -104,14 +104,10 @@ async def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
     # Of several nodes, one that does not have the first vector yet would accept the second.
     with run_cluster(tmp_path) as one:
         async with store(one.url) as opened:
-            await check_length(opened)
-
-
-async def check_length(opened: WeaviateStore) -> None:
-    await opened.upsert([record(1)])
-    with pytest.raises(VectorStoreDown, match="of another length"):
-        await opened.upsert([record(2, dimensions=9)])
-    assert (await opened.health()).rows == 1
+            await opened.upsert([record(1)])
+            with pytest.raises(VectorStoreDown, match="of another length"):
+                await opened.upsert([record(2, dimensions=9)])
+            assert (await opened.health()).rows == 1
 
 
 @pytest.mark.cluster
