@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Annotated, Literal
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import Field
 from typer.main import get_group
 from typer.testing import CliRunner
 
-from allma_server.cli.commands import app
+from allma_server.cli.commands import MODULES, app
 from allma_server.cli.commands.operations import OTHER_NAMES, program_of, without_command
 from allma_server.cli.output import Output
 from allma_server.cli.page import Page
@@ -65,6 +66,12 @@ def run(*arguments: str, program: typer.Typer | None = None, code: int = 0) -> s
     result = CliRunner().invoke(made, arguments, prog_name="allma symbols")
     assert result.exit_code == code, result.output
     return result.output
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_command_of_a_module_is_listed(module: str) -> None:
+    declared = get_group(import_module(f"allma_server.cli.commands.{module}").app).commands
+    assert sorted(declared) == sorted(MODULES[module].split())
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
