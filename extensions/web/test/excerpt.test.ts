@@ -12,6 +12,8 @@ test("an excerpt begins shortly before the first word of the query", () => {
 test("an excerpt shows where most words of the query are together", () => {
   const text = `The limit is told below. ${"Nothing here. ".repeat(40)}Retry limit: seven.`;
   expect(excerptOf(text, "retry limit", 100)).toMatch(/Retry limit: seven\.$/);
+  const code = `${"x = 1; ".repeat(40)}limit = 7; y = 2; z = 3; retry(limit) ${"x = 1; ".repeat(40)}`;
+  expect(excerptOf(code, "retry limit", 100, 10)).toMatch(/^….{10}retry\(limit\)/);
 });
 
 test("the words of a query are marked, and markup is shown as text", () => {

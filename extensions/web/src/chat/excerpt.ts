@@ -14,15 +14,16 @@ export function excerptOf(text: string, query: string, length: number, before = 
   return `${start > 0 ? "…" : ""}${text.slice(start, end)}${end < text.length ? "…" : ""}`;
 }
 
-/** Where the stretch of a length begins that has most different words; 0 without any. */
+/** Where most different words are closest together, within a length; 0 without any. */
 function firstOfMost(text: string, pattern: RegExp | null, length: number): number {
   const found = pattern ? [...text.matchAll(pattern)] : [];
-  let best = 0;
-  let most = 0;
+  let best = { index: 0, words: 0, span: 0 };
   for (const [at, { index }] of found.entries()) {
     const near = found.slice(at).filter((each) => each.index < index + length);
-    const words = new Set(near.map(([word]) => word.toLowerCase()));
-    if (words.size > most) [best, most] = [index, words.size];
+    const firsts = new Map(near.reverse().map((each) => [each[0].toLowerCase(), each.index]));
+    const span = Math.max(...firsts.values()) - index;
+    const isCloser = firsts.size === best.words && span < best.span;
+    if (firsts.size > best.words || isCloser) best = { index, words: firsts.size, span };
   }
-  return best;
+  return best.index;
 }
