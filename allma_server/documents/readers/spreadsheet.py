@@ -14,6 +14,7 @@ from typing import TypeAlias
 import python_calamine as calamine
 
 from allma_server.documents.builder import DocumentBuilder
+from allma_server.documents.readers import reader_of
 from allma_server.documents.readers.number_format import NumberFormat
 from allma_server.documents.readers.sheet_rows import Row, add_sheet, trimmed
 from allma_server.documents.readers.spreadsheet_formats import SheetFormats, xlsx_formats
@@ -41,6 +42,9 @@ _Value: TypeAlias = (
 _EXCEL_4 = tuple(bytes((9, version, size, 0)) for version, size in ((0, 4), (2, 6), (4, 6)))
 """How files of Excel 2, 3 and 4 begin."""
 
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_HEAD = 8_000
+
 _MAX_CELLS = 20_000_000
 """Cells that the used range of a sheet may have: the library allocates all, also empty ones."""
 
@@ -49,6 +53,10 @@ def read(data: bytes, path: PurePath) -> Extract:
     """Read a workbook (.xlsx, .xlsb, .xls), also hidden sheets; macros are ignored."""
     if path.name.startswith("~$"):
         raise NothingToIndex("Excel keeps it while a workbook is open.")
+    if data.lstrip(_BLANK)[:1] == b"<":
+        # Many programs export a web page as .xls, and Excel 2003 wrote XML.
+        is_xml = b"urn:schemas-microsoft-com:office:spreadsheet" in data[:_HEAD]
+        return reader_of("xml" if is_xml else "html")(data, path)
     is_old = data.startswith(OLE)
     if is_old:
         check_password(data)

@@ -122,6 +122,15 @@ def test_a_sheet_of_a_million_empty_rows_is_read_in_bounded_time() -> None:
     assert time.process_time() - began < 5
 
 
+def test_web_pages_and_xml_named_as_workbooks_are_read() -> None:
+    cells = "<tr><th>City</th><th>People</th></tr><tr><td>Rome</td><td>48</td></tr>"
+    page = f"\ufeff<html><body><table>{cells}</table></body></html>".encode()
+    assert "City | People\nRome | 48" in read(page, "export.xls").text
+    names = 'xmlns="urn:schemas-microsoft-com:office:spreadsheet"'
+    book = f"<?xml version='1.0'?><Workbook {names}><Data>Rome</Data></Workbook>".encode()
+    assert "Rome" in read(book, "export.xls").text
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
