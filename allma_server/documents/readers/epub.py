@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -11,7 +12,7 @@ from allma_server.documents.readers.decoding import decode
 from allma_server.documents.readers.elements import attribute, children, name
 from allma_server.documents.readers.html import page_blocks, write_blocks
 from allma_server.documents.readers.zip_package import ZipPackage, resolve
-from allma_server.errors import UnreadableDocument
+from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.types import Extract
 
 _CONTAINER = "META-INF/container.xml"
@@ -42,8 +43,10 @@ def read(data: bytes, path: PurePath) -> Extract:
     book = _book(package)
     labels = _labels(package, book.table_of_contents)
     outline = Outline()
-    for page in book.pages:
-        _add_page(outline, package, page, labels.get(page, ""))
+    unread = [page for page in book.pages if not _add_page(outline, package, page, labels)]
+    if unread and len(unread) < len(book.pages):
+        outline.add_heading(0, "Chapters that were not read")
+        outline.add_paragraph("\n".join(f"{page} (it is missing or damaged)" for page in unread))
     extract = outline.build(
         "The book has no text.",
         title=book.metadata.get("title"),
@@ -87,7 +90,7 @@ def _book(package: ZipPackage) -> _Book:
     metadata: dict[str, str] = {}
     for each in children(root, "metadata"):
         metadata.setdefault(name(each), each.text or "")
-    read_in_order = dict.fromkeys(part for part in spine if part in pages & package.names)
+    read_in_order = dict.fromkeys(part for part in spine if part in pages)
     return _Book(list(read_in_order), contents, metadata)
 
 
@@ -108,11 +111,16 @@ def _labels(package: ZipPackage, contents: list[str]) -> dict[str, str]:
     return labels
 
 
-def _add_page(outline: Outline, package: ZipPackage, part: str, label: str) -> None:
+def _add_page(outline: Outline, package: ZipPackage, part: str, labels: Mapping[str, str]) -> bool:
+    """Append a page; return whether it can be read."""
     try:
         blocks = page_blocks(decode(package.read(part)))
+    except NothingToIndex:
+        return True  # it is empty
     except UnreadableDocument:
-        return  # it is empty, or one damaged page of many
+        return False
+    label = labels.get(part, "")
     if label and not any(block.kind == "heading" for block in blocks):
         outline.add_heading(1, label, 0)
     write_blocks(blocks, outline)
+    return True

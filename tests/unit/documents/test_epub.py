@@ -1,3 +1,5 @@
+import zipfile
+from io import BytesIO
 from pathlib import PurePath
 
 import pytest
@@ -33,6 +35,16 @@ def test_chapters_come_in_reading_order_below_their_titles() -> None:
 def test_a_page_that_refers_to_itself_is_read_once() -> None:
     data = saved({"a.xhtml": "<p>Once only.</p><iframe src='a.xhtml'></iframe>"})
     assert read(data).text == "Once only."
+
+
+def test_chapters_that_cannot_be_read_are_listed() -> None:
+    whole = saved({"a.xhtml": "<p>Kept.</p>", "b.xhtml": "", "c.xhtml": "<p>Gone.</p>"})
+    with zipfile.ZipFile(BytesIO(whole)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    del parts["OEBPS/c.xhtml"]
+    text = read(package(parts)).text
+    assert text.startswith("Kept.\n\nChapters that were not read\n\nOEBPS/c.xhtml (it is")
+    assert "b.xhtml" not in text
 
 
 ENCRYPTION = '<e xmlns:x="urn:x"><x:EncryptionMethod Algorithm="http://ns.example/{}"/></e>'
