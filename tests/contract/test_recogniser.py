@@ -4,13 +4,15 @@
 """
 
 from collections.abc import Callable
+from io import BytesIO
+from pathlib import PurePath
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from allma_server.documents.ocr.lines import confidence_of, has_known_letters, text_of
-from allma_server.documents.ocr.page_images import Pixels
+from allma_server.documents.ocr.page_images import Pixels, page_pixels
 from allma_server.documents.ocr.recognisers import (
     RECOGNISERS,
     Recognise,
@@ -56,6 +58,15 @@ def test_lines_are_read_with_their_places(name: str, recognise: Recognise) -> No
         assert all(0 <= x <= width and 0 <= y <= height for x, y in line.corners)
         (left, top), _, (right, bottom), _ = line.corners
         assert left < right and top < bottom
+
+
+@pytest.mark.parametrize("white", [4_095, 65_535])
+def test_a_scan_of_more_than_8_bits_is_read(name: str, recognise: Recognise, white: int) -> None:
+    grey = np.asarray(DRAWN[name]("It is number 4711").convert("L"), np.uint16)
+    file = BytesIO()
+    Image.fromarray(np.where(grey > 128, white, white // 9).astype(np.uint16)).save(file, "TIFF")
+    page = page_pixels(file.getvalue(), PurePath("a.tif"), 1)
+    assert text_of(recognise(page)) == "It is number 4711"
 
 
 def test_a_page_without_text_has_no_lines(recognise: Recognise) -> None:

@@ -28,6 +28,9 @@ finds no more lines.
 
 _DPI = 200
 
+_DEEP = ("I", "F")
+"""How Pillow names greys of more than 8 bits."""
+
 
 def page_pixels(data: bytes, path: PurePath, page: int) -> Pixels:
     """Return a page, counted from 1, scaled down to MAX_SIDE.
@@ -49,9 +52,18 @@ def _picture(data: bytes, page: int) -> Pixels:
             layers.thumbnail((MAX_SIDE, MAX_SIDE))
             paper = Image.new("RGBA", layers.size, "white")
             return np.asarray(Image.alpha_composite(paper, layers).convert("RGB"))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith(_DEEP):
+            upright = Image.fromarray(_shades(np.asarray(upright, np.float64)))
+        upright = upright.convert("RGB")
         upright.thumbnail((MAX_SIDE, MAX_SIDE))
         return np.asarray(upright)
+
+
+def _shades(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return 256 shades of grey; Pillow would cut what is brighter, which is the paper."""
+    values = np.nan_to_num(values, posinf=0, neginf=0).clip(0)
+    return (values * (255 / max(1e-9, float(values.max())))).astype(np.uint8)
 
 
 def _pdf_page(data: bytes, page: int) -> Pixels:
