@@ -18,12 +18,16 @@ from allma_server._internal.path_text import actual, readable
 from allma_server.cli.output import Output, Text
 from allma_server.cli.streams import CONTROLS
 from allma_server.locations import terminal_links
+from allma_server.types import format_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from allma_server.search.snippets import Row
     from allma_server.types import Passage
+
+NOT_BY_LINE = frozenset({None, *"archive docx epub msg odf pdf pptx rtf spreadsheet".split()})
+"""Formats, and None for pictures, whose lines only Allma knows."""
 
 MAX_LINE_WIDTH = 100
 """Longer lines of prose are hard to read, even on a wide terminal."""
@@ -62,13 +66,22 @@ class Page:
         self.output.print(item)
 
     def location(
-        self, path: str, line: int | None = None, style: str = "bold cyan", *, whole: bool = False
+        self,
+        path: str,
+        line: int | None = None,
+        style: str = "bold cyan",
+        *,
+        whole: bool = False,
+        page: int | None = None,
     ) -> Text:
-        """Return `path` or `path:line`, as editors open it; on a terminal it is a link."""
+        """Return `path` or `path:line`, as editors open it; on a terminal it is a link.
+
+        The link leads to `page`, if there is one and the viewer can.
+        """
         relative = self.cwd and not whole
         name = path.removeprefix(self.cwd.rstrip(os.sep) + os.sep) if relative else path
         is_link = self.terminal and Path(path).is_absolute()
-        address = link(actual(path), line) if is_link else None
+        address = link(actual(path), line, page) if is_link else None
         return Text(readable(f"{name}:{line}" if line else name), style, address)
 
     def columns(self, rows: Sequence[Sequence[str | Text]]) -> Iterator[Text]:
@@ -138,13 +151,19 @@ def page_of(output: Output, words: str = "", *, whole: bool = False) -> Page:
     return Page(output, cwd, words, whole)
 
 
-def link(path: str, line: int | None) -> str | None:
-    """Return the address of a line for this terminal's links; None if it has none."""
+def link(path: str, line: int | None, page: int | None = None) -> str | None:
+    """Return the address of a page or line for this terminal's links; None if it has none.
+
+    Viewers of PDF open a page. Those of Office documents and books open only the file.
+    """
     kind = terminal_links()
+    if kind == "none":
+        return None
     uri = Path(path).as_uri()
-    if kind == "none" or line is None or kind == "file":
-        return None if kind == "none" else uri
-    return f"{uri}#{line}" if kind == "number" else f"{uri}#L{line}"
+    place = {"line": f"#L{line}", "number": f"#{line}", "file": ""}[kind] if line else ""
+    if format_of(path) in NOT_BY_LINE:
+        place = f"#page={page}" if page and place and format_of(path) == "pdf" else ""
+    return f"{uri}{place}"
 
 
 def local_time(iso: str) -> str:

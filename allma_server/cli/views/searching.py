@@ -69,7 +69,9 @@ def source_line(
 
     `line`: the number of the line to go to; the first one by default.
     """
-    place = page.location(source.path, line or source.start_line, style or "bold cyan")
+    place = page.location(
+        source.path, line or source.start_line, style or "bold cyan", page=source.page
+    )
     text = Text(f"{label} ") + place
     if source.page is not None:
         text.append(f"  {page_label(source.path, source.page)}")

@@ -209,6 +209,10 @@ def test_a_terminal_gets_links() -> None:
     text = shown(types.SearchResult([PASSAGE]), terminal=True)
     assert ";file:///work/notes/guide.md#L14\x1b\\" in text
     assert "notes/guide.md:14" in plain(text)
+    for name, page, place in (("a.pdf", 3, "#page=3"), ("a.pptx", 3, ""), ("a.xlsx", None, "")):
+        found = replace(PASSAGE, path=f"/work/{name}", page=page)
+        linked = shown(types.SearchResult([found]), terminal=True)
+        assert f";file:///work/{name}{place}\x1b\\" in linked
 
 
 def test_words_are_highlighted_by_their_stems() -> None:
