@@ -4,6 +4,7 @@ Cells of tables have the text that the program displayed. Deleted text is not re
 footnotes and descriptions of pictures are.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
@@ -30,6 +31,9 @@ _SKIPPED = frozenset(
     "table-of-content-source alphabetical-index-source calculation-settings".split()
 )
 _SHAPES = ("frame", "custom-shape", "text-box")
+_FIELD = re.compile(r"<[a-z/]{1,20}>")
+"""A field on the master of slides, such as `<number>`."""
+
 _EMPTY = "The document has no text."
 _MAX_HEADING = 9
 
@@ -150,7 +154,7 @@ class _Writer:
 
     def add_page_edges(self, edges: Iterable[_Element]) -> None:
         """Add headers and footers, each text once; skip those without letters (page numbers)."""
-        texts = dict.fromkeys(map(block_text, edges))
+        texts = dict.fromkeys(_FIELD.sub("", block_text(edge)).strip() for edge in edges)
         if texts := [text for text in texts if any(map(str.isalpha, text))]:
             self.outline.add_heading(0, "Headers and footers")
         for text in texts:

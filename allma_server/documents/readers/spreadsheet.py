@@ -6,7 +6,7 @@ result.
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import PurePath
 from typing import TypeAlias
@@ -17,7 +17,12 @@ from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_of
 from allma_server.documents.readers.number_format import NumberFormat
 from allma_server.documents.readers.sheet_rows import Row, add_sheet, trimmed
-from allma_server.documents.readers.spreadsheet_formats import SheetFormats, xlsx_formats
+from allma_server.documents.readers.spreadsheet_formats import (
+    SheetFormats,
+    sheet_parts,
+    xlsx_formats,
+)
+from allma_server.documents.readers.spreadsheet_notes import sheet_notes
 from allma_server.documents.readers.spreadsheet_records import xls_formats, xlsb_formats
 from allma_server.documents.readers.zip_package import (
     OLE,
@@ -26,7 +31,7 @@ from allma_server.documents.readers.zip_package import (
     check_password,
 )
 from allma_server.errors import NothingToIndex, UnreadableDocument
-from allma_server.types import Extract
+from allma_server.types import Extract, Section
 
 _Value: TypeAlias = (
     int
@@ -44,6 +49,8 @@ _EXCEL_4 = tuple(bytes((9, version, size, 0)) for version, size in ((0, 4), (2, 
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _HEAD = 8_000
+
+_EMPTY = "The workbook has no values."
 
 _MAX_CELLS = 20_000_000
 """Cells that the used range of a sheet may have: the library allocates all, also empty ones."""
@@ -68,6 +75,22 @@ def read(data: bytes, path: PurePath) -> Extract:
     formats = xlsx_formats(package) or xlsb_formats(package) if package else xls_formats(data)
     _check_sizes(formats)
     document = DocumentBuilder()
+    metadata = _add_sheets(document, data, formats)
+    if package is None:
+        return document.build(_EMPTY, metadata=metadata)
+    for name, part in sheet_parts(package).items():
+        like = Section(0, 0, heading=(name, "Comments, text boxes and charts"))
+        document.add_section("\n".join(sheet_notes(package, part)), like)
+    properties = package.properties()
+    metadata["author"] = properties.get("creator", "")
+    metadata["language"] = properties.get("language", "")
+    return document.build(_EMPTY, title=properties.get("title"), metadata=metadata)
+
+
+def _add_sheets(
+    document: DocumentBuilder, data: bytes, formats: Mapping[str, SheetFormats]
+) -> dict[str, str]:
+    """Append the cells of each sheet; return the numbers of sheets and rows."""
     try:
         with calamine.CalamineWorkbook.from_filelike(BytesIO(data)) as book:
             names = [
@@ -79,7 +102,7 @@ def read(data: bytes, path: PurePath) -> Extract:
             rows = sum(
                 _add(document, book, name, formats.get(name) or SheetFormats({})) for name in names
             )
-            sheets = str(len(book.sheet_names))
+            return {"sheets": str(len(book.sheet_names)), "rows": str(rows)}
     except calamine.PasswordError as exc:
         raise UnreadableDocument(PASSWORD) from exc
     except (calamine.CalamineError, OSError, ValueError) as exc:
@@ -90,12 +113,6 @@ def read(data: bytes, path: PurePath) -> Extract:
         if type(exc).__name__ != "PanicException":
             raise
         raise UnreadableDocument("The workbook is badly damaged.") from exc
-    properties = package.properties() if package else {}
-    return document.build(
-        "The workbook has no values.",
-        title=properties.get("title"),
-        metadata={"sheets": sheets, "rows": str(rows), "author": properties.get("creator", "")},
-    )
 
 
 def _check_sizes(formats: dict[str, SheetFormats]) -> None:

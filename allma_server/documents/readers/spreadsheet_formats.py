@@ -19,6 +19,7 @@ _ERROR = re.compile(
     rb"(?:(?!</(?:\w+:)?c>).){0,2000}?<(?:\w+:)?v>(#[A-Z0-9/?!_]{1,20})<",
     re.DOTALL,
 )
+_WORKBOOK = "xl/workbook.xml"
 _ROW_BITS, _COLUMN_BITS = 40, 20
 _MAX = 1 << _COLUMN_BITS
 
@@ -76,16 +77,19 @@ def styles_of(used: Iterable[int], codes: Mapping[int, str]) -> dict[int, Number
 
 def xlsx_formats(package: ZipPackage) -> dict[str, SheetFormats]:
     """Return the formats of each sheet by its name."""
-    workbook = package.root("xl/workbook.xml")
-    if workbook is None:
-        return {}
-    styles = _xlsx_styles(package)
-    found: dict[str, SheetFormats] = {}
-    for sheet in children(workbook, "sheets"):
-        part = package.target("xl/workbook.xml", attribute(sheet, "id"))
+    parts = sheet_parts(package)
+    styles = _xlsx_styles(package) if parts else {}
+    return {name: _of_part(package.read(part), styles) for name, part in parts.items()}
+
+
+def sheet_parts(package: ZipPackage) -> dict[str, str]:
+    """Return the part of each sheet of an .xlsx file by its name."""
+    parts: dict[str, str] = {}
+    for sheet in children(package.root(_WORKBOOK), "sheets"):
+        part = package.target(_WORKBOOK, attribute(sheet, "id"))
         if name(sheet) == "sheet" and part in package.names:
-            found[sheet.get("name", "")] = _of_part(package.read(part), styles)
-    return found
+            parts[sheet.get("name", "")] = part
+    return parts
 
 
 def _xlsx_styles(package: ZipPackage) -> dict[int, NumberFormat]:

@@ -1,6 +1,8 @@
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from io import BytesIO
 from pathlib import PurePath
 
 import pytest
@@ -12,7 +14,7 @@ from allma_server.documents.readers.zip_package import OLE
 from allma_server.errors import NothingToIndex, UnreadableDocument
 from allma_server.secrets import mask_extract
 from allma_server.types import Extract, common_heading
-from tests.unit.documents.office_files import package, row, xls, xlsb, xlsx
+from tests.unit.documents.office_files import package, relations, row, xls, xlsb, xlsx
 
 PERCENT = (
     '<numFmts><numFmt numFmtId="170" formatCode="0.0%"/></numFmts>'
@@ -120,6 +122,35 @@ def test_a_sheet_of_a_million_empty_rows_is_read_in_bounded_time() -> None:
     extract = read(xlsx({"S": row(1, "first") + row(1_000_000, "last")}))
     assert extract.text == "first\nlast"
     assert time.process_time() - began < 5
+
+
+def test_comments_text_boxes_and_charts_follow_the_cells() -> None:
+    comments = (
+        '<c><commentList><comment ref="B2"><text><r><t>Ask </t></r><r><t>Ann</t></r></text>'
+        '</comment><comment ref="C3"><text><t>[Threaded comment] upgrade</t></text></comment>'
+        "</commentList></c>"
+    )
+    drawing = (
+        '<d xmlns:a="urn:a"><sp><nvSpPr><cNvPr descr="A red lighthouse"/></nvSpPr></sp>'
+        "<txBody><a:p><a:r><a:t>In a box</a:t></a:r></a:p></txBody></d>"
+    )
+    chart = "<c><title><t>Sales</t></title><ser><val><pt idx='0'><v>4711</v></pt></val></ser></c>"
+    parts = {
+        "xl/worksheets/_rels/sheet1.xml.rels": relations(
+            ("comments", "../c.xml"), ("threadedComment", "../t.xml"), ("drawing", "../d.xml")
+        ),
+        "xl/_rels/d.xml.rels": relations(("chart", "chart.xml")),
+        "xl/c.xml": comments,
+        "xl/t.xml": '<t><threadedComment ref="C3"><text>Too high?</text></threadedComment></t>',
+        "xl/d.xml": drawing,
+        "xl/chart.xml": chart,
+    }
+    with zipfile.ZipFile(BytesIO(xlsx({"S": row(1, "x")}))) as book:
+        parts |= {name: book.read(name).decode() for name in book.namelist()}
+    extract = read(package(parts))
+    notes = "B2: Ask Ann\nC3: Too high?\n[Image: A red lighthouse]\nIn a box\nSales"
+    assert extract.text == f"x\n\n{notes}"
+    assert extract.sections[1].heading == ("S", "Comments, text boxes and charts")
 
 
 def test_web_pages_and_xml_named_as_workbooks_are_read() -> None:
