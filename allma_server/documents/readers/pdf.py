@@ -23,7 +23,7 @@ from allma_server.documents.builder import DocumentBuilder
 from allma_server.documents.readers import reader_for
 from allma_server.documents.readers.pdf_outline import Heading, headings_by_page, split_by_headings
 from allma_server.documents.readers.pdf_text import page_text
-from allma_server.errors import NothingToIndex, NotRecognised, UnreadableDocument
+from allma_server.errors import AllmaError, NothingToIndex, NotRecognised, UnreadableDocument
 from allma_server.types import SCANNED, Extract, Section, page_ranges
 
 if TYPE_CHECKING:
@@ -121,23 +121,43 @@ def _add_pages(document: DocumentBuilder, pages: list[_Page]) -> None:
 
 
 def _add_attachments(document: DocumentBuilder, fallback: OpenFallback) -> None:
-    files = list(fallback().attachments())
-    document.add_section("\n".join(f"Attachment: {name}" for name, _ in files))
+    lines: list[str] = []
+    extracts: list[tuple[str, Extract]] = []
     unread = _MAX_ATTACHED_BYTES
-    for name, data in files:
-        path = PurePath(name)
-        reader = reader_for(path)
+    for name, data in fallback().attachments():
         unread -= len(data or b"")
-        # Attachments inside attachments are only named.
-        if reader is None or data is None or unread < 0 or path.suffix.lower() in (".pdf", ".eml"):
-            continue
-        try:
-            extract = reader(data, path)
-        except MemoryError:
-            raise
-        except Exception:
-            continue  # a failing attachment must not fail the document
+        found = _attached(name, data, unread)
+        if isinstance(found, Extract):
+            extracts.append((name, found))
+        reason = f" ({found.rstrip('.')})" if isinstance(found, str) and found else ""
+        lines.append(f"Attachment: {name}{reason}")
+    document.add_section("\n".join(lines))
+    for name, extract in extracts:
         document.add_embedded(extract, (name,))
+
+
+def _attached(name: str, data: bytes | None, unread: int) -> Extract | str:
+    """Return an attachment, or why it is not read; an empty reason if it is no kind of text."""
+    path = PurePath(name)
+    reader = reader_for(path)
+    if reader is None:
+        return ""
+    if path.suffix.lower() in (".pdf", ".eml"):
+        return "attached PDF files and messages are not read"
+    if data is None:
+        return "it is damaged or too large"
+    if unread < 0:
+        return f"all attachments have more than {_MAX_ATTACHED_BYTES >> 20} MB"
+    try:
+        return reader(data, path)
+    except MemoryError:
+        raise
+    except NothingToIndex:
+        return ""
+    except AllmaError as exc:
+        return exc.message
+    except Exception:
+        return "it cannot be read"  # a failing attachment must not fail the document
 
 
 def _contents(data: bytes, fallback: OpenFallback) -> _Contents:

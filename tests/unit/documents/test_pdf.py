@@ -389,7 +389,12 @@ def test_attached_files_are_named_and_read() -> None:
 def test_an_unreadable_attachment_does_not_affect_the_rest() -> None:
     extract = read(with_attachments(bad_docx=b"no zip", good_txt=b"read me"))
     assert headed(extract)[1:] == [
-        (None, (), "Attachment: bad.docx\nAttachment: good.txt"),
+        (
+            None,
+            (),
+            "Attachment: bad.docx (It is not a Word document, although its name says so)\n"
+            "Attachment: good.txt",
+        ),
         (None, ("good.txt",), "read me"),
     ]
 
@@ -406,4 +411,5 @@ def test_an_attachment_over_the_unpacked_limit_is_only_named() -> None:
     start = data.index(b"stream\n" + plain[:20]) + len(b"stream\n")
     data = data[:start] + packed + data[start + len(plain) :]
     data = data.replace(b"/Length %d" % len(plain), b"/Filter/FlateDecode/Length %d" % len(packed))
-    assert headed(read(data)) == [(1, (), "the page"), (None, (), "Attachment: bomb.txt")]
+    named = "Attachment: bomb.txt (it is damaged or too large)"
+    assert headed(read(data)) == [(1, (), "the page"), (None, (), named)]
