@@ -99,11 +99,13 @@ class _Document:
         self._add_comments()
         core = _related(self._package.rels, "core-properties")
         properties: Any = getattr(core[0], "core_properties", None) if core else None
-        author = properties.author if properties else ""
+        author, language = (properties.author, properties.language) if properties else ("", "")
+        styles = self._part("styles")
+        usual = next(styles.iter("{*}lang"), None) if styles is not None else None
         return self._outline.build(
             "The document has no text.",
             title=(properties.title if properties else "") or self._title,
-            metadata={"author": author},
+            metadata={"author": author, "language": language or attribute(usual, "val")},
         )
 
     # --- blocks -----------------------------------------------------------------------------

@@ -53,7 +53,8 @@ def read(data: bytes, path: PurePath) -> Extract:
     main = next((part for part in (body if body is not None else ()) if name(part)), None)
     if main is None:
         raise UnreadableDocument("It is not an OpenDocument file, or its body is missing.")
-    metadata = {"author": properties["creator"], "language": properties["language"]}
+    language = properties["language"] or _usual_language(styles)
+    metadata = {"author": properties["creator"], "language": language}
     if name(main) == "spreadsheet":
         document = DocumentBuilder()
         tables = [part for part in main if name(part) == "table"]
@@ -95,6 +96,16 @@ def _parts(data: bytes, package: ZipPackage | None) -> tuple[_Element, _Element,
         if name(each) in properties:
             properties[name(each)] = each.text or ""
     return content, styles, properties
+
+
+def _usual_language(styles: _Element) -> str:
+    """Return the language of the default style; empty if it has none."""
+    for style in styles.iter("{*}default-style") if styles is not None else ():
+        for properties in style.iter("{*}text-properties"):
+            language, country = (attribute(properties, each) for each in ("language", "country"))
+            if language not in ("", "none", "zxx"):
+                return f"{language}-{country}" if country not in ("", "none") else language
+    return ""
 
 
 def _page_edges(styles: _Element) -> Iterator[_Element]:

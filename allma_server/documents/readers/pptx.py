@@ -5,6 +5,7 @@ of the screen readers.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -56,7 +57,7 @@ def read(data: bytes, path: PurePath) -> Extract:
         metadata={
             "slides": str(len(slides)),
             "author": properties.get("creator", ""),
-            "language": properties.get("language", ""),
+            "language": properties.get("language") or presentation.language(),
         },
     )
 
@@ -71,12 +72,19 @@ class _Presentation:
         self._part = ""
         self._masters: dict[str, None] = {}
         self._footers: dict[str, None] = {}
+        self._languages = Counter[str]()
+
+    def language(self) -> str:
+        """Return the language that most pieces of text are in; empty if none says so."""
+        return next((language for language, _ in self._languages.most_common(1)), "")
 
     def add_slide(self, number: int, part: str) -> None:
         root = self._package.root(part)
         if root is None:
             return
         self._part = part
+        languages = (attribute(each, "lang") for each in root.iter("{*}rPr"))
+        self._languages.update(filter(None, languages))
         self.outline.begin_page(number)
         shapes = list(_shapes(child(child(root, "cSld"), "spTree")))
         titles = [shape for shape in shapes if _placeholder(shape) in _TITLES]

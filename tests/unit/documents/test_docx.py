@@ -109,7 +109,8 @@ def test_title_and_author_come_from_the_document() -> None:
     document.core_properties.author = "Ann"
     document.add_paragraph("text")
     extract = read(saved(document))
-    assert (extract.title, extract.metadata) == ("Annual report", {"author": "Ann"})
+    found = {"author": "Ann", "language": "en-US"}
+    assert (extract.title, extract.metadata) == ("Annual report", found)
 
 
 def test_tracked_changes_count_as_accepted() -> None:
