@@ -15,9 +15,8 @@ from allma_server.documents.readers.zip_package import ZipPackage
 
 _CELL = re.compile(rb'<(?:\w+:)?c\s(?=[^>]*?\br="([A-Z]{1,3})(\d{1,7})")(?:[^>]*?\bs="(\d{1,6})")?')
 _ERROR = re.compile(
-    rb'<(?:\w+:)?c\s(?=[^>]*?\bt="e")[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>'
-    rb"(?:(?!</(?:\w+:)?c>).){0,2000}?<(?:\w+:)?v>(#[A-Z0-9/?!_]{1,20})<",
-    re.DOTALL,
+    rb'<(?:\w+:)?c\s(?=[^>]*?\bt="e")[^>]*?\br="([A-Z]{1,3})(\d{1,7})"[^>]*>\s*'
+    rb"(?:<(?:\w+:)?f\b[^>]*>(?:[^<]*</(?:\w+:)?f>)?\s*)?<(?:\w+:)?v>(#[A-Z0-9/?!_]{1,20})<"
 )
 _WORKBOOK = "xl/workbook.xml"
 _ROW_BITS, _COLUMN_BITS = 40, 20
