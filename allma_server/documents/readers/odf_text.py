@@ -90,13 +90,16 @@ def sheet_rows(table: _Element) -> Iterator[Row]:
     number = 1
     for element in _rows(table):
         cells: list[str] = []
+        column = 0
         for cell in element:
             if name(cell) in ("table-cell", "covered-table-cell"):
                 text = block_text(cell) if len(cell) else ""
                 count = repeated(cell, "number-columns-repeated")
-                count = min(count, _MAX_COLUMNS - len(cells))
-                shown = min(count, _MAX_REPEATED_CELLS)
-                cells += [text] * shown + [""] * (count - shown)
+                count = min(count, _MAX_COLUMNS - column)
+                if text:  # most rows end with thousands of empty cells
+                    cells += [""] * (column - len(cells))
+                    cells += [text] * min(count, _MAX_REPEATED_CELLS)
+                column += count
         count = repeated(element, "number-rows-repeated")
         row = trimmed(number, 1, cells)
         if row is not None:

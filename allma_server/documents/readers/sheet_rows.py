@@ -48,7 +48,7 @@ class _Group:
 def trimmed(number: int, column: int, cells: Sequence[str]) -> Row | None:
     """Return a row, each cell as one line, without the empty ones at both ends; None if all are."""
     texts = [clean(" ".join(cell[:MAX_CELL].split())) if cell else "" for cell in cells]
-    used = [at for at, text in enumerate(texts) if not is_blank(text)]
+    used = [at for at, text in enumerate(texts) if text and not is_blank(text)]
     if not used:
         return None
     return Row(number, column + used[0], texts[used[0] : used[-1] + 1])
