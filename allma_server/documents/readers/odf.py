@@ -142,7 +142,7 @@ class _Writer:
         self._numbered = numbered
         self._numbers = numbers
         self._package = package
-        self._objects: set[str] = set()
+        self._objects = {"content.xml"}
 
     def add_page(self, number: int, page: _Element) -> None:
         self.outline.begin_page(number)

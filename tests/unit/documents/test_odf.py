@@ -84,7 +84,7 @@ def test_embedded_sheets_and_formulas_are_read_once() -> None:
     sheet = f"<table:table>{cells('Year', 'Sales')}</table:table>{embedded('Sheet')}"
     formula = "<math><mi>E</mi><annotation>E = m c^2</annotation></math>"
     parts = {"Sheet/content.xml": flat_odf("spreadsheet", sheet), "Formula/content.xml": formula}
-    outside = embedded("../../etc/passwd") + embedded("Gone")
+    outside = embedded("../../etc/passwd") + embedded("Gone") + embedded(".")
     body = embedded("Sheet") + embedded("Formula") + embedded("Sheet") + outside
     assert read(saved("text", body, **parts)).text == "Year | Sales\n\nE = m c^2"
 
