@@ -108,7 +108,7 @@ def _make_documents() -> None:
     for number, text in enumerate(path for path in TEXTS if (ROOT / path).is_file()):
         for kind, writer in MADE.items():
             made, source = str(folder() / "made" / f"{number}.{kind}"), str(ROOT / text)
-            command = ["pandoc", "-s", "-f", "gfm", "-t", writer, source, "-o", made]
+            command = ["pandoc", "--quiet", "-s", "-f", "gfm", "-t", writer, source, "-o", made]
             subprocess.run(command, check=True)
 
 
