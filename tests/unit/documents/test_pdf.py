@@ -388,13 +388,9 @@ def test_attached_files_are_named_and_read() -> None:
 
 def test_an_unreadable_attachment_does_not_affect_the_rest() -> None:
     extract = read(with_attachments(bad_docx=b"no zip", good_txt=b"read me"))
+    reason = "It is not a Word document, although its name says so"
     assert headed(extract)[1:] == [
-        (
-            None,
-            (),
-            "Attachment: bad.docx (It is not a Word document, although its name says so)\n"
-            "Attachment: good.txt",
-        ),
+        (None, (), f"Attachment: bad.docx ({reason})\nAttachment: good.txt"),
         (None, ("good.txt",), "read me"),
     ]
 
