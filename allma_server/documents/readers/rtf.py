@@ -64,7 +64,8 @@ def read(data: bytes, path: PurePath) -> Extract:
         else:
             _add_paragraphs(outline, list(lines))
     for heading, pattern in _LAST.items():
-        groups = (_text(f"{begin} {group}}}").strip() for group in _groups(source, pattern))
+        sources = dict.fromkeys(_groups(source, pattern))
+        groups = (_text(f"{begin} {group}}}").strip() for group in sources)
         if texts := [text for text in dict.fromkeys(groups) if any(map(str.isalpha, text))]:
             outline.add_heading(0, heading)
             _add_paragraphs(outline, texts)
