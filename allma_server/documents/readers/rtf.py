@@ -34,7 +34,7 @@ _STRAY_MARK = re.compile(r"(\\[\\{}]|\{\s*\\\*)|\\\*")
 _LAST = {"Headers and footers": _PAGE_EDGE, "Text boxes": _TEXT_BOX, "Comments": _COMMENT}
 _BRACE = re.compile(r"\\[\\{}]|[{}]")
 _LANGUAGE = re.compile(r"\\deflang(\d{1,5})(?!\d)")
-_CELL_END = re.compile(r"\n+\|")
+_CELL_END = re.compile(r"(?<!\n)\n+\|")
 
 
 def read(data: bytes, path: PurePath) -> Extract:

@@ -54,7 +54,7 @@ def test_pictures_and_many_links_take_little_time() -> None:
     began = time.process_time()
     text = read(HEAD + picture + link * 2_000 + "}").text
     assert text.count("here") == 2_000 and "89504e47" not in text
-    read(HEAD + "Body" + r"{\header " * 20_000 + r"{\shptxt " * 20_000)
+    read(HEAD + r"\par" * 50_000 + " Body" + r"{\header " * 20_000 + r"{\shptxt " * 20_000)
     assert time.process_time() - began < 5
 
 
