@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"operations"},
     {"diagnostics", "integrations"},
     {"engine"},
+    {"active_embedder"},
     {"indexing", "search", "answering"} | {"documents", "providers", "storage"},
     {"secrets"},
     {"ports", "config"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from allma_server import engine as engines
+from allma_server import active_embedder
 from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
@@ -40,13 +40,13 @@ async def test_an_unreachable_new_embedder_stops_nothing_and_is_opened_once(
     async with open_engine(config) as engine:
         await index(engine, folder)
     opened: list[str] = []
-    really = engines.open_embedder
+    really = active_embedder.open_embedder
 
     def noted(name: str, *rest: Any) -> Any:
         opened.append(name)
         return really(name, *rest)
 
-    monkeypatch.setattr(engines, "open_embedder", noted)
+    monkeypatch.setattr(active_embedder, "open_embedder", noted)
     wanted = "ollama/nomic-embed-text"
     away = config.model_copy(update={"embedder": wanted, "ollama_url": unused_url})
     async with open_engine(away) as engine:
