@@ -2,7 +2,8 @@
 
 The questions are the model's own about the documents. With the passages that a search finds they
 can be answered; without the passages of their document, or asked of another folder, they cannot.
-The threshold is chosen on every second question; the error rates are those of the others.
+The error rates are those of each half by the threshold that is chosen on the other half; the
+threshold in use is chosen on all questions.
 """
 
 from collections.abc import Sequence
@@ -11,19 +12,25 @@ from dataclasses import dataclass
 from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.gate import Calibration, ask_answerable
 from allma_server.answering.prompts import build_prompt
+from allma_server.answering.yes_or_no import may_be_decided
 from allma_server.types import Passage
 
-MAX_WRONGLY = 0.05
-"""Share of the answerable questions that a threshold may refuse, where it is chosen."""
+MAX_WRONGLY = 0.15
+"""Share of the answerable questions that a threshold may refuse, where it is chosen.
+
+People's are easier than a model's own, of which some are vague or assume what is not said: with a
+model of 1.5 billion parameters, a threshold that refuses 2 of its own 14 refuses none of 19 of the
+people's, and more of their unanswerable questions than one that refuses none.
+"""
 
 MAX_THRESHOLD = 0.5
-"""A model's own questions are easier than the user's, so a higher one would refuse too many."""
+"""Above, the model holds an answer for likelier than "unknown"."""
 
 MIN_AUC = 0.8
 MIN_REFUSED = 0.3
 """A gate that refuses a smaller share of the unanswerable questions is not worth its token."""
 
-MAX_WRONGLY_MEASURED = 0.1
+MAX_WRONGLY_MEASURED = 0.25
 MIN_QUESTIONS = 8
 """Of each kind, without which nothing is concluded."""
 
@@ -41,9 +48,13 @@ async def measure_probability(
 ) -> Probability | None:
     """Ask a model whether passages answer a question; None if its first word does not tell.
 
+    None too for a question that the gate leaves to a sentence.
+
     Raises:
         ProviderUnreachable: the provider does not answer.
     """
+    if may_be_decided(question, passages):
+        return None
     prompt = build_prompt(question, [], passages, model.prompt_tokens)
     value = await ask_answerable(question, model, prompt)
     return None if value is None else Probability(value, is_answerable)
@@ -55,13 +66,10 @@ def calibrate(
     """Return the threshold for a model, None if it cannot tell; and how good it is."""
     positive = [each.value for each in measured if each.is_answerable]
     negative = [each.value for each in measured if not each.is_answerable]
-    threshold = choose_threshold(positive[::2], negative[::2])
-    positive, negative = positive[1::2], negative[1::2]
     auc = area_under_curve(positive, negative)
-    refused = _share_up_to(threshold, negative)
-    wrongly = _share_up_to(threshold, positive)
+    refused, wrongly = _error_rates(positive, negative)
     is_useful = (
-        min(len(positive), len(negative)) >= MIN_QUESTIONS // 2
+        min(len(positive), len(negative)) >= MIN_QUESTIONS
         and auc >= MIN_AUC
         and refused >= MIN_REFUSED
         and wrongly <= MAX_WRONGLY_MEASURED
@@ -70,12 +78,25 @@ def calibrate(
         model=model.name,
         modified_at=model.modified_at,
         digest=digest,
-        threshold=round(threshold, 3) if is_useful else None,
+        threshold=round(choose_threshold(positive, negative), 3) if is_useful else None,
         auc=round(auc, 3),
         refused=round(refused, 3),
         wrongly=round(wrongly, 3),
         questions=len(positive) + len(negative),
     )
+
+
+def _error_rates(positive: Sequence[float], negative: Sequence[float]) -> tuple[float, float]:
+    """Return the shares of the unanswerable and of the answerable questions that are refused.
+
+    Each half is judged by a threshold that has not seen it.
+    """
+    refused = wrongly = 0
+    for half in (0, 1):
+        threshold = choose_threshold(positive[1 - half :: 2], negative[1 - half :: 2])
+        refused += sum(value <= threshold for value in negative[half::2])
+        wrongly += sum(value <= threshold for value in positive[half::2])
+    return refused / max(1, len(negative)), wrongly / max(1, len(positive))
 
 
 def choose_threshold(positive: Sequence[float], negative: Sequence[float]) -> float:
@@ -94,7 +115,3 @@ def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> fl
     """Return the chance that an answerable question gets a higher probability than another."""
     pairs = [(p > n) + (p == n) / 2 for p in positive for n in negative]
     return sum(pairs) / len(pairs) if pairs else 0.0
-
-
-def _share_up_to(threshold: float, values: Sequence[float]) -> float:
-    return sum(value <= threshold for value in values) / len(values) if values else 0.0

@@ -58,8 +58,8 @@ class Calibration:
     `modified_at` and `digest`: of the model that was measured. `threshold`: up to this probability
     an answer is refused; None if the model cannot tell. `auc`: the chance that a question with an
     answer gets a higher probability than one without. `refused` and `wrongly`: the shares of
-    questions without and with an answer that are refused. `questions`: how many were asked. These
-    figures are of the part from which no threshold was chosen.
+    questions without and with an answer that are refused, by thresholds that were chosen on others.
+    `questions`: how many were asked.
     """
 
     model: str

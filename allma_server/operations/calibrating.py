@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -15,7 +15,12 @@ from allma_server.engine import Engine
 from allma_server.errors import AllmaError
 from allma_server.operations.call import Call
 from allma_server.operations.scope import find
-from allma_server.search.questions import Question, generate_questions, sample_passages
+from allma_server.search.questions import (
+    PASSAGES_PER_QUESTION,
+    Question,
+    generate_questions,
+    sample_passages,
+)
 from allma_server.search.search import Scope
 from allma_server.types import LOCAL, Answer, Passage
 
@@ -86,24 +91,33 @@ async def run_calibration(
 
 async def _samples(
     call: Call, model: AnswerModel, passages: list[Passage]
-) -> AsyncGenerator[tuple[str, list[Passage], bool]]:
+) -> AsyncGenerator[tuple[str, Sequence[Passage], bool]]:
     """Yield questions with passages, and whether these contain the answer."""
-    for source in sample_passages(passages, QUESTIONS):
+    asked = 0
+    for source in sample_passages(passages, QUESTIONS * PASSAGES_PER_QUESTION):
         question = await _quietly(call.engine, partial(_question_about, call.engine, model, source))
         if question is None:
             continue
-        text = question.text
-        found = (await find(call, text, None, Scope())).passages
+        found = (await find(call, question.text, None, Scope())).passages
         if not any(each.chunk_id == source.chunk_id for each in found):
-            found = [source, *found[:-1]]
-        yield text, found, True
-        wider = (await find(call, text, 50, Scope())).passages
-        others = [each for each in wider if each.document_id != source.document_id]
-        elsewhere = [each for each in others if each.workspace != source.workspace]
-        # Half of them are asked of another folder, where there is one.
-        chosen = elsewhere if elsewhere and source.chunk_id % 2 else others
-        if chosen:
-            yield text, chosen[: len(found)], False
+            continue  # it does not tell what it is about, and a user's question does
+        yield question.text, found, True
+        if others := await _without_answer(call, question.text, source, len(found)):
+            yield question.text, others, False
+        asked += 1
+        if asked == QUESTIONS:
+            return
+
+
+async def _without_answer(
+    call: Call, question: str, source: Passage, count: int
+) -> Sequence[Passage]:
+    """Return what a search finds elsewhere; for half of the questions in another folder."""
+    wider = (await find(call, question, 50, Scope())).passages
+    others = [each for each in wider if each.document_id != source.document_id]
+    elsewhere = [each for each in others if each.workspace != source.workspace]
+    chosen = elsewhere if elsewhere and source.chunk_id % 2 else others
+    return chosen[:count]
 
 
 async def _question_about(engine: Engine, model: AnswerModel, passage: Passage) -> Question | None:

@@ -34,6 +34,7 @@ INSTRUCTIONS = (
     "without the words 'passage', 'text' or 'document'. Write the question only, in the language "
     "of the passage."
 )
+_PASSAGE_MEANT = re.compile(r"\b(?:passage|text|document)\b")
 _FORMAT_HINT = "Each line needs a question, and the path, text or lines of an expected passage."
 
 
@@ -124,8 +125,11 @@ async def generate_questions(
 
 def _question_in(reply: str, passage: Passage) -> Question | None:
     found = re.search(r"[^\s\"'*-][^\n]{9,299}?[?？؟]", reply)
-    # A small model may describe the passage, or repeat a question in it, instead.
-    if found is None or _normalize(found[0]) in _normalize(passage.text):
+    if found is None:
+        return None
+    asked, text = _normalize(found[0]), _normalize(passage.text)
+    # A small model may repeat a question in the passage, or ask what only its reader can answer.
+    if asked in text or set(_PASSAGE_MEANT.findall(asked)) - set(_PASSAGE_MEANT.findall(text)):
         return None
     lines = (passage.start_line, passage.end_line)
     return Question(found[0], (Expected(passage.path, lines=lines),))

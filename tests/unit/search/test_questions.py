@@ -1,3 +1,4 @@
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from allma_server.search.questions import (
     sample_passages,
     to_json_lines,
 )
-from allma_server.types import Passage
+from allma_server.types import Passage, ReplyEvent, TextDelta
 
 PASSAGE = Passage(
     "/w/docs/guide.md", "/w", 1, 7, 3, "The  port\nis 7443.", 1.0, 10, 20, None, [], "file:///"
@@ -92,3 +93,31 @@ async def test_a_chat_model_writes_a_question_about_each_passage():
     # The scripted model repeats the last line, which is a question in one of them.
     expected = (Expected(PASSAGE.path, lines=(10, 20)),)
     assert made == [Question("You asked: Which one is it?", expected), None]
+
+
+class OneReply(ScriptedChatModels):
+    """Writes the same text, whatever it is asked."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__()
+        self._reply = reply
+
+    async def stream(self, *args: object, **more: object) -> AsyncGenerator[ReplyEvent]:
+        yield TextDelta(self._reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_asked"),
+    [
+        ("What is the main purpose of the passage?", False),
+        ("Which port does the document name?", False),
+        ("Which port does the context use?", True),
+        ("How long may a text be?", True),
+    ],
+)
+async def test_a_question_that_only_a_reader_of_the_passage_understands_is_dropped(
+    reply: str, is_asked: bool
+):
+    passage = replace(PASSAGE, text="The port is 7443, and a text has 80 characters.")
+    [made] = [q async for q in generate_questions([passage], OneReply(reply), "any")]
+    assert (made is not None) == is_asked
