@@ -2,7 +2,8 @@
 
 Only the first two words of the refusal that the prompt asks for are held back; what was shown is
 never taken back. If a passage decides the question (`yes_or_no.py`), its sentence is quoted instead
-of the refusal, three more words of which are held. Each citation is checked when its sentence is
+of the refusal, three more words of which are held; and a "Yes" which that sentence denies is left
+out. Each citation is checked when its sentence is
 complete (`citations.py`). At the end of a complete answer, `grounding` tells what the passages
 support of it: other refusals are recognised (`refusal.py`), an answer without citations gets the
 number of the passage that supports it (`evidence.py`), and figures that no passage has, or passages
@@ -29,7 +30,12 @@ from allma_server.answering.refusal import (
     text_after_opening,
 )
 from allma_server.answering.statements import split_sentences
-from allma_server.answering.yes_or_no import find_deciding_sentence
+from allma_server.answering.yes_or_no import (
+    denies,
+    find_deciding_sentence,
+    may_be_yes,
+    text_after_yes,
+)
 from allma_server.types import Citation, Grounding, Passage
 
 CUT_OFF_MARK = " …"
@@ -88,6 +94,11 @@ class AnswerFilter:
     @cached_property
     def _decision(self) -> tuple[int, str] | None:
         return find_deciding_sentence(self._question, self._passages)
+
+    @property
+    def _is_denied(self) -> bool:
+        """Whether the sentence that decides the question says no."""
+        return self._decision is not None and denies(self._decision[1], self._question)
 
     @property
     def text(self) -> str:
@@ -172,6 +183,11 @@ class AnswerFilter:
         self._held += piece
         if self._declined:
             return self._release() if _CITATION.search(self._held) else ""
+        if may_be_yes(self._held) and self._is_denied:
+            return ""
+        if (rest := text_after_yes(self._held)) is not None and self._is_denied:
+            self._held = None
+            return self._watch(rest[0].upper() + rest[1:])
         # Small models add marks even to the refusal that the prompt gives them.
         if (rest := text_after_opening(self._held)) is not None:
             if self._decision is not None:
@@ -200,6 +216,8 @@ class AnswerFilter:
         return shown + self._add(piece[end - before :])
 
     def _release(self) -> str:
+        if self._decision is not None and may_be_yes(self._held or "") and self._is_denied:
+            return self._quote(*self._decision)
         held, self._held = self._held or "", None
         return self._checked.add(held if self._declined else held.lstrip())
 

@@ -3,7 +3,7 @@
 Small models take a "no" that a text says for one about the text: asked whether phones are allowed,
 they read "Phones are not allowed" and answer that the documents do not say it. Where a sentence has
 nearly all words of the question, it decides, and they are neither asked whether there is an answer
-nor believed that there is none.
+nor believed that there is none. They also begin with "Yes" and go on with the "no" of the text.
 """
 
 import re
@@ -32,6 +32,9 @@ _ASKED = re.compile(
 _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
+_YES = "yes ja jawohl oui sí sì si sim tak да ναι evet نعم हाँ はい 是 是的 네 예".split()
+_AFTER_YES = re.compile(rf"\W*(?:{'|'.join(_YES)})\b\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I)
+_CITATION = re.compile(r"\[[\d, ]*\]?")
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
 _MARKS = re.compile(r"^[\s>*+#-]+|[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}")
@@ -53,6 +56,27 @@ def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[
     ]
     _, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
     return (-number, sentence) if found else None
+
+
+def denies(sentence: str, question: str) -> bool:
+    """Return whether a sentence that decides a question says no to it."""
+    asked, stated = read_statement(question), read_statement(sentence)
+    return not asked.negated and bool(asked.words & stated.denied)
+
+
+def text_after_yes(answer: str) -> str | None:
+    """Return what follows the yes that an answer begins with; None if it is none, or nothing does.
+
+    Citations of the yes are left out.
+    """
+    found = _AFTER_YES.match(answer)
+    return answer[found.end() :] if found else None
+
+
+def may_be_yes(beginning: str) -> bool:
+    """Return whether an answer that begins like this may turn out to begin with a yes."""
+    start = re.sub(r"\W", "", _CITATION.sub("", beginning)).lower()
+    return bool(start) and any(word.startswith(start) for word in _YES)
 
 
 def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:

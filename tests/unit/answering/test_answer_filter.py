@@ -152,6 +152,35 @@ def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
     assert answer.grounding == ("cited" if quoted else "declined")
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "shown"),
+    [
+        (
+            "Are phones allowed in room 4?",
+            "Yes, phones are forbidden in room 4 [2].",
+            "Phones are forbidden in room 4 [2].",
+        ),
+        (
+            "Are phones allowed in room 4?",
+            "**Yes** [2]: phones are not allowed in room 4 because of the magnets.",
+            "Phones are not allowed in room 4 because of the magnets. [2]",
+        ),
+        (
+            "Are phones allowed in room 4?",
+            "Yes. [2]",
+            'The documents say: "Phones are not allowed in room 4 because of the magnets." [2]',
+        ),
+        ("Are phones not allowed in room 4?", "Yes, they are not [2].", "Yes, they are not."),
+        ("Is the sea salty?", "Yes, the sea is salty [1].", "Yes, the sea is salty [1]."),
+        ("Are phones allowed in room 4?", "Yesterday they were.", "Yesterday they were."),
+    ],
+)
+def test_a_yes_that_a_sentence_denies_is_left_out(question: str, said: str, shown: str) -> None:
+    answer = AnswerFilter(question, [SEA, ROOM])
+    pieces = [answer.add(piece) for piece in re.findall(r"\W*\w+|\W+", said)]
+    assert "".join([*pieces, answer.finish()]) == answer.text == shown
+
+
 def test_a_sentence_that_decides_otherwise_is_named_beside_an_answer() -> None:
     answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
     shown = answer.add("Phones are allowed in room 4.") + answer.finish()
