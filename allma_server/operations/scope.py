@@ -118,6 +118,7 @@ def sources_of(call: Call) -> Sources:
         engine.embedder.current,
         engine.embedder.separation,
         engine.scripts,
+        lambda: engine.ingestion.missing_vectors_reason is not None,
         engine.reranker,
         engine.config.rerank_seconds,
     )

@@ -36,9 +36,10 @@ def softmax_weights(scores: Sequence[float]) -> dict[int, float]:
 def centroid_similarity(scores: Sequence[float], vectors: Sequence[Vector | None]) -> list[float]:
     """Return the mean cosine similarity of each passage to the best ones, minus the lowest.
 
-    0 for a passage without a vector, and for all of them if none of the best has one. Subtracting
-    the lowest keeps the proportions of the scores, which `select.py` compares with a threshold. The
-    centroid keeps its length, so that the result is proportional to the embedder's cosines.
+    The average for a passage without a vector, because its meaning is unknown; 0 for all of them if
+    none of the best has one. Subtracting the lowest keeps the proportions of the scores, which
+    `select.py` compares with a threshold. The centroid keeps its length, so that the result is
+    proportional to the embedder's cosines.
 
     Args:
         scores: one per passage; the best passages form the centroid.
@@ -52,4 +53,5 @@ def centroid_similarity(scores: Sequence[float], vectors: Sequence[Vector | None
     centroid = np.sum([w / total * known[index] for index, w in weights.items()], axis=0)
     cosines = np.stack(list(known.values())) @ centroid
     similarity = dict(zip(known, map(float, cosines - cosines.min()), strict=True))
-    return [similarity.get(index, 0.0) for index in range(len(scores))]
+    average = sum(similarity.values()) / len(similarity)
+    return [similarity.get(index, average) for index in range(len(scores))]

@@ -25,10 +25,13 @@ their texts have been read, they are scored again with `dense_weight()`.
 Where the embedder does not know the language of the query, words decide: the dense part counts as
 much as it knows of it (`script_knowledge.py`).
 
+While vectors are still being made, a passage without one is missing from the dense list although
+its meaning may fit, so it counts as the average of what the words have found.
+
 `tests/benchmarks/retrieval.py` measures the result and records what else was tried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -135,6 +138,7 @@ def fuse(
     depth: int,
     knowledge: float = 1.0,
     unit: float = 1.0,
+    without_vector: Collection[int] = (),
 ) -> list[Fused]:
     """Return the candidates of both lists, best first.
 
@@ -145,20 +149,23 @@ def fuse(
             a chunk that it does not contain has a BM25 score of 0.
         knowledge: how well the embedder knows the query's language, from 0 to 1.
         unit: of the cosines, from `similarity_unit`.
+        without_vector: chunks of the lexical list that have no vector yet.
     """
     by_meaning = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(dense, start=1)}
     by_words = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(lexical, start=1)}
     lowest = dense[-1].score if dense else 0.0
     spread = dense[0].score - lowest if dense else 0.0
     floor = lexical[-1].score if lexical and len(lexical) >= depth else 0.0
+    scale = knowledge / sqrt(spread * unit) if spread > 0 else 0.0
+    parts = {id: scale * (cosine - lowest) for id, (_, cosine) in by_meaning.items()}
+    compared = [parts.get(id, 0.0) for id in by_words if id not in without_vector]
+    parts |= dict.fromkeys(without_vector, sum(compared) / max(1, len(compared)))
     fused: list[Fused] = []
     for chunk_id in by_meaning.keys() | by_words.keys():
         dense_rank, cosine = by_meaning.get(chunk_id, (None, None))
         lexical_rank, bm25 = by_words.get(chunk_id, (None, None))
         lexical_part = floor if bm25 is None else bm25
-        dense_part = 0.0
-        if cosine is not None and spread > 0:
-            dense_part = knowledge * (cosine - lowest) / sqrt(spread * unit)
+        dense_part = parts.get(chunk_id, 0.0)
         fused.append(
             Fused(chunk_id, lexical_part, dense_part, cosine, dense_rank, bm25, lexical_rank)
         )

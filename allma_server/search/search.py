@@ -75,8 +75,9 @@ class Sources:
     """The ports that a search uses.
 
     `embedder` and `separation` return None before anything is indexed. `scripts` remembers which
-    scripts the embedder knows. `reranker` reorders the best passages and is given up after
-    `rerank_seconds`; None if the settings name none.
+    scripts the embedder knows. `lacks_vectors` tells whether some are still to be made. `reranker`
+    reorders the best passages and is given up after `rerank_seconds`; None if the settings name
+    none.
     """
 
     passages: PassageStore
@@ -85,6 +86,7 @@ class Sources:
     embedder: Callable[[], Awaitable[Embedder | None]]
     separation: Callable[[], Awaitable[Separation | None]]
     scripts: ScriptKnowledge
+    lacks_vectors: Callable[[], bool]
     reranker: Reranker | None = None
     rerank_seconds: float = 5.0
 
@@ -186,7 +188,8 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         sources.full_text.search_text(query, CANDIDATES, documents),
         _sought_chunks(query, documents, sources),
     )
-    fused = fuse(dense.hits, words.hits, CANDIDATES, dense.knowledge, dense.unit)
+    without = await _without_vectors(words.hits, sources) if dense.hits else set[int]()
+    fused = fuse(dense.hits, words.hits, CANDIDATES, dense.knowledge, dense.unit, without)
     # A definition may be far below its callers.
     depth = max(CANDIDATES if is_of_code(query) else RESCORE_DEPTH, k)
     fused, depth = _with_sought(fused, depth, sought)
@@ -212,6 +215,14 @@ async def rank_passages(query: str, k: int, scope: Scope, sources: Sources) -> R
         words.similar,
         found,
     )
+
+
+async def _without_vectors(hits: Sequence[Hit], sources: Sources) -> set[int]:
+    """Return which of these chunks have no vector yet."""
+    if not sources.lacks_vectors():
+        return set()
+    ids = {hit.chunk_id for hit in hits}
+    return ids - (await sources.vectors.vectors_of(ids)).keys()
 
 
 async def _sought_chunks(query: str, documents: DocumentSet | None, sources: Sources) -> list[int]:

@@ -52,6 +52,16 @@ def test_a_candidate_missing_from_a_cut_list_counts_as_its_last_entry():
     assert isclose(by_id[1] - whole[1], 4.0)
 
 
+def test_a_chunk_whose_vector_is_still_to_be_made_counts_as_the_average_of_the_others():
+    dense, lexical = hits(a=0.2, b=0.1), hits(c=12.0, a=6.0, b=5.0)
+    assert [f.chunk_id for f in fuse(dense, lexical, 100)] == [1, 3, 2]
+    waiting = fuse(dense, lexical, 100, without_vector={3})
+    assert [f.chunk_id for f in waiting] == [3, 1, 2]
+    parts = {f.chunk_id: f.dense_part for f in waiting}
+    assert isclose(parts[3], (parts[1] + parts[2]) / 2)
+    assert waiting[0].dense is None
+
+
 def test_equal_cosines_do_not_change_the_order():
     assert order(hits(a=0.5, b=0.5), hits(b=3.0)) == "ba"
     assert [f.score for f in fuse(hits(a=0.5), [], 100)] == [0.0]
