@@ -34,9 +34,9 @@ REST_SECONDS = 5.0
 KNOWN_SECONDS = 2.0
 """How long the list of shared folders is used again."""
 
-MANY, FEWER = AT_ONCE, 30
-"""Of more folders, the largest are asked how frequent words are, and each for fewer hits: its best
-ones are nearly always among them."""
+MANY, MARGIN, LEAST = AT_ONCE, 3, 10
+"""Of more folders, the largest are asked how frequent words are, and all together for MARGIN times
+the hits that are wanted, each for LEAST: the best ones are nearly always among them."""
 
 MAX_NAMED = 10
 """Beginnings of files that are read because of their names, in each folder."""
@@ -109,7 +109,7 @@ class SharedSearch:
             folders: Sequence[Entry], client: "WeaviateAsyncClient", until: float
         ) -> Searched[list[SharedPassage]]:
             comparable = [each for each in folders if each.collection == wanted]
-            limit = k if len(comparable) <= MANY else min(k, FEWER)
+            limit = _limit(k, len(comparable))
 
             async def one(entry: Entry) -> list[SharedPassage]:
                 return await Tenant(client, entry, scope, vectors=True).nearest(vector, limit)
@@ -146,7 +146,7 @@ class SharedSearch:
             counts = await self._count(words, [tenant(each) for each in folders], until)
             known = [WordStatistics(0, 0.0, each) for each in counts.values()]
             unknown.update(words.unknown([*known, *([here] if here else [])]))
-            limit = k if len(folders) <= MANY else min(k, FEWER)
+            limit = _limit(k, len(folders))
 
             async def one(entry: Entry) -> FolderWords:
                 return await find_words(
@@ -304,6 +304,11 @@ class _Known:
         self.found.update(dict.fromkeys(names, self.searches))
 
 
+def _limit(k: int, folders: int) -> int:
+    """Return how many hits each of so many folders is asked for."""
+    return k if folders <= MANY else min(k, max(LEAST, MARGIN * k // folders))
+
+
 def _place(found: SharedPassage) -> str:
     """Return the path in the shared folder."""
     return found.passage.path.removeprefix(found.passage.workspace + "/")
@@ -314,7 +319,10 @@ def _by_words_only(others: Sequence[Entry], embedder: str | None) -> list[str]:
     if not others:
         return []
     names = ", ".join(sorted(each.name for each in others))
-    why = "they have vectors of another embedder" if embedder else "nothing is indexed here yet"
+    theirs = ", ".join(sorted({each.embedder for each in others if each.embedder})) or "none yet"
+    why = f"they have vectors of another embedder ({theirs})"
+    if not embedder:
+        why = "nothing is indexed here yet"
     return [f"Keyword search only in {names}: {why}."]
 
 
