@@ -20,6 +20,7 @@ _DAMAGED = (
     NotImplementedError,
 )  # fmt: skip
 _PASSWORD = "a password is needed to open it"
+_TOO_MUCH = "The archive unpacks to too much."
 _LINK = "a link; links are not followed"
 _OUTSIDE = "its path leads out of the archive"
 
@@ -100,6 +101,9 @@ def _tar_members(data: bytes, limit: int) -> Iterator[Member]:
     # As a stream, because a step back in a compressed file would unpack it again.
     with tarfile.open(fileobj=_Limited(_unpacked(data), limit), mode="r|") as archive:
         for info in archive:
+            if info.size > limit:
+                # To pass over what is not there, the library counts through all of it.
+                raise UnreadableDocument(_TOO_MUCH)
             if info.isdir():
                 continue
             path, outside = _safe(info.name)
@@ -149,5 +153,5 @@ class _Limited(io.RawIOBase):
         data = self._file.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise UnreadableDocument("The archive unpacks to too much.")
+            raise UnreadableDocument(_TOO_MUCH)
         return data

@@ -112,6 +112,12 @@ def bomb() -> bytes:
     return file.getvalue()
 
 
+def endless() -> bytes:
+    info = tarfile.TarInfo("endless.txt")
+    info.size = 1 << 40
+    return info.tobuf() + bytes(1024)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -120,11 +126,12 @@ def bomb() -> bytes:
         (b"no archive at all" * 100, "not an archive"),
         (tar({"a.txt": b"x" * 9000}, "w")[:3000], "damaged|unexpected"),
         (tar({"zeros.txt": bytes(30 << 20)}), "unpacks to too much"),
+        (endless(), "unpacks to too much"),
         (bomb(), "bomb.txt .more than 8 MB"),
         (package({"e/": b""}), "no files to read"),
     ],
     # The default ids have the times that the archives carry, which differ between test processes.
-    ids=["password", "cut", "text", "cut-tar", "zeros", "bomb", "folder"],
+    ids=["password", "cut", "text", "cut-tar", "zeros", "endless", "bomb", "folder"],
 )
 def test_unreadable_archives_have_a_reason(
     data: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
