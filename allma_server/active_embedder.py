@@ -3,14 +3,21 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
 from allma_server.config import Config
-from allma_server.errors import ProviderError, StorageError
-from allma_server.ports import Embedder
-from allma_server.providers.embedding import open_embedder, replacement, resolve_embedder
+from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError, StorageError
+from allma_server.indexing.batch_embedder import embed_accepted
+from allma_server.ports import Embedder, Vector
+from allma_server.providers.embedding import (
+    current_name,
+    open_embedder,
+    replacement,
+    resolve_embedder,
+)
 from allma_server.providers.embedding.away import AwayEmbedder, EmbedderFacts
 from allma_server.providers.embedding.separation import measure_separation
 from allma_server.storage.sqlite.catalog import Catalog
@@ -47,6 +54,7 @@ class ActiveEmbedder:
         self._opening = asyncio.Lock()
         self._current: Embedder | None = None
         self._replacement: Embedder | None = None
+        self._named: dict[str, Embedder] = {}
         self._measuring = asyncio.Lock()
         self._separation: Separation | None = None
 
@@ -72,6 +80,21 @@ class ActiveEmbedder:
         embedder = await self._opened(resolve=True)
         assert embedder is not None
         return embedder
+
+    async def named(self, name: str) -> Embedder:
+        """Return the embedder `name` (`provider/model`), which need not be the current one.
+
+        Raises:
+            ProviderError: it cannot be opened.
+            InvalidArgument: there is no such embedder.
+        """
+        if name == await self.name() and (current := await self.current()) is not None:
+            return current
+        async with self._opening:
+            if name not in self._named:
+                opened = open_embedder(name, self._config, self._catalog.dimensions)
+                self._named[name] = await self._stack.enter_async_context(opened)
+            return self._named[name]
 
     async def separation(self) -> Separation | None:
         """Return how the current embedder separates texts; it is measured once and stored.
@@ -136,14 +159,19 @@ class ActiveEmbedder:
     async def retained(self) -> list[str]:
         """Return the identities whose vectors are kept: current, replacement and recent ones.
 
+        Those of the embedders that shares name are kept as well.
+
         Raises:
-            ProviderError: the current one cannot be opened, so it is not known which are its.
+            ProviderError: one cannot be opened, so it is not known which are its.
+            InvalidArgument: a share names an embedder that no longer exists.
         """
         current = await self.current()
         opened = [each.identity for each in (current, self._replacement) if each]
         oldest = (datetime.now(UTC) - timedelta(days=UNUSED_DAYS)).isoformat()
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
-        return [*opened, *(name for name, until in former.items() if until > oldest)]
+        named = [await self.named(name) for name in await self._catalog.share_embedders()]
+        recent = [name for name, until in former.items() if until > oldest]
+        return [*opened, *(each.identity for each in named), *recent]
 
     async def _note_former(self, identity: str) -> None:
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
@@ -214,3 +242,42 @@ class ActiveEmbedder:
                 await self._catalog.set_setting(FACTS, facts.model_dump_json())
                 if known is not None and known.identity != opened.identity:
                     await self._note_former(known.identity)
+
+
+class ShareEmbedders:
+    """The current embedder and those that shares name, for `storage/shared/vectors.py`."""
+
+    def __init__(self, active: ActiveEmbedder) -> None:
+        self._active = active
+
+    async def check(self, name: str) -> str:
+        """Return the name of an embedder as it is stored; it need not be available.
+
+        Raises:
+            InvalidArgument: it does not name an embedder.
+        """
+        name = current_name(name)
+        try:
+            await self._active.named(name)
+        except ModelUnsuitable as exc:
+            raise InvalidArgument(exc.message, exc.hint) from exc
+        except ProviderError:
+            pass  # publishing says so, and tries again
+        return name
+
+    async def identity(self, name: str | None) -> str | None:
+        """Return what its vectors are compared by; None before anything is indexed.
+
+        Raises:
+            ProviderError: the embedder cannot be opened.
+        """
+        opened = await (self._active.current() if name is None else self._active.named(name))
+        return opened.identity if opened is not None else None
+
+    async def embed(self, name: str, texts: Mapping[bytes, str]) -> Mapping[bytes, Vector]:
+        """Return the vectors of those texts that the embedder accepts.
+
+        Raises:
+            ProviderError: the embedder failed.
+        """
+        return (await embed_accepted(await self._active.named(name), texts)).vectors

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from allma_server._internal.credential_uses import CredentialUses
 from allma_server._internal.tasks import background_tasks
-from allma_server.active_embedder import ActiveEmbedder
+from allma_server.active_embedder import ActiveEmbedder, ShareEmbedders
 from allma_server.answering.answer_model import find_answer_model
 from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.cache import AnswerCache
@@ -219,14 +219,10 @@ async def _open_vectors(
 async def _open_sharing(
     stack: contextlib.AsyncExitStack, config: Config, database: Database, embedder: ActiveEmbedder
 ) -> Sharing:
-    async def identity() -> str | None:
-        current = await embedder.current()
-        return current.identity if current is not None else None
-
     url = config.shared_url
     if url is None and config.vector_store == "weaviate":
         url = config.vector_store_url
-    opened = open_sharing(database, url, ApiKey("vector_store").get, identity)
+    opened = open_sharing(database, url, ApiKey("vector_store").get, ShareEmbedders(embedder))
     return await stack.enter_async_context(opened)
 
 

@@ -24,6 +24,13 @@ async def share(
     name: Annotated[
         str | None, Field(description="Its name there; that of the folder without one.")
     ] = None,
+    embedder: Annotated[
+        str | None,
+        Field(
+            description="Embedder of its vectors (provider/model), the one that a team agreed on; "
+            "this engine's own without one. Its texts are then embedded twice."
+        ),
+    ] = None,
 ) -> Done:
     """Share an indexed folder with all engines of a cluster: they find its passages with theirs.
 
@@ -31,8 +38,8 @@ async def share(
     """
     sharing = call.engine.sharing
     folder = await indexed_folder(call, path)
-    name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", os.path.basename(folder)).strip("-_")[:64]
-    await sharing.share(folder, name)
+    name = name or await _name_of(call, folder)
+    await sharing.share(folder, name, embedder)
     if await sharing.publisher.wait(name, WAIT_SECONDS):
         own = await _own(call, name)
         size = f"{own.documents} documents, {own.chunks} chunks" if own else "nothing yet"
@@ -71,9 +78,18 @@ async def erase_shared(call: Call, path: str) -> str | None:
             await sharing.unshare(share.path)
     for share in concerned:
         sharing.publisher.hurry(share.name)
-        if not await sharing.publisher.wait(share.name, WAIT_SECONDS):
+        is_settled = await sharing.publisher.wait(share.name, WAIT_SECONDS)
+        if not is_settled and not await sharing.publisher.lacks_only_vectors(share.name):
             return await _not_erased(call, share.name)
     return "The cluster has erased it, too." if concerned else None
+
+
+async def _name_of(call: Call, folder: str) -> str:
+    """Return the name of a folder that is shared already, else one made of the folder's."""
+    for share in await call.engine.sharing.shares.shares():
+        if share.path == folder:
+            return share.name
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", os.path.basename(folder)).strip("-_")[:64]
 
 
 async def _own(call: Call, name: str) -> SharedFolder | None:
@@ -85,7 +101,7 @@ async def _pending(call: Call, name: str) -> str:
     own = await _own(call, name)
     if own is None or own.reason is None:
         return f"{own.pending if own else 0} chunks are still to be published."
-    return f"It is not published yet: {own.reason} It will be tried again."
+    return f"It is not published completely yet: {own.reason} It will be tried again."
 
 
 async def _not_erased(call: Call, name: str) -> str:
@@ -111,4 +127,6 @@ def _line(share: SharedFolder) -> str:
         about += f", {share.state}" + (f", {share.pending} pending" if share.pending else "")
     if share.words_only:
         about += ", searched by words only: it has vectors of another embedder"
+    if share.embedder:
+        about += f" ({share.embedder})" if share.words_only else f", vectors of {share.embedder}"
     return about + (f". {share.reason}" if share.reason else "")

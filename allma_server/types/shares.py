@@ -90,7 +90,8 @@ class SharedFolder:
 
     `path`: the folder, where this engine shares it; None where another does. `reason`: why it is
     not published yet, or not removed. `pending`: changes that the cluster does not hold yet.
-    `words_only`: another embedder than here, so it is searched by words.
+    `words_only`: another embedder than here, so it is searched by words. `embedder`: that of its
+    vectors, where it is not this engine's own.
     """
 
     name: str
@@ -101,6 +102,7 @@ class SharedFolder:
     pending: int = 0
     reason: str | None = None
     words_only: bool = False
+    embedder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

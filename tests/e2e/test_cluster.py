@@ -76,7 +76,7 @@ async def audit(engine: Engine, name: str, url: str, seconds: float = 0.0) -> No
     from weaviate.classes.config import ConsistencyLevel
 
     [share] = [each for each in await engine.sharing.shares.shares() if each.name == name]
-    embedder = await engine.sharing.embedder()
+    embedder = await engine.sharing.embedders.identity(None)
     chunks = await engine.sharing.shares.chunks_after(share, embedder, -1, 100_000)
     assert len(chunks) == FILES
 

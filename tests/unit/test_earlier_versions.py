@@ -16,7 +16,9 @@ from allma_server.engine import DATABASE, Engine, import_data, open_engine
 from allma_server.errors import DataDirectoryTooNew
 from allma_server.ports import Vectors
 from allma_server.search.probes import PROBES
-from allma_server.storage.sqlite.migrations import MIGRATIONS
+from allma_server.storage.sqlite.database import open_database
+from allma_server.storage.sqlite.migrations import MIGRATIONS, embedders_of_shares
+from allma_server.storage.sqlite.shares import Shares
 from tests.audit import snapshot
 from tests.unit.indexing.test_ingestion import do, found
 
@@ -134,6 +136,19 @@ async def test_identifiers_in_stored_data_are_still_read(former: Config) -> None
             assert await engine.catalog.get_setting(key) == stored[key]
     vectors = (former.data_dir / "vectors").iterdir()
     assert [path.name for path in vectors if path.is_dir()] == [collection]
+
+
+async def test_a_share_of_an_earlier_version_keeps_the_embedder_of_its_engine(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / DATABASE
+    async with open_database(file, MIGRATIONS[: MIGRATIONS.index(embedders_of_shares)]):
+        pass
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("INSERT INTO shares (path, name) VALUES ('/docs', 'docs')")
+    async with open_database(file) as database:
+        [share] = await Shares(database).shares()
+    assert (share.path, share.name, share.embedder) == ("/docs", "docs", None)
 
 
 async def test_a_data_directory_of_a_later_version_is_refused_and_unchanged(former: Config) -> None:

@@ -21,9 +21,16 @@ async def share(
     name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Its name for others.")
     ] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROVIDER/MODEL",
+            help="Embedder of its vectors, which a team agreed on; else the engine's own.",
+        ),
+    ] = None,
 ) -> None:
     """Share an indexed folder with all engines of a cluster."""
-    shell.show(await shell.run("share", doing="Sharing", path=folder, name=name))
+    shell.show(await shell.run("share", doing="Sharing", path=folder, name=name, embedder=embedder))
 
 
 @command(app, "unshare")

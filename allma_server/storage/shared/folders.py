@@ -8,14 +8,23 @@ from dataclasses import dataclass, replace
 
 from allma_server._internal.paths import is_inside
 from allma_server._internal.tasks import background_tasks
-from allma_server.errors import DocumentNotFound, InvalidArgument, ShareFailed, VectorStoreDown
+from allma_server.errors import (
+    DocumentNotFound,
+    InvalidArgument,
+    ProviderError,
+    ShareFailed,
+    VectorStoreDown,
+)
+from allma_server.secrets import masked
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.failures import KEY_HINT
 from allma_server.storage.shared.chunks import collection_name, is_current
-from allma_server.storage.shared.publisher import CALL_SECONDS, Identity, Publisher
+from allma_server.storage.shared.publisher import CALL_SECONDS, Publisher
 from allma_server.storage.shared.registry import Entry, create_registry, entry_of
 from allma_server.storage.shared.search import SharedSearch
+from allma_server.storage.shared.vectors import ShareEmbedders, ShareVectors
 from allma_server.storage.sqlite.database import Database
+from allma_server.storage.sqlite.embeddings import Embeddings
 from allma_server.storage.sqlite.shares import Share, Shares
 from allma_server.storage.vectors.config import ReadKey
 from allma_server.types import SHARED, SharedFolder, SharedFolders
@@ -33,7 +42,7 @@ def no_cluster() -> InvalidArgument:
 
 @contextlib.asynccontextmanager
 async def open_sharing(
-    database: Database, url: str | None, api_key: ReadKey | None, embedder: Identity
+    database: Database, url: str | None, api_key: ReadKey | None, embedders: ShareEmbedders
 ) -> AsyncGenerator["Sharing"]:
     """Publish the shares of this engine until the block ends; without a `url` nothing is.
 
@@ -41,16 +50,18 @@ async def open_sharing(
         database: the catalogue.
         url: the addresses of the cluster.
         api_key: returns its key, if it has one.
-        embedder: returns the identity of the current embedder.
+        embedders: this engine's own embedder, and those that shares name.
     """
     shares = Shares(database)
     cluster = Cluster(url, api_key)
-    publisher = Publisher(shares, cluster, embedder, database.shares_changed)
+    # What leaves this machine is masked, whatever the settings: so is what is embedded for it.
+    vectors = ShareVectors(Embeddings(database, shown=masked), embedders)
+    publisher = Publisher(shares, cluster, vectors, database.shares_changed)
     search = SharedSearch(cluster, shares.owner) if url else None
     async with background_tasks() as tasks:
         running = tasks.create_task(publisher.run()) if url else None
         try:
-            yield Sharing(shares, cluster, publisher, embedder, search)
+            yield Sharing(shares, cluster, publisher, embedders, search)
         finally:
             publisher.stop()
             if running is not None:
@@ -68,15 +79,19 @@ class Sharing:
     shares: Shares
     cluster: Cluster
     publisher: Publisher
-    embedder: Identity
+    embedders: ShareEmbedders
     search: SharedSearch | None
     granted: Collection[str] | None = None
 
-    async def share(self, folder: str, name: str) -> None:
+    async def share(self, folder: str, name: str, embedder: str | None = None) -> None:
         """Share an indexed folder under a name; it is published in the background.
 
+        `embedder`: `provider/model` of its vectors; None: what it was shared with, else the current
+        one of this engine, also when that changes.
+
         Raises:
-            InvalidArgument: there is no cluster, or the name or folder is shared already.
+            InvalidArgument: there is no cluster or no such embedder, or the name or folder is
+                shared already.
             ShareFailed: the cluster does not answer, or another engine has the name.
         """
         if self.search is None:
@@ -86,6 +101,8 @@ class Sharing:
                 f"{name!r} cannot be the name of a shared folder.",
                 "Use up to 64 letters, digits, _ and - in `--as NAME`.",
             )
+        if embedder is not None:
+            embedder = await self.embedders.check(embedder)
         known = await self.shares.shares()
         if found := next((each for each in known if folder == each.path), None):
             if found.removed or found.name != name:
@@ -93,6 +110,8 @@ class Sharing:
                     f"{folder} is shared as {found.name} already.",
                     f"`allma unshare {folder}` ends that first.",
                 )
+            if embedder not in (None, found.embedder):
+                await self.shares.set_share_embedder(found.id, embedder)
             self.publisher.hurry(name)
             return
         if any(each.name == name for each in known):
@@ -100,7 +119,7 @@ class Sharing:
                 f"Another folder is shared as {name} already.", "Use `--as` another name."
             )
         await self._check_name(name)
-        await self.shares.add_share(folder, name)
+        await self.shares.add_share(folder, name, embedder)
         self.publisher.hurry(name)
 
     async def unshare(self, path: str, name: str | None = None) -> Share:
@@ -133,7 +152,7 @@ class Sharing:
             unknown, others = await self._unknown(), await self.search.folders()
         except VectorStoreDown as exc:
             return SharedFolders(own, f"What others share is not known now: {exc.message}")
-        wanted = collection_name(await self.embedder())
+        wanted = collection_name(await self.embedders.identity(None))
         own += [_own_unknown(each) for each in unknown]
         return SharedFolders([*own, *(_of_another(each, wanted) for each in others)])
 
@@ -173,7 +192,24 @@ class Sharing:
         failure = self.publisher.failures.get(share.name)
         settled = await self.publisher.is_settled(share.name)
         state = "removing" if share.removed else "published" if settled else "publishing"
-        return SharedFolder(share.name, share.path, documents, chunks, state, pending, failure)
+        return SharedFolder(
+            share.name,
+            share.path,
+            documents,
+            chunks,
+            state,
+            pending,
+            failure,
+            embedder=await self._other_embedder(share),
+        )
+
+    async def _other_embedder(self, share: Share) -> str | None:
+        """Return the embedder of a share where it is not the current one of this engine."""
+        with contextlib.suppress(ProviderError):
+            own = await self.embedders.identity(None)
+            if own == await self.embedders.identity(share.embedder):
+                return None
+        return share.embedder
 
     async def _check_name(self, name: str) -> None:
         try:
@@ -207,5 +243,11 @@ def _of_another(entry: Entry, wanted: str) -> SharedFolder:
     else:
         by_words, reason = False, "Another version of Allma published it: it is not searched here."
     return SharedFolder(
-        entry.name, None, entry.documents, entry.chunks, reason=reason, words_only=by_words
+        entry.name,
+        None,
+        entry.documents,
+        entry.chunks,
+        reason=reason,
+        words_only=by_words,
+        embedder=(entry.embedder or None) if by_words else None,
     )

@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from allma_server.errors import AllmaError, OtherVectors, ShareFailed
+from allma_server._internal.tasks import background_tasks
+from allma_server.errors import AllmaError, OtherVectors, ProviderError, ShareFailed
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.objects import (
     chunk_id,
@@ -31,6 +32,7 @@ from allma_server.storage.shared.registry import (
     entry_of,
     write_entry,
 )
+from allma_server.storage.shared.vectors import EMBEDDED, ShareVectors
 from allma_server.storage.sqlite.shares import PendingShare, Share, Shares
 
 if TYPE_CHECKING:
@@ -59,8 +61,13 @@ class _Progress:
     chunks: int = 0
 
 
-Identity = Callable[[], Awaitable[str | None]]
-"""Returns the identity of the current embedder; None before anything is indexed."""
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """Why the embedder of a share failed, how often in a row, and when it is asked again."""
+
+    reason: str
+    failed: int
+    until: float
 
 
 class Publisher:
@@ -70,12 +77,12 @@ class Publisher:
     """
 
     def __init__(
-        self, shares: Shares, cluster: Cluster, embedder: Identity, changed: asyncio.Event
+        self, shares: Shares, cluster: Cluster, vectors: ShareVectors, changed: asyncio.Event
     ) -> None:
         self.failures: dict[str, str] = {}
         self._shares = shares
         self._cluster = cluster
-        self._embedder = embedder
+        self._vectors = vectors
         self._changed = changed
         self._hurried = asyncio.Event()
         self._settled = asyncio.Condition()
@@ -83,17 +90,20 @@ class Publisher:
         self._progress: dict[int, _Progress] = {}
         self._doubted: set[str] = set()
         self._spoilt: set[str] = set()
+        self._resting: dict[str, _Rest] = {}
         self._stopping = False
 
     def hurry(self, name: str) -> None:
         """Publish now, also while a failure of this share would be waited out."""
         self.failures.pop(name, None)
+        self._resting.pop(name, None)
         self._wake()
 
     def compare(self, names: Collection[str]) -> None:
         """Compare every chunk of these shares with what the cluster holds, and publish the rest."""
         self._doubted.update(names)
         self.failures.clear()
+        self._resting.clear()
         self._checked.clear()
         self._wake()
 
@@ -111,7 +121,10 @@ class Publisher:
         failed = 0
         self._changed.set()
         while not self._stopping:
-            await self._changed.wait()
+            until = min((rest.until for rest in self._resting.values()), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._changed.wait()
             self._changed.clear()
             self._hurried.clear()
             failed = 0 if await self._publish_all() else failed + 1
@@ -136,9 +149,18 @@ class Publisher:
         if share is None:
             return True
         pending = (await self._shares.pending_shares()).get(share.id, 0)
-        name = collection_name(await self._embedder())
+        try:
+            name = collection_name(await self._vectors.identity(share))
+        except ProviderError:
+            return False
         is_complete = self._checked.get(share.id) == name and share.id not in self._progress
         return not share.removed and not pending and is_complete
+
+    async def lacks_only_vectors(self, name: str) -> bool:
+        """Return whether all changes of a share are written, though its embedder has failed."""
+        pending = await self._shares.pending_shares()
+        ids = [each.id for each in await self._shares.shares() if each.name == name]
+        return name in self._resting and not any(pending.get(id) for id in ids)
 
     async def _publish_all(self) -> bool:
         """Publish what is pending of all shares; return whether nothing failed.
@@ -158,9 +180,14 @@ class Publisher:
         return done
 
     async def _without_failure(self, share: Share) -> bool:
-        """Publish or erase a share; return whether this did not fail."""
+        """Publish or erase a share; return whether this did not fail.
+
+        A failure of its embedder is waited out for this share alone.
+        """
         try:
             await (self._erase(share) if share.removed else self._publish(share))
+        except ProviderError as exc:
+            self._rest(share, exc)
         except AllmaError as exc:
             log.warning("sharing %s failed: %s", share.name, exc.message)
             self.failures[share.name] = exc.message
@@ -172,13 +199,17 @@ class Publisher:
             log.exception("sharing %s failed because of a bug", share.name)
             self.failures[share.name] = "Unexpected error; the log has the details."
             return False
-        self.failures.pop(share.name, None)
+        if (rest := self._resting.get(share.name)) is None:
+            self.failures.pop(share.name, None)
+        else:
+            self.failures[share.name] = rest.reason
+            self._checked.pop(share.id, None)
         return True
 
     # --- publishing -------------------------------------------------------------------------
 
     async def _publish(self, share: Share) -> None:
-        embedder = await self._embedder()
+        embedder = await self._vectors.identity(share)
         name = collection_name(embedder)
         if self._checked.get(share.id) != name:
             # Compared and completed even if nothing is pending.
@@ -187,6 +218,9 @@ class Publisher:
                 compare = partial(self._compare, share, name)
                 await self._cluster.call(compare, limit=COMPARE_SECONDS)
                 self._doubted.discard(share.name)
+            if not await self._enqueue_without_vector(share, embedder):
+                self._changed.set()
+                return
             self._checked[share.id] = name
         if not await self._write_pending(share, embedder, name):
             self._changed.set()
@@ -222,7 +256,16 @@ class Publisher:
 
     async def _write_pending(self, share: Share, embedder: str | None, name: str) -> bool:
         """Write all pending changes; return False if this was interrupted."""
-        while batch := await self._shares.pending_for_share(share, embedder, BATCH):
+        made_here = await self._vectors.are_made_here(share)
+        limit = min(BATCH, EMBEDDED) if made_here else BATCH
+        while batch := await self._shares.pending_for_share(share, embedder, limit):
+            bare = {c.chunk_id for c in batch if c.chunk is not None and c.chunk.vector is None}
+            if made_here and bare:
+                if not await self._embed(share, bare):
+                    return False
+                chunks = await self._shares.shared_chunks(share, embedder, bare)
+                now = dict.fromkeys(bare) | {each.chunk_id: each for each in chunks}
+                batch = [replace(c, chunk=now.get(c.chunk_id, c.chunk)) for c in batch]
             await self._call(partial(self._write, share.name, name, batch))
             progress = self._progress.setdefault(share.id, _Progress())
             progress.last = batch[-1].seq
@@ -231,6 +274,64 @@ class Publisher:
             if self._stopping or self._hurried.is_set():
                 return False
         return True
+
+    async def _enqueue_without_vector(self, share: Share, embedder: str | None) -> bool:
+        """Make chunks pending that were published while the share's embedder was unavailable.
+
+        Not before it answers. Returns False if this was interrupted.
+        """
+        bare: list[int] = []
+        if embedder is not None and await self._vectors.are_made_here(share):
+            bare = await self._shares.without_vector(share, embedder)
+        if not bare:
+            self._resting.pop(share.name, None)
+            return True
+        is_done = await self._embed(share, bare[:EMBEDDED])
+        if is_done and not self._rests(share):
+            await self._shares.enqueue_share(share.name, bare)
+        return is_done
+
+    async def _embed(self, share: Share, chunk_ids: Collection[int]) -> bool:
+        """Make the vectors of these chunks, unless their embedder has just failed.
+
+        Returns False if this was interrupted, as by the end of the engine.
+        """
+        if self._rests(share):
+            return True
+        async with background_tasks() as tasks:
+            embedding = tasks.create_task(self._vectors.add(share, chunk_ids))
+            hurried = tasks.create_task(self._hurried.wait())
+            await asyncio.wait([embedding, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if not embedding.done():
+                return False
+            failure = embedding.result()
+        if failure is None:
+            self._resting.pop(share.name, None)
+        elif isinstance(failure, ProviderError):
+            log.warning("embedding %s with %s failed: %s", share.name, share.embedder, failure)
+            self._rest(share, failure)
+        else:
+            raise failure
+        return True
+
+    def _rests(self, share: Share) -> bool:
+        """Return whether the embedder of a share has failed and is not asked again yet."""
+        rest = self._resting.get(share.name)
+        return rest is not None and asyncio.get_running_loop().time() < rest.until
+
+    def _rest(self, share: Share, failure: ProviderError) -> None:
+        """Leave an embedder that failed alone for a time."""
+        if self._rests(share):
+            return
+        former = self._resting.get(share.name)
+        failed = 1 + (former.failed if former is not None else 0)
+        pause = RETRY_PAUSES[min(failed, len(RETRY_PAUSES)) - 1]
+        until = asyncio.get_running_loop().time() + pause
+        reason = (
+            f"What has no vector of {share.embedder or 'the embedder'} yet is found by words only: "
+            f"{failure.message}"
+        )
+        self._resting[share.name] = _Rest(reason, failed, until)
 
     async def _write(
         self, share: str, name: str, batch: list[PendingShare], client: "WeaviateAsyncClient"
@@ -268,9 +369,9 @@ class Publisher:
         entry = Entry(share.name, owner, name, embedder or "", documents, chunks, last)
         await self._call(lambda client: write_entry(client, entry))
         await self._shares.note_published(share, name, last)
-        if share.collection and share.collection != name:
-            # Published with another embedder before.
-            await self._call(lambda client: _drop_tenant(client, share.collection, share.name))
+        if share.collection != name:
+            # Published with another embedder before, perhaps only in part.
+            await self._call(partial(_drop_tenants, share.name, but=name))
 
     async def _compare(self, share: Share, name: str, client: "WeaviateAsyncClient") -> None:
         """Make pending what the cluster does not hold as SQLite does, by hashes."""
@@ -278,7 +379,7 @@ class Publisher:
         target = collection(client, name, share.name)
         async for each in target.iterator(return_properties=[VERSION]):
             held[chunk_id(each.uuid)] = str(each.properties.get(VERSION))
-        embedder = await self._embedder()
+        embedder = await self._vectors.identity(share)
         differing: list[int] = []
         after = -1
         while chunks := await self._shares.chunks_after(share, embedder, after, COMPARED):
@@ -299,15 +400,14 @@ class Publisher:
             entry = await entry_of(client, share.name)
             if entry is not None and entry.owner != owner:
                 return
-            for name in await client.collections.list_all(simple=True):
-                if name.startswith("AllmaShared"):
-                    await _drop_tenant(client, name, share.name)
+            await _drop_tenants(share.name, client)
             await delete_entry(client, share.name)
 
         await self._call(erase)
         await self._shares.forget_share(share.id)
         self._checked.pop(share.id, None)
         self._progress.pop(share.id, None)
+        self._resting.pop(share.name, None)
 
     async def _call(self, work: Callable[["WeaviateAsyncClient"], Awaitable[T]]) -> T:
         return await self._cluster.call(work, limit=CALL_SECONDS)
@@ -323,6 +423,15 @@ async def _write_to_disk(name: str, tenant: str, client: "WeaviateAsyncClient") 
     tenants = client.collections.use(name).tenants
     await tenants.deactivate(tenant)
     await tenants.activate(tenant)
+
+
+async def _drop_tenants(
+    tenant: str, client: "WeaviateAsyncClient", *, but: str | None = None
+) -> None:
+    """Delete a tenant in all collections of shares but one."""
+    for name in await client.collections.list_all(simple=True):
+        if name.startswith("AllmaShared") and name != but:
+            await _drop_tenant(client, name, tenant)
 
 
 async def _drop_tenant(client: "WeaviateAsyncClient", name: str, tenant: str) -> None:

@@ -59,6 +59,24 @@ class Embeddings(Repository):
         async with self._db.transaction() as tx:
             await insert_vectors(tx, embedder, vectors)
 
+    async def texts_without_vector(
+        self, embedder: str, chunk_ids: Collection[int]
+    ) -> dict[bytes, str]:
+        """Return those texts of these chunks that have no vector of an embedder, by their hash."""
+        found = await self._db.rows(
+            "SELECT c.* FROM json_each(?2) j CROSS JOIN chunks c ON c.id = j.value "
+            f"WHERE {WITHOUT_VECTOR}",
+            (embedder, rows.as_json(chunk_ids)),
+        )
+        return {row["text_hash"]: self._shown(rows.chunk(row).embedded_text) for row in found}
+
+    async def share_embedders(self) -> list[str]:
+        """Return `provider/model` of the embedders that shares name."""
+        found = await self._db.rows(
+            "SELECT DISTINCT embedder FROM shares WHERE embedder IS NOT NULL AND NOT removed"
+        )
+        return [row["embedder"] for row in found]
+
     async def dimensions(self, embedder: str) -> int | None:
         """Return the number of dimensions of this embedder's vectors; None while it has none."""
         row = await self._db.row(

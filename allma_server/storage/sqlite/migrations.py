@@ -289,6 +289,11 @@ async def recognised_pages(tx: Migrating) -> None:
     await tx.execute("CREATE INDEX recognised_by_content ON recognised_pages (file_hash)")
 
 
+async def embedders_of_shares(tx: Migrating) -> None:
+    """Add the embedder of a share, `provider/model`; NULL: it is this engine's own."""
+    await tx.execute("ALTER TABLE shares ADD COLUMN embedder TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     first_schema,
     rules_of_workspaces,
@@ -302,4 +307,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     users,
     shares,
     recognised_pages,
+    embedders_of_shares,
 )

@@ -35,7 +35,8 @@ class Share:
     """A shared folder; `removed`: it is to be erased in the cluster, and then here.
 
     `collection`: where the cluster has it; empty before it was published. `published`: the number
-    of the last change that is there.
+    of the last change that is there. `embedder`: `provider/model` of its vectors; None: the current
+    one of this engine.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Share:
     removed: bool
     collection: str
     published: int
+    embedder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,26 @@ class Shares(Repository):
         found = await self._db.rows("SELECT * FROM shares ORDER BY name")
         return [_share(row) for row in found]
 
-    async def add_share(self, path: str, name: str) -> None:
+    async def add_share(self, path: str, name: str, embedder: str | None = None) -> None:
         """Share a folder: all its chunks become pending."""
         async with self._db.transaction() as tx:
             await tx.execute(
-                "INSERT INTO shares (path, name) VALUES (?, ?)", (stored_path(path), name)
+                "INSERT INTO shares (path, name, embedder) VALUES (?, ?, ?)",
+                (stored_path(path), name, embedder),
             )
         await self.enqueue_share(name)
+
+    async def set_share_embedder(self, share_id: int, embedder: str) -> None:
+        """Let a share have the vectors of another embedder.
+
+        Where it is published is then unknown, because that may be half done with a former one.
+        """
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "UPDATE shares SET embedder = ?, collection = '' WHERE id = ?",
+                (embedder, share_id),
+            )
+        self._db.shares_changed.set()
 
     async def enqueue_share(self, name: str, chunk_ids: Collection[int] | None = None) -> None:
         """Make chunks of a share pending: these, or all that are in its folder."""
@@ -207,6 +222,20 @@ class Shares(Repository):
         )
         return await self.shared_chunks(share, embedder, [row["id"] for row in found])
 
+    async def without_vector(self, share: Share, embedder: str) -> list[int]:
+        """Return the chunks of a shared folder without a vector, but for pending ones."""
+        where, values = inside(share.path)
+        found = await self._db.rows(
+            "SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id "
+            f"WHERE {where} AND NOT EXISTS (SELECT 1 FROM embeddings e "
+            "WHERE e.text_hash = c.text_hash "
+            "AND e.embedder_id = (SELECT id FROM embedders WHERE identity = ?)) "
+            "AND NOT EXISTS (SELECT 1 FROM share_outbox o "
+            "WHERE o.share_id = ? AND o.chunk_id = c.id) ORDER BY c.id",
+            (*values, embedder, share.id),
+        )
+        return [row["id"] for row in found]
+
     async def acknowledge_shares(self, changes: Sequence[PendingShare]) -> None:
         """Remove published changes; a chunk that changed again since stays pending."""
         async with self._db.transaction() as tx:
@@ -224,6 +253,7 @@ def _share(row: sqlite3.Row) -> Share:
         bool(row["removed"]),
         row["collection"],
         row["published"],
+        row["embedder"],
     )
 
 

@@ -346,6 +346,7 @@ export interface SharedFolder {
   pending: number;
   reason: string | null;
   wordsOnly: boolean;
+  embedder: string | null;
 }
 
 /** All shared folders that the principal may see; `notice`: why some may be missing. */
@@ -581,6 +582,11 @@ export interface ShareParams {
   path: string;
   /** Its name there; that of the folder without one. */
   name?: string;
+  /**
+   * Embedder of its vectors (provider/model), the one that a team agreed on; this engine's own
+   * without one. Its texts are then embedded twice.
+   */
+  embedder?: string;
 }
 
 /** Stop sharing a folder, and erase it in the cluster; here nothing is removed. */

@@ -25,16 +25,15 @@ async def opens(
     monkeypatch.setenv("ALLMA_VECTOR_STORE_API_KEY", KEY)
     monkeypatch.setattr(search, "KNOWN_SECONDS", 0.0)
 
-    def opened(name: str, url: str | None = None, embedder: str = EMBEDDER) -> Any:
-        return open_engine(
-            Config(
-                data_dir=tmp_path / f"data of {name}",
-                embedder=embedder,
-                chat_provider="scripted",
-                vector_store="exact",
-                shared_url=url or cluster.url,
-            )
+    def opened(name: str, url: str | None = None, embedder: str = EMBEDDER, **more: object) -> Any:
+        config = Config(
+            data_dir=tmp_path / f"data of {name}",
+            embedder=embedder,
+            chat_provider="scripted",
+            vector_store="exact",
+            shared_url=url or cluster.url,
         )
+        return open_engine(config.model_copy(update=more))
 
     yield opened
     async with administrator(cluster.url) as admin:

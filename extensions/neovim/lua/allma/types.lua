@@ -263,6 +263,7 @@
 ---@field pending integer
 ---@field reason? string
 ---@field wordsOnly boolean
+---@field embedder? string
 
 ---@class allma.SharedFolders
 ---@field shares allma.SharedFolder[]
@@ -410,6 +411,7 @@
 ---@class allma.ShareParams
 ---@field path string An indexed folder.
 ---@field name? string Its name there; that of the folder without one.
+---@field embedder? string Embedder of its vectors (provider/model), the one that a team agreed on; this engine's own without one. Its texts are then embedded twice.
 
 ---@class allma.UnshareParams
 ---@field path string A shared folder, or its name there.
