@@ -4,8 +4,9 @@ A small model seldom refuses when it writes, but how sure it is of that word tel
 answer in the passages from those without, and it tells something else than the words do that the
 question and a passage share. With a model of 1.5 billion parameters and the 66 questions of
 `tests/benchmarks/answers/sets/natural.txt`, the chance that an answerable one scores higher is .91
-by the word alone, .78 by the share alone and .94 by both. Asked for a "yes" or "no" instead
-(Kadavath et al., 2022: P(True)), it is .90, and .90 with the share.
+by the word alone, .78 by the share alone and .94 by both; with 66 others, by which nothing was
+chosen, .91 by both. Asked for a "yes" or "no" instead (Kadavath et al., 2022: P(True)), it is .90,
+and .90 with the share.
 
 The instruction ends the same prompt as the answer's, so the provider reads the passages once. Where
 the boundary lies differs between models: see `calibration.py`. Without a calibration, or where a
