@@ -31,6 +31,8 @@ OTHER_NAMES = {
     "set settings": "config",
     "keys": "config set-key",
     "server web": "serve",
+    "kill quit stop": "daemon stop",
+    "reload restart": "daemon restart",
 }
 """Names that other programs have for the commands here."""
 

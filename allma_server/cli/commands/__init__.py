@@ -50,9 +50,9 @@ app = program(
     examples=["allma index .", "allma search retry limit", 'allma ask "How are requests retried?"'],
     sections={
         "Search and ask": "search ask chat open read explain conversations".split(),
-        "Index": "index sync documents forget status share unshare shares".split(),
+        "Index": "index sync documents forget status jobs share unshare shares".split(),
         "Models and settings": "models config".split(),
-        "Other programs": "install lsp mcp serve http tokens".split(),
+        "Other programs": "install lsp mcp serve http tokens login".split(),
         "Maintenance": "doctor daemon eval export import".split(),
     },
 )

@@ -45,7 +45,7 @@ def add_commands(subject: typer.Typer, operations: Mapping[str, str]) -> None:
         group, _, last = name.rpartition(".")
         if group and group not in groups:
             groups[group] = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-            subject.add_typer(groups[group], name=group, help=f"Commands for {group}.")
+            subject.add_typer(groups[group], name=group, help=summary)
         _add(groups[group] if group else subject, name, last, summary)
 
 
