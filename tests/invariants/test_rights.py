@@ -50,7 +50,7 @@ NOT_NARROWED = {
     "workspace_disks", "set_workspace_disks", "publish", "record", "touch", "move", "remove",
     "note_refused", "cached_vectors", "missing_vectors", "count_missing_vectors", "keep_vectors",
     "add_vectors", "texts_without_vector", "share_embedders", "drop_unused_vectors", "dimensions",
-    "erase_documents", "erase_quotes",
+    "erase_documents", "erase_quotes", "note_switch",
     "recognised_pages", "add_recognised_page", "drop_failed_pages", "scanned_documents",
     "mask_quotes", "unused_vectors", "erase_unused_vectors", "empty_log", "save_job", "job", "jobs",
     "unfinished_jobs", "check_writable", "write_error", "delete_backups",
@@ -64,7 +64,7 @@ NOT_NARROWED = {
 
 INGESTION_NOT_NARROWED = {
     # About workspaces that the caller has already found:
-    "progress", "is_indexing", "failure_reason", "unavailable", "pending",
+    "progress", "is_indexing", "is_updating", "failure_reason", "unavailable", "pending",
     "missing_vectors_reason", "backfill_problem", "is_busy", "is_watching", "watch_problem",
     "wait_until_embedded", "wait_until_recognised", "pages_to_recognise", "wait_until_erased",
     "exclusive", "pause_embedding",
