@@ -11,12 +11,19 @@ from allma_server.storage.full_text.entries import TEXT
 
 
 class IndexedTexts:
-    """The texts of one commit; implements `scoring.Indexed`."""
+    """The texts of one commit; implements `scoring.Indexed`. `former`: those of the one before."""
 
-    def __init__(self, searcher: tantivy.Searcher, schema: tantivy.Schema) -> None:
+    def __init__(
+        self,
+        searcher: tantivy.Searcher,
+        schema: tantivy.Schema,
+        former: "IndexedTexts | None" = None,
+    ) -> None:
         self.searcher = searcher
         self._schema = schema
         self._means: dict[str, float] = {}
+        # Finding a term takes as long as reading all of them, after each commit.
+        self._frequent: dict[str, str] = former._frequent if former is not None else {}
 
     @property
     def total(self) -> int:
@@ -39,12 +46,22 @@ class IndexedTexts:
 
     def _explained_mean(self, field: str) -> float:
         """Tantivy only tells the mean where it explains the score of a hit."""
-        for term, _ in self.searcher.terms_with_prefix(field, "", limit=1):
-            query = Query.term_query(self._schema, field, term, "freq")
-            for _, address in self.searcher.search(query, 1, count=False).hits:
-                explained = json.loads(query.explain(self.searcher, address).to_json())
-                return _value_of("avgdl", explained)
-        return 0.0
+        term = self._frequent.get(field)
+        mean = self._mean_explained_by(field, term) if term is not None else None
+        if mean is None:
+            term = next((t for t, _ in self.searcher.terms_with_prefix(field, "", limit=1)), None)
+            mean = self._mean_explained_by(field, term) if term is not None else None
+        if term is not None:
+            self._frequent[field] = term
+        return mean or 0.0
+
+    def _mean_explained_by(self, field: str, term: str) -> float | None:
+        """Return the mean by a hit of this term; None if it has none."""
+        query = Query.term_query(self._schema, field, term, "freq")
+        for _, address in self.searcher.search(query, 1, count=False).hits:
+            explained = json.loads(query.explain(self.searcher, address).to_json())
+            return _value_of("avgdl", explained)
+        return None
 
 
 def _value_of(name: str, explained: Any) -> float:

@@ -314,7 +314,7 @@ class WordStore:
 
     def _reload(self) -> None:
         self._index.reload()
-        self._texts = IndexedTexts(self._index.searcher(), self._schema)
+        self._texts = IndexedTexts(self._index.searcher(), self._schema, self._texts)
 
     @contextlib.contextmanager
     def _writing(self) -> Generator[tantivy.IndexWriter]:
