@@ -38,11 +38,11 @@ from allma_server.types import DocumentSet, Hit, VectorStatus
 MAX_PENDING = 500
 """With more pending changes, exact search is faster than the store and those changes together."""
 
-NARROW_CHUNKS, NARROW_SHARE = 1_000_000, 0.15
+NARROW_CHUNKS, NARROW_SHARE = 1_500_000, 0.15
 """Below either, every vector in scope is compared.
 
 A million take 10 to 20 ms on one core, 200,000 as long as a store's approximate search. That finds
-96 to 98 % of the nearest chunks with vectors of a language model, but 30 to 85 % with others.
+96 to 98 % of the nearest chunks with vectors of a language model, but 29 to 85 % with others.
 """
 
 MAX_FETCHED = 2_000
