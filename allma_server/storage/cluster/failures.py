@@ -49,6 +49,8 @@ def raised() -> tuple[type[Exception], ...]:
         WeaviateBaseError,
         httpx.HTTPError,
         grpc.aio.AioRpcError,
+        # "Channel is closed": another call has left this node.
+        grpc.aio.UsageError,
     )
 
 
