@@ -3,11 +3,11 @@
 Only the first two words of the refusal that the prompt asks for are held back; what was shown is
 never taken back. If a passage decides the question (`yes_or_no.py`), its sentence is quoted instead
 of the refusal, three more words of which are held; and a "Yes" which that sentence denies is left
-out. Each citation is checked when its sentence is
-complete (`citations.py`). At the end of a complete answer, `grounding` tells what the passages
-support of it: other refusals are recognised (`refusal.py`), an answer without citations gets the
-number of the passage that supports it (`evidence.py`), and figures that no passage has, or passages
-that disagree (`contradictions.py`), are marked.
+out. Each citation is checked when its sentence is complete (`citations.py`). At the end of a
+complete answer, `grounding` tells what the passages support of it: other refusals are recognised
+(`refusal.py`), an answer without citations gets the number of the passage that supports it
+(`evidence.py`), and figures that no passage has, or passages that disagree (`contradictions.py`),
+are marked.
 """
 
 import re

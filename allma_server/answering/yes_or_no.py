@@ -33,7 +33,10 @@ _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
 _YES = "yes ja jawohl oui sí sì si sim tak да ναι evet نعم हाँ はい 是 是的 네 예".split()
-_AFTER_YES = re.compile(rf"\W*(?:{'|'.join(_YES)})\b\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I)
+# A mark follows, for some of them begin other sentences: "Si les chiens …", "Tak długo jak …".
+_AFTER_YES = re.compile(
+    rf"\W*(?:{'|'.join(_YES)})(?!\w)(?=\s*[^\w\s])\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
+)
 _CITATION = re.compile(r"\[[\d, ]*\]?")
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")

@@ -173,6 +173,10 @@ def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
         ("Are phones not allowed in room 4?", "Yes, they are not [2].", "Yes, they are not."),
         ("Is the sea salty?", "Yes, the sea is salty [1].", "Yes, the sea is salty [1]."),
         ("Are phones allowed in room 4?", "Yesterday they were.", "Yesterday they were."),
+        ("Are phones allowed in room 4?", "हाँ, phones are not.", "Phones are not. [2]"),
+        ("Are phones allowed in room 4?", "はい、 phones are not.", "Phones are not. [2]"),
+        ("Are phones allowed in room 4?", "Si vous voulez, non.", "Si vous voulez, non."),
+        ("Are phones allowed in room 4?", "Tak long as it is.", "Tak long as it is."),
     ],
 )
 def test_a_yes_that_a_sentence_denies_is_left_out(question: str, said: str, shown: str) -> None:
