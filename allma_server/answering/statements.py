@@ -33,6 +33,7 @@ _THOUSANDS = re.compile(r"[.,](?=\d{3}(?:\D|$))")
 _IDENTIFIER = re.compile(r"\b(?=\w*[^\W\d_])(?=\w*\d)\w+\b")
 _NAME = re.compile(r"(?<=[\w,;:)’'\"“] )[\"“(]?([A-ZÀ-ÖØ-ÞΑ-ΩА-Я][\w’'-]*)")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"”’)\]]*\s+|(?<=[。！？])|\n+")
+_AROUND_WORDS = ".,;:!?…()[]{}\"“”„«»'’*_`"
 _NEGATION_WINDOW = 4
 """Words before and after a negation that it may be about."""
 
@@ -79,7 +80,8 @@ class Statement:
 def read_statement(text: str) -> Statement:
     """Return what a text states."""
     figures = frozenset(map(_normalize, _NUMBER.findall(text)))
-    spelled = {_WORD_NUMBERS[w] for w in text.lower().split() if w in _WORD_NUMBERS}
+    parts = (part.strip(_AROUND_WORDS) for part in text.lower().split())
+    spelled = {_WORD_NUMBERS[part] for part in parts if part in _WORD_NUMBERS}
     terms = [t for t in lexemes(text) if t not in _STOP_STEMS and t not in _WORD_NUMBERS]
     words = frozenset(t for t in terms if t not in _NEGATIONS and not t[0].isdigit())
     names = {term for name in _NAME.findall(text) for term in lexemes(name)}

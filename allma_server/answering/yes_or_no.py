@@ -8,6 +8,8 @@ nor believed that there is none. They also begin with "Yes" and go on with the "
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
@@ -16,7 +18,7 @@ from allma_server.types import Passage
 
 MIN_WORDS = 0.65
 """Share of a question's words in a sentence that decides it: two of three, as the third is often
-said otherwise ("forbidden" for "not allowed")."""
+said otherwise ("forbidden" for "not allowed"). Words in the titles above it need not be in it."""
 
 MAX_LENGTH = 300
 """Characters of a sentence to quote; a longer one is probably no sentence."""
@@ -46,16 +48,16 @@ _MARKS = re.compile(r"^[\s>*+#-]+|[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}")
 def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[int, str] | None:
     """Return the number of a passage, from 1, and its sentence that decides; None if none does.
 
-    None for other questions than those for a yes or no. The figures and names of the question must
-    all be in the passage, and its first word, which is mostly what it is about, in the sentence. A
-    question about a person, such as "May I", begins with a verb, whose form may differ.
+    None for other questions than those for a yes or no. The first word of the question is mostly
+    what it is about, so it must be in the sentence; or in a title, if the sentence has all others.
+    A question about a person, such as "May I", begins with a verb, whose form may differ.
     """
     words = read_statement(question).words
     subject = next((term for term in lexemes(question) if term in words), "")
     found = [
-        (shared, -number, sentence)
-        for shared, number, sentence in _matching_sentences(question, passages)
-        if _ABOUT_PERSON.match(question) or subject in read_statement(sentence).words
+        (each.shared, -each.number, each.sentence)
+        for each in _matching_sentences(question, passages)
+        if _ABOUT_PERSON.match(question) or subject not in each.missing
     ]
     _, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
     return (-number, sentence) if found else None
@@ -90,28 +92,46 @@ def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:
     return any(_matching_sentences(question, passages))
 
 
-def _matching_sentences(
-    question: str, passages: Sequence[Passage]
-) -> Iterator[tuple[int, int, str]]:
-    """Yield how many words of a question for a yes or no a sentence has, its passage, and itself.
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A sentence of passage `number` that has `shared` words of the question.
 
-    Only sentences with nearly all of them, in passages with all its figures and names.
+    `missing`: its words that the sentence lacks; not those of a title above, if it has all others.
+    """
+
+    number: int
+    sentence: str
+    shared: int
+    missing: frozenset[str]
+
+
+def _matching_sentences(question: str, passages: Sequence[Passage]) -> Iterator[_Match]:
+    """Yield the sentences with nearly all words of a question for a yes or no.
+
+    Its names must be in the passage and its figures in the sentence, or both in a title above.
     """
     asked = read_statement(question)
     if len(asked.terms) < 2 or _ASKED.match(question) is None:
         return
     for number, passage in enumerate(passages, start=1):
-        if not (asked.figures | asked.names) <= read_statement(" ".join(_texts(passage))).terms:
+        above = read_statement(_titles(passage)).terms
+        if not asked.names <= above | read_statement(passage.text).terms:
             continue
+        below = asked.terms - above if len(asked.terms - above) > 1 else asked.terms
         for sentence in _sentences(passage):
-            shared = len(asked.terms & read_statement(sentence).terms)
-            if shared >= MIN_WORDS * len(asked.terms):
-                yield shared, number, sentence
+            own = read_statement(sentence).terms
+            shared = len(asked.terms & own)
+            is_near = shared >= MIN_WORDS * len(asked.terms)
+            is_near |= len(below & own) >= MIN_WORDS * len(below)
+            if is_near and asked.figures <= own | above:
+                missing = frozenset[str]() if below <= own else asked.terms - own
+                yield _Match(number, sentence, shared, missing)
 
 
-def _texts(passage: Passage) -> Iterator[str]:
-    yield from passage.heading
-    yield passage.text
+def _titles(passage: Passage) -> str:
+    """Return the headings above a passage, and the words of its file's name."""
+    name = PurePath(passage.path).stem
+    return " ".join((*passage.heading, re.sub(r"[-_]+", " ", name)))
 
 
 def _sentences(passage: Passage) -> Iterator[str]:

@@ -88,6 +88,24 @@ def test_a_sentence_may_decide_although_it_does_not_name_the_subject(
     assert (find_deciding_sentence(question, passages) is not None) == decides
 
 
+@pytest.mark.parametrize(
+    ("question", "decides"),
+    [
+        ("Is version 9 supported in release 3.1?", True),  # the file's name says the release
+        ("Is version 9 supported in release 4.0?", False),
+        ("Does release 3.1 support version 9?", True),
+        ("Does release 3.1 support version 8?", False),
+        ("Does release 3.1 support the printer?", False),
+        ("Does release 3.1 run on version 9 of the printer?", False),
+        ("Are children under twelve charged in release 3.1?", True),
+    ],
+)
+def test_a_sentence_decides_with_the_words_of_titles_above_it(question: str, decides: bool) -> None:
+    text = "Version 9 is no longer supported. Version 8 was slow. No charge is made for children "
+    passage = replace(PASSAGE, text=f"{text}under twelve.", path="/docs/release-3.1.md", heading=[])
+    assert (find_deciding_sentence(question, [passage]) is not None) == decides
+
+
 def test_the_gate_and_the_answer_share_their_prompt_up_to_the_last_sentence() -> None:
     prompt = build_prompt("How deep?", [], [PASSAGE], 4000)
     assert prompt.gate[:-1] == prompt.messages[:-1]
