@@ -62,7 +62,7 @@ def plan(
             changes.append(_skip(seen, seen.reason, document))
         elif document is None:
             new.append(seen.file)
-        elif _is_unchanged(document, seen.file) and not (
+        elif is_unchanged(document, seen.file) and not (
             reread
             or document.reason_code in _RECHECKED_CODES
             or (_has_failed(document) and retry_failed)
@@ -100,8 +100,9 @@ def _is_in(path: str, folders: Collection[str]) -> bool:
     return bool(folders) and any(str(parent) in folders for parent in PurePath(path).parents)
 
 
-def _is_unchanged(document: Document, file: FileFacts) -> bool:
-    # Compare the inode too: archives unpack all files with the same time.
+def is_unchanged(document: Document, file: FileFacts) -> bool:
+    """Return whether a file is as it was when it was read, by its size, time and inode."""
+    # The inode too: archives unpack all files with the same time.
     known = (document.size, document.mtime_ns, document.inode)
     return known == (file.size, file.mtime_ns, file.inode)
 

@@ -1,13 +1,13 @@
 """Scan a workspace: the files that a run sees, within its options."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from allma_server._internal.paths import is_inside
 from allma_server.indexing import roots, scope
-from allma_server.types import SeenFile
+from allma_server.types import FileFacts, SeenFile
 
 
 class Retry(Enum):
@@ -39,7 +39,8 @@ class RunOptions:
 class WorkspaceScan:
     """One scan of a workspace; its methods block.
 
-    `known_disks` are the disks that the workspace was on. After the scan, `disks` has those that it
+    `known_disks` are the disks that the workspace was on. `may_be_read` tells of which files it is
+    known that they may be read, as for `scope.walk`. After the scan, `disks` has those that it
     is on now, and those of `known_disks` that are not mounted.
     """
 
@@ -50,11 +51,13 @@ class WorkspaceScan:
         max_bytes: int,
         known_disks: Mapping[str, int],
         was_folder: bool,
+        may_be_read: Callable[[FileFacts], bool] | None = None,
     ) -> None:
         self._root = root
         self._data_dir = data_dir
         self._max_bytes = max_bytes
         self._known_disks = known_disks
+        self._may_be_read = may_be_read
         self._was_folder = was_folder or str(root) in known_disks
         self.disks: dict[str, int] = {}
 
@@ -87,7 +90,9 @@ class WorkspaceScan:
     def _walk(self, only: Collection[str] | None) -> Iterable[SeenFile]:
         if only is None:
             disks: dict[str, int] = {}
-            yield from scope.walk(self._root, self._data_dir, self._max_bytes, disks)
+            yield from scope.walk(
+                self._root, self._data_dir, self._max_bytes, disks, self._may_be_read
+            )
             self.disks = disks | self.disks
             return
         # `only` may have a folder and a file inside it: yield each file once.

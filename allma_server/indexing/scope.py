@@ -8,7 +8,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from allma_server._internal.path_text import actual
@@ -84,13 +84,18 @@ def refusal_reason(real: Path, data_dir: Path) -> str | None:
 
 
 def walk(
-    root: Path, data_dir: Path, max_bytes: int, disks: dict[str, int] | None = None
+    root: Path,
+    data_dir: Path,
+    max_bytes: int,
+    disks: dict[str, int] | None = None,
+    may_be_read: Callable[[FileFacts], bool] | None = None,
 ) -> Iterator[SeenFile]:
     """Yield every file under `root` (or `root` itself, a file) that is not ignored.
 
     Ignore files that cannot be applied, folders that are nested too deeply and unreadable folders
     are included, with the reason. `disks` is filled with the device number of the root, and of each
-    folder on another disk than its parent. Blocks; run it in a thread.
+    folder on another disk than its parent. `may_be_read` tells of which files it is known already,
+    so that their names need no examination. Blocks; run it in a thread.
 
     Raises:
         PathNotFound: `root` does not exist.
@@ -103,7 +108,7 @@ def walk(
         return
     tree = _open_tree(root, data_dir)
     yielded: set[str] = set()
-    for seen in _files(tree, (), max_bytes):
+    for seen in _files(tree, (), max_bytes, may_be_read):
         yielded.add(seen.file.path)
         yield seen
     for path, why in tree.rejected.items():
@@ -156,11 +161,16 @@ def _open_tree(root: Path, data_dir: Path) -> FolderTree:
         raise unreadable_root(root, why) from exc
 
 
-def _files(tree: FolderTree, names: Sequence[str], max_bytes: int) -> Iterator[SeenFile]:
+def _files(
+    tree: FolderTree,
+    names: Sequence[str],
+    max_bytes: int,
+    may_be_read: Callable[[FileFacts], bool] | None = None,
+) -> Iterator[SeenFile]:
     for visit in tree.visits(*names):
-        rejected = tree.rejected
+        rejected, folder = tree.rejected, os.path.join(visit.folder.path, "")
         for name in visit.files:
-            path = os.path.join(visit.folder.path, name)
+            path = folder + name
             if (why := rejected.get(path)) is not None:
                 yield SeenFile(facts_of(path), why)
                 continue
@@ -171,7 +181,7 @@ def _files(tree: FolderTree, names: Sequence[str], max_bytes: int) -> Iterator[S
                     why = f"cannot be accessed: {(exc.strerror or str(exc)).lower()}"
                     yield SeenFile(facts_of(path), why, unreadable=True)
                 continue
-            if (seen := _seen_file(path, status, max_bytes)) is not None:
+            if (seen := _seen_file(path, status, max_bytes, may_be_read)) is not None:
                 yield seen
 
 
@@ -188,11 +198,18 @@ def inspect(path: Path, max_bytes: int) -> SeenFile | None:
         return None
 
 
-def _seen_file(path: str, status: os.stat_result, max_bytes: int) -> SeenFile | None:
+def _seen_file(
+    path: str,
+    status: os.stat_result,
+    max_bytes: int,
+    may_be_read: Callable[[FileFacts], bool] | None = None,
+) -> SeenFile | None:
+    file = FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    if may_be_read is not None and stat.S_ISREG(status.st_mode) and may_be_read(file):
+        return SeenFile(file)
     name = os.path.basename(path)
     if name in IGNORED_FILES or name.endswith(IGNORED_ENDINGS) or stat.S_ISDIR(status.st_mode):
         return None
-    file = FileFacts(path, status.st_size, status.st_mtime_ns, status.st_ino)
     return SeenFile(file, _reason_to_skip(path, status, max_bytes))
 
 

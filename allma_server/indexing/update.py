@@ -28,7 +28,7 @@ from allma_server.indexing import roots
 from allma_server.indexing.forgetting import Forgetting, skip_forgotten
 from allma_server.indexing.jobs import Jobs, Run
 from allma_server.indexing.pipeline import Pipeline, hash_file
-from allma_server.indexing.plan import plan
+from allma_server.indexing.plan import is_unchanged, plan
 from allma_server.indexing.scan import Retry, RunOptions, WorkspaceScan
 from allma_server.ports import Embedder, Ledger, Parser, Progress, TextRecogniser
 from allma_server.secrets import MASKED
@@ -37,6 +37,7 @@ from allma_server.types import (
     Add,
     Change,
     Document,
+    FileFacts,
     IngestReport,
     SeenFile,
     Update,
@@ -61,12 +62,14 @@ NOT_RECOGNISED = f"a picture; `{INSTALL_OCR}` makes its text searchable (OCR)"
 class _Fingerprints:
     """The settings by which files are read, now and when the workspace was last scanned.
 
-    `chunking` is the part of `current` that decides how a file is chunked.
+    `chunking` is the part of `current` that decides how a file is chunked. `same_rules`: a scan of
+    the whole workspace has decided by the rules of now which files are read.
     """
 
     chunking: str
     current: str
     previous: str
+    same_rules: bool
 
     @property
     def reread(self) -> bool:
@@ -193,9 +196,9 @@ class WorkspaceUpdater:
         chunking, config = await self._chunking_fingerprint(), self._config
         current = f"{__version__}:{chunking}|{config.max_file_mb}:{config.parse_seconds}"
         if options.only is not None:
-            return _Fingerprints(chunking, current, current)
+            return _Fingerprints(chunking, current, current, same_rules=False)
         previous = await self._catalogue.index_fingerprint(workspace.id)
-        return _Fingerprints(chunking, current, previous)
+        return _Fingerprints(chunking, current, previous, same_rules=previous == current)
 
     async def _known_documents(
         self, workspace: Workspace, only: Collection[str] | None
@@ -222,7 +225,10 @@ class WorkspaceUpdater:
             for path, disk in disks.items()
             if path == workspace.path or _has_indexed(known, path)
         }
-        scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, used, was_folder)
+        may_be_read = _read_before(known) if fingerprints.same_rules else None
+        scan = WorkspaceScan(
+            root, self._config.data_dir, self._max_bytes, used, was_folder, may_be_read
+        )
         forgotten = await self._forgetting.forgotten_paths()
         files = _CountedFiles(skip_forgotten(self._seen(scan.files(options)), forgotten))
         is_changed = fingerprints.previous != fingerprints.current
@@ -270,6 +276,17 @@ class WorkspaceUpdater:
     def _has_files(self, root: Path, path: str) -> bool:
         scan = WorkspaceScan(root, self._config.data_dir, self._max_bytes, {}, was_folder=True)
         return scan.has_files(path)
+
+
+def _read_before(known: Sequence[Document]) -> Callable[[FileFacts], bool]:
+    """Return a test for the files that are indexed as they are now."""
+    indexed = {document.path: document for document in known if document.state == "indexed"}
+
+    def may_be_read(file: FileFacts) -> bool:
+        document = indexed.get(file.path)
+        return document is not None and is_unchanged(document, file)
+
+    return may_be_read
 
 
 def _has_indexed(known: Sequence[Document], folder: str) -> bool:

@@ -20,7 +20,7 @@ class FileFacts:
 class SeenFile:
     """A file found by a walk. With a `reason`, it is listed in the ledger but not opened.
 
-    `closed`: the file or folder cannot be read now, so the index keeps what it has of it.
+    `unreadable`: the file or folder cannot be read now, so the index keeps what it has of it.
     """
 
     file: FileFacts

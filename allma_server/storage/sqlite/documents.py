@@ -31,7 +31,7 @@ class Documents(Repository):
     async def document(self, path: str) -> Document | None:
         """Return the ledger row of an absolute path."""
         row = await self._db.row(
-            "SELECT * FROM documents WHERE path = ?", (rows.stored_path(path),)
+            f"SELECT {rows.DOCUMENT} FROM documents d WHERE path = ?", (rows.stored_path(path),)
         )
         return rows.document(row) if row else None
 
@@ -46,7 +46,9 @@ class Documents(Repository):
         return await asyncio.to_thread(similar)
 
     async def document_by_id(self, document_id: int) -> Document | None:
-        row = await self._db.row("SELECT * FROM documents WHERE id = ?", (document_id,))
+        row = await self._db.row(
+            f"SELECT {rows.DOCUMENT} FROM documents d WHERE id = ?", (document_id,)
+        )
         return rows.document(row) if row else None
 
     async def is_approved(self, document_id: int) -> bool:
@@ -62,7 +64,7 @@ class Documents(Repository):
         """Return the ledger rows of a file, or of all files below a folder."""
         condition, values = inside(folder)
         found = await self._db.rows(
-            f"SELECT * FROM documents d WHERE {condition} ORDER BY path", values
+            f"SELECT {rows.DOCUMENT} FROM documents d WHERE {condition} ORDER BY path", values
         )
         return await asyncio.to_thread(lambda: [rows.document(row) for row in found])
 

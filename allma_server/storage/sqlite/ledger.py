@@ -47,7 +47,8 @@ class Ledger(Repository):
     async def documents(self, workspace_id: int) -> list[Document]:
         """Return all ledger rows of a workspace, in any state."""
         found = await self._db.rows(
-            "SELECT * FROM documents WHERE workspace_id = ? ORDER BY path", (workspace_id,)
+            f"SELECT {rows.DOCUMENT} FROM documents d WHERE workspace_id = ? ORDER BY path",
+            (workspace_id,),
         )
         return await asyncio.to_thread(lambda: [rows.document(row) for row in found])
 
@@ -305,7 +306,7 @@ async def _write_document(
 
 
 async def _document(tx: Transaction, document_id: int) -> Document:
-    row = await tx.row("SELECT * FROM documents WHERE id = ?", (document_id,))
+    row = await tx.row(f"SELECT {rows.DOCUMENT} FROM documents d WHERE id = ?", (document_id,))
     assert row is not None
     return rows.document(row)
 

@@ -52,7 +52,7 @@ class Recognition(Repository):
         Those of workspaces that are not approved are not read.
         """
         found = await self._db.rows(
-            "SELECT d.* FROM documents d JOIN workspaces w ON w.id = d.workspace_id "
+            f"SELECT {rows.DOCUMENT} FROM documents d JOIN workspaces w ON w.id = d.workspace_id "
             f"WHERE w.approved AND {_SCANNED} IS NOT NULL ORDER BY d.id"
         )
         return [rows.document(row) for row in found]
