@@ -219,6 +219,7 @@ async def test_a_file_that_now_counts_as_secret_is_removed_from_the_index(
     # As an earlier version left it, which did not know this name.
     with sqlite3.connect(config.data_dir / DATABASE) as database:
         database.execute("UPDATE documents SET path = replace(path, 'prod.txt', 'prod.env')")
+        database.execute("UPDATE workspaces SET rules = '0.0.1' || substr(rules, 6)")
     database.close()
     before.rename(after)
     async with open_engine(config) as engine:
