@@ -8,6 +8,7 @@ that the sources, or the model, say or know something. Which words it uses for t
 
 import re
 
+from allma_server._internal.tokens import lexemes
 from allma_server.answering.evidence import Evidence
 from allma_server.answering.statements import is_negated, read_statement, split_sentences
 
@@ -35,6 +36,7 @@ _SUBJECT = re.compile(
     r"belge|cevap)|[资料文档信息来源知道回答資訊情報文書]|정보|문서|출처|المصادر|المعلومات|أعرف",
     re.I,
 )
+_NO = re.compile(r"\W*(?:no|nein|non|não|nee|nej|nei|nie|нет)\s*[,.;:–-]", re.I)
 _DENIAL = " do not say"
 _ALONE = re.compile(
     r"\W*(?:unknown|unclear|not (?:stated|specified|mentioned|provided|found|available|given|known)"
@@ -102,4 +104,14 @@ def is_refusal(answer: str, evidence: Evidence) -> bool:
     # German writes all nouns with a capital.
     if any(_SUBJECT.match(term) is None for term in asserted):
         return False
-    return _SUBJECT.search(first) is not None and evidence.find_source(first) is None
+    return _is_about_sources(first, evidence) and evidence.find_source(first) is None
+
+
+def _is_about_sources(sentence: str, evidence: Evidence) -> bool:
+    """Return whether a sentence has a word for what refusals are about.
+
+    A no to a question about data or information has it from there.
+    """
+    asked = evidence.question.terms if _NO.match(sentence) else frozenset[str]()
+    found = (re.match(r"\w+", sentence[each.start() :]) for each in _SUBJECT.finditer(sentence))
+    return any(word and not asked.intersection(lexemes(word[0])) for word in found)

@@ -192,6 +192,21 @@ def test_a_sentence_that_decides_otherwise_is_named_beside_an_answer() -> None:
     assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "grounding"),
+    [
+        ("May I share data?", "No, data must not be passed on.", "uncited"),
+        ("May I share data?", "No, the documents do not mention this.", "declined"),
+        ("Which data may I share?", "The sources have no data on this.", "declined"),
+    ],
+)
+def test_a_no_about_information_is_no_refusal(question: str, said: str, grounding: str) -> None:
+    answer = AnswerFilter(question, [SEA, RIVER])
+    answer.add(said)
+    answer.finish()
+    assert answer.grounding == grounding
+
+
 def test_what_only_begins_like_a_refusal_is_shown_although_a_sentence_decides() -> None:
     answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
     shown = [answer.add(word) for word in ("The", " documents", " do", " forbid", " phones.")]
