@@ -84,7 +84,7 @@ class AnswerFilter:
         self.disagreeing: tuple[int, int] | None = None
         """The numbers of two passages that contradict each other on the answer."""
         self.overlooked: tuple[int, str] | None = None
-        """The number and sentence of a passage that decides a question answered otherwise."""
+        """The number and sentence of a passage that decides a question answered without one."""
 
     @cached_property
     def _evidence(self) -> Evidence:
@@ -237,11 +237,10 @@ class AnswerFilter:
         """Return what a complete answer is based on; None if nothing special."""
         text = self.plain_text
         if not self._checked.cited:
-            if self._declined or is_refusal(text, self._evidence):
-                return "declined"
             # A small model overlooks a "not".
             self.overlooked = self._decision
-            return None
+            is_declined = self._declined or is_refusal(text, self._evidence)
+            return "declined" if is_declined else None
         self.disagreeing = find_contradiction(text, self._passages)
         if self.disagreeing is not None:
             return "disputed"

@@ -192,6 +192,14 @@ def test_a_sentence_that_decides_otherwise_is_named_beside_an_answer() -> None:
     assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
 
 
+def test_a_sentence_that_decides_is_named_beside_a_refusal_in_other_words() -> None:
+    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
+    answer.add("The sources do not mention it.")
+    answer.finish()
+    assert answer.grounding == "declined"
+    assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
+
+
 @pytest.mark.parametrize(
     ("question", "said", "grounding"),
     [
