@@ -54,9 +54,9 @@ class Evidence:
         """Return the share of the statement's terms that each passage contains, from 0 to 1.
 
         Terms of the question do not count if there are others, because all passages found for a
-        question contain them.
+        question contain them. A statement without terms, such as "Yes", says what was asked.
         """
-        terms = read_statement(statement).terms
+        terms = read_statement(statement).terms or self.question.terms
         distinctive = terms - self.question.terms or terms
         return [
             len(distinctive & passage.terms) / len(distinctive) if distinctive else 0.0
@@ -64,7 +64,13 @@ class Evidence:
         ]
 
     def find_source(self, text: str) -> int | None:
-        """Return the number of the passage that supports a statement best; None if none does."""
+        """Return the number of the passage that supports a statement best; None if none does.
+
+        None if the statement has no terms, for it may be about anything.
+        """
+        return self._find_best(text) if read_statement(text).terms else None
+
+    def _find_best(self, text: str) -> int | None:
         support = self.support(text)
         best = max(support, default=0.0)
         if best < MIN_SUPPORT or not self.holds([support.index(best) + 1], text):
@@ -83,7 +89,7 @@ class Evidence:
         support = self.support(text)
         best = max(support)
         cited = max(support[number - 1] for number in numbers)
-        other = self.find_source(text)
+        other = self._find_best(text)
         if cited < MIN_RELATIVE_SUPPORT * best and other is not None:
             return [other]
         if not self.holds(numbers, text):

@@ -22,7 +22,10 @@ non nessun nessuna nessuno mai senza não nenhum nenhuma sem niet geen nooit zon
 nie brak żaden żadnych inte ingen inget inga ikke aldrig utan uten
 не нет ни без никогда değil yok yoktur δεν μη χωρίς لا ليس لم لن नहीं
 """.split())
+YES = "yes ja jawohl oui sí sì si sim tak да ναι evet نعم हाँ はい 是 是的 네 예".split()
 # fmt: on
+# Between marks only: "Yes, …", "Answer: yes." but not "the SIM card".
+_YES_ALONE = re.compile(rf"(^\W*|[^\w\s]\s*)(?:{'|'.join(YES)})(?!\w)(?=\s*(?:[^\w\s]|$))", re.I)
 _NEGATED_PART = re.compile(r"n['’]t\b|\bn['’](?=\w)|[不没沒未無无]|ない|ません|없|않|아니", re.I)
 _CONTRACTED = re.compile(r"n['’]t$|^n['’]\w", re.I)
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*")
@@ -57,7 +60,7 @@ _WORD_NUMBERS = {
 class Statement:
     """A sentence, or several that are judged as one.
 
-    `words`: the stems of its content words without figures. `figures`: its numbers, in one
+    `words`: the stems of its content words, without figures and yes. `figures`: its numbers, in one
     spelling. `names`: stems of capitalised words inside it and of identifiers with digits; they are
     among the words too. `denied`: the words near a negation. `paired`: figures that only occur in
     pairs such as `45-17`, each with its partner and the word after the pair.
@@ -82,7 +85,8 @@ def read_statement(text: str) -> Statement:
     figures = frozenset(map(_normalize, _NUMBER.findall(text)))
     parts = (part.strip(_AROUND_WORDS) for part in text.lower().split())
     spelled = {_WORD_NUMBERS[part] for part in parts if part in _WORD_NUMBERS}
-    terms = [t for t in lexemes(text) if t not in _STOP_STEMS and t not in _WORD_NUMBERS]
+    plain = _YES_ALONE.sub(r"\1", text)
+    terms = [t for t in lexemes(plain) if t not in _STOP_STEMS and t not in _WORD_NUMBERS]
     words = frozenset(t for t in terms if t not in _NEGATIONS and not t[0].isdigit())
     names = {term for name in _NAME.findall(text) for term in lexemes(name)}
     names |= {term for name in _IDENTIFIER.findall(text) for term in lexemes(name)}

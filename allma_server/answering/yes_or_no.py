@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
-from allma_server.answering.statements import read_statement, split_sentences
+from allma_server.answering.statements import YES, read_statement, split_sentences
 from allma_server.types import Passage
 
 MIN_WORDS = 0.65
@@ -34,10 +34,9 @@ _ASKED = re.compile(
 _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
-_YES = "yes ja jawohl oui sí sì si sim tak да ναι evet نعم हाँ はい 是 是的 네 예".split()
-# A mark follows, for some of them begin other sentences: "Si les chiens …", "Tak długo jak …".
+# A mark or the line's end follows, for some of them begin other sentences: "Si les chiens …".
 _AFTER_YES = re.compile(
-    rf"\W*(?:{'|'.join(_YES)})(?!\w)(?=\s*[^\w\s])\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
+    rf"\W*(?:{'|'.join(YES)})(?!\w)(?=\s*[^\w\s]|[ \t]*\n)\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
 )
 _CITATION = re.compile(r"\[[\d, ]*\]?")
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
@@ -81,7 +80,7 @@ def text_after_yes(answer: str) -> str | None:
 def may_be_yes(beginning: str) -> bool:
     """Return whether an answer that begins like this may turn out to begin with a yes."""
     start = re.sub(r"\W", "", _CITATION.sub("", beginning)).lower()
-    return bool(start) and any(word.startswith(start) for word in _YES)
+    return bool(start) and any(word.startswith(start) for word in YES)
 
 
 def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:

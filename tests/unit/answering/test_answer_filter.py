@@ -170,13 +170,14 @@ def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
             "Yes. [2]",
             'The documents say: "Phones are not allowed in room 4 because of the magnets." [2]',
         ),
-        ("Are phones not allowed in room 4?", "Yes, they are not [2].", "Yes, they are not."),
+        ("Are phones not allowed in room 4?", "Yes, they are not [2].", "Yes, they are not [2]."),
         ("Is the sea salty?", "Yes, the sea is salty [1].", "Yes, the sea is salty [1]."),
         ("Are phones allowed in room 4?", "Yesterday they were.", "Yesterday they were."),
         ("Are phones allowed in room 4?", "हाँ, phones are not.", "Phones are not. [2]"),
         ("Are phones allowed in room 4?", "はい、 phones are not.", "Phones are not. [2]"),
         ("Are phones allowed in room 4?", "Si vous voulez, non.", "Si vous voulez, non."),
         ("Are phones allowed in room 4?", "Tak long as it is.", "Tak long as it is."),
+        ("Are phones allowed in room 4?", "Yes\n\nThey are not [2].", "They are not [2]."),
     ],
 )
 def test_a_yes_that_a_sentence_denies_is_left_out(question: str, said: str, shown: str) -> None:
@@ -198,6 +199,23 @@ def test_a_sentence_that_decides_is_named_beside_a_refusal_in_other_words() -> N
     answer.finish()
     assert answer.grounding == "declined"
     assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Yes, phones are allowed in room 5.", "Yes, phones are allowed in room 5. [2]"),
+        ("Yes, phones are allowed in room 5 [1].", "Yes, phones are allowed in room 5 [2]."),
+        ("Yes [2].", "Yes [2]."),
+        ("Yes [1].", "Yes [2]."),
+        ("Yes.", "Yes."),
+        ("Answer: Yes, they are allowed [2].", "Answer: Yes, they are allowed [2]."),
+    ],
+)
+def test_a_yes_is_no_word_that_a_passage_must_have(said: str, shown: str) -> None:
+    allowed = replace(PASSAGE, text="Phones are allowed in room 5.", path="/w/room.md")
+    answer = AnswerFilter("Are phones allowed in room 5?", [SEA, allowed])
+    assert answer.add(said) + answer.finish() == answer.text == shown
 
 
 @pytest.mark.parametrize(
