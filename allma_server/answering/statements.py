@@ -16,7 +16,8 @@ _STOP_STEMS = STOP_WORDS.union(*map(lexemes, STOP_WORDS))
 # fmt: off
 _NEGATIONS = frozenset("""
 not no never neither nor none nothing nobody without cannot excluded excludes forbidden prohibited
-prohibits rejected nicht kein keine keinen keiner keinem nie niemals weder ohne nichts
+prohibits rejected banned verboten untersagt interdit interdite prohibido prohibida vietato
+nicht kein keine keinen keiner keinem nie niemals weder ohne nichts
 ne pas aucun aucune jamais sans ni rien ningún ninguna ningun nunca sin tampoco nada
 non nessun nessuna nessuno mai senza não nenhum nenhuma sem niet geen nooit zonder niets
 nie brak żaden żadnych inte ingen inget inga ikke aldrig utan uten
@@ -105,6 +106,12 @@ def is_negated(text: str) -> bool:
     if _NEGATED_PART.search(text):
         return True
     return any(word in _NEGATIONS for word in re.findall(r"\w+", text.lower()))
+
+
+def count_negations(text: str) -> int:
+    """Return how many words deny something; the French "ne … pas" is one of them."""
+    words = [token.lower() for token in _TOKEN.findall(text)]
+    return sum(word in _NEGATIONS - {"ne"} or word.endswith(("n't", "n’t")) for word in words)
 
 
 def _denied(text: str, words: frozenset[str]) -> frozenset[str]:

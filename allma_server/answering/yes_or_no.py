@@ -2,8 +2,9 @@
 
 Small models take a "no" that a text says for one about the text: asked whether phones are allowed,
 they read "Phones are not allowed" and answer that the documents do not say it. Where a sentence has
-nearly all words of the question, it decides, and they are neither asked whether there is an answer
-nor believed that there is none. They also begin with "Yes" and go on with the "no" of the text.
+all words of the question, or says no and has no others in their place, it decides, and they are
+neither asked whether there is an answer nor believed that there is none. They also begin with "Yes"
+and go on with the "no" of the text.
 """
 
 import re
@@ -13,24 +14,32 @@ from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
-from allma_server.answering.statements import YES, read_statement, split_sentences
+from allma_server.answering.question_words import (
+    Question,
+    base_forms,
+    compare,
+    labels_of,
+    read_question,
+    terms_of,
+)
+from allma_server.answering.statements import (
+    YES,
+    count_negations,
+    is_negated,
+    read_statement,
+    split_sentences,
+)
 from allma_server.types import Passage
 
 MIN_WORDS = 0.65
-"""Share of a question's words in a sentence that decides it: two of three, as the third is often
-said otherwise ("forbidden" for "not allowed"). Words in the titles above it need not be in it."""
+"""Share of a question's words in a sentence that decides it: two of three, as the third may be said
+otherwise ("forbidden" for "not allowed"). Words in the titles above it need not be in it."""
 
 MAX_LENGTH = 300
 """Characters of a sentence to quote; a longer one is probably no sentence."""
 
 MAX_TITLE_WORDS = 5
 
-_ASKED = re.compile(
-    r"\W*(?:is|are|was|were|do|does|did|can|could|may|might|must|should|will|would|has|have|had|"
-    r"ist|sind|war|hat|haben|kann|können|darf|dürfen|muss|müssen|soll|wird|werden|gibt es|est-ce|"
-    r"peut-on|puis-je|y a-t-il|puedo|puede|es|está|hay|tiene)\b",
-    re.I,
-)
 _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
@@ -41,31 +50,64 @@ _AFTER_YES = re.compile(
 _CITATION = re.compile(r"\[[\d, ]*\]?")
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
-_MARKS = re.compile(r"^[\s>*+#-]+|[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}")
+_OTHER = re.compile(
+    r"[|{}<>=\\\t]|[?？]\W*$|^\W*(?:how|why|wie|warum|comment|pourquoi|cómo)\b", re.I
+)
+"""Rows of tables, whose columns have titles; code; and questions."""
+_HYPOTHETICAL = r"\b(?:if|when|whether|unless|wenn|falls|ob|sofern|si|quand|cuando)\b"
+_UNASSERTED = re.compile(rf"{_HYPOTHETICAL}[^,]*$", re.I)
+_CONDITION = re.compile(rf"{_HYPOTHETICAL}|\b(?:except|until|außer|bis|sauf|salvo|excepto)\b", re.I)
+_PARTS = re.compile(
+    rf"[,;:()–—]\s*|\s-\s|\b(?:but|because|aber|sondern|weil|mais|pero|porque)\b|"
+    rf"(?={_HYPOTHETICAL})",
+    re.I,
+)
+_WORD = re.compile(r"\w+")
+_MARKS = re.compile(r"^[\s>*+#-]+|(?<!\w)[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}(?!\w)")
 
 
 def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[int, str] | None:
     """Return the number of a passage, from 1, and its sentence that decides; None if none does.
 
-    None for other questions than those for a yes or no. The first word of the question is mostly
-    what it is about, so it must be in the sentence; or in a title, if the sentence has all others.
-    A question about a person, such as "May I", begins with a verb, whose form may differ.
+    None for other questions than those for a yes or no, and if sentences that are as near to it say
+    the opposite. The first word of the question is mostly what it is about, so it must be in the
+    sentence; or in a title, if the sentence has all others. A question about a person, such as "May
+    I", begins with a verb.
     """
-    words = read_statement(question).words
-    subject = next((term for term in lexemes(question) if term in words), "")
+    asked = read_question(question)
+    if asked is None:
+        return None
+    subject = next((term for term in lexemes(question) if term in asked.words), "")
     found = [
-        (each.shared, -each.number, each.sentence)
+        each
         for each in _matching_sentences(question, passages)
         if _ABOUT_PERSON.match(question) or subject not in each.missing
     ]
-    _, number, sentence = max(found, default=(0, 0, ""), key=lambda each: each[:2])
-    return (-number, sentence) if found else None
+    nearest = min(map(_Match.distance, found), default=None)
+    near = [each for each in found if each.distance() == nearest]
+    if len({is_negated(each.part) for each in near}) != 1:
+        return None
+    return near[0].number, near[0].sentence
 
 
 def denies(sentence: str, question: str) -> bool:
-    """Return whether a sentence that decides a question says no to it."""
-    asked, stated = read_statement(question), read_statement(sentence)
-    return not asked.negated and bool(asked.words & stated.denied)
+    """Return whether a sentence that decides a question says no to it.
+
+    It does not if it is about less ("not after 30 days"), has a condition ("unless"), or denies the
+    opposite ("not forbidden", "not those that are not yours").
+    """
+    asked = read_question(question)
+    if asked is None or asked.statement.negated:
+        return False
+    part = _main_part(asked, sentence)
+    compared = compare(asked, part)
+    if compared.own or count_negations(part) > 1 or _CONDITION.search(sentence.replace(part, "")):
+        return False
+    said = [word for word in _WORD.findall(part) if compared.otherwise & terms_of(word)]
+    if said:
+        rest = _WORD.sub(lambda word: "" if word[0] in said else word[0], part)
+        return is_negated(" ".join(said)) and not is_negated(rest)
+    return bool(compared.shared & base_forms(read_statement(part).denied))
 
 
 def text_after_yes(answer: str) -> str | None:
@@ -93,38 +135,75 @@ def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A sentence of passage `number` that has `shared` words of the question.
+    """A sentence of passage `number` that may decide; `part` of it has what is asked.
 
-    `missing`: its words that the sentence lacks; not those of a title above, if it has all others.
+    `shared`: how many words of the question it has; `own`: how many others. `missing`: words of the
+    question that neither it nor a title above says.
     """
 
     number: int
     sentence: str
+    part: str
     shared: int
+    own: int
     missing: frozenset[str]
+
+    def distance(self) -> tuple[int, int]:
+        return -self.shared, self.own
 
 
 def _matching_sentences(question: str, passages: Sequence[Passage]) -> Iterator[_Match]:
-    """Yield the sentences with nearly all words of a question for a yes or no.
+    """Yield the sentences that may decide a question for a yes or no.
 
     Its names must be in the passage and its figures in the sentence, or both in a title above.
     """
-    asked = read_statement(question)
-    if len(asked.terms) < 2 or _ASKED.match(question) is None:
+    asked = read_question(question)
+    if asked is None or len(asked.words) < 2:
         return
     for number, passage in enumerate(passages, start=1):
-        above = read_statement(_titles(passage)).terms
-        if not asked.names <= above | read_statement(passage.text).terms:
+        title = _titles(passage)
+        above = compare(asked, title).shared
+        names = asked.statement.names - asked.ignored
+        if not names <= above | read_statement(passage.text).terms:
             continue
-        below = asked.terms - above if len(asked.terms - above) > 1 else asked.terms
         for sentence in _sentences(passage):
-            own = read_statement(sentence).terms
-            shared = len(asked.terms & own)
-            is_near = shared >= MIN_WORDS * len(asked.terms)
-            is_near |= len(below & own) >= MIN_WORDS * len(below)
-            if is_near and asked.figures <= own | above:
-                missing = frozenset[str]() if below <= own else asked.terms - own
-                yield _Match(number, sentence, shared, missing)
+            match = _match(asked, number, sentence, above)
+            if match is not None and asked.labels <= labels_of(f"{title} {sentence}"):
+                yield match
+
+
+def _match(asked: Question, number: int, sentence: str, above: frozenset[str]) -> _Match | None:
+    """Return how a sentence decides a question; None if it does not.
+
+    It has all words of the question; or none of its own stands in the place of those that are in
+    titles `above` it, or that it says no to without naming them.
+    """
+    below = asked.words - above if len(asked.words - above) > 1 else asked.words
+    compared = compare(asked, sentence)
+    shared, unsaid = compared.shared, compared.missing - above
+    said = asked.words - compared.missing
+    is_near = any(len(said & words) >= MIN_WORDS * len(words) for words in (asked.words, below))
+    if not is_near or not asked.statement.figures <= shared | above:
+        return None
+    if unsaid and (compared.own or not is_negated(sentence)):
+        return None
+    part = _main_part(asked, sentence)
+    own = compare(asked, part).own
+    if _are_alike(compared.missing, own) or _UNASSERTED.match(part):
+        return None
+    return _Match(number, sentence, part, len(shared), len(own), unsaid)
+
+
+def _are_alike(missing: frozenset[str], own: frozenset[str]) -> bool:
+    """Return whether both have a word, or a figure: one may stand in the place of the other."""
+    return not {t[0].isdigit() for t in missing}.isdisjoint(t[0].isdigit() for t in own)
+
+
+def _main_part(asked: Question, sentence: str) -> str:
+    """Return the part of a sentence that has what it says of a question's words, or all of it."""
+    shared = compare(asked, sentence).shared
+    parts = filter(None, map(str.strip, _PARTS.split(sentence)))
+    return next((part for part in parts if shared <= compare(asked, part).shared), sentence)
 
 
 def _titles(passage: Passage) -> str:
@@ -137,7 +216,7 @@ def _sentences(passage: Passage) -> Iterator[str]:
     text = _WRAPPED.sub(" ", remove_injections(passage.text))
     for sentence in split_sentences(text):
         plain = _MARKS.sub("", sentence).strip()
-        # A title decides nothing; items of a list may have no full stop.
-        is_sentence = plain.endswith(tuple(".!?。！？")) or len(plain.split()) > MAX_TITLE_WORDS
-        if is_sentence and len(plain) <= MAX_LENGTH:
+        # A title or a question decides nothing; items of a list may have no full stop.
+        is_sentence = plain.endswith(tuple(".!。！")) or len(plain.split()) > MAX_TITLE_WORDS
+        if is_sentence and len(plain) <= MAX_LENGTH and not _OTHER.search(plain):
             yield plain

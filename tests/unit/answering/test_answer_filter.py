@@ -218,6 +218,13 @@ def test_a_yes_is_no_word_that_a_passage_must_have(said: str, shown: str) -> Non
     assert answer.add(said) + answer.finish() == answer.text == shown
 
 
+def test_a_yes_that_is_denied_is_not_cited_because_of_the_yes() -> None:
+    text = replace(PASSAGE, text="Damage by water is not covered.")
+    answer = AnswerFilter("Is damage by fire covered?", [text])
+    shown = answer.add("Yes, damage by fire is covered [1].") + answer.finish()
+    assert (shown, answer.grounding) == ("Yes, damage by fire is covered.", "uncited")
+
+
 @pytest.mark.parametrize(
     ("question", "said", "grounding"),
     [

@@ -74,7 +74,7 @@ def test_words_of_the_question_in_a_passage_make_an_answer_likelier() -> None:
         ("Does the warranty cover water damage?", True, False),
         ("Is damage by water covered?", True, True),
         ("May I bring food into the workshop?", True, True),
-        ("May guests bring food into the workshop?", False, False),
+        ("May guests bring food into the workshop?", True, False),
         ("Does the warranty cover theft?", False, False),
         ("How is damage by water covered?", False, False),
     ],
