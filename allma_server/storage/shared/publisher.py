@@ -127,7 +127,7 @@ class Publisher:
                     await self._changed.wait()
             self._changed.clear()
             self._hurried.clear()
-            failed = 0 if await self._publish_all() else failed + 1
+            failed = 0 if await self._attempt() else failed + 1
             if failed and not self._stopping:
                 pause = RETRY_PAUSES[min(failed, len(RETRY_PAUSES)) - 1]
                 with contextlib.suppress(TimeoutError):
@@ -161,6 +161,19 @@ class Publisher:
         pending = await self._shares.pending_shares()
         ids = [each.id for each in await self._shares.shares() if each.name == name]
         return name in self._resting and not any(pending.get(id) for id in ids)
+
+    async def _attempt(self) -> bool:
+        """Publish what is pending of all shares; return whether nothing failed.
+
+        Whatever fails, the engine and later attempts go on.
+        """
+        try:
+            return await self._publish_all()
+        except AllmaError as exc:
+            log.warning("sharing failed: %s", exc)
+        except Exception:
+            log.exception("sharing failed because of a bug")
+        return False
 
     async def _publish_all(self) -> bool:
         """Publish what is pending of all shares; return whether nothing failed.

@@ -1,0 +1,92 @@
+"""What publishing does when a part of the machine here fails: the disk, an embedder, the engine."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allma_server.config import Config
+from allma_server.engine import Engine, open_engine
+from allma_server.storage.shared import folders, publisher
+from tests.unit.indexing.test_vector_backfill import until
+from tests.unit.sharing.engines import (
+    EMBEDDER,
+    HARBOUR,
+    KITCHEN,
+    folder,
+    indexed,
+    run,
+)
+from tests.unit.sharing.memory import MemoryCluster
+
+Opened = Callable[..., AbstractAsyncContextManager[Engine]]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
+    made = MemoryCluster()
+    monkeypatch.setattr(folders, "Cluster", lambda *_: made)
+    return made
+
+
+@pytest.fixture
+def opened(cluster: MemoryCluster, tmp_path: Path) -> Opened:
+    def open_(**more: Any) -> AbstractAsyncContextManager[Engine]:
+        config = Config(
+            data_dir=tmp_path / "data",
+            embedder=EMBEDDER,
+            chat_provider="scripted",
+            vector_store="exact",
+            shared_url="http://cluster:8080",
+            watch=False,
+        )
+        return open_engine(config.model_copy(update=more))
+
+    return open_
+
+
+async def test_a_change_is_published_and_what_is_forgotten_is_erased(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    async with opened() as engine:
+        await indexed(engine, port)
+        assert "2 chunks are published" in (await run(engine, "share", path=port)).message
+        report = await run(engine, "forget", path=f"{port}/soup.md")
+        assert "has erased it, too" in report.notice
+        assert "Edda Holm" in cluster.texts("port") and "leeks" not in cluster.texts("port")
+        await run(engine, "unshare", path=port)
+        assert not cluster.held("port")
+
+
+async def test_a_database_that_fails_once_stops_neither_the_engine_nor_publishing(
+    opened: Opened,
+    cluster: MemoryCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    port = folder(tmp_path, "port", keeper=HARBOUR)
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port)
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute("ALTER TABLE shares RENAME TO gone")
+        engine.sharing.publisher.hurry("port")
+        await until(says(lambda: "sharing failed" in caplog.text), engine)
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute("ALTER TABLE gone RENAME TO shares")
+        folder(tmp_path, "port", soup=KITCHEN)
+        await run(engine, "sync")
+        assert await engine.sharing.publisher.wait("port", 30)
+        assert "leeks" in cluster.texts("port")
+
+
+def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def condition_now() -> bool:
+        return condition()
+
+    return condition_now
