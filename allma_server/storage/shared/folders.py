@@ -29,6 +29,10 @@ from allma_server.storage.sqlite.shares import Share, Shares
 from allma_server.storage.vectors.config import ReadKey
 from allma_server.types import SHARED, SharedFolder, SharedFolders
 
+STOP_SECONDS = 5.0
+"""How long the end of the engine waits for a call of the cluster; what it wrote is written again.
+"""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -65,6 +69,8 @@ async def open_sharing(
         finally:
             publisher.stop()
             if running is not None:
+                await asyncio.wait([running], timeout=STOP_SECONDS)
+                running.cancel()
                 await asyncio.wait([running])
             await cluster.close()
 

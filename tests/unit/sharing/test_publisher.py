@@ -1,5 +1,6 @@
 """What publishing does when a part of the machine here fails: the disk, an embedder, the engine."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -83,6 +84,37 @@ async def test_a_database_that_fails_once_stops_neither_the_engine_nor_publishin
         await run(engine, "sync")
         assert await engine.sharing.publisher.wait("port", 30)
         assert "leeks" in cluster.texts("port")
+
+
+@pytest.mark.parametrize("asked", ["compare", "count", "write"])
+async def test_an_engine_ends_though_the_cluster_takes_long(
+    asked: str,
+    opened: Opened,
+    cluster: MemoryCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folders, "STOP_SECONDS", 0.1)
+    port = folder(tmp_path, "port", keeper=HARBOUR)
+    is_asked = asyncio.Event()
+
+    async def take_long(what: str) -> None:
+        if what == asked:
+            is_asked.set()
+            await asyncio.Event().wait()
+
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port)
+    async with asyncio.timeout(30):
+        async with opened() as engine:
+            cluster.refuses = take_long
+            await engine.sharing.shares.enqueue_share("port")
+            engine.sharing.publisher.compare(["port"])
+            await is_asked.wait()
+    cluster.refuses = None
+    async with opened() as engine:
+        assert await engine.sharing.publisher.wait("port", 30), "it is published at the next start"
 
 
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
