@@ -90,13 +90,21 @@ class Shares(Repository):
     """Reads and writes shares and their outbox."""
 
     async def owner(self) -> str:
-        """Return the id by which a cluster knows this data directory."""
-        async with self._db.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (_OWNER, secrets.token_hex(8)),
-            )
-            row = await tx.row("SELECT value FROM settings WHERE key = ?", (_OWNER,))
+        """Return the id by which a cluster knows this data directory.
+
+        It is empty, as no engine's is, where none was stored and nothing can be.
+        """
+        known = "SELECT value FROM settings WHERE key = ?"
+        # Each search asks for it, and must not wait until something else is written.
+        if (row := await self._db.row(known, (_OWNER,))) is None:
+            if self._db.write_error is not None:
+                return ""
+            async with self._db.transaction() as tx:
+                await tx.execute(
+                    "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (_OWNER, secrets.token_hex(8)),
+                )
+                row = await tx.row(known, (_OWNER,))
         assert row is not None
         return row["value"]
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from allma_server.config import Config
-from allma_server.engine import Engine, open_engine
+from allma_server.engine import DATABASE, Engine, open_engine
+from allma_server.errors import DataReadOnly
 from allma_server.storage.shared import folders, publisher
+from allma_server.storage.sqlite.database import open_database
+from allma_server.storage.sqlite.shares import Shares
 from tests.unit.indexing.test_vector_backfill import until
 from tests.unit.sharing.engines import (
     EMBEDDER,
@@ -115,6 +118,25 @@ async def test_an_engine_ends_though_the_cluster_takes_long(
     cluster.refuses = None
     async with opened() as engine:
         assert await engine.sharing.publisher.wait("port", 30), "it is published at the next start"
+
+
+async def test_a_share_is_told_from_those_of_others_while_the_database_is_written(
+    opened: Opened,
+) -> None:
+    async with opened() as engine:
+        known = await engine.sharing.shares.owner()
+        async with engine.catalog._db.transaction(), asyncio.timeout(5):
+            assert await engine.sharing.shares.owner() == known
+
+
+async def test_where_nothing_can_be_written_no_share_is_of_this_engine(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise DataReadOnly("The data directory cannot be written.")
+
+    async with open_database(tmp_path / DATABASE):
+        pass
+    async with open_database(tmp_path / DATABASE, claim=refuse) as database:
+        assert await Shares(database).owner() == ""
 
 
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
