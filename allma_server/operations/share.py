@@ -78,8 +78,7 @@ async def erase_shared(call: Call, path: str) -> str | None:
             await sharing.unshare(share.path)
     for share in concerned:
         sharing.publisher.hurry(share.name)
-        is_settled = await sharing.publisher.wait(share.name, WAIT_SECONDS)
-        if not is_settled and not await sharing.publisher.lacks_only_vectors(share.name):
+        if not await sharing.publisher.wait_until_erased(share.name, WAIT_SECONDS):
             return await _not_erased(call, share.name)
     return "The cluster has erased it, too." if concerned else None
 

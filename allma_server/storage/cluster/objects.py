@@ -124,12 +124,18 @@ async def write_objects(target: "Collection", objects: Sequence[ChunkObject]) ->
 
 
 async def delete_objects(target: "Collection", chunk_ids: Sequence[int]) -> None:
-    """Delete the objects of chunks; those that are not there are no matter."""
+    """Delete the objects of chunks; those that are not there are no matter.
+
+    Raises:
+        Refused: the cluster does not delete one of them.
+    """
     from weaviate.classes.query import Filter
 
     for start in range(0, len(chunk_ids), DELETE_STEP):
         ids = [object_id(each) for each in chunk_ids[start : start + DELETE_STEP]]
-        await target.data.delete_many(where=Filter.by_id().contains_any(ids))
+        deleted = await target.data.delete_many(where=Filter.by_id().contains_any(ids))
+        if deleted.failed:
+            raise Refused("not all objects were deleted")
 
 
 async def count_objects(target: "Collection") -> int:

@@ -8,7 +8,7 @@ found by the number of the last change, by counts, and then chunk by chunk by th
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -137,15 +137,24 @@ class Publisher:
 
     async def wait(self, name: str, seconds: float) -> bool:
         """Return whether nothing of a share is pending, or it is erased, within so many seconds."""
+        return await self._wait(name, seconds, self.is_settled)
+
+    async def wait_until_erased(self, name: str, seconds: float) -> bool:
+        """Return whether the cluster holds nothing that is not in the folder, within that time."""
+        return await self._wait(name, seconds, self._has_erased)
+
+    async def _wait(
+        self, name: str, seconds: float, is_done: Callable[[str], Awaitable[bool]]
+    ) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._settled:
-                while not await self.is_settled(name) and name not in self.failures:
+                while not await is_done(name) and name not in self.failures:
                     await self._settled.wait()
-        return await self.is_settled(name)
+        return await is_done(name)
 
     async def is_settled(self, name: str) -> bool:
         """Return whether the cluster holds all of a share, or nothing of it any longer."""
-        share = next((each for each in await self._shares.shares() if each.name == name), None)
+        share = await self._share(name)
         if share is None:
             return True
         pending = (await self._shares.pending_shares()).get(share.id, 0)
@@ -156,11 +165,14 @@ class Publisher:
         is_complete = self._checked.get(share.id) == name and share.id not in self._progress
         return not share.removed and not pending and is_complete
 
-    async def lacks_only_vectors(self, name: str) -> bool:
-        """Return whether all changes of a share are written, though its embedder has failed."""
-        pending = await self._shares.pending_shares()
-        ids = [each.id for each in await self._shares.shares() if each.name == name]
-        return name in self._resting and not any(pending.get(id) for id in ids)
+    async def _has_erased(self, name: str) -> bool:
+        share = await self._share(name)
+        if share is None:
+            return True
+        return not share.removed and not await self._shares.pending_deletions(share, 1)
+
+    async def _share(self, name: str) -> Share | None:
+        return next((each for each in await self._shares.shares() if each.name == name), None)
 
     async def _attempt(self) -> bool:
         """Publish what is pending of all shares; return whether nothing failed.
@@ -222,6 +234,9 @@ class Publisher:
     # --- publishing -------------------------------------------------------------------------
 
     async def _publish(self, share: Share) -> None:
+        if not await self._write_deletions(share):
+            self._changed.set()
+            return
         embedder = await self._vectors.identity(share)
         name = collection_name(embedder)
         if self._checked.get(share.id) != name:
@@ -267,6 +282,39 @@ class Publisher:
         known = entry is not None and entry.published == share.published
         return share.name in self._doubted or not known or share.collection != name
 
+    async def _write_deletions(self, share: Share) -> bool:
+        """Delete what is not in the folder any longer, wherever the cluster has it.
+
+        That waits neither for what is to be embedded nor for an embedder that cannot be opened.
+        Returns False if this was interrupted.
+        """
+        while batch := await self._shares.pending_deletions(share, BATCH):
+            gone = [each.chunk_id for each in batch]
+            await self._call(partial(self._delete, share, gone))
+            await self._note_written(share, batch)
+            if self._stopping or self._hurried.is_set():
+                return False
+        return True
+
+    async def _delete(
+        self, share: Share, chunk_ids: Sequence[int], client: "WeaviateAsyncClient"
+    ) -> None:
+        if share.collection and self._checked.get(share.id) == share.collection:
+            places = [share.collection]
+        else:
+            # Also with a former embedder: others search there until all is published.
+            places = await self._places(share, client)
+        for name in places:
+            await delete_objects(collection(client, name, share.name), chunk_ids)
+
+    async def _places(self, share: Share, client: "WeaviateAsyncClient") -> list[str]:
+        """Return the collections that hold a part of a share; none where it is another engine's."""
+        await create_registry(client)
+        entry = await entry_of(client, share.name)
+        if entry is not None and entry.owner != await self._shares.owner():
+            return []
+        return await _collections_with(share.name, client)
+
     async def _write_pending(self, share: Share, embedder: str | None, name: str) -> bool:
         """Write all pending changes; return False if this was interrupted."""
         made_here = await self._vectors.are_made_here(share)
@@ -280,10 +328,7 @@ class Publisher:
                 now = dict.fromkeys(bare) | {each.chunk_id: each for each in chunks}
                 batch = [replace(c, chunk=now.get(c.chunk_id, c.chunk)) for c in batch]
             await self._call(partial(self._write, share.name, name, batch))
-            progress = self._progress.setdefault(share.id, _Progress())
-            progress.last = batch[-1].seq
-            progress.chunks += len(batch)
-            await self._acknowledge(batch)
+            await self._note_written(share, batch)
             if self._stopping or self._hurried.is_set():
                 return False
         return True
@@ -355,7 +400,11 @@ class Publisher:
         await delete_objects(target, [each.chunk_id for each in batch if each.chunk is None])
         await write_objects(target, objects)
 
-    async def _acknowledge(self, batch: list[PendingShare]) -> None:
+    async def _note_written(self, share: Share, batch: Sequence[PendingShare]) -> None:
+        progress = self._progress.setdefault(share.id, _Progress())
+        # Deletions are written before older changes.
+        progress.last = max(progress.last or 0, batch[-1].seq)
+        progress.chunks += len(batch)
         await self._shares.acknowledge_shares(batch)
         async with self._settled:
             self._settled.notify_all()
@@ -442,9 +491,16 @@ async def _drop_tenants(
     tenant: str, client: "WeaviateAsyncClient", *, but: str | None = None
 ) -> None:
     """Delete a tenant in all collections of shares but one."""
-    for name in await client.collections.list_all(simple=True):
-        if name.startswith("AllmaShared") and name != but:
+    for name in await _collections_with(tenant, client):
+        if name != but:
             await _drop_tenant(client, name, tenant)
+
+
+async def _collections_with(tenant: str, client: "WeaviateAsyncClient") -> list[str]:
+    """Return the collections of shares that have a tenant."""
+    names = await client.collections.list_all(simple=True)
+    shared = [name for name in names if name.startswith("AllmaShared")]
+    return [n for n in shared if await client.collections.use(n).tenants.exists(tenant)]
 
 
 async def _drop_tenant(client: "WeaviateAsyncClient", name: str, tenant: str) -> None:

@@ -208,6 +208,17 @@ class Shares(Repository):
         by_id = {chunk.chunk_id: chunk for chunk in chunks}
         return [PendingShare(r["seq"], r["chunk_id"], by_id.get(r["chunk_id"])) for r in found]
 
+    async def pending_deletions(self, share: Share, limit: int) -> list[PendingShare]:
+        """Return pending changes of chunks that are not in a shared folder, oldest first."""
+        where, values = inside(share.path)
+        found = await self._db.rows(
+            "SELECT o.seq, o.chunk_id FROM share_outbox o WHERE o.share_id = ? AND NOT EXISTS "
+            "(SELECT 1 FROM chunks c JOIN documents d ON d.id = c.document_id "
+            f"WHERE c.id = o.chunk_id AND {where}) ORDER BY o.seq LIMIT ?",
+            (share.id, *values, limit),
+        )
+        return [PendingShare(row["seq"], row["chunk_id"], None) for row in found]
+
     async def shared_chunks(
         self, share: Share, embedder: str | None, chunk_ids: Iterable[int]
     ) -> list[SharedChunk]:

@@ -14,6 +14,8 @@ from allma_server.errors import DataReadOnly
 from allma_server.storage.shared import folders, publisher
 from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.shares import Shares
+from tests.ollama.wire import serving
+from tests.unit.indexing.test_refused_texts import Server
 from tests.unit.indexing.test_vector_backfill import until
 from tests.unit.sharing.engines import (
     EMBEDDER,
@@ -137,6 +139,42 @@ async def test_where_nothing_can_be_written_no_share_is_of_this_engine(tmp_path:
         pass
     async with open_database(tmp_path / DATABASE, claim=refuse) as database:
         assert await Shares(database).owner() == ""
+
+
+async def test_what_the_cluster_does_not_delete_is_not_said_to_be_erased(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port)
+        cluster.undeletable = 1_000_000
+        report = await run(engine, "forget", path=f"{port}/soup.md")
+        assert "The cluster has not erased it yet" in report.notice
+        cluster.undeletable = 0
+        engine.sharing.publisher.hurry("port")
+        assert await engine.sharing.publisher.wait("port", 30)
+        assert "leeks" not in cluster.texts("port")
+
+
+async def test_what_is_forgotten_is_erased_before_the_rest_is_embedded(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    server = Server()
+    async with serving(server) as wire, opened(ollama_url=wire.url) as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port)
+        server.answers.clear()
+        await engine.sharing.share(port, "port", "ollama/all-minilm")
+        report = await run(engine, "forget", path=f"{port}/soup.md")
+        assert "has erased it, too" in report.notice
+        assert "leeks" not in cluster.texts("port"), "nor where it was with the former embedder"
+        server.answers.set()
+        assert await engine.sharing.publisher.wait("port", 30)
+        [chunks] = cluster.held("port").values()
+        assert [each["vector"] is not None for each in chunks] == [True]
 
 
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
