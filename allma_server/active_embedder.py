@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from allma_server.config import Config
 from allma_server.errors import InvalidArgument, ModelUnsuitable, ProviderError, StorageError
@@ -28,7 +28,10 @@ from allma_server.types import Separation
 EMBEDDER = "embedder"
 FORMER = "former_embedders"
 FACTS = "embedder_facts"
+NAMED = "named_embedder_facts"
 """Names of stored settings."""
+
+_NAMED_FACTS = TypeAdapter(dict[str, EmbedderFacts])
 
 MEASURE_SECONDS = 3.0
 """How long a search waits for its embedder to be measured; the vectors so far are cached."""
@@ -85,7 +88,7 @@ class ActiveEmbedder:
         """Return the embedder `name` (`provider/model`), which need not be the current one.
 
         Raises:
-            ProviderError: it cannot be opened.
+            ProviderError: it cannot be opened, and never was.
             InvalidArgument: there is no such embedder.
         """
         if name == await self.name() and (current := await self.current()) is not None:
@@ -93,7 +96,14 @@ class ActiveEmbedder:
         async with self._opening:
             if name not in self._named:
                 opened = open_embedder(name, self._config, self._catalog.dimensions)
-                self._named[name] = await self._stack.enter_async_context(opened)
+                try:
+                    embedder = await self._stack.enter_async_context(opened)
+                except ProviderError as exc:
+                    if (facts := (await self._named_facts()).get(name)) is None:
+                        raise
+                    return AwayEmbedder(facts, exc)  # the next call tries again
+                await self._note_named(name, embedder)
+                self._named[name] = embedder
             return self._named[name]
 
     async def separation(self) -> Separation | None:
@@ -162,14 +172,17 @@ class ActiveEmbedder:
         Those of the embedders that shares name are kept as well.
 
         Raises:
-            ProviderError: one cannot be opened, so it is not known which are its.
-            InvalidArgument: a share names an embedder that no longer exists.
+            ProviderError: the current one cannot be opened, so it is not known which are its.
         """
         current = await self.current()
         opened = [each.identity for each in (current, self._replacement) if each]
         oldest = (datetime.now(UTC) - timedelta(days=UNUSED_DAYS)).isoformat()
         former = json.loads(await self._catalog.get_setting(FORMER) or "{}")
-        named = [await self.named(name) for name in await self._catalog.share_embedders()]
+        named: list[Embedder] = []
+        for name in await self._catalog.share_embedders():
+            # One that was never opened has made no vectors.
+            with contextlib.suppress(ProviderError, InvalidArgument):
+                named.append(await self.named(name))
         recent = [name for name, until in former.items() if until > oldest]
         return [*opened, *(each.identity for each in named), *recent]
 
@@ -230,6 +243,19 @@ class ActiveEmbedder:
             return facts if facts.name == name else None
         return None
 
+    async def _named_facts(self) -> dict[str, EmbedderFacts]:
+        """What was stored of the embedders that shares name, by their names."""
+        with contextlib.suppress(ValidationError):
+            return _NAMED_FACTS.validate_json(await self._catalog.get_setting(NAMED) or "{}")
+        return {}
+
+    async def _note_named(self, name: str, opened: Embedder) -> None:
+        known, facts = await self._named_facts(), EmbedderFacts.of(name, opened)
+        if known.get(name) != facts:
+            stored = _NAMED_FACTS.dump_json({**known, name: facts}).decode()
+            with contextlib.suppress(StorageError):
+                await self._catalog.set_setting(NAMED, stored)
+
     async def _note_current(self, name: str, opened: Embedder, known: EmbedderFacts | None) -> None:
         # Only what is new, because writing fails on a full disk.
         if await self.name() != name:
@@ -274,10 +300,15 @@ class ShareEmbedders:
         opened = await (self._active.current() if name is None else self._active.named(name))
         return opened.identity if opened is not None else None
 
-    async def embed(self, name: str, texts: Mapping[bytes, str]) -> Mapping[bytes, Vector]:
+    async def embed(
+        self, name: str, identity: str, texts: Mapping[bytes, str]
+    ) -> Mapping[bytes, Vector]:
         """Return the vectors of those texts that the embedder accepts.
 
         Raises:
-            ProviderError: the embedder failed.
+            ProviderError: the embedder failed, or has another identity now.
         """
-        return (await embed_accepted(await self._active.named(name), texts)).vectors
+        embedder = await self._active.named(name)
+        if embedder.identity != identity:
+            raise ProviderError(f"{name} is another model than before.")
+        return (await embed_accepted(embedder, texts)).vectors

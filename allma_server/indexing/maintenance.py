@@ -60,16 +60,22 @@ class Maintenance:
 
     async def run_once(self) -> None:
         """Drop vectors that were unused for a long time, and retry failed files."""
+        try:
+            await self._drop_unused_vectors()
+        except AllmaError as exc:
+            log.warning("unused vectors stay for now: %s", exc)
+        # Once only: a file that exceeds its limit on an idle machine will always do so.
+        if not self._has_retried and not self._jobs.runs(INGEST) and is_machine_idle():
+            self._has_retried = True
+            await self._retry_limited()
+
+    async def _drop_unused_vectors(self) -> None:
         after: int | None = 0
         embedders = await self._embedders_in_use()
         while after is not None:
             await self._jobs.schedule.wait_until_idle(lambda: Priority.MAINTENANCE)
             async with self._jobs.schedule.writing:
                 after = await self._catalogue.drop_unused_vectors(embedders, after)
-        # Once only: a file that exceeds its limit on an idle machine will always do so.
-        if not self._has_retried and not self._jobs.runs(INGEST) and is_machine_idle():
-            self._has_retried = True
-            await self._retry_limited()
 
 
 def is_machine_idle() -> bool:

@@ -68,6 +68,7 @@ def _complete(draft: Path, path: Path, mask: Mask) -> int:
         copy.execute("DELETE FROM credentials")
         copy.execute("DELETE FROM share_outbox")
         copy.execute("DELETE FROM shares")
+        copy.execute("DELETE FROM settings WHERE key IN ('share_owner', 'named_embedder_facts')")
         copy.execute("CREATE TABLE manifest (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
         copy.executemany(
             "INSERT INTO manifest VALUES (?, ?)",

@@ -243,7 +243,7 @@ class Publisher:
             # Compared and completed even if nothing is pending.
             self._progress.setdefault(share.id, _Progress())
             if await self._call(partial(self._check, share, name)):
-                compare = partial(self._compare, share, name)
+                compare = partial(self._compare, share, embedder, name)
                 await self._cluster.call(compare, limit=COMPARE_SECONDS)
                 self._doubted.discard(share.name)
             if not await self._enqueue_without_vector(share, embedder):
@@ -322,7 +322,7 @@ class Publisher:
         while batch := await self._shares.pending_for_share(share, embedder, limit):
             bare = {c.chunk_id for c in batch if c.chunk is not None and c.chunk.vector is None}
             if made_here and bare:
-                if not await self._embed(share, bare):
+                if not await self._embed(share, embedder, bare):
                     return False
                 chunks = await self._shares.shared_chunks(share, embedder, bare)
                 now = dict.fromkeys(bare) | {each.chunk_id: each for each in chunks}
@@ -344,20 +344,21 @@ class Publisher:
         if not bare:
             self._resting.pop(share.name, None)
             return True
-        is_done = await self._embed(share, bare[:EMBEDDED])
+        is_done = await self._embed(share, embedder, bare[:EMBEDDED])
         if is_done and not self._rests(share):
             await self._shares.enqueue_share(share.name, bare)
         return is_done
 
-    async def _embed(self, share: Share, chunk_ids: Collection[int]) -> bool:
+    async def _embed(self, share: Share, embedder: str | None, chunk_ids: Collection[int]) -> bool:
         """Make the vectors of these chunks, unless their embedder has just failed.
 
         Returns False if this was interrupted, as by the end of the engine.
         """
         if self._rests(share):
             return True
+        assert embedder is not None, "the embedder of a share has a name"
         async with background_tasks() as tasks:
-            embedding = tasks.create_task(self._vectors.add(share, chunk_ids))
+            embedding = tasks.create_task(self._vectors.add(share, embedder, chunk_ids))
             hurried = tasks.create_task(self._hurried.wait())
             await asyncio.wait([embedding, hurried], return_when=asyncio.FIRST_COMPLETED)
             if not embedding.done():
@@ -423,7 +424,7 @@ class Publisher:
         # It also has the cluster open the folder again before anybody searches there.
         if (found := await self._call(count)) != chunks:
             log.info("the cluster holds %s of %s chunks of %s", found, chunks, share.name)
-            compare = partial(self._compare, share, name)
+            compare = partial(self._compare, share, embedder, name)
             await self._cluster.call(compare, limit=COMPARE_SECONDS)
             await self._write_pending(share, embedder, name)
         owner = await self._shares.owner()
@@ -435,13 +436,14 @@ class Publisher:
             # Published with another embedder before, perhaps only in part.
             await self._call(partial(_drop_tenants, share.name, but=name))
 
-    async def _compare(self, share: Share, name: str, client: "WeaviateAsyncClient") -> None:
+    async def _compare(
+        self, share: Share, embedder: str | None, name: str, client: "WeaviateAsyncClient"
+    ) -> None:
         """Make pending what the cluster does not hold as SQLite does, by hashes."""
         held: dict[int, str] = {}
         target = collection(client, name, share.name)
         async for each in target.iterator(return_properties=[VERSION]):
             held[chunk_id(each.uuid)] = str(each.properties.get(VERSION))
-        embedder = await self._vectors.identity(share)
         differing: list[int] = []
         after = -1
         while chunks := await self._shares.chunks_after(share, embedder, after, COMPARED):

@@ -35,11 +35,13 @@ class ShareEmbedders(Protocol):
         """
         ...
 
-    async def embed(self, name: str, texts: Mapping[bytes, str]) -> Mapping[bytes, Vector]:
+    async def embed(
+        self, name: str, identity: str, texts: Mapping[bytes, str]
+    ) -> Mapping[bytes, Vector]:
         """Return the vectors of those texts that the embedder accepts.
 
         Raises:
-            ProviderError: the embedder failed.
+            ProviderError: the embedder failed, or has another identity now.
         """
         ...
 
@@ -69,19 +71,19 @@ class ShareVectors:
             return False
         return await self.identity(share) != await self._embedders.identity(None)
 
-    async def add(self, share: Share, chunk_ids: Collection[int]) -> AllmaError | None:
+    async def add(
+        self, share: Share, identity: str, chunk_ids: Collection[int]
+    ) -> AllmaError | None:
         """Embed those of these chunks that have no vector; return why this failed, if it did.
 
         What it refuses is published without a vector, and found by its words.
         """
         assert share.embedder is not None
         try:
-            identity = await self._embedders.identity(share.embedder)
-            assert identity is not None
             texts = await self._embeddings.texts_without_vector(identity, chunk_ids)
             if not texts:
                 return None
-            vectors = await self._embedders.embed(share.embedder, texts)
+            vectors = await self._embedders.embed(share.embedder, identity, texts)
             await self._embeddings.keep_vectors(identity, vectors)
         except AllmaError as exc:
             return exc

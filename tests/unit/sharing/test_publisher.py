@@ -1,6 +1,7 @@
 """What publishing does when a part of the machine here fails: the disk, an embedder, the engine."""
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -17,13 +18,16 @@ from allma_server.storage.sqlite.shares import Shares
 from tests.ollama.wire import serving
 from tests.unit.indexing.test_refused_texts import Server
 from tests.unit.indexing.test_vector_backfill import until
+from tests.unit.providers.embedding.model_folders import write_model
 from tests.unit.sharing.engines import (
     EMBEDDER,
     HARBOUR,
     KITCHEN,
+    MOUNTAIN,
     folder,
     indexed,
     run,
+    share_of,
 )
 from tests.unit.sharing.memory import MemoryCluster
 
@@ -175,6 +179,78 @@ async def test_what_is_forgotten_is_erased_before_the_rest_is_embedded(
         assert await engine.sharing.publisher.wait("port", 30)
         [chunks] = cluster.held("port").values()
         assert [each["vector"] is not None for each in chunks] == [True]
+
+
+async def test_a_model_that_is_not_there_keeps_its_vectors_and_stops_nothing_else(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    model = write_model(tmp_path / "model")
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port, embedder=f"onnx/{model}")
+        before = cluster.held("port")
+        async with engine.catalog._db.transaction() as tx:
+            await tx.execute("UPDATE embeddings SET used_on = '2020-01-01'")
+            await tx.execute(
+                "INSERT INTO embeddings (embedder_id, text_hash, vector, used_on) "
+                "SELECT embedder_id, x'00', vector, used_on FROM embeddings LIMIT 1"
+            )
+    away = shutil.move(model, tmp_path / "elsewhere")
+    async with opened() as engine:
+        await engine.ingestion.maintenance.run_once()
+        [[left]] = await engine.catalog._db.rows("SELECT count(*) FROM embeddings")
+        assert left == 4, "two of each embedder, but not the unused one"
+        report = await run(engine, "forget", path=f"{port}/soup.md")
+        assert "has erased it, too" in report.notice and "leeks" not in cluster.texts("port")
+        folder(tmp_path, "port", hut=MOUNTAIN)
+        await run(engine, "sync")
+        assert not await engine.sharing.publisher.wait("port", 30)
+        share = await share_of(engine, "port")
+        assert share is not None and "is found by words only" in str(share.reason)
+        assert "twelve beds" in cluster.texts("port"), "words find it"
+        shutil.move(away, model)
+        await until(lambda: engine.sharing.publisher.wait("port", 30), engine)
+        after = cluster.held("port")
+        assert after.keys() == before.keys(), "its identity was known"
+        assert all(each["vector"] is not None for each in after.popitem()[1])
+
+
+async def test_another_model_that_comes_in_place_of_one_is_not_mixed_with_it(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    port = folder(tmp_path, "port", keeper=HARBOUR)
+    model = write_model(tmp_path / "model")
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port, embedder=f"onnx/{model}")
+        [former] = cluster.held("port")
+    shutil.rmtree(model)
+    folder(tmp_path, "port", soup=KITCHEN)
+    async with opened() as engine:
+        await run(engine, "sync")
+        await until(says(lambda: "leeks" in cluster.texts("port")), engine)
+        write_model(model, seed=1, dimensions=48)
+        await until(lambda: engine.sharing.publisher.wait("port", 30), engine)
+        [(name, chunks)] = cluster.held("port").items()
+        assert name != former
+        assert [len(each["vector"]) for each in chunks] == [48, 48]
+
+
+async def test_a_model_that_never_was_there_stops_neither_maintenance_nor_erasing(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port)
+        await run(engine, "share", path=port, embedder=f"onnx/{tmp_path / 'nowhere'}")
+        await engine.ingestion.maintenance.run_once()
+        report = await run(engine, "forget", path=f"{port}/soup.md")
+        assert "has erased it, too" in report.notice and "leeks" not in cluster.texts("port")
+        assert "Edda Holm" in cluster.texts("port"), "the rest is there until it is replaced"
 
 
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
