@@ -52,6 +52,7 @@ class ShareVectors:
     def __init__(self, embeddings: Embeddings, embedders: ShareEmbedders) -> None:
         self._embeddings = embeddings
         self._embedders = embedders
+        self._refused: set[tuple[str, bytes]] = set()
 
     async def identity(self, share: Share) -> str | None:
         """Return the identity of a share's embedder.
@@ -76,14 +77,17 @@ class ShareVectors:
     ) -> AllmaError | None:
         """Embed those of these chunks that have no vector; return why this failed, if it did.
 
-        What it refuses is published without a vector, and found by its words.
+        What it refuses is published without a vector, and found by its words. It is tried again
+        after the next start, when another version of the embedder may take it.
         """
         assert share.embedder is not None
         try:
-            texts = await self._embeddings.texts_without_vector(identity, chunk_ids)
+            missing = await self._embeddings.texts_without_vector(identity, chunk_ids)
+            texts = {t: text for t, text in missing.items() if (identity, t) not in self._refused}
             if not texts:
                 return None
             vectors = await self._embedders.embed(share.embedder, identity, texts)
+            self._refused.update((identity, t) for t in texts.keys() - vectors.keys())
             await self._embeddings.keep_vectors(identity, vectors)
         except AllmaError as exc:
             return exc

@@ -16,7 +16,7 @@ from allma_server.storage.shared import folders, publisher
 from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.shares import Shares
 from tests.ollama.wire import serving
-from tests.unit.indexing.test_refused_texts import Server
+from tests.unit.indexing.test_refused_texts import POISON, Server
 from tests.unit.indexing.test_vector_backfill import until
 from tests.unit.providers.embedding.model_folders import write_model
 from tests.unit.sharing.engines import (
@@ -179,6 +179,20 @@ async def test_what_is_forgotten_is_erased_before_the_rest_is_embedded(
         assert await engine.sharing.publisher.wait("port", 30)
         [chunks] = cluster.held("port").values()
         assert [each["vector"] is not None for each in chunks] == [True]
+
+
+async def test_a_refused_text_is_tried_once(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    port = folder(tmp_path, "port", keeper=HARBOUR, bad=f"# Bad\n\nA {POISON} text.\n")
+    async with serving(Server()) as wire, opened(ollama_url=wire.url) as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port, embedder="ollama/all-minilm")
+        assert POISON in cluster.texts("port"), "words find it"
+        before = len(wire.seen)
+        engine.sharing.publisher.compare(["port"])
+        assert await engine.sharing.publisher.wait("port", 30)
+        assert len(wire.seen) == before
 
 
 async def test_a_model_that_is_not_there_keeps_its_vectors_and_stops_nothing_else(
