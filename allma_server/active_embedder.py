@@ -57,6 +57,8 @@ class ActiveEmbedder:
         self._opening = asyncio.Lock()
         self._current: Embedder | None = None
         self._replacement: Embedder | None = None
+        # Not `_opening`, for which searches wait: a large model is read for seconds.
+        self._opening_named = asyncio.Lock()
         self._named: dict[str, Embedder] = {}
         self._measuring = asyncio.Lock()
         self._separation: Separation | None = None
@@ -93,7 +95,7 @@ class ActiveEmbedder:
         """
         if name == await self.name() and (current := await self.current()) is not None:
             return current
-        async with self._opening:
+        async with self._opening_named:
             if name not in self._named:
                 opened = open_embedder(name, self._config, self._catalog.dimensions)
                 try:

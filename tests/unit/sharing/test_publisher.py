@@ -1,17 +1,21 @@
 """What publishing does when a part of the machine here fails: the disk, an embedder, the engine."""
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from allma_server import active_embedder
+from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, open_engine
 from allma_server.errors import DataReadOnly
+from allma_server.ports import Embedder
 from allma_server.storage.shared import folders, publisher
 from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.shares import Shares
@@ -25,6 +29,7 @@ from tests.unit.sharing.engines import (
     KITCHEN,
     MOUNTAIN,
     folder,
+    found,
     indexed,
     run,
     share_of,
@@ -265,6 +270,28 @@ async def test_a_model_that_never_was_there_stops_neither_maintenance_nor_erasin
         report = await run(engine, "forget", path=f"{port}/soup.md")
         assert "has erased it, too" in report.notice and "leeks" not in cluster.texts("port")
         assert "Edda Holm" in cluster.texts("port"), "the rest is there until it is replaced"
+
+
+async def test_searches_do_not_wait_while_the_embedder_of_a_share_is_opened(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, opening = active_embedder.open_embedder, asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow(name: str, *args: Any) -> AsyncGenerator[Embedder]:
+        if name.startswith("onnx/"):
+            opening.set()
+            await asyncio.Event().wait()
+        async with really(name, *args) as embedder:
+            yield embedder
+
+    monkeypatch.setattr(active_embedder, "open_embedder", slow)
+    async with opened() as engine, background_tasks() as tasks:
+        await indexed(engine, folder(tmp_path, "port", keeper=HARBOUR))
+        tasks.create_task(engine.embedder.named("onnx//models/large"))
+        await opening.wait()
+        async with asyncio.timeout(30):
+            assert await found(engine, "lighthouse")
 
 
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
