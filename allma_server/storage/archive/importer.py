@@ -12,7 +12,7 @@ from typing import Any
 from allma_server._internal.paths import is_inside
 from allma_server.errors import InvalidArgument
 from allma_server.storage.archive.page_reader import Row
-from allma_server.storage.archive.record_checks import TABLES, wrong_column
+from allma_server.storage.archive.record_checks import ALL_TABLES, wrong_column
 from allma_server.storage.sqlite import rows
 from allma_server.storage.sqlite.connection import Transaction
 from allma_server.storage.sqlite.database import open_database
@@ -20,7 +20,7 @@ from allma_server.storage.sqlite.full_text_outbox import FILL_OUTBOX
 from allma_server.types import FIRST_UNSAVED
 
 Batch = tuple[str, list[tuple[Any, ...]]]
-"""A table and some of its rows, with columns in the order of `TABLES`."""
+"""A table and some of its rows, with columns in the order of `ALL_TABLES`."""
 
 BATCH_ROWS = 500
 
@@ -60,6 +60,9 @@ _LOST_CONVERSATIONS = """
     FROM messages m WHERE conversation_id NOT IN (SELECT id FROM conversations)
     GROUP BY conversation_id
 """
+
+# All that is shared is compared with what the cluster holds.
+_UNKNOWN_IN_CLUSTER = "UPDATE shares SET collection = '', published = 0"
 
 _CONTRADICTIONS = {
     "a document has another number of chunks than it states": (
@@ -138,7 +141,7 @@ def recognised(found: Iterable[Row]) -> Iterator[Batch]:
 
 def _recognised(row: Row) -> tuple[str, tuple[Any, ...]] | None:
     row_id, values = row
-    for table, columns in TABLES.items():
+    for table, columns in ALL_TABLES.items():
         if not _initial_width(table) <= len(values) <= len(columns):
             continue
         # A numeric key is the row's id, and SQLite does not store it twice.
@@ -151,18 +154,24 @@ def _recognised(row: Row) -> tuple[str, tuple[Any, ...]] | None:
 
 def _initial_width(table: str) -> int:
     """Return how many columns a table had in the first schema."""
-    return sum(column.since == 1 for column in TABLES[table]) or len(TABLES[table])
+    columns = ALL_TABLES[table]
+    return sum(column.since == 1 for column in columns) or len(columns)
 
 
 def _insertion(table: str, width: int, *, repair: bool) -> str:
-    names = ", ".join(column.name for column in TABLES[table][:width])
+    names = ", ".join(column.name for column in ALL_TABLES[table][:width])
     marks = ", ".join("?" * width)
     return f"INSERT {'OR IGNORE ' if repair else ''}INTO {table} ({names}) VALUES ({marks})"
 
 
 async def _repair(tx: Transaction) -> None:
     await tx.execute(_LOST_CONVERSATIONS)
-    for statement in (*_ORPHANS.split(";"), _INCOMPLETE, _MISMATCHED_VECTORS):
+    for statement in (
+        *_ORPHANS.split(";"),
+        _INCOMPLETE,
+        _MISMATCHED_VECTORS,
+        _UNKNOWN_IN_CLUSTER,
+    ):
         await tx.execute(statement)
 
 

@@ -229,10 +229,26 @@ TABLES: Mapping[str, Sequence[Column]] = {
 }
 """In this order each row comes after those that it refers to."""
 
+OWN_TABLES: Mapping[str, Sequence[Column]] = {
+    "shares": (
+        Column("id", _ID),
+        Column("path", path),
+        Column("name", _NAME),
+        Column("removed", integer(0, 1)),
+        Column("collection", text(200, "[0-9A-Za-z_]*")),
+        Column("published", _COUNT),
+        Column("embedder", optional(text(1000)), since=13),
+    ),
+}
+"""What concerns this data directory alone: a repair saves it, and no archive may bring it, because
+that would publish folders which the user has not shared."""
+
+ALL_TABLES = {**TABLES, **OWN_TABLES}
+
 
 def wrong_column(table: str, values: Sequence[Any]) -> str | None:
     """Return the first column with an invalid value, if any; trailing values may be missing."""
-    for column, value in zip(TABLES[table], values, strict=False):
+    for column, value in zip(ALL_TABLES[table], values, strict=False):
         if not column.holds(value):
             return column.name
     return None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from allma_server import active_embedder
 from allma_server._internal.tasks import background_tasks
 from allma_server.config import Config
-from allma_server.engine import DATABASE, Engine, open_engine
-from allma_server.errors import DataReadOnly
+from allma_server.engine import DATABASE, Engine, import_data, open_engine, rescue_data
+from allma_server.errors import DataReadOnly, InvalidArgument
 from allma_server.ports import Embedder
 from allma_server.storage.shared import folders, publisher
 from allma_server.storage.sqlite.database import open_database
@@ -294,8 +295,68 @@ async def test_searches_do_not_wait_while_the_embedder_of_a_share_is_opened(
             assert await found(engine, "lighthouse")
 
 
+async def test_a_repaired_database_still_knows_what_is_shared(
+    opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "STOP_SECONDS", 0.1)
+    port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
+    hill = folder(tmp_path, "hill", hut=MOUNTAIN)
+    model = write_model(tmp_path / "model")
+    async with opened() as engine:
+        for path in (port, hill):
+            await indexed(engine, path)
+        await run(engine, "share", path=port, embedder=f"onnx/{model}")
+        await run(engine, "share", path=hill)
+    async with opened() as engine:
+        cluster.refuses = never
+        await engine.sharing.shares.end_share((await engine.sharing.shares.shares())[0].id)
+    cluster.refuses = None
+    await asyncio.to_thread(spoil, tmp_path / "data" / DATABASE)
+    await rescue_data(tmp_path / "data")
+    folder(tmp_path, "port", soup=KITCHEN.replace("leeks", "onions"))
+    async with opened() as engine:
+        await run(engine, "sync")
+        assert await engine.sharing.publisher.wait("port", 30)
+        assert await engine.sharing.publisher.wait("hill", 30)
+        share = await share_of(engine, "port")
+        assert share is not None and (share.state, share.embedder) == ("published", f"onnx/{model}")
+        assert "onions" in cluster.texts("port") and "leeks" not in cluster.texts("port")
+        assert await share_of(engine, "hill") is None and not cluster.held("hill")
+
+
+async def test_an_archive_shares_nothing(opened: Opened, tmp_path: Path) -> None:
+    port = folder(tmp_path, "port", keeper=HARBOUR)
+    async with opened() as engine:
+        await indexed(engine, port)
+        await run(engine, "share", path=port, embedder=f"onnx/{write_model(tmp_path / 'model')}")
+        await run(engine, "export", path=str(tmp_path / "all.allma"))
+    archive = tmp_path / "all.allma"
+    assert str(tmp_path / "model").encode() not in await asyncio.to_thread(archive.read_bytes)
+    await asyncio.to_thread(add_share, archive, port)
+    with contextlib.suppress(InvalidArgument):
+        await import_data(str(archive), tmp_path / "other", replace=False)
+    async with opened(data_dir=tmp_path / "other") as engine:
+        assert await engine.sharing.shares.shares() == []
+
+
 def says(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
     async def condition_now() -> bool:
         return condition()
 
     return condition_now
+
+
+async def never(_: str) -> None:
+    await asyncio.Event().wait()
+
+
+def spoil(database: Path) -> None:
+    """Overwrite the page that says which tables there are."""
+    content = database.read_bytes()
+    database.write_bytes(content[:100] + bytes(4096 - 100) + content[4096:])
+
+
+def add_share(archive: Path, path: str) -> None:
+    with contextlib.closing(sqlite3.connect(archive)) as opened:
+        opened.execute("INSERT INTO shares (path, name) VALUES (?, 'forged')", (path,))
+        opened.commit()
