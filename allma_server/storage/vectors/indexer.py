@@ -193,9 +193,9 @@ class VectorIndexer:
         self._changed.set()
 
     async def wait_until_current(self) -> None:
-        """Return once the store holds everything; wait through failures."""
+        """Return once the store holds everything, or the engine ends; wait through failures."""
         async with self._state_changed:
-            while not self._current or self._changed.is_set():
+            while not self._stopping.is_set() and (not self._current or self._changed.is_set()):
                 self._hurried.set()
                 await self._state_changed.wait()
 
@@ -229,7 +229,8 @@ class VectorIndexer:
                 await self._catch_up()
                 self.failure, since_complete = None, 0
                 self._hurried.clear()
-                await self._notify(current=self.ready)
+                # Without an embedder there is nothing to hold.
+                await self._notify(current=self.ready or self.active is None)
                 await self._wait_for_change()
             except StorageError as exc:
                 log.warning("the vector index failed: %s", exc)
@@ -245,6 +246,7 @@ class VectorIndexer:
                 log.exception("updating the vector index failed because of a bug")
                 since_complete += 1
                 await self._pause("Unexpected error; the log has the details.", since_complete)
+        await self._notify(current=False)
 
     async def _wait_for_change(self) -> None:
         if not await _wait_for(self._changed, REST_SECONDS):

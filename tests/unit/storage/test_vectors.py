@@ -586,3 +586,21 @@ async def test_a_store_that_does_not_exist_is_refused_with_the_names_of_those_th
     with pytest.raises(InvalidArgument, match="no vector store 'croma'.*chroma, weaviate, exact"):
         async with open_engine(config.model_copy(update={"vector_store": "croma"})):
             pass
+
+
+async def test_nothing_is_waited_for_where_there_is_no_embedder(database: Database, chroma: Path):
+    async with (
+        asyncio.TaskGroup() as tasks,
+        open_vectors(database, chroma, tasks, QUICK) as vectors,
+        asyncio.timeout(30),
+    ):
+        await vectors.wait_until_current()
+
+
+async def test_nobody_waits_for_a_store_whose_engine_has_ended(database: Database, chroma: Path):
+    options = dataclasses.replace(QUICK, start_delay=60.0)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        async with opened(database, chroma, options) as vectors:
+            waiting = tasks.create_task(vectors.wait_until_current())
+            await asyncio.sleep(0)
+        await waiting
