@@ -1,5 +1,7 @@
 """What a cluster's client raises, as sentences."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allma_server.storage.cluster.addresses import Address
@@ -68,7 +70,13 @@ def is_of_lost_data(exc: Exception) -> bool:
 
 
 def _kind(said: str) -> str:
-    return next((kind for words, kind in _KNOWN if any(w in said.lower() for w in words)), "")
+    """Return which kind of failure a message tells; "" for others."""
+    # Messages also contain ports, ids and times: a status is a whole number.
+    return next((kind for words, kind in _KNOWN if re.search(_any_of(words), said.lower())), "")
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return rf"(?<!\d)({'|'.join(map(re.escape, words))})(?!\d)"
 
 
 def failure_of(exc: Exception, node: Address, seconds: float) -> Failure:
