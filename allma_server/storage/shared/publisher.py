@@ -32,6 +32,12 @@ from allma_server.storage.shared.registry import (
     entry_of,
     write_entry,
 )
+from allma_server.storage.shared.tenants import (
+    collections_with,
+    drop_tenant,
+    drop_tenants,
+    write_to_disk,
+)
 from allma_server.storage.shared.vectors import EMBEDDED, ShareVectors
 from allma_server.storage.sqlite.shares import PendingShare, Share, Shares
 
@@ -271,7 +277,7 @@ class Publisher:
         await create_collection(client, name, properties(), tenants=True)
         if share.name in self._spoilt:
             # Only a new tenant takes vectors of another length.
-            await _drop_tenant(client, name, share.name)
+            await drop_tenant(client, name, share.name)
             self._spoilt.discard(share.name)
         tenants = client.collections.use(name).tenants
         if not await tenants.exists(share.name):
@@ -303,17 +309,9 @@ class Publisher:
             places = [share.collection]
         else:
             # Also with a former embedder: others search there until all is published.
-            places = await self._places(share, client)
+            places = await collections_with(client, share.name, await self._shares.owner())
         for name in places:
             await delete_objects(collection(client, name, share.name), chunk_ids)
-
-    async def _places(self, share: Share, client: "WeaviateAsyncClient") -> list[str]:
-        """Return the collections that hold a part of a share; none where it is another engine's."""
-        await create_registry(client)
-        entry = await entry_of(client, share.name)
-        if entry is not None and entry.owner != await self._shares.owner():
-            return []
-        return await _collections_with(share.name, client)
 
     async def _write_pending(self, share: Share, embedder: str | None, name: str) -> bool:
         """Write all pending changes; return False if this was interrupted."""
@@ -420,7 +418,7 @@ class Publisher:
             return await count_objects(collection(client, name, share.name))
 
         if progress.chunks >= MANY_WRITTEN:
-            await self._call(partial(_write_to_disk, name, share.name))
+            await self._call(partial(write_to_disk, name, share.name))
         # It also has the cluster open the folder again before anybody searches there.
         if (found := await self._call(count)) != chunks:
             log.info("the cluster holds %s of %s chunks of %s", found, chunks, share.name)
@@ -434,7 +432,7 @@ class Publisher:
         await self._shares.note_published(share, name, last)
         if share.collection != name:
             # Published with another embedder before, perhaps only in part.
-            await self._call(partial(_drop_tenants, share.name, but=name))
+            await self._call(partial(drop_tenants, share.name, but=name))
 
     async def _compare(
         self, share: Share, embedder: str | None, name: str, client: "WeaviateAsyncClient"
@@ -464,7 +462,7 @@ class Publisher:
             entry = await entry_of(client, share.name)
             if entry is not None and entry.owner != owner:
                 return
-            await _drop_tenants(share.name, client)
+            await drop_tenants(share.name, client)
             await delete_entry(client, share.name)
 
         await self._call(erase)
@@ -475,41 +473,3 @@ class Publisher:
 
     async def _call(self, work: Callable[["WeaviateAsyncClient"], Awaitable[T]]) -> T:
         return await self._cluster.call(work, limit=CALL_SECONDS)
-
-
-async def _write_to_disk(name: str, tenant: str, client: "WeaviateAsyncClient") -> None:
-    """Have the cluster write a tenant from its memory to its disk, by closing and opening it.
-
-    It does so by itself within a minute. Until then, Weaviate before 1.38 counts only the texts on
-    the disk: rare words seem frequent, the best passages may be left out, and a search takes ten
-    times as long.
-    """
-    tenants = client.collections.use(name).tenants
-    await tenants.deactivate(tenant)
-    await tenants.activate(tenant)
-
-
-async def _drop_tenants(
-    tenant: str, client: "WeaviateAsyncClient", *, but: str | None = None
-) -> None:
-    """Delete a tenant in all collections of shares but one."""
-    for name in await _collections_with(tenant, client):
-        if name != but:
-            await _drop_tenant(client, name, tenant)
-
-
-async def _collections_with(tenant: str, client: "WeaviateAsyncClient") -> list[str]:
-    """Return the collections of shares that have a tenant."""
-    names = await client.collections.list_all(simple=True)
-    shared = [name for name in names if name.startswith("AllmaShared")]
-    return [n for n in shared if await client.collections.use(n).tenants.exists(tenant)]
-
-
-async def _drop_tenant(client: "WeaviateAsyncClient", name: str, tenant: str) -> None:
-    """Delete a tenant with all that it holds."""
-    if await client.collections.exists(name):
-        tenants = client.collections.use(name).tenants
-        if await tenants.exists(tenant):
-            await tenants.remove(tenant)
-            if await tenants.exists(tenant):
-                raise ShareFailed(f"The cluster has not erased {tenant}.")
