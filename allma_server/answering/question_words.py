@@ -62,7 +62,7 @@ support offer provide available
 """
 """Words that mean the same, and forms of verbs that no stemmer knows."""
 _LIGHT_WORDS = "take make get give carry offer any more mehr plus ya"
-"""Words that add nothing to a no: "is no longer", "no charge is made"."""
+"""Words that add nothing to a no: "is no longer", "no charge is made"; but not "more than"."""
 # fmt: on
 
 _FIRST_WORD = re.compile(r"\W*(([^\W\d_]+?(?:-\w+)?)(?:n['’]t)?)(?![\w'’-])")
@@ -71,6 +71,7 @@ _MODAL = re.compile(
 )
 _ELIDED = re.compile(r"\b(?:[ldnjmtsc]|qu)['’](?=\w)|\b\w+n['’]t\b", re.I)
 _CAPITALS = re.compile(r"\b[A-Z]+\b|(?<=[\w,;:] )[A-Z][a-z]*\b")
+_THAN = re.compile(r"\b(?:more|longer|older|mehr|plus) (?:than|als|que|de)\b", re.I)
 _FILE = re.compile(r"\b[^\W\d]\w+(?:[./]\w+)+")
 
 
@@ -87,6 +88,7 @@ _BASES = {
 _KIND_OF = {words[0]: number for number, pair in enumerate(_PAIRS) for words in pair}
 _PERMISSION = _KIND_OF["allow"]
 _LIGHT = frozenset(_BASES.get(word, word) for word in lexemes(_LIGHT_WORDS))
+_MORE = frozenset({"more", "mehr", "plus"})
 _FUNCTION_WORDS = {
     word: frozenset(lexemes(_ELIDED.sub("", words)))
     for first, words in _LANGUAGES.items()
@@ -158,7 +160,8 @@ def compare(question: Question, text: str) -> Comparison:
     missing = frozenset(word for word in missing if _KIND_OF.get(word) not in kinds)
     # "May I" asks for what these say.
     answers = frozenset(w for w in extra if question.is_modal and _KIND_OF.get(w) == _PERMISSION)
-    return Comparison(shared, missing, extra - otherwise - answers - _LIGHT, otherwise)
+    light = _LIGHT - _MORE if _THAN.search(text) else _LIGHT
+    return Comparison(shared, missing, extra - otherwise - answers - light, otherwise)
 
 
 @lru_cache(2048)

@@ -17,7 +17,7 @@ _STOP_STEMS = STOP_WORDS.union(*map(lexemes, STOP_WORDS))
 _NEGATIONS = frozenset("""
 not no never neither nor none nothing nobody without cannot excluded excludes forbidden prohibited
 prohibits rejected banned verboten untersagt interdit interdite prohibido prohibida vietato
-nicht kein keine keinen keiner keinem nie niemals weder ohne nichts
+nein nee nej nei nicht kein keine keinen keiner keinem nie niemals weder ohne nichts
 ne pas aucun aucune jamais sans ni rien ningún ninguna ningun nunca sin tampoco nada
 non nessun nessuna nessuno mai senza não nenhum nenhuma sem niet geen nooit zonder niets
 nie brak żaden żadnych inte ingen inget inga ikke aldrig utan uten

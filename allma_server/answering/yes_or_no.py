@@ -57,11 +57,17 @@ _OTHER = re.compile(
 _HYPOTHETICAL = r"\b(?:if|when|whether|unless|wenn|falls|ob|sofern|si|quand|cuando)\b"
 _UNASSERTED = re.compile(rf"{_HYPOTHETICAL}[^,]*$", re.I)
 _CONDITION = re.compile(rf"{_HYPOTHETICAL}|\b(?:except|until|außer|bis|sauf|salvo|excepto)\b", re.I)
+_REASON = re.compile(r",?\s*\b(?:because|weil|parce que|porque)\b|;", re.I)
 _PARTS = re.compile(
-    rf"[,;:()–—]\s*|\s-\s|\b(?:but|because|aber|sondern|weil|mais|pero|porque)\b|"
+    rf"{_REASON.pattern}|[,:()–—]\s*|\s-\s|\b(?:but|aber|sondern|mais|pero)\b|"
     rf"(?={_HYPOTHETICAL})",
     re.I,
 )
+_CLAUSE = re.compile(_HYPOTHETICAL, re.I)
+_PAST = re.compile(
+    r"\b(?:was|were|did|had|war|waren|wurden?|hatten?|était|étaient|era|eran|fue|fueron)\b", re.I
+)
+_ASKED_OF_PAST = re.compile(rf"{_PAST.pattern}|^\W*(?:has|have|hat|haben)\b", re.I)
 _WORD = re.compile(r"\w+")
 _MARKS = re.compile(r"^[\s>*+#-]+|(?<!\w)[*_`]{1,3}(?=\w)|(?<=[\w.!?])[*_`]{1,3}(?!\w)")
 
@@ -93,8 +99,8 @@ def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[
 def denies(sentence: str, question: str) -> bool:
     """Return whether a sentence that decides a question says no to it.
 
-    It does not if it is about less ("not after 30 days"), has a condition ("unless"), or denies the
-    opposite ("not forbidden", "not those that are not yours").
+    It does not if it is about less ("not after 30 days") or only about the past, has a condition
+    ("unless"), or denies the opposite ("not forbidden", "not those that are not yours").
     """
     asked = read_question(question)
     if asked is None or asked.statement.negated:
@@ -102,6 +108,9 @@ def denies(sentence: str, question: str) -> bool:
     part = _main_part(asked, sentence)
     compared = compare(asked, part)
     if compared.own or count_negations(part) > 1 or _CONDITION.search(sentence.replace(part, "")):
+        return False
+    # "No ticket is needed if you were here" is about now.
+    if _PAST.search(_CLAUSE.split(part)[0]) and not _ASKED_OF_PAST.search(question):
         return False
     said = [word for word in _WORD.findall(part) if compared.otherwise & terms_of(word)]
     if said:
@@ -185,7 +194,9 @@ def _match(asked: Question, number: int, sentence: str, above: frozenset[str]) -
     is_near = any(len(said & words) >= MIN_WORDS * len(words) for words in (asked.words, below))
     if not is_near or not asked.statement.figures <= shared | above:
         return None
-    if unsaid and (compared.own or not is_negated(sentence)):
+    # A reason is said beside what is asked, and stands in the place of nothing.
+    part = _main_part(asked, sentence, _REASON)
+    if unsaid and (compare(asked, part).own or not is_negated(part)):
         return None
     part = _main_part(asked, sentence)
     own = compare(asked, part).own
@@ -199,10 +210,10 @@ def _are_alike(missing: frozenset[str], own: frozenset[str]) -> bool:
     return not {t[0].isdigit() for t in missing}.isdisjoint(t[0].isdigit() for t in own)
 
 
-def _main_part(asked: Question, sentence: str) -> str:
+def _main_part(asked: Question, sentence: str, between: re.Pattern[str] = _PARTS) -> str:
     """Return the part of a sentence that has what it says of a question's words, or all of it."""
     shared = compare(asked, sentence).shared
-    parts = filter(None, map(str.strip, _PARTS.split(sentence)))
+    parts = filter(None, map(str.strip, between.split(sentence)))
     return next((part for part in parts if shared <= compare(asked, part).shared), sentence)
 
 

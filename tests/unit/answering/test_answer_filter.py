@@ -209,6 +209,7 @@ def test_a_sentence_that_decides_is_named_beside_a_refusal_in_other_words() -> N
         ("Yes [2].", "Yes [2]."),
         ("Yes [1].", "Yes [2]."),
         ("Yes.", "Yes."),
+        ("Nein [2].", "Nein [2]."),
         ("Answer: Yes, they are allowed [2].", "Answer: Yes, they are allowed [2]."),
     ],
 )
