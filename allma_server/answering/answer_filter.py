@@ -1,13 +1,13 @@
 """Filter the text of a chat model while it is generated, before it is shown.
 
 Only the first two words of the refusal that the prompt asks for are held back; what was shown is
-never taken back. If a passage decides the question (`yes_or_no.py`), its sentence is quoted instead
-of the refusal, three more words of which are held; and a "Yes" which that sentence denies is left
-out. Each citation is checked when its sentence is complete (`citations.py`). At the end of a
-complete answer, `grounding` tells what the passages support of it: other refusals are recognised
-(`refusal.py`), an answer without citations gets the number of the passage that supports it
-(`evidence.py`), and figures that no passage has, or passages that disagree (`contradictions.py`),
-are marked.
+never taken back. If a sentence decides the question (`yes_or_no.py`) and says no, it is quoted
+first, and what the model says follows if it agrees and adds something; if it says yes, it is quoted
+instead of the refusal, three more words of which are held. Each citation is checked when its
+sentence is complete (`citations.py`). At the end of a complete answer, `grounding` tells what the
+passages support of it: other refusals are recognised (`refusal.py`), an answer without citations
+gets the number of the passage that supports it (`evidence.py`), and figures that no passage has, or
+passages that disagree (`contradictions.py`), are marked.
 """
 
 import re
@@ -29,11 +29,10 @@ from allma_server.answering.refusal import (
     may_deny_saying,
     text_after_opening,
 )
-from allma_server.answering.statements import split_sentences
+from allma_server.answering.statements import is_negated, read_statement, split_sentences
 from allma_server.answering.yes_or_no import (
     denies,
     find_deciding_sentence,
-    may_be_yes,
     text_after_yes,
 )
 from allma_server.types import Citation, Grounding, Passage
@@ -45,6 +44,7 @@ MAX_REFUSAL = 100
 """Characters of text after which an answer is no longer the refusal of the prompt."""
 
 _CITATION = re.compile(r"\[\d")
+_SENTENCE_END = re.compile(r"[.!?][\"”’)]*(?:\s*\[[\d, ]+\][.!?]?)*\s+|[。！？]|\n")
 _NUMBERS = re.compile(r"\s*\[\d+\]")
 
 
@@ -79,12 +79,13 @@ class AnswerFilter:
         self._fence = FenceFilter()
         self._declined = False
         self._is_quoted = False
+        self._after_quote: str | None = None
         self._final: Grounding | None = None
         self._plain = "" if not passages else None
         self.disagreeing: tuple[int, int] | None = None
         """The numbers of two passages that contradict each other on the answer."""
         self.overlooked: tuple[int, str] | None = None
-        """The number and sentence of a passage that decides a question answered without one."""
+        """The number and sentence of a passage that decides a question answered otherwise."""
 
     @cached_property
     def _evidence(self) -> Evidence:
@@ -143,6 +144,8 @@ class AnswerFilter:
         if self._plain is not None:
             return ""
         rest = self._add(self._fence.finish())
+        if self._after_quote is not None:
+            rest += self._go_on(self._after_quote, "")
         if not self._declined:
             rest += self._release()
         rest += self._checked.finish()
@@ -178,16 +181,17 @@ class AnswerFilter:
         """Add text without boundary lines; hold the opening of a refusal, and what follows one."""
         if self._is_quoted:
             return ""
+        if self._after_quote is not None:
+            return self._add_after_quote(piece)
         if self._held is None:
             return self._watch(piece)
+        if not self._held.strip() and piece.strip() and self._decision and self._is_denied:
+            shown = self._quote(*self._decision)
+            self._is_quoted, self._after_quote = False, ""
+            return shown + self._add_after_quote(piece)
         self._held += piece
         if self._declined:
             return self._release() if _CITATION.search(self._held) else ""
-        if may_be_yes(self._held) and self._is_denied:
-            return ""
-        if (rest := text_after_yes(self._held)) is not None and self._is_denied:
-            self._held = None
-            return self._watch(rest[0].upper() + rest[1:])
         # Small models add marks even to the refusal that the prompt gives them.
         if (rest := text_after_opening(self._held)) is not None:
             if self._decision is not None:
@@ -204,6 +208,26 @@ class AnswerFilter:
         self._held, self._is_quoted = None, True
         return self._checked.add(f'{self._opening} say: "{sentence}" [{number}]')
 
+    def _add_after_quote(self, piece: str) -> str:
+        """Hold the first sentence of the model that follows a quote."""
+        self._after_quote = f"{self._after_quote}{piece}"
+        end = _SENTENCE_END.search(self._after_quote)
+        if end is None:
+            return ""
+        return self._go_on(self._after_quote[: end.end()], self._after_quote[end.end() :])
+
+    def _go_on(self, first: str, rest: str) -> str:
+        """Show what the model says after a quote, unless its first sentence does not agree."""
+        self._after_quote = None
+        if not is_negated(first) or is_refusal(first, self._evidence):
+            self._is_quoted = True
+            return ""
+        first = (text_after_yes(first) or first).lstrip()
+        known = read_statement(f"{self.text} {self._question}").terms
+        if read_statement(_NUMBERS.sub("", first)).terms <= known:
+            return self._checked.add(f" {rest}") if rest else ""
+        return self._checked.add(f" {first[0].upper()}{first[1:]}{rest}")
+
     def _watch(self, piece: str) -> str:
         """Show a piece; if it completes the refusal, hold what follows."""
         before = len(self._checked.text)
@@ -216,8 +240,6 @@ class AnswerFilter:
         return shown + self._add(piece[end - before :])
 
     def _release(self) -> str:
-        if self._decision is not None and may_be_yes(self._held or "") and self._is_denied:
-            return self._quote(*self._decision)
         held, self._held = self._held or "", None
         return self._checked.add(held if self._declined else held.lstrip())
 

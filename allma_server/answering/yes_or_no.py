@@ -47,7 +47,6 @@ _ABOUT_PERSON = re.compile(
 _AFTER_YES = re.compile(
     rf"\W*(?:{'|'.join(YES)})(?!\w)(?=\s*[^\w\s]|[ \t]*\n)\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
 )
-_CITATION = re.compile(r"\[[\d, ]*\]?")
 # The lines of a paragraph are one text; those of a list, a table or a title are not.
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
 _OTHER = re.compile(
@@ -126,12 +125,6 @@ def text_after_yes(answer: str) -> str | None:
     """
     found = _AFTER_YES.match(answer)
     return answer[found.end() :] if found else None
-
-
-def may_be_yes(beginning: str) -> bool:
-    """Return whether an answer that begins like this may turn out to begin with a yes."""
-    start = re.sub(r"\W", "", _CITATION.sub("", beginning)).lower()
-    return bool(start) and any(word.startswith(start) for word in YES)
 
 
 def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:

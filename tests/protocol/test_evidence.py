@@ -27,6 +27,7 @@ The delivery includes binaries and manuals. The source code is not included.
 
 The harbour of Elm was opened in 1871 and has 14 berths. Its ferry crosses the bay twice a day.
 """
+QUOTED = 'The documents say: "The source code is not included." [1]'
 
 
 @dataclass
@@ -104,7 +105,7 @@ async def same_everywhere(
     ("question", "says", "text", "grounding"),
     [
         (
-            "Is the source code included in the delivery?",
+            "What about the source code?",
             "The source code| is not| included.",
             "The source code is not included. [1]",
             "cited",
@@ -124,8 +125,8 @@ async def same_everywhere(
         (
             "Is the source code included in the delivery?",
             "The source code| is included in the delivery [1].",
-            "The source code is included in the delivery.",
-            "uncited",
+            QUOTED,
+            "cited",
         ),
         (
             "Who built the harbour?",
@@ -155,9 +156,9 @@ async def test_the_passages_decide_whether_an_answer_stands(
 async def test_a_sentence_that_an_answer_overlooks_is_named(
     asked: Engine, provider: EngineProvider, model: Model
 ) -> None:
-    model.says = "The source code| is included."
-    answer = await same_everywhere(asked, provider, "Is the source code included in the delivery?")
-    assert 'Source [1] says: "The source code is not included."' in answer["notice"]
+    model.says = "It is| a box."
+    answer = await same_everywhere(asked, provider, "Does the delivery include binaries?")
+    assert 'Source [1] says: "The delivery includes binaries and manuals."' in answer["notice"]
 
 
 @pytest.mark.invariant(17)
@@ -185,7 +186,7 @@ async def test_a_calibrated_model_is_asked_first_how_sure_it_is(
         model.sure, model.says = 0.0, "No, the source code is not included [1]."
         model.gates.clear()
         sure = await same_everywhere(asked, provider, "Is the source code included?")
-        assert sure["text"] == model.says
+        assert sure["text"] == QUOTED
         assert (model.gates, sure["stats"]["gate"]) == ([], None)
     finally:
         await save_calibration(asked.catalog, Calibration("m", None, None, None, 0, 0, 0, 0))

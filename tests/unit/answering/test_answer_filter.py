@@ -101,17 +101,17 @@ def test_an_answer_is_not_mistaken_for_a_refusal(said: str, grounding: str) -> N
     [
         (
             "The delivery includes binaries. The source code is not included.",
-            "Is the source code included in the delivery?",
+            "What about the source code?",
             "The source code is not included in the delivery.",
         ),
         (
             "Keys never expire. Deleted records cannot be restored.",
-            "Can deleted records be restored?",
+            "What can be restored?",
             "No, deleted records cannot be restored.",
         ),
         (
             "Die Lieferung umfasst Programme. Der Quelltext ist nicht enthalten.",
-            "Ist der Quelltext enthalten?",
+            "Was ist enthalten?",
             "Der Quelltext ist nicht enthalten.",
         ),
     ],
@@ -152,53 +152,77 @@ def test_a_sentence_that_decides_is_quoted_instead_of_a_refusal(
     assert answer.grounding == ("cited" if quoted else "declined")
 
 
+NO = 'The documents say: "Phones are not allowed in room 4 because of the magnets." [2]'
+
+
 @pytest.mark.parametrize(
-    ("question", "said", "shown"),
+    ("said", "shown"),
     [
-        (
-            "Are phones allowed in room 4?",
-            "Yes, phones are forbidden in room 4 [2].",
-            "Phones are forbidden in room 4 [2].",
-        ),
-        (
-            "Are phones allowed in room 4?",
-            "**Yes** [2]: phones are not allowed in room 4 because of the magnets.",
-            "Phones are not allowed in room 4 because of the magnets. [2]",
-        ),
-        (
-            "Are phones allowed in room 4?",
-            "Yes. [2]",
-            'The documents say: "Phones are not allowed in room 4 because of the magnets." [2]',
-        ),
-        ("Are phones not allowed in room 4?", "Yes, they are not [2].", "Yes, they are not [2]."),
-        ("Is the sea salty?", "Yes, the sea is salty [1].", "Yes, the sea is salty [1]."),
-        ("Are phones allowed in room 4?", "Yesterday they were.", "Yesterday they were."),
-        ("Are phones allowed in room 4?", "हाँ, phones are not.", "Phones are not. [2]"),
-        ("Are phones allowed in room 4?", "はい、 phones are not.", "Phones are not. [2]"),
-        ("Are phones allowed in room 4?", "Si vous voulez, non.", "Si vous voulez, non."),
-        ("Are phones allowed in room 4?", "Tak long as it is.", "Tak long as it is."),
-        ("Are phones allowed in room 4?", "Yes\n\nThey are not [2].", "They are not [2]."),
+        ("Phones are allowed in room 4. You may use them [2].", NO),
+        ("The sea is salty [1].", NO),
+        ("No. [2]", NO),
+        ("No, phones are not allowed in room 4 [2].", NO),
+        ("Yes. [2]", NO),
+        ("Yes, phones are forbidden in room 4 [2].", NO),
+        ("**Yes** [2]: phones are not allowed in room 4 because of the magnets.", NO),
+        ("हाँ, phones are not.", NO),
+        ("The documents do not say this.", NO),
+        ("I do not know whether the text mentions this.", NO),
+        ("Yes, they are not, as it is cold.", f"{NO} They are not, as it is cold."),
+        ("No phones are allowed, as it is cold.", f"{NO} No phones are allowed, as it is cold."),
+        ("No. It is cold there [2].", f"{NO} It is cold there [2]."),
+        ("", ""),
     ],
-)
-def test_a_yes_that_a_sentence_denies_is_left_out(question: str, said: str, shown: str) -> None:
-    answer = AnswerFilter(question, [SEA, ROOM])
+)  # fmt: skip
+def test_a_sentence_that_says_no_is_quoted_first(said: str, shown: str) -> None:
+    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
     pieces = [answer.add(piece) for piece in re.findall(r"\W*\w+|\W+", said)]
     assert "".join([*pieces, answer.finish()]) == answer.text == shown
+    if said:
+        assert pieces[0] == NO.removesuffix(" [2]")
+        assert answer.grounding == "cited"
 
 
-def test_a_sentence_that_decides_otherwise_is_named_beside_an_answer() -> None:
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Are phones not allowed in room 4?", "Yes, they are not [2]."),
+        ("Is the sea salty?", "Yes, the sea is salty [1]."),
+    ],
+)
+def test_a_yes_that_no_sentence_denies_is_shown(question: str, said: str) -> None:
+    answer = AnswerFilter(question, [SEA, ROOM])
+    pieces = [answer.add(piece) for piece in re.findall(r"\W*\w+|\W+", said)]
+    assert "".join([*pieces, answer.finish()]) == answer.text == said
+
+
+def test_a_no_is_not_quoted_first_where_another_sentence_says_otherwise() -> None:
+    other = replace(SEA, text="Phones are allowed in room 4 because of the magnets.")
+    answer = AnswerFilter("Are phones allowed in room 4?", [other, ROOM])
+    assert answer.add("On Sundays they are.") == "On Sundays they are."
+
+
+def test_an_answer_that_is_cut_off_after_a_quote_keeps_it() -> None:
     answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
-    shown = answer.add("Phones are allowed in room 4.") + answer.finish()
-    assert (shown, answer.grounding) == ("Phones are allowed in room 4.", "uncited")
-    assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
+    shown = answer.add("They are") + answer.cut_off()
+    assert shown == answer.text == f"{NO} …"
 
 
-def test_a_sentence_that_decides_is_named_beside_a_refusal_in_other_words() -> None:
-    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
-    answer.add("The sources do not mention it.")
+OPEN = replace(PASSAGE, text="Phones are allowed in room 5.", path="/w/room.md")
+
+
+@pytest.mark.parametrize(
+    ("said", "grounding"),
+    [("They may be used there.", "uncited"), ("The sources do not mention it.", "declined")],
+)
+def test_a_sentence_that_says_yes_is_named_beside_an_answer_without_it(
+    said: str, grounding: str
+) -> None:
+    answer = AnswerFilter("Are phones allowed in room 5?", [SEA, OPEN])
+    answer.add(said)
     answer.finish()
-    assert answer.grounding == "declined"
-    assert answer.overlooked == (2, "Phones are not allowed in room 4 because of the magnets.")
+    assert answer.grounding == grounding
+    assert answer.overlooked == (2, "Phones are allowed in room 5.")
 
 
 @pytest.mark.parametrize(
@@ -214,8 +238,7 @@ def test_a_sentence_that_decides_is_named_beside_a_refusal_in_other_words() -> N
     ],
 )
 def test_a_yes_is_no_word_that_a_passage_must_have(said: str, shown: str) -> None:
-    allowed = replace(PASSAGE, text="Phones are allowed in room 5.", path="/w/room.md")
-    answer = AnswerFilter("Are phones allowed in room 5?", [SEA, allowed])
+    answer = AnswerFilter("Are phones allowed in room 5?", [SEA, OPEN])
     assert answer.add(said) + answer.finish() == answer.text == shown
 
 
@@ -242,10 +265,10 @@ def test_a_no_about_information_is_no_refusal(question: str, said: str, groundin
 
 
 def test_what_only_begins_like_a_refusal_is_shown_although_a_sentence_decides() -> None:
-    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
-    shown = [answer.add(word) for word in ("The", " documents", " do", " forbid", " phones.")]
-    assert shown[:2] == ["", ""] and shown[3].startswith("The documents do forbid")
-    assert "".join([*shown, answer.finish()]) == "The documents do forbid phones."
+    answer = AnswerFilter("Are phones allowed in room 5?", [SEA, OPEN])
+    shown = [answer.add(word) for word in ("The", " documents", " do", " permit", " phones.")]
+    assert shown[:2] == ["", ""] and shown[3].startswith("The documents do permit")
+    assert "".join([*shown, answer.finish()]).startswith("The documents do permit phones.")
 
 
 def test_a_limited_search_refuses_less() -> None:
