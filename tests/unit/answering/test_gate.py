@@ -18,6 +18,7 @@ from allma_server.answering.calibration import (
 )
 from allma_server.answering.gate import (
     adjust,
+    lead_of_best,
     load_calibrations,
     probability_of_answer,
     share_of_words,
@@ -59,13 +60,23 @@ def test_words_of_the_question_in_a_passage_make_an_answer_likelier() -> None:
     passage = replace(PASSAGE, text="The harbour wall is twelve metres high.")
     found, other = "How high is the harbour wall?", "Who paid for the tower of the castle?"
     assert share_of_words(other, [passage]) < 0.5 < 0.7 < share_of_words(found, [passage]) <= 1
+    lead = lead_of_best([passage])
     assert (
-        adjust(0.5, share_of_words(other, [passage]))
+        adjust(0.5, share_of_words(other, [passage]), lead)
         < 0.5
-        < adjust(0.5, share_of_words(found, [passage]))
+        < adjust(0.5, share_of_words(found, [passage]), lead)
     )
-    assert adjust(0.9, share_of_words("Wie hoch ist die Hafenmauer?", [passage])) > 0.5
-    assert (adjust(0.0, 0.2), adjust(1.0, 0.2), adjust(0.5, 0.7)) == (0.0, 1.0, 0.5)
+    assert adjust(0.9, share_of_words("Wie hoch ist die Hafenmauer?", [passage]), lead) > 0.5
+    assert [adjust(p, s, lead) for p, s in ((0.0, 0.2), (1.0, 0.2), (0.5, 0.7))] == [0.0, 1.0, 0.5]
+
+
+def test_a_passage_that_stands_out_makes_an_answer_likelier() -> None:
+    def lead(*scores: float) -> float:
+        return lead_of_best([replace(PASSAGE, score=score) for score in scores])
+
+    assert (lead(90.0, 80.0, 20.0), lead(80.0, 120.0), lead(50.0, 50.0)) == (10.0, 40.0, 0.0)
+    assert adjust(0.5, 0.7, lead(90.0, 85.0)) < adjust(0.5, 0.7, lead(90.0)) == 0.5
+    assert adjust(0.5, 0.7, lead(90.0, 20.0)) > 0.5
 
 
 @pytest.mark.parametrize(
