@@ -225,7 +225,7 @@ class AnswerFilter:
         first = (text_after_yes(first) or first).lstrip()
         known = read_statement(f"{self.text} {self._question}").terms
         if read_statement(_NUMBERS.sub("", first)).terms <= known:
-            return self._checked.add(f" {rest}") if rest else ""
+            return self._checked.add(f" {rest}")
         return self._checked.add(f" {first[0].upper()}{first[1:]}{rest}")
 
     def _watch(self, piece: str) -> str:

@@ -196,6 +196,14 @@ def test_a_yes_that_no_sentence_denies_is_shown(question: str, said: str) -> Non
     assert "".join([*pieces, answer.finish()]) == answer.text == said
 
 
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_what_follows_a_quote_is_apart_from_it_however_it_arrives(size: int) -> None:
+    said = "No. It is cold there [2]."
+    answer = AnswerFilter("Are phones allowed in room 4?", [SEA, ROOM])
+    pieces = [answer.add(said[at : at + size]) for at in range(0, len(said), size)]
+    assert "".join([*pieces, answer.finish()]) == answer.text == f"{NO} It is cold there [2]."
+
+
 def test_a_no_is_not_quoted_first_where_another_sentence_says_otherwise() -> None:
     other = replace(SEA, text="Phones are allowed in room 4 because of the magnets.")
     answer = AnswerFilter("Are phones allowed in room 4?", [other, ROOM])
