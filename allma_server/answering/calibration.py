@@ -24,9 +24,11 @@ people's, and more of their unanswerable questions than one that refuses none.
 """
 
 MAX_THRESHOLD = 0.5
-"""Above, the model holds an answer for likelier than "unknown"."""
+"""Above, an answer is likelier than none."""
 
-MIN_AUC = 0.8
+MIN_AUC = 0.75
+"""What a threshold refuses decides; with twenty questions of each kind, this scatters by .08."""
+
 MIN_REFUSED = 0.3
 """A gate that refuses a smaller share of the unanswerable questions is not worth its token."""
 
