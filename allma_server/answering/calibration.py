@@ -26,8 +26,9 @@ people's, and more of their unanswerable questions than one that refuses none.
 MAX_THRESHOLD = 0.5
 """Above, an answer is likelier than none."""
 
-MIN_AUC = 0.75
-"""What a threshold refuses decides; with twenty questions of each kind, this scatters by .08."""
+MIN_AUC = 0.8
+"""At .78, on paragraphs of SQuAD, a gate refused 3 of 15 unanswerable questions instead of 1, but
+also 3 of 15 answerable ones instead of none; of those that it was measured on, it refused 6 %."""
 
 MIN_REFUSED = 0.3
 """A gate that refuses a smaller share of the unanswerable questions is not worth its token."""
