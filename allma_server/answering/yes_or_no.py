@@ -14,20 +14,20 @@ from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
-from allma_server.answering.question_words import (
-    Question,
-    base_forms,
-    compare,
-    labels_of,
-    read_question,
-    terms_of,
-)
 from allma_server.answering.statements import (
     YES,
     count_negations,
     is_negated,
     read_statement,
     split_sentences,
+)
+from allma_server.answering.word_comparison import (
+    Question,
+    base_forms,
+    compare,
+    labels_of,
+    read_question,
+    terms_of,
 )
 from allma_server.types import Passage
 
