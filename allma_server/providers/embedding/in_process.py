@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,6 +23,10 @@ from allma_server.config import Config
 from allma_server.ports import Vector, Vectors
 
 NICENESS = 10
+
+TEXTS_PER_TURN = 8
+"""Texts that a thread embeds before others get it: a way to the event loop and back costs up to a
+millisecond on a busy machine, and more urgent texts wait for a turn."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -88,13 +93,19 @@ class InProcessEmbedder:
         """Return one row per text, in order; `urgent` uses all threads, because a user waits."""
         model = await self._load()
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        remaining = iter(enumerate(texts))
+        remaining = deque(range(len(texts)))
+
+        def embed_some() -> None:
+            for _ in range(TEXTS_PER_TURN):
+                try:
+                    index = remaining.popleft()
+                except IndexError:
+                    return  # another thread took the last one
+                vectors[index] = model.embed(self._facts.document + texts[index])
 
         async def work() -> None:
-            for index, text in remaining:
-                vectors[index] = await _in_thread(
-                    self._documents, model.embed, self._facts.document + text
-                )
+            while remaining:
+                await _in_thread(self._documents, embed_some)
 
         try:
             async with asyncio.TaskGroup() as workers:
@@ -102,6 +113,8 @@ class InProcessEmbedder:
                     workers.create_task(work())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        finally:
+            remaining.clear()  # threads go on after a failure or a cancellation
         return vectors
 
     async def embed_query(self, text: str) -> Vector:

@@ -26,7 +26,7 @@ BATCH = 250
 COMMIT_CHANGES = 5_000
 """Changes after which a rebuild becomes visible and durable; each commit takes some 20 ms."""
 
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 2.0
 """Between two commits while documents are being indexed, so that they do not slow that down."""
 
 START_SECONDS = 1.0

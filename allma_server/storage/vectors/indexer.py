@@ -31,6 +31,10 @@ SETTLE_SECONDS = 0.5
 """After a change, before the store is written: saves in a row are written at once, and a search
 that follows a save has the processor for itself."""
 
+MAX_SETTLES = 10
+"""Of these pauses in a row, while documents are being indexed: a call of the store costs the more
+for each vector the fewer it brings. Exact search has them at once."""
+
 REST_SECONDS = 60.0
 """Without a change for this long, a store that no search asks is closed: its process takes 110 MB.
 """
@@ -252,7 +256,11 @@ class VectorIndexer:
         if not await _wait_for(self._changed, REST_SECONDS):
             await self._rest()
             await self._changed.wait()
-        await _wait_for(self._hurried, SETTLE_SECONDS)
+        self._current = False
+        for _ in range(MAX_SETTLES):
+            self._changed.clear()
+            if await _wait_for(self._hurried, SETTLE_SECONDS) or not self._changed.is_set():
+                break
 
     async def _rest(self) -> None:
         """Close a store that no search asks; the next change opens it again."""

@@ -26,6 +26,37 @@ async def test_a_query_is_embedded_before_waiting_documents() -> None:
             others.cancel()
 
 
+async def test_a_short_text_does_not_wait_for_many_that_came_before() -> None:
+    async with open_embedder(NAME, Config(embed_threads=1)) as embedder:
+        async with asyncio.TaskGroup() as group:
+            documents = group.create_task(embedder.embed_documents(["some words " * 20] * 200))
+            await embedder.embed_documents(["a saved file"], urgent=True)
+            assert not documents.done()
+            documents.cancel()
+
+
+async def test_what_nobody_waits_for_any_more_is_not_embedded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began, cancelled, embedded = threading.Event(), threading.Event(), list[str]()
+
+    def embed(_: local.BundledModel, text: str) -> np.ndarray:
+        embedded.append(text)
+        began.set()
+        cancelled.wait(60)
+        return np.zeros(384, np.float32)
+
+    async with open_embedder(NAME, Config(embed_threads=1)) as embedder:
+        monkeypatch.setattr(local.BundledModel, "embed", embed)
+        async with asyncio.TaskGroup() as group:
+            documents = group.create_task(embedder.embed_documents(["some", "more", "words"]))
+            await asyncio.to_thread(began.wait, 60)
+            documents.cancel()
+        cancelled.set()
+        await embedder.embed_documents(["others"])
+    assert embedded == ["some", "others"]
+
+
 async def test_threads_change_the_speed_and_not_the_vectors() -> None:
     texts = [f"text number {n} " * (n % 7 + 1) for n in range(20)]
     rows: list[np.ndarray] = []
