@@ -12,6 +12,7 @@ passages that disagree (`contradictions.py`), are marked.
 
 import re
 from collections.abc import Sequence
+from enum import Enum, auto
 from functools import cached_property
 
 from allma_server.answering.citations import CitationFilter, number_passages
@@ -48,6 +49,20 @@ _SENTENCE_END = re.compile(r"[.!?][\"”’)]*(?:\s*\[[\d, ]+\][.!?]?)*\s+|[。�
 _NUMBERS = re.compile(r"\s*\[\d+\]")
 
 
+class _State(Enum):
+    """What happens to the model's text."""
+
+    OPENING = auto()
+    """It is held while it may become the refusal of the prompt."""
+    SHOWN = auto()
+    AFTER_REFUSAL = auto()
+    """It is held until it cites a passage, and dropped if it never does."""
+    AFTER_QUOTE = auto()
+    """Its first sentence is held, and shown if it agrees with the quote."""
+    DROPPED = auto()
+    """It does not agree with the quote."""
+
+
 class AnswerFilter:
     """Filters the answer to `question` from `passages`; `add` and `finish` return what to show.
 
@@ -75,11 +90,10 @@ class AnswerFilter:
         self._passages = passages
         self._question = question
         self._checked = CitationFilter(len(passages), self._correct_citations, numbers)
-        self._held: str | None = "" if passages else None
+        self._state = _State.OPENING
+        self._held = ""
         self._fence = FenceFilter()
         self._declined = False
-        self._is_quoted = False
-        self._after_quote: str | None = None
         self._final: Grounding | None = None
         self._plain = "" if not passages else None
         self.disagreeing: tuple[int, int] | None = None
@@ -144,9 +158,9 @@ class AnswerFilter:
         if self._plain is not None:
             return ""
         rest = self._add(self._fence.finish())
-        if self._after_quote is not None:
-            rest += self._go_on(self._after_quote, "")
-        if not self._declined:
+        if self._state is _State.AFTER_QUOTE:
+            rest += self._go_on(self._held, "")
+        elif self._state is _State.OPENING:
             rest += self._release()
         rest += self._checked.finish()
         if find_refusal_end(f"{self.text}.") == len(self.text) + 1:
@@ -164,7 +178,7 @@ class AnswerFilter:
         rest = ""
         if self._plain is None:
             rest = self._add(self._fence.finish())
-            if not self._declined:
+            if self._state is _State.OPENING:
                 rest += self._release()
             rest += self._checked.finish()
         if not self.text.strip():
@@ -178,50 +192,56 @@ class AnswerFilter:
         return rest
 
     def _add(self, piece: str) -> str:
-        """Add text without boundary lines; hold the opening of a refusal, and what follows one."""
-        if self._is_quoted:
-            return ""
-        if self._after_quote is not None:
-            return self._add_after_quote(piece)
-        if self._held is None:
-            return self._watch(piece)
-        if not self._held.strip() and piece.strip() and self._decision and self._is_denied:
-            shown = self._quote(*self._decision)
-            self._is_quoted, self._after_quote = False, ""
-            return shown + self._add_after_quote(piece)
-        self._held += piece
-        if self._declined:
-            return self._release() if _CITATION.search(self._held) else ""
-        # Small models add marks even to the refusal that the prompt gives them.
-        if (rest := text_after_opening(self._held)) is not None:
-            if self._decision is not None:
-                if may_deny_saying(rest) and not denies_saying(rest):
-                    return ""
-                if denies_saying(rest):
-                    return self._quote(*self._decision)
-            self._held = None
-            return self._checked.add(self._opening) + self._watch(rest)
-        return "" if may_become_refusal(self._held) else self._release()
+        """Add text without boundary lines and return what can be shown of it."""
+        match self._state:
+            case _State.OPENING:
+                return self._add_opening(piece)
+            case _State.SHOWN:
+                return self._watch(piece)
+            case _State.AFTER_REFUSAL:
+                self._held += piece
+                return self._release() if _CITATION.search(self._held) else ""
+            case _State.AFTER_QUOTE:
+                return self._add_after_quote(piece)
+            case _State.DROPPED:
+                return ""
 
-    def _quote(self, number: int, sentence: str) -> str:
-        """Show the sentence that decides the question, instead of a refusal."""
-        self._held, self._is_quoted = None, True
+    def _add_opening(self, piece: str) -> str:
+        """Hold what may become a refusal; begin with a quote where a sentence says no."""
+        if piece.strip() and self._decision and self._is_denied:
+            return self._quote(*self._decision, then=_State.AFTER_QUOTE) + self._add(piece)
+        self._held += piece
+        # Small models add marks even to the refusal that the prompt gives them.
+        rest = text_after_opening(self._held)
+        if rest is None:
+            return "" if may_become_refusal(self._held) else self._release()
+        if self._decision is not None:
+            if denies_saying(rest):
+                return self._quote(*self._decision, then=_State.DROPPED)
+            if may_deny_saying(rest):
+                return ""
+        self._state = _State.SHOWN
+        return self._checked.add(self._opening) + self._watch(rest)
+
+    def _quote(self, number: int, sentence: str, *, then: _State) -> str:
+        """Show the sentence that decides the question."""
+        self._held, self._state = "", then
         return self._checked.add(f'{self._opening} say: "{sentence}" [{number}]')
 
     def _add_after_quote(self, piece: str) -> str:
         """Hold the first sentence of the model that follows a quote."""
-        self._after_quote = f"{self._after_quote}{piece}"
-        end = _SENTENCE_END.search(self._after_quote)
+        self._held += piece
+        end = _SENTENCE_END.search(self._held)
         if end is None:
             return ""
-        return self._go_on(self._after_quote[: end.end()], self._after_quote[end.end() :])
+        return self._go_on(self._held[: end.end()], self._held[end.end() :])
 
     def _go_on(self, first: str, rest: str) -> str:
         """Show what the model says after a quote, unless its first sentence does not agree."""
-        self._after_quote = None
         if not is_negated(first) or is_refusal(first, self._evidence):
-            self._is_quoted = True
+            self._state = _State.DROPPED
             return ""
+        self._state = _State.SHOWN
         first = (text_after_yes(first) or first).lstrip()
         known = read_statement(f"{self.text} {self._question}").terms
         if read_statement(_NUMBERS.sub("", first)).terms <= known:
@@ -235,13 +255,14 @@ class AnswerFilter:
         end = find_refusal_end(self._checked.text + piece) if may_end else None
         if end is None or end <= before:
             return self._checked.add(piece)
-        self._declined, self._held = True, ""
+        self._declined, self._held, self._state = True, "", _State.AFTER_REFUSAL
         shown = self._checked.add(piece[: end - before])
         return shown + self._add(piece[end - before :])
 
     def _release(self) -> str:
-        held, self._held = self._held or "", None
-        return self._checked.add(held if self._declined else held.lstrip())
+        """Show what was held and what follows."""
+        self._state = _State.SHOWN
+        return self._checked.add(self._held if self._declined else self._held.lstrip())
 
     def _correct_citations(self, numbers: Sequence[int], text: str) -> Sequence[int]:
         return () if is_exact_refusal(text) else self._evidence.correct_citations(numbers, text)
