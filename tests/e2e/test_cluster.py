@@ -20,7 +20,7 @@ from allma_server.engine import Engine, open_engine
 from allma_server.operations import BY_NAME, Call
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.objects import chunk_id
-from allma_server.storage.shared import publisher
+from allma_server.storage.shared import share_writer
 from allma_server.storage.shared.chunks import VERSION, collection_name
 from allma_server.types import LOCAL, SearchResult
 from tests.cluster import KEY, RunningCluster, run_cluster
@@ -106,7 +106,7 @@ async def audit(engine: Engine, name: str, url: str, seconds: float = 0.0) -> No
 async def test_a_node_is_killed_while_two_engines_publish_and_a_third_searches(
     cluster: RunningCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "BATCH", 10)
+    monkeypatch.setattr(share_writer, "BATCH", 10)
     async with AsyncExitStack() as stack:
         ann, bob, cid = [
             await stack.enter_async_context(open_engine(settings(tmp_path / name, cluster)))

@@ -19,9 +19,10 @@ from allma_server.secrets import masked
 from allma_server.storage.cluster.connection import Cluster
 from allma_server.storage.cluster.failures import KEY_HINT
 from allma_server.storage.shared.chunks import collection_name, is_current
-from allma_server.storage.shared.publisher import CALL_SECONDS, Publisher
+from allma_server.storage.shared.publisher import Publisher
 from allma_server.storage.shared.registry import Entry, create_registry, entry_of
 from allma_server.storage.shared.search import SharedSearch
+from allma_server.storage.shared.share_writer import CALL_SECONDS
 from allma_server.storage.shared.vectors import ShareEmbedders, ShareVectors
 from allma_server.storage.sqlite.database import Database
 from allma_server.storage.sqlite.embeddings import Embeddings

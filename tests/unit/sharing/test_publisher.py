@@ -17,7 +17,7 @@ from allma_server.config import Config
 from allma_server.engine import DATABASE, Engine, import_data, open_engine, rescue_data
 from allma_server.errors import DataReadOnly, InvalidArgument
 from allma_server.ports import Embedder
-from allma_server.storage.shared import folders, publisher
+from allma_server.storage.shared import embedder_pauses, folders
 from allma_server.storage.sqlite.database import open_database
 from allma_server.storage.sqlite.shares import Shares
 from tests.ollama.wire import serving
@@ -84,7 +84,7 @@ async def test_a_database_that_fails_once_stops_neither_the_engine_nor_publishin
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    monkeypatch.setattr(embedder_pauses, "RETRY_PAUSES", (0.01,))
     port = folder(tmp_path, "port", keeper=HARBOUR)
     async with opened() as engine:
         await indexed(engine, port)
@@ -154,7 +154,7 @@ async def test_where_nothing_can_be_written_no_share_is_of_this_engine(tmp_path:
 async def test_what_the_cluster_does_not_delete_is_not_said_to_be_erased(
     opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    monkeypatch.setattr(embedder_pauses, "RETRY_PAUSES", (0.01,))
     port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
     async with opened() as engine:
         await indexed(engine, port)
@@ -204,7 +204,7 @@ async def test_a_refused_text_is_tried_once(
 async def test_a_model_that_is_not_there_keeps_its_vectors_and_stops_nothing_else(
     opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    monkeypatch.setattr(embedder_pauses, "RETRY_PAUSES", (0.01,))
     port = folder(tmp_path, "port", keeper=HARBOUR, soup=KITCHEN)
     model = write_model(tmp_path / "model")
     async with opened() as engine:
@@ -240,7 +240,7 @@ async def test_a_model_that_is_not_there_keeps_its_vectors_and_stops_nothing_els
 async def test_another_model_that_comes_in_place_of_one_is_not_mixed_with_it(
     opened: Opened, cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "RETRY_PAUSES", (0.01,))
+    monkeypatch.setattr(embedder_pauses, "RETRY_PAUSES", (0.01,))
     port = folder(tmp_path, "port", keeper=HARBOUR)
     model = write_model(tmp_path / "model")
     async with opened() as engine:

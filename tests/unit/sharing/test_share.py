@@ -10,7 +10,7 @@ from allma_server.errors import DocumentNotFound, InvalidArgument, ShareFailed
 from allma_server.operations import Call
 from allma_server.protocols.mcp.results import succeeded
 from allma_server.protocols.uris import content
-from allma_server.storage.shared import publisher
+from allma_server.storage.shared import share_writer
 from allma_server.types import LOCAL, RIGHTS, Principal
 from tests.cluster import RunningCluster
 from tests.unit.sharing.engines import (
@@ -197,7 +197,7 @@ async def test_the_uri_of_a_shared_passage_leads_to_its_text(opens: Opens, tmp_p
 async def test_a_long_publishing_does_not_delay_what_is_to_be_erased(
     opens: Opens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "BATCH", 1)
+    monkeypatch.setattr(share_writer, "BATCH", 1)
     files = {f"page{n}": f"# Page {n}\n\nNumber {n} of the pages.\n" for n in range(300)}
     async with opens("ann") as ann:
         await indexed(ann, folder(tmp_path, "long", **files))
@@ -208,7 +208,7 @@ async def test_a_long_publishing_does_not_delay_what_is_to_be_erased(
         assert done.message == "secret is no longer shared. The cluster has erased it."
         share = await share_of(ann, "long")
         assert share is not None and share.state == "publishing" and share.pending
-        monkeypatch.setattr(publisher, "BATCH", 500)
+        monkeypatch.setattr(share_writer, "BATCH", 500)
         assert await ann.sharing.publisher.wait("long", 60)
         share = await share_of(ann, "long")
         assert share is not None and (share.chunks, share.pending) == (300, 0)
