@@ -24,7 +24,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
-from math import hypot, log
+
+import numpy as np
+from numpy.typing import NDArray
 
 from allma_server._internal.tokens import QueryTerms, lexemes, query_terms
 from allma_server.search.feedback import softmax_weights
@@ -69,10 +71,12 @@ def rescore(
         return []
     terms = query_terms(query)
     texts = [_terms("\n".join((*passage.heading, passage.text))) for passage in passages]
-    counts = [Counter(words) for words in texts]
-    idf = _idf(counts)
+    vocabulary = {term: number for number, term in enumerate(dict.fromkeys(chain(*texts)))}
+    counts = _counts(texts, vocabulary)
+    weights = _idf(counts)
     saturation = _saturation(texts)
-    wanted = frozenset(terms.terms or terms.stop_words)
+    wanted = vocabulary.keys() & set(terms.terms or terms.stop_words)
+    idf = {term: float(weights[vocabulary[term]]) for term in wanted}
     phrases = {*terms.phrases, *_verbatim(query)}
     prose = 1 - code
     pair_weight = evidence * prose * PAIR_WEIGHT
@@ -80,13 +84,13 @@ def rescore(
     proximity_weight = PROXIMITY_WEIGHT * max(code, evidence if is_question(query) else 0.0)
     window = PROXIMITY_WINDOW * (UNSPACED_TERMS if terms.unspaced else 1)
     scores: list[float] = []
-    for passage, words, count, k in zip(passages, texts, counts, saturation, strict=True):
+    for passage, words, k in zip(passages, texts, saturation.tolist(), strict=True):
         matches = [(position, term) for position, term in enumerate(words) if term in wanted]
         gain = pair_weight * _pairs(matches, terms, idf, k)
         if proximity_weight:
             gain += proximity_weight * _proximity(matches, idf, window)
-        scores.append(passage.score + gain + PHRASE_WEIGHT * _phrases(words, count, phrases))
-    vectors = [_tf_idf(count, idf, k) for count, k in zip(counts, saturation, strict=True)]
+        scores.append(passage.score + gain + PHRASE_WEIGHT * _phrases(words, phrases))
+    vectors = counts / (counts + saturation[:, np.newaxis]) * weights
     feedback = evidence * prose * FEEDBACK_WEIGHT
     similarities = _centroid_similarity(vectors, scores)
     return [score + feedback * like for score, like in zip(scores, similarities, strict=True)]
@@ -98,18 +102,24 @@ def _terms(text: str) -> tuple[str, ...]:
     return tuple(lexemes(text))
 
 
-def _idf(counts: Sequence[Counter[str]]) -> dict[str, float]:
+def _counts(texts: Sequence[Sequence[str]], vocabulary: Mapping[str, int]) -> NDArray[np.float64]:
+    """Return how often each passage has each term: shape (passages, terms)."""
+    size = len(vocabulary)
+    places = [row * size + vocabulary[term] for row, words in enumerate(texts) for term in words]
+    counts = np.bincount(np.array(places, np.intp), minlength=len(texts) * size)
+    return counts.reshape(len(texts), size).astype(np.float64)
+
+
+def _idf(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return BM25's inverse document frequency, with the retrieved passages as the collection."""
-    frequencies = Counter(chain.from_iterable(counts))
-    total = len(counts)
-    weights = [log(1 + (total - n + 0.5) / (n + 0.5)) for n in range(total + 1)]
-    return {term: weights[n] for term, n in frequencies.items()}
+    frequencies = (counts > 0).sum(axis=0)
+    return np.log(1 + (len(counts) - frequencies + 0.5) / (frequencies + 0.5))
 
 
-def _saturation(texts: Sequence[Sequence[str]]) -> list[float]:
+def _saturation(texts: Sequence[Sequence[str]]) -> NDArray[np.float64]:
     """Return BM25's k1 * (1 - b + b * length / mean length) for each passage."""
-    mean = sum(map(len, texts)) / len(texts) or 1.0
-    return [K1 * (1 - B + B * len(words) / mean) for words in texts]
+    lengths = np.array([len(words) for words in texts], np.float64)
+    return K1 * (1 - B + B * lengths / (lengths.mean() or 1.0))
 
 
 def _pairs(
@@ -151,33 +161,25 @@ def _verbatim(query: str) -> set[tuple[str, ...]]:
     return {words} if len(words) >= MIN_VERBATIM_TERMS else set()
 
 
-def _phrases(
-    words: Sequence[str], count: Counter[str], phrases: Collection[tuple[str, ...]]
-) -> int:
+def _phrases(words: Sequence[str], phrases: Collection[tuple[str, ...]]) -> int:
     """Return how many of the phrases the passage contains."""
-    possible = [phrase for phrase in phrases if all(word in count for word in phrase)]
+    possible = [phrase for phrase in phrases if all(word in words for word in phrase)]
     if not possible:
         return 0
     text = f" {' '.join(words)} "
     return sum(f" {' '.join(phrase)} " in text for phrase in possible)
 
 
-def _tf_idf(count: Counter[str], idf: Mapping[str, float], k: float) -> dict[str, float]:
-    """Return the passage's words as a vector that is not yet normalised."""
-    return {term: n / (n + k) * idf[term] for term, n in count.items()}
+def _centroid_similarity(vectors: NDArray[np.float64], scores: Sequence[float]) -> list[float]:
+    """Return the cosine similarity of each passage to the centroid of the best ones, 0 to 1.
 
-
-def _centroid_similarity(
-    vectors: Sequence[Mapping[str, float]], scores: Sequence[float]
-) -> list[float]:
-    """Return the cosine similarity of each passage to the centroid of the best ones, 0 to 1."""
-    lengths = [hypot(*vector.values()) or 1.0 for vector in vectors]
-    centroid: dict[str, float] = {}
-    for index, share in softmax_weights(scores).items():
-        share /= lengths[index]
-        for term, weight in vectors[index].items():
-            centroid[term] = centroid.get(term, 0.0) + weight * share
-    return [
-        sum([vector[term] * centroid[term] for term in vector.keys() & centroid.keys()]) / length
-        for vector, length in zip(vectors, lengths, strict=True)
-    ]
+    Args:
+        vectors: tf-idf, not yet normalised: shape (passages, terms).
+        scores: one per passage.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    lengths[lengths == 0] = 1.0
+    best = softmax_weights(scores)
+    places = list(best)
+    centroid = (np.array([*best.values()]) / lengths[places]) @ vectors[places]
+    return (vectors @ centroid / lengths).tolist()
