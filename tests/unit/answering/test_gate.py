@@ -134,7 +134,7 @@ def test_a_model_that_tells_them_apart_gets_a_threshold_between_them() -> None:
     bad = [dice.uniform(0.0, 0.3) for _ in range(20)]
     found = calibrate(MODEL, "digest", measured(good, bad))
     assert found.threshold is not None
-    assert 0.3 < found.threshold <= 0.5
+    assert 0.3 < found.threshold <= 0.6
     assert (found.auc, found.refused, found.wrongly, found.questions) == (1.0, 1.0, 0.0, 40)
 
 
@@ -143,6 +143,14 @@ def test_a_model_that_cannot_tell_gets_none(seed: int) -> None:
     dice = Random(seed)
     values = [[dice.random() for _ in range(20)] for _ in range(2)]
     assert calibrate(MODEL, None, measured(*values)).threshold is None
+
+
+def test_a_model_that_hardly_tells_its_own_questions_apart_gets_none() -> None:
+    good = [*(0.55 + n / 100 for n in range(16)), 0.2, 0.3, 0.4, 0.45]
+    bad = [*(0.1 + n / 100 for n in range(15)), 0.5, 0.6, 0.65, 0.7, 0.75]
+    found = calibrate(MODEL, None, measured(good, bad))
+    assert 0.8 < found.auc < 0.9
+    assert found.threshold is None
 
 
 def test_too_few_questions_give_none() -> None:
@@ -154,7 +162,7 @@ def test_a_threshold_refuses_few_of_those_with_an_answer() -> None:
     positive = [0.05, *(0.8 + n / 1000 for n in range(19))]
     threshold = choose_threshold(positive, [0.1, 0.2, 0.7])
     assert sum(value <= threshold for value in positive) <= 1
-    assert threshold == 0.5
+    assert threshold == 0.6
     assert area_under_curve([0.9, 0.5], [0.5, 0.1]) == pytest.approx(0.875)
 
 
