@@ -22,6 +22,10 @@ _OTHER = re.compile(r"[^\n\t -~]")
 MESSAGE_TOKENS = 8
 """Tokens that a chat template adds to each message, approximately."""
 
+BOUNDARY_BYTES = 2
+"""Random bytes of a boundary; each of their hexadecimal digits may be a token. What looks like a
+boundary line is removed from the sources as well."""
+
 PASSAGE_FENCE_TOKENS = 40
 """Tokens of the boundary lines of a passage, with its title, approximately."""
 
@@ -88,7 +92,7 @@ def build_prompt(
     """
     system = SYSTEM_WITH_SOURCES if passages else SYSTEM_PLAIN
     question = shorten(question, int(budget * 0.6))
-    boundary = boundary or secrets.token_hex(4)
+    boundary = boundary or secrets.token_hex(BOUNDARY_BYTES)
     final = _final_part(question, summary, with_sources=bool(passages))
     closing = f"{final}\n\n{ANSWER_STYLE}" if passages else final
     left = budget - estimate_tokens(system) - estimate_tokens(closing) - 2 * MESSAGE_TOKENS
@@ -97,8 +101,9 @@ def build_prompt(
     share = 0.75 if len(history) > len(latest) else 1
     blocks = _sources(passages, int((left - exchange) * share), boundary)
     left -= sum(map(estimate_tokens, blocks))
-    # The best passage comes last, next to the question, where small models attend most.
-    content = "\n".join([*reversed(blocks), "", closing]) if blocks else closing
+    # The best source is first. With it last, next to the question, a model of 0.5B parameters copies
+    # sentences of it that do not answer: 11 of 20 answers are right instead of 16.
+    content = "\n".join([*blocks, "", closing]) if blocks else closing
     before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))
     gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_STYLE}"))

@@ -21,10 +21,10 @@ def test_sources_are_numbered_titled_and_fenced() -> None:
     assert "Question: Why salty?" in content.partition("<<end f00d>>")[2]
 
 
-def test_the_best_source_comes_last_before_the_question() -> None:
+def test_the_best_source_comes_first() -> None:
     second = replace(PASSAGE, text="Rivers bring the salt.")
     content = build_prompt("Why?", [], [PASSAGE, second], 2000).messages[-1].content
-    order = [content.index(part) for part in ("source 2", "Rivers", "source 1", "The sea", "Why?")]
+    order = [content.index(part) for part in ("source 1", "The sea", "source 2", "Rivers", "Why?")]
     assert order == sorted(order)
 
 
