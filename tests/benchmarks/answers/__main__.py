@@ -6,7 +6,7 @@ import dataclasses
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,9 @@ from tests.benchmarks.answers.recording import RecordedChatModels
 from tests.benchmarks.answers.sets import LOADERS, Asked
 from tests.conftest import SHARED_DATA
 from tests.ollama.fixtures import serving as model_server
+
+AT_ONCE = 5
+"""Questions that are asked in one way before they are asked in the other."""
 
 TITLE = "                    right    cited  support  refused   marked  wrongly first s    yes   no"
 
@@ -76,21 +79,35 @@ class Run:
     plain: Column = field(default_factory=Column)
     allma: Column = field(default_factory=Column)
 
-    async def ask(self, asked: Asked) -> None:
-        narrowed = {"path": asked.files} if asked.files else {}
-        passages = await self.asking.search(asked.text, **narrowed)
+    async def ask(self, some: Sequence[Asked]) -> None:
+        """Ask some questions in one way and then in the other.
+
+        So the instructions of each stay in the cache of the model server, as they do in use.
+        """
+        plainly = [await self._plainly(asked) for asked in some]
+        for asked, said in zip(some, plainly, strict=True):
+            made = await self._by_allma(asked)
+            if self.show:
+                print(f"\n{asked.text}  {asked.kind} {list(asked.gold)}\n  plain {said}")
+                print(f"  allma {made}", flush=True)
+
+    async def _plainly(self, asked: Asked) -> str:
+        passages = await self.asking.search(asked.text, **_narrowed(asked))
         text, seconds = await self.asking.plainly(asked.text, passages)
         judgement = judge(asked, text, passages, flagged=False)
         self.plain.add(asked, judgement, seconds, marked=False)
-        answer, spent = await self.asking.by_allma(asked.text, **narrowed)
+        return f"{judgement}: {text!r}"
+
+    async def _by_allma(self, asked: Asked) -> str:
+        answer, seconds = await self.asking.by_allma(asked.text, **_narrowed(asked))
         sources = [citation.passage for citation in answer.citations]
-        made = judge(asked, answer.text, sources, flagged="disagree" in (answer.caution or ""))
-        self.allma.add(asked, made, spent, marked=answer.caution is not None)
-        if self.show:
-            print(f"\n{asked.text}  {asked.kind} {list(asked.gold)}\n  plain {judgement}: {text!r}")
-            print(
-                f"  allma {made}: {answer.text!r} ({answer.grounding}, {answer.stats})", flush=True
-            )
+        judgement = judge(asked, answer.text, sources, flagged="disagree" in (answer.caution or ""))
+        self.allma.add(asked, judgement, seconds, marked=answer.caution is not None)
+        return f"{judgement}: {answer.text!r} ({answer.grounding}, {answer.stats})"
+
+
+def _narrowed(asked: Asked) -> dict[str, str]:
+    return {"path": asked.files} if asked.files else {}
 
 
 async def run(options: argparse.Namespace, url: str, state: Path, data: Path) -> None:
@@ -147,10 +164,11 @@ def files_of(name: str) -> tuple[str, Callable[[Path], None]]:
 async def measure_set(name: str, now: Asking, options: argparse.Namespace, until: float) -> None:
     """Ask the questions of a set in both ways, and print its rows."""
     one = Run(now, options.show)
-    for asked in LOADERS[name]().questions[: options.n]:
+    questions = LOADERS[name]().questions[: options.n]
+    for begin in range(0, len(questions), AT_ONCE):
         if time.monotonic() > until:
             break
-        await one.ask(asked)
+        await one.ask(questions[begin : begin + AT_ONCE])
     if one.plain.kinds:
         print(TITLE)
         print(f"{name:<12}" + one.plain.row("plain"))
