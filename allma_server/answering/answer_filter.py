@@ -1,9 +1,9 @@
 """Filter the text of a chat model while it is generated, before it is shown.
 
-Only the first two words of the refusal that the prompt asks for are held back; what was shown is
-never taken back. If a sentence decides the question (`yes_or_no.py`) and says no, it is quoted
-first, and what the model says follows if it agrees and adds something; if it says yes, it is quoted
-instead of the refusal, three more words of which are held. Each citation is checked when its
+Only the first two words of the refusal that the prompt asks for, and a yes, are held back; what was
+shown is never taken back. If a sentence decides the question (`yes_or_no.py`) and says no, it is
+quoted first, and what the model says follows if it agrees and adds something; if it says yes, it is
+quoted instead of the refusal, three more words of which are held. Each citation is checked when its
 sentence is complete (`citations.py`). At the end of a complete answer, `grounding` tells what the
 passages support of it: other refusals are recognised (`refusal.py`), an answer without citations
 gets the number of the passage that supports it (`evidence.py`), and figures that no passage has, or
@@ -30,10 +30,16 @@ from allma_server.answering.refusal import (
     may_deny_saying,
     text_after_opening,
 )
-from allma_server.answering.statements import is_negated, read_statement, split_sentences
+from allma_server.answering.statements import (
+    count_negations,
+    is_negated,
+    read_statement,
+    split_sentences,
+)
 from allma_server.answering.yes_or_no import (
     denies,
     find_deciding_sentence,
+    may_become_yes,
     text_after_yes,
 )
 from allma_server.types import Citation, Grounding, Passage
@@ -114,6 +120,14 @@ class AnswerFilter:
     def _is_denied(self) -> bool:
         """Whether the sentence that decides the question says no."""
         return self._decision is not None and denies(self._decision[1], self._question)
+
+    @property
+    def _is_affirmed(self) -> bool:
+        """Whether the sentence that decides the question says yes."""
+        if self._decision is None:
+            return False
+        negations = count_negations(self._decision[1]) - count_negations(self._question)
+        return negations % 2 == 0
 
     @property
     def text(self) -> str:
@@ -207,10 +221,19 @@ class AnswerFilter:
                 return ""
 
     def _add_opening(self, piece: str) -> str:
-        """Hold what may become a refusal; begin with a quote where a sentence says no."""
+        """Hold what may become a refusal; begin with a quote where a sentence says no.
+
+        A yes is left out unless a sentence says it: small models put it before a sentence that
+        says no ("Yes, the files are not backed up.").
+        """
         if piece.strip() and self._decision and self._is_denied:
             return self._quote(*self._decision, then=_State.AFTER_QUOTE) + self._add(piece)
         self._held += piece
+        if may_become_yes(self._held):
+            return ""
+        if not self._is_affirmed and (rest := text_after_yes(self._held)) is not None:
+            self._state = _State.SHOWN
+            return self._watch(f"{rest[0].upper()}{rest[1:]}")
         # Small models add marks even to the refusal that the prompt gives them.
         rest = text_after_opening(self._held)
         if rest is None:

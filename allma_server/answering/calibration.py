@@ -25,14 +25,14 @@ people's, and more of their unanswerable questions than one that refuses none.
 
 MAX_THRESHOLD = 0.6
 """Most that a threshold may be. Of 120 questions of people, a model of 1.5 billion parameters
-refuses 80 % of those without an answer and 5 % of the others there; at .5, 70 % and 3 %; at .7, 85 %
-and 8 %."""
+refuses 80 % of those without an answer and 5 % of the others there; at .5, 70 % and 3 %; at .7,
+85 % and 8 %."""
 
 MIN_AUC = 0.9
-"""Below, no gate is used, because a model tells its own questions apart better than those of people:
-where it reaches .98 on its own, it has .93 on theirs; with .88, a model of half a billion parameters
-has .76 and refuses 23 % of the answerable ones; with .78, on paragraphs of SQuAD, one of 1.5 billion
-refuses 20 % of them."""
+"""Below, no gate is used, because a model tells its own questions apart better than those of
+people: where it reaches .98 on its own, it has .93 on theirs; with .88, a model of half a billion
+parameters has .76 and refuses 23 % of the answerable ones; with .78, on paragraphs of SQuAD, one of
+1.5 billion refuses 20 % of them."""
 
 MIN_REFUSED = 0.3
 """A gate that refuses a smaller share of the unanswerable questions is not worth its token."""

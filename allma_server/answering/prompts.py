@@ -101,8 +101,8 @@ def build_prompt(
     share = 0.75 if len(history) > len(latest) else 1
     blocks = _sources(passages, int((left - exchange) * share), boundary)
     left -= sum(map(estimate_tokens, blocks))
-    # The best source is first. With it last, next to the question, a model of 0.5B parameters copies
-    # sentences of it that do not answer: 11 of 20 answers are right instead of 16.
+    # The best source is first. With it last, next to the question, a model of 0.5B parameters
+    # copies sentences of it that do not answer: 11 of 20 answers are right instead of 16.
     content = "\n".join([*blocks, "", closing]) if blocks else closing
     before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))

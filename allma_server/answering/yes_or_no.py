@@ -44,6 +44,7 @@ _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
 # A mark or the line's end follows, for some of them begin other sentences: "Si les chiens …".
+_MAYBE_YES = re.compile(r"\W*([^\W\d_]+)([^\w\[]*(?:\[[\d, ]*\]?)?[^\w\[]*)")
 _AFTER_YES = re.compile(
     rf"\W*(?:{'|'.join(YES)})(?!\w)(?=\s*[^\w\s]|[ \t]*\n)\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
 )
@@ -125,6 +126,17 @@ def text_after_yes(answer: str) -> str | None:
     """
     found = _AFTER_YES.match(answer)
     return answer[found.end() :] if found else None
+
+
+def may_become_yes(beginning: str) -> bool:
+    """Return whether an answer that begins like this is, or may become, a yes that text follows."""
+    found = _MAYBE_YES.fullmatch(beginning)
+    if found is None:
+        return False
+    word, marks = found.groups()
+    if not marks:
+        return any(yes.startswith(word.lower()) for yes in YES)
+    return word.lower() in YES and not marks.isspace()
 
 
 def may_be_decided(question: str, passages: Sequence[Passage]) -> bool:

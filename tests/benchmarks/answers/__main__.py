@@ -21,6 +21,7 @@ from allma_server.answering.background import BackgroundRequests
 from allma_server.answering.gate import save_calibration
 from allma_server.config import Config
 from allma_server.engine import Engine, open_engine
+from allma_server.errors import EmptyAnswer
 from allma_server.operations import BY_NAME, Call
 from allma_server.operations.calibrating import run_calibration
 from allma_server.types import LOCAL
@@ -99,7 +100,12 @@ class Run:
         return f"{judgement}: {text!r}"
 
     async def _by_allma(self, asked: Asked) -> str:
-        answer, seconds = await self.asking.by_allma(asked.text, **_narrowed(asked))
+        try:
+            answer, seconds = await self.asking.by_allma(asked.text, **_narrowed(asked))
+        except EmptyAnswer as exc:
+            said_nothing = judge(asked, "", [], flagged=False)
+            self.allma.add(asked, said_nothing, 0.0, marked=True)
+            return exc.message
         sources = [citation.passage for citation in answer.citations]
         judgement = judge(asked, answer.text, sources, flagged="disagree" in (answer.caution or ""))
         self.allma.add(asked, judgement, seconds, marked=answer.caution is not None)

@@ -254,7 +254,50 @@ def test_a_yes_that_is_denied_is_not_cited_because_of_the_yes() -> None:
     text = replace(PASSAGE, text="Damage by water is not covered.")
     answer = AnswerFilter("Is damage by fire covered?", [text])
     shown = answer.add("Yes, damage by fire is covered [1].") + answer.finish()
-    assert (shown, answer.grounding) == ("Yes, damage by fire is covered.", "uncited")
+    assert (shown, answer.grounding) == ("Damage by fire is covered.", "uncited")
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Yes, temporary files are not backed up [1].", "Temporary files are not backed up [1]."),
+        ("**Yes** [1].\n\nThey are not [1].", "They are not [1]."),
+        ("Yes.", "Yes."),
+        ("Yes", "Yes"),
+        ("Yesterday they were not backed up [1].", "Yesterday they were not backed up [1]."),
+        ("Yes men are not backed up [1].", "Yes men are not backed up [1]."),
+    ],
+)
+def test_a_yes_that_no_sentence_decides_is_left_out(said: str, expected: str, size: int) -> None:
+    text = replace(PASSAGE, text="They are not backed up. Yesterday, yes men, temporary files.")
+    answer = AnswerFilter("What about temporary files?", [text])
+    shown = "".join(answer.add(said[at : at + size]) for at in range(0, len(said), size))
+    shown += answer.finish()
+    assert shown.partition(" [")[0].rstrip(".") == expected.partition(" [")[0].rstrip(".")
+    assert shown == answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("Are temporary files backed up?", "The folder of temporary files is not backed up."),
+        ("Can the saw run without its guard?", "The saw must never run without a guard."),
+    ],
+)
+def test_a_yes_before_what_a_sentence_denies_is_left_out(question: str, sentence: str) -> None:
+    answer = AnswerFilter(question, [replace(PASSAGE, text=sentence)])
+    shown = answer.add(f"Yes, {sentence}") + answer.finish()
+    assert shown.partition(" [")[0] == sentence
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_yes_that_a_sentence_says_is_shown(size: int) -> None:
+    text = replace(PASSAGE, text="Damage by water is covered.")
+    answer = AnswerFilter("Is damage by water covered?", [text])
+    said = "Yes, damage by water is covered [1]."
+    shown = "".join(answer.add(said[at : at + size]) for at in range(0, len(said), size))
+    assert shown + answer.finish() == said
 
 
 @pytest.mark.parametrize(
