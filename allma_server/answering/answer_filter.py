@@ -59,7 +59,7 @@ class _State(Enum):
     """What happens to the model's text."""
 
     OPENING = auto()
-    """It is held while it may become the refusal of the prompt."""
+    """It is held while it may become the refusal of the prompt, or a yes."""
     SHOWN = auto()
     AFTER_REFUSAL = auto()
     """It is held until it cites a passage, and dropped if it never does."""

@@ -43,8 +43,9 @@ MAX_TITLE_WORDS = 5
 _ABOUT_PERSON = re.compile(
     r"\W*\w+[ -](?:i|we|you|one|they|ich|wir|man|du|ihr|sie|je|on|nous|tu|vous|uno)\b", re.I
 )
-# A mark or the line's end follows, for some of them begin other sentences: "Si les chiens …".
+# A word, or the beginning of one, and the marks and citations behind it.
 _MAYBE_YES = re.compile(r"\W*([^\W\d_]+)([^\w\[]*(?:\[[\d, ]*\]?)?[^\w\[]*)")
+# A mark or the line's end follows, for some of them begin other sentences: "Si les chiens …".
 _AFTER_YES = re.compile(
     rf"\W*(?:{'|'.join(YES)})(?!\w)(?=\s*[^\w\s]|[ \t]*\n)\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
 )

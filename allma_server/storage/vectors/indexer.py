@@ -32,8 +32,8 @@ SETTLE_SECONDS = 0.5
 that follows a save has the processor for itself."""
 
 MAX_SETTLES = 10
-"""Of these pauses in a row, while documents are being indexed: a call of the store costs the more
-for each vector the fewer it brings. Exact search has them at once."""
+"""Of these pauses in a row, while documents are being indexed: a call of the store with few vectors
+costs nearly as much as one with many. Exact search finds them all meanwhile."""
 
 REST_SECONDS = 60.0
 """Without a change for this long, a store that no search asks is closed: its process takes 110 MB.
