@@ -36,6 +36,7 @@ from allma_server.answering.statements import (
     read_statement,
     split_sentences,
 )
+from allma_server.answering.word_comparison import read_question
 from allma_server.answering.yes_or_no import (
     denies,
     find_deciding_sentence,
@@ -229,11 +230,13 @@ class AnswerFilter:
         if piece.strip() and self._decision and self._is_denied:
             return self._quote(*self._decision, then=_State.AFTER_QUOTE) + self._add(piece)
         self._held += piece
-        if may_become_yes(self._held):
-            return ""
-        if not self._is_affirmed and (rest := text_after_yes(self._held)) is not None:
-            self._state = _State.SHOWN
-            return self._watch(f"{rest[0].upper()}{rest[1:]}")
+        # Elsewhere the same letters are other words: "SIM, eSIM and MMS".
+        if read_question(self._question) is not None:
+            if may_become_yes(self._held):
+                return ""
+            if not self._is_affirmed and (rest := text_after_yes(self._held)) is not None:
+                self._state = _State.SHOWN
+                return self._watch(f"{rest[0].upper()}{rest[1:]}")
         # Small models add marks even to the refusal that the prompt gives them.
         rest = text_after_opening(self._held)
         if rest is None:

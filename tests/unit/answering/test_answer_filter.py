@@ -271,11 +271,16 @@ def test_a_yes_that_is_denied_is_not_cited_because_of_the_yes() -> None:
 )
 def test_a_yes_that_no_sentence_decides_is_left_out(said: str, expected: str, size: int) -> None:
     text = replace(PASSAGE, text="They are not backed up. Yesterday, yes men, temporary files.")
-    answer = AnswerFilter("What about temporary files?", [text])
+    answer = AnswerFilter("Are the drafts kept?", [text])
     shown = "".join(answer.add(said[at : at + size]) for at in range(0, len(said), size))
     shown += answer.finish()
     assert shown.partition(" [")[0].rstrip(".") == expected.partition(" [")[0].rstrip(".")
     assert shown == answer.text
+
+
+def test_a_word_that_is_no_yes_is_kept() -> None:
+    answer = AnswerFilter("Which cards does it take?", [SEA])
+    assert answer.add("SIM, eSIM and MMS cards.") + answer.finish() == "SIM, eSIM and MMS cards."
 
 
 @pytest.mark.parametrize(
