@@ -76,7 +76,6 @@ class Run:
     """One set asked in both ways."""
 
     asking: Asking
-    show: bool
     plain: Column = field(default_factory=Column)
     allma: Column = field(default_factory=Column)
 
@@ -88,9 +87,7 @@ class Run:
         plainly = [await self._plainly(asked) for asked in some]
         for asked, said in zip(some, plainly, strict=True):
             made = await self._by_allma(asked)
-            if self.show:
-                print(f"\n{asked.text}  {asked.kind} {list(asked.gold)}\n  plain {said}")
-                print(f"  allma {made}", flush=True)
+            self.asking.show(asked.text, (asked.kind, asked.gold), plain=said, allma=made)
 
     async def _plainly(self, asked: Asked) -> str:
         passages = await self.asking.search(asked.text, **_narrowed(asked))
@@ -156,7 +153,8 @@ async def asking(
             await calibrate(recorded, options.model)
         # The measurement must not be disturbed by what runs in quiet moments.
         later = BackgroundRequests(quiet_seconds=1e9)
-        yield Asking(dataclasses.replace(recorded, background=later), chat, options.model)
+        undisturbed = dataclasses.replace(recorded, background=later)
+        yield Asking(undisturbed, chat, options.model, options.show)
 
 
 def files_of(name: str) -> tuple[str, Callable[[Path], None]]:
@@ -169,7 +167,7 @@ def files_of(name: str) -> tuple[str, Callable[[Path], None]]:
 
 async def measure_set(name: str, now: Asking, options: argparse.Namespace, until: float) -> None:
     """Ask the questions of a set in both ways, and print its rows."""
-    one = Run(now, options.show)
+    one = Run(now)
     questions = LOADERS[name]().questions[: options.n]
     for begin in range(0, len(questions), AT_ONCE):
         if time.monotonic() > until:

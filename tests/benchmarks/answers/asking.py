@@ -32,12 +32,20 @@ class _FirstText(NullProgress):
 class Asking:
     """An engine, and the recorded chat models that it asks too.
 
-    Seconds are CPU time of the model server until the first text is shown.
+    Seconds are CPU time of the model server until the first text is shown. `shown`: whether every
+    answer is printed.
     """
 
     engine: Engine
     chat: RecordedChatModels
     model: str
+    shown: bool
+
+    def show(self, question: str, gold: object, **answers: str) -> None:
+        """Print a question and what each way of asking made of it, if that is wanted."""
+        if self.shown:
+            said = "".join(f"\n  {way} {answer}" for way, answer in answers.items())
+            print(f"\n{question}  {gold}{said}", flush=True)
 
     async def search(self, question: str, **more: object) -> Sequence[Passage]:
         call = Call(self.engine, LOCAL)

@@ -85,8 +85,13 @@ async def _follow_up(asking: Asking, section: str, tallies: Tallies) -> None:
         again = {"conversation_id": answer.conversation_id}
         if line.startswith("B "):
             cited = [p for n, p in enumerate(passages, start=1) if f"[{n}]" in said]
-            tallies["plain"].add(*_judged(asked, said, cited), seconds)
-            tallies["allma"].add(*_judged(asked, answer.text, _cited(answer.citations)), spent)
+            plain = _judged(asked, said, cited)
+            allma = _judged(asked, answer.text, _cited(answer.citations))
+            tallies["plain"].add(*plain, seconds)
+            tallies["allma"].add(*allma, spent)
+            asking.show(
+                text, asked.gold, plain=f"{plain} {said!r}", allma=f"{allma} {answer.text!r}"
+            )
 
 
 async def _overview(asking: Asking, section: str, tallies: Tallies) -> None:
@@ -106,6 +111,7 @@ async def _overview(asking: Asking, section: str, tallies: Tallies) -> None:
         right = asked.is_in(text) and not refuses(text)
         of_target = any(target == "." or f"/{target}" in p.path for p in sources)
         tallies[way].add(right, right and of_target, time_spent)
+        asking.show(question, rest, **{way: f"{right} {of_target} {text!r}"})
 
 
 async def _parts(asking: Asking, section: str, tallies: Tallies) -> None:
@@ -117,6 +123,7 @@ async def _parts(asking: Asking, section: str, tallies: Tallies) -> None:
         right = [part.is_in(answer.text) for part in parts]
         supported = [r and part.is_in(cited) for r, part in zip(right, parts, strict=True)]
         tallies[way].add(mean(right), mean(supported), spent)
+        asking.show(question, rest, **{way: f"{right} {supported} {answer.text!r}"})
 
 
 def _judged(asked: Asked, text: str, cited: Sequence[Passage]) -> tuple[bool, bool]:
