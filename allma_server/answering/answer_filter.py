@@ -96,7 +96,9 @@ class AnswerFilter:
         self._opening = OPENING_OF_LIMITED if is_limited else OPENING
         self._passages = passages
         self._question = question
-        self._checked = CitationFilter(len(passages), self._correct_citations, numbers)
+        self._checked = CitationFilter(
+            len(passages), self._correct_citations, numbers, self._find_sources
+        )
         self._state = _State.OPENING
         self._held = ""
         self._fence = FenceFilter()
@@ -293,14 +295,23 @@ class AnswerFilter:
     def _correct_citations(self, numbers: Sequence[int], text: str) -> Sequence[int]:
         return () if is_exact_refusal(text) else self._evidence.correct_citations(numbers, text)
 
+    def _find_sources(self, sentence: str) -> Sequence[int]:
+        """Return the sources of a sentence for which the model gave none."""
+        return () if self._is_refusal() else self._evidence.find_sources(sentence)
+
     def _add_source(self) -> str:
-        """Add the source to an answer that cites none."""
-        if self._checked.cited or self._declined or not self._checked.text:
+        """Add the source of an answer that cites none, or else of its last sentence."""
+        if self._is_refusal() or not self._checked.text:
             return ""
-        number = self._evidence.find_source(self._checked.text)
-        if number is None:
-            return ""
-        return self._checked.add(f" [{number}]") + self._checked.finish()
+        if not self._checked.cited:
+            number = self._evidence.find_source(self._checked.text)
+            if number is not None:
+                return self._checked.add(f" [{number}]") + self._checked.finish()
+        return self._checked.cite_last()
+
+    def _is_refusal(self) -> bool:
+        """Return whether the text up to now says first that the documents do not answer."""
+        return self._declined or is_refusal(self.plain_text, self._evidence)
 
     def _judge(self) -> Grounding | None:
         """Return what a complete answer is based on; None if nothing special."""
@@ -308,8 +319,7 @@ class AnswerFilter:
         if not self._checked.cited:
             # A small model overlooks a "not".
             self.overlooked = self._decision
-            is_declined = self._declined or is_refusal(text, self._evidence)
-            return "declined" if is_declined else None
+            return "declined" if self._is_refusal() else None
         self.disagreeing = find_contradiction(text, self._passages)
         if self.disagreeing is not None:
             return "disputed"

@@ -12,6 +12,9 @@ from allma_server.types import Citation, Passage
 CorrectCitations = Callable[[Sequence[int], str], Sequence[int]]
 """Maps the numbers cited for a statement to those to cite instead; none drops the citation."""
 
+FindSources = Callable[[str], Sequence[int]]
+"""Returns the numbers to cite for a sentence for which the model gave none."""
+
 _NUMBERS = r"\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*"
 _SINGLE = rf"\[(?:(?:sources?|passages?|documents?)[ :]*)?\^?(?:{_NUMBERS})\]"
 _MARK = re.compile(rf"\s*{_SINGLE}(?:(?:\s*,)?\s*{_SINGLE}(?!\())*", re.I)
@@ -23,6 +26,28 @@ _STOP = re.compile(r"\s*\[|`|\s+\Z")
 """Where plain text ends: a citation mark may begin, or code, in which marks are left alone."""
 
 _STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)(?=\n)")
+# What follows tells: a capital letter, or a new line; after a list item a blank line or another.
+# Three letters or a figure before the full stop: no initial or number of a list.
+_SENTENCE_END = re.compile(
+    r"""
+    (?:\w{3}|[%€$£°"”’'`*_)\]]|(?<=\S[ ])\d+)[.!?]["”’'*_)]*(?=\s+[^\W\d_a-z]|\s*\n)
+    |[。！？](?=\s*[^\s\[])
+    |[^\s:|](?=\s*\n\s*(?:\n|[-*•\#\d]))
+    """,
+    re.X,
+)
+_LONGEST_END = 12
+"""Characters in which a sentence ends at most."""
+
+_WHOLE = re.compile(
+    r"""
+    \s*(?:[-*•]|\d+[.)])\s+(?!\[)
+    |(?!\s*[\#|]).*(?<!\betc)(?<!\bbzw)(?<!\busw)(?<!\bvgl)(?<!\bInc)(?<!\bLtd)(?<!\bProf)
+    [.!?。！？]["”’'*_)\]]*$
+    """,
+    re.X | re.S,
+)
+"""A list item, or a sentence up to its full stop."""
 
 
 class CitationFilter:
@@ -30,7 +55,8 @@ class CitationFilter:
 
     `[1, 2]` and `[1-3]` become `[1][2]` and `[1][2][3]`. A number that names no passage is removed.
     A mark before its statement is moved behind it, since it is checked when the statement is
-    complete, and text is not held back for that. Marks inside code are left alone, because there
+    complete, and text is not held back for that. A sentence without a mark gets its source, unless
+    the one just before it has the same. Marks inside code are left alone, because there
     they are indices.
     """
 
@@ -39,6 +65,7 @@ class CitationFilter:
         passages: int,
         correct: CorrectCitations = lambda numbers, _: numbers,
         numbers: Sequence[int] = (),
+        find_sources: FindSources = lambda _: (),
     ) -> None:
         """Check the citations of `passages` passages, numbered from 1 and shown as `numbers`."""
         self._numbers = numbers or range(1, passages + 1)
@@ -46,10 +73,12 @@ class CitationFilter:
         self.cited: set[int] = set()
         self._passages = passages
         self._correct = correct
+        self._find_sources = find_sources
         self._pending: str = ""
         self._in_fence = False
         self._in_code = False
         self._statement_start = 0
+        self._latest: Sequence[int] = ()
         self._leading: list[int] = []
 
     def add(self, piece: str) -> str:
@@ -60,6 +89,11 @@ class CitationFilter:
     def finish(self) -> str:
         """Return the rest of the answer, without trailing white space."""
         return self._advance(final=True)
+
+    def cite_last(self) -> str:
+        """Add the source of the last sentence of a finished answer; return the text to show."""
+        added = self._add_source(len(self.text))
+        return self.text[len(self.text) - added :]
 
     def _advance(self, *, final: bool) -> str:
         before = len(self.text)
@@ -96,6 +130,37 @@ class CitationFilter:
             end = _STATEMENT_END.search(self.text, max(self._statement_start, shown - 1))
             if end is not None and end.end() >= shown:
                 self._cite_leading(end.end())
+        elif not self._in_fence and not self._in_code:
+            self._add_sources(shown)
+
+    def _add_sources(self, shown: int) -> None:
+        """Add sources to the sentences that end after `shown` characters.
+
+        What follows a sentence tells that it has ended, so its last letters may have been shown.
+        """
+        start = max(self._statement_start, shown - _LONGEST_END)
+        ends = [each.end() for each in _SENTENCE_END.finditer(self.text, start)]
+        added = 0
+        for end in ends:
+            if end >= shown:
+                added += self._add_source(end + added)
+
+    def _add_source(self, end: int) -> int:
+        """Add the source of the sentence that ends at `end`; return how much longer the text is."""
+        since_mark = self.text[self._statement_start : end]
+        sentence = _last_statement(since_mark)
+        if not re.search(r"\w", sentence) or not _WHOLE.match(sentence):
+            return 0
+        found = self._find_sources(sentence)
+        is_known = set(found) <= set(self._latest) and "\n" not in since_mark
+        self._latest = found
+        if not found or is_known:
+            return 0
+        self.cited.update(found)
+        mark = f" {self._marks(found)}"
+        self.text = f"{self.text[:end]}{mark}{self.text[end:]}"
+        self._statement_start = end + len(mark)
+        return len(mark)
 
     def _step_fence(self, final: bool) -> bool:
         end = self._pending.find("```")
@@ -185,7 +250,11 @@ class CitationFilter:
         """Return the numbers that a statement may cite, each in brackets."""
         valid = self._correct(list(dict.fromkeys(numbers)), statement) if numbers else ()
         self.cited.update(valid)
-        return "".join(f"[{self._numbers[n - 1]}]" for n in valid)
+        self._latest = valid or self._latest
+        return self._marks(valid)
+
+    def _marks(self, cited: Sequence[int]) -> str:
+        return "".join(f"[{self._numbers[n - 1]}]" for n in cited)
 
 
 def number_passages(passages: Sequence[Passage], cited: set[int]) -> list[Citation]:

@@ -13,6 +13,13 @@ from allma_server.types import Passage
 MIN_SUPPORT = 0.6
 """Share of a statement's terms that a passage must contain to be cited as its source."""
 
+MIN_TOGETHER = 0.8
+"""The same for passages that only support it together."""
+
+MAX_TOGETHER = 3
+MIN_ADDED = 2
+"""Terms that each of them has and those before it do not."""
+
 MIN_CITED_SUPPORT = 0.3
 """The same where the model cites the passage itself, for a paraphrase shares fewer words."""
 
@@ -69,6 +76,34 @@ class Evidence:
         None if the statement has no terms, for it may be about anything.
         """
         return self._find_best(text) if read_statement(text).terms else None
+
+    def find_sources(self, text: str) -> list[int]:
+        """Return the numbers of the passages to cite for a statement; empty if none support it.
+
+        It is the one that supports it best, or else several of one document that only do so
+        together, as for a sentence that sums up a file.
+        """
+        source = self.find_source(text)
+        return self._find_several(text) if source is None else [source]
+
+    def _find_several(self, text: str) -> list[int]:
+        terms = read_statement(text).terms - self.question.terms
+        for document in dict.fromkeys(self.documents):
+            numbers, missing = list[int](), terms
+            while len(numbers) < MAX_TOGETHER:
+                said = {
+                    number: len(missing & passage.terms)
+                    for number, passage in enumerate(self.passages, start=1)
+                    if self.documents[number - 1] == document
+                }
+                best = max(said, key=said.__getitem__)
+                if said[best] < MIN_ADDED:
+                    break
+                numbers.append(best)
+                missing -= self.passages[best - 1].terms
+            if len(numbers) > 1 and len(missing) <= (1 - MIN_TOGETHER) * len(terms):
+                return sorted(numbers) if self.holds(numbers, text) else []
+        return []
 
     def _find_best(self, text: str) -> int | None:
         support = self.support(text)

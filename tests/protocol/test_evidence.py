@@ -129,6 +129,12 @@ async def same_everywhere(
             "cited",
         ),
         (
+            "What is known about Elm?",
+            "The harbour| was opened in| 1871. It| smells of tar.| Its ferry crosses the bay.",
+            "The harbour was opened in 1871. [1] It smells of tar. Its ferry crosses the bay. [1]",
+            "cited",
+        ),
+        (
             "Who built the harbour?",
             "Die Quellen| enthalten keine| Angaben dazu.",
             "Die Quellen enthalten keine Angaben dazu.",

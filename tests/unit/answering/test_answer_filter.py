@@ -527,3 +527,21 @@ def test_without_passages_the_text_is_unchanged() -> None:
     answer = AnswerFilter("Hello?", [])
     assert answer.add("See [1]. ") + answer.add("I don't know.") == "See [1]. I don't know."
     assert (answer.finish(), answer.grounding, answer.citations) == ("", "none", [])
+
+
+def test_each_sentence_of_an_answer_without_numbers_gets_its_source() -> None:
+    said = "The sea holds 35 grams of salt. Bridges span valleys. The Rhone springs from a glacier."
+    _, answer = filtered(said)
+    assert answer.text == (
+        "The sea holds 35 grams of salt. [1] Bridges span valleys. "
+        "The Rhone springs from a glacier. [2]"
+    )
+    assert answer.grounding == "cited"
+
+
+def test_what_follows_a_refusal_in_other_words_gets_no_source() -> None:
+    _, answer = filtered(
+        "The sources do not mention this. The sea holds 35 grams of salt. It is so."
+    )
+    assert answer.grounding == "declined"
+    assert answer.cited == set()

@@ -72,13 +72,22 @@ def test_a_huge_range_is_limited() -> None:
         "Code `a[7]` and\n```\nb[8]\n```\nbut [9] not.",
         "An [2](https://example.org) link [7](x) and `open [9] to the end",
         "   The sea  [11]  is [2]  \n\n salty [ 3 ] [",
+        "A sea. Salt is in it.  So it is.\n\n- one item\n- `two`\n\n```\nsea. Bay.\n```\nThe end.",
+        "Use `the end. The` thing. [1] Yes it is. No",
+        "Das ist **gut.** Und e.g. This one.\n海は塩辛い。[1]川は違う。終わり。",
     ],
 )
-def test_the_result_does_not_depend_on_how_the_text_is_split(text: str) -> None:
-    whole = checked(text)
+@pytest.mark.parametrize("sources", [[], [2]])
+def test_the_result_does_not_depend_on_how_the_text_is_split(text: str, sources: list[int]) -> None:
+    def new() -> CitationFilter:
+        return CitationFilter(len(PASSAGES), find_sources=lambda _: sources)
+
+    whole = new()
+    whole.add(text)
+    whole.finish()
     dice = random.Random(7)
     for _ in range(100):
-        pieces, shown, rest = CitationFilter(len(PASSAGES)), "", text
+        pieces, shown, rest = new(), "", text
         while rest:
             size = dice.choice([1, 1, 2, 3, 8])
             shown, rest = shown + pieces.add(rest[:size]), rest[size:]
@@ -96,3 +105,36 @@ def test_shown_text_is_never_taken_back() -> None:
     # Another number may follow.
     assert answer.add("] ") == ""
     assert answer.add("x") == " [2] x"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The sea is salt. Rain is not. So", "The sea is salt. [1] Rain is not. [2] So"),
+        ("The sea is salt. The sea is big. So", "The sea is salt. [1] The sea is big. So"),
+        ("The sea is salt. Yes. The sea it is.", "The sea is salt. [1] Yes. The sea it is. [1]"),
+        ("The sea is salt.\nThe sea is big.\nSo", "The sea is salt. [1]\nThe sea is big. [1]\nSo"),
+        ("The sea is salt [3]. Rain is not. So", "The sea is salt [3]. Rain is not. [2] So"),
+        ("The sea is salt. [3] Rain is not. [1]", "The sea is salt. [3] Rain is not. [1]"),
+        ("[3] The sea is salt. Rain is not. So", "The sea is salt. [3] Rain is not. [2] So"),
+        ("Of the sea:\n- a sea is salt\n- it is\n", "Of the sea:\n- a sea is salt [1]\n- it is"),
+        ("- a sea is salt and\n  big.\n- it is", "- a sea is salt and\n  big.\n- it is"),
+        ("A sea is salt,\nRain is not\nSo", "A sea is salt,\nRain is not\nSo"),
+        ("A sea is salt etc. Rain is not. So", "A sea is salt etc. Rain is not. [2] So"),
+        ("海 sea。川 Rain。\n終わり。", "海 sea。 [1]川 Rain。 [2]\n終わり。"),
+        ("The sea has 3%. Rain is 14. So", "The sea has 3%. [1] Rain is 14. [2] So"),
+        ("1. The sea is.\n2. `Rain`. Now", "1. The sea is. [1]\n2. `Rain`. [2] Now"),
+        ("# The sea\n\nThe sea, e.g. Baltic", "# The sea\n\nThe sea, e.g. Baltic"),
+        ("| the sea | salt. |\n| rain | not |\n", "| the sea | salt. |\n| rain | not |"),
+        ("```\nThe sea is salt.\nRain.\n```\nSo", "```\nThe sea is salt.\nRain.\n```\nSo"),
+    ],
+)  # fmt: skip
+def test_a_sentence_without_a_number_gets_its_source(text: str, expected: str) -> None:
+    def sources(sentence: str) -> list[int]:
+        return [1] if "sea" in sentence else [2] if "Rain" in sentence else []
+
+    answer = CitationFilter(3, find_sources=sources)
+    shown = "".join(answer.add(f"{word} ") for word in text.split(" "))
+    shown += answer.finish()
+    assert shown + answer.cite_last() == answer.text == expected
+    assert {int(n) for n in "123" if f"[{n}]" in expected} == answer.cited

@@ -104,3 +104,18 @@ def test_one_figure_of_a_score_is_no_figure_of_its_own(statement: str, holds: bo
 )
 def test_a_negation_counts_where_it_stands(text: str, statement: str, holds: bool):
     assert evidence("What is said?", ("/w/a.md", text)).holds([1], statement) == holds
+
+
+def test_a_sentence_that_sums_up_a_file_has_several_sources():
+    lamps = "Lamps: oil, gas and arc lamps lit the harbour."
+    ropes = "Ropes: hemp, sisal and coir ropes are kept in the shed."
+    summary = "It lists oil, gas and arc lamps, and hemp, sisal and coir ropes."
+    asked = "What does the file say?"
+    one_file = evidence(asked, ("/w/list.md", lamps), ("/w/moon.md", MOON), ("/w/list.md", ropes))
+    assert one_file.find_sources(summary) == [1, 3]
+    assert one_file.find_sources("Arc lamps lit the harbour.") == [1]
+    # Words of two files, or words that none has, make no source.
+    two_files = evidence(asked, ("/w/lamps.md", lamps), ("/w/hemp.md", ropes))
+    assert two_files.find_sources(summary) == []
+    assert one_file.find_sources("It lists gas lamps, copper nails, brass bells and a coir.") == []
+    assert one_file.find_sources(f"{summary[:-1]} of 1950.") == []
