@@ -7,11 +7,12 @@ missed.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
 
 from allma_server.answering.statements import Statement, read_statement, split_sentences
+from allma_server.answering.word_comparison import function_words
 from allma_server.types import Passage
 
 MIN_ALIKE = 0.6
@@ -22,6 +23,17 @@ MIN_RELEVANT = 0.5
 
 _PREFIX = 5
 """Letters that two words begin with if they are forms of one, as employs and employees."""
+
+_MEASURES = (
+    "height high tall high length long width wide depth deep age old strength strong"
+    " hohe hoch alter alt gewicht schwer hauteur haut longueur long largeur larg"
+    " altura alto altezza alto"
+).split()
+_ADJECTIVES: Mapping[str, str] = dict(zip(_MEASURES[::2], _MEASURES[1::2], strict=True))
+"""Stems of measures whose adjectives begin otherwise: who is 31 metres high has such a height."""
+
+_GERMAN = frozenset({"der", "das", "den", "dem", "ist", "sind", "wird", "und"})
+"""With one of these, a sentence is German, where a capital letter is no sign of a name."""
 
 _PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
 """A sentence: rows of tables, lists, code and addresses differ without saying the opposite."""
@@ -67,12 +79,19 @@ def _is_relevant(sentence: Statement, answered: Sequence[Statement]) -> bool:
 
 
 def _contradict(one: Statement, other: Statement) -> bool:
-    names = one.names - other.names, other.names - one.names
+    names = _names(one) - other.names, _names(other) - one.names
     own = list(_own_words(one, other)), list(_own_words(other, one))
     is_opposite = _are_opposite(*own)
     if (all(own) and not is_opposite) or bool(names[0]) != bool(names[1]):
         return False
-    plain = [s.words - s.names for s in (one, other)]
+    # Nouns of German are names: those of both sentences are words, and others tell nothing.
+    is_german = bool(_GERMAN & one.words)
+    if names[0] and is_german:
+        return False
+    plain = [
+        s.words - function_words(s.words) - (frozenset() if is_german else _names(s))
+        for s in (one, other)
+    ]
     longer = max(map(len, plain))
     alike = longer - max(len(own[0]), len(own[1])) + is_opposite
     if longer < 2 or alike < MIN_ALIKE * longer:
@@ -90,10 +109,18 @@ def _contradict(one: Statement, other: Statement) -> bool:
 
 def _own_words(one: Statement, other: Statement) -> Iterator[str]:
     """Yield the words of a sentence of which the other one has no form."""
-    begin = {word[:_PREFIX] for word in other.words - other.names}
-    for word in one.words - one.names:
-        if word not in other.words and (len(word) < _PREFIX or word[:_PREFIX] not in begin):
+    begin = {word[:_PREFIX] for word in other.words - _names(other)}
+    said = {_ADJECTIVES.get(word, word) for word in other.words}
+    for word in one.words - _names(one) - function_words(one.words):
+        if len(word) >= _PREFIX and word[:_PREFIX] in begin:
+            continue
+        if word not in other.words and _ADJECTIVES.get(word, word) not in said:
             yield word
+
+
+def _names(sentence: Statement) -> frozenset[str]:
+    """Return the names in a sentence, without nouns that German begins with a capital."""
+    return sentence.names.difference(_ADJECTIVES)
 
 
 def _are_opposite(one: Sequence[str], other: Sequence[str]) -> bool:

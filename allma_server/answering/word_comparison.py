@@ -96,6 +96,15 @@ _FUNCTION_WORDS = {
 }
 
 
+def function_words(words: frozenset[str]) -> frozenset[str]:
+    """Return which words of a sentence say little in its language, if that is not English.
+
+    One such word alone may be of another language.
+    """
+    said = max((words & known for known in _FUNCTION_WORDS.values()), key=len)
+    return said if len(said) > 1 else frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question for a yes or no.

@@ -17,6 +17,10 @@ from tests.unit.answering.test_prompts import PASSAGE
         ("The mill was built by Karla Ruiz.", "The mill was built by Edgar Holm."),
         ("Guests are allowed in the cellar.", "Guests are forbidden in the cellar."),
         ("The yard employs 70 people.", "The yard has 85 employees."),
+        ("The pond at Ostby is 4 metres deep.", "The depth of the pond at Ostby is 6 metres."),
+        ("Der Mast in Ulm ist 31 Meter hoch.", "Die Höhe vom Mast in Ulm ist 28 Meter."),
+        ("Der Laden wird um 9 Uhr geöffnet.", "Die Läden werden um 10 Uhr geöffnet."),
+        ("Le pont est long de 40 mètres.", "La longueur du pont est de 60 mètres."),
     ],
 )
 def test_sentences_that_differ_in_one_thing_contradict_each_other(one: str, other: str) -> None:
@@ -34,6 +38,11 @@ def test_sentences_that_differ_in_one_thing_contradict_each_other(one: str, othe
         ("The mill was built by Karla Ruiz.", "The mill was sold by Edgar Holm."),
         ("The yearly pass costs 60 euros.", "The monthly pass costs 8 euros."),
         ("The mast is 31 metres high.", "The mast is 31 metres high."),
+        ("Der Mast in Ulm ist 31 Meter hoch.", "Der Mast in Bonn ist 28 Meter hoch."),
+        ("Der Vorstand wählt den Vorsitz im Mai.", "Der Beirat wählt den Sprecher im Mai."),
+        ("Im Winter öffnet sie um 9 Uhr.", "Im Sommer öffnet sie um 8 Uhr."),
+        ("La tour fut bâtie par Jean Morel.", "La tour a été vendue par Paul Rey."),
+        ("The pond at Ostby is 4 metres deep.", "The length of the pond at Ostby is 60 metres."),
     ],
 )
 def test_sentences_about_different_things_do_not(one: str, other: str) -> None:
