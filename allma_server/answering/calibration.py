@@ -23,16 +23,16 @@ model of 1.5 billion parameters, a threshold that refuses 2 of its own 14 refuse
 people's, and more of their unanswerable questions than one that refuses none.
 """
 
-MAX_THRESHOLD = 0.6
-"""Most that a threshold may be. Of 120 questions of people, a model of 1.5 billion parameters
-refuses 80 % of those without an answer and 5 % of the others there; at .5, 70 % and 3 %; at .7,
-85 % and 8 %."""
+MAX_THRESHOLD = 0.8
+"""Most that a threshold may be. Of 119 questions of people, a model of 1.5 billion parameters
+refuses 82 % of those without an answer and 4 % of the others there; at .6, 72 % and 2 %; at .9,
+89 % and 12 %."""
 
 MIN_AUC = 0.9
 """Below, no gate is used, because a model tells its own questions apart better than those of
-people: where it reaches .98 on its own, it has .93 on theirs; with .88, a model of half a billion
-parameters has .76 and refuses 23 % of the answerable ones; with .78, on paragraphs of SQuAD, one of
-1.5 billion refuses 20 % of them."""
+people: where it reaches .98 on its own, it has .94 on theirs. With a former prompt, a model of half
+a billion parameters with .88 had .76 and refused 23 % of the answerable ones; with .78, on
+paragraphs of SQuAD, one of 1.5 billion refused 20 % of them."""
 
 MIN_REFUSED = 0.3
 """A gate that refuses a smaller share of the unanswerable questions is not worth its token."""

@@ -47,8 +47,13 @@ refuses questions that it could answer, and one that is told last to cite writes
 an answer. Answers without a citation get their source from `evidence.py`.
 """
 
-GATE_STYLE = "Reply with the answer in a few words, or with unknown if no source states it."
-"""Ends the prompt of the gate, which is otherwise that of the answer; see `gate.py`."""
+GATE_STYLE = (
+    "Reply with the answer to this question in a few words, or with unknown if no source states it:"
+)
+"""With the question once more, ends the prompt of the gate; see `gate.py`."""
+
+GATE_QUESTION_TOKENS = 100
+"""At most so much of the question: it takes the room of the answer, of which one token is asked."""
 
 SYSTEM_PLAIN = "You are a helpful assistant. Answer briefly and exactly."
 
@@ -106,7 +111,8 @@ def build_prompt(
     content = "\n".join([*blocks, "", closing]) if blocks else closing
     before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))
-    gate = (*before, ChatMessage("user", f"{content.removesuffix(ANSWER_STYLE)}{GATE_STYLE}"))
+    asked = f"{GATE_STYLE} {shorten(question, GATE_QUESTION_TOKENS)}"
+    gate = (*before, ChatMessage("user", content.removesuffix(ANSWER_STYLE) + asked))
     total = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
     return Prompt(messages, gate, tuple(passages[: len(blocks)]), total)
 

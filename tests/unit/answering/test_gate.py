@@ -121,7 +121,13 @@ def test_the_gate_and_the_answer_share_their_prompt_up_to_the_last_sentence() ->
     prompt = build_prompt("How deep?", [], [PASSAGE], 4000)
     assert prompt.gate[:-1] == prompt.messages[:-1]
     shared = prompt.messages[-1].content.removesuffix(ANSWER_STYLE)
-    assert prompt.gate[-1].content == shared + GATE_STYLE
+    assert prompt.gate[-1].content == f"{shared}{GATE_STYLE} How deep?"
+
+
+def test_a_long_question_is_repeated_in_part() -> None:
+    prompt = build_prompt("How deep is it? " * 200, [], [PASSAGE], 4000)
+    longer = len(prompt.gate[-1].content) - len(prompt.messages[-1].content)
+    assert 0 < longer < 500
 
 
 def measured(positive: list[float], negative: list[float]) -> list[Probability]:
@@ -159,10 +165,10 @@ def test_too_few_questions_give_none() -> None:
 
 
 def test_a_threshold_refuses_few_of_those_with_an_answer() -> None:
-    positive = [0.05, *(0.8 + n / 1000 for n in range(19))]
-    threshold = choose_threshold(positive, [0.1, 0.2, 0.7])
+    positive = [0.05, *(0.9 + n / 1000 for n in range(19))]
+    threshold = choose_threshold(positive, [0.1, 0.2, 0.85])
     assert sum(value <= threshold for value in positive) <= 1
-    assert threshold == 0.6
+    assert threshold == 0.8
     assert area_under_curve([0.9, 0.5], [0.5, 0.1]) == pytest.approx(0.875)
 
 
