@@ -20,6 +20,7 @@ from tests.unit.answering.test_prompts import PASSAGE
         ("The pond at Ostby is 4 metres deep.", "The depth of the pond at Ostby is 6 metres."),
         ("Der Mast in Ulm ist 31 Meter hoch.", "Die Höhe vom Mast in Ulm ist 28 Meter."),
         ("Der Laden wird um 9 Uhr geöffnet.", "Die Läden werden um 10 Uhr geöffnet."),
+        ("La torre tiene 31 metros de alto.", "La altura de la torre es de 28 metros."),
         ("Le pont est long de 40 mètres.", "La longueur du pont est de 60 mètres."),
     ],
 )
