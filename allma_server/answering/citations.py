@@ -56,8 +56,8 @@ class CitationFilter:
     `[1, 2]` and `[1-3]` become `[1][2]` and `[1][2][3]`. A number that names no passage is removed.
     A mark before its statement is moved behind it, since it is checked when the statement is
     complete, and text is not held back for that. A sentence without a mark gets its source, unless
-    the one just before it has the same. Marks inside code are left alone, because there
-    they are indices.
+    the one just before it has the same. Marks inside code are left alone, because there they are
+    indices.
     """
 
     def __init__(

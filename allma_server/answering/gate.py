@@ -8,8 +8,8 @@ alike. With a model of 1.5 billion parameters, the chance that an answerable que
 is .918 by the word alone, .932 with the share and .937 with the lead, for 119 questions of
 `tests/benchmarks/answers/sets`. The question is repeated after the instruction: without that, to
 refuse 84 % of the unanswerable ones costs 8 % of the others, with it 82 % cost 4 %. Other wordings
-tell less: to quote a source, "exactly this", an example. So do "yes" or "no" instead of the word
-(Kadavath et al., 2022: P(True)), and the number of the source.
+tell less: to quote a source, or, on 29 of the questions, "exactly this" and an example. So do "yes"
+or "no" instead of the word (Kadavath et al., 2022: P(True)), and the number of the source.
 
 The instruction ends the same prompt as the answer's, so the provider reads the passages once. Where
 the boundary lies differs between models: see `calibration.py`. Without a calibration, or where a
@@ -32,7 +32,8 @@ from allma_server.ports import SettingsStore
 from allma_server.types import GateStats, Passage
 
 SETTING = "first_word_of_repeated_question"
-"""The stored calibrations, by the names of their models."""
+"""The stored calibrations, by the names of their models. It changes with the prompt of the gate,
+for what was measured with another one does not hold."""
 
 MIN_MASS = 0.2
 """Probability that the words which say something must have together with "unknown"."""
