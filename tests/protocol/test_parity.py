@@ -173,6 +173,10 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
             await BY_NAME["tokens.add"](call, {"name": "ann"})
     if name == "models.delete":
         await BY_NAME["models.pull"](call, {"name": "broken"})
+    if name in ("status", "doctor"):
+        # The indexes of an earlier `repair` may still be building.
+        await engine.vectors.wait_until_current()
+        await engine.full_text.wait_until_current()
 
     def fill(value: Any) -> Any:
         if isinstance(value, list):
