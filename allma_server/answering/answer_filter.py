@@ -30,11 +30,11 @@ from allma_server.answering.refusal import (
     may_deny_saying,
     text_after_opening,
 )
+from allma_server.answering.sentences import split_sentences
 from allma_server.answering.statements import (
     count_negations,
     is_negated,
     read_statement,
-    split_sentences,
 )
 from allma_server.answering.word_comparison import read_question
 from allma_server.answering.yes_or_no import (

@@ -7,6 +7,7 @@ programs receive are the same.
 import re
 from collections.abc import Callable, Sequence
 
+from allma_server.answering.sentences import LONGEST_END, find_ends, is_whole, last_sentence
 from allma_server.types import Citation, Passage
 
 CorrectCitations = Callable[[Sequence[int], str], Sequence[int]]
@@ -24,30 +25,6 @@ _MAY_BECOME_MARK = re.compile(r"\s*\[([a-z]*)[ :]*\^?[\d ,;–-]{0,40}\]?\Z", re
 _MARK_WORDS = ("sources", "passages", "documents")
 _STOP = re.compile(r"\s*\[|`|\s+\Z")
 """Where plain text ends: a citation mark may begin, or code, in which marks are left alone."""
-
-_STATEMENT_END = re.compile(r"[.!?。！？](?=\s)|(?<=\S)(?=\n)")
-# What follows tells: a capital letter, or a new line; after a list item a blank line or another.
-# Three letters or a figure before the full stop: no initial or number of a list.
-_SENTENCE_END = re.compile(
-    r"""
-    (?:\w{3}|[%€$£°"”’'`*_)\]]|(?<=\S[ ])\d+)[.!?]["”’'*_)]*(?=\s+[^\W\d_a-z]|\s*\n)
-    |[。！？](?=\s*[^\s\[])
-    |[^\s:|](?=\s*\n\s*(?:\n|[-*•\#\d]))
-    """,
-    re.X,
-)
-_LONGEST_END = 12
-"""Characters in which a sentence ends at most."""
-
-_WHOLE = re.compile(
-    r"""
-    \s*(?:[-*•]|\d+[.)])\s+(?!\[)
-    |(?!\s*[\#|]).*(?<!\betc)(?<!\bbzw)(?<!\busw)(?<!\bvgl)(?<!\bInc)(?<!\bLtd)(?<!\bProf)
-    [.!?。！？]["”’'*_)\]]*$
-    """,
-    re.X | re.S,
-)
-"""A list item, or a sentence up to its full stop."""
 
 
 class CitationFilter:
@@ -125,31 +102,28 @@ class CitationFilter:
         shown = len(self.text)
         self.text += self._pending[:length]
         self._pending = self._pending[length:]
-        if self._leading:
-            # The end of the statement may be known only now, from what follows it.
-            end = _STATEMENT_END.search(self.text, max(self._statement_start, shown - 1))
-            if end is not None and end.end() >= shown:
-                self._cite_leading(end.end())
-        elif not self._in_fence and not self._in_code:
-            self._add_sources(shown)
-
-    def _add_sources(self, shown: int) -> None:
-        """Add sources to the sentences that end after `shown` characters.
-
-        What follows a sentence tells that it has ended, so its last letters may have been shown.
-        """
-        start = max(self._statement_start, shown - _LONGEST_END)
-        ends = [each.end() for each in _SENTENCE_END.finditer(self.text, start)]
+        if self._in_fence or self._in_code:
+            return
+        # What follows a sentence tells that it has ended, so its last letters may have been shown.
+        start = max(self._statement_start, shown - LONGEST_END)
         added = 0
-        for end in ends:
+        for end in find_ends(self.text, start):
             if end >= shown:
-                added += self._add_source(end + added)
+                added += self._end_sentence(end + added)
+
+    def _end_sentence(self, end: int) -> int:
+        """Add the numbers of the sentence that ends at `end`; return how long they are."""
+        if not self._leading:
+            return self._add_source(end)
+        before = len(self.text)
+        self._cite_leading(end)
+        return len(self.text) - before
 
     def _add_source(self, end: int) -> int:
         """Add the source of the sentence that ends at `end`; return how much longer the text is."""
         since_mark = self.text[self._statement_start : end]
-        sentence = _last_statement(since_mark)
-        if not re.search(r"\w", sentence) or not _WHOLE.match(sentence):
+        sentence = last_sentence(since_mark)
+        if not is_whole(sentence):
             return 0
         found = self._find_sources(sentence)
         is_known = set(found) <= set(self._latest) and "\n" not in since_mark
@@ -215,8 +189,8 @@ class CitationFilter:
         known = [n for n in dict.fromkeys(cited) if 1 <= n <= self._passages]
         if self._leading and self._has_statement():
             self._cite_leading(len(self.text))
-        statement = _last_statement(self.text[self._statement_start :])
-        if not re.search(r"\w", statement):
+        statement = last_sentence(self.text[self._statement_start :])
+        if not statement:
             self._leading += known
             self._pending = lead + rest.lstrip(" ") if self.text and rest else rest
             return
@@ -250,7 +224,7 @@ class CitationFilter:
         """Return the numbers that a statement may cite, each in brackets."""
         valid = self._correct(list(dict.fromkeys(numbers)), statement) if numbers else ()
         self.cited.update(valid)
-        self._latest = valid or self._latest
+        self._latest = valid
         return self._marks(valid)
 
     def _marks(self, cited: Sequence[int]) -> str:
@@ -260,12 +234,6 @@ class CitationFilter:
 def number_passages(passages: Sequence[Passage], cited: set[int]) -> list[Citation]:
     """Return all passages as sources numbered from 1, those in `cited` marked as cited."""
     return [Citation(n, passage, n in cited) for n, passage in enumerate(passages, start=1)]
-
-
-def _last_statement(text: str) -> str:
-    """Return the last sentence of a text; a mark at its end refers to it."""
-    sentences = [s for s in re.split(r"(?<=[.!?。！？])\s+|\n+", text) if s.strip()]
-    return sentences[-1] if sentences else ""
 
 
 def _parse_numbers(content: str) -> list[int]:

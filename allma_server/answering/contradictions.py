@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
 
-from allma_server.answering.statements import Statement, read_statement, split_sentences
+from allma_server.answering.sentences import split_sentences
+from allma_server.answering.statements import Statement, read_statement
 from allma_server.answering.word_comparison import function_words
 from allma_server.types import Passage
 

@@ -7,7 +7,8 @@ from itertools import chain
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.attachment import ATTACHED_DOCUMENT
-from allma_server.answering.statements import Statement, read_statement, split_sentences
+from allma_server.answering.sentences import split_sentences
+from allma_server.answering.statements import Statement, read_statement
 from allma_server.types import Passage
 
 MIN_SUPPORT = 0.6

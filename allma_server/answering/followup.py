@@ -10,7 +10,6 @@ by their first sentences. The summary is made after an answer, so that no answer
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from allma_server.answering.prompts import (
     history_messages,
     shorten,
 )
+from allma_server.answering.sentences import SENTENCE_END
 from allma_server.errors import ProviderError
 from allma_server.types import ChatMessage, Message, Passage, SearchResult, Summary
 
@@ -217,7 +217,7 @@ def _first_sentences(older: Sequence[Message], known: Summary | None) -> str:
     lines = [known.text] if known else []
     each = SUMMARY_TOKENS // (2 * len(older)) + 10
     for message in older:
-        first = re.split(r"(?<=[.!?。！？])\s|\n", message.content.strip(), maxsplit=1)[0]
+        first = SENTENCE_END.split(message.content.strip(), maxsplit=1)[0]
         verb = "Asked" if message.role == "user" else "Answered"
         lines.append(f"{verb}: {shorten(first, each)}")
     return "\n".join(lines)

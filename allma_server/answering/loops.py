@@ -2,6 +2,8 @@
 
 import re
 
+from allma_server.answering.sentences import SENTENCE_END
+
 _TAIL = 800
 _CHECK_EVERY = 40
 """Characters between two checks: a check takes much longer than a token's other handling."""
@@ -26,7 +28,7 @@ class LoopDetector:
     def add(self, piece: str) -> bool:
         self._tail = (self._tail + piece)[-_TAIL:]
         self._unchecked += len(piece)
-        *ended, self._current = re.split(r"(?<=[.!?。！？])\s+|\n+", self._current + piece)
+        *ended, self._current = SENTENCE_END.split(self._current + piece)
         return any(self._repeats(sentence) for sentence in ended) or self._has_short_loop()
 
     def _repeats(self, sentence: str) -> bool:

@@ -10,7 +10,8 @@ import re
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.evidence import Evidence
-from allma_server.answering.statements import is_negated, read_statement, split_sentences
+from allma_server.answering.sentences import split_sentences
+from allma_server.answering.statements import is_negated, read_statement
 
 REFUSAL = "The documents do not say this."
 """The sentence that the prompt asks for, and that replaces it in other spellings."""

@@ -36,7 +36,6 @@ _TOKEN = re.compile(r"\w+(?:['’]\w+)?")
 _THOUSANDS = re.compile(r"[.,](?=\d{3}(?:\D|$))")
 _IDENTIFIER = re.compile(r"\b(?=\w*[^\W\d_])(?=\w*\d)\w+\b")
 _NAME = re.compile(r"(?<=[\w,;:)’'\"“] )[\"“(]?([A-ZÀ-ÖØ-ÞΑ-ΩА-Я][\w’'-]*)")
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"”’)\]]*\s+|(?<=[。！？])|\n+")
 _AROUND_WORDS = ".,;:!?…()[]{}\"“”„«»'’*_`"
 _NEGATION_WINDOW = 4
 """Words before and after a negation that it may be about."""
@@ -133,11 +132,6 @@ def _paired(text: str) -> frozenset[tuple[str, frozenset[str]]]:
         for figure, partner in ((first, second), (second, first))
         if figure not in alone
     )
-
-
-def split_sentences(text: str) -> list[str]:
-    """Return the sentences and lines of a text."""
-    return [part for part in _SENTENCE_END.split(text) if re.search(r"\w", part)]
 
 
 def _normalize(number: str) -> str:

@@ -14,12 +14,12 @@ from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
+from allma_server.answering.sentences import split_sentences
 from allma_server.answering.statements import (
     YES,
     count_negations,
     is_negated,
     read_statement,
-    split_sentences,
 )
 from allma_server.answering.word_comparison import (
     Question,

@@ -120,7 +120,12 @@ def test_shown_text_is_never_taken_back() -> None:
         ("Of the sea:\n- a sea is salt\n- it is\n", "Of the sea:\n- a sea is salt [1]\n- it is"),
         ("- a sea is salt and\n  big.\n- it is", "- a sea is salt and\n  big.\n- it is"),
         ("A sea is salt,\nRain is not\nSo", "A sea is salt,\nRain is not\nSo"),
-        ("A sea is salt etc. Rain is not. So", "A sea is salt etc. Rain is not. [2] So"),
+        ("A sea is salt etc. Rain is not. So", "A sea is salt etc. [1] Rain is not. [2] So"),
+        ("A sea of Prof. Rain's is salt. So", "A sea of Prof. Rain's is salt. [1] So"),
+        ("Ein sea bzw. Meer ist salzig. So", "Ein sea bzw. Meer ist salzig. [1] So"),
+        ("The sea is 3 km. J. Rain was. So", "The sea is 3 km. [1] J. Rain was. [2] So"),
+        ("[3] The sea of J. Rain is. So", "The sea of J. Rain is. [3] So"),
+        ("[3] The sea is 3 km. Rain is. So", "The sea is 3 km. [3] Rain is. [2] So"),
         ("海 sea。川 Rain。\n終わり。", "海 sea。 [1]川 Rain。 [2]\n終わり。"),
         ("The sea has 3%. Rain is 14. So", "The sea has 3%. [1] Rain is 14. [2] So"),
         ("1. The sea is.\n2. `Rain`. Now", "1. The sea is. [1]\n2. `Rain`. [2] Now"),
@@ -138,3 +143,12 @@ def test_a_sentence_without_a_number_gets_its_source(text: str, expected: str) -
     shown += answer.finish()
     assert shown + answer.cite_last() == answer.text == expected
     assert {int(n) for n in "123" if f"[{n}]" in expected} == answer.cited
+
+
+def test_a_source_is_named_again_after_a_false_number() -> None:
+    def sources(sentence: str) -> list[int]:
+        return [1] if "sea" in sentence else []
+
+    answer = CitationFilter(2, lambda numbers, _: [], find_sources=sources)
+    answer.add("The sea is salt. Rain is not [2]. The sea is big. So")
+    assert answer.text == "The sea is salt. [1] Rain is not. The sea is big. [1] So"
