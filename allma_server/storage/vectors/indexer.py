@@ -197,7 +197,8 @@ class VectorIndexer:
         self._changed.set()
 
     async def wait_until_current(self) -> None:
-        """Return once the store holds everything, or the engine ends; wait through failures."""
+        """Return once the store, started if need be, holds everything, or the engine ends."""
+        self._needed.set()
         async with self._state_changed:
             while not self._stopping.is_set() and (not self._current or self._changed.is_set()):
                 self._hurried.set()
