@@ -7,8 +7,9 @@ from itertools import chain
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.attachment import ATTACHED_DOCUMENT
-from allma_server.answering.sentences import split_sentences
+from allma_server.answering.sentences import join_lines, split_sentences
 from allma_server.answering.statements import Statement, read_statement
+from allma_server.answering.word_comparison import Question, compare, read_question, terms_of
 from allma_server.types import Passage
 
 MIN_SUPPORT = 0.6
@@ -30,6 +31,9 @@ MIN_RELATIVE_SUPPORT = 0.5
 MIN_SENTENCE_SUPPORT = 0.6
 """Share of a statement's words in a sentence that says the same, or the opposite of it."""
 
+WHOLE_SENTENCE = 8
+"""Words with which a sentence says itself what it is about."""
+
 MOST_OTHERS = 2 / 3
 """Share of the other documents' passages that name what the question is about."""
 
@@ -42,6 +46,8 @@ class Evidence:
     """What the question and each passage that its answer is based on state."""
 
     question: Statement
+    asked: Question | None
+    texts: tuple[str, ...]
     passages: tuple[Statement, ...]
     sentences: tuple[tuple[Statement, ...], ...]
     documents: tuple[int, ...]
@@ -52,8 +58,10 @@ class Evidence:
         texts = [" ".join((*p.heading, p.text)) for p in passages]
         return cls(
             read_statement(question),
+            read_question(question),
+            tuple(texts),
             tuple(map(read_statement, texts)),
-            tuple(tuple(map(read_statement, split_sentences(text))) for text in texts),
+            tuple(tuple(map(read_statement, split_sentences(join_lines(t)))) for t in texts),
             tuple(passage.document_id for passage in passages),
             tuple(frozenset(lexemes(passage.path)) for passage in passages),
         )
@@ -135,14 +143,15 @@ class Evidence:
     def holds(self, numbers: Sequence[int], text: str) -> bool:
         """Return whether the passages of these numbers together support a statement.
 
-        Their words must be among its words; every figure and most names of it must be there; a
-        sentence that says the same must not say the opposite. A statement in a script that they are
-        not written in cannot be checked and stands.
+        Their words must be among its words; every figure and most names of it must be there, and a
+        figure in a sentence about the same; a sentence that says the same must not say the
+        opposite. What only repeats a question for a yes or no needs all its words. A statement in a
+        script that they are not written in cannot be checked and stands.
         """
         statement = read_statement(text)
         passages = [self.passages[number - 1] for number in numbers]
         known = frozenset(chain.from_iterable(passage.terms for passage in passages))
-        if self._are_of_another_subject(numbers):
+        if self._are_of_another_subject(numbers) or self._lack_what_is_asked(text, numbers):
             return False
         if not statement.terms:
             return self._is_about_question(known)
@@ -155,7 +164,10 @@ class Evidence:
         if shared < needed or shared < MIN_CITED_SUPPORT * len(statement.terms):
             return False
         parts = map(read_statement, split_sentences(text))
-        return not any(self._is_denied(part, numbers) for part in parts)
+        return not any(
+            self._has_distant_figure(part, numbers) or self._is_denied(part, numbers)
+            for part in parts
+        )
 
     def has_unknown_figure(self, text: str) -> bool:
         """Return whether a statement has a figure that neither a passage nor the question has."""
@@ -172,6 +184,24 @@ class Evidence:
             return True
         names = statement.names - self.question.words
         return len(names - known) > len(names) / 2
+
+    def _has_distant_figure(self, statement: Statement, numbers: Sequence[int]) -> bool:
+        """Return whether a figure of a statement is only said of something else.
+
+        That shows where whole sentences have it; the subject of a short one is said before it.
+        """
+        sentences = [sentence for number in numbers for sentence in self.sentences[number - 1]]
+        for figure in filter(_must_be_digits, statement.figures - self.question.figures):
+            saying = [sentence for sentence in sentences if figure in sentence.figures]
+            if saying and all(self._is_about_another(each, statement) for each in saying):
+                return True
+        return False
+
+    def _is_about_another(self, sentence: Statement, statement: Statement) -> bool:
+        """Return whether a whole sentence has at most one word of a statement or its question."""
+        words = statement.words | self.question.words
+        is_whole = len(sentence.words) >= WHOLE_SENTENCE
+        return is_whole and len(words & sentence.words) < 2 < len(words)
 
     def _known_figures(self, statement: Statement, passages: Sequence[Statement]) -> frozenset[str]:
         """Return the figures of the passages that a statement may use.
@@ -203,6 +233,21 @@ class Evidence:
         return any(
             sum(name in passage.terms for passage in others) >= max(2, MOST_OTHERS * len(others))
             for name in self.question.names - said
+        )
+
+    def _lack_what_is_asked(self, text: str, numbers: Sequence[int]) -> bool:
+        """Return whether a statement says yes or no to words of the question that are not there.
+
+        Its other words would tell whether it is supported; here it has none.
+        """
+        if self.asked is None:
+            return False
+        said = terms_of(text) - self.asked.ignored
+        if not said <= self.asked.words:
+            return False
+        claimed = said or self.asked.words
+        return all(
+            claimed & compare(self.asked, self.texts[number - 1]).missing for number in numbers
         )
 
     def _is_about_question(self, known: frozenset[str]) -> bool:

@@ -23,6 +23,8 @@ LONGEST_END = 40
 _WHOLE = re.compile(rf"\s*(?:[-*•]|\d+[.)])\s+(?!\[)|(?!\s*[#|]).*[.!?。！？]{_CLOSING}$", re.S)
 """A list item, or a sentence up to its full stop."""
 
+_WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
+
 # Those that often stand before a capital letter.
 _ABBREVIATIONS = """
 Dr Hr Fr Mr Mrs Ms Mme Mlle St Sr Sra Srta Prof Capt Col Gen Gov Hon Maj Rev Sen Sgt Lieut
@@ -44,6 +46,11 @@ def split_sentences(text: str) -> list[str]:
             parts.append(text[start : end.start()])
             start = end.end()
     return [part for part in (*parts, text[start:]) if re.search(r"\w", part)]
+
+
+def join_lines(text: str) -> str:
+    """Return a text in which the lines of a paragraph are one; not those of a list or a table."""
+    return _WRAPPED.sub(" ", text)
 
 
 def last_sentence(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import PurePath
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.prompt_injection import remove_injections
-from allma_server.answering.sentences import split_sentences
+from allma_server.answering.sentences import join_lines, split_sentences
 from allma_server.answering.statements import (
     YES,
     count_negations,
@@ -49,8 +49,6 @@ _MAYBE_YES = re.compile(r"\W*([^\W\d_]+)([^\w\[]*(?:\[[\d, ]*\]?)?[^\w\[]*)")
 _AFTER_YES = re.compile(
     rf"\W*(?:{'|'.join(YES)})(?!\w)(?=\s*[^\w\s]|[ \t]*\n)\W*(?:\[\d[\d, ]*\]\W*)*(?=[^\W\d])", re.I
 )
-# The lines of a paragraph are one text; those of a list, a table or a title are not.
-_WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
 _OTHER = re.compile(
     r"[|{}<>=\\\t]|[?？]\W*$|^\W*(?:how|why|wie|warum|comment|pourquoi|cómo)\b", re.I
 )
@@ -230,8 +228,7 @@ def _titles(passage: Passage) -> str:
 
 
 def _sentences(passage: Passage) -> Iterator[str]:
-    text = _WRAPPED.sub(" ", remove_injections(passage.text))
-    for sentence in split_sentences(text):
+    for sentence in split_sentences(join_lines(remove_injections(passage.text))):
         plain = _MARKS.sub("", sentence).strip()
         # A title or a question decides nothing; items of a list may have no full stop.
         is_sentence = plain.endswith(tuple(".!。！")) or len(plain.split()) > MAX_TITLE_WORDS

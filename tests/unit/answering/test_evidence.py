@@ -77,6 +77,45 @@ def test_one_figure_of_a_score_is_no_figure_of_its_own(statement: str, holds: bo
 
 
 @pytest.mark.parametrize(
+    ("statement", "holds"),
+    [
+        ("The bridge cost 6.4 million.", False),
+        ("It cost 6.4 million.", False),
+        ("The station cost 6.4 million.", True),
+        ("The bridge is 310 metres long.", True),
+        # The subject of a short sentence is said before it.
+        ("The bridge has 12 arches.", True),
+    ],
+)
+def test_a_figure_counts_where_it_is_about_the_same(statement: str, holds: bool):
+    text = (
+        "The bridge of Elm crosses the river on stone arches, 310 metres long. They are 12."
+        "\n\nThe mayor spent 6.4 million on the renewal of the railway station, the school,\n"
+        "the hospital and two theatres."
+    )
+    found = evidence("What did the bridge cost?", ("/w/elm.md", text))
+    assert found.holds([1], statement) == holds
+
+
+@pytest.mark.parametrize(
+    ("question", "statement", "holds"),
+    [
+        ("Is the bar in Elm open on Sundays?", "The bar in Elm is open on Sundays.", False),
+        ("Is the bar in Elm open on Sundays?", "Yes.", False),
+        ("Is the bar in Elm open on Mondays?", "The bar in Elm is open on Mondays.", True),
+        ("Is the bar in Elm open on Mondays?", "Yes.", True),
+        ("Is the bar in Elm closed on Mondays?", "The bar in Elm is open on Mondays.", True),
+        ("Is the bar in Elm open on Sundays?", "It is open from noon to 9.", True),
+        ("Ist die Bar in Elm sonntags offen?", "Die Bar in Elm ist sonntags offen.", False),
+        ("When is the bar in Elm open?", "The bar in Elm is open.", True),
+    ],
+)
+def test_what_repeats_the_question_needs_all_its_words(question: str, statement: str, holds: bool):
+    text = "The bar in Elm opens on Mondays and Fridays, from noon to 9. It sells oxygen."
+    assert evidence(question, ("/w/elm.md", text)).holds([1], statement) == holds
+
+
+@pytest.mark.parametrize(
     ("text", "statement", "holds"),
     [
         # The negation is about other words of the sentence,
