@@ -40,6 +40,7 @@ from allma_server.answering.word_comparison import read_question
 from allma_server.answering.yes_or_no import (
     denies,
     find_deciding_sentence,
+    find_nearest_sentence,
     may_become_yes,
     text_after_yes,
 )
@@ -180,6 +181,8 @@ class AnswerFilter:
         elif self._state is _State.OPENING:
             rest += self._release()
         rest += self._checked.finish()
+        if not self.text:
+            rest += self._quote_named()
         if find_refusal_end(f"{self.text}.") == len(self.text) + 1:
             rest += self._watch(".")
         rest += self._add_source()
@@ -255,6 +258,16 @@ class AnswerFilter:
         """Show the sentence that decides the question."""
         self._held, self._state = "", then
         return self._checked.add(f'{self._opening} say: "{sentence}" [{number}]')
+
+    def _quote_named(self) -> str:
+        """Show what a passage says, where a model names it and says nothing."""
+        numbers = self._checked.take_unused()
+        if len(numbers) != 1:
+            return ""
+        sentence = find_nearest_sentence(self._question, self._passages[numbers[0] - 1])
+        if sentence is None:
+            return ""
+        return self._quote(numbers[0], sentence, then=_State.SHOWN) + self._checked.finish()
 
     def _add_after_quote(self, piece: str) -> str:
         """Hold the first sentence of the model that follows a quote."""

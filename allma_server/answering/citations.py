@@ -67,6 +67,11 @@ class CitationFilter:
         """Return the rest of the answer, without trailing white space."""
         return self._advance(final=True)
 
+    def take_unused(self) -> list[int]:
+        """Return the passages that were named without a statement since, and forget them."""
+        unused, self._leading = self._leading, []
+        return list(dict.fromkeys(unused))
+
     def cite_last(self) -> str:
         """Add the source of the last sentence of a finished answer; return the text to show."""
         added = self._add_source(len(self.text))

@@ -95,6 +95,13 @@ def find_deciding_sentence(question: str, passages: Sequence[Passage]) -> tuple[
     return near[0].number, near[0].sentence
 
 
+def find_nearest_sentence(question: str, passage: Passage) -> str | None:
+    """Return the sentence that has most words of a question; None if none has half of them."""
+    asked = terms_of(question)
+    nearest = max(_sentences(passage), key=lambda s: len(asked & terms_of(s)), default="")
+    return nearest if len(asked & terms_of(nearest)) > len(asked) / 2 else None
+
+
 def denies(sentence: str, question: str) -> bool:
     """Return whether a sentence that decides a question says no to it.
 

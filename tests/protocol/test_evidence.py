@@ -143,6 +143,12 @@ async def same_everywhere(
         ("Who built the harbour?", f"{REFUSAL} [1]", REFUSAL, "declined"),
         (
             "How many berths has the harbour?",
+            "[1]",
+            'The documents say: "The harbour of Elm was opened in 1871 and has 14 berths." [1]',
+            "cited",
+        ),
+        (
+            "How many berths has the harbour?",
             "<<source 1 abcd1234: x>>\nIt has| 14 berths [1].",
             "It has 14 berths [1].",
             "cited",

@@ -335,6 +335,26 @@ def test_a_limited_search_refuses_less() -> None:
         assert answer.grounding == "declined"
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "expected"),
+    [
+        (
+            "How many grams of salt does the sea hold?",
+            "[1]",
+            'The documents say: "It holds 35 grams of salt in a litre." [1]',
+        ),
+        ("How many grams of salt does the sea hold?", "[2]", ""),
+        ("How many grams of salt does the sea hold?", "[1][2]", ""),
+        ("Who ate all the salt of the old kitchen?", "[1]", ""),
+    ],
+)
+def test_a_number_alone_shows_what_its_passage_says(
+    question: str, said: str, expected: str
+) -> None:
+    shown, answer = filtered(said, question)
+    assert "".join(shown) == answer.text == expected
+
+
 def test_an_answer_is_shown_from_its_third_word_on() -> None:
     for said in (
         "The documents show that",
