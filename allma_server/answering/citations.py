@@ -26,6 +26,9 @@ _MARK_WORDS = ("sources", "passages", "documents")
 _STOP = re.compile(r"\s*\[|`|\s+\Z")
 """Where plain text ends: a citation mark may begin, or code, in which marks are left alone."""
 
+LONGEST_SENTENCE = 2_000
+"""Characters before its end in which a sentence is looked for."""
+
 
 class CitationFilter:
     """Checks the citations of a streamed answer; `add` and `finish` return the text to show.
@@ -126,7 +129,7 @@ class CitationFilter:
 
     def _add_source(self, end: int) -> int:
         """Add the source of the sentence that ends at `end`; return how much longer the text is."""
-        since_mark = self.text[self._statement_start : end]
+        since_mark = self._since_mark(end)
         sentence = last_sentence(since_mark)
         if not is_whole(sentence):
             return 0
@@ -140,6 +143,10 @@ class CitationFilter:
         self.text = f"{self.text[:end]}{mark}{self.text[end:]}"
         self._statement_start = end + len(mark)
         return len(mark)
+
+    def _since_mark(self, end: int) -> str:
+        """Return the text from the last mark to `end`, or the last of it."""
+        return self.text[max(self._statement_start, end - LONGEST_SENTENCE) : end]
 
     def _step_fence(self, final: bool) -> bool:
         end = self._pending.find("```")
@@ -194,7 +201,7 @@ class CitationFilter:
         known = [n for n in dict.fromkeys(cited) if 1 <= n <= self._passages]
         if self._leading and self._has_statement():
             self._cite_leading(len(self.text))
-        statement = last_sentence(self.text[self._statement_start :])
+        statement = last_sentence(self._since_mark(len(self.text)))
         if not statement:
             self._leading += known
             self._pending = lead + rest.lstrip(" ") if self.text and rest else rest
