@@ -83,6 +83,7 @@ class AnswerFilter:
         passages: Sequence[Passage],
         *,
         is_limited: bool = False,
+        is_summary: bool = False,
         numbers: Sequence[int] = (),
     ) -> None:
         """Filter the answer to `question` from `passages`.
@@ -92,11 +93,13 @@ class AnswerFilter:
             passages: those in the prompt, which the model numbers from 1.
             is_limited: whether the documents may contain more than was found, so that a refusal
                 says less.
+            is_summary: whether a sentence may be from passages of several documents.
             numbers: the number to show for each passage, if it is another one.
         """
         self._opening = OPENING_OF_LIMITED if is_limited else OPENING
         self._passages = passages
         self._question = question
+        self._is_summary = is_summary
         self._checked = CitationFilter(
             len(passages), self._correct_citations, numbers, self._find_sources
         )
@@ -310,7 +313,9 @@ class AnswerFilter:
 
     def _find_sources(self, sentence: str) -> Sequence[int]:
         """Return the sources of a sentence for which the model gave none."""
-        return () if self._is_refusal() else self._evidence.find_sources(sentence)
+        if self._is_refusal():
+            return ()
+        return self._evidence.find_sources(sentence, is_summary=self._is_summary)
 
     def _add_source(self) -> str:
         """Add the source of an answer that cites none, or else of its last sentence."""

@@ -86,33 +86,36 @@ class Evidence:
         """
         return self._find_best(text) if read_statement(text).terms else None
 
-    def find_sources(self, text: str) -> list[int]:
+    def find_sources(self, text: str, *, is_summary: bool = False) -> list[int]:
         """Return the numbers of the passages to cite for a statement; empty if none support it.
 
-        It is the one that supports it best, or else several of one document that only do so
-        together, as for a sentence that sums up a file.
+        It is the one that supports it best, or else several that only do so together, as for a
+        sentence that sums up a file: all of one document, unless it is of a summary of several.
         """
         source = self.find_source(text)
-        return self._find_several(text) if source is None else [source]
+        if source is not None:
+            return [source]
+        numbers = range(1, len(self.passages) + 1)
+        if is_summary:
+            return self._find_several(text, numbers)
+        of = self.documents
+        groups = ([n for n in numbers if of[n - 1] == each] for each in dict.fromkeys(of))
+        return next(filter(None, (self._find_several(text, group) for group in groups)), [])
 
-    def _find_several(self, text: str) -> list[int]:
+    def _find_several(self, text: str, numbers: Sequence[int]) -> list[int]:
+        """Return which of these passages only support a statement together; empty if none do."""
         terms = read_statement(text).terms - self.question.terms
-        for document in dict.fromkeys(self.documents):
-            numbers, missing = list[int](), terms
-            while len(numbers) < MAX_TOGETHER:
-                said = {
-                    number: len(missing & passage.terms)
-                    for number, passage in enumerate(self.passages, start=1)
-                    if self.documents[number - 1] == document
-                }
-                best = max(said, key=said.__getitem__)
-                if said[best] < MIN_ADDED:
-                    break
-                numbers.append(best)
-                missing -= self.passages[best - 1].terms
-            if len(numbers) > 1 and len(missing) <= (1 - MIN_TOGETHER) * len(terms):
-                return sorted(numbers) if self.holds(numbers, text) else []
-        return []
+        found, missing = list[int](), terms
+        while len(found) < MAX_TOGETHER:
+            said = {number: len(missing & self.passages[number - 1].terms) for number in numbers}
+            best = max(said, key=said.__getitem__)
+            if said[best] < MIN_ADDED:
+                break
+            found.append(best)
+            missing -= self.passages[best - 1].terms
+        if len(found) < 2 or len(missing) > (1 - MIN_TOGETHER) * len(terms):
+            return []
+        return sorted(found) if self.holds(found, text) else []
 
     def _find_best(self, text: str) -> int | None:
         support = self.support(text)

@@ -38,7 +38,7 @@ async def generate_answer(
     model: AnswerModel,
     sources: Sequence[Passage] | None = None,
     *,
-    asks_gate: bool = True,
+    is_summary: bool = False,
 ) -> Answer:
     """Have the model answer from the passages found; if it is stopped, the part is stored.
 
@@ -46,8 +46,8 @@ async def generate_answer(
         run: the question with its passages.
         model: with any context; it gets one that the prompt needs.
         sources: the passages to cite, if those found are notes of them.
-        asks_gate: whether the model is asked first if the passages have the answer. Not for a
-            summary: its passages are chosen by their place, so that there is always one.
+        is_summary: the passages are chosen by their place: there is always an answer, so the model
+            is not asked first if there is one, and a sentence may be from several documents.
 
     Raises:
         EmptyAnswer: the model generated nothing; no answer is stored.
@@ -56,8 +56,7 @@ async def generate_answer(
     if run.question.use_rag and not run.found.passages:
         return await run.decline()
     sized, prompt = await _build_prompt(run, model)
-    generation = _Generation(run, sized, prompt, sources)
-    return await generation.answer(asks_gate=asks_gate)
+    return await _Generation(run, sized, prompt, sources, is_summary=is_summary).answer()
 
 
 async def _build_prompt(run: AnswerRun, model: AnswerModel) -> tuple[AnswerModel, Prompt]:
@@ -82,24 +81,27 @@ class _Generation:
         model: AnswerModel,
         prompt: Prompt,
         sources: Sequence[Passage] | None,
+        *,
+        is_summary: bool,
     ) -> None:
         self._run = run
         self._model = model
         self._prompt = prompt
         self._sources = sources
+        self._is_summary = is_summary
         self._filter = self._new_filter()
         self._finish: Finish | None = None
         self._stopped: str | None = None
         self._gate: GateStats | None = None
 
-    async def answer(self, *, asks_gate: bool) -> Answer:
+    async def answer(self) -> Answer:
         run, model = self._run, self._model
         if count := len(self._prompt.passages):
             passages = "1 passage" if count == 1 else f"{count} passages"
             await run.progress.report(0, None, f"Reading {passages}")
         try:
             # What the user asks of a text, such as a summary, need not be written in it.
-            asks_gate = asks_gate and not run.question.attached
+            asks_gate = not self._is_summary and not run.question.attached
             if not asks_gate or not await self._is_refused():
                 await self._stream_thinking()
         except BaseException as exc:
@@ -158,8 +160,12 @@ class _Generation:
         return wanted > self._model.prompt_tokens
 
     def _new_filter(self) -> AnswerFilter:
-        is_limited = self._run.is_limited
-        return AnswerFilter(self._run.question.text, self._prompt.passages, is_limited=is_limited)
+        return AnswerFilter(
+            self._run.question.text,
+            self._prompt.passages,
+            is_limited=self._run.is_limited,
+            is_summary=self._is_summary,
+        )
 
     async def _stream_thinking(self) -> None:
         """Stream the answer; ask again without thinking if a model only thought."""

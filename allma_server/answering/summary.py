@@ -35,7 +35,7 @@ async def answer_summary(run: AnswerRun, model: AnswerModel, found: SearchResult
     run.found = found
     wanted = wanted_tokens(run.question.text, [], found.passages, None) + model.reserved_tokens
     if wanted <= min(WHOLE_TOKENS, model.context_limit):
-        return await generate_answer(run, model, asks_gate=False)
+        return await generate_answer(run, model, is_summary=True)
     groups = _groups(found.passages)
     notes: list[Passage] = []
     sources: list[Passage] = []
@@ -47,9 +47,9 @@ async def answer_summary(run: AnswerRun, model: AnswerModel, found: SearchResult
             notes.append(replace(source, text=note))
             sources.append(source)
     if not notes:
-        return await generate_answer(run, model, asks_gate=False)
+        return await generate_answer(run, model, is_summary=True)
     run.found = replace(found, passages=notes)
-    return await generate_answer(run, model, sources, asks_gate=False)
+    return await generate_answer(run, model, sources, is_summary=True)
 
 
 def _groups(passages: Sequence[Passage]) -> list[list[Passage]]:

@@ -156,5 +156,7 @@ def test_a_sentence_that_sums_up_a_file_has_several_sources():
     # Words of two files, or words that none has, make no source.
     two_files = evidence(asked, ("/w/lamps.md", lamps), ("/w/hemp.md", ropes))
     assert two_files.find_sources(summary) == []
+    # In a summary of both, words of two files do.
+    assert two_files.find_sources(summary, is_summary=True) == [1, 2]
     assert one_file.find_sources("It lists gas lamps, copper nails, brass bells and a coir.") == []
     assert one_file.find_sources(f"{summary[:-1]} of 1950.") == []
