@@ -1,10 +1,11 @@
 """Answer a question of several parts: search and read for each part, then put them together.
 
 Each part is answered from its own passages, which a small model can do; a part without an answer is
-searched again in other words. Where the gate is in use (`gate.py`), it is asked about each part, so
-that a "no" costs one token instead of a guess. The answer says which parts were not found. Calls
-and time are bounded: one to take the question apart, and at most two for each part, with the gate's
-token before each of these.
+searched again in other words. A model may answer two parts at once: the second is then neither said
+again nor missing. Where the gate is in use (`gate.py`), it is asked about each part, so that a "no"
+costs one token instead of a guess. The answer says which parts were not found. Calls and time are
+bounded: one to take the question apart, and at most two for each part, with the gate's token before
+each of these.
 """
 
 import time
@@ -17,6 +18,7 @@ from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.answer_run import AnswerRun, Search
 from allma_server.answering.back_references import dependence
 from allma_server.answering.citations import number_passages
+from allma_server.answering.evidence import MIN_SENTENCE_SUPPORT
 from allma_server.answering.followup import fuse
 from allma_server.answering.gate import check_answerable
 from allma_server.answering.generation import generate_answer
@@ -28,6 +30,8 @@ from allma_server.answering.parts import (
     split_by_form,
 )
 from allma_server.answering.prompts import build_prompt, wanted_tokens
+from allma_server.answering.sentences import split_sentences
+from allma_server.answering.statements import Statement, read_statement
 from allma_server.errors import EmptyAnswer, ProviderError
 from allma_server.types import Answer, Passage, SearchResult
 
@@ -133,7 +137,7 @@ class _DeepAnswer:
         await self._run.progress.report(0, None, f"{label}: searching again")
         others = await self._passages([f"{question}\n{part}"])
         others = [passage for passage in others if passage.chunk_id not in seen]
-        if not await self._read(part, others, label):
+        if not await self._read(part, others, label) and not self._is_said(part):
             self._found.missing.append(part)
 
     async def _passages(self, queries: Sequence[str]) -> list[Passage]:
@@ -164,9 +168,27 @@ class _DeepAnswer:
         if filter.grounding == "declined" or not filter.text.strip():
             del self._found.passages[before:]
             return False
+        if self._is_repeated(filter.plain_text):
+            return True
         self._found.cited |= {c for n, c in enumerate(numbers, start=1) if n in filter.cited}
         await self._show(filter.text.strip())
         return True
+
+    def _is_said(self, part: str) -> bool:
+        """Return whether the answer to an earlier part has a sentence about this one as well."""
+        asked = read_statement(part).terms
+        return any(len(asked & s.terms) >= MIN_SENTENCE_SUPPORT * len(asked) for s in self._said())
+
+    def _is_repeated(self, text: str) -> bool:
+        """Return whether earlier sentences have all words of each sentence of a text."""
+        said = self._said()
+        return all(
+            any(each.terms and each.terms <= s.terms and each.negated == s.negated for s in said)
+            for each in map(read_statement, split_sentences(text))
+        )
+
+    def _said(self) -> list[Statement]:
+        return list(map(read_statement, split_sentences(self._text)))
 
     async def _show(self, paragraph: str) -> None:
         run = self._run

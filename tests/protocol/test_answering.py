@@ -351,6 +351,23 @@ async def test_a_deep_answer_treats_each_part_and_says_what_was_not_found(
         assert ("status", "Part 3 of 3: searching again") in seen.events
 
 
+@pytest.mark.parametrize("second", ["Ada Penrose built it [1].", "The documents do not say this."])
+async def test_a_part_that_was_answered_with_an_earlier_one_is_neither_missing_nor_repeated(
+    scripted: Scripted, second: str
+) -> None:
+    async def chat(exchange: Exchange) -> None:
+        asked = exchange.body["messages"][-1]["content"].rpartition("Question: ")[2]
+        both = "It has seven gates [1]. Ada Penrose built the lighthouse of Kernow [1]."
+        await says(second if asked.startswith("who built") else both)(exchange)
+
+    question = "How many gates has the lighthouse of Kernow, and who built the lighthouse?"
+    seen = await ask_over("shell", scripted.use(chat), question=question, deep=True)
+    assert seen.answer["text"] == (
+        "It has seven gates [1]. Ada Penrose built the lighthouse of Kernow [1]."
+    )
+    assert seen.answer["grounding"] == "cited"
+
+
 async def test_a_deep_question_of_one_part_is_answered_as_usual(scripted: Scripted) -> None:
     async def chat(exchange: Exchange) -> None:
         if "Which separate questions" in exchange.body["messages"][-1]["content"]:
