@@ -117,7 +117,9 @@ class AnswerFilter:
     @cached_property
     def _evidence(self) -> Evidence:
         # Read when it is first needed, since the request to the model does not wait for it.
-        return Evidence.from_passages(self._question, self._passages)
+        # What a file says need not be in the words in which its summary was asked for.
+        asked = "" if self._is_summary else self._question
+        return Evidence.from_passages(asked, self._passages)
 
     @cached_property
     def _decision(self) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from allma_server.answering.languages import answer_style
 from allma_server.answering.prompt_injection import remove_hidden, remove_injections
 from allma_server.answering.refusal import REFUSAL
 from allma_server.types import ChatMessage, Message, Passage, page_label
@@ -39,14 +40,6 @@ SYSTEM_WITH_SOURCES = (
     "statement put the number of its source in square brackets, like [1]. If the sources do not "
     f"contain the answer, reply only: {REFUSAL}"
 )
-ANSWER_STYLE = "Answer briefly, in full sentences."
-"""The last instruction, which small models follow most closely.
-
-It mentions neither refusing nor citing: a model of 0.5B parameters that is told last how to refuse
-refuses questions that it could answer, and one that is told last to cite writes a number instead of
-an answer. Answers without a citation get their source from `evidence.py`.
-"""
-
 GATE_STYLE = (
     "Reply with the answer to this question in a few words, or with unknown if no source states it:"
 )
@@ -79,6 +72,7 @@ def build_prompt(
     *,
     summary: str | None = None,
     boundary: str | None = None,
+    style: str | None = None,
 ) -> Prompt:
     """Return the prompt for a question.
 
@@ -94,12 +88,14 @@ def build_prompt(
         summary: of the messages before `history`.
         boundary: what marks the ends of each source; random by default, so that the text of a
             source cannot contain it.
+        style: the last instruction, by default in the language of question and passages.
     """
     system = SYSTEM_WITH_SOURCES if passages else SYSTEM_PLAIN
     question = shorten(question, int(budget * 0.6))
     boundary = boundary or secrets.token_hex(BOUNDARY_BYTES)
     final = _final_part(question, summary, with_sources=bool(passages))
-    closing = f"{final}\n\n{ANSWER_STYLE}" if passages else final
+    style = style or answer_style(question, passages)
+    closing = f"{final}\n\n{style}" if passages else final
     left = budget - estimate_tokens(system) - estimate_tokens(closing) - 2 * MESSAGE_TOKENS
     latest = history_messages(history[-2:], left // 2)
     exchange = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in latest)
@@ -112,7 +108,7 @@ def build_prompt(
     before = (ChatMessage("system", system), *history_messages(history, left))
     messages = (*before, ChatMessage("user", content))
     asked = f"{GATE_STYLE} {shorten(question, GATE_QUESTION_TOKENS)}"
-    gate = (*before, ChatMessage("user", content.removesuffix(ANSWER_STYLE) + asked))
+    gate = (*before, ChatMessage("user", content.removesuffix(style) + asked))
     total = sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
     return Prompt(messages, gate, tuple(passages[: len(blocks)]), total)
 
@@ -121,7 +117,8 @@ def wanted_tokens(
     question: str, history: Sequence[Message], passages: Sequence[Passage], summary: str | None
 ) -> int:
     """Return how many tokens a prompt takes that leaves nothing out."""
-    texts = [SYSTEM_WITH_SOURCES, question, ANSWER_STYLE, summary or ""]
+    style = answer_style(question, passages)
+    texts = [SYSTEM_WITH_SOURCES, question, style, summary or ""]
     texts += [message.content for message in history]
     fences = PASSAGE_FENCE_TOKENS * len(passages)
     sources = sum(estimate_tokens(p.text) for p in passages) + fences

@@ -32,10 +32,17 @@ Co Inc Ltd Corp Dept Univ Fig Vol Nr Nos Ave Blvd Abb Abs Art Aufl Bd Hrsg
 ca cf vs approx incl vgl bzw ggf evtl inkl zzgl sog e.g i.e d.h z.B u.a p.ej
 """.split()
 _ABBREVIATED = re.compile(
-    rf"(?<![^\W_])(?:[^\W\d_a-z]|{'|'.join(map(re.escape, _ABBREVIATIONS))})\.$"
+    rf"""
+    (?<![^\W_])(?:
+        [^\W\d_a-z]
+        | {"|".join(map(re.escape, _ABBREVIATIONS))}
+        | (?i:a[bm]|de[mnrs]|das|die|vo[mr]|zu[mr]|im|bis|seit|nach|und|jede[mnrs])[ ]\d{{1,2}}
+    )\.$
+    """,
+    re.X,
 )
-"""An initial or abbreviation at the end."""
-_LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS)) + len(".")
+"""An initial, an abbreviation or, in German, an ordinal at the end."""
+_LONGEST_ABBREVIATION = len("jedes 31.")
 
 
 def split_sentences(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from allma_server.answering.answer_model import AnswerModel
 from allma_server.answering.answer_run import AnswerRun
 from allma_server.answering.evidence import Evidence
 from allma_server.answering.generation import generate_answer
+from allma_server.answering.languages import answer_style
 from allma_server.answering.prompts import build_prompt, estimate_tokens, wanted_tokens
 from allma_server.errors import EmptyAnswer
 from allma_server.types import Answer, Passage, SearchResult
@@ -68,7 +69,9 @@ def _groups(passages: Sequence[Passage]) -> list[list[Passage]]:
 async def _note(run: AnswerRun, model: AnswerModel, group: Sequence[Passage]) -> str:
     """Return what the model notes of a group; empty if it notes nothing."""
     sized = run.sized(model, GROUP_TOKENS + NOTE_TOKENS)
-    prompt = build_prompt(_NOTE, [], group, sized.prompt_tokens)
+    # The language is that of the passages, though this question is in English.
+    style = answer_style("", group)
+    prompt = build_prompt(_NOTE, [], group, sized.prompt_tokens, style=style)
     filter = AnswerFilter(_NOTE, prompt.passages)
     with suppress(EmptyAnswer):
         filter.add(await sized.complete(prompt.messages, NOTE_TOKENS))

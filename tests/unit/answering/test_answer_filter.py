@@ -335,6 +335,14 @@ def test_a_limited_search_refuses_less() -> None:
         assert answer.grounding == "declined"
 
 
+def test_a_summary_needs_no_words_of_its_question() -> None:
+    asked = "Summarise the Chapter on Harbours"
+    answer = AnswerFilter(asked, [SEA, RIVER], is_summary=True)
+    answer.add("The sea is salty. The Rhone springs from a glacier.")
+    answer.finish()
+    assert answer.text == "The sea is salty. [1] The Rhone springs from a glacier. [2]"
+
+
 @pytest.mark.parametrize(
     ("question", "said", "expected"),
     [

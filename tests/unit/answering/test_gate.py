@@ -23,7 +23,8 @@ from allma_server.answering.gate import (
     probability_of_answer,
     share_of_words,
 )
-from allma_server.answering.prompts import ANSWER_STYLE, GATE_STYLE, build_prompt
+from allma_server.answering.languages import ENGLISH
+from allma_server.answering.prompts import GATE_STYLE, build_prompt
 from allma_server.answering.yes_or_no import find_deciding_sentence, may_be_decided
 from allma_server.config import Config
 from allma_server.engine import open_engine
@@ -120,7 +121,7 @@ def test_a_sentence_decides_with_the_words_of_titles_above_it(question: str, dec
 def test_the_gate_and_the_answer_share_their_prompt_up_to_the_last_sentence() -> None:
     prompt = build_prompt("How deep?", [], [PASSAGE], 4000)
     assert prompt.gate[:-1] == prompt.messages[:-1]
-    shared = prompt.messages[-1].content.removesuffix(ANSWER_STYLE)
+    shared = prompt.messages[-1].content.removesuffix(ENGLISH)
     assert prompt.gate[-1].content == f"{shared}{GATE_STYLE} How deep?"
 
 

@@ -12,6 +12,7 @@ from allma_server.answering.sentences import find_ends, last_sentence, split_sen
         ('He said "no." She left.', ['He said "no.', "She left."]),
         ("Dr. J. R. Lind left. He came.", ["Dr. J. R. Lind left.", "He came."]),
         ("Siehe z.B. Abb. 3. Dann", ["Siehe z.B. Abb. 3.", "Dann"]),
+        ("Das gilt ab dem 1. März. Dann", ["Das gilt ab dem 1. März.", "Dann"]),
         ("The firm Lind Inc.\nThe end", ["The firm Lind Inc.", "The end"]),
         ("Salz, Öl usw. Der Rest", ["Salz, Öl usw.", "Der Rest"]),
         ("The tax. Prof. Lind", ["The tax.", "Prof. Lind"]),
@@ -34,6 +35,7 @@ def test_a_text_is_split_into_its_sentences_and_lines(text: str, sentences: list
         ("See Fig. A or Gen. Lind, i.e. Ann. Rain", ["See Fig. A or Gen. Lind, i.e. Ann."]),
         ("In B12. Rain is 3.5. It is 4 m. So", ["In B12.", " Rain is 3.5.", " It is 4 m."]),
         ("1. Rain\n2. Ice\n", ["1. Rain"]),
+        ("Am 2. Mai regnet es. Ja", ["Am 2. Mai regnet es."]),
     ],
 )  # fmt: skip
 def test_a_sentence_has_surely_ended_once_the_next_begins(text: str, ended: list[str]) -> None:
