@@ -15,12 +15,13 @@ from allma_server.answering.prompts import build_prompt
 from allma_server.answering.yes_or_no import may_be_decided
 from allma_server.types import Passage
 
-MAX_WRONGLY = 0.15
+MAX_WRONGLY = 0.2
 """Share of the answerable questions that a threshold may refuse, where it is chosen.
 
-People's are easier than a model's own, of which some are vague or assume what is not said: with a
-model of 1.5 billion parameters, a threshold that refuses 2 of its own 14 refuses none of 19 of the
-people's, and more of their unanswerable questions than one that refuses none.
+People's are easier than a model's own, of which some are vague or assume what is not said: of 17 by
+a model of 1.5 billion parameters, the threshold that refuses 3 refuses 1 of 31 of the people's and
+27 of their 31 unanswerable ones; one that may refuse only 2 refuses none and 17. With a model of
+half a billion, 3 of 17 mean 4 of 30 and 19 of 30; 2 of them the same 4, and 13.
 """
 
 MAX_THRESHOLD = 0.8
