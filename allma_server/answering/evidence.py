@@ -37,6 +37,9 @@ WHOLE_SENTENCE = 8
 MOST_OTHERS = 2 / 3
 """Share of the other documents' passages that name what the question is about."""
 
+MIN_PART = 5
+"""Letters of a word that is looked for in compounds, such as "Vertrag" in "Mietvertrag"."""
+
 SPELLED_OUT = 12
 """Figures up to this one may be words in the passage, in any language."""
 
@@ -254,11 +257,17 @@ class Evidence:
         )
 
     def _is_about_question(self, known: frozenset[str]) -> bool:
-        """Return whether a passage has any word of the question, if that has names in it."""
+        """Return whether a passage has any word of the question, if that has names in it.
+
+        Alone or in a compound: in German all nouns look like names.
+        """
         words = self.question.words
         if not self.question.names or len(words) < 2 or not _scripts(words) & _scripts(known):
             return True
-        return bool(self.question.terms & known)
+        if self.question.terms & known:
+            return True
+        long = [word for word in words if len(word) >= MIN_PART]
+        return any(word in each for word in long for each in known)
 
     def _is_denied(self, statement: Statement, numbers: Sequence[int]) -> bool:
         """Return whether the sentences that match a statement all say its opposite."""

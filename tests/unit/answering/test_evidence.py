@@ -41,6 +41,13 @@ def passages_of(*passages: tuple[str, str]) -> list[Passage]:
     ]
 
 
+def test_a_word_of_the_question_may_be_in_a_compound():
+    text = "# Mietvertrag\n\nDie Miete beträgt 980 Euro."
+    said = "Die Miete beträgt 980 Euro."
+    assert evidence("Was sagt der Vertrag?", ("/w/a.md", text)).find_sources(said) == [1]
+    assert evidence("Wer ist Ida Lind?", ("/w/a.md", text)).find_sources(said) == []
+
+
 def test_a_passage_about_something_else_is_no_source():
     asked = "How many degrees does Ymir have on average?"
     both = evidence(asked, ("/w/moon.md", MOON), ("/w/moon.md", MORE), ("/w/tables.md", TABLE))
