@@ -6,12 +6,11 @@ different things (another year, place or condition), so few alarms are false and
 missed.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
 
-from allma_server.answering.sentences import split_sentences
+from allma_server.answering.sentences import is_prose, split_sentences
 from allma_server.answering.statements import Statement, read_statement
 from allma_server.answering.word_comparison import function_words
 from allma_server.types import Passage
@@ -36,9 +35,6 @@ _ADJECTIVES: Mapping[str, str] = dict(zip(_MEASURES[::2], _MEASURES[1::2], stric
 _GERMAN = frozenset({"der", "das", "den", "dem", "ist", "sind", "wird", "und"})
 """With one of these, a sentence is German, where a capital letter is no sign of a name."""
 
-_PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
-"""A sentence: rows of tables, lists, code and addresses differ without saying the opposite."""
-
 _OPPOSITES: list[Sequence[str]] = [
     pair.split()
     for pair in (
@@ -61,7 +57,8 @@ def find_contradiction(answer: str, passages: Sequence[Passage]) -> tuple[int, i
         (number, read_statement(sentence))
         for number, passage in enumerate(passages, start=1)
         for sentence in split_sentences(passage.text)
-        if _PROSE.match(sentence)
+        # Rows of tables, lists, code and addresses differ without saying the opposite.
+        if is_prose(sentence)
     )
     for a, one in sentences:
         if _is_relevant(one, answered):

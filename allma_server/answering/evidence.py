@@ -7,7 +7,7 @@ from itertools import chain
 
 from allma_server._internal.tokens import lexemes
 from allma_server.answering.attachment import ATTACHED_DOCUMENT
-from allma_server.answering.sentences import join_lines, split_sentences
+from allma_server.answering.sentences import is_prose, join_lines, split_sentences
 from allma_server.answering.statements import Statement, read_statement
 from allma_server.answering.word_comparison import Question, compare, read_question, terms_of
 from allma_server.types import Passage
@@ -53,18 +53,21 @@ class Evidence:
     texts: tuple[str, ...]
     passages: tuple[Statement, ...]
     sentences: tuple[tuple[Statement, ...], ...]
+    prose: tuple[tuple[bool, ...], ...]
     documents: tuple[int, ...]
     paths: tuple[frozenset[str], ...]
 
     @classmethod
     def from_passages(cls, question: str, passages: Sequence[Passage]) -> "Evidence":
         texts = [" ".join((*p.heading, p.text)) for p in passages]
+        sentences = [split_sentences(join_lines(text)) for text in texts]
         return cls(
             read_statement(question),
             read_question(question),
             tuple(texts),
             tuple(map(read_statement, texts)),
-            tuple(tuple(map(read_statement, split_sentences(join_lines(t)))) for t in texts),
+            tuple(tuple(map(read_statement, each)) for each in sentences),
+            tuple(tuple(map(is_prose, each)) for each in sentences),
             tuple(passage.document_id for passage in passages),
             tuple(frozenset(lexemes(passage.path)) for passage in passages),
         )
@@ -194,12 +197,13 @@ class Evidence:
     def _has_distant_figure(self, statement: Statement, numbers: Sequence[int]) -> bool:
         """Return whether a figure of a statement is only said of something else.
 
-        That shows where whole sentences have it; the subject of a short one is said before it.
+        That shows in whole sentences; the subject of a short one, or of a line of a table or list,
+        is said before it.
         """
-        sentences = [sentence for number in numbers for sentence in self.sentences[number - 1]]
+        said = [each for n in numbers for each in zip(self.sentences[n - 1], self.prose[n - 1])]
         for figure in filter(_must_be_digits, statement.figures - self.question.figures):
-            saying = [sentence for sentence in sentences if figure in sentence.figures]
-            if saying and all(self._is_about_another(each, statement) for each in saying):
+            with_it = [(sentence, prose) for sentence, prose in said if figure in sentence.figures]
+            if with_it and all(p and self._is_about_another(s, statement) for s, p in with_it):
                 return True
         return False
 

@@ -23,6 +23,7 @@ LONGEST_END = 40
 _WHOLE = re.compile(rf"\s*(?:[-*•]|\d+[.)])\s+(?!\[)|(?!\s*[#|]).*[.!?。！？]{_CLOSING}$", re.S)
 """A list item, or a sentence up to its full stop."""
 
+_PROSE = re.compile(r"[\"“«(]?[^\W\d_a-z][^:{}<>=|\\]*[.!?。！？]\W*$")
 _WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[^\W\d_])")
 
 # Those that often stand before a capital letter.
@@ -68,6 +69,11 @@ def last_sentence(text: str) -> str:
 def is_whole(sentence: str) -> bool:
     """Return whether this is a list item, or a sentence up to its full stop."""
     return _WHOLE.match(sentence) is not None
+
+
+def is_prose(sentence: str) -> bool:
+    """Return whether this is a whole sentence, and no title, code or line of a list or table."""
+    return _PROSE.match(sentence) is not None
 
 
 def find_ends(text: str, start: int) -> list[int]:

@@ -90,15 +90,17 @@ def test_one_figure_of_a_score_is_no_figure_of_its_own(statement: str, holds: bo
         ("It cost 6.4 million.", False),
         ("The station cost 6.4 million.", True),
         ("The bridge is 310 metres long.", True),
-        # The subject of a short sentence is said before it.
+        # The subject of a short sentence, or of a line that is none, is said before it.
         ("The bridge has 12 arches.", True),
+        ("The bridge is 47 years old.", True),
     ],
 )
 def test_a_figure_counts_where_it_is_about_the_same(statement: str, holds: bool):
     text = (
         "The bridge of Elm crosses the river on stone arches, 310 metres long. They are 12."
         "\n\nThe mayor spent 6.4 million on the renewal of the railway station, the school,\n"
-        "the hospital and two theatres."
+        "the hospital and two theatres.\n\n"
+        "Measured by: Ida Lind Age: 47 More about it: elm.example"
     )
     found = evidence("What did the bridge cost?", ("/w/elm.md", text))
     assert found.holds([1], statement) == holds
