@@ -105,8 +105,10 @@ class Evidence:
         if is_summary:
             return self._find_several(text, numbers)
         of = self.documents
-        groups = ([n for n in numbers if of[n - 1] == each] for each in dict.fromkeys(of))
-        return next(filter(None, (self._find_several(text, group) for group in groups)), [])
+        for document in dict.fromkeys(of):
+            if found := self._find_several(text, [n for n in numbers if of[n - 1] == document]):
+                return found
+        return []
 
     def _find_several(self, text: str, numbers: Sequence[int]) -> list[int]:
         """Return which of these passages only support a statement together; empty if none do."""
@@ -200,7 +202,11 @@ class Evidence:
         That shows in whole sentences; the subject of a short one, or of a line of a table or list,
         is said before it.
         """
-        said = [each for n in numbers for each in zip(self.sentences[n - 1], self.prose[n - 1])]
+        said = [
+            each
+            for n in numbers
+            for each in zip(self.sentences[n - 1], self.prose[n - 1], strict=True)
+        ]
         for figure in filter(_must_be_digits, statement.figures - self.question.figures):
             with_it = [(sentence, prose) for sentence, prose in said if figure in sentence.figures]
             if with_it and all(p and self._is_about_another(s, statement) for s, p in with_it):
