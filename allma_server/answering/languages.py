@@ -5,9 +5,10 @@ model of 0.5 billion parameters that is told last how to refuse refuses question
 answer, and one that is told last to cite writes a number instead of an answer. Answers without a
 citation get their source from `evidence.py`.
 
-They also follow an English prompt into English, or refuse: with a model of 1.5 billion
-parameters, 3 of 18 questions in nine languages were refused and 8 answered in English words, though
-the source said the answer. None was when the last instruction is in their language. In another
+They also follow an English prompt into English, or refuse. With a model of 1.5 billion parameters,
+20 of 40 questions in German, Russian, Japanese, Chinese and Arabic were refused with the answer
+before it, and 12 answered from the right source; with the last instruction in their language none
+and 31. It refuses fewer of the unanswerable ones as well, which the gate makes up for. In another
 language than the sources', an answer cannot be compared with them, so then it stays English.
 
 A language is told by the words that every text has. A library that tells a hundred languages takes
