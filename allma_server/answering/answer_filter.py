@@ -93,7 +93,8 @@ class AnswerFilter:
             passages: those in the prompt, which the model numbers from 1.
             is_limited: whether the documents may contain more than was found, so that a refusal
                 says less.
-            is_summary: whether a sentence may be from passages of several documents.
+            is_summary: whether a sentence may be from passages of several documents, and need not
+                have words of the question.
             numbers: the number to show for each passage, if it is another one.
         """
         self._opening = OPENING_OF_LIMITED if is_limited else OPENING

@@ -65,7 +65,8 @@ class Model:
         said = await self._chat(gate, 1, logprobs=True, top_logprobs=20)
         tokens = said["logprobs"][0]["top_logprobs"]
         of = {token["token"]: math.exp(token["logprob"]) for token in tokens}
-        return probability_of_answer(of) or 0.5
+        probability = probability_of_answer(of)
+        return 0.5 if probability is None else probability
 
     async def _chat(
         self, messages: Sequence[ChatMessage], length: int, **more: object

@@ -174,7 +174,7 @@ async def prepared(engine: Engine, name: str, notes: Path, extra: Path) -> dict[
     if name == "models.delete":
         await BY_NAME["models.pull"](call, {"name": "broken"})
     if name in ("status", "doctor"):
-        # The indexes of an earlier `repair` may still be building.
+        # After an earlier `forget` or `repair`, the indexes may still be building.
         await engine.vectors.wait_until_current()
         await engine.full_text.wait_until_current()
 
